@@ -1,0 +1,3 @@
+"""Isthmus: an enterprise LLM from pilot to production, as infrastructure code on Pulumi."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""One shape for every error a user can cause or meet: what, where, what to do.
+
+Exit codes are part of the command line's contract: 1 the answer is no, 2 the input is wrong,
+3 the environment is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place in a file: `file:line`, and the path of keys that leads to the value."""
+
+    file: str | None = None
+    line: int | None = None
+    path: str | None = None
+
+    def __str__(self) -> str:
+        place = self.file or ""
+        if self.file and self.line:
+            place += f":{self.line}"
+        if self.path:
+            place += f" ({self.path})" if place else self.path
+        return place
+
+
+class IsthmusError(Exception):
+    """An error to show as one paragraph, without a traceback.
+
+    `what` says what is wrong, `where` names the place, `todo` the next step.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, where: Where | str | None = None, todo: str = "") -> None:
+        self.what = what
+        self.where = str(where) if where is not None and str(where) else ""
+        self.todo = todo
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        head = f"{self.where}: {self.what}" if self.where else self.what
+        text = head.rstrip(".") + "."
+        return f"{text} {self.todo.rstrip('.')}." if self.todo else text
+
+
+class AnswerIsNo(IsthmusError):
+    """The input is understood and refused: a policy, a boundary, an infeasible plan."""
+
+    exit_code = 1
+
+
+class InputError(IsthmusError):
+    """The input is wrong: a file, a key, a value, an option."""
+
+    exit_code = 2
+
+
+class EnvironmentFault(IsthmusError):
+    """The surroundings are wrong: a missing tool, an unreachable cluster, no space left."""
+
+    exit_code = 3

@@ -1,0 +1,255 @@
+"""The platform: what a blueprint renders and the components build. Data only, no I/O.
+
+Keys are a contract: overrides (`isthmus:overrides`) address them, `LlmPlatform` takes them.
+Every part that can be named carries `name` or `id`, by which overrides merge lists.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Sensitivity = Literal["public", "internal", "confidential", "restricted"]
+Target = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"]
+Survive = Literal["none", "replica", "node", "domain"]
+Mode = Literal["manage", "existing", "off"]
+"""Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""
+
+DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+"""At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
+"""An image by digest: `registry/name[:tag]@sha256:…`."""
+Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
+
+
+class Part(BaseModel):
+    """A part of the contract: unknown keys are errors, `class` is spelt as in the files."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class Site(Part):
+    """An on-prem cluster or an AWS region, in a jurisdiction."""
+
+    name: DnsLabel
+    kind: Literal["on-prem", "aws"]
+    jurisdiction: str
+    kube_context: str | None = None
+    cidrs: list[Cidr] = []
+    """Networks of the site; for AWS the VPC's."""
+    dns: list[str] = []
+    """The site's own resolvers (addresses), which know no cloud zone."""
+    region: str | None = None
+    account_id: str | None = None
+
+
+class Pool(Part):
+    """The GPUs of one kind at a site."""
+
+    name: DnsLabel
+    site: DnsLabel
+    gpu: str
+    """GPU id, e.g. `h100-sxm-80gb`."""
+    product: str
+    """The label `nvidia.com/gpu.product` as GPU Feature Discovery sets it."""
+    nodes: int = Field(ge=1)
+    gpus_per_node: int = Field(ge=1)
+    failure_domains: int = Field(default=1, ge=1)
+    reserved_gpus: int = Field(default=0, ge=0)
+    mig_profile: str | None = None
+    node_names: list[str] = []
+    """The machines by name: each is labelled and tainted by server-side apply. Empty: a
+    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery."""
+
+
+class Weights(Part):
+    """Where a model's weights come from, and what they must be."""
+
+    uri: Annotated[str, StringConstraints(pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$")]
+    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
+    digest: Sha256
+    """Digest of the weights' manifest; recorded in audit and outputs."""
+    volume: str | None = None
+    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
+    size_gib: int = Field(default=200, ge=1)
+
+
+class Adapter(Part):
+    name: DnsLabel
+    rank: int = Field(ge=1)
+    size_mib: int = Field(ge=1)
+    path: str | None = None
+    """Path below the weights' mount; absent: `adapters/NAME`."""
+
+
+class Endpoint(Part):
+    """One served model on a target, for one class."""
+
+    id: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    target: Target
+    model: str
+    """The hub's or the provider's own id."""
+    # On GPUs (onprem-vllm, eks-vllm)
+    pool: DnsLabel | None = None
+    weights: Weights | None = None
+    precision: str | None = None
+    tensor_parallel: int = Field(default=1, ge=1)
+    nodes_per_replica: int = Field(default=1, ge=1)
+    replicas: int = Field(default=1, ge=1)
+    gpus: int = Field(default=0, ge=0)
+    survive: Survive = "none"
+    max_model_len: int | None = Field(default=None, ge=1)
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    kv_cache_dtype: str | None = None
+    adapters: list[Adapter] = []
+    engine_version: str | None = None
+    engine_args: list[str] = []
+    """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
+    cpu: str = "8"
+    memory: str = "64Gi"
+    load_timeout_s: int = Field(default=1800, ge=60)
+    """How long starting may take: pulling the image and reading the weights."""
+    surge: bool = False
+    """Roll with one replica more: only where GPUs are kept for it (the pool's `reserved_gpus`)."""
+    certificate_secret: str | None = None
+    """A named TLS Secret in place of a cert-manager Certificate."""
+    # On Bedrock
+    region: str | None = None
+    inference_profile: str | None = None
+    destination_regions: list[str] = []
+    """Every region that the inference profile may route to; the region itself without a profile."""
+
+
+class Workload(Part):
+    """What a gateway serves to one caller group: its name, and where its requests go."""
+
+    name: DnsLabel
+    endpoint: DnsLabel
+    """Primary endpoint."""
+    overflow: list[DnsLabel] = []
+    residency: list[str] = []
+    impact: Literal["low", "material", "high"] = "low"
+    adapter: DnsLabel | None = None
+    """Adapter of the endpoint that serves this workload; absent: the base model."""
+
+
+class Destination(Part):
+    """A named way out of a gateway: an address range and a port; a host name alone is refused."""
+
+    name: DnsLabel
+    cidr: Cidr
+    port: int = Field(ge=1, le=65535)
+
+
+class Gateway(Part):
+    """The only thing that applications of one class can reach."""
+
+    class_: Sensitivity = Field(alias="class")
+    name: DnsLabel
+    """By which overrides merge; `CLASS` at its site."""
+    site: DnsLabel
+    host: str
+    replicas: int = Field(default=2, ge=1)
+    workloads: list[Workload]
+    identity: DnsLabel | None = None
+    """The AWS identity of the translator behind it; never with a class that may not use AWS."""
+    destinations: list[Destination] = []
+    """For the translator: where AWS is reached. For a restricted gateway: on-prem only."""
+    callers_secret: str
+    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
+    certificate_secret: str | None = None
+
+
+class Identity(Part):
+    """An AWS role that a class's translator assumes."""
+
+    name: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    """The AWS site in whose account the role lives."""
+    endpoints: list[DnsLabel]
+    permissions_boundary: str | None = None
+
+
+class AuditStore(Part):
+    """Where a site's audit records are sealed, write-once."""
+
+    name: DnsLabel
+    site: DnsLabel
+    mode: Mode
+    retention_days: int = Field(ge=1)
+    """The strictest minimum of the classes whose records it holds."""
+    endpoint: str | None = None
+    """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
+    bucket: str | None = None
+    """`existing`: the bucket, with object lock."""
+
+
+class Images(Part):
+    edge: ImageReference
+    translator: ImageReference
+    vllm: ImageReference
+    registries: list[str] = Field(min_length=1)
+    """Image prefixes that admission lets in, each ending in `/`."""
+    pull_secret: str | None = None
+
+
+class Monitoring(Part):
+    namespace: DnsLabel
+    """The only namespace that may scrape models and gateways."""
+    pod_monitors: bool = True
+    prometheus_url: str | None = None
+
+
+class Operators(Part):
+    """Cluster singletons of others: `existing` is checked, `off` leaves out what needs them."""
+
+    gpu_operator: Mode = "existing"
+    kueue: Mode = "existing"
+    cert_manager: Mode = "existing"
+
+
+class Issuer(Part):
+    """The cert-manager issuer that signs gateways, translators and model servers."""
+
+    name: str
+    kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
+
+
+class Scaling(Part):
+    """Replicas of an endpoint; Pulumi owns them where minimum equals maximum."""
+
+    endpoint: DnsLabel
+    min_replicas: int = Field(ge=1)
+    max_replicas: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _fixed(self) -> Scaling:
+        if self.min_replicas != self.max_replicas:
+            raise ValueError("scaling by load is not built yet: min_replicas must equal max_replicas")
+        return self
+
+
+class Platform(Part):
+    """The whole platform of one stack."""
+
+    isthmus: Literal["v1"]
+    name: DnsLabel
+    blueprint: str
+    sites: list[Site] = Field(min_length=1)
+    pools: list[Pool] = []
+    endpoints: list[Endpoint] = Field(min_length=1)
+    gateways: list[Gateway] = Field(min_length=1)
+    identities: list[Identity] = []
+    audit: list[AuditStore] = Field(min_length=1)
+    images: Images
+    issuer: Issuer | None = None
+    monitoring: Monitoring
+    operators: Operators = Operators()
+    scaling: list[Scaling] = []
+    tags: dict[str, str] = {}
