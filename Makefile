@@ -1,0 +1,67 @@
+# The README's two commands are `make up` and `make test`; the rest is for those who work on Isthmus.
+# Everything is built and kept outside the checkout, but for .venv and out/.
+
+PYTHON ?= python3
+STACK ?= bank-dev
+# Real CustomResourceDefinitions, where they lie beside the checkout; stand-ins otherwise.
+VENV := .venv
+BIN := $(VENV)/bin
+ISTHMUS := $(BIN)/isthmus
+STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
+# Two cores are the least that we test on; more workers than that only fight for the one sandbox.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help up down check fast lint test soak bench lock clean install toolchain
+
+help: ## what can be asked for
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
+
+install: $(STAMP)
+$(STAMP): requirements.lock
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v[0]}.{v[1]}. Run make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@# The project runs from its checkout: a path and a script, nothing is packaged.
+	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "isthmus-checkout.pth").write_text(str(pathlib.Path.cwd()) + "\n")'
+	@printf '#!%s\nimport sys\nfrom isthmus.cli import main\nsys.exit(main())\n' "$(CURDIR)/$(BIN)/python" > $(ISTHMUS) && chmod +x $(ISTHMUS)
+	@rm -f $(VENV)/.installed-* && touch $@
+
+up: install ## bring the bank's hybrid platform up in a local sandbox
+	@# The first build takes minutes: the plan and the rendered platform are there to read meanwhile.
+	$(ISTHMUS) render $(STACK) -o out/$(STACK)
+	$(ISTHMUS) sandbox install
+	$(ISTHMUS) sandbox up stacks/$(STACK).requirements.yaml
+	$(ISTHMUS) up $(STACK) --yes
+
+down: install ## end the sandbox; Pulumi's state is kept
+	$(ISTHMUS) sandbox down
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+fast: install
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not soak'
+
+check: lint fast ## lint, types, imports and the fast tests
+
+toolchain: install
+	$(ISTHMUS) sandbox install
+
+test: lint toolchain ## everything, on the real engine, cluster and AWS endpoint
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not soak'
+
+soak: toolchain ## the long matrices, whole
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+
+bench: toolchain ## measurements, as ratios in one run
+	$(BIN)/python -m bench
+
+lock: ## pin the dependencies anew
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
+
+clean: ## what was made in the checkout
+	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis
