@@ -62,3 +62,18 @@ class EnvironmentFault(IsthmusError):
     """The surroundings are wrong: a missing tool, an unreachable cluster, no space left."""
 
     exit_code = 3
+
+
+class At(ValueError):
+    """Raised inside a pydantic validator: an error about a value below the validated part.
+
+    `path` leads from the part to the value (keys and list indices). `no` marks a refusal (exit 1)
+    among the wrong inputs (exit 2). `yamlfile.parse` turns it into an `IsthmusError` with file and line.
+    """
+
+    def __init__(self, what: str, *path: str | int, todo: str = "", no: bool = False) -> None:
+        self.what = what
+        self.path = path
+        self.todo = todo
+        self.no = no
+        super().__init__(what)

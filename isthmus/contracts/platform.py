@@ -67,7 +67,9 @@ class Pool(Part):
 class Weights(Part):
     """Where a model's weights come from, and what they must be."""
 
-    uri: Annotated[str, StringConstraints(pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$")]
+    uri: Annotated[
+        str, StringConstraints(pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$")
+    ]
     """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
     digest: Sha256
     """Digest of the weights' manifest; recorded in audit and outputs."""

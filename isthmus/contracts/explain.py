@@ -1,0 +1,141 @@
+"""Turn pydantic's list of errors into one paragraph that a user can act on."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from isthmus.contracts.errors import AnswerIsNo, At, InputError, IsthmusError
+from isthmus.contracts.yamlfile import Document, PathOf, dotted
+
+
+def nearest(word: object, names: typing.Iterable[str]) -> str | None:
+    """The known name that `word` was probably meant to be."""
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[close[0]] if close else None
+
+
+def did_you_mean(word: object, names: typing.Iterable[str]) -> str:
+    """`Did you mean `x`?` or an empty text."""
+    name = nearest(word, names)
+    return f"Did you mean `{name}`?" if name else ""
+
+
+def explain(model: type[BaseModel], document: Document, error: ValidationError) -> IsthmusError:
+    """The first error in full, then the paths of the others."""
+    found: list[tuple[PathOf, dict[str, Any]]] = []
+    seen: set[PathOf] = set()
+    for item in error.errors(include_url=False):
+        path = _path(document.data, item)
+        if path not in seen:  # a union gives one error a branch: the first says enough
+            seen.add(path)
+            found.append((path, dict(item)))
+    # A misspelt key makes another one missing; the misspelling is the thing to mend.
+    found.sort(key=lambda entry: 0 if entry[1]["type"] == "extra_forbidden" else 1)
+    path, item = found[0]
+    kind: type[IsthmusError] = InputError
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, At):
+        what, todo = cause.what, cause.todo
+        kind = AnswerIsNo if cause.no else InputError
+    else:
+        what, todo = _say(model, path, item)
+    if len(found) > 1:
+        others = [dotted(document.data, other) for other, _ in found[1:6]]
+        more = f"and {len(found) - 1} more: {', '.join(others)}" + (", …" if len(found) > 6 else "")
+        what = f"{what.rstrip('.')} ({more})"
+    is_key = item["type"] in ("extra_forbidden", "missing")
+    return kind(what, where=document.where(path, key=is_key), todo=todo)
+
+
+def _path(whole: Any, item: Any) -> PathOf:
+    """pydantic's location without the names of union branches, plus the path of an `At`."""
+    data: Any = whole
+    cause = item.get("ctx", {}).get("error")
+    below = cause.path if isinstance(cause, At) else ()
+    path: list[str | int] = []
+    loc = item["loc"]
+    for index, part in enumerate((*loc, *below)):
+        in_list = isinstance(data, list) and isinstance(part, int) and 0 <= part < len(data)
+        if in_list or (isinstance(data, dict) and part in data):
+            path.append(part)
+            data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        elif index == len(loc) + len(below) - 1 and (item["type"] in ("missing", "extra_forbidden") or below):
+            path.append(part)
+    return tuple(path)
+
+
+def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any]) -> tuple[str, str]:
+    """What is wrong and what to do, from one of pydantic's errors."""
+    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
+    last = path[-1] if path else ""
+    if kind == "extra_forbidden":
+        names = keys_at(model, path[:-1])
+        allowed = f"Allowed here: {', '.join(names)}" if names else "Leave it away"
+        hint = did_you_mean(last, names)
+        return f"unknown key `{last}`", f"{hint} {allowed}".strip()
+    if kind == "missing":
+        return f"the key `{last}` is missing", f"Add `{last}: …`"
+    if kind == "literal_error":
+        allowed = context.get("expected", "")
+        names = [name.strip(" '") for name in allowed.replace(" or ", ", ").split(",")]
+        hint = did_you_mean(value, names) or "Use one of them"
+        return f"{_show(value)} is not one of {', '.join(names)}", hint
+    if kind == "value_error":
+        return f"{context.get('error') or item['msg']}", ""
+    what = item["msg"][0].lower() + item["msg"][1:]
+    if kind == "string_pattern_mismatch":
+        what = f"text of the form {context.get('pattern')} is wanted"
+    if isinstance(value, (dict, list)):
+        return what, ""
+    return f"{_show(value)} is not allowed: {what}", ""
+
+
+def _show(value: object) -> str:
+    text = str(value) if not isinstance(value, str) else value
+    text = text if len(text) <= 80 else text[:77] + "…"
+    return f"`{text}`" if value is not None else "an empty value"
+
+
+def keys_at(model: Any, path: PathOf) -> list[str]:
+    """The keys that the part at `path` may have."""
+    here: list[Any] = [model]
+    for part in path:
+        step: list[Any] = []
+        for kind in here:
+            step += _children(kind, part)
+        here = step
+    names: list[str] = []
+    for kind in here:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += [info.alias or name for name, info in kind.model_fields.items()]
+    return names
+
+
+def _children(kind: Any, part: str | int) -> list[Any]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for name, info in kind.model_fields.items():
+            if part in (name, info.alias):
+                return _unwrap(info.annotation)
+        return []
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is dict and len(arguments) == 2:
+        return _unwrap(arguments[1])
+    if typing.get_origin(kind) in (list, tuple) and isinstance(part, int) and arguments:
+        return _unwrap(arguments[0])
+    return []
+
+
+def _unwrap(annotation: Any) -> list[Any]:
+    """The types in an annotation, without `Annotated`, `Optional` and unions."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _unwrap(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [kind for branch in typing.get_args(annotation) for kind in _unwrap(branch)]
+    return [annotation]
