@@ -1,0 +1,107 @@
+"""The house's own rules, each of which has been broken somewhere else before."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Files that git knows, or would on the next add; an unpacked archive has them all."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    names = listed.stdout.splitlines() if listed.returncode == 0 else []
+    return [ROOT / name for name in names if (ROOT / name).is_file()]
+
+
+def requirement_name(line: str) -> str:
+    return re.split(r"[\[<>=!~ ]", line, maxsplit=1)[0]
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lines = list(project["project"]["dependencies"])
+    for extra in project["project"]["optional-dependencies"].values():
+        lines += extra
+    lines += project["dependency-groups"]["dev"]
+    return {requirement_name(line) for line in lines}
+
+
+def test_every_dependency_has_its_reason_in_the_docs():
+    text = (ROOT / "docs" / "dependencies.md").read_text()
+    named = {requirement_name(name) for name in re.findall(r"`([a-z0-9.\-\[\]]+)`", text)}
+    assert declared() <= named, f"without a reason: {sorted(declared() - named)}"
+
+
+def test_every_dependency_is_pinned_with_a_hash():
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = set(re.findall(r"^([a-z0-9.\-]+)(?:\[[a-z,]+\])?==\S+", lock, re.M))
+    assert declared() <= pinned, f"not in the lock: {sorted(declared() - pinned)}"
+    entries = re.split(r"^(?=[a-z0-9])", lock, flags=re.M)[1:]
+    bare = [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
+    assert not bare, f"pinned without a hash: {bare}"
+
+
+def test_no_file_names_a_package_registry_host():
+    hosts = ("files.pythonhosted" + ".org", "pypi" + ".org/simple", "proxy.golang" + ".org", "registry.npmjs" + ".org")
+    texts = {path: path.read_text(errors="ignore") for path in tracked() if path.stat().st_size < 2_000_000}
+    found = [f"{path.relative_to(ROOT)}: {host}" for path, text in texts.items() for host in hosts if host in text]
+    assert not found, found
+
+
+def test_no_source_file_is_longer_than_a_reader_can_hold():
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in tracked("*.py")
+        if (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert not long, f"over 400 lines: {long}"
+
+
+def test_every_test_file_is_one_that_the_runner_collects():
+    hidden = [
+        str(path.relative_to(ROOT))
+        for path in tracked("tests/*.py", "tests/**/*.py")
+        if not path.name.startswith("test_") and re.search(r"^\s*(async )?def test_", path.read_text(), re.M)
+    ]
+    assert not hidden, f"never collected: {hidden}"
+
+
+@pytest.mark.parametrize("folder", ["stacks", "components", "edge", "sandbox", "policies", "bench"])
+def test_no_module_of_a_runnable_folder_hides_one_of_python(folder):
+    names = {path.stem for path in (ROOT / folder).glob("*.py")} | {
+        path.name for path in (ROOT / folder).glob("*/") if path.is_dir()
+    }
+    hiding = sorted(names & set(sys.stdlib_module_names) - {"__main__"})
+    assert not hiding, f"{folder}/ would hide Python's own {hiding} from its programs"
+
+
+def test_ci_runs_the_readmes_test_command_and_nothing_cleverer():
+    commands = [
+        line
+        for line in (ROOT / ".ci" / "run").read_text().splitlines()
+        if line and not line.startswith(("#", "set ", "cd "))
+    ]
+    assert commands == ["make test"]
+    assert "make test" in (ROOT / "README.md").read_text()
+
+
+def test_every_relative_link_of_the_docs_leads_somewhere():
+    broken = []
+    for page in [ROOT / "README.md", *tracked("docs/*.md", "blueprints/*/README.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert not broken, broken
