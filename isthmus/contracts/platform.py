@@ -8,26 +8,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-Sensitivity = Literal["public", "internal", "confidential", "restricted"]
-Target = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"]
-Survive = Literal["none", "replica", "node", "domain"]
-Mode = Literal["manage", "existing", "off"]
-"""Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""
-
-DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
-"""At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
-Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
-"""An image by digest: `registry/name[:tag]@sha256:…`."""
-Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
-
-
-class Part(BaseModel):
-    """A part of the contract: unknown keys are errors, `class` is spelt as in the files."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+from isthmus.contracts.words import (
+    Cidr,
+    DnsLabel,
+    ImageReference,
+    Mode,
+    Part,
+    Sensitivity,
+    Sha256,
+    Survive,
+    Target,
+)
 
 
 class Site(Part):

@@ -1,0 +1,153 @@
+"""The plan: the lock between requirements and infrastructure. Shape only; `plan_checks` holds the rules.
+
+The keys are the command line's contract (`isthmus plan --format json`). In a plan written by hand,
+`predicted`, `stress`, `cost_items`, `monthly_cost_usd` and `alternatives` may be null.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from isthmus.contracts.words import DnsLabel, Evidence, Part, Precision, Sensitivity, Target
+
+
+class Sourced(Part):
+    """Where a figure comes from."""
+
+    kind: Evidence
+    source: str
+    as_of: str
+
+
+class PlannedAdapter(Part):
+    """A LoRA adapter served beside the base model."""
+
+    name: DnsLabel
+    rank: int = Field(ge=1)
+    size_mib: int = Field(ge=1)
+
+
+class PlannedEndpoint(Part):
+    """One served model on a target, for one class."""
+
+    id: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    target: Target
+    region: str | None = None
+    """AWS region; the site's where absent."""
+    inference_profile: str | None = None
+    model: str
+    precision: Precision
+    gpu: str | None = None
+    """GPU id. With `site` it names the pool."""
+    mig_profile: str | None = None
+    instance_type: str | None = None
+    purchase: str | None = None
+    tensor_parallel: int | None = Field(default=None, ge=1)
+    nodes_per_replica: int | None = Field(default=None, ge=1)
+    replicas: int | None = Field(default=None, ge=1)
+    replicas_by_domain: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """Replicas by failure domain, by the name of its zone (`fra1-a`)."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs in all: tensor parallel × nodes a replica × replicas."""
+    max_model_len: int | None = Field(default=None, ge=1)
+    """Tokens of prompt and answer together."""
+    max_num_seqs: int | None = Field(default=None, ge=1)
+    gpu_memory_utilization: float | None = Field(default=None, gt=0, le=1)
+    kv_cache_dtype: str | None = None
+    adapters: list[PlannedAdapter] = []
+    engine_version: str | None = None
+    predicted: dict[str, Any] | None = None
+    evidence: Sourced | None = None
+
+
+class Placement(Part):
+    """Which endpoint serves a workload, and why."""
+
+    workload: DnsLabel
+    sensitivity: Sensitivity
+    endpoint: DnsLabel
+    role: Literal["primary", "overflow"]
+    share: float = Field(gt=0, le=1)
+    """Part of the workload's requests, 0 to 1."""
+    why: str
+
+
+class PlannedGateway(Part):
+    """The gateway of a class at a site."""
+
+    class_: Sensitivity = Field(alias="class")
+    site: DnsLabel
+    host: str
+
+
+class CostItem(Part):
+    what: str
+    quantity: float
+    unit: str
+    unit_price_usd: float
+    monthly_usd: float
+    evidence: Sourced | None = None
+
+
+class Alternative(Part):
+    blueprint: str
+    monthly_cost_usd: float | None
+    rejected_because: list[str] = []
+
+
+class Plan(Part):
+    """What is to be built: the whole of one stack."""
+
+    version: str
+    """The version of Isthmus that made the plan."""
+    requirements_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """`yamlfile.digest` of the requirements that it was made from."""
+    blueprint: DnsLabel
+    feasible: bool
+    endpoints: list[PlannedEndpoint]
+    placements: list[Placement]
+    gateways: list[PlannedGateway]
+    cost_items: list[CostItem] | None = None
+    monthly_cost_usd: float | None = Field(default=None, ge=0)
+    stress: dict[str, Any] | None = None
+    alternatives: list[Alternative] | None = None
+    conflicts: list[str] = []
+    ways_out: list[str] = []
+    warnings: list[str] = []
+    prices_as_of: str | None = None
+
+    def endpoint(self, name: str) -> PlannedEndpoint | None:
+        """The endpoint of that id, if there is one."""
+        return next((endpoint for endpoint in self.endpoints if endpoint.id == name), None)
+
+    def pool(self, endpoint: PlannedEndpoint) -> str | None:
+        """Name of the pool of an endpoint on GPUs: `SITE-GPU`."""
+        return pool_name(endpoint.site, endpoint.gpu) if endpoint.gpu else None
+
+
+def pool_name(site: str, gpu: str) -> str:
+    """The name of a pool: `fra1-h100-sxm-80gb`."""
+    return f"{site}-{gpu}"
+
+
+def zone_name(site: str, domain: int) -> str:
+    """The name of a failure domain, the value of the nodes' zone label: `fra1-a`, `fra1-b`, …"""
+    letters = ""
+    number = domain
+    while True:
+        letters = chr(ord("a") + number % 26) + letters
+        number = number // 26 - 1
+        if number < 0:
+            return f"{site}-{letters}"
+
+
+def load(path: str | os.PathLike[str]) -> Plan:
+    """Read a plan file. Raises `InputError` with file, line and path. `plan_checks.check` does the rest."""
+    from isthmus.contracts import yamlfile
+
+    return yamlfile.parse(Plan, yamlfile.load(path))

@@ -1,0 +1,40 @@
+"""The words of the contracts: the types that requirements, plan and platform share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+Sensitivity = Literal["public", "internal", "confidential", "restricted"]
+"""How sensitive a workload's data is, from least to most."""
+SENSITIVITIES: tuple[Sensitivity, ...] = ("public", "internal", "confidential", "restricted")
+Impact = Literal["low", "material", "high"]
+"""What an answer does to people or money; it decides human review."""
+Target = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"]
+TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm", "sagemaker", "bedrock")
+ON_PREM_TARGETS: tuple[Target, ...] = ("onprem-vllm",)
+VLLM_TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm")
+Survive = Literal["none", "replica", "node", "domain"]
+"""The largest part whose loss the endpoint outlives."""
+Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
+"""`api`: served by a provider, whose precision is not ours to choose."""
+Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]
+Mode = Literal["manage", "existing", "off"]
+"""Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""
+Evidence = Literal["measured", "interpolated", "estimated", "list-price", "given"]
+
+DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
+"""At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
+Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
+"""An image by digest: `registry/name[:tag]@sha256:…`."""
+Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+
+
+class Part(BaseModel):
+    """A part of a contract: unknown keys are errors, `class` is spelt as in the files."""
+
+    # Built when first used: importing the contracts stays fast.
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, defer_build=True)
