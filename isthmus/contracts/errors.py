@@ -42,8 +42,11 @@ class IsthmusError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        text = head.rstrip(".") + "."
-        return f"{text} {self.todo.rstrip('.')}." if self.todo else text
+        return f"{_sentence(head)} {_sentence(self.todo)}" if self.todo else _sentence(head)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith(("?", "!", "…")) else text.rstrip(".") + "."
 
 
 class AnswerIsNo(IsthmusError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import types
 import typing
 from typing import Any
@@ -44,7 +45,7 @@ def explain(model: type[BaseModel], document: Document, error: ValidationError) 
         what, todo = cause.what, cause.todo
         kind = AnswerIsNo if cause.no else InputError
     else:
-        what, todo = _say(model, path, item)
+        what, todo = _say(model, path, item, document.data)
     if len(found) > 1:
         others = [dotted(document.data, other) for other, _ in found[1:6]]
         more = f"and {len(found) - 1} more: {', '.join(others)}" + (", …" if len(found) > 6 else "")
@@ -67,20 +68,28 @@ def _path(whole: Any, item: Any) -> PathOf:
             data = data[part]  # pyright: ignore[reportCallIssue, reportArgumentType]
         elif index == len(loc) + len(below) - 1 and (item["type"] in ("missing", "extra_forbidden") or below):
             path.append(part)
+    if item["type"] == "union_tag_invalid":
+        path.append(str(item["ctx"]["discriminator"]).strip("'"))
     return tuple(path)
 
 
-def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any]) -> tuple[str, str]:
+def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any) -> tuple[str, str]:
     """What is wrong and what to do, from one of pydantic's errors."""
     kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
-        names = keys_at(model, path[:-1])
+        names = keys_at(model, path[:-1], whole)
         allowed = f"Allowed here: {', '.join(names)}" if names else "Leave it away"
         hint = did_you_mean(last, names)
         return f"unknown key `{last}`", f"{hint} {allowed}".strip()
     if kind == "missing":
         return f"the key `{last}` is missing", f"Add `{last}: …`"
+    if kind == "union_tag_not_found":
+        return f"the key {context.get('discriminator')} is missing", ""
+    if kind == "union_tag_invalid":
+        key = str(context.get("discriminator", "")).strip("'")
+        kind, context = "literal_error", {"expected": context.get("expected_tags", "")}
+        value = value.get(key) if isinstance(value, dict) else value
     if kind == "literal_error":
         allowed = context.get("expected", "")
         names = [name.strip(" '") for name in allowed.replace(" or ", ", ").split(",")]
@@ -89,6 +98,12 @@ def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any]) -> tuple[st
     if kind == "value_error":
         return f"{context.get('error') or item['msg']}", ""
     what = item["msg"][0].lower() + item["msg"][1:]
+    if kind in ("model_type", "dict_type", "model_attributes_type"):
+        what = "a mapping (`key: value` lines) is wanted"
+    if kind in ("too_short", "too_long"):
+        limit = context.get("min_length", context.get("max_length"))
+        most = "at least" if kind == "too_short" else "at most"
+        return f"{most} {limit} items are wanted, and there are {context.get('actual_length')}", ""
     if kind == "string_pattern_mismatch":
         what = f"text of the form {context.get('pattern')} is wanted"
     if isinstance(value, (dict, list)):
@@ -97,24 +112,33 @@ def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any]) -> tuple[st
 
 
 def _show(value: object) -> str:
-    text = str(value) if not isinstance(value, str) else value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = text if len(text) <= 80 else text[:77] + "…"
     return f"`{text}`" if value is not None else "an empty value"
 
 
-def keys_at(model: Any, path: PathOf) -> list[str]:
-    """The keys that the part at `path` may have."""
+def keys_at(model: Any, path: PathOf, data: Any) -> list[str]:
+    """The keys that the part at `path` of `data` may have."""
     here: list[Any] = [model]
     for part in path:
-        step: list[Any] = []
-        for kind in here:
-            step += _children(kind, part)
-        here = step
-    names: list[str] = []
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            data = None
+        here = [child for kind in here for child in _children(kind, part)]
+        if len(here) > 1 and isinstance(data, dict):
+            here = [kind for kind in here if _is_kind(kind, data)] or here
+    names: dict[str, None] = {}
     for kind in here:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names += [info.alias or name for name, info in kind.model_fields.items()]
-    return names
+            names.update((info.alias or name, None) for name, info in kind.model_fields.items())
+    return list(names)
+
+
+def _is_kind(model: Any, data: dict[str, Any]) -> bool:
+    """Whether a branch of a union is the one that the data's `kind` names."""
+    info = getattr(model, "model_fields", {}).get("kind")
+    return info is not None and data.get("kind") in typing.get_args(info.annotation)
 
 
 def _children(kind: Any, part: str | int) -> list[Any]:

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from isthmus.contracts.words import DnsLabel, Evidence, Part, Precision, Sensitivity, Target
+from isthmus.contracts.words import DnsLabel, Evidence, FilePart, Precision, Sensitivity, Target
 
 
-class Sourced(Part):
+class Sourced(FilePart):
     """Where a figure comes from."""
 
     kind: Evidence
@@ -22,7 +22,7 @@ class Sourced(Part):
     as_of: str
 
 
-class PlannedAdapter(Part):
+class PlannedAdapter(FilePart):
     """A LoRA adapter served beside the base model."""
 
     name: DnsLabel
@@ -30,7 +30,7 @@ class PlannedAdapter(Part):
     size_mib: int = Field(ge=1)
 
 
-class PlannedEndpoint(Part):
+class PlannedEndpoint(FilePart):
     """One served model on a target, for one class."""
 
     id: DnsLabel
@@ -65,7 +65,7 @@ class PlannedEndpoint(Part):
     evidence: Sourced | None = None
 
 
-class Placement(Part):
+class Placement(FilePart):
     """Which endpoint serves a workload, and why."""
 
     workload: DnsLabel
@@ -77,7 +77,7 @@ class Placement(Part):
     why: str
 
 
-class PlannedGateway(Part):
+class PlannedGateway(FilePart):
     """The gateway of a class at a site."""
 
     class_: Sensitivity = Field(alias="class")
@@ -85,7 +85,7 @@ class PlannedGateway(Part):
     host: str
 
 
-class CostItem(Part):
+class CostItem(FilePart):
     what: str
     quantity: float
     unit: str
@@ -94,13 +94,13 @@ class CostItem(Part):
     evidence: Sourced | None = None
 
 
-class Alternative(Part):
+class Alternative(FilePart):
     blueprint: str
     monthly_cost_usd: float | None
     rejected_because: list[str] = []
 
 
-class Plan(Part):
+class Plan(FilePart):
     """What is to be built: the whole of one stack."""
 
     version: str

@@ -38,3 +38,9 @@ class Part(BaseModel):
 
     # Built when first used: importing the contracts stays fast.
     model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True, defer_build=True)
+
+
+class FilePart(Part):
+    """A part of a file that people write: `true` is no number, and `"3"` is none either."""
+
+    model_config = ConfigDict(strict=True)
