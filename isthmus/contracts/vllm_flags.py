@@ -1,0 +1,84 @@
+"""The arguments that `vllm serve` of the pinned version knows. Data stands in `vllm_flags.json`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from isthmus.contracts.errors import InputError
+
+VERSION = "0.33.0"
+"""The version of vLLM whose flags these are."""
+
+RESERVED = {
+    "--host": "vLLM listens on 127.0.0.1 only; its sidecar faces the network",
+    "--port": "the port is the model server's own",
+    "--uds": "vLLM listens on 127.0.0.1 only; its sidecar faces the network",
+    "--grpc": "vLLM serves HTTP behind its sidecar",
+    "--grpc-port": "vLLM serves HTTP behind its sidecar",
+    "--ssl-keyfile": "the sidecar ends TLS",
+    "--ssl-certfile": "the sidecar ends TLS",
+    "--ssl-ca-certs": "the sidecar ends TLS",
+    "--api-key": "a secret may not stand in an argument; the gateway checks the caller",
+    "--hf-token": "a secret may not stand in an argument; weights come from a volume or an image",
+    "--model": "the endpoint's `model` and `weights` say it",
+    "--model-weights": "the endpoint's `weights` say it",
+    "--served-model-name": "the endpoint's `model` says it",
+    "--tensor-parallel-size": "the endpoint's `tensor_parallel` says it",
+    "--trust-remote-code": "code that comes with weights does not run here",
+    "--config": "the arguments stand in the plan and the overrides, nowhere else",
+    "--middleware": "foreign code does not run in the model server",
+}
+"""Flags that vLLM knows and `engine_args` may not bear, with the reason."""
+
+
+@functools.cache
+def flags() -> frozenset[str]:
+    """Every flag, `--` included."""
+    import json
+    from pathlib import Path
+
+    return frozenset(json.loads(Path(__file__).with_name("vllm_flags.json").read_text("utf-8"))["flags"])
+
+
+def name_of(argument: str) -> str | None:
+    """The flag in an argument (`--a=b` → `--a`); None for a value. Raises nothing."""
+    return argument.partition("=")[0] if argument.startswith("-") and not _number(argument) else None
+
+
+def is_known(flag: str) -> bool:
+    """Whether `vllm serve` knows the flag; a switch may also be turned off as `--no-…`, and `_` is as `-`."""
+    plain = flag.replace("_", "-")
+    if plain.partition(".")[0] in flags():  # a key of a JSON option: `--speculative-config.model`
+        return True
+    return plain.startswith("--no-") and "--" + plain.removeprefix("--no-") in flags()
+
+
+def check_args(args: Iterable[str]) -> None:
+    """Raise `InputError` on the first argument that the pinned vLLM does not know, with the nearest name.
+
+    Refuses too what belongs to other fields of the contract or would open a way past the sidecar
+    (`RESERVED`). Values (arguments without `-`) are not judged.
+    """
+    for argument in args:
+        flag = name_of(argument)
+        if flag is None:
+            continue
+        plain = flag.replace("_", "-")
+        if plain in RESERVED:
+            raise InputError(f"`{flag}` may not be given: {RESERVED[plain]}", todo="Leave it away")
+        if not is_known(flag):
+            from isthmus.contracts.explain import did_you_mean
+
+            hint = did_you_mean(flag, flags())
+            raise InputError(
+                f"vLLM {VERSION} has no flag `{flag}`", todo=hint or "See `vllm serve --help=all`"
+            )
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
