@@ -27,7 +27,8 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def requirement_name(line: str) -> str:
-    return re.split(r"[\[<>=!~ ]", line, maxsplit=1)[0]
+    """Normalised as in a lock: `ruamel.yaml` is `ruamel-yaml` there."""
+    return re.split(r"[\[<>=!~ ]", line, maxsplit=1)[0].replace(".", "-")
 
 
 def declared() -> set[str]:
