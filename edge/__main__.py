@@ -1,0 +1,38 @@
+"""`python -m edge --config FILE`. Exit codes: 0 ended in order, 2 the file is wrong, 3 the machine is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge.config import ConfigError, load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the mode that the file names; an error is one paragraph on standard error."""
+    parser = argparse.ArgumentParser(prog="edge", description="Isthmus gateway, sidecar or translator.")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="the YAML file; its `mode` selects what runs"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        config = load(options.config)
+    except ConfigError as error:
+        return _fail(str(error), error.exit_code)
+    from edge.server import run  # after the file is known to be good: it imports the servers
+
+    try:
+        run(config)
+    except ConfigError as error:
+        return _fail(f"{options.config}: {error}", error.exit_code)
+    return 0
+
+
+def _fail(paragraph: str, exit_code: int) -> int:
+    print(f"edge: {paragraph}", file=sys.stderr)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Who may call: the file of key digests, read again whenever it changes, closed when it is broken."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from edge.config import ConfigError, Name, Strict, read_yaml
+from edge.files import Stamp, stamp
+
+_SHA256 = re.compile(r"^[0-9a-f]{64}$")
+
+
+class Caller(Strict):
+    """One key, by its SHA-256 in lower-case hex, and the one workload it speaks for."""
+
+    key_sha256: Annotated[str, Field(pattern=_SHA256.pattern)]
+    workload: Name
+
+
+class CallersFile(Strict):
+    """`callers: [{key_sha256, workload}]`. Two keys may name one workload, so that keys can be changed."""
+
+    callers: list[Caller]
+
+
+class CallersUnreadable(Exception):
+    """The file is missing or malformed: nobody is let in."""
+
+
+class Callers:
+    """The callers file. Every look-up first asks the file system whether the file changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._signature: Stamp | None = None
+        self._entries: list[tuple[bytes, str]] | None = None
+        self._problem = "not read yet"
+
+    def problem(self) -> str | None:
+        """Why nobody can be let in, or None when the file is good."""
+        self._refresh()
+        return self._problem if self._entries is None else None
+
+    def workload_of(self, key: str) -> str | None:
+        """The workload that a key speaks for, or None; raises CallersUnreadable."""
+        self._refresh()
+        if self._entries is None:
+            raise CallersUnreadable(self._problem)
+        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest().encode()
+        found = None
+        for known, workload in self._entries:  # all of them, always: the time tells nothing
+            if hmac.compare_digest(known, digest):
+                found = workload
+        return found
+
+    def _refresh(self) -> None:
+        try:
+            signature = stamp(self._path)
+        except OSError as error:
+            self._signature, self._entries = None, None
+            self._problem = f"{self._path}: {error.strerror}"
+            return
+        if signature == self._signature:
+            return
+        self._signature = signature
+        try:
+            self._entries = self._read()
+        except ConfigError as error:
+            self._entries, self._problem = None, str(error)
+
+    def _read(self) -> list[tuple[bytes, str]]:
+        try:
+            callers = CallersFile.model_validate(read_yaml(self._path)).callers
+        except ValidationError as error:
+            key = ".".join(str(part) for part in error.errors()[0]["loc"])
+            raise ConfigError(f"{self._path}: {key or 'the file'} is malformed") from None
+        entries: dict[bytes, str] = {}
+        for caller in callers:
+            digest = caller.key_sha256.encode()
+            if entries.setdefault(digest, caller.workload) != caller.workload:
+                raise ConfigError(f"{self._path}: one key names two workloads")
+        return list(entries.items())

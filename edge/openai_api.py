@@ -1,0 +1,206 @@
+"""What the edge takes and gives of the OpenAI protocol: the allow-list, and the error's body.
+
+The lists are short on purpose. A field that is not here is refused by name, so that no option of a
+model server or of LiteLLM (`fallbacks`, `api_base`, `metadata`, `cache_salt`, `chat_template`, …)
+can be reached by a caller.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+
+CHAT_PATH = "/v1/chat/completions"
+
+CHAT_FIELDS = frozenset(
+    [
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "temperature",
+        "top_p",
+        "n",
+        "stop",
+        "max_tokens",
+        "max_completion_tokens",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "seed",
+        "response_format",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning_effort",
+        "user",
+    ]
+)
+MESSAGE_FIELDS = frozenset(["role", "content", "name", "tool_calls", "tool_call_id", "refusal"])
+ROLES = frozenset(["system", "developer", "user", "assistant", "tool"])
+
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+
+
+class Refusal(Exception):
+    """An answer that is an error: status, a code for programs, a message for people."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+    def body(self) -> dict[str, dict[str, str]]:
+        """The OpenAI shape of an error: `{"error": {"message", "type", "code"}}`."""
+        kind = _TYPES.get(self.status) or ("api_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": kind, "code": self.code}}
+
+
+async def on_refusal(request: Request, error: Exception) -> JSONResponse:
+    """Starlette's handler for `Refusal`."""
+    assert isinstance(error, Refusal)
+    return _answer(request, error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Starlette's handler for its own 404 and 405."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        return _answer(
+            request, Refusal(405, "method_not_allowed", "This method is not served on this route.")
+        )
+    return _answer(request, Refusal(error.status_code, "not_found", "This route is not served here."))
+
+
+async def on_fault(request: Request, error: Exception) -> JSONResponse:
+    """Starlette's handler for what nobody foresaw: no detail goes out."""
+    return _answer(request, Refusal(500, "internal_error", "The edge failed on this request."))
+
+
+EXCEPTION_HANDLERS: Any = {Refusal: on_refusal, HTTPException: on_http_exception, Exception: on_fault}
+
+
+def _answer(request: Request, error: Refusal) -> JSONResponse:
+    request.state.exchange.code = error.code
+    headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
+    return JSONResponse(error.body(), status_code=error.status, headers=headers)
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The request's body, at most `max_bytes`; raises Refusal 413 or 415."""
+    too_large = Refusal(413, "request_too_large", f"The body is larger than {max_bytes} bytes.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refusal(415, "unsupported_encoding", "Send the body without content-encoding.")
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, "unsupported_media_type", "Send the body as application/json.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise too_large
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > max_bytes:
+                raise too_large
+    except ClientDisconnect:
+        raise Refusal(499, "client_closed_request", "The client went away.") from None
+    request.state.exchange.bytes_in = len(body)
+    return bytes(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object; raises Refusal 400."""
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "malformed_json", "The body is not valid JSON in UTF-8.") from None
+    if not isinstance(value, dict):
+        raise Refusal(400, "malformed_json", "The body must be a JSON object.")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def dump(value: Any) -> bytes:
+    """JSON in UTF-8, compact; raises Refusal 400 for text that UTF-8 cannot hold."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise Refusal(400, "malformed_json", "The body holds text that is not valid Unicode.") from None
+
+
+def check_chat(body: dict[str, Any]) -> dict[str, Any]:
+    """A chat request held against the allow-list, without its null fields; raises Refusal 400.
+
+    Besides names it refuses what makes a server fetch something: an image by address, a tool that
+    is not a function.
+    """
+    for field in body:
+        if field not in CHAT_FIELDS:
+            raise _bad("unknown_field", f"The field {field[:80]!r} is not accepted.")
+    chat = {field: value for field, value in body.items() if value is not None}
+    if not isinstance(chat.get("model"), str):
+        raise _bad("invalid_model", "The field 'model' must be a string.")
+    if not isinstance(chat.get("stream", False), bool):
+        raise _bad("invalid_stream", "The field 'stream' must be true or false.")
+    options = chat.get("stream_options", {})
+    if not isinstance(options, dict) or set(options) - {"include_usage"}:
+        raise _bad("unknown_field", "The field 'stream_options' takes 'include_usage' only.")
+    if options and not chat.get("stream"):
+        raise _bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
+    messages = chat.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise _bad("invalid_messages", "The field 'messages' must be a list that is not empty.")
+    for number, message in enumerate(messages):
+        _check_message(number, message)
+    tools = chat.get("tools", [])
+    if not isinstance(tools, list) or any(
+        not isinstance(t, dict) or t.get("type") != "function" for t in tools
+    ):
+        raise _bad("invalid_tools", "The field 'tools' must be a list of tools of type 'function'.")
+    return chat
+
+
+def _check_message(number: int, message: Any) -> None:
+    if not isinstance(message, dict) or message.get("role") not in ROLES:
+        raise _bad("invalid_messages", f"messages[{number}] must be an object with a known 'role'.")
+    for field in message:
+        if field not in MESSAGE_FIELDS:
+            raise _bad("unknown_field", f"The field {field[:80]!r} of messages[{number}] is not accepted.")
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
+        raise _bad("invalid_messages", f"messages[{number}].content must be text or a list of parts.")
+    for part in content:
+        kind = part.get("type")
+        if kind == "text" and set(part) <= {"type", "text"} and isinstance(part.get("text"), str):
+            continue
+        if (
+            kind == "image_url"
+            and set(part) <= {"type", "image_url"}
+            and _inline_image(part.get("image_url"))
+        ):
+            continue
+        # A server that fetches addresses would be a way out, and a way into the site.
+        raise _bad("invalid_content", f"messages[{number}].content takes text and images as data: URLs only.")
+
+
+def _inline_image(value: Any) -> bool:
+    url = value.get("url") if isinstance(value, dict) else None
+    return isinstance(url, str) and url.startswith("data:image/") and set(value) <= {"url", "detail"}
+
+
+def _bad(code: str, message: str) -> Refusal:
+    return Refusal(400, code, message)

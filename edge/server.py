@@ -1,0 +1,149 @@
+"""The process: two listeners on one loop, renewal of files, and an end that lets requests finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from edge.config import Config, EnvironmentFault, GatewayConfig, SidecarConfig
+from edge.journal import Journal, Metrics, quiet_libraries, write_line
+from edge.protocol import protocol_class
+from edge.service import Service, State, health_application
+from edge.tls import RenewableServerContext
+
+KEEP_ALIVE_S = 65
+POLL_S = 1.0
+# After the time for finishing, running streams are given this long to end with an error that is seen.
+LAST_WORDS_S = 3
+
+
+class Listener(uvicorn.Server):
+    """uvicorn without its signal handlers: the process has one, for both listeners."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigError or EnvironmentFault before anything listens."""
+    quiet_libraries()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(config))
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _make_service(config: Config, state: State) -> Service:
+    if isinstance(config, GatewayConfig):
+        from edge.gateway import Gateway
+
+        return Gateway(config, state).service()
+    if isinstance(config, SidecarConfig):
+        from edge.sidecar import Sidecar
+
+        return Sidecar(config, state).service()
+    from edge.translator import Translator  # imports LiteLLM, which only the translator's image holds
+
+    return Translator(config, state).service()
+
+
+async def _serve(config: Config) -> None:
+    state = State(Metrics(config.data_class))
+    tls = RenewableServerContext(config.listen)
+    service = _make_service(config, state)
+    watches = [tls.watch, *service.watches]
+
+    def count_refused() -> None:
+        state.metrics.refused_clients += 1
+        write_line("client_refused", mode=config.mode, **{"class": config.data_class})
+
+    allowed = None if isinstance(config, GatewayConfig) else config.allowed_clients
+    journal = Journal(
+        service.app,
+        mode=config.mode,
+        data_class=config.data_class,
+        metrics=state.metrics,
+        paths=service.paths,
+    )
+    drain_s = config.limits.drain_timeout_s
+    main = _listener(
+        journal,
+        http=protocol_class(allowed, count_refused),
+        ssl_certfile=str(config.listen.certificate),
+        ssl_context_factory=lambda _config, _default: tls.context,
+        timeout_graceful_shutdown=int(drain_s + LAST_WORDS_S + 1),
+    )
+    health = _listener(health_application(service, state), http="auto", timeout_graceful_shutdown=1)
+    main_socket = _bind(config.listen.host, config.listen.port, "listen.port")
+    health_socket = _bind(config.health.host, config.health.port, "health.port")
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = [
+        asyncio.create_task(main.serve(sockets=[main_socket])),
+        asyncio.create_task(health.serve(sockets=[health_socket])),
+    ]
+    watching = asyncio.create_task(_watch(config, watches))
+    write_line("started", mode=config.mode, port=config.listen.port, **{"class": config.data_class})
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopping, *serving}, return_when=asyncio.FIRST_COMPLETED)
+
+    state.draining = True
+    write_line("draining", mode=config.mode, running=len(state.running), **{"class": config.data_class})
+    last_call = loop.call_later(drain_s, lambda: [deadline.cut() for deadline in list(state.running)])
+    main.should_exit = True
+    await serving[0]
+    last_call.cancel()
+    health.should_exit = True
+    await serving[1]
+    watching.cancel()
+    await service.close()
+    write_line("stopped", mode=config.mode, **{"class": config.data_class})
+
+
+async def _watch(config: Config, watches: list[Any]) -> None:
+    while True:
+        await asyncio.sleep(POLL_S)
+        for watch in watches:
+            result = watch.poll()
+            if result is not None:
+                write_line("certificate", mode=config.mode, result=result, **{"class": config.data_class})
+
+
+def _listener(app: Any, **options: Any) -> Listener:
+    return Listener(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            **options,
+        )
+    )
+
+
+def _bind(host: str, port: int, key: str) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise EnvironmentFault(f"{key}: {host}:{port} cannot be listened on: {error.strerror}.") from None

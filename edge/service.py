@@ -1,0 +1,71 @@
+"""What a mode brings to the process: its application, its health, what must be renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from edge.flow import Deadline
+from edge.journal import Metrics
+from edge.openai_api import EXCEPTION_HANDLERS
+from edge.tls import Watch
+
+
+@dataclass
+class State:
+    """What both listeners share."""
+
+    metrics: Metrics
+    running: set[Deadline] = field(default_factory=set)
+    draining: bool = False
+
+
+@dataclass
+class Service:
+    """A mode's application and what the process asks of it."""
+
+    app: Starlette
+    paths: set[str]
+    problem: Callable[[], Awaitable[str | None]]
+    """Why requests cannot be served now, or None."""
+    metrics: Callable[[], Awaitable[Response]]
+    close: Callable[[], Awaitable[None]]
+    watches: list[Watch] = field(default_factory=list)
+
+
+def application(routes: list[Route]) -> Starlette:
+    """An application of exactly these routes; all else is 404 or 405 in the OpenAI shape."""
+    app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+    app.router.redirect_slashes = False
+    return app
+
+
+def health_application(service: Service, state: State) -> Starlette:
+    """The plain HTTP listener's application: `/health` and `/metrics`, open to probes and monitoring."""
+
+    async def health(request: Request) -> Response:
+        problem = "draining" if state.draining else await service.problem()
+        return PlainTextResponse(f"{problem or 'ok'}\n", status_code=503 if problem else 200)
+
+    async def metrics(request: Request) -> Response:
+        return await service.metrics()
+
+    async def missing(request: Request, error: Exception) -> Response:
+        return PlainTextResponse("not served here\n", status_code=404)
+
+    app = Starlette(
+        routes=[Route("/health", health, methods=["GET"]), Route("/metrics", metrics, methods=["GET"])],
+        exception_handlers={404: missing},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def metrics_response(metrics: Metrics) -> Response:
+    """Our own counters as Prometheus reads them."""
+    return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,104 @@
+"""The sidecar: ends mutual TLS for the class's gateway, beside a model server on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route as HttpRoute
+
+from edge.config import SidecarConfig
+from edge.flow import Deadline, while_connected
+from edge.openai_api import CHAT_PATH, read_body
+from edge.service import Service, State, application
+from edge.upstream import new_client, plain_headers, refusal_of
+
+# vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
+POST_PATHS = (CHAT_PATH, "/v1/completions", "/v1/embeddings", "/v1/rerank")
+GET_PATHS = ("/v1/models",)
+
+
+class Sidecar:
+    """A reverse proxy of an allow-list of paths; bodies pass as they are, headers are made anew."""
+
+    def __init__(self, config: SidecarConfig, state: State) -> None:
+        self._upstream, self._limits, self._state = config.upstream, config.limits, state
+        self._client = new_client(
+            config.limits, verify=False
+        )  # plain HTTP on loopback, as the config demands
+
+    def service(self) -> Service:
+        """The sidecar as the process runs it."""
+        routes = [HttpRoute(path, self.forward, methods=["POST"]) for path in POST_PATHS]
+        routes += [HttpRoute(path, self.forward, methods=["GET"]) for path in GET_PATHS]
+        return Service(
+            app=application(routes),
+            paths={*POST_PATHS, *GET_PATHS},
+            problem=self._problem,
+            metrics=self._metrics,
+            close=self._client.aclose,
+        )
+
+    async def forward(self, request: Request) -> Response:
+        """Pass one request on, and the answer back as it comes."""
+        deadline = Deadline(self._limits.request_timeout_s, self._state.running)
+        handed_over = False
+        try:
+            body = None
+            if request.method == "POST":
+                body = await deadline.wait(read_body(request, self._limits.max_body_bytes))
+            # The path comes from our list, not from the request; a query is not passed on.
+            path = next(path for path in (*POST_PATHS, *GET_PATHS) if path == request.url.path)
+            opening = while_connected(request, self._open(request.method, path, body))
+            response = await deadline.wait(opening)
+            handed_over = True
+            request.state.exchange.stream = response.headers.get("content-type", "").startswith(
+                "text/event-stream"
+            )
+            kind = response.headers.get("content-type", "application/octet-stream")
+            pieces = self._relay(response, deadline)
+            return StreamingResponse(pieces, status_code=response.status_code, headers={"content-type": kind})
+        except TimeoutError:
+            raise deadline.refusal() from None
+        finally:
+            if not handed_over:
+                deadline.done()
+
+    async def _open(self, method: str, path: str, body: bytes | None) -> httpx.Response:
+        request = self._client.build_request(
+            method,
+            self._upstream + path,
+            content=body,
+            headers=plain_headers("application/json, text/event-stream"),
+        )
+        try:
+            return await self._client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise refusal_of(error) from error
+
+    async def _relay(self, response: httpx.Response, deadline: Deadline) -> AsyncIterator[bytes]:
+        """The body's bytes. A broken body raises, which breaks our own: the gateway must see the cut."""
+        source = response.aiter_bytes()
+        try:
+            while (piece := await deadline.wait(anext(source, None))) is not None:
+                yield piece
+        finally:
+            deadline.done()
+            await response.aclose()
+
+    async def _problem(self) -> str | None:
+        try:
+            response = await self._client.get(self._upstream + "/health", timeout=2)
+        except httpx.HTTPError:
+            return "the model server does not answer"
+        return None if response.status_code == 200 else f"the model server says {response.status_code}"
+
+    async def _metrics(self) -> Response:
+        try:
+            response = await self._client.get(self._upstream + "/metrics", timeout=5)
+        except httpx.HTTPError:
+            return PlainTextResponse("the model server does not answer\n", status_code=503)
+        kind = response.headers.get("content-type", "text/plain")
+        return Response(response.content, status_code=response.status_code, headers={"content-type": kind})

@@ -1,0 +1,47 @@
+"""Server-sent events, as OpenAI's streams use them: `data:` lines of JSON, ended by `[DONE]`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+DONE = b"data: [DONE]\n\n"
+DONE_DATA = b"[DONE]"
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store"}
+
+
+class BrokenStream(Exception):
+    """The stream is not one of events, or one event is beyond all measure."""
+
+
+async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The data of each event. A last event that no blank line ends was cut and is not given.
+
+    Lines end at LF or CR LF only: `str.splitlines` would also split at U+2028, which JSON text may hold.
+    """
+    buffer = bytearray()
+    data: list[bytes] = []
+    async for piece in pieces:
+        buffer += piece
+        if len(buffer) > MAX_EVENT_BYTES:
+            raise BrokenStream("an event is too large")
+        *lines, rest = bytes(buffer).split(b"\n")
+        buffer = bytearray(rest)
+        for line in lines:
+            line = line.removesuffix(b"\r")
+            if line.startswith(b"data:"):
+                data.append(line[5:].removeprefix(b" "))
+            elif not line and data:
+                yield b"\n".join(data)
+                data = []
+
+
+def event(value: Any) -> bytes:
+    """One event of JSON."""
+    return (
+        b"data: "
+        + json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        + b"\n\n"
+    )

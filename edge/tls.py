@@ -1,0 +1,123 @@
+"""TLS contexts, and their renewal when cert-manager has written new files."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.config import ConfigError, Listen, MutualListen, UpstreamTls
+from edge.files import Stamp, stamp
+
+# TLS 1.3's suites are all modern and stay; these are the ones of TLS 1.2 with forward secrecy and AEAD.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+def server_context(listen: Listen | MutualListen) -> ssl.SSLContext:
+    """A listener's context; a client certificate is demanded where `client_ca` is set. Raises ConfigError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context)
+    # No session tickets: a resumed session would skip the check of the client's certificate.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    _load_chain(context, listen.certificate, listen.key, "listen")
+    if listen.client_ca is not None:
+        _load_ca(context, listen.client_ca, "listen.client_ca")
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(files: UpstreamTls) -> ssl.SSLContext:
+    """What the gateway shows upstream; it believes the named CA only. Raises ConfigError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _harden(context)
+    _load_chain(context, files.certificate, files.key, "upstream_tls")
+    _load_ca(context, files.ca, "upstream_tls.ca")
+    return context
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+
+
+def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path, where: str) -> None:
+    for path, name in ((certificate, "certificate"), (key, "key")):
+        _readable(path, f"{where}.{name}")
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, OSError, ValueError):
+        raise ConfigError(
+            f"{where}.certificate: {certificate} and {key} are not a PEM certificate and its key."
+        ) from None
+
+
+def _load_ca(context: ssl.SSLContext, path: Path, where: str) -> None:
+    _readable(path, where)
+    try:
+        context.load_verify_locations(cafile=path)
+    except (ssl.SSLError, OSError):
+        raise ConfigError(f"{where}: {path} holds no PEM certificate.") from None
+
+
+def _readable(path: Path, where: str) -> None:
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{where}: {path} cannot be read: {error.strerror}.") from None
+
+
+class Watch:
+    """Calls `renew` when one of the files changed; a failing renewal keeps what works and is reported."""
+
+    def __init__(self, files: list[Path], renew: Callable[[], None]) -> None:
+        self._files, self._renew = files, renew
+        self._seen = self._signature()
+
+    def poll(self) -> str | None:
+        """None when nothing changed, else what happened: `renewed`, or why not."""
+        signature = self._signature()
+        if signature == self._seen:
+            return None
+        self._seen = signature
+        try:
+            self._renew()
+        except ConfigError as error:
+            return str(error)
+        return "renewed"
+
+    def _signature(self) -> list[Stamp | None]:
+        found: list[Stamp | None] = []
+        for path in self._files:
+            try:
+                found.append(stamp(path))
+            except OSError:
+                found.append(None)
+        return found
+
+
+class RenewableServerContext:
+    """A context to give to a listener once, whose certificate and client CA change under it.
+
+    A new context is built whole and swapped in as each handshake starts, so a half-written pair of
+    files breaks nothing and running connections go on.
+    """
+
+    def __init__(self, listen: Listen | MutualListen) -> None:
+        self._listen = listen
+        self.context = server_context(listen)
+        self._current = self.context
+        self.context.sni_callback = self._swap
+        files = [listen.certificate, listen.key] + ([listen.client_ca] if listen.client_ca else [])
+        self.watch = Watch(files, self._renew)
+
+    def _renew(self) -> None:
+        self._current = server_context(self._listen)
+
+    def _swap(
+        self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext
+    ) -> None:
+        if self._current is not self.context:
+            connection.context = self._current

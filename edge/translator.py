@@ -1,0 +1,270 @@
+"""The translator: chat completions in, Bedrock's Converse out, through the LiteLLM library.
+
+It alone in a class holds an AWS identity. Which model, region and endpoint are in the file; nothing of
+that, no key and no address is ever taken from a request. LiteLLM is imported in this mode only: it
+takes seconds and 200 MB, and the gateway's image does not hold it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route as HttpRoute
+
+from edge import sse
+from edge.config import BedrockModel, TranslatorConfig
+from edge.flow import Deadline, while_connected
+from edge.journal import Exchange
+from edge.openai_api import CHAT_PATH, Refusal, check_chat, parse_object, read_body
+from edge.service import Service, State, application, metrics_response
+
+CREDENTIALS_TIMEOUT_S = 10
+ANSWER_FIELDS = ("id", "object", "created", "choices", "usage")
+# `user` names a person: it stays here. The others go as their own arguments.
+NOT_SENT = frozenset(("model", "messages", "stream", "user"))
+# Values that ask for nothing. LiteLLM would refuse the field where the model has no such option.
+NEUTRAL: dict[str, Any] = {"n": 1, "logprobs": False, "presence_penalty": 0, "frequency_penalty": 0}
+
+# Read by LiteLLM or botocore, and able to lead a request elsewhere or to let it in by another identity.
+_TAKEN_OUT = [
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_BEDROCK_RUNTIME_ENDPOINT",
+    "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "LITELLM_LOG",
+]
+
+
+def prepare_environment() -> None:
+    """What LiteLLM and botocore read from the environment when they are imported."""
+    for name in _TAKEN_OUT:
+        os.environ.pop(name, None)
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list from the internet
+    os.environ["LITELLM_MODE"] = "PRODUCTION"  # else it reads a .env file
+    os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # on-prem nothing answers there, and it waits
+
+
+class Credentials:
+    """The ambient AWS identity, from botocore's default chain, refreshed by it."""
+
+    def __init__(self) -> None:
+        from botocore.session import Session
+
+        self._session = Session()
+        self._asking: asyncio.Task[Any] | None = None
+
+    async def get(self) -> dict[str, str]:
+        """LiteLLM's arguments for the identity of now; raises Refusal 503 when there is none in time."""
+        from botocore.exceptions import BotoCoreError
+
+        # One look-up at a time, shared: it may start a helper or ask a service, and hang.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(asyncio.to_thread(self._frozen))
+        await asyncio.wait({self._asking}, timeout=CREDENTIALS_TIMEOUT_S)
+        try:
+            frozen = self._asking.result()
+        except (BotoCoreError, OSError, ValueError, asyncio.InvalidStateError):
+            frozen = None
+        if frozen is None or not frozen.access_key or not frozen.secret_key:
+            raise Refusal(
+                503, "no_aws_identity", "The translator has no AWS identity now; ask its operators."
+            )
+        found = {"aws_access_key_id": frozen.access_key, "aws_secret_access_key": frozen.secret_key}
+        if frozen.token:
+            found["aws_session_token"] = frozen.token
+        return found
+
+    def _frozen(self) -> Any:
+        credentials = self._session.get_credentials()
+        return credentials.get_frozen_credentials() if credentials else None
+
+
+class Translator:
+    """The models of the file, by name, over LiteLLM."""
+
+    def __init__(self, config: TranslatorConfig, state: State) -> None:
+        prepare_environment()
+        import litellm
+
+        litellm.drop_params = False  # a field that Bedrock lacks is refused, not forgotten
+        litellm.suppress_debug_info = True
+        litellm.turn_off_message_logging = True
+        self._litellm: Any = litellm
+        self._models = {model.name: model for model in config.models}
+        self._supported = {model.name: self._fields_of(model) for model in config.models}
+        self._limits, self._state = config.limits, state
+        self._credentials = Credentials()
+
+    def service(self) -> Service:
+        """The translator as the process runs it."""
+        routes = [
+            HttpRoute(CHAT_PATH, self.chat, methods=["POST"]),
+            HttpRoute("/v1/models", self.models, methods=["GET"]),
+        ]
+        return Service(
+            app=application(routes),
+            paths={CHAT_PATH, "/v1/models"},
+            problem=self._problem,
+            metrics=self._metrics,
+            close=self._close,
+        )
+
+    async def models(self, request: Request) -> Response:
+        """The names of the file."""
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "isthmus"} for name in self._models]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def chat(self, request: Request) -> Response:
+        """One chat completion, whole or as a stream."""
+        exchange: Exchange = request.state.exchange
+        deadline = Deadline(self._limits.request_timeout_s, self._state.running)
+        handed_over = False
+        try:
+            raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
+            chat = check_chat(parse_object(raw))
+            model = self._models.get(chat["model"])
+            if model is None:
+                raise Refusal(404, "model_not_found", "This translator has no model of this name.")
+            exchange.workload = model.name
+            stream = exchange.stream = chat.get("stream", False)
+            arguments = self._arguments(chat, model)
+            answer = await deadline.wait(while_connected(request, self._call(arguments, model)))
+            if not stream:
+                body = answer.model_dump(exclude_none=True)
+                exchange.note_usage(body.get("usage"))
+                return JSONResponse(_renamed(body, model))
+            handed_over = True
+            return StreamingResponse(self._relay(answer, model, exchange, deadline), headers=sse.HEADERS)
+        except TimeoutError:
+            raise deadline.refusal() from None
+        finally:
+            if not handed_over:
+                deadline.done()
+
+    def _arguments(self, chat: dict[str, Any], model: BedrockModel) -> dict[str, Any]:
+        options = {
+            field: value
+            for field, value in chat.items()
+            if field not in NOT_SENT and not (field in NEUTRAL and value == NEUTRAL[field])
+        }
+        for field in options:
+            if field not in self._supported[model.name]:
+                raise Refusal(400, "unsupported_parameter", f"This model does not take the field {field!r}.")
+        return {
+            **options,
+            "model": _litellm_name(model),
+            "messages": chat["messages"],
+            "stream": chat.get("stream", False),
+            "aws_region_name": model.region,
+            "aws_bedrock_runtime_endpoint": model.endpoint_url,
+            "timeout": self._limits.request_timeout_s,
+            "num_retries": 0,
+            "max_retries": 0,
+        }
+
+    async def _call(self, arguments: dict[str, Any], model: BedrockModel) -> Any:
+        identity = await self._credentials.get()
+        try:
+            return await self._litellm.acompletion(**arguments, **identity)
+        except Exception as error:  # noqa: BLE001  LiteLLM raises what its providers raise
+            raise self._refusal(error, model) from None
+
+    async def _relay(
+        self, answer: Any, model: BedrockModel, exchange: Exchange, deadline: Deadline
+    ) -> AsyncIterator[bytes]:
+        """The stream, chunk by chunk. A stream that breaks ends in an error and no `[DONE]`."""
+        source = aiter(answer)
+        finished = False
+        try:
+            while (chunk := await deadline.wait(anext(source, None))) is not None:
+                body = chunk.model_dump(exclude_none=True)
+                exchange.note_usage(body.get("usage"))
+                finished = finished or any(choice.get("finish_reason") for choice in body.get("choices", ()))
+                yield sse.event(_renamed(body, model))
+            if not finished:
+                raise Refusal(502, "stream_cut", "Bedrock's stream ended before it was complete.")
+            yield sse.DONE
+        except Exception as error:  # noqa: BLE001  as above: whatever broke, the caller must see it
+            refusal = error if isinstance(error, Refusal) else self._refusal(error, model)
+            if isinstance(error, TimeoutError):
+                refusal = deadline.refusal()
+            exchange.code = refusal.code
+            yield sse.event(refusal.body())
+        finally:
+            deadline.done()
+            close = getattr(answer, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _refusal(self, error: Exception, model: BedrockModel) -> Refusal:
+        """LiteLLM's errors as answers: no account, no ARN, no address."""
+        kinds = self._litellm.exceptions
+        if isinstance(error, kinds.MidStreamFallbackError):
+            return Refusal(502, "stream_cut", "Bedrock's stream broke before it was complete.")
+        if isinstance(error, kinds.UnsupportedParamsError):
+            return Refusal(
+                400, "unsupported_parameter", "This model does not take one of the request's fields."
+            )
+        if isinstance(error, kinds.ContextWindowExceededError):
+            return Refusal(400, "context_length_exceeded", "The request is longer than the model's context.")
+        status = getattr(error, "status_code", None)
+        if isinstance(error, kinds.Timeout) or status in (408, 504):
+            return Refusal(504, "timeout", "Bedrock did not answer within the time limit.")
+        if status in (400, 413, 422) and isinstance(error, kinds.BadRequestError):
+            return Refusal(400, "rejected_by_model", _bedrock_message(str(error), model))
+        if status == 429:
+            return Refusal(429, "model_busy", "Bedrock is at this account's limit; try again later.")
+        if status in (401, 403):
+            return Refusal(502, "aws_refused", "AWS does not let the translator use this model.")
+        if isinstance(error, kinds.APIConnectionError) or status == 503:
+            return Refusal(503, "model_unavailable", "Bedrock cannot be reached now; try again later.")
+        return Refusal(502, "bad_gateway", "Bedrock failed on this request.")
+
+    def _fields_of(self, model: BedrockModel) -> frozenset[str]:
+        name = _litellm_name(model).removeprefix("bedrock/")
+        found = self._litellm.get_supported_openai_params(model=name, custom_llm_provider="bedrock")
+        return frozenset(found or ())
+
+    async def _problem(self) -> str | None:
+        return None
+
+    async def _metrics(self) -> Response:
+        return metrics_response(self._state.metrics)
+
+    async def _close(self) -> None:
+        return None
+
+
+def _litellm_name(model: BedrockModel) -> str:
+    return f"bedrock/converse/{model.inference_profile}"
+
+
+def _renamed(body: dict[str, Any], model: BedrockModel) -> dict[str, Any]:
+    return {**{field: body[field] for field in ANSWER_FIELDS if field in body}, "model": model.name}
+
+
+def _bedrock_message(text: str, model: BedrockModel) -> str:
+    """What Bedrock says of the caller's own mistake, without account numbers or the profile's name."""
+    message: Any = None
+    start, end = text.find("{"), text.rfind("}")
+    if 0 <= start < end:
+        try:
+            document = json.loads(text[start : end + 1])
+            message = document.get("message") if isinstance(document, dict) else None
+        except ValueError:
+            message = None
+    if not isinstance(message, str) or not message:
+        return "Bedrock does not accept this request."
+    return re.sub(r"\d{12}", "…", message.replace(model.inference_profile, model.name))[:300]

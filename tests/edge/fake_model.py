@@ -1,0 +1,179 @@
+"""A model server for tests: speaks enough HTTP, records every byte it is sent, and can misbehave."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import threading
+import time
+from typing import Any
+
+MODEL = "meta-llama/Llama-3.3-70B-Instruct"
+WORDS = ["Paid", " to", " Muster\u2028GmbH", " for", " rent"]
+HEALTHY = "vllm:num_requests_running 0\n"
+
+
+class FakeModel(socketserver.ThreadingTCPServer):
+    """`behaviour` is one of: ok, cut, no-done, error-event, slow, stall, status-<n>, html."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.behaviour = "ok"
+        self.received: list[bytes] = []
+        self.cancelled = threading.Event()
+        self.words_sent = threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def reset(self, behaviour: str = "ok") -> None:
+        self.behaviour = behaviour
+        self.received.clear()
+        self.cancelled.clear()
+        self.words_sent.clear()
+
+    def last_body(self) -> dict[str, Any]:
+        return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is part of the tests."""
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: FakeModel  # pyright: ignore[reportIncompatibleVariableOverride]
+    request: socket.socket
+
+    def handle(self) -> None:
+        while raw := self._read():
+            head, body = raw.split(b"\r\n\r\n", 1)
+            path = head.split(b" ")[1].decode()
+            if path == "/health":
+                self._answer(200 if self.server.behaviour != "status-503" else 503, b"", "text/plain")
+            elif path == "/metrics":
+                self._answer(200, HEALTHY.encode(), "text/plain; version=0.0.4")
+            elif path == "/v1/models":
+                self._answer(200, json.dumps({"data": [{"id": MODEL}]}).encode(), "application/json")
+            else:
+                self.server.received.append(raw)
+                if not self._complete(json.loads(body)):
+                    return
+
+    def _read(self) -> bytes:
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            piece = self.request.recv(65536)
+            if not piece:
+                return b""
+            raw += piece
+        head, body = raw.split(b"\r\n\r\n", 1)
+        length = 0
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        while len(body) < length:
+            body += self.request.recv(65536)
+        return head + b"\r\n\r\n" + body
+
+    def _complete(self, asked: dict[str, Any]) -> bool:
+        """Answer; whether the connection goes on."""
+        behaviour = self.server.behaviour
+        if behaviour.startswith("status-"):
+            error = {"error": {"message": f"{MODEL} says no: 10.1.2.3", "type": "x", "code": 1}}
+            self._answer(
+                int(behaviour.removeprefix("status-")), json.dumps(error).encode(), "application/json"
+            )
+            return True
+        if behaviour == "html":
+            self._answer(200, b"<html>", "text/html")
+            return True
+        if behaviour == "stall":
+            self._wait_for_the_end()
+            return False
+        usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+        if not asked.get("stream"):
+            choice = {
+                "index": 0,
+                "message": {"role": "assistant", "content": "".join(WORDS)},
+                "finish_reason": "stop",
+            }
+            answer = {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": asked["model"],
+                "system_fingerprint": "vllm-host-7",
+                "choices": [choice],
+                "usage": usage,
+            }
+            self._answer(200, json.dumps(answer, ensure_ascii=False).encode(), "application/json")
+            return True
+        return self._stream(asked, usage, behaviour)
+
+    def _stream(self, asked: dict[str, Any], usage: dict[str, int], behaviour: str) -> bool:
+        self.request.sendall(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+            b"x-upstream-secret: 1\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        for number, word in enumerate(WORDS):
+            if behaviour in ("cut", "no-done", "error-event") and number == 3:
+                break
+            if behaviour == "slow" and number:
+                time.sleep(0.4)
+            delta: dict[str, Any] = {"content": word}
+            last = "stop" if number == len(WORDS) - 1 else None
+            self._event(asked, [{"index": 0, "delta": delta, "finish_reason": last}])
+            self.server.words_sent.set()
+        if behaviour == "cut":
+            return False
+        if behaviour == "endless":
+            try:
+                while True:
+                    time.sleep(0.05)
+                    self._event(asked, [{"index": 0, "delta": {"content": "."}, "finish_reason": None}])
+            except OSError:
+                self.server.cancelled.set()
+                return False
+        if behaviour == "error-event":
+            self._chunk(b'data: {"error": {"message": "engine dead at 10.1.2.3"}}\n\ndata: [DONE]\n\n')
+        elif behaviour != "no-done":
+            if asked.get("stream_options", {}).get("include_usage"):
+                self._event(asked, [], usage)
+            self._chunk(b"data: [DONE]\n\n")
+        self.request.sendall(b"0\r\n\r\n")
+        return True
+
+    def _event(self, asked: dict[str, Any], choices: list[Any], usage: Any = None) -> None:
+        chunk = {
+            "id": "chatcmpl-1",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": asked["model"],
+            "choices": choices,
+            "usage": usage,
+        }
+        self._chunk(b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n")
+
+    def _chunk(self, data: bytes) -> None:
+        self.request.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+    def _answer(self, status: int, body: bytes, kind: str) -> None:
+        head = (
+            f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nx-upstream-secret: 1\r\n"
+            f"content-length: {len(body)}\r\n\r\n"
+        )
+        self.request.sendall(head.encode() + body)
+
+    def _wait_for_the_end(self) -> None:
+        self.request.settimeout(15)
+        try:
+            if self.request.recv(1) == b"":
+                self.server.cancelled.set()
+        except ConnectionError:
+            self.server.cancelled.set()

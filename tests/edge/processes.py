@@ -1,0 +1,92 @@
+"""The edge as a real process: its file written, started, waited for, read and ended by its id."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class Edge:
+    """One running `python -m edge`."""
+
+    def __init__(
+        self, folder: Path, config: dict[str, Any], environment: dict[str, str] | None = None
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port, self.health_port = free_port(), free_port()
+        config["listen"] = {"host": "127.0.0.1", "port": self.port, **config["listen"]}
+        config["health"] = {"host": "127.0.0.1", "port": self.health_port}
+        self.url = f"https://127.0.0.1:{self.port}"
+        self.health_url = f"http://127.0.0.1:{self.health_port}"
+        file = folder / "config.yaml"
+        with file.open("w") as stream:
+            YAML().dump(config, stream)
+        self._output = folder / "output.log"
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LITELLM"))}
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "edge", "--config", str(file)],
+                cwd=ROOT,
+                env={**clean, **(environment or {})},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_up(self, seconds: float = 30) -> Edge:
+        """Until the health listener answers, with whatever status."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, self.output()
+            try:
+                self.health()
+            except httpx.HTTPError:
+                time.sleep(0.05)
+            else:
+                return self
+        raise AssertionError(f"not up after {seconds} s: {self.output()}")
+
+    def health(self, path: str = "/health") -> httpx.Response:
+        return httpx.get(self.health_url + path, trust_env=False, timeout=10)
+
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        parsed = [json.loads(line) for line in self.output().splitlines()]
+        return [line for line in parsed if line["event"] == event]
+
+    def wait_for_line(self, event: str, seconds: float = 10, **fields: Any) -> dict[str, Any]:
+        """The first line of this event that bears these fields."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for line in self.lines(event):
+                if all(line.get(key) == value for key, value in fields.items()):
+                    return line
+            time.sleep(0.05)
+        raise AssertionError(f"no {event} line with {fields}: {self.output()}")
+
+    def stop(self) -> int:
+        """End it in order, by its process id; its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait(5)

@@ -1,0 +1,284 @@
+"""What the gateway refuses. After every refusal the model server has seen nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, callers_text, chat, code_of
+from tests.edge.fake_model import MODEL
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.mark.parametrize("key", [None, "wrong", "two words", KEYS[WORKLOAD] + "x", KEYS[WORKLOAD].upper()])
+def test_no_key_or_a_wrong_one_is_401(chain: Site, key: str | None):
+    response = chain.ask(key=key)
+    assert (response.status_code, code_of(response)) == (401, "invalid_api_key")
+    assert chain.client.get("/v1/models", headers=bearer(key)).status_code == 401
+    assert chain.model.received == []
+
+
+def test_a_key_in_another_place_or_twice_is_401(chain: Site):
+    good = KEYS[WORKLOAD]
+    for headers in (
+        [("authorization", f"Basic {good}")],
+        [("x-api-key", good)],
+        [("authorization", f"Bearer {good}"), ("authorization", "Bearer wrong")],
+    ):
+        assert chain.client.post(CHAT, json=chat(), headers=headers).status_code == 401
+    assert chain.client.post(f"{CHAT}?api_key={good}", json=chat()).status_code == 401
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "claims",
+        MODEL,
+        "gpt-4o",
+        "bedrock/converse/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "internal-haiku",
+        WORKLOAD.upper(),
+        "",
+    ],
+)
+def test_another_model_than_the_keys_own_is_404(chain: Site, model: str):
+    response = chain.ask(model=model)
+    assert (response.status_code, code_of(response)) == (404, "model_not_found")
+    assert chain.model.received == []
+
+
+def test_a_key_whose_workload_has_no_route_here_gets_nothing(chain: Site):
+    assert chain.ask(key=KEYS["unrouted"], model="unrouted").status_code == 404
+    assert chain.client.get("/v1/models", headers=bearer(KEYS["unrouted"])).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "metadata",
+        "tags",
+        "fallbacks",
+        "api_base",
+        "base_url",
+        "api_key",
+        "extra_body",
+        "extra_headers",
+        "cache_salt",
+        "chat_template",
+        "service_tier",
+        "store",
+        "prompt_cache_key",
+        "guided_json",
+        "priority",
+        "kv_transfer_params",
+        "functions",
+        "class",
+    ],
+)
+def test_a_field_outside_the_list_is_400_and_named(chain: Site, field: str):
+    response = chain.ask(**{field: "cloud"})
+    assert (response.status_code, code_of(response)) == (400, "unknown_field")
+    assert field in response.json()["error"]["message"]
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": []},
+        {"messages": "hi"},
+        {"messages": [{"role": "root", "content": "x"}]},
+        {"messages": [{"role": "user", "content": "x", "cache_control": {}}]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "s3://x"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+        {"tools": [{"type": "web_search"}]},
+        {"tools": [{"type": "mcp", "server_url": "https://evil.example"}]},
+        {"stream": "yes"},
+        {"stream_options": {"include_usage": True}},
+        {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+        {"model": 3},
+    ],
+)
+def test_a_malformed_or_leading_out_request_is_400(chain: Site, fields: dict[str, Any]):
+    assert chain.ask(**fields).status_code == 400
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/x.png", "file:///etc/passwd", "http://169.254.169.254/"]
+)
+def test_an_image_by_address_is_refused_and_an_inline_one_is_not(chain: Site, url: str):
+    def asking(address: str) -> httpx.Response:
+        part = {"type": "image_url", "image_url": {"url": address}}
+        return chain.ask(messages=[{"role": "user", "content": [part, {"type": "text", "text": "what?"}]}])
+
+    assert code_of(asking(url)) == "invalid_content"
+    assert chain.model.received == [], "the model server would have fetched an address"
+    assert asking("data:image/png;base64,AAAA").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", CHAT, 405),
+        ("DELETE", "/v1/models", 405),
+        ("POST", "/v1/completions", 404),
+        ("POST", "/v1/embeddings", 404),
+        ("GET", f"/v1/models/{WORKLOAD}", 404),
+        ("GET", "/v1/models/", 404),
+        ("POST", "/v1/chat/completions/", 404),
+        ("POST", "/v1/../v1/load_lora_adapter", 404),
+        ("POST", "/v1/load_lora_adapter", 404),
+        ("GET", "/metrics", 404),
+        ("GET", "/health", 404),
+        ("GET", "/docs", 404),
+        ("GET", "/", 404),
+        ("POST", "//v1/chat/completions", 404),
+    ],
+)
+def test_any_other_route_is_refused(chain: Site, method: str, path: str, status: int):
+    response = chain.client.request(method, chain.gateway.url + path, headers=bearer(KEYS[WORKLOAD]))
+    assert response.status_code == status
+    assert method == "HEAD" or code_of(response) in ("not_found", "method_not_allowed")
+    assert chain.model.received == []
+
+
+def post_raw(chain: Site, content: Any, **headers: str) -> httpx.Response:
+    sent = {"content-type": "application/json", **bearer(KEYS[WORKLOAD]), **headers}
+    return chain.client.post(CHAT, content=content, headers=sent)
+
+
+def test_a_body_beyond_the_limit_is_413_declared_or_not(chain: Site):
+    big = json.dumps(chat(messages=[{"role": "user", "content": "x" * 70_000}])).encode()
+    for content in (big, iter([big[:40_000], big[40_000:]])):  # the second is chunked, without a length
+        response = post_raw(chain, content)
+        assert (response.status_code, code_of(response)) == (413, "request_too_large")
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"temperature": NaN}',
+        b"[" * 60_000,
+        b'{"n": ' + b"9" * 5000 + b"}",
+        json.dumps(chat(messages=[{"role": "user", "content": "\ud800"}])).encode(),
+    ],
+)
+def test_a_body_that_is_not_json_is_400(chain: Site, content: bytes):
+    response = post_raw(chain, content)
+    assert (response.status_code, code_of(response)) == (400, "malformed_json")
+    assert chain.model.received == []
+
+
+def test_another_content_type_or_an_encoded_body_is_415(chain: Site):
+    body = json.dumps(chat()).encode()
+    assert post_raw(chain, body, **{"content-type": "text/plain"}).status_code == 415
+    assert post_raw(chain, body, **{"content-encoding": "gzip"}).status_code == 415
+    assert chain.model.received == []
+
+
+def test_a_name_given_twice_cannot_mean_two_things(chain: Site):
+    body = json.dumps(chat()).replace('"messages"', '"model": "gpt-4o", "messages"')
+    assert post_raw(chain, body).status_code == 404
+    assert chain.model.received == []
+
+
+def test_headers_that_ask_for_the_cloud_are_not_passed_on(chain: Site):
+    asking = {
+        "x-litellm-tags": "cloud",
+        "x-isthmus-class": "public",
+        "x-forwarded-host": "bedrock-runtime.eu-central-1.amazonaws.com",
+        "x-amz-target": "Converse",
+        "forwarded": "host=evil.example",
+        "cookie": "class=public",
+        "host": "bedrock-runtime.eu-central-1.amazonaws.com",
+        "user-agent": "app/1",
+    }
+    response = chain.client.post(CHAT, json=chat(), headers={**bearer(KEYS[WORKLOAD]), **asking})
+    assert response.status_code == 200
+    head = chain.model.received[-1].split(b"\r\n\r\n")[0].decode().lower()
+    names = {line.split(":")[0] for line in head.split("\r\n")[1:]}
+    assert names == {
+        "host",
+        "connection",
+        "content-type",
+        "content-length",
+        "accept",
+        "accept-encoding",
+        "user-agent",
+    }
+    assert all(value not in head for value in ("amazonaws", "evil", "cloud", "app/1", KEYS[WORKLOAD]))
+
+
+def test_a_client_without_a_certificate_is_not_served(chain: Site):
+    with httpx.Client(verify=chain.authority.client(None), trust_env=False) as client:
+        with pytest.raises(httpx.TransportError):
+            client.post(chain.gateway.url + CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]))
+    assert chain.model.received == []
+
+
+def test_plain_http_on_the_tls_port_is_not_served(chain: Site):
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{chain.gateway.port}/v1/models", trust_env=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "callers: [",
+        "callers: {}",
+        "callers:\n  - {key_sha256: abc, workload: claims}\n",
+        "callers: []\nextra: 1\n",
+        callers_text() + f"  - {{key_sha256: '{'0' * 64}'}}\n",
+        None,
+    ],
+)
+def test_a_broken_callers_file_lets_nobody_in_and_a_mended_one_does(chain: Site, text: str | None):
+    good = chain.callers.read_text()
+    try:
+        if text is None:
+            chain.callers.unlink()
+        else:
+            chain.callers.write_text(text)
+        for key in (KEYS[WORKLOAD], "wrong", None):
+            response = chain.ask(key=key)
+            assert (response.status_code, code_of(response)) == (503, "callers_unreadable")
+        assert chain.client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 503
+        assert chain.gateway.health().status_code == 503
+        assert chain.model.received == []
+    finally:
+        chain.callers.write_text(good)
+    assert chain.ask().status_code == 200
+
+
+def test_a_key_taken_away_is_refused_at_once(chain: Site):
+    good = chain.callers.read_text()
+    try:
+        kept = [line for line in good.splitlines() if WORKLOAD not in line]
+        chain.callers.write_text("\n".join(kept) + "\n")
+        assert chain.ask().status_code == 401
+        assert chain.ask(key=KEYS["claims"], model="claims").status_code == 200
+    finally:
+        chain.callers.write_text(good)
+
+
+def test_the_log_holds_no_content_and_no_key(chain: Site):
+    chain.ask()
+    chain.ask(key="a-wrong-key")
+    chain.ask(secret_field="IBAN")
+    chain.client.get("/secret-path-IBAN", headers=bearer(KEYS[WORKLOAD]))
+    for process in (chain.gateway, chain.sidecar):
+        output = process.output()
+        for secret in ("IBAN", "Muster", "a-wrong-key", *KEYS.values()):
+            assert secret not in output, f"{secret!r} is in the log"
