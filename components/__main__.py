@@ -1,0 +1,34 @@
+"""Hosts the single-site components for programs in any language: `pulumi package add <repo>/components`."""
+
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+# The root in place of this folder: `components.x` is one module, not `x` too, and nothing here can stand
+# in the way of Python's own modules.
+sys.path[:] = [os.path.dirname(_HERE), *(p for p in sys.path if os.path.abspath(p or os.curdir) != _HERE)]
+
+from pulumi.provider.experimental import component_provider_host  # noqa: E402
+
+from components import (  # noqa: E402
+    AdmissionGuard,
+    AuditTrail,
+    BedrockAccess,
+    ClassNamespace,
+    GpuPool,
+    InferenceGateway,
+    ModelServer,
+)
+
+HOSTED = [
+    AdmissionGuard,
+    AuditTrail,
+    BedrockAccess,
+    ClassNamespace,
+    GpuPool,
+    InferenceGateway,
+    ModelServer,
+]
+
+if __name__ == "__main__":
+    component_provider_host(HOSTED, name="isthmus", version="0.1.0")

@@ -1,0 +1,57 @@
+"""Arguments that a component refuses: hosted components get plain dicts, which no type checker has seen."""
+
+import ipaddress
+
+from components.kube import SENSITIVITIES
+from isthmus.contracts.errors import AnswerIsNo, InputError
+
+MODES = ("manage", "existing", "off")
+MAY_USE_AWS = ("public", "internal")
+"""Classes behind whose gateway a translator with an AWS identity may stand."""
+
+
+def one_of(value: str, allowed: tuple[str, ...], where: str) -> str:
+    """`value`, if it is one of `allowed`."""
+    if value not in allowed:
+        raise InputError(f"'{value}' is not known", where=where, todo=f"Allowed: {', '.join(allowed)}")
+    return value
+
+
+def sensitivity(value: str, where: str) -> str:
+    return one_of(value, SENSITIVITIES, f"{where}.sensitivity")
+
+
+def may_use_aws(value: str, where: str) -> None:
+    """Refuses a class whose prompts must not reach AWS."""
+    if value not in MAY_USE_AWS:
+        raise AnswerIsNo(
+            f"a {value} gateway may have no translator: it would hold an AWS identity",
+            where=where,
+            todo=f"Serve it on-prem; classes that may use AWS: {', '.join(MAY_USE_AWS)}",
+        )
+
+
+def network(cidr: str, where: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """An address range; a host name is refused, since a network policy cannot hold it to anything."""
+    try:
+        return ipaddress.ip_network(cidr)
+    except ValueError as bad:
+        raise InputError(
+            f"'{cidr}' is not an address range ({bad})",
+            where=where,
+            todo="Name destinations by CIDR and port, e.g. 10.40.7.0/24 and 443; a host name is not enough",
+        ) from None
+
+
+def within(cidr: str, allowed: list[str], where: str) -> None:
+    """Refuses a range that is not inside one of `allowed`."""
+    wanted = network(cidr, where)
+    for outer in allowed:
+        held = network(outer, where)
+        if wanted.version == held.version and wanted.subnet_of(held):  # type: ignore[arg-type]
+            return
+    raise AnswerIsNo(
+        f"{cidr} is not inside the site's networks ({', '.join(allowed) or 'none are named'})",
+        where=where,
+        todo="A restricted gateway reaches named on-prem destinations only",
+    )

@@ -1,0 +1,25 @@
+"""Where each workload's data may go, in one line that a newcomer and an auditor both can read."""
+
+from isthmus.contracts.platform import Endpoint, Platform
+
+
+def data_paths(platform: Platform) -> list[str]:
+    """A line for each workload, in the platform's order."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    lines = []
+    for gateway in platform.gateways:
+        for workload in gateway.workloads:
+            reached = [endpoints[one] for one in (workload.endpoint, *workload.overflow)]
+            places = ", else ".join(_place(endpoint) for endpoint in reached)
+            only = " only" if len(reached) == 1 and reached[0].target == "onprem-vllm" else ""
+            never = "" if any(endpoint.target != "onprem-vllm" for endpoint in reached) else "; never AWS"
+            lines.append(f"{workload.name} ({gateway.class_}): {places}{only}{never}")
+    return lines
+
+
+def _place(endpoint: Endpoint) -> str:
+    if endpoint.target != "bedrock":
+        return f"{endpoint.site}/{endpoint.id}"
+    regions = ", ".join(endpoint.destination_regions or [endpoint.region or endpoint.site])
+    profile = f" through {endpoint.inference_profile}" if endpoint.inference_profile else ""
+    return f"{endpoint.site}/{endpoint.id} on Amazon Bedrock{profile}, processed in {regions}"

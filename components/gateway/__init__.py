@@ -1,0 +1,1 @@
+"""The gateway of a class, and the translator behind it."""

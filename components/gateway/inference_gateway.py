@@ -1,0 +1,215 @@
+"""The gateway of one class at one site: the only thing that applications of the class can reach."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.certificates import CertificateIssuer, certificate
+from components.checks import may_use_aws, sensitivity, within
+from components.gateway.config import config_map, gateway_config
+from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
+from components.gateway.workload import serve
+from components.kube import (
+    CLASS_LABEL,
+    ENDPOINT_LABEL,
+    ROLE_LABEL,
+    SERVING_PORT,
+    class_namespace,
+    dns_name,
+    labels,
+    selector,
+)
+from components.observability.pod_monitor import scraped_from
+from components.pods import NO_RESOLVER, same
+from isthmus.contracts.errors import InputError
+
+
+class GatewayRoute(TypedDict):
+    """Where one workload's requests go."""
+
+    workload: str
+    """The workload's name: what its callers give as model."""
+    endpoint: str
+    """Id of the endpoint: a model server of the class in its namespace, or a model of the translator."""
+    model: str
+    """What the endpoint is asked for: a model's id, or an adapter's name."""
+    cluster_ip: NotRequired[pulumi.Input[str]]
+    """Address of the model server's Service; a restricted gateway needs it, since it asks no cluster DNS."""
+
+
+class InferenceGatewayArgs(TypedDict):
+    """The gateway of one class at one site."""
+
+    sensitivity: str
+    """The class: public, internal, confidential or restricted."""
+    site: str
+    """Name of the site."""
+    image: pulumi.Input[str]
+    """Image of the edge, by digest."""
+    routes: list[GatewayRoute]
+    """Which workloads it serves, and by what."""
+    callers_secret: str
+    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
+    replicas: NotRequired[int]
+    """Copies (default 2)."""
+    issuer: NotRequired[CertificateIssuer]
+    """The cert-manager issuer of its certificates."""
+    certificate_secret: NotRequired[str]
+    """A TLS Secret in place of a cert-manager Certificate."""
+    monitoring_namespace: str
+    """The only namespace that may scrape it."""
+    pod_monitors: NotRequired[bool]
+    """Whether to make PodMonitors (default true)."""
+    pull_secret: NotRequired[str]
+    """Secret of the image registry."""
+    destinations: NotRequired[list[NamedDestination]]
+    """Named ways out: of the translator where there is one, else of the gateway."""
+    site_cidrs: NotRequired[list[str]]
+    """The site's networks: a restricted gateway's destinations lie within them."""
+    resolvers: NotRequired[list[str]]
+    """The site's own resolvers; a restricted gateway asks these and no others."""
+    translator: NotRequired[TranslatorSettings]
+    """The translator behind it; only for a class that may use AWS."""
+
+
+class InferenceGateway(pulumi.ComponentResource):
+    """The edge of one class, and behind it a translator with the AWS identity where the class may use AWS."""
+
+    address: pulumi.Output[str]
+    """URL by which applications of the class call it."""
+    service: pulumi.Output[str]
+    """Its Service, as NAMESPACE/NAME."""
+
+    def __init__(
+        self, name: str, args: InferenceGatewayArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:InferenceGateway", name, dict(args), opts)
+        held = sensitivity(args["sensitivity"], name)
+        space = class_namespace(held)
+        service = f"{held}-gateway"
+        own = labels(service, sensitivity=held, role="gateway")
+        child = pulumi.ResourceOptions(parent=self)
+        behind = args.get("translator")
+        destinations = args.get("destinations", [])
+        if behind is not None:
+            may_use_aws(held, f"{service}.translator")
+        if held == "restricted":
+            for way in destinations:
+                where = f"{service}.destinations.{way['name']}"
+                within(way["cidr"], args.get("site_cidrs", []), where)
+
+        secret, before = certificate(
+            name,
+            service,
+            space,
+            own,
+            child,
+            issuer=args.get("issuer"),
+            secret=args.get("certificate_secret"),
+            client=True,
+        )
+        cloud = {model["name"] for model in behind["models"]} if behind else set()
+        servers = sorted({route["endpoint"] for route in args["routes"]} - cloud)
+        routes = [_route(route, held, space, cloud) for route in args["routes"]]
+        config = config_map(name, service, space, own, gateway_config(held, args["site"], routes), child)
+        if behind is not None:
+            translator(
+                f"{name}-translator",
+                held,
+                space,
+                behind,
+                destinations,
+                self,
+                issuer=args.get("issuer"),
+                monitoring_namespace=args["monitoring_namespace"],
+                pod_monitors=args.get("pod_monitors", True),
+                pull_secret=args.get("pull_secret"),
+            )
+        serve(
+            name,
+            service,
+            space,
+            own,
+            selector(service, held),
+            self,
+            container="edge",
+            image=args["image"],
+            replicas=args.get("replicas", 2),
+            resources=same("1", "1Gi"),
+            config=config,
+            tls_secret=secret,
+            ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
+            egress=_egress(held, servers, behind is not None)
+            + ([] if behind is not None else ways_out(destinations, service)),
+            before=before,
+            annotations={},
+            pod_monitors=args.get("pod_monitors", True),
+            pull_secret=args.get("pull_secret"),
+            mounts=[{"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True}],
+            volumes=[
+                {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}}
+            ],
+            **(_own_names(args, space) if held == "restricted" else {}),
+        )
+        self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
+        self.service = pulumi.Output.from_input(f"{space}/{service}")
+        self.register_outputs({"address": self.address, "service": self.service})
+
+
+def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
+    """One route of the edge's configuration: a translator knows a model by its endpoint's id."""
+    through_translator = route["endpoint"] in cloud
+    server = dns_name(f"{held}-translator" if through_translator else route["endpoint"], space)
+    return {
+        "workload": route["workload"],
+        "url": f"https://{server}:{SERVING_PORT}",
+        "server_name": server,
+        "model": route["endpoint"] if through_translator else route["model"],
+    }
+
+
+def _applications(held: str) -> dict[str, Any]:
+    """Ingress: the serving port, from namespaces of the same class."""
+    return {
+        "from": [{"namespaceSelector": {"matchLabels": {CLASS_LABEL: held}}}],
+        "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
+    }
+
+
+def _egress(held: str, servers: list[str], has_translator: bool) -> list[dict[str, Any]]:
+    """To its own model servers and its own translator, and to nothing else of the cluster."""
+    to: list[dict[str, Any]] = []
+    if servers:
+        to.append(
+            {
+                "podSelector": {
+                    "matchLabels": {ROLE_LABEL: "model", CLASS_LABEL: held},
+                    "matchExpressions": [{"key": ENDPOINT_LABEL, "operator": "In", "values": servers}],
+                }
+            }
+        )
+    if has_translator:
+        to.append({"podSelector": {"matchLabels": {ROLE_LABEL: "translator", CLASS_LABEL: held}}})
+    return [{"to": to, "ports": [{"protocol": "TCP", "port": SERVING_PORT}]}] if to else []
+
+
+def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
+    """Names without the cluster's DNS, which forwards what it does not know: its servers by address, the
+    rest by the site's own resolvers."""
+    hosts: dict[str, Any] = {}
+    for route in args["routes"]:
+        if "cluster_ip" not in route:
+            raise InputError(
+                f"route '{route['workload']}' of a restricted gateway names no address",
+                where=f"routes.{route['workload']}.cluster_ip",
+                todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+            )
+        hosts[route["endpoint"]] = route["cluster_ip"]
+    return {
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": args.get("resolvers", [])[:3] or [NO_RESOLVER]},
+        "hostAliases": [
+            {"ip": address, "hostnames": [dns_name(endpoint, space)]}
+            for endpoint, address in sorted(hosts.items())
+        ],
+    }

@@ -1,0 +1,124 @@
+"""The translator: behind the gateway of a class that may use AWS, and alone in holding its AWS identity."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.certificates import CertificateIssuer, certificate
+from components.checks import network
+from components.gateway.config import config_map, translator_config
+from components.gateway.workload import serve
+from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
+from components.observability.pod_monitor import scraped_from
+from components.pods import same
+
+ROLE_ARN = "isthmus.dev/role-arn"
+"""Annotation of the translator's pods: the AWS role that they assume."""
+
+
+class NamedDestination(TypedDict):
+    """A named way out: an address range and a port."""
+
+    name: str
+    """What it is."""
+    cidr: str
+    """Address range; a host name is refused."""
+    port: int
+    """TCP port."""
+
+
+class CloudModel(TypedDict):
+    """A model of Amazon Bedrock as the translator offers it."""
+
+    name: str
+    """The endpoint's id, by which the gateway's routes ask for it."""
+    region: str
+    """Region in which it is called."""
+    inference_profile: str
+    """Id of the inference profile, or of the model where there is none."""
+    endpoint_url: NotRequired[str]
+    """Where Bedrock is reached, in place of AWS's own name."""
+
+
+class TranslatorSettings(TypedDict):
+    """The translator behind a gateway."""
+
+    image: pulumi.Input[str]
+    """Image of the translator, by digest."""
+    models: list[CloudModel]
+    """What it may call."""
+    role_arn: NotRequired[pulumi.Input[str]]
+    """The AWS role that its pods assume."""
+    replicas: NotRequired[int]
+    """Copies (default 2)."""
+    certificate_secret: NotRequired[str]
+    """A TLS Secret in place of a cert-manager Certificate."""
+
+
+def ways_out(destinations: list[NamedDestination], where: str) -> list[dict[str, Any]]:
+    """Egress of a network policy: each destination by address range and port."""
+    return [
+        {
+            "to": [{"ipBlock": {"cidr": str(network(way["cidr"], f"{where}.destinations.{way['name']}"))}}],
+            "ports": [{"protocol": "TCP", "port": way["port"]}],
+        }
+        for way in destinations
+    ]
+
+
+def translator(
+    name: str,
+    sensitivity: str,
+    namespace: str,
+    settings: TranslatorSettings,
+    destinations: list[NamedDestination],
+    parent: pulumi.ComponentResource,
+    *,
+    issuer: CertificateIssuer | None,
+    monitoring_namespace: str,
+    pod_monitors: bool,
+    pull_secret: str | None,
+) -> None:
+    """Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
+    service = f"{sensitivity}-translator"
+    own = labels(service, sensitivity=sensitivity, role="translator")
+    child = pulumi.ResourceOptions(parent=parent)
+    secret, before = certificate(
+        name,
+        service,
+        namespace,
+        own,
+        child,
+        issuer=issuer,
+        secret=settings.get("certificate_secret"),
+        client=False,
+    )
+    models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in settings["models"]]
+    gateway = dns_name(f"{sensitivity}-gateway", namespace)
+    config = config_map(name, service, namespace, own, translator_config(sensitivity, gateway, models), child)
+    from_gateway = {
+        "from": [{"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}],
+        "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
+    }
+    annotations = {ROLE_ARN: settings["role_arn"]} if "role_arn" in settings else {}
+    serve(
+        name,
+        service,
+        namespace,
+        own,
+        selector(service, sensitivity),
+        parent,
+        container="translator",
+        image=settings["image"],
+        replicas=settings.get("replicas", 2),
+        # LiteLLM's libraries alone take 200 MB.
+        resources=same("1", "2Gi"),
+        config=config,
+        tls_secret=secret,
+        ingress=[from_gateway, scraped_from(monitoring_namespace)],
+        egress=ways_out(destinations, service),
+        before=before,
+        annotations=annotations,
+        pod_monitors=pod_monitors,
+        pull_secret=pull_secret,
+    )

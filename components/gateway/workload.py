@@ -1,0 +1,120 @@
+"""A gateway or a translator as Kubernetes objects: both are the edge's code, replicated over zones."""
+
+from typing import Any
+
+import pulumi
+
+from components.kube import SERVING_PORT, metadata
+from components.observability.pod_monitor import pod_monitor
+from components.onprem.spread import over_zones
+from components.pods import edge_container, edge_volumes, health_probe, pod
+
+_START_S = 120
+
+
+def serve(
+    name: str,
+    service: str,
+    namespace: str,
+    own: dict[str, str],
+    chosen: dict[str, str],
+    parent: pulumi.ComponentResource,
+    *,
+    container: str,
+    image: Any,
+    replicas: int,
+    resources: dict[str, Any],
+    config: Any,
+    tls_secret: str,
+    ingress: list[dict[str, Any]],
+    egress: list[dict[str, Any]],
+    before: list[pulumi.Resource],
+    annotations: dict[str, Any],
+    pod_monitors: bool,
+    pull_secret: str | None,
+    mounts: list[dict[str, Any]] | None = None,
+    volumes: list[dict[str, Any]] | None = None,
+    **more: Any,
+) -> Any:
+    """Account, network policy, Deployment, Service, disruption budget, PodMonitor. Returns the Service."""
+    from pulumi_kubernetes.apps.v1 import Deployment
+    from pulumi_kubernetes.core.v1 import Service, ServiceAccount
+    from pulumi_kubernetes.networking.v1 import NetworkPolicy
+    from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+
+    child = pulumi.ResourceOptions(parent=parent)
+    account = ServiceAccount(
+        f"{name}-account",
+        metadata=metadata(service, own, namespace=namespace),
+        automount_service_account_token=False,
+        opts=child,
+    )
+    ways: Any = {
+        "podSelector": {"matchLabels": chosen},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": ingress,
+    }
+    if egress:
+        ways["egress"] = egress
+    policy = NetworkPolicy(
+        f"{name}-network", metadata=metadata(service, own, namespace=namespace), spec=ways, opts=child
+    )
+    box = edge_container(container, image, mounts or [], resources)
+    box["startupProbe"] = health_probe(2, _START_S // 2)
+    box["readinessProbe"] = health_probe(5, 3)
+    box["livenessProbe"] = health_probe(10, 6)
+    # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
+    box["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
+    spec: Any = {
+        "replicas": replicas,
+        "selector": {"matchLabels": chosen},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "progressDeadlineSeconds": 600,
+        "revisionHistoryLimit": 3,
+        "template": {
+            "metadata": {"labels": own, **({"annotations": annotations} if annotations else {})},
+            "spec": pod(
+                service,
+                [box],
+                [*edge_volumes(config.metadata["name"], tls_secret), *(volumes or [])],
+                grace_s=330,
+                pull_secret=pull_secret,
+                topologySpreadConstraints=over_zones(chosen),
+                **more,
+            ),
+        },
+    }
+    Deployment(
+        f"{name}-server",
+        metadata=metadata(service, own, namespace=namespace),
+        spec=spec,
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            depends_on=[account, policy, config, *before],
+            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="30m", delete="10m"),
+        ),
+    )
+    port: Any = {
+        "type": "ClusterIP",
+        "selector": chosen,
+        "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
+    }
+    made = Service(
+        f"{name}-service",
+        metadata=metadata(service, own, namespace=namespace),
+        spec=port,
+        opts=pulumi.ResourceOptions(
+            parent=parent, custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m")
+        ),
+    )
+    budget: Any = {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": chosen},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+    PodDisruptionBudget(
+        f"{name}-disruption", metadata=metadata(service, own, namespace=namespace), spec=budget, opts=child
+    )
+    if pod_monitors:
+        pod_monitor(name, service, namespace, own, chosen, child)
+    return made

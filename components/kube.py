@@ -1,0 +1,100 @@
+"""What the Kubernetes objects of Isthmus have in common: names, labels, metadata, ports.
+
+Bodies are plain dicts in the API's own spelling, so that they read like manifests; the API server checks
+them on every preview (server-side dry run).
+"""
+
+from typing import Any
+
+import pulumi
+
+CLASS_LABEL = "isthmus.dev/class"
+ROLE_LABEL = "isthmus.dev/role"
+ENDPOINT_LABEL = "isthmus.dev/endpoint"
+POOL_LABEL = "isthmus.dev/pool"
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+"""Set on every namespace by the API server itself, so that no one can claim another's name."""
+PRODUCT_LABEL = "nvidia.com/gpu.product"
+GPU = "nvidia.com/gpu"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+GPU_TAINT = {"key": GPU, "value": "present", "effect": "NoSchedule"}
+GPU_TOLERATION = {"key": GPU, "operator": "Equal", "value": "present", "effect": "NoSchedule"}
+
+SERVING_PORT = 8443
+HEALTH_PORT = 9090
+ENGINE_PORT = 8000
+"""vLLM's own, on the loopback of its pod."""
+
+SENSITIVITIES = ("public", "internal", "confidential", "restricted")
+
+
+def class_namespace(sensitivity: str) -> str:
+    """The namespace that holds a class's gateway, translator and model servers."""
+    return f"isthmus-{sensitivity}"
+
+
+def dns_name(service: str, namespace: str) -> str:
+    """The name a service is called by and known by in its certificate."""
+    return f"{service}.{namespace}.svc"
+
+
+def labels(
+    name: str, *, sensitivity: str | None = None, role: str | None = None, endpoint: str | None = None
+) -> dict[str, str]:
+    """The common labels; `role` is gateway, translator or model."""
+    found = {
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/part-of": "isthmus",
+        CLASS_LABEL: sensitivity,
+        ROLE_LABEL: role,
+        ENDPOINT_LABEL: endpoint,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def selector(name: str, sensitivity: str) -> dict[str, str]:
+    """What picks the pods of one workload; a Deployment's cannot change, so it holds only what never does."""
+    return {"app.kubernetes.io/name": name, CLASS_LABEL: sensitivity}
+
+
+def metadata(
+    name: pulumi.Input[str],
+    own_labels: dict[str, str],
+    *,
+    namespace: str | None = None,
+    annotations: dict[str, Any] | None = None,
+) -> Any:
+    """Metadata of an object, by a fixed name: rendered manifests stay readable, DNS names stable.
+
+    `patchForce`: a field that another manager has edited is taken back at the next `up`; without it
+    server-side apply stops with a conflict, and drift could not be mended.
+    """
+    made: dict[str, Any] = {
+        "name": name,
+        "labels": dict(own_labels),
+        "annotations": {"pulumi.com/patchForce": "true", **(annotations or {})},
+    }
+    if namespace is not None:
+        made["namespace"] = namespace
+    return made
+
+
+def custom(
+    name: str, api_version: str, kind: str, meta: Any, body: dict[str, Any], opts: pulumi.ResourceOptions
+) -> pulumi.CustomResource:
+    """A custom resource; its fields stand in `body`, since not all have a spec (WorkloadPriorityClass)."""
+    from pulumi_kubernetes import _utilities
+
+    versioned = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(version=_utilities.get_version()))
+    props = {"apiVersion": api_version, "kind": kind, "metadata": meta, **body}
+    return pulumi.CustomResource(f"kubernetes:{api_version}:{kind}", name, props, versioned)
+
+
+def existing(
+    name: str, api_version: str, kind: str, of: str, opts: pulumi.ResourceOptions
+) -> pulumi.Resource:
+    """A cluster-scoped object that must exist already: reading it fails where it does not."""
+    from pulumi_kubernetes.apiextensions import CustomResource
+
+    return CustomResource.get(name, api_version, kind, of, opts)

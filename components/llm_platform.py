@@ -1,0 +1,194 @@
+"""The whole platform of one contract, over all of its sites."""
+
+from typing import Any
+
+import pulumi
+
+from components.arguments import (
+    audit_args,
+    bedrock_args,
+    classes_at,
+    gateway_args,
+    model_args,
+    namespace_args,
+    pool_args,
+    served_on,
+)
+from components.data_paths import data_paths
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Platform, Site
+
+
+class LlmPlatform(pulumi.ComponentResource):
+    """Per on-prem site: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: roles.
+    Per site: its audit store. Spans sites, so it takes a provider for each, and is for Python only."""
+
+    gateways: pulumi.Output[list[dict[str, str]]]
+    """Each gateway's class, site, address and service."""
+    endpoints: pulumi.Output[list[dict[str, str]]]
+    """Each endpoint's id, class, model, place and target."""
+    audit: pulumi.Output[list[dict[str, Any]]]
+    """Each audit store's name, site, mode, bucket and endpoint."""
+    retained: pulumi.Output[list[str]]
+    """What a destroy leaves on purpose."""
+    data_paths: pulumi.Output[list[str]]
+    """A line for each workload: where its data may go."""
+
+    def __init__(
+        self,
+        name: str,
+        platform: Platform,
+        providers: dict[str, pulumi.ProviderResource],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
+
+        Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
+        """
+        super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, opts)
+        self._name = name
+        self._platform = platform
+        self._providers = providers
+        self._roles: dict[str, pulumi.Output[str]] = {}
+        self._gateways: list[dict[str, Any]] = []
+
+        sites = {site.name: site for site in platform.sites}
+        # AWS first: translators on-prem bear the roles' names.
+        for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
+            if site.kind == "aws":
+                self._aws_site(site)
+            else:
+                self._onprem_site(site)
+        audit, retained = self._audit(sites)
+
+        self.gateways = pulumi.Output.from_input(self._gateways)
+        self.endpoints = pulumi.Output.from_input([_endpoint(each) for each in platform.endpoints])
+        self.audit = pulumi.Output.from_input(audit)
+        self.retained = pulumi.Output.all(*retained).apply(
+            lambda lists: [one for many in lists for one in many]
+        )
+        self.data_paths = pulumi.Output.from_input(data_paths(platform))
+        self.register_outputs(
+            {
+                "gateways": self.gateways,
+                "endpoints": self.endpoints,
+                "audit": self.audit,
+                "retained": self.retained,
+                "data_paths": self.data_paths,
+            }
+        )
+
+    def _at(self, site: str, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
+        """Options of a component at a site: its provider, and what it waits for."""
+        if site not in self._providers:
+            raise InputError(
+                f"site '{site}' has no provider",
+                where=f"sites.{site}",
+                todo=f"Given are those of: {', '.join(sorted(self._providers)) or 'no site'}",
+            )
+        return pulumi.ResourceOptions(parent=self, providers=[self._providers[site]], depends_on=after or [])
+
+    def _onprem_site(self, site: Site) -> None:
+        from components.onprem.admission import AdmissionGuard
+        from components.onprem.gpu_pool import GpuPool
+        from components.onprem.model_server import ModelServer
+        from components.onprem.namespace import ClassNamespace
+
+        platform = self._platform
+        at = f"{self._name}-{site.name}"
+        guard = AdmissionGuard(
+            f"{at}-admission", {"registries": list(platform.images.registries)}, self._at(site.name)
+        )
+        spaces: dict[str, pulumi.Resource] = {
+            held: ClassNamespace(
+                f"{at}-{held}", namespace_args(platform, site, held), self._at(site.name, [guard])
+            )
+            for held in classes_at(platform, site)
+        }
+        addresses: dict[str, Any] = {}
+        for pool in platform.pools:
+            if pool.site != site.name:
+                continue
+            used = [spaces[endpoint.class_] for endpoint in served_on(platform, pool)]
+            queues = GpuPool(
+                f"{self._name}-{pool.name}", pool_args(platform, pool), self._at(site.name, used)
+            )
+            for endpoint in served_on(platform, pool):
+                server = ModelServer(
+                    f"{self._name}-{endpoint.id}",
+                    model_args(platform, pool, endpoint),
+                    self._at(site.name, [guard, spaces[endpoint.class_], queues]),
+                )
+                addresses[endpoint.id] = server.cluster_ip
+        self._site_gateways(site, guard, spaces, addresses)
+
+    def _site_gateways(
+        self,
+        site: Site,
+        guard: pulumi.Resource,
+        spaces: dict[str, pulumi.Resource],
+        addresses: dict[str, Any],
+    ) -> None:
+        from components.gateway.inference_gateway import InferenceGateway
+
+        for gateway in self._platform.gateways:
+            if gateway.site != site.name:
+                continue
+            role = self._roles.get(gateway.identity) if gateway.identity else None
+            made = InferenceGateway(
+                f"{self._name}-{site.name}-{gateway.class_}-gateway",
+                gateway_args(self._platform, site, gateway, addresses, role),
+                self._at(site.name, [guard, spaces[gateway.class_]]),
+            )
+            self._gateways.append(
+                {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
+            )
+
+    def _aws_site(self, site: Site) -> None:
+        identities = [each for each in self._platform.identities if each.site == site.name]
+        if not identities:
+            return
+        from components.aws.bedrock_access import BedrockAccess
+
+        for identity in identities:
+            access = BedrockAccess(
+                f"{self._name}-{identity.name}", bedrock_args(self._platform, identity), self._at(site.name)
+            )
+            self._roles[identity.name] = access.role_arn
+
+    def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
+        from components.governance.audit_trail import AuditTrail
+
+        described: list[dict[str, Any]] = []
+        retained: list[Any] = []
+        for store in self._platform.audit:
+            trail = AuditTrail(
+                f"{self._name}-{store.name}",
+                audit_args(self._platform, sites[store.site], store),
+                self._at(store.site),
+            )
+            described.append(
+                {
+                    "name": store.name,
+                    "site": store.site,
+                    "mode": store.mode,
+                    "bucket": trail.bucket,
+                    "endpoint": trail.endpoint,
+                    "retention_days": store.retention_days,
+                }
+            )
+            retained.append(trail.retained)
+        return described, retained
+
+
+def _endpoint(endpoint: Any) -> dict[str, str]:
+    place = endpoint.site if endpoint.pool is None else f"{endpoint.site}/{endpoint.pool}"
+    if endpoint.target == "bedrock":
+        place = f"{endpoint.site} ({endpoint.region})"
+    return {
+        "id": endpoint.id,
+        "class": endpoint.class_,
+        "model": endpoint.model,
+        "place": place,
+        "target": endpoint.target,
+    }

@@ -1,0 +1,33 @@
+"""Metrics: who may fetch them, and the PodMonitor by which Prometheus finds them."""
+
+from typing import Any
+
+import pulumi
+
+from components.kube import HEALTH_PORT, NAMESPACE_LABEL, custom, metadata
+
+
+def scraped_from(monitoring_namespace: str) -> dict[str, Any]:
+    """Ingress of a network policy: the health port, from the monitoring namespace only."""
+    return {
+        "from": [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: monitoring_namespace}}}],
+        "ports": [{"protocol": "TCP", "port": HEALTH_PORT}],
+    }
+
+
+def pod_monitor(
+    name: str,
+    service: str,
+    namespace: str,
+    own_labels: dict[str, str],
+    chosen: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.CustomResource:
+    """A PodMonitor over `chosen` pods' `/metrics`."""
+    spec = {
+        "selector": {"matchLabels": chosen},
+        "podMetricsEndpoints": [{"port": "health", "path": "/metrics", "scheme": "http", "interval": "15s"}],
+        "podTargetLabels": sorted(own_labels),
+    }
+    meta = metadata(service, own_labels, namespace=namespace)
+    return custom(f"{name}-monitor", "monitoring.coreos.com/v1", "PodMonitor", meta, {"spec": spec}, opts)

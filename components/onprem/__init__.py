@@ -1,0 +1,1 @@
+"""Components of an on-prem Kubernetes site."""

@@ -1,0 +1,281 @@
+"""One model on one pool for one class: vLLM behind mutual TLS, reached by its class's gateway only."""
+
+from typing import Any, NotRequired
+
+import pulumi
+
+from components.certificates import CertificateIssuer, certificate
+from components.checks import one_of, sensitivity
+from components.gateway.config import config_map, sidecar_config
+from components.kube import (
+    CLASS_LABEL,
+    PRIORITY_LABEL,
+    QUEUE_LABEL,
+    ROLE_LABEL,
+    SERVING_PORT,
+    class_namespace,
+    dns_name,
+    labels,
+    metadata,
+    selector,
+)
+from components.observability.pod_monitor import pod_monitor, scraped_from
+from components.onprem.model_pod import WEIGHTS_DIGEST, model_pod
+from components.onprem.spread import SURVIVE
+from components.onprem.vllm import EngineSettings
+
+
+class ModelServerArgs(EngineSettings):
+    """One served model on a pool of GPUs, for one class."""
+
+    id: str
+    """Name of the endpoint: its Deployment's, its Service's and its certificate's."""
+    sensitivity: str
+    """The class that it serves: public, internal, confidential or restricted."""
+    vllm_image: pulumi.Input[str]
+    """Image of vLLM, by digest."""
+    edge_image: pulumi.Input[str]
+    """Image of the edge, by digest; it ends mutual TLS before vLLM."""
+    product: str
+    """The label `nvidia.com/gpu.product` of the machines that may run it."""
+    pool: NotRequired[str]
+    """The pool's name, where its machines are labelled with it."""
+    replicas: NotRequired[int]
+    """Copies (default 1)."""
+    survive: NotRequired[str]
+    """What the endpoint outlives: none (default), replica, node or domain."""
+    failure_domains: NotRequired[int]
+    """Zones that the pool spans (default 1)."""
+    cpu: NotRequired[str]
+    """CPUs of a replica (default 8)."""
+    memory: NotRequired[str]
+    """Memory of a replica (default 64Gi)."""
+    load_timeout_s: NotRequired[int]
+    """How long starting may take, seconds: pulling the image and reading the weights (default 1800)."""
+    surge: NotRequired[bool]
+    """Roll with one replica more: only where GPUs are kept for it."""
+    issuer: NotRequired[CertificateIssuer]
+    """The cert-manager issuer of its certificate."""
+    certificate_secret: NotRequired[str]
+    """A TLS Secret in the namespace, in place of a cert-manager Certificate."""
+    monitoring_namespace: str
+    """The only namespace that may scrape it."""
+    pod_monitors: NotRequired[bool]
+    """Whether to make a PodMonitor (default true)."""
+    pull_secret: NotRequired[str]
+    """Secret of the image registry."""
+    queue: NotRequired[str]
+    """Kueue LocalQueue that its pods wait in."""
+    priority_class: NotRequired[str]
+    """Kueue WorkloadPriorityClass of its pods."""
+
+
+class ModelServer(pulumi.ComponentResource):
+    """vLLM as a Deployment, with a sidecar that lets its class's gateway in and no one else."""
+
+    service: pulumi.Output[str]
+    """DNS name and port by which the gateway calls it."""
+    cluster_ip: pulumi.Output[str]
+    """Address of its Service."""
+    weights_digest: pulumi.Output[str]
+    """Digest of the weights that it serves."""
+
+    def __init__(self, name: str, args: ModelServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("isthmus:index:ModelServer", name, dict(args), opts)
+        endpoint = args["id"]
+        held = sensitivity(args["sensitivity"], endpoint)
+        one_of(args.get("survive", "none"), SURVIVE, f"{endpoint}.survive")
+        space = class_namespace(held)
+        own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
+        chosen = selector(endpoint, held)
+        child = pulumi.ResourceOptions(parent=self)
+
+        secret, before = certificate(
+            name,
+            endpoint,
+            space,
+            own,
+            child,
+            issuer=args.get("issuer"),
+            secret=args.get("certificate_secret"),
+            client=False,
+        )
+        gateway = dns_name(f"{held}-gateway", space)
+        config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
+        before += self._weights(name, args, space, own)
+        before += self._network(name, args, space, own, chosen)
+        service = self._service(name, args, space, own, chosen)
+        self._deploy(name, args, space, own, chosen, secret, config, before)
+        self._disruption(name, args, space, own, chosen)
+        if args.get("pod_monitors", True):
+            pod_monitor(name, endpoint, space, own, chosen, child)
+
+        self.service = pulumi.Output.from_input(f"{dns_name(endpoint, space)}:{SERVING_PORT}")
+        self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
+        self.weights_digest = pulumi.Output.from_input(args["weights"]["digest"])
+        self.register_outputs(
+            {"service": self.service, "cluster_ip": self.cluster_ip, "weights_digest": self.weights_digest}
+        )
+
+    def _weights(
+        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str]
+    ) -> list[pulumi.Resource]:
+        """The claim on the volume that holds the weights, where one is named."""
+        weights = args["weights"]
+        volume = weights.get("volume")
+        if not weights["uri"].startswith("pvc://") or not volume:
+            return []
+        from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
+
+        claim = weights["uri"].removeprefix("pvc://").partition("/")[0]
+        spec: Any = {
+            "accessModes": ["ReadOnlyMany"],
+            # No class: only the named volume will do, and none is provisioned in its place.
+            "storageClassName": "",
+            "volumeName": volume,
+            "resources": {"requests": {"storage": f"{weights.get('size_gib', 200)}Gi"}},
+        }
+        meta = metadata(claim, own, namespace=space, annotations={WEIGHTS_DIGEST: weights["digest"]})
+        return [
+            PersistentVolumeClaim(
+                f"{name}-weights", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=self)
+            )
+        ]
+
+    def _network(
+        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
+    ) -> list[pulumi.Resource]:
+        """Its class's gateway in, the monitoring namespace to the health port, nothing out: no DNS either."""
+        from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+        gateway = {ROLE_LABEL: "gateway", CLASS_LABEL: args["sensitivity"]}
+        spec: Any = {
+            "podSelector": {"matchLabels": chosen},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [
+                {
+                    "from": [{"podSelector": {"matchLabels": gateway}}],
+                    "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
+                },
+                scraped_from(args["monitoring_namespace"]),
+            ],
+        }
+        meta = metadata(args["id"], own, namespace=space)
+        return [
+            NetworkPolicy(
+                f"{name}-network", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=self)
+            )
+        ]
+
+    def _service(
+        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
+    ) -> Any:
+        from pulumi_kubernetes.core.v1 import Service
+
+        spec: Any = {
+            "type": "ClusterIP",
+            "selector": chosen,
+            "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
+        }
+        # It is ready when a pod is: it waits as long as the Deployment does.
+        patience = _seconds(_deadline(args) + 120)
+        return Service(
+            f"{name}-service",
+            metadata=metadata(args["id"], own, namespace=space),
+            spec=spec,
+            opts=pulumi.ResourceOptions(
+                parent=self, custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience)
+            ),
+        )
+
+    def _deploy(
+        self,
+        name: str,
+        args: ModelServerArgs,
+        space: str,
+        own: dict[str, str],
+        chosen: dict[str, str],
+        secret: str,
+        config: Any,
+        before: list[pulumi.Resource],
+    ) -> None:
+        from pulumi_kubernetes.apps.v1 import Deployment
+        from pulumi_kubernetes.core.v1 import ServiceAccount
+
+        endpoint = args["id"]
+        replicas = args.get("replicas", 1)
+        child = pulumi.ResourceOptions(parent=self)
+        account = ServiceAccount(
+            f"{name}-account",
+            metadata=metadata(endpoint, own, namespace=space),
+            automount_service_account_token=False,
+            opts=child,
+        )
+        queued = {}
+        if args.get("queue"):
+            queued[QUEUE_LABEL] = args.get("queue", "")
+            if args.get("priority_class"):
+                queued[PRIORITY_LABEL] = args.get("priority_class", "")
+        surge = args.get("surge", False)
+        deadline = _deadline(args)
+        spec: Any = {
+            "replicas": replicas,
+            "selector": {"matchLabels": chosen},
+            "strategy": {
+                "type": "RollingUpdate",
+                # A pool whose GPUs are all in use has no room for one replica more.
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}
+                if surge
+                else {"maxSurge": 0, "maxUnavailable": 1},
+            },
+            "progressDeadlineSeconds": deadline,
+            "revisionHistoryLimit": 3,
+            "template": {
+                "metadata": {
+                    "labels": {**own, **queued},
+                    "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"]},
+                },
+                "spec": model_pod(args, endpoint, secret, config.metadata["name"], chosen),
+            },
+        }
+        patience = pulumi.CustomTimeouts(
+            create=_seconds(deadline + 120),
+            # Without surge the replicas are rolled one by one, each loading anew.
+            update=_seconds(deadline * replicas + 120),
+            delete="10m",
+        )
+        Deployment(
+            f"{name}-server",
+            metadata=metadata(endpoint, {**own, **queued}, namespace=space),
+            spec=spec,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[account, config, *before], custom_timeouts=patience
+            ),
+        )
+
+    def _disruption(
+        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
+    ) -> None:
+        from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
+
+        spec: Any = {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": chosen},
+            # A replica that never became ready must not hold up a drain.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        }
+        PodDisruptionBudget(
+            f"{name}-disruption",
+            metadata=metadata(args["id"], own, namespace=space),
+            spec=spec,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _deadline(args: ModelServerArgs) -> int:
+    """Seconds until a rollout that makes no progress counts as failed: more than loading takes."""
+    return args.get("load_timeout_s", 1800) + 300
+
+
+def _seconds(seconds: int) -> str:
+    return f"{seconds}s"

@@ -1,0 +1,106 @@
+"""The namespace of a class at a site: nothing gets in or out of it but what is named."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.checks import network, sensitivity
+from components.kube import NAMESPACE_LABEL, ROLE_LABEL, class_namespace, labels, metadata
+
+_POD_SECURITY = "pod-security.kubernetes.io"
+_PORT_53 = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+
+
+class ClassNamespaceArgs(TypedDict):
+    """The namespace of a class at a site."""
+
+    sensitivity: str
+    """The class: public, internal, confidential or restricted."""
+    quota: NotRequired[dict[str, str]]
+    """Hard limits of the namespace's ResourceQuota, by resource, e.g. `requests.nvidia.com/gpu: "8"`."""
+    resolvers: NotRequired[list[str]]
+    """Addresses of the site's own resolvers. A restricted namespace may ask these and no others."""
+
+
+class ClassNamespace(pulumi.ComponentResource):
+    """A namespace under Pod Security `restricted`, with quota, limits and default-deny network policy."""
+
+    namespace: pulumi.Output[str]
+    """Name of the namespace: `isthmus-CLASS`."""
+
+    def __init__(
+        self, name: str, args: ClassNamespaceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("isthmus:index:ClassNamespace", name, dict(args), opts)
+        from pulumi_kubernetes.core.v1 import LimitRange, Namespace, ResourceQuota
+        from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+        held = sensitivity(args["sensitivity"], name)
+        space = class_namespace(held)
+        own = labels(space, sensitivity=held)
+        enforced = {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+        made = Namespace(
+            f"{name}-namespace",
+            metadata=metadata(space, {**own, **enforced}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
+        quota: Any = {"hard": {"pods": "100", **args.get("quota", {})}}
+        ResourceQuota(
+            f"{name}-quota", metadata=metadata("isthmus", own, namespace=space), spec=quota, opts=inside
+        )
+        # A pod that asks for nothing still gets a bound, and counts against the quota.
+        limits: Any = {
+            "limits": [
+                {
+                    "type": "Container",
+                    "default": {"cpu": "500m", "memory": "512Mi"},
+                    "defaultRequest": {"cpu": "250m", "memory": "256Mi"},
+                }
+            ]
+        }
+        LimitRange(
+            f"{name}-limits", metadata=metadata("isthmus", own, namespace=space), spec=limits, opts=inside
+        )
+        deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+        NetworkPolicy(
+            f"{name}-default-deny",
+            metadata=metadata("default-deny", own, namespace=space),
+            spec=deny,
+            opts=inside,
+        )
+        ways = _dns_ways(held, args.get("resolvers", []), name)
+        if ways:
+            # Only what calls others by name: a model server calls no one.
+            allow: Any = {
+                "podSelector": {
+                    "matchExpressions": [
+                        {"key": ROLE_LABEL, "operator": "In", "values": ["gateway", "translator"]}
+                    ]
+                },
+                "policyTypes": ["Egress"],
+                "egress": ways,
+            }
+            NetworkPolicy(
+                f"{name}-dns", metadata=metadata("dns", own, namespace=space), spec=allow, opts=inside
+            )
+        self.namespace = made.metadata.apply(lambda m: str(m.name))
+        self.register_outputs({"namespace": self.namespace})
+
+
+def _dns_ways(held: str, resolvers: list[str], where: str) -> list[dict[str, Any]]:
+    """Whom the namespace may ask for addresses.
+
+    The cluster's DNS forwards what it does not know to whatever its operators chose, so a name could
+    carry data out: a restricted namespace asks the site's own resolvers, which know no cloud zone.
+    """
+    if held == "restricted":
+        return [
+            {"to": [{"ipBlock": {"cidr": str(network(address, f"{where}.resolvers"))}}], "ports": _PORT_53}
+            for address in resolvers
+        ]
+    kube_dns = {
+        "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
+    return [{"to": [kube_dns], "ports": _PORT_53}]

@@ -1,0 +1,219 @@
+"""The arguments of `vllm serve`, from an endpoint's engine settings; every flag is one that it knows."""
+
+from functools import cache
+from pathlib import Path
+from typing import NotRequired, TypedDict
+
+from components.kube import ENGINE_PORT
+from isthmus.contracts.errors import InputError
+
+ENGINE_VERSION = "0.33.0"
+MODELS = "/models"
+"""Where the weights are mounted."""
+CACHE = "/cache"
+SHUTDOWN_TIMEOUT_S = 40
+"""For answers under way; with the 15 s before it, within the pod's 60 s of grace."""
+ONLINE_QUANTIZATION = {"fp8": "fp8"}
+"""Precisions that vLLM reaches from bf16 weights while loading; others must be stored as such."""
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What `--max-lora-rank` accepts."""
+_OWN = (
+    "--host",
+    "--port",
+    "--model",
+    "--served-model-name",
+    "--api-key",
+    "--uds",
+    "--ssl-keyfile",
+    "--ssl-certfile",
+)
+"""Flags that decide who can reach the engine and as what: never taken from `engine_args`."""
+
+
+class ModelWeights(TypedDict):
+    """Where a model's weights come from, and what they must be."""
+
+    uri: str
+    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
+    digest: str
+    """Digest of the weights' manifest, `sha256:…`."""
+    volume: NotRequired[str]
+    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
+    size_gib: NotRequired[int]
+    """Size of the claim, GiB (default 200)."""
+    precision: NotRequired[str]
+    """Precision in which they are stored (default bf16)."""
+
+
+class LoraAdapter(TypedDict):
+    """A LoRA adapter served beside the base model, under its own name."""
+
+    name: str
+    """The name that requests ask for."""
+    rank: int
+    """Rank of its matrices."""
+    size_mib: NotRequired[int]
+    """Size, MiB."""
+    path: NotRequired[str]
+    """Path below the weights' mount; absent: `adapters/NAME`."""
+
+
+class EngineSettings(TypedDict):
+    """What decides how vLLM serves a model."""
+
+    model: str
+    """The hub's own id, by which requests ask for it."""
+    weights: ModelWeights
+    """Where the weights come from."""
+    precision: NotRequired[str]
+    """Precision to serve in: bf16, fp8, …"""
+    tensor_parallel: NotRequired[int]
+    """GPUs of one machine over which a replica is split (default 1)."""
+    max_model_len: NotRequired[int]
+    """Longest prompt and answer together, tokens."""
+    max_num_seqs: NotRequired[int]
+    """Most requests in one batch."""
+    gpu_memory_utilization: NotRequired[float]
+    """Share of the GPU's memory that the engine takes, 0 to 1."""
+    kv_cache_dtype: NotRequired[str]
+    """Type of the KV cache: auto, fp8, …"""
+    adapters: NotRequired[list[LoraAdapter]]
+    """LoRA adapters served beside the base model."""
+    engine_version: NotRequired[str]
+    """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
+    engine_args: NotRequired[list[str]]
+    """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
+
+
+@cache
+def known_flags() -> frozenset[str]:
+    """Every flag of `vllm serve` 0.33.0, as listed from the released package."""
+    listed = Path(__file__).with_name(f"vllm-{ENGINE_VERSION}-flags.txt").read_text(encoding="utf-8")
+    return frozenset(listed.split())
+
+
+def is_known(argument: str) -> bool:
+    """Whether `--flag`, `--flag=value` or a negation `--no-flag` is one that the version knows."""
+    flag = argument.split("=", 1)[0]
+    return flag in known_flags() or (flag.startswith("--no-") and f"--{flag[5:]}" in known_flags())
+
+
+def weights_path(weights: ModelWeights) -> str:
+    """Path of the weights in the container."""
+    uri = weights["uri"]
+    below = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
+    return f"{MODELS}/{below}".rstrip("/")
+
+
+def arguments(settings: EngineSettings, where: str) -> list[str]:
+    """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
+    version = settings.get("engine_version", ENGINE_VERSION)
+    if version.removeprefix("v") != ENGINE_VERSION:
+        raise InputError(
+            f"vLLM {version} is asked for",
+            where=f"{where}.engine_version",
+            todo=f"This version knows the flags of vLLM {ENGINE_VERSION}",
+        )
+    model = settings["model"]
+    made = [
+        weights_path(settings["weights"]),
+        f"--served-model-name={model}",
+        "--host=127.0.0.1",
+        f"--port={ENGINE_PORT}",
+        f"--tensor-parallel-size={settings.get('tensor_parallel', 1)}",
+        # Workers of one machine as processes: Ray would want a network.
+        "--distributed-executor-backend=mp",
+    ]
+    for flag, value in (
+        ("max-model-len", settings.get("max_model_len")),
+        ("max-num-seqs", settings.get("max_num_seqs")),
+        ("gpu-memory-utilization", settings.get("gpu_memory_utilization")),
+        ("kv-cache-dtype", settings.get("kv_cache_dtype")),
+    ):
+        if value is not None:
+            made.append(f"--{flag}={value}")
+    made += _precision(settings, where)
+    # An endpoint serves one class, so no other class can time its cache.
+    made.append("--enable-prefix-caching")
+    made += _adapters(settings.get("adapters", []))
+    made += [
+        f"--shutdown-timeout={SHUTDOWN_TIMEOUT_S}",
+        "--disable-access-log-for-endpoints=/health,/metrics,/ping",
+        "--disable-fastapi-docs",
+    ]
+    return made + _further(settings.get("engine_args", []), where)
+
+
+def _precision(settings: EngineSettings, where: str) -> list[str]:
+    wanted = settings.get("precision")
+    stored = settings["weights"].get("precision", "bf16")
+    if wanted is None or wanted == stored:
+        return ["--dtype=bfloat16"] if wanted == "bf16" else []
+    if stored == "bf16" and wanted in ONLINE_QUANTIZATION:
+        return [f"--quantization={ONLINE_QUANTIZATION[wanted]}"]
+    raise InputError(
+        f"weights stored in {stored} cannot be served in {wanted}",
+        where=f"{where}.precision",
+        todo=f"Name weights stored in {wanted} (weights.precision), or serve in {stored}",
+    )
+
+
+def _adapters(adapters: list[LoraAdapter]) -> list[str]:
+    if not adapters:
+        return []
+    widest = max(adapter["rank"] for adapter in adapters)
+    rank = next((allowed for allowed in LORA_RANKS if allowed >= widest), None)
+    if rank is None:
+        raise InputError(f"a LoRA rank of {widest} is above {LORA_RANKS[-1]}", where="adapters")
+    modules = [
+        f"{adapter['name']}={MODELS}/{adapter.get('path') or 'adapters/' + adapter['name']}"
+        for adapter in adapters
+    ]
+    return [
+        "--enable-lora",
+        f"--max-loras={len(adapters)}",
+        f"--max-lora-rank={rank}",
+        "--lora-modules",
+        *modules,
+    ]
+
+
+def _further(extra: list[str], where: str) -> list[str]:
+    for at, argument in enumerate(extra):
+        place = f"{where}.engine_args[{at}]"
+        if not argument.startswith("--"):
+            raise InputError(f"'{argument}' is no flag", where=place, todo="Write --flag=value in one piece")
+        flag = argument.split("=", 1)[0]
+        if flag in _OWN:
+            raise InputError(
+                f"'{flag}' is set by Isthmus",
+                where=place,
+                todo="It decides who reaches the engine; take it out",
+            )
+        if not is_known(argument):
+            raise InputError(
+                f"vLLM {ENGINE_VERSION} knows no flag '{flag}'",
+                where=place,
+                todo="See `vllm serve --help=all`",
+            )
+    return list(extra)
+
+
+ENVIRONMENT = {
+    # Nothing is fetched and nothing is reported.
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    # The workers of one replica talk over the loopback.
+    "VLLM_HOST_IP": "127.0.0.1",
+    # Caches on the one writable volume.
+    "HOME": CACHE,
+    "XDG_CACHE_HOME": CACHE,
+    "HF_HOME": f"{CACHE}/huggingface",
+    "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
+    "VLLM_CONFIG_ROOT": f"{CACHE}/vllm-config",
+    "TRITON_CACHE_DIR": f"{CACHE}/triton",
+    "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
+}

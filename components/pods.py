@@ -1,0 +1,104 @@
+"""What every pod of Isthmus carries, so that the Pod Security Standard `restricted` admits it.
+
+Rootless as uid 2000, gid 0: the vLLM image keeps its caches writable for group 0.
+"""
+
+from typing import Any
+
+from components.kube import HEALTH_PORT, SERVING_PORT
+
+POD_SECURITY: dict[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": 2000,
+    "runAsGroup": 0,
+    "fsGroup": 2000,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
+CONFIG_MOUNT = {"name": "config", "mountPath": "/etc/isthmus/config", "readOnly": True}
+TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (a volume of the pod)
+NO_RESOLVER = "127.0.0.1"
+"""A resolver where none listens: Kubernetes demands one with `dnsPolicy: None`."""
+
+
+def container_security(*, read_only_root: bool = True) -> dict[str, Any]:
+    """`read_only_root` is off for vLLM alone: the CDI hook writes into GPU containers' root file system."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": read_only_root,
+        "runAsNonRoot": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def same(cpu: str, memory: str, gpus: int = 0) -> dict[str, Any]:
+    """Requests equal to limits: quality of service Guaranteed, and what Kueue counts is what is used."""
+    amounts = {"cpu": cpu, "memory": memory}
+    if gpus:
+        amounts["nvidia.com/gpu"] = str(gpus)
+    return {"requests": amounts, "limits": dict(amounts)}
+
+
+def health_probe(period: int, failures: int) -> dict[str, Any]:
+    """A probe at the health port: kubelet has no client certificate, so the serving port would refuse it."""
+    return {
+        "httpGet": {"path": "/health", "port": HEALTH_PORT, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def edge_container(
+    name: str, image: Any, mounts: list[dict[str, Any]], resources: dict[str, Any]
+) -> dict[str, Any]:
+    """A container of the edge's image, in the mode that its configuration names."""
+    return {
+        "name": name,
+        "image": image,
+        "command": ["python", "-m", "edge", "--config", "/etc/isthmus/config/config.yaml"],
+        "ports": [
+            {"name": "https", "containerPort": SERVING_PORT, "protocol": "TCP"},
+            {"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"},
+        ],
+        "volumeMounts": [CONFIG_MOUNT, TLS_MOUNT, *mounts, TMP_MOUNT],
+        "resources": resources,
+        "securityContext": container_security(),
+    }
+
+
+def edge_volumes(config_map: Any, tls_secret: str) -> list[dict[str, Any]]:
+    """Volumes of such a container: configuration, certificate, and a small scratch."""
+    return [
+        {"name": "config", "configMap": {"name": config_map, "defaultMode": 0o440}},
+        {"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+
+
+def pod(
+    service_account: str,
+    containers: list[dict[str, Any]],
+    volumes: list[dict[str, Any]],
+    *,
+    grace_s: int = 60,
+    pull_secret: str | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """A pod's spec: no service-account token, no service variables, rootless."""
+    spec: dict[str, Any] = {
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "terminationGracePeriodSeconds": grace_s,
+        "containers": containers,
+        "volumes": volumes,
+        **more,
+    }
+    if pull_secret:
+        spec["imagePullSecrets"] = [{"name": pull_secret}]
+    return spec

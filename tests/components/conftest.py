@@ -1,0 +1,132 @@
+"""A mocks engine that records every resource, and the bank's platform to build with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks, rpc
+
+from tests.components.platforms import bank
+
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A resource as the engine was asked for it: names in the provider's own spelling."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    provider: str
+    parent: str
+    depends_on: tuple[str, ...]
+    retained: bool
+    timeouts: dict[str, str]
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return self.inputs["metadata"]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return self.inputs["spec"]
+
+    @property
+    def kind(self) -> str:
+        return self.type.rsplit(":", 1)[-1]
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        """The pod's spec of a Deployment."""
+        return self.spec["template"]["spec"]
+
+
+class Monitor(mocks.MockMonitor):
+    """Keeps what the mocks are not told: options that the program set on a resource."""
+
+    def __init__(self, engine: "Engine") -> None:
+        super().__init__(engine)
+        self.engine = engine
+
+    def RegisterResource(self, request: Any) -> Any:
+        if request.custom:
+            inputs = rpc.deserialize_properties(request.object)
+            self.engine.made.append(
+                Made(
+                    request.type,
+                    request.name,
+                    inputs,
+                    request.provider.split("::")[-2] if request.provider else "",
+                    request.parent.split("::")[-1],
+                    tuple(urn.split("::")[-1] for urn in request.dependencies),
+                    request.retainOnDelete,
+                    {key.name: value for key, value in request.customTimeouts.ListFields()},
+                )
+            )
+        return super().RegisterResource(request)
+
+
+@dataclass
+class Engine(mocks.Mocks):
+    """Stands in for the engine: gives each resource back as it was asked for, with an id."""
+
+    made: list[Made] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        given = dict(args.inputs)
+        if args.resource_id:
+            self.reads.append(f"{args.typ} {args.resource_id}")
+            return args.resource_id, given
+        if args.typ == "kubernetes:core/v1:Service":
+            given["spec"] = {**given["spec"], "clusterIP": f"10.96.0.{len(self.made) % 250}"}
+        if args.typ.startswith("aws:"):
+            given["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
+        return f"{args.name}-id", given
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        assert args.token == "aws:index/getCallerIdentity:getCallerIdentity", args.token
+        return {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root", "userId": "u", "id": ACCOUNT}
+
+    def deploy(self, component: Any, name: str, *args: Any, **more: Any) -> None:
+        """Build one component and wait for all of it; its outputs, resolved, are in `outputs`."""
+        self.run(lambda: component(name, *args, **more))
+
+    def run(self, program: Callable[[], Any]) -> None:
+        """Run a program; what it returns, a component, has its outputs awaited. Errors come out as raised."""
+        mocks.set_mocks(self, project="isthmus", stack="test", preview=False, monitor=Monitor(self))
+
+        @pulumi.runtime.test
+        def whole() -> Any:
+            made = program()
+            found = {key: getattr(made, key) for key in type(made).__annotations__ if not key.startswith("_")}
+            return pulumi.Output.all(**found).apply(self.outputs.update)
+
+        whole()
+
+    def all(self, kind: str) -> list[Made]:
+        return [made for made in self.made if made.kind == kind]
+
+    def only(self, kind: str, name: str | None = None) -> Made:
+        found = [made for made in self.all(kind) if name is None or made.name == name]
+        assert len(found) == 1, f"{kind} {name}: {[made.name for made in self.all(kind)]}"
+        return found[0]
+
+    def pods(self) -> dict[str, dict[str, Any]]:
+        """The pod spec of each Deployment."""
+        return {made.meta["name"]: made.pod for made in self.all("Deployment")}
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def platform() -> dict[str, Any]:
+    """The bank's platform as a dict, to be changed by a test."""
+    return bank()
