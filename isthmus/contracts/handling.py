@@ -180,12 +180,15 @@ def refusal(
     workloads: Iterable[str] = (),
     exceptions: Iterable[Exception_] = (),
     today: str | None = None,
+    handling: Handling | None = None,
 ) -> str | None:
     """Why the class may not run on the target, or None where it may.
 
+    `handling` is the organisation's for the class; the default's where it is absent.
+
     A target that needs an exception is open only if every one of `workloads` has one that holds today.
     """
-    handling = of(class_)
+    handling = handling or of(class_)
     if target in handling.targets:
         return None
     allowed = ", ".join(handling.targets)

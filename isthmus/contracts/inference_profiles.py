@@ -69,7 +69,7 @@ def find(profile: str, region: str) -> InferenceProfile:
     else:
         todo = f"{did_you_mean(profile, known)} Known from there: {', '.join(known) or 'none'}".strip()
     raise InputError(
-        f"where the inference profile `{profile}` routes from `{region}` is not known, so no residency is met",
+        f"where the inference profile `{profile}` routes from `{region}` is not known: no residency is met",
         todo=todo,
     )
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, PrivateAttr, StringConstraints
 
 from isthmus.contracts.words import DnsLabel, Evidence, FilePart, Precision, Sensitivity, Target
+from isthmus.contracts.yamlfile import Document
 
 
 class Sourced(FilePart):
@@ -121,6 +122,9 @@ class Plan(FilePart):
     warnings: list[str] = []
     prices_as_of: str | None = None
 
+    _document: Document | None = PrivateAttr(default=None)
+    """The file that it was read from, for errors with lines."""
+
     def endpoint(self, name: str) -> PlannedEndpoint | None:
         """The endpoint of that id, if there is one."""
         return next((endpoint for endpoint in self.endpoints if endpoint.id == name), None)
@@ -150,4 +154,7 @@ def load(path: str | os.PathLike[str]) -> Plan:
     """Read a plan file. Raises `InputError` with file, line and path. `plan_checks.check` does the rest."""
     from isthmus.contracts import yamlfile
 
-    return yamlfile.parse(Plan, yamlfile.load(path))
+    document = yamlfile.load(path)
+    plan = yamlfile.parse(Plan, document)
+    plan._document = document
+    return plan

@@ -70,7 +70,7 @@ class Weights(Part):
     """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
     size_gib: int = Field(default=200, ge=1)
     precision: str = "bf16"
-    """Precision in which they are stored; where the endpoint's differs, the engine quantizes while loading."""
+    """As they are stored; where the endpoint's precision differs, the engine quantizes while loading."""
 
 
 class Adapter(Part):

@@ -55,25 +55,31 @@ def is_known(flag: str) -> bool:
 
 
 def check_args(args: Iterable[str]) -> None:
-    """Raise `InputError` on the first argument that the pinned vLLM does not know, with the nearest name.
+    """Raise `InputError` on the first flag that the pinned vLLM does not know, with the nearest name.
 
-    Refuses too what belongs to other fields of the contract or would open a way past the sidecar
-    (`RESERVED`). Values (arguments without `-`) are not judged.
+    Values (arguments without `-`) are not judged.
     """
     for argument in args:
         flag = name_of(argument)
-        if flag is None:
-            continue
-        plain = flag.replace("_", "-")
-        if plain in RESERVED:
-            raise InputError(f"`{flag}` may not be given: {RESERVED[plain]}", todo="Leave it away")
-        if not is_known(flag):
+        if flag is not None and not is_known(flag):
             from isthmus.contracts.explain import did_you_mean
 
-            hint = did_you_mean(flag, flags())
-            raise InputError(
-                f"vLLM {VERSION} has no flag `{flag}`", todo=hint or "See `vllm serve --help=all`"
-            )
+            hint = did_you_mean(flag, flags()) or "See `vllm serve --help=all`"
+            raise InputError(f"vLLM {VERSION} has no flag `{flag}`", todo=hint)
+
+
+def check_engine_args(args: Iterable[str]) -> None:
+    """As `check_args`, for arguments that a user adds: refuses `RESERVED` ones too.
+
+    Those belong to other fields of the contract, or would open a way past the sidecar.
+    """
+    given = list(args)
+    for argument in given:
+        flag = name_of(argument)
+        plain = flag.replace("_", "-") if flag else ""
+        if plain in RESERVED:
+            raise InputError(f"`{flag}` may not be given: {RESERVED[plain]}", todo="Leave it away")
+    check_args(given)
 
 
 def _number(text: str) -> bool:

@@ -1,0 +1,190 @@
+"""The bank's example, and a plan for it, as the tests of this room use them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from isthmus.contracts import plan_checks, yamlfile
+from isthmus.contracts.plan import Plan
+from isthmus.contracts.requirements import Requirements
+
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+NOVA = "amazon.nova-lite-v1:0"
+
+REQUIREMENTS = """\
+isthmus: v1
+name: bank
+workloads:
+  - name: transaction-narratives
+    sensitivity: restricted
+    impact: high
+    residency: [eu]
+    regimes: [gdpr, amlr]
+    model:
+      candidates:
+        - {id: meta-llama/Llama-3.3-70B-Instruct, scores: {bf16: 0.87, fp8: 0.86}}
+        - {id: meta-llama/Llama-3.1-8B-Instruct, scores: {bf16: 0.61}}
+      min_score: 0.80
+      context_tokens: 16384
+    traffic: {peak_rps: 3.0, mean_rps: 0.8, prompt_tokens: {mean: 2400, p95: 6000}, output_tokens: 450}
+    slo: {ttft_p95_ms: 2500, tpot_p95_ms: 60, availability: 0.999}
+    survive: domain
+    review: {domain: financial-crime, below_confidence: 0.80, sample_rate: 0.05}
+  - name: kyc-extraction
+    sensitivity: confidential
+    impact: material
+    residency: [eu]
+    model:
+      candidates:
+        - id: meta-llama/Llama-3.1-8B-Instruct
+          scores: {bf16: 0.91, fp8: 0.90}
+          adapters: [{name: kyc-fields, rank: 16, size_mib: 84}]
+        - {id: "anthropic.claude-haiku-4-5-20251001-v1:0", scores: {api: 0.93}}
+      min_score: 0.85
+      context_tokens: 8192
+    traffic: {peak_rps: 20.0, mean_rps: 5.0, prompt_tokens: 1800, output_tokens: 200}
+    slo: {ttft_p95_ms: 1500, tpot_p95_ms: 40}
+    survive: node
+  - name: policy-assistant
+    sensitivity: internal
+    impact: low
+    residency: [eu]
+    model:
+      candidates: [{id: "anthropic.claude-haiku-4-5-20251001-v1:0", scores: {api: 0.93}}]
+      min_score: 0.80
+      context_tokens: 32768
+    traffic: {peak_rps: 6.0, mean_rps: 0.4, profile: office-hours, prompt_tokens: 3500, output_tokens: 350}
+    slo: {ttft_p95_ms: 3000, tpot_p95_ms: 80}
+  - name: campaign-copy
+    sensitivity: public
+    impact: low
+    model:
+      candidates: [{id: "amazon.nova-lite-v1:0", scores: {api: 0.78}}]
+      min_score: 0.70
+      context_tokens: 4096
+    traffic: {peak_rps: 1.0, mean_rps: 0.1, prompt_tokens: 600, output_tokens: 500}
+    slo: {ttft_p95_ms: 4000, tpot_p95_ms: 100}
+sites:
+  - name: fra1
+    kind: on-prem
+    jurisdiction: de
+    kube_context: fra1
+    network: {cidrs: [10.40.0.0/16]}
+    pools:
+      - {gpu: h100-sxm-80gb, nodes: 2, gpus_per_node: 8, failure_domains: 2, mig: allowed}
+      - {gpu: l40s-48gb, nodes: 2, gpus_per_node: 4, failure_domains: 2}
+  - name: frankfurt
+    kind: aws
+    jurisdiction: de
+    region: eu-central-1
+    vpc_cidr: 10.80.0.0/16
+    allow: [bedrock, sagemaker, eks]
+links:
+  - {from: fra1, to: frankfurt, kind: vpn, mbps: 1000, rtt_ms: 6}
+"""
+
+
+def requirements(text: str = REQUIREMENTS) -> Requirements:
+    """Requirements parsed from text, with their digest."""
+    document = yamlfile.loads(text, "bank.requirements.yaml")
+    parsed = yamlfile.parse(Requirements, document)
+    parsed._digest = yamlfile.digest(document.data)
+    return parsed
+
+
+def _gpu(id_: str, class_: str, gpu: str, model: str, **rest: Any) -> dict[str, Any]:
+    return {
+        "id": id_,
+        "class": class_,
+        "site": "fra1",
+        "target": "onprem-vllm",
+        "model": model,
+        "precision": "fp8",
+        "gpu": gpu,
+        "nodes_per_replica": 1,
+        **rest,
+    }
+
+
+PLAN: dict[str, Any] = {
+    "version": "0.1.0",
+    "requirements_sha256": requirements().digest,
+    "blueprint": "regulated-hybrid",
+    "feasible": True,
+    "endpoints": [
+        _gpu(
+            "restricted-llama-70b",
+            "restricted",
+            "h100-sxm-80gb",
+            "meta-llama/Llama-3.3-70B-Instruct",
+            tensor_parallel=4,
+            replicas=2,
+            replicas_by_domain={"fra1-a": 1, "fra1-b": 1},
+            gpus=8,
+            max_model_len=16384,
+        ),
+        _gpu(
+            "confidential-llama-8b",
+            "confidential",
+            "l40s-48gb",
+            "meta-llama/Llama-3.1-8B-Instruct",
+            tensor_parallel=1,
+            replicas=6,
+            replicas_by_domain={"fra1-a": 3, "fra1-b": 3},
+            gpus=6,
+            max_model_len=8192,
+            adapters=[{"name": "kyc-fields", "rank": 16, "size_mib": 84}],
+        ),
+        {
+            "id": "internal-haiku",
+            "class": "internal",
+            "site": "frankfurt",
+            "target": "bedrock",
+            "model": HAIKU,
+            "precision": "api",
+            "inference_profile": f"eu.{HAIKU}",
+        },
+        {
+            "id": "public-nova-lite",
+            "class": "public",
+            "site": "frankfurt",
+            "target": "bedrock",
+            "model": NOVA,
+            "precision": "api",
+            "inference_profile": f"eu.{NOVA}",
+        },
+    ],
+    "placements": [
+        {
+            "workload": w,
+            "sensitivity": s,
+            "endpoint": e,
+            "role": "primary",
+            "share": 1.0,
+            "why": "only candidate",
+        }
+        for w, s, e in (
+            ("transaction-narratives", "restricted", "restricted-llama-70b"),
+            ("kyc-extraction", "confidential", "confidential-llama-8b"),
+            ("policy-assistant", "internal", "internal-haiku"),
+            ("campaign-copy", "public", "public-nova-lite"),
+        )
+    ],
+    "gateways": [
+        {"class": c, "site": "fra1", "host": f"{c}.llm.bank.example"}
+        for c in ("public", "internal", "confidential", "restricted")
+    ],
+}
+
+
+def plan_data() -> dict[str, Any]:
+    """A fresh copy of the plan's data."""
+    return copy.deepcopy(PLAN)
+
+
+def check(data: dict[str, Any], wanted: Requirements | None = None) -> None:
+    """Parse and check a plan given as data."""
+    wanted = wanted or requirements()
+    data = {**data, "requirements_sha256": wanted.digest}
+    plan_checks.check(yamlfile.parse(Plan, yamlfile.Document(data, "bank.plan.yaml")), wanted)
