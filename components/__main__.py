@@ -1,12 +1,12 @@
 """Hosts the single-site components for programs in any language: `pulumi package add <repo>/components`."""
 
-import os
 import sys
+from pathlib import Path
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = Path(__file__).resolve().parent
 # The root in place of this folder: `components.x` is one module, not `x` too, and nothing here can stand
 # in the way of Python's own modules.
-sys.path[:] = [os.path.dirname(_HERE), *(p for p in sys.path if os.path.abspath(p or os.curdir) != _HERE)]
+sys.path[:] = [str(_HERE.parent), *(entry for entry in sys.path if Path(entry).resolve() != _HERE)]
 
 from pulumi.provider.experimental import component_provider_host  # noqa: E402
 

@@ -9,7 +9,7 @@ from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayA
 from components.governance.audit_trail import AuditTrailArgs
 from components.kube import SENSITIVITIES
 from components.onprem.gpu_pool import GpuPoolArgs, priority_class
-from components.onprem.model_server import ModelServerArgs
+from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts.errors import InputError

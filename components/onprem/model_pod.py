@@ -1,8 +1,9 @@
 """The pod of a model server: vLLM on the loopback, and the edge as a sidecar before it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL
+from components.onprem.model_args import ModelServerArgs
 from components.onprem.spread import placement, probes_within
 from components.onprem.vllm import CACHE, ENVIRONMENT, MODELS, arguments
 from components.pods import (
@@ -16,9 +17,6 @@ from components.pods import (
 )
 from isthmus.contracts.errors import InputError
 
-if TYPE_CHECKING:
-    from components.onprem.model_server import ModelServerArgs
-
 WEIGHTS_DIGEST = "isthmus.dev/weights-digest"
 _DRAIN_S = 15
 """Until every gateway knows that the pod takes no more requests."""
@@ -27,7 +25,7 @@ _SHARED_MEMORY = "16Gi"
 
 
 def model_pod(
-    args: "ModelServerArgs", account: str, tls_secret: str, config_name: Any, chosen: dict[str, str]
+    args: ModelServerArgs, account: str, tls_secret: str, config_name: Any, chosen: dict[str, str]
 ) -> dict[str, Any]:
     """The pod's spec.
 
@@ -87,7 +85,7 @@ def model_pod(
     )
 
 
-def weights_volume(args: "ModelServerArgs") -> dict[str, Any]:
+def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     """A claim, or an image whose file system is the weights."""
     uri = args["weights"]["uri"]
     if uri.startswith("pvc://"):

@@ -1,10 +1,10 @@
 """One model on one pool for one class: vLLM behind mutual TLS, reached by its class's gateway only."""
 
-from typing import Any, NotRequired
+from typing import Any
 
 import pulumi
 
-from components.certificates import CertificateIssuer, certificate
+from components.certificates import certificate
 from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
 from components.kube import (
@@ -20,54 +20,9 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import pod_monitor, scraped_from
+from components.onprem.model_args import ModelServerArgs
 from components.onprem.model_pod import WEIGHTS_DIGEST, model_pod
 from components.onprem.spread import SURVIVE
-from components.onprem.vllm import EngineSettings
-
-
-class ModelServerArgs(EngineSettings):
-    """One served model on a pool of GPUs, for one class."""
-
-    id: str
-    """Name of the endpoint: its Deployment's, its Service's and its certificate's."""
-    sensitivity: str
-    """The class that it serves: public, internal, confidential or restricted."""
-    vllm_image: pulumi.Input[str]
-    """Image of vLLM, by digest."""
-    edge_image: pulumi.Input[str]
-    """Image of the edge, by digest; it ends mutual TLS before vLLM."""
-    product: str
-    """The label `nvidia.com/gpu.product` of the machines that may run it."""
-    pool: NotRequired[str]
-    """The pool's name, where its machines are labelled with it."""
-    replicas: NotRequired[int]
-    """Copies (default 1)."""
-    survive: NotRequired[str]
-    """What the endpoint outlives: none (default), replica, node or domain."""
-    failure_domains: NotRequired[int]
-    """Zones that the pool spans (default 1)."""
-    cpu: NotRequired[str]
-    """CPUs of a replica (default 8)."""
-    memory: NotRequired[str]
-    """Memory of a replica (default 64Gi)."""
-    load_timeout_s: NotRequired[int]
-    """How long starting may take, seconds: pulling the image and reading the weights (default 1800)."""
-    surge: NotRequired[bool]
-    """Roll with one replica more: only where GPUs are kept for it."""
-    issuer: NotRequired[CertificateIssuer]
-    """The cert-manager issuer of its certificate."""
-    certificate_secret: NotRequired[str]
-    """A TLS Secret in the namespace, in place of a cert-manager Certificate."""
-    monitoring_namespace: str
-    """The only namespace that may scrape it."""
-    pod_monitors: NotRequired[bool]
-    """Whether to make a PodMonitor (default true)."""
-    pull_secret: NotRequired[str]
-    """Secret of the image registry."""
-    queue: NotRequired[str]
-    """Kueue LocalQueue that its pods wait in."""
-    priority_class: NotRequired[str]
-    """Kueue WorkloadPriorityClass of its pods."""
 
 
 class ModelServer(pulumi.ComponentResource):

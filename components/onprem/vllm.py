@@ -2,9 +2,9 @@
 
 from functools import cache
 from pathlib import Path
-from typing import NotRequired, TypedDict
 
 from components.kube import ENGINE_PORT
+from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
 from isthmus.contracts.errors import InputError
 
 ENGINE_VERSION = "0.33.0"
@@ -30,61 +30,6 @@ _OWN = (
 """Flags that decide who can reach the engine and as what: never taken from `engine_args`."""
 
 
-class ModelWeights(TypedDict):
-    """Where a model's weights come from, and what they must be."""
-
-    uri: str
-    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
-    digest: str
-    """Digest of the weights' manifest, `sha256:…`."""
-    volume: NotRequired[str]
-    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
-    size_gib: NotRequired[int]
-    """Size of the claim, GiB (default 200)."""
-    precision: NotRequired[str]
-    """Precision in which they are stored (default bf16)."""
-
-
-class LoraAdapter(TypedDict):
-    """A LoRA adapter served beside the base model, under its own name."""
-
-    name: str
-    """The name that requests ask for."""
-    rank: int
-    """Rank of its matrices."""
-    size_mib: NotRequired[int]
-    """Size, MiB."""
-    path: NotRequired[str]
-    """Path below the weights' mount; absent: `adapters/NAME`."""
-
-
-class EngineSettings(TypedDict):
-    """What decides how vLLM serves a model."""
-
-    model: str
-    """The hub's own id, by which requests ask for it."""
-    weights: ModelWeights
-    """Where the weights come from."""
-    precision: NotRequired[str]
-    """Precision to serve in: bf16, fp8, …"""
-    tensor_parallel: NotRequired[int]
-    """GPUs of one machine over which a replica is split (default 1)."""
-    max_model_len: NotRequired[int]
-    """Longest prompt and answer together, tokens."""
-    max_num_seqs: NotRequired[int]
-    """Most requests in one batch."""
-    gpu_memory_utilization: NotRequired[float]
-    """Share of the GPU's memory that the engine takes, 0 to 1."""
-    kv_cache_dtype: NotRequired[str]
-    """Type of the KV cache: auto, fp8, …"""
-    adapters: NotRequired[list[LoraAdapter]]
-    """LoRA adapters served beside the base model."""
-    engine_version: NotRequired[str]
-    """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
-    engine_args: NotRequired[list[str]]
-    """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
-
-
 @cache
 def known_flags() -> frozenset[str]:
     """Every flag of `vllm serve` 0.33.0, as listed from the released package."""
@@ -105,7 +50,7 @@ def weights_path(weights: ModelWeights) -> str:
     return f"{MODELS}/{below}".rstrip("/")
 
 
-def arguments(settings: EngineSettings, where: str) -> list[str]:
+def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
     version = settings.get("engine_version", ENGINE_VERSION)
     if version.removeprefix("v") != ENGINE_VERSION:
@@ -144,7 +89,7 @@ def arguments(settings: EngineSettings, where: str) -> list[str]:
     return made + _further(settings.get("engine_args", []), where)
 
 
-def _precision(settings: EngineSettings, where: str) -> list[str]:
+def _precision(settings: ModelServerArgs, where: str) -> list[str]:
     wanted = settings.get("precision")
     stored = settings["weights"].get("precision", "bf16")
     if wanted is None or wanted == stored:

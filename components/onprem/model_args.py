@@ -1,0 +1,102 @@
+"""The arguments of a model server, in one place for those who read them."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from components.certificates import CertificateIssuer
+
+
+class ModelWeights(TypedDict):
+    """Where a model's weights come from, and what they must be."""
+
+    uri: str
+    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
+    digest: str
+    """Digest of the weights' manifest, `sha256:…`."""
+    volume: NotRequired[str]
+    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
+    size_gib: NotRequired[int]
+    """Size of the claim, GiB (default 200)."""
+    precision: NotRequired[str]
+    """Precision in which they are stored (default bf16)."""
+
+
+class LoraAdapter(TypedDict):
+    """A LoRA adapter served beside the base model, under its own name."""
+
+    name: str
+    """The name that requests ask for."""
+    rank: int
+    """Rank of its matrices."""
+    size_mib: NotRequired[int]
+    """Size, MiB."""
+    path: NotRequired[str]
+    """Path below the weights' mount; absent: `adapters/NAME`."""
+
+
+class ModelServerArgs(TypedDict):
+    """One served model on a pool of GPUs, for one class."""
+
+    id: str
+    """Name of the endpoint: its Deployment's, its Service's and its certificate's."""
+    sensitivity: str
+    """The class that it serves: public, internal, confidential or restricted."""
+    model: str
+    """The hub's own id, by which requests ask for it."""
+    weights: ModelWeights
+    """Where the weights come from."""
+    precision: NotRequired[str]
+    """Precision to serve in: bf16, fp8, …"""
+    tensor_parallel: NotRequired[int]
+    """GPUs of one machine over which a replica is split (default 1)."""
+    max_model_len: NotRequired[int]
+    """Longest prompt and answer together, tokens."""
+    max_num_seqs: NotRequired[int]
+    """Most requests in one batch."""
+    gpu_memory_utilization: NotRequired[float]
+    """Share of the GPU's memory that the engine takes, 0 to 1."""
+    kv_cache_dtype: NotRequired[str]
+    """Type of the KV cache: auto, fp8, …"""
+    adapters: NotRequired[list[LoraAdapter]]
+    """LoRA adapters served beside the base model."""
+    engine_version: NotRequired[str]
+    """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
+    engine_args: NotRequired[list[str]]
+    """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
+    vllm_image: pulumi.Input[str]
+    """Image of vLLM, by digest."""
+    edge_image: pulumi.Input[str]
+    """Image of the edge, by digest; it ends mutual TLS before vLLM."""
+    product: str
+    """The label `nvidia.com/gpu.product` of the machines that may run it."""
+    pool: NotRequired[str]
+    """The pool's name, where its machines are labelled with it."""
+    replicas: NotRequired[int]
+    """Copies (default 1)."""
+    survive: NotRequired[str]
+    """What the endpoint outlives: none (default), replica, node or domain."""
+    failure_domains: NotRequired[int]
+    """Zones that the pool spans (default 1)."""
+    cpu: NotRequired[str]
+    """CPUs of a replica (default 8)."""
+    memory: NotRequired[str]
+    """Memory of a replica (default 64Gi)."""
+    load_timeout_s: NotRequired[int]
+    """How long starting may take, seconds: pulling the image and reading the weights (default 1800)."""
+    surge: NotRequired[bool]
+    """Roll with one replica more: only where GPUs are kept for it."""
+    issuer: NotRequired[CertificateIssuer]
+    """The cert-manager issuer of its certificate."""
+    certificate_secret: NotRequired[str]
+    """A TLS Secret in the namespace, in place of a cert-manager Certificate."""
+    monitoring_namespace: str
+    """The only namespace that may scrape it."""
+    pod_monitors: NotRequired[bool]
+    """Whether to make a PodMonitor (default true)."""
+    pull_secret: NotRequired[str]
+    """Secret of the image registry."""
+    queue: NotRequired[str]
+    """Kueue LocalQueue that its pods wait in."""
+    priority_class: NotRequired[str]
+    """Kueue WorkloadPriorityClass of its pods."""
