@@ -1,0 +1,30 @@
+"""AWS in the sandbox: an endpoint on this machine, and a provider plugin where the real one is not."""
+
+from __future__ import annotations
+
+
+def simulated() -> list[dict[str, str]]:
+    """What answers for AWS: `{"what", "by", "note"}` each, moto first, then what is ours."""
+    from importlib.metadata import version
+
+    from sandbox.aws.beside import OPERATIONS
+    from sandbox.aws.table import TYPES
+
+    by_service: dict[str, list[str]] = {}
+    for operation in OPERATIONS:
+        by_service.setdefault(operation.service, []).append(operation.name)
+    moto = {
+        "what": "AWS services",
+        "by": f"moto {version('moto')}",
+        "note": "in memory; no IAM or endpoint policy is enforced",
+    }
+    beside = [
+        {"what": f"{service}: {', '.join(names)}", "by": "Isthmus, beside moto", "note": "moto has none"}
+        for service, names in by_service.items()
+    ]
+    plugin = {
+        "what": f"Pulumi's AWS provider, {len(TYPES)} resource types",
+        "by": "Isthmus (pulumi-resource-aws)",
+        "note": "only where the real plugin is not installed",
+    }
+    return [moto, *beside, plugin]

@@ -1,0 +1,8 @@
+"""What moto lacks, served beside it: one module a service, gathered here."""
+
+from __future__ import annotations
+
+from sandbox.aws.beside.bedrock import OPERATIONS as BEDROCK
+from sandbox.aws.frame import Operation
+
+OPERATIONS: tuple[Operation, ...] = BEDROCK

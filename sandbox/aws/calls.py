@@ -1,0 +1,195 @@
+"""Make the table's calls with botocore, on this machine's endpoint only."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jmespath
+
+from isthmus.contracts.errors import InputError
+from sandbox.aws.loopback import require_loopback_url
+from sandbox.aws.model import Call, Scope, Type
+from sandbox.aws.schema import from_api, to_api
+
+
+class CallRefused(Exception):
+    """AWS, or botocore's model of it, refused a call: the message for the user, and the code."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@dataclass
+class Settings:
+    """The provider's configuration, checked."""
+
+    endpoints: Mapping[str, str]
+    """Service to URL; `""` is the URL of every service that has none of its own."""
+    region: str
+    default_tags: Mapping[str, str] = field(default_factory=dict)
+    max_attempts: int = 5
+
+    def url(self, service: str) -> str:
+        """The service's endpoint. Raises `InputError` when it has none or is not on this machine."""
+        url = self.endpoints.get(service) or self.endpoints.get("")
+        if not url:
+            raise InputError(
+                f"the sandbox's AWS provider was given no endpoint for `{service}`",
+                todo="Set `endpoints` on the provider or AWS_ENDPOINT_URL (`isthmus sandbox env` does)",
+            )
+        return require_loopback_url(url)
+
+
+class Api:
+    """Clients by service and region, made when first used, shared by threads.
+
+    They carry made-up credentials and no proxy: nothing of the user's own AWS can be reached.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._account: str | None = None
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        import botocore.config
+        import botocore.session
+
+        region = region or self.settings.region
+        with self._lock:
+            known = self._clients.get((service, region))
+            if known is not None:
+                return known
+            if self._session is None:
+                self._session = botocore.session.Session(profile=None)
+            made = self._session.create_client(
+                service,
+                region_name=region,
+                endpoint_url=self.settings.url(service),
+                aws_access_key_id="isthmus-sandbox",
+                aws_secret_access_key="isthmus-sandbox",  # noqa: S106 - not a secret: nothing checks it
+                aws_session_token=None,
+                config=botocore.config.Config(
+                    retries={"mode": "standard", "total_max_attempts": self.settings.max_attempts},
+                    connect_timeout=5,
+                    read_timeout=30,
+                    max_pool_connections=32,
+                    proxies={},
+                    s3={"addressing_style": "path"},
+                ),
+            )
+            self._clients[(service, region)] = made
+            return made
+
+    def account(self) -> str:
+        """The account's number, asked once."""
+        if self._account is None:
+            self._account = str(self.client("sts").get_caller_identity()["Account"])
+        return self._account
+
+    def raw(self, kind: Type, region: str) -> Callable[..., Any]:
+        """`call(operation, **params)`, whose refusals say which type and which property."""
+
+        def call(operation: str, **params: Any) -> Any:
+            import botocore.exceptions as refused
+
+            client = self.client(kind.service, region)
+            try:
+                return getattr(client, operation)(**params)
+            except refused.ParamValidationError as error:
+                raise CallRefused(
+                    f"{kind.token}: {operation}: {_readable(error)}", "ParamValidation"
+                ) from None
+            except refused.ClientError as error:
+                detail = error.response.get("Error", {})
+                code = str(detail.get("Code", ""))
+                text = detail.get("Message") or code
+                raise CallRefused(f"{kind.token}: {operation}: {text} ({code})", code) from None
+            except refused.BotoCoreError as error:
+                raise CallRefused(f"{kind.token}: {operation}: {error}", type(error).__name__) from None
+
+        return call
+
+    def make(self, kind: Type, call: Call, scope: Scope) -> dict[str, Any] | None:
+        """Make one call of the table; the properties in its answer, or None when there is no such thing."""
+        params = {name: fill(kind, value, scope) for name, value in call.params.items()}
+        params = {name: value for name, value in params.items() if value is not None}
+        region = str(scope.get("region") or self.settings.region)
+        try:
+            answer = self._all(kind, call, params, region)
+        except CallRefused as error:
+            if error.code in call.absent:
+                return None
+            raise
+        if call.pick:
+            answer = jmespath.search(_filled_in(call.pick, scope), answer)
+            if answer is None:
+                return None
+        found = {name: jmespath.search(path, answer) for name, path in call.result.items()}
+        return {name: from_api(kind.prop(name), value) for name, value in found.items() if value is not None}
+
+    def _all(self, kind: Type, call: Call, params: dict[str, Any], region: str) -> Any:
+        """The answer; where a listing is picked from, all of its pages as one."""
+        client = self.client(kind.service, region)
+        raw = self.raw(kind, region)
+        if not (call.pick and "[?" in call.pick and client.can_paginate(call.operation)):
+            return raw(call.operation, **params)
+        import botocore.exceptions as refused
+
+        try:
+            return client.get_paginator(call.operation).paginate(**params).build_full_result()
+        except refused.ClientError as error:
+            detail = error.response.get("Error", {})
+            text = f"{kind.token}: {call.operation}: {detail.get('Message')} ({detail.get('Code')})"
+            raise CallRefused(text, str(detail.get("Code", ""))) from None
+
+
+def fill(kind: Type, template: Any, scope: Scope) -> Any:
+    """A call's argument from its template (`Call.params`); None where nothing is known."""
+    if callable(template):
+        return template(scope)
+    if isinstance(template, str) and template.startswith("$"):
+        name = template[1:]
+        value = scope.get(name)
+        if name in kind.inputs and value is None:
+            value = kind.inputs[name].default
+        made = to_api(kind.prop("tagsAll" if name == "tagsSet" else name), value)
+        return None if made in ("", [], {}) else made
+    if isinstance(template, dict):
+        made = {name: fill(kind, value, scope) for name, value in template.items()}
+        return {name: value for name, value in made.items() if value is not None}
+    if isinstance(template, list):
+        made = [fill(kind, value, scope) for value in template]
+        return [value for value in made if value is not None]
+    return template
+
+
+def _filled_in(pick: str, scope: Scope) -> str:
+    """`{name}` in a JMESPath literal; a quote in the value cannot end the literal."""
+
+    def value(found: re.Match[str]) -> str:
+        return str(scope.get(found.group(1)) or "").replace("\\", "\\\\").replace("'", "\\'")
+
+    return re.sub(r"\{(\w+)\}", value, pick)
+
+
+def _readable(error: Exception) -> str:
+    """botocore's report in one line; it may quote a value, which is cut off: values can be secret."""
+    lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
+    return (
+        "; ".join(re.sub(r", value: .*?(?=, type:|, valid|$)", "", line) for line in lines)
+        or "wrong arguments"
+    )
+
+
+def dumps(value: Any) -> str:
+    """JSON as AWS writes it: no spaces, keys in their order."""
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,65 @@
+"""Check inputs and make up names, before anything is made."""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.aws.model import AutoName, Type
+from sandbox.aws.schema import problems_of_fields
+
+DEFAULTS = "__defaults"
+"""Where the real plugin, and so ours, notes which inputs it made up itself."""
+_SUFFIX = 7
+
+
+def check(
+    kind: Type,
+    name: str,
+    news: Mapping[str, Any],
+    olds: Mapping[str, Any] | None,
+    seed: bytes,
+    account_region: str,
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The inputs to use, and what is wrong with them as (property, reason).
+
+    `olds` are the inputs of the resource that exists, None when it is new or being replaced.
+    """
+    inputs = {key: value for key, value in news.items() if value is not None and not key.startswith("__")}
+    failures = problems_of_fields(kind.inputs, inputs, "", kind.token)
+    for key, prop in kind.inputs.items():
+        if prop.kind == "json" and isinstance(inputs.get(key), dict):
+            inputs[key] = json.dumps(inputs[key])
+    made_up: list[str] = []
+    auto = kind.autoname
+    if auto and auto.prop not in inputs and not (auto.prefix_prop and auto.prefix_prop in inputs):
+        old = olds or {}
+        if auto.prop in old and auto.prop in old.get(DEFAULTS, ()):
+            inputs[auto.prop] = old[auto.prop]
+        else:
+            inputs[auto.prop] = automatic(auto, name, seed)
+        made_up.append(auto.prop)
+    elif auto and auto.prop in inputs and auto.prefix_prop and auto.prefix_prop in inputs:
+        reason = f"`{auto.prop}` and `{auto.prefix_prop}` of {kind.token} exclude each other."
+        failures.append((auto.prefix_prop, reason))
+    if kind.regional and "region" not in inputs and account_region:
+        inputs["region"] = account_region
+        made_up.append("region")
+    inputs[DEFAULTS] = made_up
+    return inputs, failures
+
+
+def automatic(auto: AutoName, name: str, seed: bytes) -> str:
+    """`<name>-<7 hex>`, cut to the type's longest; the same seed gives the same name."""
+    source = random.Random(seed) if seed else secrets.SystemRandom()  # noqa: S311 - a name, not a secret
+    suffix = "".join(source.choice("0123456789abcdef") for _ in range(_SUFFIX))
+    shaped = auto.shape(name)
+    return f"{shaped[: auto.longest - _SUFFIX - 1]}-{suffix}"
+
+
+def from_prefix(auto: AutoName, prefix: str) -> str:
+    """A prefix and 26 characters, as the real plugin makes of `namePrefix` and `bucketPrefix`."""
+    return auto.shape(prefix) + secrets.token_hex(13)

@@ -1,0 +1,124 @@
+"""The shape of the provider's table: one `Type` for each resource type, made of `Call`s."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.aws.schema import Prop
+
+Scope = Mapping[str, Any]
+"""Inputs, state and the provider's own values: `id`, `region`, `account`, `partition`, `tagsAll`."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation of the API.
+
+    In `params`, `$name` is a property in the API's shape, a function gets the scope, anything else is
+    itself; None is left away. `pick` (JMESPath, `{name}` filled in from the scope) chooses a part of
+    the answer, and finding none means that the thing is gone. `result` maps a property to JMESPath over
+    that part. `absent` are error codes that mean "there is none".
+    """
+
+    operation: str
+    params: Mapping[str, Any]
+    result: Mapping[str, str] = field(default_factory=dict)
+    pick: str | None = None
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Facet:
+    """Properties that are set together after the resource exists.
+
+    When the property `on` (default: the first) is empty or false, `clear` is called in place of `put`.
+    `at_create`: the creating call does not carry them, so they are set right after it, unless default.
+    """
+
+    props: tuple[str, ...]
+    put: Call
+    clear: Call | None = None
+    on: str | None = None
+    at_create: bool = False
+    gate: bool = False
+    """Switched on before all other changes and off after them: off, the resource takes none."""
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """How a type's tags are set (`$tagsSet`) and taken away (`$tagsGone`).
+
+    `whole`: `put` replaces the whole set (`$tagsAll`) and the creating call carries none.
+    """
+
+    put: Call
+    remove: Call
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class AutoName:
+    """The property that is made up when absent: the resource's name, `-` and 7 hexadecimal digits."""
+
+    prop: str
+    prefix_prop: str | None
+    longest: int
+    shape: Callable[[str], str] = str
+
+
+Hook = Callable[[Callable[..., Any], Scope], None]
+"""Called with `call(operation, **params)` and the scope: what one call cannot say."""
+
+
+def pairs(tags: Mapping[str, str] | None, key: str, value: str) -> list[dict[str, str]] | None:
+    """Tags as a list with the names that an API of its own mind has for a tag's halves."""
+    return [{key: name, value: text} for name, text in sorted((tags or {}).items())] or None
+
+
+@dataclass(frozen=True)
+class Type:
+    """One resource type."""
+
+    token: str
+    service: str
+    id: str
+    """The id, from properties: `{bucket}`, `{role}:{name}`; an import's id is read by it backwards."""
+    inputs: Mapping[str, Prop]
+    outputs: Mapping[str, Prop]
+    create: Call
+    reads: tuple[Call, ...]
+    """The first says whether the resource exists; the others add to it."""
+    delete: Call
+    facets: tuple[Facet, ...] = ()
+    tagging: Tagging | None = None
+    autoname: AutoName | None = None
+    computed: Mapping[str, str] = field(default_factory=dict)
+    """Outputs by template, `arn:{partition}:s3:::{bucket}`."""
+    gone: Callable[[Scope], bool] | None = None
+    """From what was read: it is as good as deleted."""
+    before_update: Hook | None = None
+    before_delete: Hook | None = None
+    unknowable: str = ""
+    """What this type does in AWS and not in the sandbox; shown in the documentation."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Input properties in the id: two resources that agree in them cannot exist at once."""
+        return tuple(name for name in re.findall(r"\{(\w+)\}", self.id) if name in self.inputs)
+
+    @property
+    def regional(self) -> bool:
+        return "region" in self.inputs
+
+    def parse_id(self, text: str) -> dict[str, str] | None:
+        """The properties in an id, or None when it is not of this type's form."""
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(self.id))
+        found = re.fullmatch(pattern, text)
+        return found.groupdict() if found else None
+
+    def prop(self, name: str) -> Prop:
+        """An input's or output's entry; for what the table does not name, plain text."""
+        return self.inputs.get(name) or self.outputs.get(name) or Prop()

@@ -1,0 +1,235 @@
+"""The Pulumi resource provider `aws` of the sandbox: gRPC on one side, the table on the other.
+
+It logs nothing: an error's text goes to the engine, and holds names, never values of properties.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import any_pb2, empty_pb2
+from google.rpc import status_pb2
+from pulumi.runtime.proto import plugin_pb2
+from pulumi.runtime.proto import provider_pb2 as pb
+from pulumi.runtime.proto import provider_pb2_grpc as rpc
+
+from isthmus.contracts.errors import IsthmusError
+from sandbox.aws import configuration
+from sandbox.aws.calls import Api, CallRefused, Settings
+from sandbox.aws.checking import check
+from sandbox.aws.diffing import diff
+from sandbox.aws.invokes import invoke
+from sandbox.aws.model import Type
+from sandbox.aws.resources import MadeButUnfinished, Resources
+from sandbox.aws.schema import nearest
+from sandbox.aws.table import TYPES, WHERE
+from sandbox.aws.wire import plain, struct
+
+VERSION = "7.51.1"
+"""The version of pulumi-aws whose tokens and property names the table uses."""
+
+_KINDS = {
+    ("add", False): pb.PropertyDiff.ADD,
+    ("add", True): pb.PropertyDiff.ADD_REPLACE,
+    ("delete", False): pb.PropertyDiff.DELETE,
+    ("delete", True): pb.PropertyDiff.DELETE_REPLACE,
+    ("update", False): pb.PropertyDiff.UPDATE,
+    ("update", True): pb.PropertyDiff.UPDATE_REPLACE,
+}
+
+
+class Provider(rpc.ResourceProviderServicer):
+    """One process's provider. `environment` holds AWS_ENDPOINT_URL and the like."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = environment
+        self._resources: Resources | None = None
+        self._refusal = ""
+
+    # -- the plugin itself
+
+    def Handshake(self, request: Any, context: grpc.ServicerContext) -> pb.ProviderHandshakeResponse:
+        # The engine itself remembers which values were secret when we do not take them wrapped.
+        return pb.ProviderHandshakeResponse(
+            accept_secrets=False, accept_resources=False, accept_outputs=False
+        )
+
+    def GetPluginInfo(self, request: Any, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        return plugin_pb2.PluginInfo(version=VERSION)
+
+    def Attach(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        return empty_pb2.Empty()
+
+    def GetSchema(self, request: Any, context: grpc.ServicerContext) -> pb.GetSchemaResponse:
+        return pb.GetSchemaResponse(schema=json.dumps({"name": "aws", "version": VERSION}))
+
+    def GetMapping(self, request: Any, context: grpc.ServicerContext) -> pb.GetMappingResponse:
+        return pb.GetMappingResponse()
+
+    def GetMappings(self, request: Any, context: grpc.ServicerContext) -> pb.GetMappingsResponse:
+        return pb.GetMappingsResponse()
+
+    def Cancel(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        # Every call ends by itself within botocore's bounds; there is nothing to break off.
+        return empty_pb2.Empty()
+
+    # -- its configuration
+
+    def CheckConfig(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
+        try:
+            found = configuration.problems(configuration.decoded(plain(request.news)))
+        except IsthmusError as error:
+            found = [("", str(error))]
+        return pb.CheckResponse(inputs=request.news, failures=_failures(found))
+
+    def DiffConfig(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
+        old, new = plain(request.old_inputs or request.olds), plain(request.news)
+        names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+        replaces = [name for name in names if name in configuration.REPLACING and name in old]
+        changes = pb.DiffResponse.DIFF_SOME if names else pb.DiffResponse.DIFF_NONE
+        return pb.DiffResponse(changes=changes, diffs=names, replaces=replaces)
+
+    def Configure(self, request: pb.ConfigureRequest, context: grpc.ServicerContext) -> pb.ConfigureResponse:
+        raw: dict[str, Any] = plain(request.args) if request.HasField("args") else {}
+        if not raw:
+            raw = {name.removeprefix("aws:config:"): value for name, value in request.variables.items()}
+        try:
+            config = configuration.decoded(raw)
+            self.start(configuration.settings(config, self._environment), config)
+        except (IsthmusError, CallRefused) as error:
+            _fail(context, str(error), grpc.StatusCode.INVALID_ARGUMENT)
+        return pb.ConfigureResponse(
+            acceptSecrets=False, supportsPreview=True, acceptResources=False, acceptOutputs=False
+        )
+
+    def start(self, settings: Settings, config: Mapping[str, Any]) -> None:
+        """Take the settings. Raises `InputError` for an account that the configuration does not allow."""
+        api = Api(settings)
+        if config.get("allowedAccountIds") or config.get("forbiddenAccountIds"):
+            configuration.check_account(config, api.account())
+        self._resources = Resources(api)
+
+    # -- its resources
+
+    def Check(self, request: pb.CheckRequest, context: grpc.ServicerContext) -> pb.CheckResponse:
+        kind = self._type(request.urn, context)
+        olds = plain(request.olds) if request.HasField("olds") else None
+        region = self._ready(context).api.settings.region
+        name = request.name or request.urn.rsplit("::", 1)[-1]
+        inputs, failures = check(kind, name, plain(request.news), olds, request.randomSeed, region)
+        return pb.CheckResponse(inputs=struct(inputs), failures=_failures(failures))
+
+    def Diff(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
+        kind = self._type(request.urn, context)
+        tags = self._ready(context).api.settings.default_tags
+        found = diff(kind, plain(request.news), plain(request.olds), tags, list(request.ignoreChanges))
+        return pb.DiffResponse(
+            changes=pb.DiffResponse.DIFF_SOME if found.paths else pb.DiffResponse.DIFF_NONE,
+            diffs=found.props,
+            replaces=found.replaces,
+            deleteBeforeReplace=found.delete_first,
+            hasDetailedDiff=True,
+            detailedDiff={path: pb.PropertyDiff(kind=_KINDS[what]) for path, what in found.paths.items()},
+        )
+
+    def Create(self, request: pb.CreateRequest, context: grpc.ServicerContext) -> pb.CreateResponse:
+        kind, resources = self._type(request.urn, context), self._ready(context)
+        inputs = plain(request.properties)
+        if request.preview:
+            return pb.CreateResponse(properties=struct(resources.preview(kind, inputs, None)))
+        try:
+            id, state = resources.create(kind, inputs)
+        except MadeButUnfinished as error:
+            _fail_unfinished(context, error, inputs)
+        except (CallRefused, IsthmusError) as error:
+            _fail(context, str(error))
+        return pb.CreateResponse(id=id, properties=struct(state))
+
+    def Read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> pb.ReadResponse:
+        kind, resources = self._type(request.urn, context), self._ready(context)
+        try:
+            found = resources.read(kind, request.id, plain(request.inputs), plain(request.properties))
+        except (CallRefused, IsthmusError) as error:
+            _fail(context, str(error))
+        if found is None:
+            return pb.ReadResponse(id="")
+        state, inputs = found
+        return pb.ReadResponse(id=request.id, properties=struct(state), inputs=struct(inputs))
+
+    def Update(self, request: pb.UpdateRequest, context: grpc.ServicerContext) -> pb.UpdateResponse:
+        kind, resources = self._type(request.urn, context), self._ready(context)
+        olds, news = plain(request.olds), plain(request.news)
+        if request.preview:
+            return pb.UpdateResponse(properties=struct(resources.preview(kind, news, olds)))
+        try:
+            state = resources.update(kind, request.id, olds, news, list(request.ignoreChanges))
+        except (CallRefused, IsthmusError) as error:
+            _fail(context, str(error))
+        return pb.UpdateResponse(properties=struct(state))
+
+    def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        kind, resources = self._type(request.urn, context), self._ready(context)
+        try:
+            resources.delete(kind, request.id, plain(request.properties))
+        except (CallRefused, IsthmusError) as error:
+            _fail(context, str(error))
+        return empty_pb2.Empty()
+
+    def Invoke(self, request: pb.InvokeRequest, context: grpc.ServicerContext) -> pb.InvokeResponse:
+        resources = self._ready(context)
+        try:
+            made = invoke(resources.api, request.tok, plain(request.args))
+        except (CallRefused, IsthmusError) as error:
+            _fail(context, str(error))
+        return pb.InvokeResponse(**{"return": struct(made)})  # pyright: ignore[reportArgumentType] - a keyword of Python
+
+    # -- what they share
+
+    def _ready(self, context: grpc.ServicerContext) -> Resources:
+        if self._resources is None:
+            _fail(context, "the AWS provider is not configured yet", grpc.StatusCode.FAILED_PRECONDITION)
+        return self._resources
+
+    def _type(self, urn: str, context: grpc.ServicerContext) -> Type:
+        """A urn is `urn:pulumi:stack::project::parent$type::name`."""
+        token = urn.split("::")[2].rsplit("$", 1)[-1]
+        kind = TYPES.get(token)
+        if kind is None:
+            _fail(
+                context,
+                f"the sandbox's AWS provider does not serve the type {token}.{nearest(token, TYPES)} "
+                f"The types that it serves are in {WHERE} and listed in docs/sandbox-aws.md; "
+                "with the real AWS plugin installed, every type can be used.",
+                grpc.StatusCode.UNIMPLEMENTED,
+            )
+        return kind
+
+
+def _failures(found: list[tuple[str, str]]) -> list[pb.CheckFailure]:
+    return [pb.CheckFailure(property=name, reason=reason) for name, reason in found]
+
+
+def _fail(
+    context: grpc.ServicerContext, message: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
+) -> NoReturn:
+    context.abort(code, message)
+    raise AssertionError("abort always raises")
+
+
+def _fail_unfinished(
+    context: grpc.ServicerContext, error: MadeButUnfinished, inputs: dict[str, Any]
+) -> NoReturn:
+    """The engine keeps a resource whose creation failed half-way when the failure carries its id."""
+    detail = any_pb2.Any()
+    detail.Pack(
+        pb.ErrorResourceInitFailed(
+            id=error.id, properties=struct(error.state), reasons=[error.reason], inputs=struct(inputs)
+        )
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=error.reason, details=[detail])
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    _fail(context, error.reason)

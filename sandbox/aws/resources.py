@@ -1,0 +1,231 @@
+"""Create, read, update and delete a resource by its type's entry in the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.aws.calls import Api, CallRefused
+from sandbox.aws.checking import DEFAULTS, from_prefix
+from sandbox.aws.diffing import diff
+from sandbox.aws.model import Facet, Type
+from sandbox.aws.schema import UNKNOWN, differences, has_unknown
+
+PARTITIONS = {
+    "cn-": ("aws-cn", "amazonaws.com.cn"),
+    "us-gov-": ("aws-us-gov", "amazonaws.com"),
+    "eusc-": ("aws-eusc", "amazonaws.eu"),
+}
+"""Prefix of a region's name: its partition and the suffix of its names; all others are `aws`."""
+
+
+def partition(region: str) -> tuple[str, str]:
+    for prefix, found in PARTITIONS.items():
+        if region.startswith(prefix):
+            return found
+    return "aws", "amazonaws.com"
+
+
+class MadeButUnfinished(Exception):
+    """The resource exists, but a setting failed: the engine must keep it, with the reason."""
+
+    def __init__(self, id: str, state: dict[str, Any], reason: str) -> None:
+        self.id, self.state, self.reason = id, state, reason
+        super().__init__(reason)
+
+
+class Resources:
+    """The life of resources through one `Api`."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def scope(self, kind: Type, values: Mapping[str, Any]) -> dict[str, Any]:
+        """`values` with the provider's own: region, account, partition, all tags, outputs by template."""
+        scope = {name: value for name, value in values.items() if not name.startswith("__")}
+        scope["region"] = scope.get("region") or self.api.settings.region
+        scope["partition"], scope["dnsSuffix"] = partition(scope["region"])
+        if "tags" in kind.inputs:
+            tags = scope.get("tags")
+            known = isinstance(tags, dict) or tags is None
+            scope["tagsAll"] = {**self.api.settings.default_tags, **(tags or {})} if known else tags
+        for name, template in kind.computed.items():
+            if "{account}" in template:
+                scope["account"] = self.api.account()
+            needed = re.findall(r"\{(\w+)\}", template)
+            known = all(scope.get(part) is not None and not has_unknown(scope[part]) for part in needed)
+            scope[name] = template.format_map(scope) if known else UNKNOWN
+        return scope
+
+    def create(self, kind: Type, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The new resource's id and state. Raises `CallRefused`, or `MadeButUnfinished` with the id."""
+        values = dict(inputs)
+        auto = kind.autoname
+        if auto and auto.prefix_prop and auto.prop not in values:
+            values[auto.prop] = from_prefix(auto, values[auto.prefix_prop])
+        scope = self.scope(kind, values)
+        scope |= self.api.make(kind, kind.create, scope) or {}
+        id = kind.id.format_map(scope)
+        scope["id"] = id
+        try:
+            for facet in self._ordered(kind, scope):
+                if facet.at_create and any(self._set(kind, scope, name) for name in facet.props):
+                    self._apply(kind, facet, scope)
+            if kind.tagging and kind.tagging.whole and scope["tagsAll"]:
+                self.api.make(kind, kind.tagging.put, scope)
+            found = self.read(kind, id, values, None)
+        except CallRefused as error:
+            raise MadeButUnfinished(id, self._plain(kind, scope), str(error)) from None
+        if found is None:
+            raise CallRefused(f"{kind.token}: {id} was made but cannot be read")
+        return id, found[0]
+
+    def read(
+        self, kind: Type, id: str, inputs: Mapping[str, Any] | None, state: Mapping[str, Any] | None
+    ) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """State and inputs as they are in AWS, or None when the resource is gone.
+
+        `inputs` and `state` are what was recorded; without them (an import) the id alone says which.
+        """
+        named = kind.parse_id(id)
+        if named is None:
+            raise CallRefused(f"{kind.token}: `{id}` is not an id of this type; it has the form `{kind.id}`")
+        old = {name: value for name, value in (inputs or {}).items() if not name.startswith("__")}
+        region = (state or {}).get("region") or old.get("region")
+        scope = self.scope(kind, {**named, "region": region})
+        scope["id"] = id
+        live: dict[str, Any] = {}
+        for index, call in enumerate(kind.reads):
+            found = self.api.make(kind, call, {**scope, **live})
+            if found is None and index == 0:
+                return None
+            live |= found or {}
+        if kind.gone and kind.gone(live):
+            return None
+        fresh = {**named, **{name: scope[name] for name in kind.computed}, **live}
+        if kind.regional:
+            fresh["region"] = scope["region"]
+        return self._settled(kind, fresh, old, inputs or {})
+
+    def _settled(
+        self, kind: Type, fresh: dict[str, Any], old: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """State and inputs from what was read, keeping the user's notation where it means the same."""
+        now: dict[str, Any] = {}
+        keep: dict[str, Any] = {DEFAULTS: list(inputs.get(DEFAULTS, ()))}
+        if "tags" in kind.inputs:
+            every = fresh["tagsAll"] = fresh.get("tagsAll") or {}
+            default = self.api.settings.default_tags
+            mine = old.get("tags") or {}
+            fresh["tags"] = {
+                key: value for key, value in every.items() if key in mine or default.get(key) != value
+            } or old.get("tags")
+        for name, prop in kind.inputs.items():
+            value = old.get(name) if prop.local else fresh.get(name)
+            if name in old and not differences(prop, old[name], value, name):
+                value = old[name]
+            value = prop.default if value is None else value
+            if value is None:
+                continue
+            now[name] = value
+            if name in old or (not prop.computed and value != prop.default):
+                keep[name] = value
+        outputs = {name: fresh[name] for name in kind.outputs if fresh.get(name) is not None}
+        return {**now, **outputs}, keep
+
+    def update(
+        self, kind: Type, id: str, state: Mapping[str, Any], news: Mapping[str, Any], ignore: list[str]
+    ) -> dict[str, Any]:
+        """The state after the changes that `news` asks for against the recorded `state`."""
+        changed = set(diff(kind, news, state, self.api.settings.default_tags, ignore).props)
+        fixed = {name: value for name, value in state.items() if name in kind.outputs and name != "tagsAll"}
+        scope = self.scope(kind, {**fixed, **self._names(kind, state), **news})
+        scope |= {**(kind.parse_id(id) or {}), "id": id}
+        due = [facet for facet in self._ordered(kind, scope) if changed & set(facet.props)]
+        if due and kind.before_update:
+            kind.before_update(self.api.raw(kind, scope["region"]), scope)
+        for facet in due:
+            self._apply(kind, facet, scope)
+        if kind.tagging and "tags" in changed:
+            self._tag(kind, scope, state.get("tagsAll") or {})
+        found = self.read(kind, id, {**self._names(kind, state), **news}, state)
+        if found is None:
+            raise CallRefused(f"{kind.token}: {id} is gone; refresh (`pulumi refresh`) to make it again")
+        return found[0]
+
+    def delete(self, kind: Type, id: str, state: Mapping[str, Any]) -> None:
+        """Delete it; one that is gone already is no error. Raises `CallRefused` with AWS's reason."""
+        if state.get("skipDestroy"):
+            return
+        scope = self.scope(kind, {**state, **(kind.parse_id(id) or {})})
+        scope["id"] = id
+        try:
+            if kind.before_delete:
+                kind.before_delete(self.api.raw(kind, scope["region"]), scope)
+            self.api.make(kind, kind.delete, scope)
+        except CallRefused as error:
+            if error.code not in kind.delete.absent:
+                raise
+
+    def preview(
+        self, kind: Type, inputs: Mapping[str, Any], state: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """The state that `inputs` will give; what only AWS can say is unknown."""
+        scope = self.scope(kind, inputs)
+        made = {name: prop.default for name, prop in kind.inputs.items() if prop.default is not None}
+        made |= {name: value for name, value in inputs.items() if not name.startswith("__")}
+        auto = kind.autoname
+        for name in kind.outputs:
+            if name in kind.computed or name == "tagsAll":
+                made[name] = scope[name]
+            elif state is None or name not in state or kind.outputs[name].computed:
+                made[name] = UNKNOWN
+            else:
+                made[name] = state[name]
+        for name, prop in kind.inputs.items():
+            if name not in made and (prop.computed or (auto and name == auto.prop)):
+                made[name] = (state or {}).get(name, UNKNOWN)
+        return made
+
+    def _names(self, kind: Type, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The name that AWS or we made up from a prefix: in the state, not in the inputs."""
+        auto = kind.autoname
+        return {auto.prop: state[auto.prop]} if auto and auto.prop in state else {}
+
+    def _plain(self, kind: Type, scope: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in scope.items() if name in kind.inputs or name in kind.outputs}
+
+    def _set(self, kind: Type, scope: Mapping[str, Any], name: str) -> bool:
+        value = scope.get(name)
+        return value is not None and value != kind.inputs[name].default
+
+    def _on(self, kind: Type, facet: Facet, scope: Mapping[str, Any]) -> bool:
+        name = facet.on or facet.props[0]
+        value = scope.get(name)
+        return bool(kind.inputs[name].default if value is None else value)
+
+    def _ordered(self, kind: Type, scope: Mapping[str, Any]) -> list[Facet]:
+        """Gates that open come first, gates that close last."""
+
+        def rank(facet: Facet) -> int:
+            return 0 if not facet.gate else -1 if self._on(kind, facet, scope) else 1
+
+        return sorted(kind.facets, key=rank)
+
+    def _apply(self, kind: Type, facet: Facet, scope: Mapping[str, Any]) -> None:
+        call = facet.put if self._on(kind, facet, scope) or not facet.clear else facet.clear
+        self.api.make(kind, call, scope)
+
+    def _tag(self, kind: Type, scope: dict[str, Any], old: Mapping[str, str]) -> None:
+        assert kind.tagging is not None
+        wanted = scope["tagsAll"]
+        if kind.tagging.whole:
+            self.api.make(kind, kind.tagging.put if wanted else kind.tagging.remove, scope)
+            return
+        gone = sorted(set(old) - set(wanted))
+        new = {key: value for key, value in wanted.items() if old.get(key) != value}
+        if gone:
+            self.api.make(kind, kind.tagging.remove, {**scope, "tagsGone": gone})
+        if new:
+            self.api.make(kind, kind.tagging.put, {**scope, "tagsSet": new})

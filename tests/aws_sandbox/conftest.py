@@ -1,0 +1,38 @@
+"""One endpoint a test run, one provider a test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.aws.endpoint import make_server
+from tests.aws_sandbox.driver import REGION, Client, World
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    server = make_server("127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield World(f"http://127.0.0.1:{server.port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def bare() -> Iterator[Client]:
+    """A provider that nobody has configured."""
+    client = Client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(bare: Client, world: World) -> Client:
+    """A provider at work on the endpoint."""
+    services = ("s3", "kms", "iam", "sts", "bedrock", "cloudwatchlogs")
+    bare.configure(region=REGION, endpoints=[{service: world.url for service in services}])
+    return bare
