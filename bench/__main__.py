@@ -1,0 +1,22 @@
+"""`python -m bench [spine] [command_line]`: run the benchmarks named, or all; exit 1 when one is over its bound."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+
+BENCHMARKS = ("command_line", "spine")
+
+
+def main(names: list[str]) -> int:
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        print(f"bench: no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    print(f"Python {platform.python_version()}, {platform.machine()}")
+    fine = [importlib.import_module(f"bench.{name}").main() for name in names or BENCHMARKS]
+    return 0 if all(fine) else 1
+
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""A bare Pulumi program with the same resources as a stack that is up, made from its state.
+
+The yardstick of `bench.spine`: same types, inputs, dependencies, options, waits and plugins, but no
+contract, catalogue, component or template: what somebody would have who wrote the resources by hand.
+Where an input of a resource holds an output of another (an ARN, a bucket's generated name, a cluster
+address), the program takes that output, so that values still flow through the engine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+OUTPUTS = ("arn", "id", "bucket", "keyId", "name", "spec.clusterIP")
+"""Outputs that our inputs are made of. An `id` last: it equals the name of most AWS resources."""
+COMPONENT = re.compile(r"^(isthmus:|pulumi:pulumi:Stack)")
+
+
+def _output(resource: dict[str, Any], name: str) -> str | None:
+    if name == "id":
+        return resource.get("id")
+    value: Any = resource.get("outputs", {})
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, str) and len(value) > 5 else None
+
+
+def _with_references(value: Any, known: list[tuple[str, str, str]]) -> Any:
+    """Replace every occurrence of a known output by a reference `{"ref": [urn, output]}`."""
+    if isinstance(value, dict):
+        return {key: _with_references(item, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_references(item, known) for item in value]
+    if not isinstance(value, str):
+        return value
+    for text, urn, output in known:
+        if text in value:
+            parts = value.split(text)
+            joined: list[Any] = []
+            for index, part in enumerate(parts):
+                if index:
+                    joined.append({"ref": [urn, output]})
+                if part:
+                    joined.append(_with_references(part, known))
+            return joined[0] if len(joined) == 1 else {"concat": joined}
+    return value
+
+
+def program_from_state(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The resources of an exported stack, flat and in an order in which they can be registered."""
+    resources = state["deployment"]["resources"]
+    by_urn = {resource["urn"]: resource for resource in resources}
+    program = []
+    for resource in resources:
+        if COMPONENT.match(resource["type"]) or resource.get("external"):
+            continue
+        inputs = resource.get("inputs", {})
+        depends = resource.get("propertyDependencies") or {}
+        flat: dict[str, Any] = {}
+        for key, value in inputs.items():
+            if key.startswith("__"):
+                continue
+            known = [
+                (text, urn, output)
+                for urn in sorted(depends.get(key) or ())
+                for output in OUTPUTS
+                if urn in by_urn and (text := _output(by_urn[urn], output))
+            ]
+            flat[key] = _with_references(value, sorted(known, key=lambda item: -len(item[0])))
+        program.append(
+            {
+                "urn": resource["urn"],
+                "type": resource["type"],
+                "name": resource["urn"].rsplit("::", 1)[1],
+                "inputs": flat,
+                "depends_on": [
+                    urn
+                    for urn in resource.get("dependencies") or ()
+                    if urn in by_urn and not COMPONENT.match(by_urn[urn]["type"])
+                ],
+                "provider": (resource.get("provider") or "").rsplit("::", 1)[0] or None,
+                "timeouts": resource.get("customTimeouts") or {},
+                "retain_on_delete": bool(resource.get("retainOnDelete")),
+                "protect": bool(resource.get("protect")),
+            }
+        )
+    return program
+
+
+def write_project(directory: Path, program: list[dict[str, Any]], virtualenv: Path) -> None:
+    """A Pulumi project in `directory` that registers `program`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    source = Path(__file__).parent / "bare_program" / "__main__.py"
+    (directory / "__main__.py").write_text(source.read_text())
+    (directory / "resources.json").write_text(json.dumps(program, indent=1))
+    (directory / "Pulumi.yaml").write_text(
+        f"name: bare\nruntime:\n  name: python\n  options:\n    virtualenv: {json.dumps(str(virtualenv))}\n"
+    )
+    (directory / "Pulumi.bare.yaml").write_text(
+        'config:\n  pulumi:disable-default-providers: ["*"]\n'
+    )

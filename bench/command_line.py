@@ -1,0 +1,47 @@
+"""How long the command line takes to answer, against an interpreter that only loads what it must."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.measure import Series, alternate, run, verdict
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = 7
+SDK = "import pulumi, pulumi_kubernetes as k, pulumi_aws"
+"""What any program of this stack loads; the service modules in use are added by `_sdk_modules`."""
+
+
+def _sdk_modules() -> str:
+    """The SDK modules that `isthmus render bank-dev` ends up loading, as an import statement."""
+    code = (
+        "import sys; from isthmus.engine.render import render; from pathlib import Path;"
+        f"render(Path({str(ROOT)!r}), 'bank-dev');"
+        "print(','.join(sorted(m for m in sys.modules if m.startswith(('pulumi_kubernetes.', 'pulumi_aws.'))"
+        " and m.count('.') <= 2 and '_' not in m.split('.')[-1][:1])))"
+    )
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return "import pulumi, " + done.stdout.strip().replace(",", ", ")
+
+
+def main() -> bool:
+    isthmus = [sys.executable, "-m", "isthmus"]
+    env = {key: value for key, value in os.environ.items() if key != "ISTHMUS_HOME"}
+
+    def timed(command: list[str]) -> float:
+        return run(command, cwd=ROOT, env=env)
+
+    print("command line: isthmus --help, at most 0.3 s in all")
+    mine, other = alternate(RUNS, lambda: timed([*isthmus, "--help"]), lambda: timed([sys.executable, "-c", "pass"]))
+    fine = verdict(Series("isthmus --help", mine), Series("python alone", other), share=0.0, seconds=0.3)
+    with tempfile.TemporaryDirectory() as directory:
+        render = [*isthmus, "render", "bank-dev", "-o", f"{directory}/out"]
+        imports = [sys.executable, "-c", _sdk_modules()]
+        print("command line: isthmus render bank-dev, at most 2 s more than importing its SDK modules")
+        mine, other = alternate(RUNS, lambda: timed(render), lambda: timed(imports))
+    return verdict(Series("isthmus render", mine), Series("imports alone", other), share=0.0, seconds=2.0) and fine

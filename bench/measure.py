@@ -1,0 +1,64 @@
+"""Time commands in turn, and print what a reader needs to judge the figures."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Series:
+    """Wall seconds of one command, in the order in which it ran."""
+
+    name: str
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def __str__(self) -> str:
+        low, high = min(self.seconds), max(self.seconds)
+        return f"{self.name}: median {self.median:.2f} s of {len(self.seconds)} ({low:.2f} to {high:.2f})"
+
+
+class Failed(RuntimeError):
+    """A measured command failed: there is no figure, and the output says why."""
+
+
+def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
+    """Wall seconds of a command that must succeed."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-40:])
+        raise Failed(f"{' '.join(command)} in {cwd} ended with {done.returncode}:\n{tail}")
+    return seconds
+
+
+def alternate(runs: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
+    """Both in turn, A B A B …, so that a machine that slows down slows both."""
+    mine: list[float] = []
+    other: list[float] = []
+    for _ in range(runs):
+        mine.append(ours())
+        other.append(theirs())
+    return mine, other
+
+
+def verdict(ours: Series, theirs: Series, *, share: float, seconds: float) -> bool:
+    """Print both and whether ours stays within `share` or `seconds` more, whichever is larger."""
+    allowed = max(theirs.median * share, seconds)
+    more = ours.median - theirs.median
+    fine = more <= allowed
+    print(f"  {ours}\n  {theirs}")
+    print(
+        f"  ratio {ours.median / theirs.median:.2f}, {more:+.2f} s; at most {allowed:+.2f} s: "
+        f"{'within' if fine else 'OVER'}"
+    )
+    return fine
