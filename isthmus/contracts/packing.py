@@ -14,6 +14,16 @@ class Replica:
     nodes: int = 1
 
 
+def capacities(nodes: int, gpus_per_node: int, reserved: int = 0) -> list[int]:
+    """Usable GPUs of each node of a pool: reserved ones are taken from the last nodes, as few as possible."""
+    free = [gpus_per_node] * nodes
+    for node in reversed(range(nodes)):
+        taken = min(reserved, free[node])
+        free[node] -= taken
+        reserved -= taken
+    return free
+
+
 def pack(capacities: Sequence[int], replicas: Sequence[Replica]) -> list[tuple[int, ...]] | None:
     """The nodes of each replica (indices into `capacities`), or None where no packing exists.
 

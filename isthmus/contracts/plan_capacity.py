@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.packing import Replica, pack
+from isthmus.contracts.packing import Replica, capacities, pack
 from isthmus.contracts.plan import Plan, PlannedEndpoint, pool_name, zone_name
 from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.requirements_sites import Pool
@@ -28,7 +28,10 @@ def survive_of(plan: Plan, requirements: Requirements, endpoint: str) -> Survive
     """The most that any workload on the endpoint asks it to survive."""
     names = {placement.workload for placement in plan.placements if placement.endpoint == endpoint}
     asked = {workload.survive for workload in requirements.workloads if workload.name in names}
-    return next((level for level in reversed(SURVIVES) if level in asked), "none")
+    for level in reversed(SURVIVES):
+        if level in asked:
+            return level
+    return "none"
 
 
 def pools_exist(plan: Plan, requirements: Requirements) -> None:
@@ -154,7 +157,7 @@ def everything_packs(plan: Plan, requirements: Requirements) -> None:
 
 def _packs(site: OnPremSite, pool: Pool, mine: list[tuple[int, PlannedEndpoint]]) -> None:
     name = pool_name(site.name, pool.gpu)
-    free = capacities(pool)
+    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
     path = ("endpoints", mine[-1][0], "replicas")
     who = ", ".join(endpoint.id for _, endpoint in mine)
     wanted = sum(endpoint.gpus for _, endpoint in mine)
@@ -181,17 +184,6 @@ def _packs(site: OnPremSite, pool: Pool, mine: list[tuple[int, PlannedEndpoint]]
                 *path,
                 todo=todo,
             )
-
-
-def capacities(pool: Pool) -> list[int]:
-    """Usable GPUs of each node of a pool; node n is in domain n modulo the number of domains."""
-    free = [pool.gpus_per_node] * pool.nodes
-    reserved = pool.reserved_gpus
-    for node in reversed(range(pool.nodes)):
-        taken = min(reserved, free[node])
-        free[node] -= taken
-        reserved -= taken
-    return free
 
 
 def zones_of(site: str, pool: Pool) -> list[str]:

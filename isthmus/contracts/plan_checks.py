@@ -292,7 +292,7 @@ def served_by(plan: Plan, requirements: Requirements, endpoint: str) -> list[Wor
 def _known(name: str, names: Sequence[str], what: str, *path: str | int) -> None:
     if name not in names:
         hint = f"{did_you_mean(name, names)} Known: {', '.join(names) or 'none'}".strip()
-        raise At(f"`{name}` is not a {what}", *path, todo=hint)
+        raise At(f"`{name}` is no {what}", *path, todo=hint)
 
 
 def _site_places(sites: Iterable[str], requirements: Requirements) -> list[tuple[str, str]]:

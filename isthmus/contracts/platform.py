@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from isthmus.contracts.errors import At, InputError
+from isthmus.contracts.handling import Exception_
 from isthmus.contracts.words import (
     Cidr,
     DnsLabel,
@@ -120,6 +122,18 @@ class Endpoint(Part):
     inference_profile: str | None = None
     destination_regions: list[str] = []
     """Every region that the inference profile may route to; the region itself without a profile."""
+
+    @field_validator("engine_args")
+    @classmethod
+    def _known_flags(cls, value: list[str]) -> list[str]:
+        from isthmus.contracts import vllm_flags
+
+        for index, argument in enumerate(value):
+            try:
+                vllm_flags.check_engine_args([argument])
+            except InputError as error:
+                raise At(error.what, index, todo=error.todo) from None
+        return value
 
 
 class Workload(Part):
@@ -250,3 +264,13 @@ class Platform(Part):
     operators: Operators = Operators()
     scaling: list[Scaling] = []
     tags: dict[str, str] = {}
+    exceptions: list[Exception_] = []
+    """Recorded exceptions to the handling: confidential work on Bedrock."""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Platform:
+        """Refuse what breaks handling or points nowhere, whoever made it: blueprint, plan or override."""
+        from isthmus.contracts import platform_checks
+
+        platform_checks.check(self)
+        return self
