@@ -1,0 +1,30 @@
+"""The executable that the engine starts as `pulumi-language-python`: a few lines that lead to
+`sandbox.host`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+EXEC = "pulumi-language-python-exec"
+
+
+def host_script() -> str:
+    """Text of the script: the interpreter that runs isthmus, and the place of this checkout.
+
+    `-P` keeps the working folder, which is the user's project, off the import path: a module of theirs named
+    like one of ours must not be run here.
+    """
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+        "from sandbox.host.server import main; main(sys.argv[1:])"
+    )
+    return (
+        "#!/bin/sh\n"
+        "# Made by `isthmus sandbox install`: Pulumi's Python language host for the sandbox's engine.\n"
+        'ISTHMUS_LANGUAGE_EXEC="$(dirname -- "$0")/pulumi-language-python-exec"\n'
+        "export ISTHMUS_LANGUAGE_EXEC\n"
+        f'exec {shlex.quote(sys.executable)} -P -c {shlex.quote(code)} "$@"\n'
+    )
