@@ -1,0 +1,195 @@
+"""A small client of the Kubernetes API: plain paths and JSON, with a kubeconfig's certificates.
+
+Safe to use from several threads. A refusal of the API server is an `ApiError`; a server that does not
+answer is an `EnvironmentFault`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import EnvironmentFault
+
+MANAGER = "isthmus-sandbox"
+"""Field manager of everything that the sandbox applies."""
+
+_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+class ApiError(EnvironmentFault):
+    """The API server's refusal, with its HTTP status and message."""
+
+    def __init__(self, method: str, path: str, status: int, message: str) -> None:
+        super().__init__(f"the API server refused {method} {path} ({status}): {message}")
+        self.status = status
+        self.message = message
+
+
+class KubeClient:
+    """One cluster, by the context of a kubeconfig."""
+
+    def __init__(self, server: str, authority: str, certificate: str, key: str) -> None:
+        """`authority`, `certificate` and `key` are PEM texts."""
+        trust = ssl.create_default_context(cadata=authority)
+        # ssl takes a client's key from a file only; it is gone as soon as it has been read.
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
+            pair.write(certificate + "\n" + key)
+            pair.flush()
+            trust.load_cert_chain(pair.name)
+        self.server = server
+        self._http = httpx.Client(
+            base_url=server, verify=trust, timeout=30.0, trust_env=False, limits=httpx.Limits(max_connections=16)
+        )
+
+    @classmethod
+    def of(cls, kubeconfig: Path, context: str) -> KubeClient:
+        """The client for a context whose certificates are embedded in the kubeconfig."""
+        if not kubeconfig.exists():
+            raise EnvironmentFault(
+                "there is no kubeconfig", where=str(kubeconfig), todo="Run `isthmus sandbox up REQUIREMENTS`"
+            )
+        data = yamlfile.load(kubeconfig).data
+        try:
+            chosen = _named(data["contexts"], context)["context"]
+            cluster = _named(data["clusters"], chosen["cluster"])["cluster"]
+            user = _named(data["users"], chosen["user"])["user"]
+        except KeyError as missing:
+            known = ", ".join(entry["name"] for entry in data.get("contexts") or []) or "none"
+            raise EnvironmentFault(
+                f"the kubeconfig has no {missing} for context {context!r}", where=str(kubeconfig),
+                todo=f"Contexts in it: {known}",
+            ) from None
+        return cls(
+            cluster["server"],
+            _decoded(cluster["certificate-authority-data"]),
+            _decoded(user["client-certificate-data"]),
+            _decoded(user["client-key-data"]),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> KubeClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: str | None = None,
+        media: str = "application/json",
+        params: dict[str, str] | None = None,
+        accept: str = "application/json",
+        timeout: float = 30.0,
+    ) -> httpx.Response:
+        """One call, whatever its status; `body` goes as JSON, `content` as it is."""
+        payload = content if content is not None else (json.dumps(body) if body is not None else None)
+        headers = {"accept": accept} | ({"content-type": media} if payload is not None else {})
+        try:
+            return self._http.request(
+                method, path, content=payload, headers=headers, params=params, timeout=timeout
+            )
+        except httpx.TransportError as error:
+            raise EnvironmentFault(
+                f"the cluster does not answer ({type(error).__name__})",
+                where=self.server,
+                todo="Run `isthmus sandbox up REQUIREMENTS` to start or mend it",
+            ) from None
+
+    def call(self, method: str, path: str, **rest: Any) -> Any:
+        """As `request`, giving the answer's JSON; a status of 400 and above is an `ApiError`.
+
+        "Too many requests" is asked again for some seconds: the API server says it while a CRD's storage starts.
+        """
+        answer = self.request(method, path, **rest)
+        patience = time.monotonic() + 10
+        while answer.status_code == 429 and time.monotonic() < patience:
+            time.sleep(0.2)
+            answer = self.request(method, path, **rest)
+        if answer.status_code >= 400:
+            raise ApiError(method, path, answer.status_code, _message(answer))
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **rest: Any) -> Any:
+        return self.call("GET", path, **rest)
+
+    def find(self, path: str) -> Any | None:
+        """The object at `path`, or None where there is none."""
+        try:
+            return self.get(path)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def names(self, collection: str) -> set[str]:
+        """Names of the objects in a collection, without their content."""
+        return {item["metadata"]["name"] for item in self.get(collection, accept=_NAMES_ONLY)["items"] or []}
+
+    def create(self, collection: str, body: Any) -> Any:
+        return self.call("POST", collection, body=body, params={"fieldManager": MANAGER})
+
+    def delete(self, path: str) -> None:
+        """Delete the object; that it is gone already is fine."""
+        try:
+            self.call("DELETE", path)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    def apply(
+        self, path: str, body: Any = None, *, content: str | None = None, manager: str = MANAGER, force: bool = True
+    ) -> Any:
+        """Server-side apply of an object (`body`) or of its YAML as it is (`content`)."""
+        return self.call(
+            "PATCH",
+            path,
+            body=body,
+            content=content,
+            media="application/apply-patch+yaml",
+            params={"fieldManager": manager, "force": str(force).lower()},
+        )
+
+    def ready(self) -> bool:
+        """Does the API server say that it is ready?"""
+        try:
+            return self.request("GET", "/readyz", timeout=3.0).status_code == 200
+        except EnvironmentFault:
+            return False
+
+    def serves(self, group_version: str, plural: str) -> bool:
+        """Is this resource served, e.g. `kueue.x-k8s.io/v1beta2`, `localqueues`?"""
+        listing = self.find(f"/apis/{group_version}")
+        return listing is not None and any(entry["name"] == plural for entry in listing["resources"])
+
+
+def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    for entry in entries:
+        if entry["name"] == name:
+            return entry
+    raise KeyError(name)
+
+
+def _decoded(text: str) -> str:
+    return base64.b64decode(text).decode("ascii")
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json().get("message", answer.text))
+    except ValueError:
+        return answer.text[:500]

@@ -1,0 +1,63 @@
+"""The sandbox's kubeconfig: one context a site, named as the site's `kube_context`.
+
+Certificates are embedded, so the file stands alone; its path is the same after `down` and `up`, whatever
+the ports, and a Pulumi provider that names the path stays what it was.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.contracts import yamlfile
+from sandbox.home import write_private
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach one cluster: its address and the files of its certificates."""
+
+    server: str
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+def write(path: Path, contexts: Mapping[str, Access]) -> None:
+    """Write the kubeconfig (mode 0600) with these contexts; the first is the current one."""
+    clusters, users, named = [], [], []
+    for context, access in contexts.items():
+        clusters.append(
+            {
+                "name": context,
+                "cluster": {"server": access.server, "certificate-authority-data": _encoded(access.authority)},
+            }
+        )
+        users.append(
+            {
+                "name": context,
+                "user": {
+                    "client-certificate-data": _encoded(access.certificate),
+                    "client-key-data": _encoded(access.key),
+                },
+            }
+        )
+        named.append({"name": context, "context": {"cluster": context, "user": context}})
+    text = yamlfile.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": clusters,
+            "users": users,
+            "contexts": named,
+            "current-context": next(iter(contexts), ""),
+        }
+    )
+    if not path.exists() or path.read_text("utf-8") != text:
+        write_private(path, text)
+
+
+def _encoded(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode("ascii")

@@ -1,0 +1,207 @@
+"""One cluster: made, started again and watched through kwokctl, all of it below the sandbox's home."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import EnvironmentFault
+from sandbox import processes
+from sandbox.cluster.client import KubeClient
+from sandbox.cluster.kubeconfig import Access
+from sandbox.home import Home
+
+KUBERNETES = "v1.36.3"
+COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
+BINARIES = ("kwokctl", "kwok", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+_PORTS = ("etcdPort", "etcdPeerPort", "kubeApiserverPort", "kubeControllerManagerPort", "kubeSchedulerPort", "kwokControllerPort")  # fmt: skip
+
+
+class StartFault(EnvironmentFault):
+    """The cluster did not come up; another attempt, on other ports, may."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster of a site, at work or not."""
+
+    home: Home
+    site: str
+    tools: Mapping[str, Path]
+    """The binaries of `BINARIES`."""
+
+    @property
+    def name(self) -> str:
+        return f"isthmus-{self.site}"
+
+    @property
+    def folder(self) -> Path:
+        return self.home.kwok / "clusters" / self.name
+
+    @property
+    def access(self) -> Access:
+        """Address and certificates, from what kwokctl wrote."""
+        options = yamlfile.load(self.folder / "kubeconfig.yaml").data
+        pki = self.folder / "pki"
+        return Access(
+            options["clusters"][0]["cluster"]["server"], pki / "ca.crt", pki / "admin.crt", pki / "admin.key"
+        )
+
+    def client(self) -> KubeClient:
+        access = self.access
+        return KubeClient(
+            access.server, access.authority.read_text(), access.certificate.read_text(), access.key.read_text()
+        )
+
+    def exists(self) -> bool:
+        """Is there a cluster whose making was not cut off before its data and certificates were there?"""
+        return (self.folder / "kwok.yaml").exists() and (self.folder / "kubeconfig.yaml").exists()
+
+    def process_name(self, component: str) -> str:
+        return f"{self.name}/{component}"
+
+    def running(self) -> bool:
+        """Do all the components run?"""
+        alive = processes.alive(self.home)
+        return all(self.process_name(component) in alive for component in COMPONENTS)
+
+    def create(self) -> None:
+        """Make the cluster on free ports and start it; does not wait for it to be ready."""
+        self.remove()
+        self.home.kwok.mkdir(parents=True, exist_ok=True)
+        ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        configuration = {
+            "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+            "kind": "KwokctlConfiguration",
+            "options": {
+                "runtime": "binary",
+                "kubeVersion": KUBERNETES,
+                # etcd asks nobody who they are: it must not listen beyond this machine.
+                "bindAddress": "127.0.0.1",
+                "etcdBinary": str(self.tools["etcd"]),
+                "kubeApiserverBinary": str(self.tools["kube-apiserver"]),
+                "kubeControllerManagerBinary": str(self.tools["kube-controller-manager"]),
+                "kubeSchedulerBinary": str(self.tools["kube-scheduler"]),
+                "kwokControllerBinary": str(self.tools["kwok"]),
+                **ports,
+            },
+            "componentsPatches": [
+                # A sandbox survives the end of a process, not of the machine; syncing costs seconds.
+                {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]}
+            ],
+        }
+        stages = (Path(__file__).parent / "stages.yaml").read_text("utf-8")
+        file = self.home.kwok / f"{self.name}.yaml"
+        yamlfile.write_text(file, f"{json.dumps(configuration, indent=1)}\n---\n{stages}")
+        # kwokctl adds its own context to a kubeconfig; ours is written apart, this one is for nobody.
+        unused = self.home.kwok / f"{self.name}.kubeconfig"
+        self._kwokctl("create", "cluster", "--config", str(file), "--kubeconfig", str(unused))
+
+    def start(self) -> None:
+        """Start a cluster that exists and whose processes are gone, with the data that it had."""
+        self.stop()
+        file = self.home.kwok / f"{self.name}.yaml"
+        self._kwokctl("start", "cluster", "--config", str(file))
+
+    def stop(self) -> None:
+        """End the components; the data stay."""
+        recorded = processes.alive(self.home)
+        mine = [recorded[name] for name in map(self.process_name, COMPONENTS) if name in recorded]
+        strays = [process for process in processes.strays(self.home) if self._owns(process)]
+        processes.end([*mine, *strays])
+
+    def _owns(self, process: psutil.Process) -> bool:
+        try:
+            command = process.cmdline()
+        except psutil.Error:
+            return False
+        # kwokctl itself, where a killed `up` left it behind, or a component of this cluster.
+        return self.name in command or any(word.startswith(f"{self.folder}{os.sep}") for word in command)
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids as kwokctl wrote them down, by component."""
+        found: dict[str, int] = {}
+        for component in COMPONENTS:
+            try:
+                found[component] = int((self.folder / "pids" / f"{component}.pid").read_text().strip())
+            except (FileNotFoundError, ValueError):
+                continue
+        return found
+
+    def await_ready(self, timeout_s: float = 60.0) -> KubeClient:
+        """Wait for the API server; a component that ends meanwhile is a `StartFault` with its last words."""
+        deadline = time.monotonic() + timeout_s
+        client = self.client()
+        while not client.ready():
+            dead = self._dead()
+            if dead or time.monotonic() > deadline:
+                client.close()
+                component = dead[0] if dead else "kube-apiserver"
+                log = self.folder / "logs" / f"{component}.log"
+                what = f"{component} ended" if dead else f"the API server was not ready in {timeout_s:.0f} s"
+                raise StartFault(
+                    f"the cluster {self.name} did not start: {what}. Its last words: {processes.tail(log)}",
+                    where=str(log),
+                    todo="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
+                )
+            time.sleep(0.05)
+        return client
+
+    def _dead(self) -> list[str]:
+        alive = processes.alive(self.home)
+        return [component for component in COMPONENTS if self.process_name(component) not in alive]
+
+    def _kwokctl(self, *arguments: str) -> None:
+        command = [str(self.tools["kwokctl"]), *arguments, "--name", self.name]
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.home.kwok),
+            "KWOK_WORKDIR": str(self.home.kwok),
+        }
+        # Components inherit no pipe of ours: a pipe held open by them would never end.
+        log = self.home.kwok / f"{self.name}.kwokctl.log"
+        with log.open("wb") as output:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False
+            )
+        if done.returncode != 0:
+            raise StartFault(
+                f"kwokctl {arguments[0]} failed for {self.name}: {processes.tail(log, 3)}",
+                where=str(log),
+                todo="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
+            )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that are free now, below the range the system gives to outgoing connections.
+
+    Chosen at random, so that two sandboxes starting at once seldom choose alike.
+    """
+    found: list[int] = []
+    for port in random.sample(range(20000, 32000), 2000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise EnvironmentFault("no free ports between 20000 and 32000 on this machine", todo="End what holds them")
+

@@ -1,0 +1,79 @@
+"""What the sandbox takes from the requirements: on-prem sites, their pools, and the models to serve."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from isthmus.contracts import requirements
+from isthmus.contracts.errors import InputError
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The simulated GPU nodes of one kind at a site."""
+
+    name: str
+    """`SITE-GPU`, e.g. `fra1-h100-sxm-80gb`; its nodes are `NAME-0`, `NAME-1`, …"""
+    gpu: str
+    nodes: int
+    gpus_per_node: int
+    failure_domains: int
+
+
+@dataclass(frozen=True)
+class OnPremSite:
+    """A site that gets a cluster."""
+
+    name: str
+    context: str
+    pools: tuple[Pool, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Everything the sandbox must provide for one requirements file."""
+
+    file: Path
+    sites: tuple[OnPremSite, ...]
+    models: dict[str, int]
+    """Candidates that could run on GPUs, and how many classes of data name each."""
+    region: str | None
+    """Region of the first AWS site."""
+
+
+def slug(model: str) -> str:
+    """A model's id as part of a Kubernetes name: lower case, other characters as `-`."""
+    return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
+
+
+def read(path: str | os.PathLike[str]) -> Wanted:
+    """Read and check the requirements; what is wrong with them is an `InputError` with its place."""
+    wanted = requirements.load(path)
+    sites: list[OnPremSite] = []
+    region = None
+    for site in wanted.sites:
+        if isinstance(site, requirements.AwsSite):
+            region = region or site.region
+            continue
+        twin = next((other.name for other in sites if other.context == site.kube_context), None)
+        if twin:
+            raise InputError(
+                f"sites `{twin}` and `{site.name}` name the same kube_context, `{site.kube_context}`",
+                where=str(path),
+                todo="Give each on-prem site a context of its own",
+            )
+        pools = tuple(
+            Pool(f"{site.name}-{pool.gpu}", pool.gpu, pool.nodes, pool.gpus_per_node, pool.failure_domains)
+            for pool in site.pools
+        )
+        sites.append(OnPremSite(site.name, site.kube_context, pools))
+    classes: dict[str, set[str]] = {}
+    for workload in wanted.workloads:
+        for candidate in workload.model.candidates:
+            if set(candidate.scores) - {"api"}:
+                classes.setdefault(candidate.id, set()).add(workload.sensitivity)
+    models = {model: len(named) for model, named in classes.items()}
+    return Wanted(Path(path).resolve(), tuple(sites), models, region)

@@ -1,0 +1,111 @@
+"""What a shell needs for a plain `pulumi up` against this sandbox, and nothing else.
+
+No variable holds a secret: the passphrase is named by its file, AWS's keys are dummies. What a user's
+own shell may hold that would lead elsewhere is unset or overridden.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import shutil
+from pathlib import Path
+
+from isthmus.contracts.errors import EnvironmentFault
+from sandbox import endpoint
+from sandbox.home import Home, write_private
+from sandbox.status import missing_processes
+from sandbox.tools import ENGINE
+from sandbox.toolchain import find
+
+REGION = "eu-central-1"
+"""AWS_REGION where the requirements name no AWS site."""
+
+UNSET = (
+    "PULUMI_CONFIG_PASSPHRASE",  # it would win over the file
+    "PULUMI_IGNORE_AMBIENT_PLUGINS",  # the sandbox's plugins are ambient ones
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+)
+"""Variables that must not be set beside those of `variables`."""
+
+
+def prepare(home: Home) -> None:
+    """Make what outlives the sandbox: Pulumi's folders and, once, a random passphrase (mode 0600)."""
+    home.pulumi_state.mkdir(exist_ok=True, mode=0o700)
+    home.pulumi.mkdir(exist_ok=True, mode=0o700)
+    if not home.passphrase.exists():
+        write_private(home.passphrase, secrets.token_urlsafe(32) + "\n")
+
+
+def variables(home: Home) -> dict[str, str]:
+    """Names and values, PATH with this process' own at its end; `EnvironmentFault` where nothing is up."""
+    state = home.read_state()
+    if "aws" not in state or not home.passphrase.exists():
+        raise EnvironmentFault(
+            "the sandbox is not up", where=str(home.root), todo="Run `isthmus sandbox up REQUIREMENTS`"
+        )
+    missing = missing_processes(home)
+    if missing:
+        raise EnvironmentFault(
+            f"of the sandbox, {', '.join(missing)} no longer runs",
+            where=str(home.root),
+            todo=f"Run `isthmus sandbox up {state.get('requirements', 'REQUIREMENTS')}` to mend it",
+        )
+    aws = endpoint.address(state["aws"]["port"])
+    past_proxies = [entry for entry in os.environ.get("NO_PROXY", "").split(",") if entry]
+    loopback = ",".join(dict.fromkeys([*past_proxies, "127.0.0.1", "localhost"]))
+    return {
+        "PATH": os.pathsep.join([*_folders(home), os.environ.get("PATH", os.defpath)]),
+        "KUBECONFIG": str(home.kubeconfig),
+        "PULUMI_HOME": str(home.pulumi),
+        "PULUMI_BACKEND_URL": f"file://{home.pulumi_state}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(home.passphrase),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "AWS_ENDPOINT_URL": aws,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_REGION": state["aws"]["region"],
+        "AWS_DEFAULT_REGION": state["aws"]["region"],
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": loopback,
+        "no_proxy": loopback,
+        "ISTHMUS_AWS_ENDPOINT": aws,
+        "ISTHMUS_HOME": str(home.root),
+        "ISTHMUS_SANDBOX": "1",
+    }
+
+
+def shell(home: Home) -> str:
+    """Lines for `eval`."""
+    lines = [f"unset {' '.join(UNSET)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(home).items()]
+    return "\n".join(lines) + "\n"
+
+
+def _folders(home: Home) -> list[str]:
+    """Folders to put before PATH: the toolchain's, and our AWS plugin's where no real one is."""
+    present = os.environ.get("PATH", "").split(os.pathsep)
+    wanted = [path.parent for name in ENGINE if (path := find(name)) is not None]
+    if not _real_aws_plugin(home):
+        wanted.append(_aws_plugin_folder())
+    return [folder for folder in dict.fromkeys(str(path) for path in wanted) if folder not in present]
+
+
+def _real_aws_plugin(home: Home) -> bool:
+    """Is Pulumi's own AWS plugin on PATH or in the sandbox's PULUMI_HOME? One on PATH would shadow it."""
+    ours = _aws_plugin_folder().resolve()
+    on_path = shutil.which("pulumi-resource-aws")
+    if on_path and Path(on_path).resolve().parent != ours:
+        return True
+    return any((home.pulumi / "plugins").glob("resource-aws-v*/pulumi-resource-aws"))
+
+
+def _aws_plugin_folder() -> Path:
+    return Path(__file__).resolve().parent / "aws" / "bin"
