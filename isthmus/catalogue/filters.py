@@ -1,0 +1,97 @@
+"""What a blueprint's template may ask for beyond plain Jinja2. Pure functions of requirements and plan."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from isthmus.contracts import handling, inference_profiles
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.words import SENSITIVITIES
+
+_SURVIVE = ("none", "replica", "node", "domain")
+# Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
+
+
+def quoted(value: Any) -> str:
+    """A value as JSON, which is YAML too: whatever the text holds, it stays one value."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def given(value: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The named keys of a mapping that have a value, in the order asked for."""
+    return {key: value[key] for key in keys if value[key] is not None}
+
+
+def product(gpu: str) -> str:
+    """The label `nvidia.com/gpu.product` of a GPU id."""
+    if gpu not in GPUS:
+        from isthmus.contracts.explain import did_you_mean
+
+        raise InputError(f"`{gpu}` is not a known GPU", todo=did_you_mean(gpu, GPUS))
+    return GPUS[gpu].product
+
+
+def destination_regions(endpoint: dict[str, Any], site: dict[str, Any]) -> list[str]:
+    """Every AWS region in which an endpoint's requests may be processed."""
+    region = endpoint["region"] or site["region"]
+    return list(inference_profiles.destinations(endpoint["inference_profile"], region))
+
+
+def most_survived(workloads: Iterable[dict[str, Any]]) -> str:
+    """The largest part whose loss any of the workloads wants to outlive."""
+    return max((each["survive"] for each in workloads), key=_SURVIVE.index, default="none")
+
+
+def by_sensitivity(classes: Iterable[str]) -> list[str]:
+    """Each class once, from least to most sensitive."""
+    return sorted(set(classes), key=lambda each: [*SENSITIVITIES].index(handling.of(each).class_))
+
+
+def days(months: int) -> int:
+    """The most days that so many calendar months can have: a record is never erased a day early."""
+    if not months:
+        return 0
+    # Eight years hold every position of a leap year.
+    starts = [(year, month) for year in range(2024, 2032) for month in range(1, 13)]
+    return max((_first(year, month + months) - _first(year, month)).days for year, month in starts)
+
+
+def _first(year: int, month: int) -> datetime.date:
+    return datetime.date(year + (month - 1) // 12, (month - 1) % 12 + 1, 1)
+
+
+def retention_days(classes: Iterable[str], requirements: Requirements) -> int:
+    """How long a store must keep the records of these classes: the longest of their minima, in days.
+
+    Raises `AnswerIsNo` where a regime of one wants records erased before another's may be.
+    """
+    table = handling.stricter_only(requirements.handling)
+    held = set(classes)
+    rules = [
+        (each.name, handling.overlay(each.sensitivity, each.regimes, table[each.sensitivity]))
+        for each in requirements.workloads
+        if each.sensitivity in held
+    ]
+    least, longest = max(((rule.records_months_min, name) for name, rule in rules), default=(1, ""))
+    for name, rule in rules:
+        most = rule.records_months_max
+        if most is not None and most < least:
+            raise AnswerIsNo(
+                f"one audit store would hold the records of `{longest}`, kept at least {least} months, and "
+                f"of `{name}`, erased after {most}",
+                todo="Serve the two from different sites, so that each has a store of its own",
+            )
+    return max(1, days(least))
+
+
+def fail(what: str, todo: str = "") -> NoReturn:
+    """Refuse from within a template: the blueprint does not cover what is asked for."""
+    raise InputError(what, todo=todo)

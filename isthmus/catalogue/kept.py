@@ -1,0 +1,91 @@
+"""Overrides adjust a platform; they may not move the data's boundaries.
+
+`Platform` itself refuses what breaks the default handling. These rules hold the merged platform to the
+requirements as well: an override could otherwise give a workload to another class's gateway, say that a
+site lies elsewhere, or take back what the organisation made stricter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from isthmus.catalogue.filters import retention_days
+from isthmus.contracts import handling
+from isthmus.contracts.errors import AnswerIsNo, InputError
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.requirements import Requirements
+
+
+def check(platform: Platform, requirements: Requirements, where: str) -> None:
+    """Raise `AnswerIsNo` for the first boundary of the requirements that the platform does not keep."""
+    for what, path in _broken(platform, requirements):
+        raise AnswerIsNo(
+            what,
+            where=f"{where}.{path}",
+            todo="Take the override out; what may go where is for the requirements to say, and for a new plan",
+        )
+    for workload in requirements.workloads:
+        if not any(workload.name == served.name for gate in platform.gateways for served in gate.workloads):
+            raise InputError(
+                f"no gateway serves workload `{workload.name}` of the requirements",
+                where=f"{where}.gateways",
+                todo="Take the override out that removes it",
+            )
+
+
+def _broken(platform: Platform, requirements: Requirements) -> list[tuple[str, str]]:
+    """What is broken, and the path to it."""
+    found: list[tuple[str, str]] = []
+    table = handling.stricter_only(requirements.handling)
+    for gateway in platform.gateways:
+        for served in gateway.workloads:
+            path = f"gateways[{gateway.name}].workloads[{served.name}]"
+            workload = requirements.workload(served.name)
+            if workload is None:
+                found.append((f"workload `{served.name}` is not one of the requirements", path))
+            elif workload.sensitivity != gateway.class_:
+                what = f"the {gateway.class_} gateway would serve `{served.name}`, whose data is {workload.sensitivity}"
+                found.append((what, path))
+            elif sorted(workload.residency or []) != sorted(served.residency):
+                what = _differs("residency", served.residency, workload.residency or [])
+                found.append((what, f"{path}.residency"))
+            elif workload.impact != served.impact:
+                found.append((_differs("impact", served.impact, workload.impact), f"{path}.impact"))
+    for site in platform.sites:
+        asked = requirements.site(site.name)
+        if asked is None:
+            found.append((f"site `{site.name}` is not one of the requirements", f"sites[{site.name}]"))
+        elif (site.kind, site.jurisdiction) != (asked.kind, asked.jurisdiction):
+            what = _differs(
+                "place", f"{site.kind}, {site.jurisdiction}", f"{asked.kind}, {asked.jurisdiction}"
+            )
+            found.append((what, f"sites[{site.name}]"))
+    for endpoint in platform.endpoints:
+        names = [
+            served.name
+            for gateway in platform.gateways
+            for served in gateway.workloads
+            if endpoint.id in (served.endpoint, *served.overflow)
+        ]
+        why = handling.refusal(
+            endpoint.class_, endpoint.target, names, requirements.exceptions, handling=table[endpoint.class_]
+        )
+        if why:
+            found.append((why, f"endpoints[{endpoint.id}].target"))
+    for store in platform.audit:
+        held = {e.class_ for e in (*platform.endpoints, *platform.gateways) if e.site == store.site}
+        least = retention_days(held, requirements)
+        if store.retention_days < least:
+            what = f"records at {store.site} are kept at least {least} days, and these {store.retention_days}"
+            found.append((what, f"audit[{store.name}].retention_days"))
+    return found
+
+
+def _differs(key: str, given: Any, wanted: Any) -> str:
+    return f"the {key} is {_text(given)} here and {_text(wanted)} in the requirements"
+
+
+def _text(value: Any) -> str:
+    return (", ".join(value) if isinstance(value, list) else str(value)) or "none"

@@ -1,0 +1,99 @@
+"""What only the organisation can say: values that no blueprint makes up, and where to put them.
+
+Images, weights, issuer, monitoring and the on-prem audit store come from the stack's overrides. All that
+are missing are named in one error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.words import VLLM_TARGETS
+
+_DIGEST = "sha256:<64 hex digits>"
+
+
+def require(platform: dict[str, Any], where: str) -> None:
+    """Raise `InputError` naming each override that is missing, with an example. `platform` is merged, not
+    yet validated: a part of a wrong kind is left for validation to name."""
+    wanted = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
+    wanted += _audit(platform)
+    if not wanted:
+        return
+    count = (
+        "a value that only you know is"
+        if len(wanted) == 1
+        else f"{len(wanted)} values that only you know are"
+    )
+    listed = "; ".join(f"`{path}`, e.g. `{example}`" for path, example in wanted)
+    raise InputError(
+        f"{count} missing: {listed}",
+        where=where,
+        todo="Add them under `isthmus:overrides`; see docs/stacks.md",
+    )
+
+
+Missing = list[tuple[str, str]]
+"""Path of an override and an example of it."""
+
+
+def _images(platform: dict[str, Any]) -> Missing:
+    examples = {
+        "edge": f"registry.example/isthmus/edge@{_DIGEST}",
+        "translator": f"registry.example/isthmus/translator@{_DIGEST}",
+        "vllm": f"registry.example/vllm/vllm-openai@{_DIGEST}",
+        "registries": "[registry.example/]",
+    }
+    images = _mapping(platform.get("images"))
+    return [(f"images.{key}", example) for key, example in examples.items() if not images.get(key)]
+
+
+def _issuer(platform: dict[str, Any]) -> Missing:
+    """Needed as long as one server has no Secret of its own with a certificate."""
+    served = [e for e in _parts(platform, "endpoints") if e.get("target") in VLLM_TARGETS]
+    bare = [one for one in (*served, *_parts(platform, "gateways")) if not one.get("certificate_secret")]
+    issuer = _mapping(platform.get("issuer"))
+    return [("issuer.name", "internal-ca")] if bare and not issuer.get("name") else []
+
+
+def _monitoring(platform: dict[str, Any]) -> Missing:
+    monitoring = _mapping(platform.get("monitoring"))
+    return [] if monitoring.get("namespace") else [("monitoring.namespace", "monitoring")]
+
+
+def _weights(platform: dict[str, Any]) -> Missing:
+    missing: Missing = []
+    for endpoint in _parts(platform, "endpoints"):
+        if endpoint.get("target") not in VLLM_TARGETS:
+            continue
+        name = endpoint.get("id")
+        weights = _mapping(endpoint.get("weights"))
+        if not weights.get("uri"):
+            missing.append((f"endpoints[{name}].weights.uri", f"pvc://{name}-weights"))
+        if not weights.get("digest"):
+            missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
+    return missing
+
+
+def _audit(platform: dict[str, Any]) -> Missing:
+    on_prem = {site.get("name") for site in _parts(platform, "sites") if site.get("kind") == "on-prem"}
+    missing: Missing = []
+    for store in _parts(platform, "audit"):
+        if store.get("site") not in on_prem or store.get("mode") != "existing":
+            continue
+        name = store.get("name")
+        if not store.get("endpoint"):
+            missing.append((f"audit[{name}].endpoint", "https://s3.site.example"))
+        if not store.get("bucket"):
+            missing.append((f"audit[{name}].bucket", "isthmus-audit"))
+    return missing
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _parts(platform: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    value = platform.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

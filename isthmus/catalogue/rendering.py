@@ -1,0 +1,110 @@
+"""Render a blueprint: Jinja2 over requirements and plan, giving the platform as plain data.
+
+Every value that a template emits becomes JSON on its way out (`finalize`), so no name, purpose or
+address can break the YAML or add a key, whoever writes the template. The environment is sandboxed and
+undefined names are errors. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.catalogue import filters, shelf
+from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
+
+if TYPE_CHECKING:
+    from isthmus.contracts.plan import Plan
+    from isthmus.contracts.requirements import Requirements
+
+
+def render(name: str, requirements: Requirements, plan: Plan, folder: Path = shelf.FOLDER) -> dict[str, Any]:
+    """The platform that a blueprint makes of requirements and plan, before overrides; not validated.
+
+    Raises `InputError` for an unknown blueprint or a fault in the template, `AnswerIsNo` where the
+    blueprint is not made for a class of the plan.
+    """
+    from isthmus.contracts import yamlfile
+
+    blueprint = shelf.show(name, folder)
+    _covers(blueprint, plan)
+    return yamlfile.loads(text(blueprint, requirements, plan), f"blueprint {name}, rendered").data
+
+
+def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> str:
+    """The rendered template, as YAML."""
+    from jinja2 import StrictUndefined, TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 (YAML, not HTML; `finalize` quotes every value)
+        finalize=_quoted,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        given=filters.given,
+        product=filters.product,
+        survive=filters.most_survived,
+        by_sensitivity=filters.by_sensitivity,
+    )
+    environment.globals.update(
+        destination_regions=filters.destination_regions,
+        retention_days=functools.partial(filters.retention_days, requirements=requirements),
+        pool_name=_pool_name,
+        fail=filters.fail,
+    )
+    values = {
+        "requirements": requirements.model_dump(by_alias=True),
+        "plan": plan.model_dump(by_alias=True),
+        "blueprint": blueprint.name,
+    }
+    try:
+        return environment.from_string(blueprint.body).render(values)
+    except IsthmusError:
+        raise
+    except TemplateError as error:
+        line = _template_line(error)
+        raise InputError(
+            f"the template does not render: {error}",
+            where=Where(str(blueprint.template), line and line + blueprint.body_line - 1),
+        ) from error
+
+
+def _pool_name(site: str, gpu: str) -> str:
+    from isthmus.contracts.plan import pool_name
+
+    return pool_name(site, gpu)
+
+
+def _quoted(value: Any) -> str:
+    from jinja2 import Undefined
+
+    if isinstance(value, Undefined):
+        return str(value)  # raises, with the name that is undefined
+    return filters.quoted(value)
+
+
+def _template_line(error: Exception) -> int | None:
+    """The line of the body on which an error arose: Jinja2 names the frame `<template>`."""
+    line = getattr(error, "lineno", None)
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def _covers(blueprint: shelf.Blueprint, plan: Plan) -> None:
+    for endpoint in plan.endpoints:
+        if endpoint.class_ not in blueprint.header.classes:
+            raise AnswerIsNo(
+                f"blueprint `{blueprint.name}` is not made for {endpoint.class_} data, and endpoint "
+                f"`{endpoint.id}` serves it",
+                todo=f"It is made for: {', '.join(blueprint.header.classes)}. Choose another with "
+                "`isthmus blueprints`",
+            )

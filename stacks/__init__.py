@@ -1,0 +1,1 @@
+"""The program of every stack, and per stack its settings, requirements and plan."""

@@ -1,0 +1,24 @@
+"""What the engine runs for every stack; the work is in `stacks.program`."""
+
+import sys
+from pathlib import Path
+
+# The engine puts this folder on the path. The root takes its place, so that a module here can never
+# shadow another one of its name.
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [str(_HERE.parent), *(each for each in sys.path if Path(each).resolve() != _HERE)]
+
+from isthmus.contracts.errors import IsthmusError  # noqa: E402
+from stacks.program import program  # noqa: E402
+
+SHOWN = 32
+"""The exit code that tells Pulumi's language host that the user has been told already."""
+
+if __name__ == "__main__":
+    try:
+        program(live=True)
+    except IsthmusError as error:
+        import pulumi
+
+        pulumi.log.error(str(error))
+        sys.exit(SHOWN)

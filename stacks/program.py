@@ -1,0 +1,108 @@
+"""The program of every stack: read its settings, make one platform, say what there is.
+
+Importing this module does nothing. `program()` is what the engine runs by way of `__main__`, and what
+`isthmus render` runs against a recorder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus import catalogue
+from isthmus.contracts.errors import InputError
+from stacks import surroundings
+
+if TYPE_CHECKING:
+    from components import LlmPlatform
+    from isthmus.contracts.plan import Plan
+    from isthmus.contracts.platform import Platform
+
+FROM_ENVIRONMENT = "${KUBECONFIG}"
+"""Stands for the kubeconfig where nothing is reached and none is named."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A stack's settings, as its config states them."""
+
+    stack: str
+    folder: Path
+    """Where `STACK.requirements.yaml` and `STACK.plan.yaml` stand."""
+    overrides: dict[str, Any]
+    sandbox: bool = False
+    """Dummy AWS keys; every address must be this machine's."""
+    kubeconfig: str | None = None
+    """Path of a kubeconfig; None: the variable KUBECONFIG."""
+
+
+def program(*, live: bool = False) -> None:
+    """Make the stack's platform and export what it is. Run inside a Pulumi stack.
+
+    `live`: providers will reach out, so what they would reach is checked first. Raises `IsthmusError`
+    before anything is registered where the stack's files or its surroundings are wrong.
+    """
+    import pulumi
+
+    settings = configured()
+    files = catalogue.read(settings.folder, settings.stack)
+    platform = catalogue.assemble(files, settings.overrides)
+    if live:
+        surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
+    for name, value in outputs(build(platform, settings, live=live), files.plan).items():
+        pulumi.export(name, value)
+
+
+def configured() -> Settings:
+    """The settings of the stack that runs; `InputError` where one is of the wrong kind."""
+    import pulumi
+    from pulumi import runtime
+
+    config = pulumi.Config("isthmus")
+    root = Path(runtime.get_root_directory())
+    try:
+        overrides = config.get_object("overrides")
+        sandbox = config.get_bool("sandbox") or False
+    except (pulumi.ConfigTypeError, ValueError) as error:
+        raise InputError(
+            f"a setting is of the wrong kind: {error}", where=_file(pulumi.get_stack())
+        ) from None
+    if not isinstance(overrides, dict | None):
+        raise InputError(
+            "the overrides are not a mapping",
+            where=f"{_file(pulumi.get_stack())} (isthmus:overrides)",
+            todo="Write them as `key: value` lines; docs/stacks.md shows some",
+        )
+    return Settings(pulumi.get_stack(), root / "stacks", overrides or {}, sandbox, config.get("kubeconfig"))
+
+
+def build(platform: Platform, settings: Settings, *, live: bool = False) -> LlmPlatform:
+    """A provider for each site, made here and nowhere else, and the platform over them."""
+    from components import LlmPlatform
+    from stacks import providers
+
+    kubeconfig = settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
+    made = {
+        site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)
+        if site.kind == "aws"
+        else providers.kubernetes(site, kubeconfig)
+        for site in platform.sites
+    }
+    return LlmPlatform(platform.name, platform, made)
+
+
+def outputs(built: LlmPlatform, plan: Plan) -> dict[str, Any]:
+    """What the stack says of itself, by the outputs' names."""
+    return {
+        "gateways": built.gateways,
+        "endpoints": built.endpoints,
+        "audit": built.audit,
+        "retained": built.retained,
+        "data_paths": built.data_paths,
+        "plan": plan.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+
+
+def _file(stack: str) -> str:
+    return f"stacks/Pulumi.{stack}.yaml"

@@ -1,0 +1,126 @@
+"""What a stack's providers would reach, checked before there are any.
+
+A sandbox stack must not be able to reach a real account or cluster, whatever the shell holds: every
+address is a loopback one, or the program stops.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from isthmus.contracts.errors import EnvironmentFault, InputError
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+
+_MEND = 'Run `isthmus sandbox up`, then `eval "$(isthmus sandbox env)"` in this shell'
+_SWITCH = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
+
+
+def check(
+    platform: Platform,
+    *,
+    sandbox: bool,
+    kubeconfig: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> None:
+    """Raise `EnvironmentFault` where a context is missing, or a sandbox's address is not this machine's."""
+    contexts = [site.kube_context for site in platform.sites if site.kind == "on-prem"]
+    if contexts:
+        _clusters(contexts, kubeconfig or kubeconfig_path(environment), sandbox)
+    if sandbox and any(site.kind == "aws" for site in platform.sites):
+        _aws(environment)
+
+
+def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:
+    """The path in KUBECONFIG; `EnvironmentFault` where it is not set or names several files."""
+    path = environment.get("KUBECONFIG", "")
+    if not path:
+        raise EnvironmentFault(
+            "KUBECONFIG is not set, so there is no cluster to reach",
+            todo=f"{_MEND}, or set KUBECONFIG or the setting `isthmus:kubeconfig`",
+        )
+    if os.pathsep in path:
+        raise EnvironmentFault(
+            "KUBECONFIG names several files, and the provider takes one",
+            where=path,
+            todo="Merge them with `kubectl config view --flatten`",
+        )
+    return path
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine: 127.0.0.0/8, ::1 or `localhost`, no other name."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _clusters(contexts: list[str | None], path: str, sandbox: bool) -> None:
+    from isthmus.contracts import yamlfile
+
+    try:
+        data = yamlfile.load(path).data
+    except InputError as error:
+        raise EnvironmentFault(
+            f"the kubeconfig cannot be used: {error.what}", where=path, todo=_MEND
+        ) from None
+    servers = {_name(one): _part(one, "cluster").get("server", "") for one in _list(data, "clusters")}
+    known = {
+        _name(one): servers.get(_part(one, "context").get("cluster"), "") for one in _list(data, "contexts")
+    }
+    for context in contexts:
+        if context not in known:
+            raise EnvironmentFault(
+                f"the kubeconfig has no context `{context}`",
+                where=path,
+                todo=f"It has: {', '.join(sorted(map(str, known))) or 'none'}. {_MEND}",
+            )
+        if sandbox and not is_loopback(known[context]):
+            raise EnvironmentFault(
+                f"this is a sandbox stack, and context `{context}` leads to {known[context] or 'nowhere'}, "
+                "which is not this machine",
+                where=path,
+                todo=_MEND,
+            )
+
+
+def _aws(environment: Mapping[str, str]) -> None:
+    if environment.get(_SWITCH, "").lower() == "true":
+        raise EnvironmentFault(
+            f"{_SWITCH} is set, which would lead to the real AWS", todo=f"Unset it. {_MEND}"
+        )
+    if not environment.get("AWS_ENDPOINT_URL"):
+        raise EnvironmentFault(
+            "this is a sandbox stack, and AWS_ENDPOINT_URL is not set: there is no AWS to reach", todo=_MEND
+        )
+    # AWS_ENDPOINT_URL_S3 and its like win over AWS_ENDPOINT_URL.
+    for name in sorted(environment):
+        if (name == "AWS_ENDPOINT_URL" or name.startswith("AWS_ENDPOINT_URL_")) and environment[name]:
+            url = environment[name]
+            if not is_loopback(url):
+                raise EnvironmentFault(
+                    f"this is a sandbox stack, and {name} leads to {urlsplit(url).hostname or 'nowhere'}, "
+                    "which is not this machine",
+                    todo=_MEND,
+                )
+
+
+def _list(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = data.get(key)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _part(one: dict[str, Any], key: str) -> dict[str, Any]:
+    found = one.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _name(one: dict[str, Any]) -> Any:
+    return one.get("name")
