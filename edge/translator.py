@@ -185,13 +185,15 @@ class Translator:
         self, answer: Any, model: BedrockModel, exchange: Exchange, deadline: Deadline
     ) -> AsyncIterator[bytes]:
         """The stream, chunk by chunk. A stream that breaks ends in an error and no `[DONE]`."""
-        source = aiter(answer)
+        source: AsyncIterator[Any] = aiter(answer)
         finished = False
         try:
             while (chunk := await deadline.wait(anext(source, None))) is not None:
-                body = chunk.model_dump(exclude_none=True)
+                body: dict[str, Any] = chunk.model_dump(exclude_none=True)
                 exchange.note_usage(body.get("usage"))
-                finished = finished or any(choice.get("finish_reason") for choice in body.get("choices", ()))
+                finished = finished or any(
+                    choice.get("finish_reason") for choice in body.get("choices") or []
+                )
                 yield sse.event(_renamed(body, model))
             if not finished:
                 raise Refusal(502, "stream_cut", "Bedrock's stream ended before it was complete.")

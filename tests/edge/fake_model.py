@@ -15,7 +15,7 @@ HEALTHY = "vllm:num_requests_running 0\n"
 
 
 class FakeModel(socketserver.ThreadingTCPServer):
-    """`behaviour` is one of: ok, cut, no-done, error-event, slow, stall, status-<n>, html."""
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, stall, status-<n>, html."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -222,9 +222,11 @@ def test_headers_that_ask_for_the_cloud_are_not_passed_on(chain: Site):
 
 
 def test_a_client_without_a_certificate_is_not_served(chain: Site):
-    with httpx.Client(verify=chain.authority.client(None), trust_env=False) as client:
-        with pytest.raises(httpx.TransportError):
-            client.post(chain.gateway.url + CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]))
+    with (
+        httpx.Client(verify=chain.authority.client(None), trust_env=False) as client,
+        pytest.raises(httpx.TransportError),
+    ):
+        client.post(chain.gateway.url + CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]))
     assert chain.model.received == []
 
 

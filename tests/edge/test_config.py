@@ -1,0 +1,144 @@
+"""The configuration file's errors: one paragraph, with the file and the key, and exit code 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config import ConfigError, check, load
+from edge.tls import client_context, server_context
+from tests.edge.conftest import gateway_config
+from tests.edge.processes import ROOT
+
+FILE = Path("config.yaml")
+
+
+def gateway(**changes: Any) -> dict[str, Any]:
+    config = gateway_config(Path("/none"), 1)
+    config["listen"].update(host="0.0.0.0", port=8443)  # noqa: S104  never bound here
+    config["health"] = {"host": "127.0.0.1", "port": 9090}
+    return {**config, **changes}
+
+
+def sidecar(**changes: Any) -> dict[str, Any]:
+    config = gateway()
+    kept = {key: config[key] for key in ("class", "listen", "health", "limits")}
+    return {
+        **kept,
+        "mode": "sidecar",
+        "allowed_clients": ["g.svc"],
+        "upstream": "http://127.0.0.1:8000",
+        **changes,
+    }
+
+
+def translator(**changes: Any) -> dict[str, Any]:
+    model = {"name": "internal-haiku", "region": "eu-central-1", "inference_profile": "eu.anthropic.x-v1:0"}
+    config = sidecar(mode="translator", models=[model], **{"class": "internal"})
+    del config["upstream"]
+    return {**config, **changes}
+
+
+def test_the_three_shapes_are_accepted():
+    assert check(gateway(), FILE).mode == "gateway"
+    assert check(sidecar(), FILE).mode == "sidecar"
+    assert check(translator(), FILE).mode == "translator"
+
+
+def route(**changes: Any) -> list[dict[str, Any]]:
+    return [{"workload": "w", "url": "https://m.svc:8443", "server_name": "m.svc", "model": "m", **changes}]
+
+
+WRONG = [
+    (gateway(rotues=[]), "rotues: this key is unknown"),
+    (gateway(mode="proxy"), "mode: must be gateway, sidecar or translator"),
+    ({}, "mode: must be gateway, sidecar or translator"),
+    (gateway(routes=[]), "routes:"),
+    (gateway(routes=route(url="http://m.svc")), "routes.0.url: must be https://"),
+    (gateway(routes=route(url="https://m.svc/v1")), "routes.0.url: must be https://"),
+    (gateway(routes=route(url="https://user@m.svc")), "routes.0.url: must hold no user"),
+    (gateway(routes=route() + route()), "twice"),
+    (gateway(routes=route(url="https://bedrock-runtime.eu-central-1.amazonaws.com")), "out of the site"),
+    (gateway(routes=route(server_name="x.amazonaws.com")), "out of the site"),
+    (gateway(limits={"max_body_bytes": "many"}), "limits.max_body_bytes:"),
+    (gateway(**{"class": "secret"}), "class:"),
+    (sidecar(upstream="http://10.0.0.1:8000"), "upstream: must be http:// on a loopback address"),
+    (sidecar(upstream="http://localhost:8000"), "upstream: must be http:// on a loopback address"),
+    (sidecar(upstream="http://127.0.0.1.evil.example:8000"), "upstream: must be http:// on a loopback"),
+    (sidecar(allowed_clients=[]), "allowed_clients:"),
+    (translator(**{"class": "restricted"}), "class:"),
+    (translator(models=[]), "models:"),
+    (
+        translator(
+            models=[{"name": "m", "region": "eu-central-1", "inference_profile": "global.anthropic.x-v1:0"}]
+        ),
+        "can leave every residency",
+    ),
+    (
+        translator(models=[{"name": "m", "region": "eu/../x", "inference_profile": "eu.x"}]),
+        "models.0.region:",
+    ),
+    ([], "must be a mapping"),
+]
+
+
+@pytest.mark.parametrize(("document", "says"), WRONG, ids=[says for _, says in WRONG])
+def test_a_wrong_file_is_refused_with_its_key(document: Any, says: str):
+    with pytest.raises(ConfigError) as caught:
+        check(document, FILE)
+    text = str(caught.value)
+    assert text.startswith("config.yaml: ")
+    assert says in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("missing", ["client_ca"])
+@pytest.mark.parametrize("make", [gateway, sidecar, translator])
+def test_mutual_tls_cannot_be_left_out(make: Any, missing: str):
+    config = make()
+    config["listen"] = {key: value for key, value in config["listen"].items() if key != missing}
+    with pytest.raises(ConfigError, match="client_ca"):
+        check(config, FILE)
+
+
+def test_a_public_gateway_may_do_without_client_certificates():
+    config = gateway(**{"class": "public"})
+    del config["listen"]["client_ca"]
+    assert check(config, FILE).listen.client_ca is None
+
+
+def test_a_missing_certificate_is_named_by_its_key():
+    config = check(gateway(), FILE)
+    assert config.mode == "gateway"
+    with pytest.raises(ConfigError, match=r"^listen\.certificate: /none/gateway\.crt cannot be read"):
+        server_context(config.listen)
+    with pytest.raises(ConfigError, match=r"^upstream_tls\.certificate: /none/gateway\.crt"):
+        client_context(config.upstream_tls)
+
+
+@pytest.mark.parametrize("text", ["mode: [", "mode: gateway\nmode: sidecar\n"])
+def test_yaml_that_does_not_parse_is_named_with_its_line(tmp_path: Path, text: str):
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml:\d+: the file is not YAML"):
+        load(file)
+
+
+def test_the_command_ends_with_exit_code_2_and_no_traceback(tmp_path: Path):
+    file = tmp_path / "config.yaml"
+    file.write_text("mode: gateway\nclass: restricted\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "edge", "--config", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"edge: {file}: ")
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""

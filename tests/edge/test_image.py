@@ -1,0 +1,65 @@
+"""What the images hold: their locks, and what each mode imports."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from tests.edge.processes import ROOT
+
+LOCKS = {"requirements.lock": ["edge"], "translator-requirements.lock": ["edge", "translator"]}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked(file: str) -> dict[str, str]:
+    text = (ROOT / "edge" / file).read_text()
+    return {normal(name): version for name, version in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("file", LOCKS)
+def test_a_lock_holds_its_extras_and_every_line_is_hashed(file: str):
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    asked = {normal(re.split(r"[\[<>=~!; ]", line)[0]) for name in LOCKS[file] for line in extras[name]}
+    packages = locked(file)
+    assert asked <= set(packages)
+    assert (ROOT / "edge" / file).read_text().count("--hash=sha256:") >= len(packages)
+
+
+def test_the_gateways_image_holds_neither_litellm_nor_aws_nor_pulumi():
+    assert not {"litellm", "boto3", "botocore", "openai", "pulumi"} & set(locked("requirements.lock"))
+    assert not {name for name in locked("translator-requirements.lock") if name.startswith("pulumi")}
+
+
+def test_the_locks_agree_with_the_houses_own():
+    house = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    known = {normal(name): version for name, version in house.items()}
+    for file in LOCKS:
+        differing = {n: v for n, v in locked(file).items() if v != known.get(n, v)}
+        assert differing == {}
+
+
+def test_gateway_and_sidecar_import_nothing_beyond_their_lock():
+    program = (
+        "import json, sys, importlib.metadata as m\n"
+        "import edge.server, edge.gateway, edge.sidecar\n"
+        "tops = {name.split('.')[0] for name in sys.modules}\n"
+        "owners = m.packages_distributions()\n"
+        "print(json.dumps(sorted({d for top in tops for d in owners.get(top, [])})))\n"
+        "print(json.dumps(sorted(tops & {'isthmus', 'components', 'sandbox', 'stacks', 'policies'})))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    distributions, ours = (json.loads(line) for line in ended.stdout.splitlines())
+    # httpx and anyio take these where they are, and do without; the others are a development venv's hooks.
+    optional = {"rich", "pygments", "sniffio", "setuptools", "isthmus"}
+    assert {normal(name) for name in distributions} - optional <= set(locked("requirements.lock"))
+    assert ours == []

@@ -1,0 +1,101 @@
+"""Who may speak to a model server, and of what."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+import pytest
+
+from tests.edge.certificates import Authority
+from tests.edge.conftest import GATEWAY_NAME, Site, chat
+from tests.edge.fake_model import HEALTHY, MODEL
+
+CHAT = "/v1/chat/completions"
+
+
+def ask(chain: Site, context: ssl.SSLContext, method: str = "POST", path: str = CHAT) -> httpx.Response:
+    body = chat(model=MODEL) if method == "POST" else None
+    with httpx.Client(verify=context, trust_env=False) as client:
+        return client.request(method, chain.sidecar.url + path, json=body)
+
+
+def test_the_gateways_certificate_is_let_in(chain: Site):
+    assert ask(chain, chain.authority.client("gateway")).status_code == 200
+    assert ask(chain, chain.authority.client("gateway"), "GET", "/v1/models").json()["data"] == [
+        {"id": MODEL}
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["app.payments.svc"],
+        ["confidential-gateway.isthmus-confidential.svc"],
+        [f"x.{GATEWAY_NAME}"],
+        [f"{GATEWAY_NAME}.evil.example"],
+        ["*.isthmus-restricted.svc"],
+        [],
+    ],
+)
+def test_another_certificate_of_the_same_ca_is_not(chain: Site, names: list[str]):
+    chain.authority.issue("stranger", *names)
+    before = len(chain.sidecar.lines("client_refused"))
+    with pytest.raises(httpx.TransportError):
+        ask(chain, chain.authority.client("stranger"))
+    assert chain.model.received == []
+    assert len(chain.sidecar.lines("client_refused")) == before + 1
+
+
+def test_the_right_name_from_another_ca_is_not(chain: Site):
+    foreign = Authority(chain.folder / "foreign", "other-ca")
+    certificate, key = foreign.issue("gateway", GATEWAY_NAME)
+    context = chain.authority.client(None)
+    context.load_cert_chain(certificate, key)
+    with pytest.raises(httpx.TransportError):
+        ask(chain, context)
+    assert chain.model.received == []
+
+
+def test_no_certificate_is_not(chain: Site):
+    with pytest.raises(httpx.TransportError):
+        ask(chain, chain.authority.client(None))
+    assert chain.model.received == []
+
+
+def test_old_tls_is_not(chain: Site):
+    context = chain.authority.client("gateway")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.raises(httpx.TransportError):
+        ask(chain, context)
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/load_lora_adapter", 404),
+        ("POST", "/sleep", 404),
+        ("POST", "/reset_prefix_cache", 404),
+        ("POST", "/collective_rpc", 404),
+        ("GET", "/metrics", 404),
+        ("GET", "/health", 404),
+        ("GET", "/openapi.json", 404),
+        ("POST", "/v1/models", 405),
+        ("GET", CHAT, 405),
+    ],
+)
+def test_the_rest_of_the_model_server_is_out_of_reach(chain: Site, method: str, path: str, status: int):
+    assert ask(chain, chain.authority.client("gateway"), method, path).status_code == status
+    assert chain.model.received == []
+
+
+def test_health_and_metrics_are_the_model_servers_on_a_port_that_serves_nothing_else(chain: Site):
+    assert chain.sidecar.health().status_code == 200
+    assert chain.sidecar.health("/metrics").text == HEALTHY
+    assert chain.sidecar.health("/v1/models").status_code == 404
+    assert httpx.post(chain.sidecar.health_url + CHAT, json={}, trust_env=False).status_code == 404
+    chain.model.reset("status-503")
+    assert chain.sidecar.health().status_code == 503
