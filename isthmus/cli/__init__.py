@@ -1,0 +1,61 @@
+"""The command line: `isthmus`.
+
+Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment is; 130 interrupted.
+Nothing heavy is imported here: `isthmus --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+__all__ = ["main"]
+
+FAULT = 3
+"""Exit code of what nobody foresaw: it is not the input's fault, as far as we know."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code. `argv` without the program's name."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    # The rooms are imported from the checkout, wherever the command is called from.
+    root = str(Path(__file__).resolve().parents[2])
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    debug = "--debug" in args
+    if debug:
+        args = [arg for arg in args if arg != "--debug"]
+    try:
+        from isthmus.cli.app import run
+
+        return run(args)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader has gone (`isthmus … | head`): nothing is wrong, and nobody listens.
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        text, code = _told(error)
+        print(text, file=sys.stderr)
+        return code
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """An error as one paragraph, and the exit code."""
+    from isthmus.contracts.errors import IsthmusError
+
+    if isinstance(error, IsthmusError):
+        return f"isthmus: {' '.join(str(error).split())}", error.exit_code
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"isthmus: {place}{error.strerror or error}. Check space, path and permissions.", FAULT
+    kind = type(error).__name__
+    detail = " ".join(str(error).split())
+    return (
+        f"isthmus: an unforeseen fault ({kind}: {detail}). Nothing more is known here: run the same command "
+        "with --debug and report its traceback.",
+        FAULT,
+    )

@@ -1,0 +1,72 @@
+"""The root of the command line: global options and the table of commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, ClassVar
+
+import typer
+from typer.exceptions import TyperException
+
+from isthmus.cli.lazy import LazyGroup
+
+HELP = """Take an enterprise LLM from pilot to production as infrastructure code.
+
+Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment is wrong."""
+
+
+class _Commands(LazyGroup):
+    table: ClassVar[dict[str, tuple[str, str]]] = {
+        "blueprints": ("isthmus.cli.blueprints_command", "List the blueprints, or show one."),
+        "schema": ("isthmus.cli.schema_command", "Print the JSON Schema of a file that you write."),
+        "render": (
+            "isthmus.cli.render_command",
+            "Write every resource of a stack as files: no engine, no cloud.",
+        ),
+        "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
+        "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
+        "sandbox": ("isthmus.cli.sandbox_commands", "A local engine, cluster and AWS to develop and try on."),
+    }
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=HELP,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from isthmus import __version__
+
+        print(f"isthmus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when a command fails.")] = False,
+) -> None:
+    """Options of every command; `--debug` is taken out of the arguments before they come here."""
+
+
+def run(args: list[str]) -> int:
+    """Run one command. Usage errors are told on stderr (exit code 2); other errors are raised."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args, prog_name="isthmus", standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "isthmus"
+        print(f"isthmus: {error.format_message().rstrip('.')}. See `{path} --help`.", file=sys.stderr)
+        return 2
+    except typer.Abort:
+        return 130
+    return code if isinstance(code, int) else 0

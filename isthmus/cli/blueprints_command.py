@@ -1,0 +1,86 @@
+"""`isthmus blueprints [NAME]`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli.options import complete_blueprint
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from isthmus.catalogue import Blueprint
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+
+
+@app.command()
+def blueprints(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Show this one.", autocompletion=complete_blueprint, show_default=False
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
+) -> None:
+    """List the blueprints, or show one: what it is for, what it holds, what it costs to leave."""
+    from isthmus import catalogue
+    from isthmus.cli import console
+
+    found = [catalogue.show(name)] if name else catalogue.blueprints()
+    if format is Format.json:
+        data = [_plain(each) for each in found]
+        console.print_json(data[0] if name else data)
+        return
+    out = console.out()
+    if name:
+        _show(out, found[0])
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("blueprint", no_wrap=True)
+    for column in ("topology", "classes", "scale", "for"):
+        table.add_column(column)
+    for each in found:
+        header = each.header
+        table.add_row(
+            each.name, header.topology, ", ".join(header.classes), header.scale.words, header.summary
+        )
+    out.print(table)
+
+
+def _show(out: Console, blueprint: Blueprint) -> None:
+    from rich.markdown import Markdown
+
+    header = blueprint.header
+    rows = {
+        "for": header.summary,
+        "topology": header.topology,
+        "classes": ", ".join(header.classes),
+        "scale": header.scale.words,
+        "availability": header.availability,
+        "it needs": "; ".join(header.requires),
+        "to leave it": "; ".join(header.cost_to_leave),
+    }
+    out.print(f"{blueprint.name}", style="bold", markup=False)
+    for key, words in rows.items():
+        out.print(f"  {key}: {words}", markup=False)
+    out.print()
+    out.print(Markdown(blueprint.readme))
+
+
+def _plain(blueprint: Blueprint) -> dict[str, Any]:
+    return {**blueprint.header.model_dump(mode="json", by_alias=True), "readme": blueprint.readme}

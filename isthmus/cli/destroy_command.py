@@ -1,0 +1,45 @@
+"""`isthmus destroy STACK`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.options import ProjectDir, StackName
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def destroy(
+    stack: StackName,
+    project: ProjectDir = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")
+    ] = False,
+) -> None:
+    """Take a stack down; what it retains on purpose stays and is named."""
+    from isthmus.cli import console
+    from isthmus.cli.asking import confirm
+    from isthmus.cli.progress import Progress
+    from isthmus.engine import building
+    from isthmus.engine import project as projects
+    from isthmus.report import summary
+
+    chosen = projects.find(project).stack(stack)
+    confirm(f"Destroy stack {stack}, with every model, gateway and queue of it?", yes)
+    with Progress() as progress:
+        gone = building.destroy(chosen, say=progress.say, watcher=progress)
+    out = console.out()
+    out.print(f"Stack {stack} is destroyed: {summary.counts_line(gone.counts, gone.seconds)}.", markup=False)
+    if gone.retained:
+        out.print("Retained on purpose:", style="bold")
+        for each in gone.retained:
+            out.print(f"  {each}", markup=False)
+    if gone.pending_keys:
+        out.print("Keys that AWS deletes after their waiting period:", style="bold")
+        for each in gone.pending_keys:
+            out.print(f"  {each}", markup=False)
+    if not gone.retained and not gone.pending_keys:
+        out.print("Nothing is left.")

@@ -1,0 +1,45 @@
+"""A command group that imports a command's module only when that command is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, ClassVar
+
+from typer import Typer
+from typer.core import TyperGroup
+from typer.main import get_command as command_of
+
+
+class LazyGroup(TyperGroup):
+    """Subclass with `table`: name → (module with an `app`, one line of help).
+
+    The help page comes from the table alone; that keeps it within a blink, however heavy a command is.
+    """
+
+    table: ClassVar[dict[str, tuple[str, str]]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.table:
+            return None
+        module = importlib.import_module(self.table[cmd_name][0])
+        app: Typer = module.app
+        command = command_of(app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.table.items()])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As Typer does it, naming the nearest command for one that is not known."""
+        if args and args[0] not in self.table and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.table, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"There is no command `{args[0]}`.{hint}")
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,52 @@
+"""`isthmus up STACK`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.options import ProjectDir, StackName
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
+
+
+@app.command()
+def up(stack: StackName, project: ProjectDir = None, yes: Yes = False) -> None:
+    """Build a stack, or bring it back to what its plan says.
+
+    Live state is read first, so what others changed is found and mended. Progress goes to stderr, the
+    summary to stdout.
+    """
+    from isthmus.cli import console
+    from isthmus.cli.asking import confirm
+    from isthmus.cli.progress import Progress
+    from isthmus.engine import building, surroundings
+    from isthmus.engine import project as projects
+    from isthmus.report import summary
+
+    chosen = projects.find(project).stack(stack)
+    platform = chosen.platform()
+    gpus = sum(each.gpus for each in platform.endpoints)
+    confirm(
+        f"Build stack {stack}: {len(platform.endpoints)} endpoints on {gpus} GPUs and AWS,"
+        f" {len(platform.gateways)} gateways?",
+        yes,
+    )
+    with Progress() as progress:
+        built = building.up(chosen, say=progress.say, watcher=progress)
+    out = console.out()
+    out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
+    for part in summary.summary(built.platform, built.outputs):
+        out.print(part)
+    out.print()
+    for urn, because in sorted(built.replacements.items()):
+        from isthmus.engine.events import named
+
+        out.print(f"Replaced: {named(urn)}, because of {', '.join(because) or 'its provider'}", markup=False)
+    out.print(f"Resources: {summary.counts_line(built.counts, built.seconds)}", markup=False)
+    out.print("\nNext", style="bold")
+    for step in summary.next_steps(stack, in_sandbox=surroundings.is_sandbox(chosen)):
+        out.print(f"  {step}", markup=False)

@@ -1,0 +1,1 @@
+"""Drive Pulumi, and render without it."""

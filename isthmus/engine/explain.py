@@ -1,0 +1,118 @@
+"""An engine's failure as one paragraph: what failed, why, and what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
+from isthmus.engine.events import Failure, named
+
+_KNOWN: list[tuple[str, type[IsthmusError], str]] = [
+    (
+        r"no matches for kind|could not find the requested resource|CRD.*not found",
+        EnvironmentFault,
+        "The cluster lacks this kind: install the operator that brings it, or set its mode to `off` under"
+        " `operators` in the stack's overrides; in the sandbox run `isthmus sandbox up` again",
+    ),
+    (
+        r"Insufficient nvidia\.com/gpu|Unschedulable|nodes are available",
+        EnvironmentFault,
+        "The scheduler finds no node: compare the pool's free GPUs, labels and taints with the plan"
+        " (`kubectl describe pod`), free GPUs or plan anew, then run the same command again",
+    ),
+    (
+        r"exceeded quota",
+        EnvironmentFault,
+        "The namespace's quota is used up: end what else runs in it, then run the same command again",
+    ),
+    (
+        r"ValidatingAdmissionPolicy|denied the request|denied request",
+        AnswerIsNo,
+        "The cluster's admission refuses this: mend what it names in the plan or the overrides",
+    ),
+    (
+        r"conflicts? with|field manager|Apply failed with \d+ conflict",
+        EnvironmentFault,
+        "Another manager holds a field that this stack sets: end its claim (`kubectl get -o yaml"
+        " --show-managed-fields` names it), then run the same command again",
+    ),
+    (
+        r"incorrect passphrase|passphrase must be set|PULUMI_CONFIG_PASSPHRASE",
+        EnvironmentFault,
+        "The stack's secrets were made with another passphrase: set PULUMI_CONFIG_PASSPHRASE or"
+        " PULUMI_CONFIG_PASSPHRASE_FILE to the one it was made with",
+    ),
+    (
+        r"connection refused|no such host|i/o timeout|cluster is unreachable|EndpointConnectionError",
+        EnvironmentFault,
+        "Something is not reachable: check the cluster and the AWS endpoint (for the sandbox"
+        " `isthmus sandbox status`), then run the same command again",
+    ),
+    (
+        r"currently locked by",
+        EnvironmentFault,
+        "Wait for the other run; if it is dead, `pulumi cancel` clears its lock",
+    ),
+    (
+        r"AlreadyExists|already exists",
+        EnvironmentFault,
+        "It exists and is not this stack's: take it over with `pulumi import`, or remove it, then run the"
+        " same command again",
+    ),
+    (
+        r"timed out|[Tt]imeout",
+        EnvironmentFault,
+        "It did not become ready in time: see its pods' events (`kubectl describe`), then run the same command again",
+    ),
+    (
+        r"no resource plugin|could not (find|load) plugin|failed to load plugin|unable to find plugin",
+        EnvironmentFault,
+        "A provider plugin is missing: run `isthmus sandbox install`, or `pulumi plugin install`",
+    ),
+]
+
+_NOISE = re.compile(r"^\d+ errors? occurred:\s*|\s*\*\s+|^update failed$|^error:\s*", re.MULTILINE)
+_STACK = "pulumi:pulumi:Stack"
+
+
+def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | None) -> IsthmusError:
+    """The error to show. `failures` in the order reported; `stderr` of the engine for what it had no event."""
+    about = [one for one in failures if one.urn and _STACK not in one.urn]
+    chosen = next(iter(about), None) or _telling(failures)
+    if chosen is None:
+        chosen = Failure(None, _last(stderr) or "the engine failed without saying why")
+    message = _shortened(chosen.message)
+    others = len({one.urn for one in about} - {chosen.urn})
+    also = f" (and {others} more)" if others else ""
+    what = f"{named(chosen.urn)}{also}: {message}" if chosen.urn and about else message
+    see = f" The whole log is in {log}" if log else ""
+    for pattern, kind, todo in _KNOWN:
+        if re.search(pattern, chosen.message):
+            return kind(what, where=f"stack {stack}", todo=f"{todo}.{see}")
+    kind = InputError if "isthmus" in chosen.message.lower() and not about else EnvironmentFault
+    return kind(what, where=f"stack {stack}", todo=f"Mend it and run the same command again.{see}")
+
+
+def _telling(failures: Sequence[Failure]) -> Failure | None:
+    """Of errors about no resource, the first that says more than that there was one."""
+    for one in failures:
+        if _NOISE.sub("", one.message).strip():
+            return one
+    return None
+
+
+def _shortened(message: str, limit: int = 600) -> str:
+    """One paragraph without the engine's bullet marks; a Python traceback is cut to its last line."""
+    if "Traceback (most recent call last)" in message:
+        lines = [line for line in message.splitlines() if line.strip() and not line.startswith(" ")]
+        message = lines[-1] if lines else message
+    text = " ".join(_NOISE.sub(" ", message).split())
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def _last(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error:")]
+    return _NOISE.sub("", (errors or lines or [""])[-1])

@@ -1,0 +1,201 @@
+"""A small client of the Kubernetes API, from a kubeconfig: enough to ask, to dry-run, and to be refused.
+
+Standard library only, so that `isthmus up` needs nothing that the program itself does not.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.contracts.errors import EnvironmentFault
+
+
+class Refused(Exception):
+    """The API server's refusal: HTTP `status` and its `message`."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(f"{status}: {message}")
+
+
+@dataclass
+class Cluster:
+    """One context of a kubeconfig, ready to be asked."""
+
+    context: str
+    server: str
+    trust: ssl.SSLContext | None
+    token: str | None = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        params: dict[str, str] | None = None,
+        media: str = "application/json",
+        timeout: float = 5.0,
+    ) -> Any:
+        """One request, its answer as data.
+
+        Raises `Refused` for a status of 400 and above, `EnvironmentFault` where nothing answers within
+        `timeout` seconds.
+        """
+        url = self.server.rstrip("/") + path
+        if params:
+            url += "?" + urllib.parse.urlencode(params)
+        if not url.startswith(("https://", "http://")):
+            raise EnvironmentFault(f"the server's address `{self.server}` is not a URL", where=self.context)
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 (checked above)
+        request.add_header("Accept", "application/json")
+        if data is not None:
+            request.add_header("Content-Type", media)
+        if self.token:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        # A cluster is never asked through a web proxy that the environment names.
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.trust)
+        )
+        try:
+            with opener.open(request, timeout=timeout) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as error:
+            raise Refused(error.code, _message(error.read())) from None
+        except (urllib.error.URLError, TimeoutError, OSError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise EnvironmentFault(
+                f"the cluster of context `{self.context}` does not answer at {self.server} ({reason})",
+                todo="Check that it runs and that the kubeconfig is right; for the sandbox run `isthmus sandbox status`",
+            ) from None
+        return json.loads(text) if text else None
+
+    def check(self, timeout: float = 5.0) -> str:
+        """The API server's version; raises `EnvironmentFault` where it cannot be had."""
+        try:
+            return str(self.call("GET", "/version", timeout=timeout).get("gitVersion", "unknown"))
+        except Refused as refused:
+            raise EnvironmentFault(
+                f"the cluster of context `{self.context}` at {self.server} refuses us ({refused})",
+                todo="Check the credentials in the kubeconfig",
+            ) from None
+
+
+def kubeconfig_files(environment: dict[str, str] | None = None) -> list[Path]:
+    """The kubeconfig files in effect, as kubectl finds them."""
+    named = (environment if environment is not None else dict(os.environ)).get("KUBECONFIG", "")
+    files = [Path(part) for part in named.split(os.pathsep) if part]
+    return files or [Path.home() / ".kube" / "config"]
+
+
+def cluster(context: str, environment: dict[str, str] | None = None) -> Cluster:
+    """The cluster of a context. Raises `EnvironmentFault` where kubeconfig or context is missing."""
+    from isthmus.contracts import yamlfile
+
+    contexts: dict[str, Any] = {}
+    clusters: dict[str, tuple[Any, Path]] = {}
+    users: dict[str, tuple[Any, Path]] = {}
+    files = kubeconfig_files(environment)
+    found = [file for file in files if file.is_file()]
+    for file in found:
+        data = yamlfile.load(file).data
+        for entry in data.get("contexts") or []:
+            contexts.setdefault(entry["name"], entry.get("context") or {})
+        for entry in data.get("clusters") or []:
+            clusters.setdefault(entry["name"], (entry.get("cluster") or {}, file.parent))
+        for entry in data.get("users") or []:
+            users.setdefault(entry["name"], (entry.get("user") or {}, file.parent))
+    where = os.pathsep.join(str(file) for file in files)
+    if not found:
+        raise EnvironmentFault(
+            f"there is no kubeconfig, so the cluster of context `{context}` cannot be reached",
+            where=where,
+            todo="Set KUBECONFIG; for the sandbox run `isthmus sandbox up`",
+        )
+    chosen = contexts.get(context)
+    if chosen is None or chosen.get("cluster") not in clusters:
+        raise EnvironmentFault(
+            f"the kubeconfig has no context `{context}`",
+            where=where,
+            todo=f"Contexts in it: {', '.join(sorted(contexts)) or 'none'}",
+        )
+    target, home = clusters[chosen["cluster"]]
+    user, user_home = users.get(chosen.get("user", ""), ({}, home))
+    return _connected(context, target, home, user, user_home)
+
+
+def _connected(
+    context: str, target: dict[str, Any], home: Path, user: dict[str, Any], user_home: Path
+) -> Cluster:
+    try:
+        if user.get("exec"):
+            user = {**user, **_executed(user["exec"], context)}
+        authority = _pem(target, "certificate-authority", home)
+        trust = ssl.create_default_context(cadata=authority) if authority else ssl.create_default_context()
+        if target.get("insecure-skip-tls-verify"):
+            trust.check_hostname = False
+            trust.verify_mode = ssl.CERT_NONE
+        certificate, key = _pem(user, "client-certificate", user_home), _pem(user, "client-key", user_home)
+        if certificate and key:
+            # ssl takes a client's key from a file only; it is gone as soon as it has been read.
+            with tempfile.NamedTemporaryFile("w", suffix=".pem") as pair:
+                pair.write(certificate + "\n" + key)
+                pair.flush()
+                trust.load_cert_chain(pair.name)
+        token = user.get("token")
+        if not token and user.get("tokenFile"):
+            token = (user_home / user["tokenFile"]).read_text("utf-8").strip()
+    except (OSError, ValueError, ssl.SSLError) as error:
+        raise EnvironmentFault(
+            f"the credentials of context `{context}` cannot be used ({error})", todo="Mend the kubeconfig"
+        ) from None
+    return Cluster(context, str(target.get("server", "")), trust, token)
+
+
+def _executed(spec: dict[str, Any], context: str) -> dict[str, Any]:
+    """Credentials from a kubeconfig's `exec` plugin."""
+    environment = {**os.environ, **{each["name"]: each["value"] for each in spec.get("env") or []}}
+    try:
+        run = subprocess.run(
+            [spec["command"], *(spec.get("args") or [])],
+            env=environment, capture_output=True, text=True, timeout=20, check=True,
+        )  # fmt: skip
+        status = json.loads(run.stdout)["status"]
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+        raise EnvironmentFault(
+            f"the credential plugin `{spec.get('command')}` of context `{context}` failed ({type(error).__name__})",
+            todo="Run it by hand to see why",
+        ) from None
+    found = {"token": status.get("token")}
+    for ours, theirs in (("client-certificate", "clientCertificateData"), ("client-key", "clientKeyData")):
+        if status.get(theirs):
+            found[f"{ours}-data"] = base64.b64encode(status[theirs].encode()).decode()
+    return found
+
+
+def _pem(part: dict[str, Any], name: str, home: Path) -> str | None:
+    if part.get(f"{name}-data"):
+        return base64.b64decode(part[f"{name}-data"]).decode("ascii")
+    if part.get(name):
+        return (home / part[name]).read_text("ascii")
+    return None
+
+
+def _message(text: bytes) -> str:
+    try:
+        return str(json.loads(text).get("message", ""))
+    except ValueError:
+        return text.decode("utf-8", "replace")[:500]

@@ -1,0 +1,141 @@
+"""The project that a command works on: its folder, its stacks and their files."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+
+_PREFIX, _SUFFIX = "Pulumi.", ".yaml"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with `Pulumi.yaml`."""
+
+    root: Path
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """`Pulumi.yaml`, parsed; `InputError` where it does not parse."""
+        from isthmus.contracts import yamlfile
+
+        return yamlfile.load(self.root / "Pulumi.yaml").data
+
+    @property
+    def name(self) -> str:
+        return str(self.settings.get("name", "isthmus"))
+
+    @property
+    def stacks_dir(self) -> Path:
+        return self.root / str(self.settings.get("stackConfigDir", "."))
+
+    @property
+    def program_dir(self) -> Path:
+        return self.root / str(self.settings.get("main", "."))
+
+    def stacks(self) -> list[str]:
+        """Names of all stacks that have a configuration file, sorted."""
+        names = [path.name[len(_PREFIX) : -len(_SUFFIX)] for path in self.stacks_dir.glob("Pulumi.*.yaml")]
+        return sorted(name for name in names if name)
+
+    def stack(self, name: str) -> Stack:
+        """The stack of that name; `InputError` with the nearest name where there is none."""
+        names = self.stacks()
+        if name in names:
+            return Stack(self, name)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"Did you mean `{near[0]}`? " if near else ""
+        known = f"The stacks are: {', '.join(names)}" if names else "There is no stack yet"
+        raise InputError(
+            f"there is no stack `{name}` (no {_PREFIX}{name}{_SUFFIX})",
+            where=str(self.stacks_dir),
+            todo=f"{hint}{known}",
+        )
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack of a project: its configuration file and what stands in it."""
+
+    project: Project
+    name: str
+
+    @property
+    def config_file(self) -> Path:
+        return self.project.stacks_dir / f"{_PREFIX}{self.name}{_SUFFIX}"
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The stack's file, parsed: `config`, `encryptionsalt`, `secretsprovider`."""
+        from isthmus.contracts import yamlfile
+
+        return yamlfile.load(self.config_file).data
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Configuration with whole keys (`isthmus:overrides`), values as YAML gives them."""
+        found = self.settings.get("config") or {}
+        if not isinstance(found, dict):
+            raise InputError("`config` is not a mapping", where=str(self.config_file))
+        return {key if ":" in key else f"{self.project.name}:{key}": value for key, value in found.items()}
+
+    @property
+    def overrides(self) -> dict[str, Any]:
+        """What `isthmus:overrides` says; `InputError` where it is no mapping."""
+        import json
+
+        found = self.config.get(f"{self.project.name}:overrides") or {}
+        if isinstance(found, str):
+            try:
+                found = json.loads(found)
+            except ValueError:
+                found = None
+        if not isinstance(found, dict):
+            raise InputError(
+                "the overrides are not a mapping",
+                where=f"{self.config_file} (isthmus:overrides)",
+                todo="Write them as `key: value` lines; docs/stacks.md shows some",
+            )
+        return found
+
+    def platform(self) -> Platform:
+        """The validated platform: requirements and plan held together, blueprint, overrides.
+
+        Raises `InputError` for what is not understood, `AnswerIsNo` for what must not be.
+        """
+        from isthmus import catalogue
+
+        return catalogue.platform(self.project.stacks_dir, self.name, self.overrides)
+
+
+def find(start: Path | str | None = None) -> Project:
+    """The project at `start`, or the nearest one above the working folder.
+
+    Raises `InputError` where there is no `Pulumi.yaml`.
+    """
+    if start is not None:
+        root = Path(start).resolve()
+        if not (root / "Pulumi.yaml").is_file():
+            raise InputError(
+                "there is no Pulumi.yaml in this folder",
+                where=str(start),
+                todo="Name the folder of an Isthmus project with --project",
+            )
+        return Project(root)
+    here = Path.cwd().resolve()
+    for folder in (here, *here.parents):
+        if (folder / "Pulumi.yaml").is_file():
+            return Project(folder)
+    raise InputError(
+        "there is no Pulumi.yaml in this folder or above it",
+        where=str(here),
+        todo="Go into an Isthmus checkout, or name one with --project DIR",
+    )

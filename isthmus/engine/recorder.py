@@ -1,0 +1,249 @@
+"""A stand-in for the engine that records what a program asks for.
+
+A program run against it registers its resources as ever; nothing is created. Values that only a cloud or
+a cluster can know become named placeholders: `${fra1-restricted-gateway.clusterIP}`.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from google.protobuf.json_format import MessageToDict
+from pulumi.runtime import mocks
+
+from isthmus.engine.words import MASK
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (marks a secret on the wire, is none)
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+_ASSET = "c44067f5952c0a294b673a41bacd8c17"
+_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+_NO_STACK = "pulumi:pulumi:Stack"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource as the program asked for it. URNs name other resources; values are plain data."""
+
+    urn: str
+    type: str
+    name: str
+    custom: bool
+    parent: str | None
+    provider: str | None
+    """URN of the provider; none for components."""
+    inputs: dict[str, Any]
+    dependencies: list[str]
+    property_dependencies: dict[str, list[str]]
+    options: dict[str, Any]
+    """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
+    `deleteBeforeReplace`, `deletedWith`: those that are set."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The resource as `graph.json` has it."""
+        return {
+            "urn": self.urn,
+            "type": self.type,
+            "name": self.name,
+            "custom": self.custom,
+            "parent": self.parent,
+            "provider": self.provider,
+            "dependencies": self.dependencies,
+            "propertyDependencies": self.property_dependencies,
+            "options": self.options,
+            "inputs": self.inputs,
+        }
+
+
+@dataclass
+class Recording:
+    """What was recorded."""
+
+    resources: dict[str, Resource] = field(default_factory=dict)
+    """By URN, in the order of registration, which varies."""
+
+
+class Recorder(mocks.MockMonitor):
+    """The monitor of a rendering: records each registration whole."""
+
+    def __init__(self) -> None:
+        super().__init__(Placeholders())
+        self.recording = Recording()
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """URNs as the engine makes them: the types of all parents but the stack, then the own type."""
+        if parent:
+            above = parent.split("::")[2]
+            if above != _NO_STACK:
+                type_ = f"{above}${type_}"
+        place = "::".join([pulumi.get_stack(), pulumi.get_project(), type_, name])
+        return f"urn:pulumi:{place}"
+
+    def RegisterResource(self, request: Any) -> Any:
+        response = super().RegisterResource(request)
+        if request.type == _NO_STACK:
+            return response
+        if response.urn in self.recording.resources:
+            raise ValueError(f"two resources have the URN {response.urn}")
+        # What refers to a provider says `URN::ID`; the ID is no news.
+        provider = request.provider.rsplit("::", 1)[0] or None
+        parent = request.parent or None
+        options: dict[str, Any] = {}
+        for option in ("protect", "retainOnDelete", "deleteBeforeReplace", "deletedWith"):
+            if getattr(request, option):
+                options[option] = getattr(request, option)
+        for option in ("ignoreChanges", "replaceOnChanges"):
+            if getattr(request, option):
+                options[option] = sorted(getattr(request, option))
+        timeouts = MessageToDict(request.customTimeouts)
+        if timeouts:
+            options["customTimeouts"] = timeouts
+        self.recording.resources[response.urn] = Resource(
+            urn=response.urn,
+            type=request.type,
+            name=request.name,
+            custom=request.custom,
+            parent=parent if parent and _NO_STACK not in parent.split("::")[2] else None,
+            provider=provider if request.custom else None,
+            inputs=plain(MessageToDict(request.object)),
+            dependencies=sorted(set(request.dependencies)),
+            property_dependencies={
+                key: sorted(set(value.urns))
+                for key, value in sorted(request.propertyDependencies.items())
+                if value.urns
+            },
+            options=options,
+        )
+        return response
+
+
+class Placeholders(mocks.Mocks):
+    """Answers for an engine that is not there."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        state = copy.deepcopy(args.inputs)
+        if args.typ.startswith("kubernetes:"):
+            return _kubernetes_id(args, state), _kubernetes_outputs(args, state)
+        if args.custom and not args.typ.startswith("pulumi:providers:"):
+            for name in _promised(args.typ):
+                state.setdefault(name, placeholder(args.typ, args.name, name))
+        return args.resource_id or f"${{{args.name}.id}}", state
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        answer = _INVOKES.get(args.token)
+        if answer is None:
+            raise NotImplementedError(f"rendering knows no answer to the function {args.token}")
+        return answer(args.args), None
+
+
+_INVOKES: dict[str, Any] = {
+    "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
+        "accountId": "${aws.accountId}",
+        "arn": "arn:aws:iam::${aws.accountId}:user/${aws.caller}",
+        "id": "${aws.accountId}",
+        "userId": "${aws.caller}",
+    },
+    "aws:index/getPartition:getPartition": lambda _: {
+        "partition": "aws",
+        "id": "aws",
+        "dnsSuffix": "amazonaws.com",
+        "reverseDnsPrefix": "com.amazonaws",
+    },
+    "aws:index/getRegion:getRegion": lambda args: {
+        "region": args.get("region") or "${aws.region}",
+        "name": args.get("region") or "${aws.region}",
+        "id": args.get("region") or "${aws.region}",
+        "description": "${aws.region.description}",
+        "endpoint": "${aws.region.endpoint}",
+    },
+}
+
+
+def placeholder(type_token: str, name: str, prop: str) -> str:
+    """`${name.prop}`; shaped as an ARN where an ARN is promised, since programs take those apart."""
+    text = f"${{{name}.{prop}}}"
+    if prop == "arn" or prop.endswith("Arn"):
+        service = type_token.split(":")[1].split("/")[0]
+        return f"arn:aws:{service}:::{text}"
+    return text
+
+
+def _promised(type_token: str) -> list[str]:
+    """The text outputs that a resource always has, as its class in the SDK declares them."""
+    cls = _classes().get(type_token)
+    if cls is None:
+        _classes.cache_clear()
+        cls = _classes().get(type_token)
+    if cls is None:
+        return ["arn"]
+    found = []
+    for attribute in vars(cls).values():
+        getter = attribute.fget if isinstance(attribute, property) else None
+        wanted = (getattr(getter, "__annotations__", None) or {}).get("return")
+        if wanted == pulumi.Output[str] or str(wanted) in _TEXT:
+            found.append(getattr(getter, "_pulumi_name", None) or getattr(getter, "__name__", ""))
+    return found
+
+
+_TEXT = {"pulumi.Output[_builtins.str]", "pulumi.Output[str]"}
+
+
+@functools.lru_cache(maxsize=1)
+def _classes() -> dict[str, type]:
+    """Every resource class that is loaded, by type token."""
+    found: dict[str, type] = {}
+    queue: list[type] = [pulumi.CustomResource]
+    while queue:
+        for cls in queue.pop().__subclasses__():
+            queue.append(cls)
+            token = vars(cls).get("pulumi_type")
+            if token:
+                found[token] = cls
+    return found
+
+
+def _kubernetes_id(args: mocks.MockResourceArgs, state: dict[str, Any]) -> str:
+    meta = state.get("metadata") or {}
+    name = meta.get("name")
+    if not isinstance(name, str):
+        return f"${{{args.name}.id}}"
+    namespace = meta.get("namespace")
+    return f"{namespace}/{name}" if namespace else name
+
+
+def _kubernetes_outputs(args: mocks.MockResourceArgs, state: dict[str, Any]) -> dict[str, Any]:
+    if args.typ == "kubernetes:core/v1:Service" and isinstance(state.get("spec"), dict):
+        state["spec"].setdefault("clusterIP", f"${{{args.name}.clusterIP}}")
+    meta = state.get("metadata")
+    if isinstance(meta, dict):
+        meta.setdefault("name", f"${{{args.name}.name}}")
+        meta.setdefault("uid", f"${{{args.name}.uid}}")
+    return state
+
+
+def plain(value: Any) -> Any:
+    """Wire data as plain data: secrets masked where they stand, whole numbers as integers."""
+    if isinstance(value, dict):
+        mark = value.get(_SIGNATURE)
+        if mark == _SECRET:
+            return MASK
+        if mark == _OUTPUT:
+            return MASK if value.get("secret") else plain(value.get("value"))
+        if mark == _ASSET:
+            return {"asset": plain(value.get("text", value.get("path")))}
+        return {key: plain(item) for key, item in sorted(value.items()) if key != "__defaults"}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value == _UNKNOWN:
+        return "${unknown}"
+    return value
+
+
+__all__ = ["MASK", "Placeholders", "Recorder", "Recording", "Resource", "placeholder", "plain"]

@@ -1,0 +1,134 @@
+"""Every resource of a stack, with no engine, no cluster and no cloud."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import IsthmusError
+from isthmus.engine.project import Stack
+
+if TYPE_CHECKING:
+    from isthmus.engine.recorder import Resource
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A stack as its program asks for it."""
+
+    resources: list[Resource]
+    """Sorted by URN."""
+    outputs: dict[str, Any]
+    """The stack's outputs, secrets masked, unknown values as placeholders."""
+
+
+def render(stack: Stack) -> Rendered:
+    """Run the stack's program against a recorder.
+
+    Raises what reading the stack's files raises (`InputError`, `AnswerIsNo`). Placeholders stand for
+    values that only a cloud or a cluster knows. The order does not depend on timing.
+    """
+    with _importing_from(str(stack.project.root)):
+        program = importlib.import_module("stacks.program").program
+        return record(program, stack)
+
+
+def record(program: Callable[[], Any], stack: Stack) -> Rendered:
+    """As `render`, of any Pulumi program (a function of no arguments)."""
+    import pulumi
+    from pulumi import runtime
+    from pulumi.runtime import mocks
+    from pulumi.runtime.stack import run_pulumi_func
+    from pulumi.runtime.sync_await import _sync_await
+
+    from isthmus.engine.recorder import Placeholders, Recorder, plain
+
+    recorder = Recorder()
+    logger = logging.getLogger("isthmus.render")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    mocks.set_mocks(
+        Placeholders(),
+        project=stack.project.name,
+        stack=stack.name,
+        preview=False,
+        logger=logger,
+        monitor=recorder,
+        organization="organization",
+    )
+    runtime.settings.SETTINGS.root_directory = str(stack.project.root)
+    config, secrets = configuration(stack)
+    runtime.set_all_config(config, secrets)
+    outputs: dict[str, Any] = {}
+
+    async def resolved(value: Any) -> Any:
+        from pulumi.runtime import rpc
+
+        return plain(await rpc.serialize_property(value, [], None))
+
+    async def everything() -> None:
+        program()
+
+    async def with_outputs() -> None:
+        root = runtime.settings.get_root_resource()
+        for name, value in sorted((root.outputs if root else {}).items()):
+            outputs[name] = await resolved(value)
+
+    try:
+        _sync_await(run_pulumi_func(everything))
+        _sync_await(run_pulumi_func(with_outputs))
+    except pulumi.RunError as error:
+        raise _cause(error) from error
+    found = recorder.recording.resources
+    return Rendered([found[urn] for urn in sorted(found)], outputs)
+
+
+def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
+    """The stack's configuration as the engine hands it to a program (text; structures as JSON).
+
+    An encrypted value cannot be read here and is not needed: a placeholder stands for it.
+    """
+    from isthmus.engine.words import MASK
+
+    values: dict[str, str] = {}
+    secrets: list[str] = []
+    for key, value in stack.config.items():
+        if isinstance(value, dict) and set(value) == {"secure"}:
+            values[key] = MASK
+            secrets.append(key)
+        elif isinstance(value, str):
+            values[key] = value
+        else:
+            values[key] = json.dumps(value, ensure_ascii=False)
+    return values, secrets
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Our own error below Pulumi's, where there is one."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, IsthmusError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return error
+
+
+@contextlib.contextmanager
+def _importing_from(root: str) -> Iterator[None]:
+    """The project's own `stacks`, wherever Isthmus itself is imported from."""
+    loaded = sys.modules.get("stacks")
+    where = getattr(loaded, "__file__", None) or next(iter(getattr(loaded, "__path__", [])), "")
+    if loaded is not None and not str(where).startswith(root):
+        for name in [name for name in sys.modules if name == "stacks" or name.startswith("stacks.")]:
+            del sys.modules[name]
+    sys.path.insert(0, root)
+    try:
+        yield
+    finally:
+        sys.path.remove(root)

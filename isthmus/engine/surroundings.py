@@ -1,0 +1,97 @@
+"""The surroundings that a run needs: tools, environment variables, reachable clusters."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine.kube import Cluster, cluster
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.project import Stack
+
+_TOOLS = ("pulumi", "pulumi-language-python")
+ANSWER_S = 5.0
+"""How long a cluster may take to answer."""
+
+
+def is_sandbox(stack: Stack) -> bool:
+    """Whether the stack's configuration says that it lives in the local sandbox (`isthmus:sandbox`)."""
+    return str(stack.config.get(f"{stack.project.name}:sandbox", "false")).lower() == "true"
+
+
+@contextlib.contextmanager
+def surroundings(stack: Stack) -> Iterator[None]:
+    """The process environment of a run: the sandbox's for a sandbox stack, else the user's own.
+
+    Raises `EnvironmentFault` where the sandbox is not up or a tool is missing.
+    """
+    before = dict(os.environ)
+    try:
+        if is_sandbox(stack):
+            _enter_sandbox(stack)
+        os.environ.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
+        _check_tools(is_sandbox(stack))
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _enter_sandbox(stack: Stack) -> None:
+    try:
+        from sandbox import api
+        from sandbox.environment import UNSET
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
+            todo="Install them with `make install`",
+        ) from None
+    try:
+        found = api.environment()
+    except EnvironmentFault as fault:
+        named = stack.project.stacks_dir / f"{stack.name}.requirements.yaml"
+        with contextlib.suppress(ValueError):
+            named = named.relative_to(os.getcwd())  # noqa: PTH109 (only to write the path short)
+        raise EnvironmentFault(
+            f"stack {stack.name} lives in the sandbox, and {fault.what}",
+            where=fault.where,
+            todo=f"Run `isthmus sandbox up {named}`",
+        ) from None
+    for name in UNSET:
+        os.environ.pop(name, None)
+    os.environ.update(found)
+
+
+def _check_tools(in_sandbox: bool) -> None:
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing:
+        todo = (
+            "Run `isthmus sandbox install`"
+            if in_sandbox
+            else "Install Pulumi (https://www.pulumi.com/docs/install)"
+        )
+        raise EnvironmentFault(f"{' and '.join(missing)} is not on PATH", todo=todo)
+
+
+def clusters(platform: Platform) -> dict[str, Cluster]:
+    """The cluster of each on-prem site, by the site's name, each of which has answered.
+
+    Raises `EnvironmentFault` naming context and address of one that does not, within some seconds.
+    """
+    sites = [site for site in platform.sites if site.kind == "on-prem"]
+    found = {site.name: cluster(site.kube_context or site.name) for site in sites}
+
+    def asked(one: Cluster) -> Any:
+        return one.check(ANSWER_S)
+
+    if found:
+        with ThreadPoolExecutor(len(found)) as pool:
+            list(pool.map(asked, found.values()))
+    return found
