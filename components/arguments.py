@@ -1,6 +1,5 @@
 """From the platform's contract to the arguments of the components: names and parts, nothing decided twice."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +11,7 @@ from components.onprem.gpu_pool import GpuPoolArgs, priority_class
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
+from isthmus.contracts import inference_profiles
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Identity, Platform, Pool, Site
 
@@ -33,6 +33,7 @@ def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
 
 def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceArgs:
     """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone."""
+    targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     gpus = cpu = memory = Decimal(0)
     pods = 0
     rolling = [Decimal(0), Decimal(0), Decimal(0)]
@@ -54,9 +55,10 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
             continue
         # Doubled: while one rolls, old pods finish their answers beside the new.
         copies = 2 * (gateway.replicas + 1)
-        cpu += copies * Decimal(2 if gateway.identity else 1)
-        memory += copies * Decimal(2**30) * (3 if gateway.identity else 1)
-        pods += copies * (2 if gateway.identity else 1)
+        translated = any(targets[workload.endpoint] == "bedrock" for workload in gateway.workloads)
+        cpu += copies * Decimal(2 if translated else 1)
+        memory += copies * Decimal(2**30) * (3 if translated else 1)
+        pods += copies * (2 if translated else 1)
     quota = {
         "pods": str(pods),
         "requests.cpu": as_cpu(cpu + rolling[1]),
@@ -164,7 +166,7 @@ def gateway_args(
         if endpoint.target == "bedrock":
             cloud[endpoint.id] = {
                 "name": endpoint.id,
-                "region": endpoint.region,
+                "region": region_of(platform, endpoint),
                 "inference_profile": endpoint.inference_profile or endpoint.model,
             }
         elif endpoint.id not in cluster_ips:
@@ -196,6 +198,7 @@ def gateway_args(
             "replicas": gateway.replicas,
             **({"role_arn": role_arn} if role_arn is not None else {}),
         }
+        made |= _exception(platform, [workload.name for workload in gateway.workloads])
     return made  # type: ignore[return-value]
 
 
@@ -203,25 +206,53 @@ def bedrock_args(platform: Platform, identity: Identity) -> BedrockAccessArgs:
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     made: BedrockAccessArgs = {
         "sensitivity": identity.class_,
-        "models": list(_bedrock_models(endpoints[named] for named in identity.endpoints)),
+        "models": [_bedrock_model(platform, endpoints[named]) for named in identity.endpoints],
         "tags": dict(platform.tags),
     }
+    served = [
+        workload.name
+        for gateway in platform.gateways
+        for workload in gateway.workloads
+        if workload.endpoint in identity.endpoints
+    ]
+    made |= _exception(platform, served)
     if identity.permissions_boundary:
         made["permissions_boundary"] = identity.permissions_boundary
     return made
 
 
-def _bedrock_models(endpoints: Iterable[Endpoint]) -> Iterable[BedrockModel]:
-    for endpoint in endpoints:
-        if not endpoint.region:
-            raise InputError(
-                f"endpoint '{endpoint.id}' names no region", where=f"endpoints.{endpoint.id}.region"
-            )
-        model: BedrockModel = {"id": endpoint.id, "model": endpoint.model, "region": endpoint.region}
-        if endpoint.inference_profile:
-            model["inference_profile"] = endpoint.inference_profile
-            model["destination_regions"] = list(endpoint.destination_regions)
-        yield model
+def _exception(platform: Platform, workloads: list[str]) -> Any:
+    """The recorded exceptions that cover these workloads, as one line."""
+    found = [each for each in platform.exceptions if each.workload in workloads]
+    if not found:
+        return {}
+    return {"exception": "; ".join(f"{each.who} until {each.until}: {each.reason}" for each in found)}
+
+
+def _bedrock_model(platform: Platform, endpoint: Endpoint) -> BedrockModel:
+    region = region_of(platform, endpoint)
+    model: BedrockModel = {"id": endpoint.id, "model": endpoint.model, "region": region}
+    if endpoint.inference_profile:
+        model["inference_profile"] = endpoint.inference_profile
+        model["destination_regions"] = regions_of(platform, endpoint)
+    return model
+
+
+def region_of(platform: Platform, endpoint: Endpoint) -> str:
+    """The region in which an endpoint on Bedrock is called: its own, else its site's."""
+    region = endpoint.region or next(site.region for site in platform.sites if site.name == endpoint.site)
+    if not region:
+        raise InputError(f"endpoint '{endpoint.id}' names no region", where=f"endpoints.{endpoint.id}.region")
+    return region
+
+
+def regions_of(platform: Platform, endpoint: Endpoint) -> list[str]:
+    """Every region in which a call of an endpoint on Bedrock may be served."""
+    region = region_of(platform, endpoint)
+    named = endpoint.destination_regions or inference_profiles.destinations(
+        endpoint.inference_profile, region
+    )
+    return list(named)
 
 
 def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailArgs:

@@ -21,11 +21,11 @@ def sensitivity(value: str, where: str) -> str:
     return one_of(value, SENSITIVITIES, f"{where}.sensitivity")
 
 
-def may_use_aws(value: str, where: str) -> None:
-    """Refuses a class whose prompts must not reach AWS."""
-    if value not in MAY_USE_AWS:
+def may_use_aws(value: str, where: str, exception: str = "") -> None:
+    """Refuses a class whose prompts must not reach AWS; `exception`, recorded, lets confidential ones."""
+    if value not in MAY_USE_AWS and not (value == "confidential" and exception):
         raise AnswerIsNo(
-            f"a {value} gateway may have no translator: it would hold an AWS identity",
+            f"the {value} class may have no AWS identity: its prompts must not reach AWS",
             where=where,
             todo=f"Serve it on-prem; classes that may use AWS: {', '.join(MAY_USE_AWS)}",
         )

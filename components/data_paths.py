@@ -1,5 +1,6 @@
 """Where each workload's data may go, in one line that a newcomer and an auditor both can read."""
 
+from components.arguments import regions_of
 from isthmus.contracts.platform import Endpoint, Platform
 
 
@@ -10,16 +11,16 @@ def data_paths(platform: Platform) -> list[str]:
     for gateway in platform.gateways:
         for workload in gateway.workloads:
             reached = [endpoints[one] for one in (workload.endpoint, *workload.overflow)]
-            places = ", else ".join(_place(endpoint) for endpoint in reached)
+            places = ", else ".join(_place(platform, endpoint) for endpoint in reached)
             only = " only" if len(reached) == 1 and reached[0].target == "onprem-vllm" else ""
             never = "" if any(endpoint.target != "onprem-vllm" for endpoint in reached) else "; never AWS"
             lines.append(f"{workload.name} ({gateway.class_}): {places}{only}{never}")
     return lines
 
 
-def _place(endpoint: Endpoint) -> str:
+def _place(platform: Platform, endpoint: Endpoint) -> str:
     if endpoint.target != "bedrock":
         return f"{endpoint.site}/{endpoint.id}"
-    regions = ", ".join(endpoint.destination_regions or [endpoint.region or endpoint.site])
+    regions = ", ".join(regions_of(platform, endpoint))
     profile = f" through {endpoint.inference_profile}" if endpoint.inference_profile else ""
     return f"{endpoint.site}/{endpoint.id} on Amazon Bedrock{profile}, processed in {regions}"

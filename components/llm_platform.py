@@ -12,11 +12,12 @@ from components.arguments import (
     model_args,
     namespace_args,
     pool_args,
+    region_of,
     served_on,
 )
 from components.data_paths import data_paths
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Platform, Site
+from isthmus.contracts.platform import Endpoint, Platform, Site
 
 
 class LlmPlatform(pulumi.ComponentResource):
@@ -62,7 +63,7 @@ class LlmPlatform(pulumi.ComponentResource):
         audit, retained = self._audit(sites)
 
         self.gateways = pulumi.Output.from_input(self._gateways)
-        self.endpoints = pulumi.Output.from_input([_endpoint(each) for each in platform.endpoints])
+        self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
         self.audit = pulumi.Output.from_input(audit)
         self.retained = pulumi.Output.all(*retained).apply(
             lambda lists: [one for many in lists for one in many]
@@ -106,6 +107,8 @@ class LlmPlatform(pulumi.ComponentResource):
             for held in classes_at(platform, site)
         }
         addresses: dict[str, Any] = {}
+        # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
+        pools: list[pulumi.Resource] = []
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
@@ -113,6 +116,7 @@ class LlmPlatform(pulumi.ComponentResource):
             queues = GpuPool(
                 f"{self._name}-{pool.name}", pool_args(platform, pool), self._at(site.name, used)
             )
+            pools.append(queues)
             for endpoint in served_on(platform, pool):
                 server = ModelServer(
                     f"{self._name}-{endpoint.id}",
@@ -120,12 +124,12 @@ class LlmPlatform(pulumi.ComponentResource):
                     self._at(site.name, [guard, spaces[endpoint.class_], queues]),
                 )
                 addresses[endpoint.id] = server.cluster_ip
-        self._site_gateways(site, guard, spaces, addresses)
+        self._site_gateways(site, [guard, *pools], spaces, addresses)
 
     def _site_gateways(
         self,
         site: Site,
-        guard: pulumi.Resource,
+        before: list[pulumi.Resource],
         spaces: dict[str, pulumi.Resource],
         addresses: dict[str, Any],
     ) -> None:
@@ -138,7 +142,7 @@ class LlmPlatform(pulumi.ComponentResource):
             made = InferenceGateway(
                 f"{self._name}-{site.name}-{gateway.class_}-gateway",
                 gateway_args(self._platform, site, gateway, addresses, role),
-                self._at(site.name, [guard, spaces[gateway.class_]]),
+                self._at(site.name, [*before, spaces[gateway.class_]]),
             )
             self._gateways.append(
                 {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
@@ -181,10 +185,10 @@ class LlmPlatform(pulumi.ComponentResource):
         return described, retained
 
 
-def _endpoint(endpoint: Any) -> dict[str, str]:
+def _endpoint(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
     place = endpoint.site if endpoint.pool is None else f"{endpoint.site}/{endpoint.pool}"
     if endpoint.target == "bedrock":
-        place = f"{endpoint.site} ({endpoint.region})"
+        place = f"{endpoint.site} ({region_of(platform, endpoint)})"
     return {
         "id": endpoint.id,
         "class": endpoint.class_,

@@ -46,6 +46,8 @@ class BedrockAccessArgs(TypedDict):
     """The models that it may call."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds the role, whatever its own policy says."""
+    exception: NotRequired[str]
+    """Reference of the recorded exception by which a confidential class may use AWS."""
     tags: NotRequired[dict[str, str]]
     """Tags of the role."""
 
@@ -67,7 +69,7 @@ class BedrockAccess(pulumi.ComponentResource):
         from pulumi_aws.iam import Role, RolePolicy
 
         held = sensitivity(args["sensitivity"], name)
-        may_use_aws(held, name)
+        may_use_aws(held, name, args.get("exception", ""))
         for model in args["models"]:
             _check(model, name)
         child = pulumi.ResourceOptions(parent=self)

@@ -70,6 +70,8 @@ class InferenceGatewayArgs(TypedDict):
     """The site's own resolvers; a restricted gateway asks these and no others."""
     translator: NotRequired[TranslatorSettings]
     """The translator behind it; only for a class that may use AWS."""
+    exception: NotRequired[str]
+    """Reference of the recorded exception by which a confidential class may use AWS."""
 
 
 class InferenceGateway(pulumi.ComponentResource):
@@ -92,7 +94,7 @@ class InferenceGateway(pulumi.ComponentResource):
         behind = args.get("translator")
         destinations = args.get("destinations", [])
         if behind is not None:
-            may_use_aws(held, f"{service}.translator")
+            may_use_aws(held, f"{service}.translator", args.get("exception", ""))
         if held == "restricted":
             for way in destinations:
                 where = f"{service}.destinations.{way['name']}"

@@ -80,11 +80,7 @@ class AdmissionGuard(pulumi.ComponentResource):
                 todo="Name at least one prefix, each ending in '/': without it registry.bank also matches"
                 " registry.bank.example",
             )
-        names = [
-            self._policy(name, shape, _pod_policy(rules, spec, when, registries))
-            for shape, (rules, spec, when) in SHAPES.items()
-        ]
-        names.append(self._policy(name, "namespaces", _namespace_policy()))
+        names = [self._policy(name, shape, spec) for shape, spec in admission_policies(registries).items()]
         self.policies = pulumi.Output.from_input(names)
         self.register_outputs({"policies": self.policies})
 
@@ -110,6 +106,14 @@ class AdmissionGuard(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         return called
+
+
+def admission_policies(registries: list[str]) -> dict[str, dict[str, Any]]:
+    """The spec of each ValidatingAdmissionPolicy, by the shape of object that it looks at."""
+    made = {
+        shape: _pod_policy(rules, spec, when, registries) for shape, (rules, spec, when) in SHAPES.items()
+    }
+    return {**made, "namespaces": _namespace_policy()}
 
 
 def _rules(rules: list[Rule], operations: list[str]) -> list[dict[str, Any]]:

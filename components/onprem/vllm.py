@@ -1,13 +1,10 @@
 """The arguments of `vllm serve`, from an endpoint's engine settings; every flag is one that it knows."""
 
-from functools import cache
-from pathlib import Path
-
 from components.kube import ENGINE_PORT
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.vllm_flags import VERSION, check_engine_args
 
-ENGINE_VERSION = "0.33.0"
 MODELS = "/models"
 """Where the weights are mounted."""
 CACHE = "/cache"
@@ -17,30 +14,6 @@ ONLINE_QUANTIZATION = {"fp8": "fp8"}
 """Precisions that vLLM reaches from bf16 weights while loading; others must be stored as such."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
-_OWN = (
-    "--host",
-    "--port",
-    "--model",
-    "--served-model-name",
-    "--api-key",
-    "--uds",
-    "--ssl-keyfile",
-    "--ssl-certfile",
-)
-"""Flags that decide who can reach the engine and as what: never taken from `engine_args`."""
-
-
-@cache
-def known_flags() -> frozenset[str]:
-    """Every flag of `vllm serve` 0.33.0, as listed from the released package."""
-    listed = Path(__file__).with_name(f"vllm-{ENGINE_VERSION}-flags.txt").read_text(encoding="utf-8")
-    return frozenset(listed.split())
-
-
-def is_known(argument: str) -> bool:
-    """Whether `--flag`, `--flag=value` or a negation `--no-flag` is one that the version knows."""
-    flag = argument.split("=", 1)[0]
-    return flag in known_flags() or (flag.startswith("--no-") and f"--{flag[5:]}" in known_flags())
 
 
 def weights_path(weights: ModelWeights) -> str:
@@ -52,12 +25,12 @@ def weights_path(weights: ModelWeights) -> str:
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
-    version = settings.get("engine_version", ENGINE_VERSION)
-    if version.removeprefix("v") != ENGINE_VERSION:
+    version = settings.get("engine_version", VERSION)
+    if version.removeprefix("v") != VERSION:
         raise InputError(
             f"vLLM {version} is asked for",
             where=f"{where}.engine_version",
-            todo=f"This version knows the flags of vLLM {ENGINE_VERSION}",
+            todo=f"This version knows the flags of vLLM {VERSION}",
         )
     model = settings["model"]
     made = [
@@ -86,7 +59,9 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
         "--disable-access-log-for-endpoints=/health,/metrics,/ping",
         "--disable-fastapi-docs",
     ]
-    return made + _further(settings.get("engine_args", []), where)
+    further = settings.get("engine_args", [])
+    check_engine_args(further)
+    return made + list(further)
 
 
 def _precision(settings: ModelServerArgs, where: str) -> list[str]:
@@ -121,27 +96,6 @@ def _adapters(adapters: list[LoraAdapter]) -> list[str]:
         "--lora-modules",
         *modules,
     ]
-
-
-def _further(extra: list[str], where: str) -> list[str]:
-    for at, argument in enumerate(extra):
-        place = f"{where}.engine_args[{at}]"
-        if not argument.startswith("--"):
-            raise InputError(f"'{argument}' is no flag", where=place, todo="Write --flag=value in one piece")
-        flag = argument.split("=", 1)[0]
-        if flag in _OWN:
-            raise InputError(
-                f"'{flag}' is set by Isthmus",
-                where=place,
-                todo="It decides who reaches the engine; take it out",
-            )
-        if not is_known(argument):
-            raise InputError(
-                f"vLLM {ENGINE_VERSION} knows no flag '{flag}'",
-                where=place,
-                todo="See `vllm serve --help=all`",
-            )
-    return list(extra)
 
 
 ENVIRONMENT = {

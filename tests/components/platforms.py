@@ -121,7 +121,7 @@ def bank() -> dict[str, Any]:
                 "model": "anthropic.claude-haiku-4-5-20251001-v1:0",
                 "region": "eu-central-1",
                 "inference_profile": "eu.anthropic.claude-haiku-4-5-20251001-v1:0",
-                "destination_regions": EU,
+                "destination_regions": [*EU, "eu-south-1", "eu-south-2"],
             },
             {
                 "id": "public-nova-lite",
