@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.catalogue import kept, missing, rendering, shelf
+from isthmus.contracts.errors import InputError, Where
+from isthmus.contracts.explain import did_you_mean
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan import Plan
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
 
 OVERRIDES = "isthmus:overrides"
+_PARTS = {
+    "sites": "name",
+    "pools": "name",
+    "endpoints": "id",
+    "gateways": "name",
+    "identities": "name",
+    "audit": "name",
+}
+"""The platform's lists of parts, and the key by which overrides address each."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,32 @@ def assemble(files: StackFiles, overrides: dict[str, Any], catalogue: Path = she
     """
     from isthmus.contracts import overrides as laying
 
-    where = f"{files.folder.name}/Pulumi.{files.stack}.yaml ({OVERRIDES}"
+    file = f"{files.folder.name}/Pulumi.{files.stack}.yaml"
+    laying.check(overrides, OVERRIDES, file)
     rendered = rendering.render(files.plan.blueprint, files.requirements, files.plan, catalogue)
+    _names(rendered, overrides, file)
     merged = laying.merge(rendered, overrides)
-    missing.require(merged, f"{where})")
-    platform = laying.validate(merged)
-    kept.check(platform, files.requirements, where)
+    missing.require(merged, str(Where(file, None, OVERRIDES)))
+    platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
+    kept.check(platform, files.requirements, file)
     return platform
+
+
+def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> None:
+    """An override that names no part of the platform and is no whole part itself was meant for another."""
+    for key, own in _PARTS.items():
+        known = [part[own] for part in rendered.get(key, [])]
+        for part in overrides.get(key) or []:
+            name = part.get(own)
+            # Every part but a site itself stands at a site; what does not say which is no whole part.
+            if name in known or ("kind" if key == "sites" else "site") in part:
+                continue
+            hint = did_you_mean(name, known)
+            raise InputError(
+                f"the platform has no `{name}` among its {key}",
+                where=Where(file, None, f"{OVERRIDES}.{key}[{name}]"),
+                todo=f"{hint} It has: {', '.join(known) or 'none'}".strip(),
+            )
 
 
 def platform(folder: Path, stack: str, overrides: dict[str, Any]) -> Platform:

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.catalogue.filters import retention_days
 from isthmus.contracts import handling
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.errors import AnswerIsNo, InputError, Where
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.contracts.requirements import Requirements
 
 
-def check(platform: Platform, requirements: Requirements, where: str) -> None:
+def check(platform: Platform, requirements: Requirements, file: str) -> None:
     """Raise `AnswerIsNo` for the first boundary of the requirements that the platform does not keep."""
     for what, path in _broken(platform, requirements):
         raise AnswerIsNo(
             what,
-            where=f"{where}.{path}",
-            todo="Take the override out; what may go where is for the requirements to say, and for a new plan",
+            where=Where(file, None, f"isthmus:overrides.{path}"),
+            todo="Take the override out; what may go where is for requirements and plan to say",
         )
     for workload in requirements.workloads:
         if not any(workload.name == served.name for gate in platform.gateways for served in gate.workloads):
             raise InputError(
                 f"no gateway serves workload `{workload.name}` of the requirements",
-                where=f"{where}.gateways",
+                where=Where(file, None, "isthmus:overrides.gateways"),
                 todo="Take the override out that removes it",
             )
 
@@ -46,7 +46,7 @@ def _broken(platform: Platform, requirements: Requirements) -> list[tuple[str, s
             if workload is None:
                 found.append((f"workload `{served.name}` is not one of the requirements", path))
             elif workload.sensitivity != gateway.class_:
-                what = f"the {gateway.class_} gateway would serve `{served.name}`, whose data is {workload.sensitivity}"
+                what = f"{served.name} is {workload.sensitivity}, and this gateway {gateway.class_}"
                 found.append((what, path))
             elif sorted(workload.residency or []) != sorted(served.residency):
                 what = _differs("residency", served.residency, workload.residency or [])

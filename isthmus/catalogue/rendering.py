@@ -39,7 +39,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
 
     environment = ImmutableSandboxedEnvironment(
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 (YAML, not HTML; `finalize` quotes every value)
+        autoescape=False,
         finalize=_quoted,
         trim_blocks=True,
         lstrip_blocks=True,
