@@ -111,7 +111,7 @@ class Api:
             except refused.ClientError as error:
                 detail = error.response.get("Error", {})
                 code = str(detail.get("Code", ""))
-                text = detail.get("Message") or code
+                text = _words(detail.get("Message") or code)
                 raise CallRefused(f"{kind.token}: {operation}: {text} ({code})", code) from None
             except refused.BotoCoreError as error:
                 raise CallRefused(f"{kind.token}: {operation}: {error}", type(error).__name__) from None
@@ -179,6 +179,11 @@ def _filled_in(pick: str, scope: Scope) -> str:
         return str(scope.get(found.group(1)) or "").replace("\\", "\\\\").replace("'", "\\'")
 
     return re.sub(r"\{(\w+)\}", value, pick)
+
+
+def _words(message: str) -> str:
+    """moto answers with a page where it fails itself."""
+    return "the endpoint failed inside or lacks this operation" if "<html" in message else message
 
 
 def _readable(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Serve AWS operations of our own, each request and answer checked against botocore's service model.
 
-Operations of REST and JSON services (`rest-json`) are found by the signing name in the request's
-credential scope, the method and the path; whatever is not ours goes on to moto.
+An operation of a `rest-json` service is found by the signing name in the request's credential scope,
+the method and the path; one of a `json` service by its `X-Amz-Target`; whatever is not ours goes on to moto.
 """
 
 from __future__ import annotations
@@ -52,10 +52,15 @@ class Frame:
         self._behind = behind
         self._account = account
         self._routes: dict[str, list[tuple[str, re.Pattern[str], Operation]]] = {}
+        self._targets: dict[str, Operation] = {}
         for operation in operations:
             model = service_model(operation.service)
-            if "rest-json" not in (model.metadata.get("protocols") or [model.metadata["protocol"]]):
-                raise ValueError(f"{operation.service} is no rest-json service: the frame cannot serve it")
+            protocol = model.metadata["protocol"]
+            if protocol == "json":
+                self._targets[f"{model.metadata['targetPrefix']}.{operation.name}"] = operation
+                continue
+            if protocol != "rest-json":
+                raise ValueError(f"{operation.service} speaks {protocol}: the frame cannot serve it")
             http = model.operation_model(operation.name).http
             route = (http["method"], _pattern(http["requestUri"]), operation)
             self._routes.setdefault(model.signing_name, []).append(route)
@@ -64,6 +69,9 @@ class Frame:
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope:
             region, signing_name = scope.groups()
+            target = self._targets.get(environ.get("HTTP_X_AMZ_TARGET", ""))
+            if target:
+                return self._serve(target, {}, region, environ, start_response)
             # Werkzeug decodes PATH_INFO; the raw one keeps an encoded slash apart from a real one.
             path = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
             path = path.split("?", 1)[0]
@@ -90,7 +98,7 @@ class Frame:
             _check(model.output_shape, answer, "InternalServerException", 500)
             status, body = int(model.http.get("responseCode", 200)), _json(model.output_shape, answer)
         except Refused as error:
-            status, body = error.status, {"message": error.message}
+            status, body = error.status, {"__type": error.code, "message": error.message}
             headers["x-amzn-ErrorType"] = error.code
         text = json.dumps(body).encode()
         headers["Content-Length"] = str(len(text))

@@ -300,7 +300,9 @@ CASES: dict[str, Case] = {
         change=_with(policy=document("bedrock:InvokeModel", "bedrock:Converse"), tags={"class": "public"}),
         replace=_with(description="another"),
         behind=_policy_behind,
-        left=lambda world, inputs: bool(_found(lambda: world.boto("iam").get_policy(PolicyArn=inputs["arn"]))),
+        left=lambda world, inputs: bool(
+            _found(lambda: world.boto("iam").get_policy(PolicyArn=inputs["arn"]))
+        ),
     ),
     "aws:iam/rolePolicy:RolePolicy": Case(
         make=lambda world: {

@@ -34,5 +34,5 @@ def bare() -> Iterator[Client]:
 def client(bare: Client, world: World) -> Client:
     """A provider at work on the endpoint."""
     services = ("s3", "kms", "iam", "sts", "bedrock", "cloudwatchlogs")
-    bare.configure(region=REGION, endpoints=[{service: world.url for service in services}])
+    bare.configure(region=REGION, endpoints=[dict.fromkeys(services, world.url)])
     return bare

@@ -17,7 +17,7 @@ LOG_GROUP = Type(
         "name": Prop(replace=True),
         "namePrefix": Prop(replace=True, local=True),
         "kmsKeyId": Prop(),
-        "logGroupClass": Prop(replace=True, computed=True),
+        "logGroupClass": Prop(replace=True, local=True, computed=True),
         "retentionInDays": Prop("number", default=0),
         "skipDestroy": Prop("flag", local=True),
         "region": REGION,
@@ -41,7 +41,6 @@ LOG_GROUP = Type(
             result={
                 "kmsKeyId": "kmsKeyId",
                 "retentionInDays": "retentionInDays",
-                "logGroupClass": "logGroupClass",
             },
         ),
         Call("list_tags_for_resource", {"resourceArn": "$arn"}, result={"tagsAll": "tags"}),
@@ -66,7 +65,8 @@ LOG_GROUP = Type(
     delete=Call("delete_log_group", _NAME, absent=_GONE),
     computed={"arn": "arn:{partition}:logs:{region}:{account}:log-group:{name}"},
     autoname=AutoName("name", "namePrefix", longest=512),
-    unknowable="Nothing is encrypted with the key, and no event is removed when its retention ends.",
+    unknowable="The group's class is recorded, not kept by the endpoint. Nothing is encrypted with the key, "
+    "and no event is removed when its retention ends.",
 )
 
 TYPES = (LOG_GROUP,)

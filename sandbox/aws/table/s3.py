@@ -121,7 +121,9 @@ def _setting(
         outputs={},
         create=put,
         reads=(read,),
-        facets=(Facet(tuple(name for name, prop in inputs.items() if not prop.local), put=put),),
+        facets=(
+            Facet(tuple(name for name, prop in inputs.items() if not (prop.local or prop.replace)), put=put),
+        ),
         delete=delete,
         gone=gone,
         unknowable=unknowable,
@@ -233,7 +235,7 @@ BUCKET_POLICY = _setting(
 _RETENTION = Prop(
     "object",
     required=True,
-    fields={"mode": Prop(), "days": Prop("number"), "years": Prop("number")},
+    fields={"mode": Prop(), "days": Prop("number", default=0), "years": Prop("number", default=0)},
 )
 
 BUCKET_OBJECT_LOCK = _setting(
