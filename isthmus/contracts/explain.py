@@ -75,7 +75,7 @@ def _path(whole: Any, item: Any) -> PathOf:
 
 def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any) -> tuple[str, str]:
     """What is wrong and what to do, from one of pydantic's errors."""
-    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
+    kind = item["type"]
     last = path[-1] if path else ""
     if kind == "extra_forbidden":
         names = keys_at(model, path[:-1], whole)
@@ -84,6 +84,12 @@ def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any)
         return f"unknown key `{last}`", f"{hint} {allowed}".strip()
     if kind == "missing":
         return f"the key `{last}` is missing", f"Add `{last}: …`"
+    return reason(item)
+
+
+def reason(item: dict[str, Any]) -> tuple[str, str]:
+    """What is wrong with a value, and what to do, from one of pydantic's errors about it."""
+    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "union_tag_not_found":
         return f"the key {context.get('discriminator')} is missing", ""
     if kind == "union_tag_invalid":
@@ -96,7 +102,8 @@ def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any)
         hint = did_you_mean(value, names) or "Use one of them"
         return f"{_show(value)} is not one of {', '.join(names)}", hint
     if kind == "value_error":
-        return f"{context.get('error') or item['msg']}", ""
+        cause = context.get("error")
+        return str(cause or item["msg"]), cause.todo if isinstance(cause, At) else ""
     what = item["msg"][0].lower() + item["msg"][1:]
     if kind in ("model_type", "dict_type", "model_attributes_type"):
         what = "a mapping (`key: value` lines) is wanted"
@@ -145,21 +152,21 @@ def _children(kind: Any, part: str | int) -> list[Any]:
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         for name, info in kind.model_fields.items():
             if part in (name, info.alias):
-                return _unwrap(info.annotation)
+                return unwrap(info.annotation)
         return []
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is dict and len(arguments) == 2:
-        return _unwrap(arguments[1])
+        return unwrap(arguments[1])
     if typing.get_origin(kind) in (list, tuple) and isinstance(part, int) and arguments:
-        return _unwrap(arguments[0])
+        return unwrap(arguments[0])
     return []
 
 
-def _unwrap(annotation: Any) -> list[Any]:
+def unwrap(annotation: Any) -> list[Any]:
     """The types in an annotation, without `Annotated`, `Optional` and unions."""
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        return _unwrap(typing.get_args(annotation)[0])
+        return unwrap(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
-        return [kind for branch in typing.get_args(annotation) for kind in _unwrap(branch)]
+        return [kind for branch in typing.get_args(annotation) for kind in unwrap(branch)]
     return [annotation]

@@ -215,7 +215,7 @@ def audit_is_kept(platform: Platform) -> None:
             for key in ("bucket", "endpoint") if kinds[store.site] == "on-prem" else ("bucket",):
                 if getattr(store, key) is None:
                     raise At(f"the existing audit store {store.name} names no {key}", *path, key)
-        for class_ in sorted(served):
+        for class_ in sorted(served, key=lambda one: handling.of(one).records_months_min, reverse=True):
             days = handling.of(class_).records_months_min * 365 // 12
             if store.retention_days < days:
                 raise At(
