@@ -49,9 +49,10 @@ def ensure(home: Home, port: int | None, region: str, timeout_s: float = 60.0) -
     chosen = port if port is not None and _free(port) else free_ports(1)[0]
     home.aws.mkdir(parents=True, exist_ok=True)
     log = home.aws / "endpoint.log"
-    command = [sys.executable, "-m", "sandbox.aws.endpoint", "--port", str(chosen), "--state", str(home.aws)]
-    # Nothing of the user's AWS settings reaches it.
+    command = [sys.executable, "-m", "sandbox.aws.endpoint", "--port", str(chosen)]
+    # Nothing of the user's AWS settings reaches it; ISTHMUS_HOME is how a stray one is known.
     environment = {
+        "ISTHMUS_HOME": str(home.root),
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": str(home.aws),
         "PYTHONPATH": str(ROOT),

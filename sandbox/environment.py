@@ -9,15 +9,11 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-import shutil
-from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault
 from sandbox import endpoint
 from sandbox.home import Home, write_private
 from sandbox.status import missing_processes
-from sandbox.tools import ENGINE
-from sandbox.toolchain import find
 
 REGION = "eu-central-1"
 """AWS_REGION where the requirements name no AWS site."""
@@ -35,7 +31,10 @@ UNSET = (
 
 
 def prepare(home: Home) -> None:
-    """Make what outlives the sandbox: Pulumi's folders and, once, a random passphrase (mode 0600)."""
+    """Make what outlives the sandbox: Pulumi's folders, our AWS plugin and, once, a random passphrase (0600)."""
+    from sandbox.aws import plugin
+
+    plugin.install(home.aws_plugin)
     home.pulumi_state.mkdir(exist_ok=True, mode=0o700)
     home.pulumi.mkdir(exist_ok=True, mode=0o700)
     if not home.passphrase.exists():
@@ -90,22 +89,19 @@ def shell(home: Home) -> str:
 
 
 def _folders(home: Home) -> list[str]:
-    """Folders to put before PATH: the toolchain's, and our AWS plugin's where no real one is."""
+    """Folders to put before PATH: the toolchain's, and the AWS plugin's; ours only where no real one is.
+
+    A real one may be on PATH, or among the plugins of the user's own PULUMI_HOME, which the sandbox's hides.
+    """
+    from sandbox import toolchain
+    from sandbox.aws import plugin
+
+    folders = [*toolchain.path_entries()]
+    for found in (toolchain.find(plugin.NAME), *(home.pulumi / "plugins").glob(f"resource-aws-v*/{plugin.NAME}")):
+        if found is not None and not plugin.is_ours(found):
+            folders.append(found.parent)
+            break
+    else:
+        folders.append(home.aws_plugin)
     present = os.environ.get("PATH", "").split(os.pathsep)
-    wanted = [path.parent for name in ENGINE if (path := find(name)) is not None]
-    if not _real_aws_plugin(home):
-        wanted.append(_aws_plugin_folder())
-    return [folder for folder in dict.fromkeys(str(path) for path in wanted) if folder not in present]
-
-
-def _real_aws_plugin(home: Home) -> bool:
-    """Is Pulumi's own AWS plugin on PATH or in the sandbox's PULUMI_HOME? One on PATH would shadow it."""
-    ours = _aws_plugin_folder().resolve()
-    on_path = shutil.which("pulumi-resource-aws")
-    if on_path and Path(on_path).resolve().parent != ours:
-        return True
-    return any((home.pulumi / "plugins").glob("resource-aws-v*/pulumi-resource-aws"))
-
-
-def _aws_plugin_folder() -> Path:
-    return Path(__file__).resolve().parent / "aws" / "bin"
+    return [folder for folder in dict.fromkeys(map(str, folders)) if folder not in present]

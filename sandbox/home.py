@@ -44,8 +44,13 @@ class Home:
 
     @property
     def aws(self) -> Path:
-        """State and log of the AWS endpoint."""
+        """The AWS endpoint's log; what it knows is in its memory."""
         return self.root / "aws"
+
+    @property
+    def aws_plugin(self) -> Path:
+        """Folder of our `pulumi-resource-aws`, for PATH where no real one is installed."""
+        return self.root / "aws-plugin"
 
     @property
     def state_file(self) -> Path:

@@ -1,8 +1,8 @@
 """The sandbox's processes: recorded as they start, ended by id, and never anybody else's.
 
 A process is known by its id and its start time, so a number that the system has given away again is
-left alone. What a crash kept from being recorded is found by its command line: it runs from, or keeps
-its state in, this sandbox's home.
+left alone. What a crash kept from being recorded is found by its command line and environment, which
+name this sandbox's home.
 """
 
 from __future__ import annotations
@@ -59,18 +59,19 @@ def alive(home: Home) -> dict[str, psutil.Process]:
 
 
 def strays(home: Home) -> list[psutil.Process]:
-    """This user's processes whose command line shows that they belong to this home."""
+    """This user's processes that show by command line or environment that they belong to this home."""
     found: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.pid == os.getpid() or process.uids().real != os.getuid():
                 continue
-            if process.status() != psutil.STATUS_ZOMBIE and _belongs(process.cmdline(), home):
+            if process.status() != psutil.STATUS_ZOMBIE and _belongs(process, home):
                 found.append(process)
     return found
 
 
-def _belongs(command: Sequence[str], home: Home) -> bool:
+def _belongs(process: psutil.Process, home: Home) -> bool:
+    command = process.cmdline()
     if not command:
         return False
     if command[0].startswith(f"{home.kwok}{os.sep}clusters{os.sep}"):
@@ -78,7 +79,7 @@ def _belongs(command: Sequence[str], home: Home) -> bool:
     program = Path(command[0]).name
     if program == "kwokctl":
         return any(argument.startswith(f"{home.kwok}{os.sep}") for argument in command)
-    return "sandbox.aws.endpoint" in command and str(home.aws) in command
+    return "sandbox.aws.endpoint" in command and process.environ().get("ISTHMUS_HOME") == str(home.root)
 
 
 def end(processes: Iterable[psutil.Process], *, patience_s: float = 0.0) -> None:

@@ -22,6 +22,7 @@ from isthmus.contracts.errors import EnvironmentFault
 MANAGER = "isthmus-sandbox"
 """Field manager of everything that the sandbox applies."""
 
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
@@ -171,10 +172,15 @@ class KubeClient:
         except EnvironmentFault:
             return False
 
-    def serves(self, group_version: str, plural: str) -> bool:
-        """Is this resource served, e.g. `kueue.x-k8s.io/v1beta2`, `localqueues`?"""
-        listing = self.find(f"/apis/{group_version}")
-        return listing is not None and any(entry["name"] == plural for entry in listing["resources"])
+    def resources(self) -> set[str]:
+        """Every resource that discovery names, as `PLURAL.GROUP`."""
+        groups = self.get("/apis", accept=_DISCOVERY)["items"]
+        return {
+            f"{resource['resource']}.{group['metadata']['name']}"
+            for group in groups
+            for version in group["versions"]
+            for resource in version.get("resources") or []
+        }
 
 
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:

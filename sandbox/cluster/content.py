@@ -16,7 +16,7 @@ from typing import Any
 
 from isthmus.contracts.errors import EnvironmentFault
 from sandbox.cluster import nodes, weights
-from sandbox.cluster.client import ApiError, KubeClient
+from sandbox.cluster.client import MANAGER, ApiError, KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.sites import OnPremSite
 
@@ -48,10 +48,10 @@ def fill(
     wishes = [_definition(client, entry) for entry in crds]
     wishes += [_with_status(client, NODES, node) for node in nodes.nodes(site)]
     wishes += [_object(client, VOLUMES, volume) for volume in weights.volumes(models)]
-    # What was applied before was established before it was noted down.
+    # What was applied before was served before it was noted down.
     due = _due(client, wishes, applied)
     _grant(due)
-    _await_established(client, {wish.name for wish in due if wish.collection == CRDS})
+    _await_served(client, {wish.name for wish in due if wish.collection == CRDS})
     policy = _with_status(client, POLICIES, _cluster_policy())
     _grant(_due(client, [policy], applied))
     _await_ready(client, {node["metadata"]["name"] for node in nodes.nodes(site)})
@@ -79,9 +79,17 @@ def _object(client: KubeClient, collection: str, manifest: dict[str, Any]) -> _W
 
 
 def _definition(client: KubeClient, entry: Definition) -> _Wish:
-    return _Wish(
-        CRDS, entry.name, entry.digest, lambda: client.apply(f"{CRDS}/{entry.name}", content=entry.text)
-    )
+    def apply() -> None:
+        # Creating costs the API server less than applying; applying is for one that is there, and replaces
+        # its versions whole, so a stand-in gives way to the real one.
+        try:
+            client.call("POST", CRDS, content=entry.text, media="application/yaml", params={"fieldManager": MANAGER})
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            client.apply(f"{CRDS}/{entry.name}", content=entry.text)
+
+    return _Wish(CRDS, entry.name, entry.digest, apply)
 
 
 def _with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) -> _Wish:
@@ -123,37 +131,21 @@ def _cluster_policy() -> dict[str, Any]:
     }
 
 
-def _await_established(client: KubeClient, waiting: set[str], timeout_s: float = 60.0) -> None:
-    """Wait until these CRDs are established, which is when their resources can be made."""
+def _await_served(client: KubeClient, waiting: set[str], timeout_s: float = 60.0) -> None:
+    """Wait until discovery names the resources of these CRDs, which is when clients can use them.
+
+    Discovery is one small answer; asking each resource itself would make the API server compile the
+    schemas of all of them, used or not, which takes seconds.
+    """
     deadline = time.monotonic() + timeout_s
-    while waiting:
-        with ThreadPoolExecutor(8) as pool:
-            names = sorted(waiting)
-            states = pool.map(lambda name: _established(client, name), names)
-            waiting = {name for name, up in zip(names, states, strict=True) if not up}
-        if waiting and time.monotonic() > deadline:
+    while left := waiting - client.resources():
+        if time.monotonic() > deadline:
             raise EnvironmentFault(
-                f"the API server has not established {', '.join(sorted(waiting))} in {timeout_s:.0f} s",
+                f"the API server does not serve {', '.join(sorted(left))} after {timeout_s:.0f} s",
                 where=client.server,
                 todo="Check that these definitions are valid",
             )
-        if waiting:
-            time.sleep(0.05)
-
-
-def _established(client: KubeClient, name: str) -> bool:
-    """Established, and listable in every served version: between the two the API server answers 404 or 429."""
-    found = client.get(f"{CRDS}/{name}")
-    conditions = {entry["type"]: entry["status"] for entry in found.get("status", {}).get("conditions") or []}
-    if conditions.get("Established") != "True":
-        return False
-    spec = found["spec"]
-    paths = [
-        f"/apis/{spec['group']}/{version['name']}/{spec['names']['plural']}"
-        for version in spec["versions"]
-        if version["served"]
-    ]
-    return all(client.request("GET", path, params={"limit": "1"}).status_code == 200 for path in paths)
+        time.sleep(0.1)
 
 
 def _await_ready(client: KubeClient, names: set[str], timeout_s: float = 30.0) -> None:

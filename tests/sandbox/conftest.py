@@ -1,0 +1,87 @@
+"""One sandbox for the whole run, shared by all xdist workers: the first brings it up, the last takes it down."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+from filelock import FileLock
+
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.cluster.kwok import BINARIES
+from sandbox.environment import UNSET
+from sandbox.toolchain import find
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Sandbox:
+    """A sandbox that is up."""
+
+    home: Path
+    requirements: Path
+    env: dict[str, str]
+    """The whole environment for a subprocess: this process' own with the sandbox's over it."""
+    _clients: dict[str, KubeClient] = field(default_factory=dict)
+
+    def client(self, context: str = "fra1") -> KubeClient:
+        """A client of the cluster with this context; the same one every time."""
+        if context not in self._clients:
+            self._clients[context] = KubeClient.of(self.home / "kubeconfig", context)
+        return self._clients[context]
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> dict[str, Path]:
+    """The cluster's programs by name; without them the test is skipped."""
+    found = {name: find(name) for name in BINARIES}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        pytest.skip(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
+    return {name: path for name, path in found.items() if path is not None}
+
+
+@pytest.fixture(scope="session")
+def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The shared sandbox, up with the bank's requirements (context `fra1`)."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home, users = shared / "sandbox-home", shared / "sandbox-users.json"
+    lock = FileLock(shared / "sandbox-users.lock")
+    requirements = ROOT / "stacks" / "bank-dev.requirements.yaml"
+    try:
+        with lock:
+            _write(users, _living(users) | {os.getpid()})
+            api.up(requirements, home=home)
+        env = {name: value for name, value in os.environ.items() if name not in UNSET}
+        found = Sandbox(home, requirements, env | api.environment(home))
+        try:
+            yield found
+        finally:
+            found.close()
+    finally:
+        with lock:
+            left = _living(users) - {os.getpid()}
+            _write(users, left)
+            if not left:
+                api.down(home)
+
+
+def _living(users: Path) -> set[int]:
+    """Workers that use the sandbox; one that was killed does not keep it up."""
+    return {pid for pid in (json.loads(users.read_text()) if users.exists() else []) if psutil.pid_exists(pid)}
+
+
+def _write(users: Path, pids: set[int]) -> None:
+    users.write_text(json.dumps(sorted(pids)))
