@@ -188,3 +188,134 @@ def check(data: dict[str, Any], wanted: Requirements | None = None) -> None:
     wanted = wanted or requirements()
     data = {**data, "requirements_sha256": wanted.digest}
     plan_checks.check(yamlfile.parse(Plan, yamlfile.Document(data, "bank.plan.yaml")), wanted)
+
+
+DIGEST = "sha256:" + "a" * 64
+REGISTRY = "registry.bank.example/llm/"
+
+
+def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    return {
+        "name": f"{class_}-fra1",
+        "class": class_,
+        "site": "fra1",
+        "host": f"{class_}-gateway.isthmus-{class_}.svc",
+        "callers_secret": f"{class_}-callers",
+        "workloads": [workload],
+        **rest,
+    }
+
+
+def platform_data() -> dict[str, Any]:
+    """The bank's platform as a blueprint would render it and overrides complete it: a fresh copy."""
+    bedrock = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]
+    weights = {"uri": "pvc://weights", "digest": DIGEST, "volume": "weights"}
+    six = ["eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"]
+    pool = {"site": "fra1", "nodes": 2, "failure_domains": 2}
+    return {
+        "isthmus": "v1",
+        "name": "bank",
+        "blueprint": "regulated-hybrid",
+        "sites": [
+            {
+                "name": "fra1",
+                "kind": "on-prem",
+                "jurisdiction": "de",
+                "kube_context": "fra1",
+                "cidrs": ["10.40.0.0/16"],
+            },
+            {
+                "name": "frankfurt",
+                "kind": "aws",
+                "jurisdiction": "de",
+                "region": "eu-central-1",
+                "cidrs": ["10.80.0.0/16"],
+            },
+        ],
+        "pools": [
+            {"name": "h100", "gpu": "h100-sxm-80gb", "product": "NVIDIA-H100-80GB-HBM3", "gpus_per_node": 8}
+            | pool,
+            {"name": "l40s", "gpu": "l40s-48gb", "product": "NVIDIA-L40S", "gpus_per_node": 4} | pool,
+        ],
+        "endpoints": [
+            {
+                "id": "restricted-llama-70b",
+                "class": "restricted",
+                "site": "fra1",
+                "target": "onprem-vllm",
+                "model": "meta-llama/Llama-3.3-70B-Instruct",
+                "pool": "h100",
+                "weights": weights,
+                "tensor_parallel": 4,
+                "replicas": 2,
+                "gpus": 8,
+                "survive": "domain",
+            },
+            {
+                "id": "confidential-llama-8b",
+                "class": "confidential",
+                "site": "fra1",
+                "target": "onprem-vllm",
+                "model": "meta-llama/Llama-3.1-8B-Instruct",
+                "pool": "l40s",
+                "weights": weights,
+                "replicas": 6,
+                "gpus": 6,
+                "survive": "node",
+                "adapters": [{"name": "kyc-fields", "rank": 16, "size_mib": 84}],
+            },
+            {
+                "id": "internal-haiku",
+                "class": "internal",
+                "site": "frankfurt",
+                "target": "bedrock",
+                "model": HAIKU,
+                "region": "eu-central-1",
+                "inference_profile": f"eu.{HAIKU}",
+                "destination_regions": six,
+            },
+        ],
+        "gateways": [
+            _gateway(
+                "restricted",
+                {"name": "transaction-narratives", "endpoint": "restricted-llama-70b", "residency": ["eu"]},
+            ),
+            _gateway(
+                "confidential",
+                {"name": "kyc", "endpoint": "confidential-llama-8b", "adapter": "kyc-fields"},
+            ),
+            _gateway(
+                "internal",
+                {"name": "policy-assistant", "endpoint": "internal-haiku", "residency": ["eu"]},
+                identity="internal-frankfurt",
+                destinations=bedrock,
+            ),
+        ],
+        "identities": [
+            {
+                "name": "internal-frankfurt",
+                "class": "internal",
+                "site": "frankfurt",
+                "endpoints": ["internal-haiku"],
+            }
+        ],
+        "audit": [
+            {
+                "name": "fra1",
+                "site": "fra1",
+                "mode": "existing",
+                "retention_days": 1825,
+                "endpoint": "https://s3.bank.example",
+                "bucket": "llm-audit",
+            },
+            {"name": "frankfurt", "site": "frankfurt", "mode": "manage", "retention_days": 365},
+        ],
+        "images": {
+            "edge": f"{REGISTRY}edge@{DIGEST}",
+            "translator": f"{REGISTRY}translator@{DIGEST}",
+            "vllm": f"{REGISTRY}vllm@{DIGEST}",
+            "registries": [REGISTRY],
+        },
+        "issuer": {"name": "bank-llm"},
+        "monitoring": {"namespace": "monitoring"},
+    }

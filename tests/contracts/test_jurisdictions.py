@@ -1,0 +1,64 @@
+"""Jurisdictions nest as law has it, and what is unknown is never within."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts import jurisdictions as j
+from isthmus.contracts.errors import InputError
+
+CODES = st.sampled_from(sorted(j.PARENTS))
+
+
+@given(CODES, CODES, CODES)
+def test_within_is_transitive(a: str, b: str, c: str):
+    if j.within(a, b) and j.within(b, c):
+        assert j.within(a, c)
+
+
+@given(CODES, CODES)
+def test_two_places_within_each_other_are_one(a: str, b: str):
+    assert (j.within(a, b) and j.within(b, a)) == (a == b)
+
+
+def test_germany_is_in_the_eu_and_the_eea():
+    assert j.within("de", "eu")
+    assert j.within("de", "eea")
+    assert not j.within("eu", "de")
+
+
+@pytest.mark.parametrize("apart", ["uk", "ch", "us", "no", "is", "li"])
+def test_these_are_not_in_the_eu(apart: str):
+    assert not j.within(apart, "eu")
+
+
+def test_norway_is_in_the_eea_and_switzerland_is_not():
+    assert j.within("no", "eea")
+    assert not j.within("ch", "eea")
+
+
+def test_the_eu_has_27_members():
+    assert sum(parent == "eu" for parent in j.PARENTS.values()) == 27
+
+
+@pytest.mark.parametrize(
+    ("region", "place"),
+    [("eu-central-1", "de"), ("eu-west-2", "uk"), ("eu-central-2", "ch"), ("us-east-1", "us")],
+)
+def test_a_region_lies_where_its_buildings_are(region: str, place: str):
+    assert j.of_region(region) == place
+
+
+def test_every_regions_place_is_a_known_jurisdiction():
+    assert set(j.AWS_REGIONS.values()) <= set(j.PARENTS)
+
+
+def test_the_unknown_is_an_error_and_never_within():
+    with pytest.raises(InputError, match="not a known jurisdiction"):
+        j.within("xx", "eu")
+    with pytest.raises(InputError, match="not a known jurisdiction"):
+        j.meets("de", ["eu", "xx"])
+    with pytest.raises(InputError, match="Did you mean `eu-west-1`"):
+        j.of_region("eu-west-11")

@@ -1,0 +1,221 @@
+"""A plan keeps to the requirements, also when it is written by hand: one test a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import plan, plan_checks, requirements, yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.contracts import bank
+from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
+
+ROOT = Path(__file__).parents[2]
+Change = Callable[[dict[str, Any]], object]
+
+
+def refused(kind: type[Exception], change: Change, text: str = REQUIREMENTS) -> str:
+    data = bank.plan_data()
+    change(data)
+    with pytest.raises(kind) as caught:
+        bank.check(data, bank.requirements(text))
+    assert type(caught.value) is kind
+    return str(caught.value)
+
+
+def endpoint(data: dict[str, Any], index: int) -> dict[str, Any]:
+    return data["endpoints"][index]
+
+
+def bedrock(class_: str) -> dict[str, Any]:
+    return {
+        "class": class_,
+        "site": "frankfurt",
+        "target": "bedrock",
+        "model": HAIKU,
+        "precision": "api",
+        "inference_profile": f"eu.{HAIKU}",
+        "gpu": None,
+        "gpus": 0,
+    }
+
+
+def test_the_banks_plan_passes():
+    bank.check(bank.plan_data())
+
+
+def test_the_stacks_plan_passes():
+    wanted = requirements.load(ROOT / "stacks" / "bank-dev.requirements.yaml")
+    plan_checks.check(plan.load(ROOT / "stacks" / "bank-dev.plan.yaml"), wanted)
+
+
+def test_a_plan_from_other_requirements_is_refused_with_the_way_to_mend_it(tmp_path: Path):
+    path = tmp_path / "bank.plan.yaml"
+    yamlfile.dump(bank.plan_data(), "", path)
+    other = bank.requirements(REQUIREMENTS.replace("peak_rps: 3.0", "peak_rps: 4.0"))
+    with pytest.raises(InputError) as caught:
+        plan_checks.check(plan.load(path), other)
+    assert "made from other requirements" in caught.value.what
+    assert f"requirements_sha256: {other.digest}" in caught.value.todo
+    assert caught.value.where == f"{path}:2 (requirements_sha256)"
+
+
+def test_restricted_work_on_aws_is_refused_even_when_written_by_hand():
+    says = refused(AnswerIsNo, lambda d: endpoint(d, 0).update(bedrock("restricted")))
+    assert "restricted work may not run on bedrock" in says
+
+
+def test_calling_restricted_work_internal_does_not_help():
+    def relabel(data: dict[str, Any]) -> None:
+        data["placements"][0].update(endpoint="internal-haiku", sensitivity="internal")
+
+    assert "restricted work may not run on bedrock" in refused(AnswerIsNo, relabel)
+
+
+def test_confidential_work_on_bedrock_needs_an_exception_in_the_requirements():
+    def move(data: dict[str, Any]) -> None:
+        endpoint(data, 1).clear()
+        endpoint(data, 1).update(bedrock("confidential"), id="confidential-llama-8b")
+
+    assert "by a recorded exception only" in refused(AnswerIsNo, move)
+    data = bank.plan_data()
+    move(data)
+    exception = "{workload: kyc-extraction, target: bedrock, who: CISO, reason: pilot, until: '2999-01-01'}"
+    bank.check(data, bank.requirements(REQUIREMENTS + f"exceptions: [{exception}]\n"))
+
+
+def test_an_organisations_stricter_handling_binds_the_plan():
+    text = REQUIREMENTS.replace(
+        "name: bank\n", "name: bank\nhandling: {internal: {targets: [onprem-vllm]}}\n"
+    )
+    assert "internal work may not run on bedrock" in refused(AnswerIsNo, lambda d: None, text)
+
+
+def test_classes_share_no_endpoint():
+    says = refused(AnswerIsNo, lambda d: d["placements"][1].update(endpoint="restricted-llama-70b"))
+    assert "classes share no endpoint" in says
+
+
+def test_a_target_that_the_site_does_not_allow_is_refused():
+    text = REQUIREMENTS.replace("allow: [bedrock, sagemaker, eks]", "allow: [eks]")
+    assert "does not allow bedrock; it allows eks" in refused(AnswerIsNo, lambda d: None, text)
+
+
+def test_a_profile_that_can_leave_the_residency_is_refused():
+    text = REQUIREMENTS.replace(
+        "sensitivity: internal\n    impact: low\n    residency: [eu]",
+        "sensitivity: internal\n    impact: low\n    residency: [de]",
+    )
+    says = refused(AnswerIsNo, lambda d: None, text)
+    assert "policy-assistant` could reach eu-north-1 in `se`, outside its residency (de)" in says
+
+
+def test_a_gateway_outside_the_residency_is_refused():
+    text = REQUIREMENTS.replace("jurisdiction: de\n    kube", "jurisdiction: ch\n    kube")
+    assert "outside its residency (eu)" in refused(AnswerIsNo, lambda d: None, text)
+
+
+def test_a_global_profile_is_refused():
+    change: Change = lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}")  # noqa: E731
+    assert "every commercial region" in refused(AnswerIsNo, change)
+
+
+def test_overflow_needs_the_workloads_leave():
+    def overflow(data: dict[str, Any]) -> None:
+        data["placements"][3]["share"] = 0.8
+        extra = {**data["placements"][3], "role": "overflow", "share": 0.2}
+        data["placements"].append(extra)
+
+    assert "does not allow overflow" in refused(AnswerIsNo, overflow)
+
+
+def test_a_score_below_the_floor_is_refused():
+    def small(data: dict[str, Any]) -> None:
+        endpoint(data, 0).update(model="meta-llama/Llama-3.1-8B-Instruct", precision="bf16")
+
+    assert "scores 0.61" in refused(AnswerIsNo, small)
+
+
+def test_an_infeasible_plan_is_not_built():
+    says = refused(AnswerIsNo, lambda d: d.update(feasible=False, conflicts=["too few GPUs"]))
+    assert "too few GPUs" in says
+
+
+def test_the_restricted_gateway_stands_on_prem():
+    assert "not on-prem" in refused(AnswerIsNo, lambda d: d["gateways"][3].update(site="frankfurt"))
+
+
+def test_confidential_work_crosses_a_private_link_only():
+    text = REQUIREMENTS[: REQUIREMENTS.index("links:")]
+    assert "no private link" in refused(AnswerIsNo, lambda d: d["gateways"][2].update(site="frankfurt"), text)
+
+
+def three(data: dict[str, Any]) -> None:
+    endpoint(data, 0).update(
+        tensor_parallel=5, replicas=3, gpus=15, replicas_by_domain={"fra1-a": 2, "fra1-b": 1}
+    )
+
+
+WRONG: list[tuple[str, Change]] = [
+    ("has no primary placement", lambda d: d["placements"].pop()),
+    (
+        "Did you mean `restricted-llama-70b`",
+        lambda d: d["placements"][0].update(endpoint="restricted-lama-70b"),
+    ),
+    ("Did you mean `kyc-extraction`", lambda d: d["placements"][1].update(workload="kyc-extractio")),
+    ("`fra` is no site", lambda d: endpoint(d, 0).update(site="fra")),
+    ("sum to 0.5, not 1", lambda d: d["placements"][0].update(share=0.5)),
+    ("serves no workload", lambda d: d["endpoints"].append({**endpoint(d, 3), "id": "idle"})),
+    ("stands twice in endpoints", lambda d: d["endpoints"].append(endpoint(d, 3))),
+    ("calls workload `kyc-extraction` internal", lambda d: d["placements"][1].update(sensitivity="internal")),
+    ("no pool of `h200-sxm-141gb`", lambda d: endpoint(d, 1).update(gpu="h200-sxm-141gb")),
+    ("16 GPUs in one node", lambda d: endpoint(d, 0).update(tensor_parallel=16, gpus=32)),
+    ("a replica over 3 nodes", lambda d: endpoint(d, 0).update(nodes_per_replica=3, gpus=24)),
+    ("= 4 × 1 × 2 = 8", lambda d: endpoint(d, 0).update(gpus=9)),
+    ("sums to 3, and replicas is 2", lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-a": 3})),
+    ("`fra1-c` is not a failure domain", lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-c": 2})),
+    ("in fewer than two", lambda d: endpoint(d, 0).update(replicas_by_domain={"fra1-a": 2})),
+    (
+        "there is one replica",
+        lambda d: endpoint(d, 0).update(replicas=1, gpus=4, replicas_by_domain={"fra1-a": 1}),
+    ),
+    ("do not fit pool fra1-h100-sxm-80gb (15 GPUs of 16", three),
+    (
+        "in domain fra1-a do not fit",
+        lambda d: endpoint(d, 1).update(replicas_by_domain={"fra1-a": 5, "fra1-b": 1}),
+    ),
+    ("allows no MIG", lambda d: endpoint(d, 1).update(mig_profile="1g.10gb")),
+    ("says no tensor_parallel", lambda d: endpoint(d, 0).update(tensor_parallel=None)),
+    ("has no score", lambda d: endpoint(d, 0).update(precision="int4")),
+    ("no candidate of workload", lambda d: endpoint(d, 0).update(model="Qwen/Qwen3-32B")),
+    ("needs a context of 16384", lambda d: endpoint(d, 0).update(max_model_len=4096)),
+    ("needs the adapter kyc-fields", lambda d: endpoint(d, 1).update(adapters=[])),
+    ("calls another model", lambda d: endpoint(d, 2).update(inference_profile=f"eu.{NOVA}")),
+    ("is not known", lambda d: endpoint(d, 2).update(inference_profile=f"us.{HAIKU}")),
+    ("has no GPUs of ours", lambda d: endpoint(d, 2).update(gpus=4)),
+    ("and its site frankfurt in eu-central-1", lambda d: endpoint(d, 2).update(region="eu-west-1")),
+    ("no gateway for class restricted", lambda d: d["gateways"].pop()),
+    ("two gateways for public", lambda d: d["gateways"].append(d["gateways"][0])),
+]
+
+
+@pytest.mark.parametrize(("says", "change"), WRONG)
+def test_a_contradiction_is_wrong_input(says: str, change: Change):
+    assert says in refused(InputError, change)
+
+
+def test_reserved_gpus_and_spare_nodes_are_left_alone():
+    reserved = REQUIREMENTS.replace("gpus_per_node: 4,", "gpus_per_node: 4, reserved_gpus: 3,")
+    assert "6 GPUs of 5 usable" in refused(InputError, lambda d: None, reserved)
+    spare = REQUIREMENTS.replace(
+        "network: {cidrs", "maintenance: {spare_nodes_per_pool: 1}\n    network: {cidrs"
+    )
+    assert "with 1 spare node(s) away" in refused(InputError, lambda d: None, spare)
+
+
+def test_a_pool_has_the_name_that_nodes_bear():
+    assert plan.pool_name("fra1", "l40s-48gb") == "fra1-l40s-48gb"
+    assert [plan.zone_name("fra1", n) for n in (0, 1, 25, 26)] == ["fra1-a", "fra1-b", "fra1-z", "fra1-aa"]

@@ -1,0 +1,180 @@
+"""The platform holds together, whoever wrote it: blueprint, plan or override."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import Platform
+from tests.contracts.bank import DIGEST, HAIKU, platform_data
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def parse(data: dict[str, Any]) -> Platform:
+    return yamlfile.parse(Platform, yamlfile.Document(data, "platform"))
+
+
+def refused(kind: type[Exception], change: Change) -> str:
+    data = platform_data()
+    change(data)
+    with pytest.raises(kind) as caught:
+        parse(data)
+    return str(caught.value)
+
+
+def test_the_banks_platform_is_valid():
+    assert parse(platform_data()).name == "bank"
+
+
+def endpoint(data: dict[str, Any], index: int) -> dict[str, Any]:
+    return data["endpoints"][index]
+
+
+def gateway(data: dict[str, Any], index: int) -> dict[str, Any]:
+    return data["gateways"][index]
+
+
+def ways_out(cidr: str) -> list[dict[str, Any]]:
+    return [{"name": "out", "cidr": cidr, "port": 443}]
+
+
+@pytest.mark.parametrize("target", ["bedrock", "sagemaker", "eks-vllm"])
+def test_restricted_work_runs_on_no_cloud_target(target: str):
+    says = refused(AnswerIsNo, lambda d: endpoint(d, 0).update(target=target))
+    assert f"restricted work may not run on {target}" in says
+    assert says.startswith("platform (endpoints[restricted-llama-70b].target)")
+
+
+def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
+    def on_bedrock(data: dict[str, Any]) -> None:
+        data["endpoints"][1] = {**endpoint(data, 2), "id": "confidential-haiku", "class": "confidential"}
+        gateway(data, 1)["workloads"] = [{"name": "kyc", "endpoint": "confidential-haiku"}]
+        gateway(data, 1)["identity"] = "confidential-frankfurt"
+        data["identities"].append(
+            {
+                "name": "confidential-frankfurt",
+                "class": "confidential",
+                "site": "frankfurt",
+                "endpoints": ["confidential-haiku"],
+            }
+        )
+
+    assert "by a recorded exception only" in refused(AnswerIsNo, on_bedrock)
+    data = platform_data()
+    on_bedrock(data)
+    exception = {"workload": "kyc", "target": "bedrock", "who": "CISO", "reason": "pilot"}
+    data["exceptions"] = [{**exception, "until": "2999-12-31"}]
+    assert parse(data).exceptions[0].who == "CISO"
+    data["exceptions"] = [{**exception, "until": "2020-01-01"}]
+    with pytest.raises(AnswerIsNo, match="that holds on"):
+        parse(data)
+
+
+def test_a_restricted_gateway_has_no_aws_identity():
+    says = refused(AnswerIsNo, lambda d: gateway(d, 0).update(identity="internal-frankfurt"))
+    assert "has an AWS identity" in says
+
+
+def test_no_identity_is_made_for_a_class_that_may_not_use_aws():
+    def identity(data: dict[str, Any]) -> None:
+        data["identities"].append(
+            {"name": "x", "class": "restricted", "site": "frankfurt", "endpoints": ["restricted-llama-70b"]}
+        )
+
+    assert "which may not use AWS" in refused(AnswerIsNo, identity)
+
+
+def test_a_confidential_gateway_without_a_cloud_model_has_no_identity():
+    def identity(data: dict[str, Any]) -> None:
+        data["identities"].append(
+            {"name": "c", "class": "confidential", "site": "frankfurt", "endpoints": []}
+        )
+        gateway(data, 1)["identity"] = "c"
+
+    assert "no model in AWS" in refused(AnswerIsNo, identity)
+
+
+@pytest.mark.parametrize("cidr", ["10.80.0.0/24", "0.0.0.0/0", "10.0.0.0/8"])
+def test_a_restricted_gateway_reaches_on_prem_addresses_only(cidr: str):
+    says = refused(AnswerIsNo, lambda d: gateway(d, 0).update(destinations=ways_out(cidr)))
+    assert f"could reach `{cidr}`, outside the on-prem sites' networks" in says
+
+
+def test_a_restricted_gateway_may_name_a_part_of_its_own_network():
+    data = platform_data()
+    gateway(data, 0)["destinations"] = ways_out("10.40.7.0/24")
+    assert parse(data).gateways[0].destinations[0].port == 443
+
+
+def test_a_confidential_gateway_reaches_the_sites_networks_only():
+    says = refused(AnswerIsNo, lambda d: gateway(d, 1).update(destinations=ways_out("52.1.0.0/16")))
+    assert "outside the sites' own networks" in says
+
+
+def test_a_gateway_sends_work_to_endpoints_of_its_class_only():
+    says = refused(AnswerIsNo, lambda d: gateway(d, 0)["workloads"][0].update(endpoint="internal-haiku"))
+    assert "classes share no endpoint" in says
+    says = refused(AnswerIsNo, lambda d: gateway(d, 0)["workloads"][0].update(overflow=["internal-haiku"]))
+    assert "classes share no endpoint" in says
+
+
+def test_a_profile_that_leaves_the_residency_is_refused():
+    says = refused(AnswerIsNo, lambda d: gateway(d, 2)["workloads"][0].update(residency=["de"]))
+    assert "could reach eu-north-1 in `se`, outside its residency (de)" in says
+
+
+def test_a_global_profile_is_refused():
+    says = refused(AnswerIsNo, lambda d: endpoint(d, 2).update(inference_profile=f"global.{HAIKU}"))
+    assert "every commercial region" in says
+
+
+def test_an_image_from_an_unnamed_registry_is_refused():
+    image = f"docker.io/vllm/vllm@{DIGEST}"
+    assert "none of the named registries" in refused(AnswerIsNo, lambda d: d["images"].update(vllm=image))
+
+
+def test_records_are_kept_as_long_as_the_strictest_class_demands():
+    says = refused(AnswerIsNo, lambda d: d["audit"][0].update(retention_days=400))
+    assert "class restricted keeps records 1825 days" in says
+    assert "every class keeps records" in refused(AnswerIsNo, lambda d: d["audit"][0].update(mode="off"))
+
+
+WRONG: list[tuple[str, Change]] = [
+    ("stands twice in sites", lambda d: d["sites"].append(d["sites"][0])),
+    ("stands twice in endpoints", lambda d: d["endpoints"].append(d["endpoints"][0])),
+    ("two gateways for class internal", lambda d: d["gateways"].append({**d["gateways"][2], "name": "b"})),
+    ("Did you mean `fra1`", lambda d: endpoint(d, 0).update(site="fra")),
+    ("`h10` is no pool", lambda d: endpoint(d, 0).update(pool="h10")),
+    ("names no pool", lambda d: endpoint(d, 0).update(pool=None)),
+    ("names no weights", lambda d: endpoint(d, 0).update(weights=None)),
+    ("has 8 GPUs", lambda d: endpoint(d, 0).update(tensor_parallel=16)),
+    ("has one replica", lambda d: endpoint(d, 0).update(replicas=1)),
+    ("do not fit pool h100 (20 GPUs of 16", lambda d: endpoint(d, 0).update(replicas=5)),
+    ("do not fit pool h100", lambda d: d["pools"][0].update(reserved_gpus=9)),
+    ("surge needs GPUs kept", lambda d: endpoint(d, 0).update(surge=True)),
+    ("has no flag `--max-lora`", lambda d: endpoint(d, 0).update(engine_args=["--max-lora", "1"])),
+    ("may not be given", lambda d: endpoint(d, 0).update(engine_args=["--host=0.0.0.0"])),
+    ("has no AWS identity", lambda d: gateway(d, 2).update(identity=None)),
+    ("`kyc` is no adapter", lambda d: gateway(d, 1)["workloads"][0].update(adapter="kyc")),
+    ("calls another model", lambda d: endpoint(d, 2).update(model="anthropic.claude-3")),
+    ("is not known", lambda d: endpoint(d, 2).update(inference_profile=f"us.{HAIKU}")),
+    ("not what its profile routes to", lambda d: endpoint(d, 2).update(destination_regions=["us-east-1"])),
+    ("has no audit store", lambda d: d["audit"].pop()),
+    ("the organisation's own", lambda d: d["audit"][0].update(mode="manage")),
+    ("names no bucket", lambda d: d["audit"][0].pop("bucket")),
+    ("no certificate issuer", lambda d: d.pop("issuer")),
+    ("names no kube_context", lambda d: d["sites"][0].pop("kube_context")),
+    ("does not end in `/`", lambda d: d["images"].update(registries=["registry.bank.example"])),
+    ("has 2 nodes and names 1", lambda d: d["pools"][0].update(node_names=["a"])),
+    ("does not run at frankfurt", lambda d: endpoint(d, 1).update(site="frankfurt")),
+]
+
+
+@pytest.mark.parametrize(("says", "change"), WRONG)
+def test_what_does_not_hold_together_is_wrong_input(says: str, change: Change):
+    assert says in refused(InputError, change)

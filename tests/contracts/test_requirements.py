@@ -1,0 +1,138 @@
+"""Requirements: the bank's example passes; each wrong input is one paragraph with the right exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.requirements import Requirements, load
+from tests.contracts.bank import REQUIREMENTS, requirements
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_banks_requirements_load_with_their_digest():
+    path = ROOT / "stacks" / "bank-dev.requirements.yaml"
+    bank = load(path)
+    assert bank.digest == yamlfile.digest(yamlfile.load(path).data)
+    assert [workload.sensitivity for workload in bank.workloads] == [
+        "restricted",
+        "confidential",
+        "internal",
+        "public",
+    ]
+
+
+def test_a_single_number_of_tokens_stands_for_mean_and_p95():
+    tokens = requirements().workloads[3].traffic.prompt_tokens
+    assert (tokens.mean, tokens.p95) == (600, 600)
+
+
+def test_a_workload_without_residency_may_be_anywhere():
+    assert requirements().workloads[3].residency is None
+
+
+WRONG = [
+    ("sensitivity: restricted", "sensitivity: restrcted", "Did you mean `restricted`?"),
+    ("regimes: [gdpr, amlr]", "regimes: [gdpr, aml]", "Did you mean `amlr`?"),
+    ("regimes: [gdpr, amlr]", "regimes: [hipaa, amlr]", "both cannot hold"),
+    ("residency: [eu]", "residency: [ue]", "`ue` is not a known jurisdiction"),
+    ("residency: [eu]", "residency: []", "at least 1 items"),
+    ("mean_rps: 0.8", "mean_rps: 3.8", "peak_rps (3) is below mean_rps (3.8)"),
+    ("p95: 6000", "p95: 60", "p95 (60) is below the mean (2400)"),
+    ("profile: office-hours", "profile: offices", "Did you mean `office-hours`?"),
+    ("profile: office-hours", "profile: [1, 2]", "at least 24 items are wanted, and there are 2"),
+    ("bf16: 0.87", "fp9: 0.87", "Did you mean `fp8`?"),
+    ("bf16: 0.87", "bf16: 1.87", "less than or equal to 1"),
+    ("min_score: 0.80", "min_score: 80", "less than or equal to 1"),
+    ("tpot_p95_ms: 60", "complete_within_hours: 6", "is for batch work"),
+    ("ttft_p95_ms: 2500, ", "", "has no ttft_p95_ms"),
+    ("impact: high", "impact: high\n    mode: batch", "no time limit"),
+    ("context_tokens: 16384", "context_tokens: 6384", "holds less than the p95"),
+    ("name: kyc-extraction", "name: campaign-copy", "stands twice in workloads"),
+    ("name: frankfurt", "name: fra1", "stands twice in sites"),
+    ("to: frankfurt", "to: frankfrt", "Did you mean `frankfurt`?"),
+    ("to: frankfurt", "to: fra1", "joins two on-prem sites"),
+    ("10.40.0.0/16", "10.40.0.1/16", "like `10.40.0.0/16`"),
+    ("10.40.0.0/16", "10.40.0/16", "is not a network"),
+    ("10.80.0.0/16", "10.40.8.0/24", "overlaps `10.40.0.0/16` of site `fra1`"),
+    ("gpu: h100-sxm-80gb", "gpu: h100-sxm-80", "Did you mean `h100-sxm-80gb`?"),
+    ("gpu: l40s-48gb", "gpu: h100-sxm-80gb", "stands twice in pools"),
+    ("failure_domains: 2", "failure_domains: 3", "need as many nodes"),
+    ("gpus_per_node: 4, failure", "gpus_per_node: 4, mig: allowed, failure", "cannot be split with MIG"),
+    ("jurisdiction: de\n    region", "jurisdiction: uk\n    region", "stands in `de`, not in `uk`"),
+    ("region: eu-central-1", "region: eu-centrl-1", "Did you mean `eu-central-1`?"),
+    ("kind: aws", "kind: aw", "`aw` is not one of on-prem, aws"),
+    ("kind: aws\n    ", "", "the key 'kind' is missing"),
+    ("allow: [bedrock", "allow: [bedrok", "Did you mean `bedrock`?"),
+    ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
+    ("peak_rps: 3.0", 'peak_rps: "3"', "valid number"),
+    ("peak_rps: 3.0", "peak_rps: true", "valid number"),
+    ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not allowed"),
+    (
+        "    review: {domain: financial-crime, below_confidence: 0.80, sample_rate: 0.05}\n",
+        "",
+        "human review",
+    ),
+    (
+        'candidates: [{id: "amazon.nova-lite-v1:0", scores: {api: 0.78}}]',
+        "candidates: []",
+        "at least 1 items",
+    ),
+    ("name: bank\n", "name: bank\nbudgt: {monthly_usd: 1}\n", "Did you mean `budget`?"),
+    ("name: bank\n", "name: bank\nhandling: {restrictd: {}}\n", "Did you mean `restricted`?"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), WRONG)
+def test_wrong_input_is_refused_with_what_is_allowed(old: str, new: str, says: str):
+    assert old in REQUIREMENTS
+    with pytest.raises(InputError) as caught:
+        requirements(REQUIREMENTS.replace(old, new, 1))
+    message = str(caught.value)
+    assert says in message
+    assert message.startswith("bank.requirements.yaml:"), "no file and line"
+    assert "\n" not in message
+
+
+def test_an_organisation_may_not_loosen_the_handling():
+    text = REQUIREMENTS.replace("name: bank\n", "name: bank\nhandling: {restricted: {targets: [bedrock]}}\n")
+    with pytest.raises(AnswerIsNo, match=r"handling\.restricted\.targets.*looser"):
+        requirements(text)
+
+
+def test_no_exception_opens_bedrock_to_restricted_work():
+    text = REQUIREMENTS + (
+        "exceptions: [{workload: transaction-narratives, target: bedrock, who: CISO, reason: x, "
+        "until: '2030-01-01'}]\n"
+    )
+    with pytest.raises(AnswerIsNo, match="no exception opens bedrock"):
+        requirements(text)
+
+
+def test_importing_the_requirements_stays_light():
+    """The command line loads them for every command."""
+    program = (
+        "import sys, isthmus.contracts.requirements as r\n"
+        f"r.load({str(ROOT / 'stacks' / 'bank-dev.requirements.yaml')!r})\n"
+        "heavy = {'pulumi', 'boto3', 'jinja2', 'typer', 'rich', 'numpy', 'asyncio', 'jsonschema'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_requirements_object_cannot_be_changed():
+    with pytest.raises(Exception, match="frozen"):
+        requirements().name = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_every_part_refuses_unknown_keys():
+    assert Requirements.model_config.get("extra") == "forbid"

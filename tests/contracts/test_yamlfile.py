@@ -1,0 +1,154 @@
+"""YAML files: read as 1.2 with lines, refused in one paragraph, written whole."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.requirements import Requirements
+from tests.contracts.bank import REQUIREMENTS
+
+FAULTS = [
+    ("a: [", "f.yaml:1", "does not parse"),
+    ("a: 1\n b: 2", "f.yaml:2", "does not parse"),
+    ("a: 1\na: 2", "f.yaml:2", "`a` stands twice (first on line 1)"),
+    ("- 1", "f.yaml:1", "a list, not a mapping"),
+    ("just text", "f.yaml:1", "not a mapping"),
+    ("", "f.yaml", "is empty"),
+    ("# only a comment\n", "f.yaml", "is empty"),
+    ("a: &x [*x]", "f.yaml:1", "alias points into itself"),
+    ("a: .inf", "f.yaml:1", "not a finite number"),
+    ("1: a", "f.yaml:1", "key that is not text"),
+    ("a: !secret x", "f.yaml:1", "tag"),
+]
+
+
+@pytest.mark.parametrize(("text", "place", "what"), FAULTS)
+def test_a_file_that_cannot_be_read_says_where_and_what(text: str, place: str, what: str):
+    with pytest.raises(InputError) as caught:
+        yamlfile.loads(text, "f.yaml")
+    assert caught.value.where == place
+    assert what in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(InputError, match=r"none\.yaml: there is no such file"):
+        yamlfile.load(tmp_path / "none.yaml")
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    with pytest.raises(InputError, match="this is a folder"):
+        yamlfile.load(tmp_path)
+
+
+def test_a_file_that_is_not_utf_8_names_the_line(tmp_path: Path):
+    path = tmp_path / "latin.yaml"
+    path.write_bytes(b"a: 1\nb: caf\xe9\n")
+    with pytest.raises(InputError, match=r"latin\.yaml:2: the file is not UTF-8"):
+        yamlfile.load(path)
+
+
+def test_on_off_yes_no_and_dates_are_text():
+    data = yamlfile.loads("a: off\nb: on\nc: no\nd: yes\ne: 2026-01-01\nf: true\ng: 0o17\nh: ~\n").data
+    assert data == {
+        "a": "off",
+        "b": "on",
+        "c": "no",
+        "d": "yes",
+        "e": "2026-01-01",
+        "f": True,
+        "g": 15,
+        "h": None,
+    }
+
+
+def test_the_place_of_a_value_is_its_line_and_named_path():
+    document = yamlfile.loads(REQUIREMENTS, "r.yaml")
+    where = document.where(("workloads", 1, "model", "candidates", 0, "scores", "fp8"))
+    line = REQUIREMENTS.splitlines().index("          scores: {bf16: 0.91, fp8: 0.90}") + 1
+    assert str(where) == (
+        f"r.yaml:{line} (workloads[kyc-extraction].model.candidates"
+        "[meta-llama/Llama-3.1-8B-Instruct].scores.fp8)"
+    )
+
+
+def test_a_misspelt_key_is_told_with_the_nearest_one():
+    text = REQUIREMENTS.replace("kube_context", "kube_contxt")
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "kube_contxt" in one)
+    with pytest.raises(InputError) as caught:
+        yamlfile.parse(Requirements, yamlfile.loads(text, "r.yaml"))
+    message = str(caught.value)
+    assert message.startswith(f"r.yaml:{line} (sites[fra1].kube_contxt): unknown key `kube_contxt`")
+    assert "Did you mean `kube_context`?" in message
+    assert "region" not in message, "keys of an AWS site were offered for an on-prem one"
+
+
+def test_several_faults_give_the_first_and_the_paths_of_the_others():
+    text = REQUIREMENTS.replace("impact: high", "impact: huge").replace("impact: material", "impact: big")
+    with pytest.raises(InputError) as caught:
+        yamlfile.parse(Requirements, yamlfile.loads(text, "r.yaml"))
+    assert "`huge` is not one of low, material, high" in caught.value.what
+    assert "and 1 more: workloads[kyc-extraction].impact" in caught.value.what
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def _shuffled(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _shuffled(value[key]) for key in reversed(list(value))}
+    return [_shuffled(item) for item in value] if isinstance(value, list) else value
+
+
+@given(st.dictionaries(st.text(), PLAIN, max_size=5))
+def test_the_digest_does_not_depend_on_the_order_of_keys(data: dict[str, object]):
+    assert yamlfile.digest(_shuffled(data)) == yamlfile.digest(data)
+
+
+def test_the_digest_is_of_the_files_content_and_no_defaults():
+    import hashlib
+
+    assert (
+        yamlfile.digest({"b": 1.5, "a": ["ü"]}) == hashlib.sha256('{"a":["ü"],"b":1.5}'.encode()).hexdigest()
+    )
+    one, two = yamlfile.loads("a: 1").data, yamlfile.loads("a: 1\nb: ~").data
+    assert yamlfile.digest(one) != yamlfile.digest(two)
+
+
+SAFE = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x24F, exclude_characters="\x7f\x85"), max_size=12
+)
+
+
+@given(st.dictionaries(SAFE, SAFE | st.integers() | st.booleans() | st.none() | st.lists(SAFE), min_size=1))
+def test_what_is_written_reads_back_the_same(data: dict[str, object]):
+    text = yamlfile.dumps(data, "a header\nof two lines")
+    assert text.startswith("# a header\n# of two lines\n")
+    assert yamlfile.loads(text).data == data
+    assert yamlfile.dumps(data, "a header\nof two lines") == text
+
+
+def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path: Path):
+    path = tmp_path / "f.yaml"
+    path.write_text("old")
+    path.chmod(0o640)
+    yamlfile.dump({"b": 1, "a": [2]}, yamlfile.schema_header("schemas/plan.json"), path)
+    assert path.read_text() == "# yaml-language-server: $schema=schemas/plan.json\nb: 1\na:\n  - 2\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert [one.name for one in tmp_path.iterdir()] == ["f.yaml"]
+
+
+def test_a_folder_that_is_not_there_is_a_fault_of_the_surroundings(tmp_path: Path):
+    with pytest.raises(EnvironmentFault, match="cannot be written"):
+        yamlfile.dump({"a": 1}, "", tmp_path / "none" / "f.yaml")
