@@ -150,7 +150,9 @@ def differences(prop: Prop, wanted: Any, actual: Any, path: str) -> list[str]:
         return []
     if has_unknown(wanted) and not isinstance(wanted, dict | list):
         return [path]
-    if prop.kind == "object" and isinstance(wanted, dict) and isinstance(actual, dict):
+    if prop.kind == "object":
+        # A part that is absent and one that says nothing but defaults are the same.
+        wanted, actual = (side if isinstance(side, dict) else {} for side in (wanted, actual))
         found: list[str] = []
         for name, part in prop.fields.items():
             found += differences(part, wanted.get(name), actual.get(name), f"{path}.{name}")
