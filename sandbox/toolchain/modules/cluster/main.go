@@ -50,6 +50,8 @@ func main() {
 
 // runKwok does what the main functions of kwok and kwokctl do: their global flags are read before the command is made.
 func runKwok(newCommand func(context.Context) *cobra.Command) int {
+	// Kubernetes' packages put a --version of another type among the process' flags, which cobra would merge with kwok's.
+	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ExitOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}
