@@ -38,28 +38,22 @@ def _map(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _value(base: Any, over: Any) -> Any:
     if isinstance(over, Mapping):
         return _map(base if isinstance(base, Mapping) else {}, over)
-    if isinstance(over, list):
-        key = _key(over)
-        if key is not None and (base is None or (isinstance(base, list) and _key(base) in (key, ""))):
-            return _list(base or [], over, key)
-        if key == "" and isinstance(base, list) and _key(base):
-            return []  # an empty list replaces
-    return copy.deepcopy(over)
+    key = _key(over) if isinstance(over, list) else None
+    if key is None:
+        return copy.deepcopy(over)
+    return _list(base if isinstance(base, list) and _has(base, key) else [], over, key)
 
 
 def _key(items: list[Any]) -> str | None:
-    """The key by which a list merges: `id` or `name`; None for other lists, "" for an empty one."""
-    if not items:
-        return ""
-    for key in ("id", "name"):
-        if all(isinstance(item, Mapping) and isinstance(item.get(key), str) for item in items):
-            return key
-    return None
+    """The key by which a list of parts merges: `id` or `name`; None for other and for empty lists."""
+    return next((key for key in ("id", "name") if items and _has(items, key)), None)
+
+
+def _has(items: list[Any], key: str) -> bool:
+    return all(isinstance(item, Mapping) and isinstance(item.get(key), str) for item in items)
 
 
 def _list(base: list[Any], over: list[Any], key: str) -> list[Any]:
-    if key == "":
-        return []
     result = copy.deepcopy(base)
     places = {item[key]: index for index, item in enumerate(result)}
     for item in over:

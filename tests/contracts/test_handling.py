@@ -1,0 +1,138 @@
+"""Handling: the table of classes, regimes laid over it, and tables that may only be stricter."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts import handling
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.handling import HANDLING, Exception_
+from isthmus.contracts.words import SENSITIVITIES, TARGETS, Sensitivity, Target
+
+
+@pytest.mark.parametrize("class_", SENSITIVITIES)
+def test_the_table_is_valid_by_its_own_contract(class_: Sensitivity):
+    assert handling.Handling.model_validate(HANDLING[class_].model_dump(by_alias=True)) == HANDLING[class_]
+
+
+def test_a_more_sensitive_class_may_run_in_no_more_places():
+    for looser, stricter in itertools.pairwise(SENSITIVITIES):
+        assert set(handling.allowed_targets(stricter)) <= set(handling.allowed_targets(looser))
+        assert HANDLING[stricter].records_months_min >= HANDLING[looser].records_months_min
+        assert HANDLING[stricter].approvers >= HANDLING[looser].approvers
+
+
+def test_the_table_says_what_the_design_says():
+    assert handling.allowed_targets("restricted") == ("onprem-vllm",)
+    assert handling.allowed_targets("confidential") == ("onprem-vllm", "eks-vllm", "sagemaker")
+    assert [HANDLING[class_].records_months_min for class_ in SENSITIVITIES] == [6, 12, 12, 60]
+    assert [HANDLING[class_].content_days_max for class_ in SENSITIVITIES] == [0, 0, 30, None]
+    assert [handling.may_use_aws(class_) for class_ in SENSITIVITIES] == [True, True, True, False]
+    assert HANDLING["internal"].sample_rate_min == 0.01
+    assert HANDLING["restricted"].approvers == 2
+    assert HANDLING["restricted"].content_on_prem
+
+
+def test_an_unknown_class_may_run_nowhere():
+    with pytest.raises(InputError, match="Did you mean `restricted`"):
+        handling.of("restrcted")
+
+
+@given(st.sampled_from(SENSITIVITIES), st.sampled_from(TARGETS))
+def test_no_class_runs_where_the_table_does_not_say(class_: Sensitivity, target: Target):
+    why = handling.refusal(class_, target, ["w"], today="2026-01-01")
+    assert (why is None) == (target in handling.allowed_targets(class_))
+
+
+def test_an_exception_opens_bedrock_to_its_workload_until_its_day():
+    one = Exception_(workload="w", target="bedrock", who="CISO", reason="pilot", until="2026-06-30")
+    assert handling.refusal("confidential", "bedrock", ["w"], [one], "2026-06-30") is None
+    assert "holds on 2026-07-01" in (
+        handling.refusal("confidential", "bedrock", ["w"], [one], "2026-07-01") or ""
+    )
+    assert "none for v" in (
+        handling.refusal("confidential", "bedrock", ["w", "v"], [one], "2026-06-30") or ""
+    )
+    assert handling.refusal("confidential", "bedrock", [], [one], "2026-06-30") is not None
+    assert handling.refusal("restricted", "bedrock", ["w"], [one], "2026-06-30") is not None
+
+
+REGIMES: list[tuple[str, dict[str, Any]]] = [
+    ("pci-dss", {"records_months_min": 12, "records_at_hand_months": 3, "card_authentication_kept": False}),
+    ("hipaa", {"records_months_min": 72}),
+    ("amlr", {"records_months_min": 60, "records_months_max": 60}),
+    ("ai-act-high-risk", {"records_months_min": 6}),
+    ("gdpr", {"erasable": True}),
+    ("dora", {"exit_plan": True, "provider_register": True}),
+]
+
+
+@pytest.mark.parametrize(("regime", "adds"), REGIMES)
+def test_each_regime_adds_its_minima_and_maxima(regime: str, adds: dict[str, Any]):
+    laid = handling.overlay("public", [regime])
+    assert {key: getattr(laid, key) for key in adds} == adds
+
+
+@given(st.sampled_from(SENSITIVITIES), st.lists(st.sampled_from(sorted(handling.REGIMES)), unique=True))
+def test_a_regime_never_loosens_a_class(class_: Sensitivity, regimes: list[str]):
+    try:
+        laid = handling.overlay(class_, regimes)
+    except InputError:
+        assert {"hipaa", "amlr"} <= set(regimes)
+        return
+    assert laid.records_months_min >= HANDLING[class_].records_months_min
+    assert laid.erasable >= HANDLING[class_].erasable
+    assert laid == handling.overlay(class_, list(reversed(regimes)))
+
+
+def test_regimes_that_contradict_each_other_are_an_error():
+    with pytest.raises(InputError, match="hipaa keeps records at least 72 months, amlr at most 60"):
+        handling.overlay("internal", ["gdpr", "hipaa", "amlr"])
+
+
+def test_an_unknown_regime_is_an_error():
+    with pytest.raises(InputError, match="Did you mean `gdpr`"):
+        handling.overlay("internal", ["gdrp"])
+
+
+LOOSER: list[tuple[Sensitivity, str, Any]] = [
+    ("restricted", "targets", ["onprem-vllm", "eks-vllm"]),
+    ("confidential", "by_exception", ["bedrock", "sagemaker"]),
+    ("internal", "path", "tls"),
+    ("internal", "profiles_may_leave", True),
+    ("confidential", "own_keys", False),
+    ("internal", "redacted", ["logs"]),
+    ("internal", "records_months_min", 6),
+    ("confidential", "content_days_max", 31),
+    ("confidential", "content_days_max", None),
+    ("restricted", "content_on_prem", False),
+    ("internal", "sample_rate_min", 0),
+    ("restricted", "approvers", 1),
+]
+
+
+@pytest.mark.parametrize(("class_", "field", "value"), LOOSER)
+def test_a_looser_table_is_refused_with_the_field(class_: Sensitivity, field: str, value: Any):
+    with pytest.raises(AnswerIsNo) as caught:
+        handling.stricter_only({class_: {field: value}})
+    assert caught.value.where == f"handling.{class_}.{field}"
+
+
+def test_a_stricter_table_is_taken_and_the_other_classes_stay():
+    table = handling.stricter_only({"internal": {"targets": ["onprem-vllm"], "records_months_min": 24}})
+    assert table["internal"].targets == ["onprem-vllm"]
+    assert table["internal"].records_months_min == 24
+    assert table["public"] == HANDLING["public"]
+    assert HANDLING["internal"].records_months_min == 12
+
+
+def test_a_field_or_value_that_is_not_understood_is_wrong_input():
+    with pytest.raises(InputError, match="Did you mean `records_months_min`"):
+        handling.stricter_only({"internal": {"records_month_min": 24}})
+    with pytest.raises(InputError, match=r"handling\.internal\.targets"):
+        handling.stricter_only({"internal": {"targets": ["onprem"]}})

@@ -1,0 +1,139 @@
+"""Overrides: what merges, what replaces, what deletes, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts import overrides
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.contracts.bank import platform_data
+
+KEYS = st.sampled_from(["a", "b", "c", "name", "id"])
+LEAVES = st.none() | st.integers(0, 3) | st.sampled_from(["x", "y"])
+NAMED = st.lists(
+    st.fixed_dictionaries({"name": st.sampled_from(["x", "y", "z"])}, optional={"a": LEAVES, "b": LEAVES}),
+    max_size=3,
+    unique_by=lambda item: item["name"],
+)
+TREES = st.recursive(
+    LEAVES | NAMED | st.lists(LEAVES, max_size=2),
+    lambda inner: st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=10,
+)
+MAPS = st.dictionaries(KEYS, TREES, max_size=4)
+
+
+@given(MAPS, MAPS)
+def test_laying_overrides_twice_is_as_laying_them_once(base: dict[str, Any], over: dict[str, Any]):
+    once = overrides.merge(base, over)
+    assert overrides.merge(once, over) == once
+
+
+@given(MAPS, MAPS)
+def test_what_is_not_mentioned_stays_and_inputs_stay_as_they_were(base: dict[str, Any], over: dict[str, Any]):
+    before = copy.deepcopy((base, over))
+    merged = overrides.merge(base, over)
+    assert (base, over) == before
+    for key in base.keys() - over.keys():
+        assert merged[key] == base[key]
+
+
+@given(MAPS, MAPS)
+def test_null_deletes(base: dict[str, Any], over: dict[str, Any]):
+    merged = overrides.merge(base, over)
+    for key, value in over.items():
+        assert (key in merged) == (value is not None)
+
+
+@given(MAPS)
+def test_no_overrides_change_nothing(base: dict[str, Any]):
+    assert overrides.merge(base, {}) == base
+
+
+def test_lists_of_parts_merge_by_name_and_an_unknown_one_is_appended():
+    base = {"pools": [{"name": "a", "nodes": 1, "gpu": "x"}, {"name": "b", "nodes": 2}]}
+    merged = overrides.merge(
+        base, {"pools": [{"name": "c", "nodes": 3}, {"name": "a", "nodes": 9, "gpu": None}]}
+    )
+    assert merged["pools"] == [
+        {"name": "a", "nodes": 9},
+        {"name": "b", "nodes": 2},
+        {"name": "c", "nodes": 3},
+    ]
+
+
+def test_endpoints_merge_by_id():
+    merged = overrides.merge({"endpoints": [{"id": "a", "x": 1}]}, {"endpoints": [{"id": "a", "y": 2}]})
+    assert merged["endpoints"] == [{"id": "a", "x": 1, "y": 2}]
+
+
+def test_other_lists_replace():
+    assert overrides.merge({"dns": ["a", "b"]}, {"dns": ["c"]}) == {"dns": ["c"]}
+    assert overrides.merge({"pools": [{"name": "a"}]}, {"pools": []}) == {"pools": []}
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    ({"imges": {}}, "isthmus:overrides.imges", "Did you mean `images`?"),
+    ({"images": {"vlm": "x"}}, "isthmus:overrides.images.vlm", "Did you mean `vllm`?"),
+    (
+        {"endpoints": [{"id": "e", "tensor_paralel": 4}]},
+        "isthmus:overrides.endpoints[e].tensor_paralel",
+        "Did you mean `tensor_parallel`?",
+    ),
+    (
+        {"endpoints": [{"id": "e", "tensor_parallel": "four"}]},
+        "isthmus:overrides.endpoints[e].tensor_parallel",
+        "`four` is not allowed",
+    ),
+    ({"endpoints": [{"id": "e", "target": "bedrok"}]}, "isthmus:overrides.endpoints[e].target", "`bedrock`"),
+    ({"endpoints": {}}, "isthmus:overrides.endpoints", "a list is wanted"),
+    ({"images": "x"}, "isthmus:overrides.images", "a mapping is wanted"),
+    ({"operators": {"kueue": "of"}}, "isthmus:overrides.operators.kueue", "manage, existing, off"),
+    (
+        {"pools": [{"name": "p", "nodes": 0}]},
+        "isthmus:overrides.pools[p].nodes",
+        "greater than or equal to 1",
+    ),
+    ({"images": {"registries": ["a", 3]}}, "isthmus:overrides.images.registries[1]", "valid string"),
+    ({"pools": [{"name": "p"}, {"name": "p"}]}, "isthmus:overrides.pools[p]", "stands twice"),
+    ({"tags": {"a": 1}}, "isthmus:overrides.tags.a", "valid string"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "where", "says"), WRONG)
+def test_a_wrong_override_is_told_with_its_path(wrong: dict[str, Any], where: str, says: str):
+    with pytest.raises(InputError) as caught:
+        overrides.check(wrong)
+    assert caught.value.where == where
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_overrides_that_are_no_mapping_are_refused():
+    with pytest.raises(InputError, match="a mapping is wanted"):
+        overrides.check(["a"])
+
+
+def test_null_is_allowed_everywhere():
+    overrides.check({"issuer": None, "endpoints": [{"id": "x", "replicas": None}], "tags": None})
+
+
+def test_an_override_that_breaks_a_boundary_is_refused():
+    with pytest.raises(AnswerIsNo, match="restricted work may not run on bedrock"):
+        overrides.apply(platform_data(), {"endpoints": [{"id": "restricted-llama-70b", "target": "bedrock"}]})
+
+
+def test_an_appended_part_must_be_whole():
+    with pytest.raises(InputError, match=r"pools\[b200\]\.site.*the key `site` is missing"):
+        overrides.apply(platform_data(), {"pools": [{"name": "b200", "gpu": "b200-sxm-180gb"}]})
+
+
+def test_a_good_override_gives_a_platform():
+    change = {"endpoints": [{"id": "restricted-llama-70b", "replicas": 3}], "tags": {"cost-centre": "4711"}}
+    platform = overrides.apply(platform_data(), change)
+    assert (platform.endpoints[0].replicas, platform.tags["cost-centre"]) == (3, "4711")

@@ -1,0 +1,67 @@
+"""Packing: never more than a node has, never None where a packing exists."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus.contracts.packing import Replica, capacities, pack
+
+NODES = st.lists(st.integers(0, 8), min_size=1, max_size=5)
+REPLICAS = st.lists(st.builds(Replica, st.integers(1, 8), st.integers(1, 2)), max_size=5)
+
+
+@settings(max_examples=200)
+@given(NODES, REPLICAS)
+def test_a_packing_never_uses_more_than_a_node_has(nodes: list[int], replicas: list[Replica]):
+    placed = pack(nodes, replicas)
+    if placed is None:
+        return
+    used = [0] * len(nodes)
+    for replica, places in zip(replicas, placed, strict=True):
+        assert len(set(places)) == replica.nodes, "a replica's parts share a node"
+        for node in places:
+            used[node] += replica.gpus
+    assert all(spent <= room for spent, room in zip(used, nodes, strict=True))
+
+
+def _by_hand(nodes: list[int], replicas: list[Replica]) -> bool:
+    if not replicas:
+        return True
+    first, *rest = replicas
+    for places in itertools.combinations(range(len(nodes)), first.nodes):
+        if all(nodes[node] >= first.gpus for node in places):
+            left = [room - first.gpus * (node in places) for node, room in enumerate(nodes)]
+            if _by_hand(left, rest):
+                return True
+    return False
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.integers(0, 6), min_size=1, max_size=4),
+    st.lists(st.builds(Replica, st.integers(1, 6)), max_size=4),
+)
+def test_no_packing_is_missed(nodes: list[int], replicas: list[Replica]):
+    assert (pack(nodes, replicas) is not None) == _by_hand(nodes, replicas)
+
+
+def test_free_gpus_are_not_enough():
+    assert pack([4, 4], [Replica(5)]) is None
+    assert pack([8, 8], [Replica(5)] * 3) is None
+
+
+def test_a_search_is_needed_where_sizes_do_not_divide():
+    assert pack([6, 4], [Replica(2), Replica(2), Replica(3), Replica(3)]) is not None
+
+
+def test_a_large_pool_is_packed_at_once():
+    assert pack([8] * 64, [Replica(4)] * 128) is not None
+    assert pack([8] * 64, [Replica(5)] * 65) is None
+
+
+def test_reserved_gpus_are_taken_from_as_few_nodes_as_possible():
+    assert capacities(3, 8, 10) == [8, 6, 0]
+    assert sum(capacities(2, 4, 8)) == 0
