@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -15,6 +16,14 @@ from isthmus.contracts.errors import InputError
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.model import Call, Scope, Type
 from sandbox.aws.schema import from_api, to_api
+
+
+_NOTHING_OF_THE_USER_S = {
+    "profile": (None, [], None, None),
+    "config_file": (None, [], os.devnull, None),
+    "credentials_file": (None, [], os.devnull, None),
+}
+"""botocore's session variables (config name, environment names, default, conversion) without their sources."""
 
 
 class CallRefused(Exception):
@@ -69,7 +78,7 @@ class Api:
             if known is not None:
                 return known
             if self._session is None:
-                self._session = botocore.session.Session(profile=None)
+                self._session = botocore.session.Session(session_vars=_NOTHING_OF_THE_USER_S)
             made = self._session.create_client(
                 service,
                 region_name=region,

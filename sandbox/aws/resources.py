@@ -129,7 +129,8 @@ class Resources:
             if value is None:
                 continue
             now[name] = value
-            if name in old or (not prop.computed and value != prop.default):
+            said = value not in ("", [], {}) and value != prop.default
+            if name in old or (said and not prop.computed):
                 keep[name] = value
         outputs = {name: fresh[name] for name in kind.outputs if fresh.get(name) is not None}
         return {**now, **outputs}, keep
