@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 import pulumi
 import pytest
@@ -83,7 +84,7 @@ class Engine(mocks.Mocks):
             self.reads.append(f"{args.typ} {args.resource_id}")
             return args.resource_id, given
         if args.typ == "kubernetes:core/v1:Service":
-            given["spec"] = {**given["spec"], "clusterIP": f"10.96.0.{len(self.made) % 250}"}
+            given["spec"] = {**given["spec"], "clusterIP": f"10.96.0.{crc32(args.name.encode()) % 250}"}
         if args.typ.startswith("aws:"):
             given["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
         return f"{args.name}-id", given
@@ -130,3 +131,21 @@ def engine() -> Engine:
 def platform() -> dict[str, Any]:
     """The bank's platform as a dict, to be changed by a test."""
     return bank()
+
+
+def build(engine: Engine, platform: dict[str, Any]) -> None:
+    """The whole platform, each site with a provider of its own."""
+    from pulumi_aws import Provider as Aws
+    from pulumi_kubernetes import Provider as Kubernetes
+
+    from components import LlmPlatform
+    from isthmus.contracts.platform import Platform
+
+    def program() -> pulumi.ComponentResource:
+        providers: dict[str, pulumi.ProviderResource] = {
+            site["name"]: Kubernetes(site["name"]) if site["kind"] == "on-prem" else Aws(site["name"])
+            for site in platform["sites"]
+        }
+        return LlmPlatform("isthmus", Platform.model_validate(platform), providers)
+
+    engine.run(program)

@@ -1,0 +1,75 @@
+"""The namespace of a class."""
+
+from typing import Any
+
+import pytest
+
+from components import ClassNamespace
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine
+
+
+def deploy(engine: Engine, sensitivity: str, **more: Any) -> None:
+    engine.deploy(ClassNamespace, "n", {"sensitivity": sensitivity, **more})
+
+
+def test_a_namespace_bears_its_class_and_the_restricted_standard(engine: Engine) -> None:
+    deploy(engine, "internal")
+    made = engine.only("Namespace")
+    assert made.meta["name"] == "isthmus-internal"
+    assert made.meta["labels"]["isthmus.dev/class"] == "internal"
+    for mode in ("enforce", "audit", "warn"):
+        assert made.meta["labels"][f"pod-security.kubernetes.io/{mode}"] == "restricted"
+
+
+def test_nothing_goes_in_or_out_by_default(engine: Engine) -> None:
+    deploy(engine, "internal")
+    deny = engine.only("NetworkPolicy", "n-default-deny").spec
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_a_restricted_namespace_asks_the_sites_resolvers_only(engine: Engine) -> None:
+    deploy(engine, "restricted", resolvers=["10.40.0.53", "10.40.0.54"])
+    egress = engine.only("NetworkPolicy", "n-dns").spec["egress"]
+    assert [way["to"] for way in egress] == [
+        [{"ipBlock": {"cidr": "10.40.0.53/32"}}],
+        [{"ipBlock": {"cidr": "10.40.0.54/32"}}],
+    ]
+    assert all({port["port"] for port in way["ports"]} == {53} for way in egress)
+
+
+def test_a_restricted_namespace_without_resolvers_asks_nobody(engine: Engine) -> None:
+    deploy(engine, "restricted")
+    assert [made.name for made in engine.all("NetworkPolicy")] == ["n-default-deny"]
+
+
+def test_other_classes_ask_the_clusters_dns(engine: Engine) -> None:
+    deploy(engine, "public", resolvers=["10.40.0.53"])
+    (way,) = engine.only("NetworkPolicy", "n-dns").spec["egress"]
+    (to,) = way["to"]
+    assert to["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
+
+
+def test_a_model_server_has_no_dns(engine: Engine) -> None:
+    deploy(engine, "confidential")
+    (term,) = engine.only("NetworkPolicy", "n-dns").spec["podSelector"]["matchExpressions"]
+    assert "model" not in term["values"]
+
+
+def test_a_namespace_has_a_quota_and_limits(engine: Engine) -> None:
+    deploy(engine, "internal", quota={"requests.nvidia.com/gpu": "4"})
+    assert engine.only("ResourceQuota").spec["hard"] == {"pods": "100", "requests.nvidia.com/gpu": "4"}
+    (limit,) = engine.only("LimitRange").spec["limits"]
+    assert limit["default"]["memory"]
+
+
+def test_what_is_inside_waits_for_the_namespace(engine: Engine) -> None:
+    deploy(engine, "internal")
+    for made in engine.made:
+        if made.kind != "Namespace":
+            assert "n-namespace" in made.depends_on, made.name
+
+
+def test_a_resolver_is_an_address(engine: Engine) -> None:
+    with pytest.raises(InputError, match=r"dns\.bank"):
+        deploy(engine, "restricted", resolvers=["dns.bank"])

@@ -1,0 +1,102 @@
+"""The components' arguments and the platform's contract, held together field by field."""
+
+import types
+import typing
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pulumi
+import pytest
+from pydantic import BaseModel
+
+from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
+from components.certificates import CertificateIssuer
+from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
+from components.gateway.translator import NamedDestination
+from components.governance.audit_trail import AuditTrailArgs
+from components.onprem.gpu_pool import GpuPoolArgs
+from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
+from isthmus.contracts import platform
+
+RENAMED = {"class_": "sensitivity"}
+"""`class` is no name in Python; in the contract it is an alias."""
+
+ELSEWHERE: dict[type, set[str]] = {
+    # The site is which provider a component gets; the pool gives product and failure domains.
+    platform.Endpoint: {
+        *("site", "target", "nodes_per_replica", "gpus"),
+        *("region", "inference_profile", "destination_regions"),
+    },
+    platform.Pool: {"site", "gpu", "failure_domains", "mig_profile"},
+    # A gateway's address follows from its class; routes are made of its workloads.
+    platform.Gateway: {"name", "host", "workloads", "identity"},
+    platform.Identity: {"name", "site", "endpoints"},
+    platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
+}
+"""Fields of the contract that the component does not take, since others decide them."""
+
+PAIRS: list[tuple[Any, type[BaseModel]]] = [
+    (GpuPoolArgs, platform.Pool),
+    (ModelServerArgs, platform.Endpoint),
+    (ModelWeights, platform.Weights),
+    (LoraAdapter, platform.Adapter),
+    (InferenceGatewayArgs, platform.Gateway),
+    (GatewayRoute, platform.Workload),
+    (NamedDestination, platform.Destination),
+    (BedrockAccessArgs, platform.Identity),
+    (AuditTrailArgs, platform.AuditStore),
+    (CertificateIssuer, platform.Issuer),
+]
+
+
+def base(hint: Any) -> str:
+    """The plain kind of a hint: str, int, list, … without Input, NotRequired, None, Literal, constraints."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (typing.Annotated, typing.NotRequired, typing.Required):
+        return base(parts[0])
+    if origin is typing.Literal:
+        return type(parts[0]).__name__
+    if origin in (typing.Union, types.UnionType):
+        kinds = [part for part in parts if part is not type(None) and get_origin(part) is not pulumi.Output]
+        kinds = [
+            part for part in kinds if get_origin(part) is None or get_origin(part) is not typing.Awaitable
+        ]
+        return base(kinds[0])
+    if isinstance(hint, type) and (issubclass(hint, BaseModel) or typing.is_typeddict(hint)):
+        return "part"
+    return (origin or hint).__name__
+
+
+@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
+def test_a_component_takes_what_the_contract_says(arguments: Any, contract: type[BaseModel]) -> None:
+    hints = get_type_hints(arguments)
+    missing = {
+        RENAMED.get(field, field)
+        for field in contract.model_fields
+        if field not in ELSEWHERE.get(contract, set())
+    } - set(hints)
+    assert not missing, f"{arguments.__name__} lacks {missing}"
+    stale = ELSEWHERE.get(contract, set()) - set(contract.model_fields)
+    assert not stale, f"{contract.__name__} no longer has {stale}"
+
+
+@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
+def test_a_field_is_of_the_same_kind_on_both_sides(arguments: Any, contract: type[BaseModel]) -> None:
+    hints = get_type_hints(arguments)
+    for field, info in contract.model_fields.items():
+        taken = hints.get(RENAMED.get(field, field))
+        if taken is not None and field not in ELSEWHERE.get(contract, set()):
+            assert base(taken) == base(info.annotation), f"{arguments.__name__}.{field}"
+
+
+@pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
+def test_what_the_component_demands_the_contract_has(arguments: Any, contract: type[BaseModel]) -> None:
+    """A required argument is a required field, or one with a default that is no None."""
+    back = {value: key for key, value in RENAMED.items()}
+    for argument in arguments.__required_keys__:
+        info = contract.model_fields.get(back.get(argument, argument))
+        if info is not None and argument != "weights":  # `arguments.py` refuses an endpoint without
+            assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
+
+
+def test_a_bedrock_model_takes_its_endpoints_fields() -> None:
+    assert set(BedrockModel.__annotations__) <= set(platform.Endpoint.model_fields)

@@ -1,0 +1,236 @@
+"""The gateway of a class, and the translator behind it."""
+
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import InferenceGateway
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.components.conftest import Engine
+from tests.components.platforms import DIGEST, REGISTRY
+
+ONPREM = {
+    "workload": "narratives",
+    "endpoint": "llama",
+    "model": "meta-llama/Llama",
+    "cluster_ip": "10.96.0.7",
+}
+CLOUD = {"workload": "assistant", "endpoint": "haiku", "model": "anthropic.claude"}
+TRANSLATOR = {
+    "image": f"{REGISTRY}translator@{DIGEST}",
+    "models": [{"name": "haiku", "region": "eu-central-1", "inference_profile": "eu.anthropic.claude-haiku"}],
+    "role_arn": "arn:aws:iam::123456789012:role/translator",
+}
+AWS = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]
+
+
+def deploy(engine: Engine, sensitivity: str = "restricted", **more: Any) -> None:
+    given = {
+        "sensitivity": sensitivity,
+        "site": "fra1",
+        "image": f"{REGISTRY}edge@{DIGEST}",
+        "routes": [ONPREM],
+        "callers_secret": "callers",
+        "issuer": {"name": "bank-llm"},
+        "monitoring_namespace": "monitoring",
+        **more,
+    }
+    engine.deploy(InferenceGateway, "g", given)
+
+
+def internal(engine: Engine, **more: Any) -> None:
+    deploy(
+        engine,
+        "internal",
+        **{"routes": [ONPREM, CLOUD], "translator": TRANSLATOR, "destinations": AWS, **more},
+    )
+
+
+def config(engine: Engine, name: str = "g-config") -> dict[str, Any]:
+    return YAML(typ="safe").load(engine.only("ConfigMap", name).inputs["data"]["config.yaml"])
+
+
+def test_a_restricted_gateway_has_no_translator_and_no_aws_identity(engine: Engine) -> None:
+    deploy(engine)
+    assert [made.name for made in engine.all("Deployment")] == ["g-server"]
+    assert "arn:aws" not in str(engine.made)
+    assert "translator" not in str(config(engine)), "restricted prompts could reach AWS"
+
+
+@pytest.mark.parametrize("sensitivity", ["restricted", "confidential"])
+def test_a_class_that_may_not_use_aws_is_refused_a_translator(engine: Engine, sensitivity: str) -> None:
+    with pytest.raises(AnswerIsNo, match=f"the {sensitivity} class may have no AWS identity"):
+        deploy(engine, sensitivity, routes=[ONPREM, CLOUD], translator=TRANSLATOR)
+    assert not engine.all("Deployment"), "half of it was made"
+
+
+def test_a_recorded_exception_opens_aws_to_confidential_and_never_to_restricted(engine: Engine) -> None:
+    granted = {"translator": TRANSLATOR, "routes": [CLOUD], "exception": "CISO until 2027-01-31: pilot"}
+    deploy(engine, "confidential", **granted)
+    assert engine.only("Deployment", "g-translator-server")
+    with pytest.raises(AnswerIsNo):
+        deploy(Engine(), "restricted", **granted)
+
+
+def test_the_gateways_configuration_has_the_edges_shape(engine: Engine) -> None:
+    deploy(engine)
+    made = config(engine)
+    assert (made["mode"], made["class"], made["site"]) == ("gateway", "restricted", "fra1")
+    assert made["listen"] == {
+        "host": "0.0.0.0",  # noqa: S104
+        "port": 8443,
+        "certificate": "/etc/isthmus/tls/tls.crt",
+        "key": "/etc/isthmus/tls/tls.key",
+        "client_ca": "/etc/isthmus/tls/ca.crt",
+    }
+    assert made["callers"] == "/etc/isthmus/callers/callers.yaml"
+    assert made["upstream_tls"]["ca"] == "/etc/isthmus/tls/ca.crt"
+    assert made["routes"] == [
+        {
+            "workload": "narratives",
+            "url": "https://llama.isthmus-restricted.svc:8443",
+            "server_name": "llama.isthmus-restricted.svc",
+            "model": "meta-llama/Llama",
+        }
+    ]
+
+
+def test_only_callers_of_a_public_gateway_need_no_certificate(engine: Engine) -> None:
+    for held in ("public", "internal", "confidential", "restricted"):
+        made = Engine()
+        deploy(made, held)
+        assert ("client_ca" in config(made)["listen"]) is (held != "public"), held
+
+
+def test_only_namespaces_of_its_class_reach_a_gateway(engine: Engine) -> None:
+    deploy(engine, "public")
+    first, scrape = engine.only("NetworkPolicy").spec["ingress"]
+    assert first == {
+        "from": [{"namespaceSelector": {"matchLabels": {"isthmus.dev/class": "public"}}}],
+        "ports": [{"protocol": "TCP", "port": 8443}],
+    }
+    assert scrape["ports"] == [{"protocol": "TCP", "port": 9090}]
+
+
+def test_a_gateway_reaches_its_own_model_servers_and_nothing_else(engine: Engine) -> None:
+    deploy(engine)
+    (only,) = engine.only("NetworkPolicy").spec["egress"]
+    assert only == {
+        "to": [
+            {
+                "podSelector": {
+                    "matchLabels": {"isthmus.dev/role": "model", "isthmus.dev/class": "restricted"},
+                    "matchExpressions": [
+                        {"key": "isthmus.dev/endpoint", "operator": "In", "values": ["llama"]}
+                    ],
+                }
+            }
+        ],
+        "ports": [{"protocol": "TCP", "port": 8443}],
+    }
+
+
+def test_a_restricted_gateway_asks_no_cluster_dns(engine: Engine) -> None:
+    deploy(engine, resolvers=["10.40.0.53"])
+    pod = engine.only("Deployment").pod
+    assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["10.40.0.53"]})
+    assert pod["hostAliases"] == [{"ip": "10.96.0.7", "hostnames": ["llama.isthmus-restricted.svc"]}]
+
+
+def test_a_restricted_gateway_without_resolvers_asks_nobody(engine: Engine) -> None:
+    deploy(engine)
+    assert engine.only("Deployment").pod["dnsConfig"] == {"nameservers": ["127.0.0.1"]}
+
+
+def test_a_restricted_route_without_an_address_is_refused(engine: Engine) -> None:
+    route = {key: value for key, value in ONPREM.items() if key != "cluster_ip"}
+    with pytest.raises(InputError, match="names no address"):
+        deploy(engine, routes=[route])
+
+
+def test_a_restricted_gateway_reaches_on_prem_destinations_only(engine: Engine) -> None:
+    away = [{"name": "elsewhere", "cidr": "10.80.1.0/24", "port": 443}]
+    with pytest.raises(AnswerIsNo, match=r"10\.80\.1\.0/24 is not inside the site's networks"):
+        deploy(engine, destinations=away, site_cidrs=["10.40.0.0/16"])
+    here = [{"name": "audit", "cidr": "10.40.7.0/24", "port": 443}]
+    made = Engine()
+    deploy(made, destinations=here, site_cidrs=["10.40.0.0/16"])
+    assert made.only("NetworkPolicy").spec["egress"][-1] == {
+        "to": [{"ipBlock": {"cidr": "10.40.7.0/24"}}],
+        "ports": [{"protocol": "TCP", "port": 443}],
+    }
+
+
+def test_a_destination_by_host_name_is_refused(engine: Engine) -> None:
+    named = [{"name": "audit", "cidr": "s3.bank.example", "port": 443}]
+    with pytest.raises(InputError, match="a host name is not enough"):
+        deploy(engine, "internal", destinations=named)
+
+
+def test_the_translator_alone_has_the_way_out_and_the_role(engine: Engine) -> None:
+    internal(engine)
+    gateway, behind = (
+        engine.only("NetworkPolicy", name).spec for name in ("g-network", "g-translator-network")
+    )
+    assert "ipBlock" not in str(gateway), "the gateway could go round the translator"
+    assert behind["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "10.80.0.0/16"}}], "ports": [{"protocol": "TCP", "port": 443}]}
+    ]
+    roles = {
+        made.name: made.spec["template"]["metadata"].get("annotations", {}).get("isthmus.dev/role-arn")
+        for made in engine.all("Deployment")
+    }
+    assert roles == {"g-server": None, "g-translator-server": TRANSLATOR["role_arn"]}
+
+
+def test_only_its_gateway_reaches_a_translator(engine: Engine) -> None:
+    internal(engine)
+    first = engine.only("NetworkPolicy", "g-translator-network").spec["ingress"][0]
+    assert first["from"] == [
+        {"podSelector": {"matchLabels": {"isthmus.dev/role": "gateway", "isthmus.dev/class": "internal"}}}
+    ]
+    made = config(engine, "g-translator-config")
+    assert made["allowed_clients"] == ["internal-gateway.isthmus-internal.svc"]
+    assert made["models"] == [
+        {
+            "name": "haiku",
+            "region": "eu-central-1",
+            "inference_profile": "eu.anthropic.claude-haiku",
+            "endpoint_url": None,
+        }
+    ]
+
+
+def test_a_cloud_route_leads_to_the_translator_by_the_endpoints_id(engine: Engine) -> None:
+    internal(engine)
+    assert config(engine)["routes"][1] == {
+        "workload": "assistant",
+        "url": "https://internal-translator.isthmus-internal.svc:8443",
+        "server_name": "internal-translator.isthmus-internal.svc",
+        "model": "haiku",
+    }
+
+
+def test_a_gateways_certificate_serves_and_identifies_it(engine: Engine) -> None:
+    internal(engine)
+    usages = {made.spec["secretName"]: made.spec["usages"] for made in engine.all("Certificate")}
+    assert {"server auth", "client auth"} <= set(usages["internal-gateway-tls"])
+    assert "client auth" not in usages["internal-translator-tls"]
+
+
+def test_gateways_stand_in_different_zones(engine: Engine) -> None:
+    deploy(engine)
+    first = engine.only("Deployment").pod["topologySpreadConstraints"][0]
+    assert (first["topologyKey"], first["whenUnsatisfiable"]) == (
+        "topology.kubernetes.io/zone",
+        "DoNotSchedule",
+    )
+    assert first["matchLabelKeys"] == ["pod-template-hash"], "it rolls with surge"
+
+
+def test_callers_come_from_the_named_secret(engine: Engine) -> None:
+    deploy(engine)
+    volumes = {each["name"]: each for each in engine.only("Deployment").pod["volumes"]}
+    assert volumes["callers"]["secret"]["secretName"] == "callers"
+    assert not engine.all("Secret"), "no secret is made in the program"

@@ -1,0 +1,118 @@
+"""A pool of GPUs: labels, taints, queues."""
+
+from typing import Any
+
+import pytest
+
+from components import GpuPool
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine
+
+TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+
+
+def deploy(engine: Engine, **more: Any) -> None:
+    given = {
+        "name": "h100",
+        "product": "NVIDIA-H100-80GB-HBM3",
+        "nodes": 2,
+        "gpus_per_node": 8,
+        "classes": ["confidential", "restricted"],
+        **more,
+    }
+    engine.deploy(GpuPool, "p", given)
+
+
+def test_machines_named_are_labelled_and_tainted_each(engine: Engine) -> None:
+    deploy(engine, node_names=["a", "b"])
+    for node in ("a", "b"):
+        made = engine.only("NodePatch", f"p-node-{node}")
+        assert made.meta["name"] == node
+        assert made.meta["labels"] == {"isthmus.dev/pool": "h100"}, "other labels are not ours"
+        assert made.spec == {"taints": [TAINT]}
+    assert not engine.all("NodeFeatureRule")
+
+
+def test_without_names_machines_are_found_by_what_they_show(engine: Engine) -> None:
+    deploy(engine)
+    (rule,) = engine.only("NodeFeatureRule").spec["rules"]
+    assert rule["labels"] == {"isthmus.dev/pool": "h100"}
+    assert rule["taints"] == [TAINT]
+    (feature,) = rule["matchFeatures"]
+    assert feature["matchExpressions"]["nvidia.com/gpu.product"]["value"] == ["NVIDIA-H100-80GB-HBM3"]
+    assert not engine.all("NodePatch")
+
+
+def test_as_many_machines_are_named_as_there_are(engine: Engine) -> None:
+    with pytest.raises(InputError, match="has 2 nodes and names 1"):
+        deploy(engine, node_names=["a"])
+
+
+def test_an_existing_gpu_operator_is_looked_for(engine: Engine) -> None:
+    deploy(engine)
+    assert engine.reads == ["kubernetes:nvidia.com/v1:ClusterPolicy cluster-policy"]
+
+
+def test_without_a_gpu_operator_none_is_looked_for(engine: Engine) -> None:
+    deploy(engine, gpu_operator="off")
+    assert not engine.reads
+
+
+@pytest.mark.parametrize("operator", ["gpu_operator", "kueue"])
+def test_installing_an_operator_is_not_in_this_version(engine: Engine, operator: str) -> None:
+    with pytest.raises(InputError, match="manage' is not in this version"):
+        deploy(engine, **{operator: "manage"})
+
+
+def test_a_queue_gives_out_what_is_not_reserved(engine: Engine) -> None:
+    deploy(engine, reserved_gpus=4)
+    (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
+    quota = {each["name"]: each["nominalQuota"] for each in group["flavors"][0]["resources"]}
+    assert quota["nvidia.com/gpu"] == 12
+    assert engine.outputs["capacity"] == 12
+
+
+def test_a_queue_covers_what_pods_request_or_kueue_would_never_admit_them(engine: Engine) -> None:
+    deploy(engine)
+    (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
+    assert set(group["coveredResources"]) == {"cpu", "memory", "nvidia.com/gpu"}
+    assert [each["name"] for each in group["flavors"][0]["resources"]] == group["coveredResources"]
+
+
+def test_a_flavor_leads_to_the_pools_machines(engine: Engine) -> None:
+    deploy(engine)
+    flavor = engine.only("ResourceFlavor").spec
+    assert flavor["nodeLabels"] == {
+        "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
+        "isthmus.dev/pool": "h100",
+    }
+    assert flavor["nodeTaints"] == [TAINT]
+
+
+def test_each_class_has_a_local_queue_and_a_priority(engine: Engine) -> None:
+    deploy(engine)
+    queues = {made.meta["namespace"]: made.spec for made in engine.all("LocalQueue")}
+    assert queues == {f"isthmus-{held}": {"clusterQueue": "h100"} for held in ("confidential", "restricted")}
+    priorities = {made.meta["name"]: made.inputs["value"] for made in engine.all("WorkloadPriorityClass")}
+    assert priorities["h100-restricted"] > priorities["h100-confidential"]
+
+
+def test_a_queue_takes_only_namespaces_of_the_pools_classes(engine: Engine) -> None:
+    deploy(engine)
+    (term,) = engine.only("ClusterQueue").spec["namespaceSelector"]["matchExpressions"]
+    assert term == {
+        "key": "isthmus.dev/class",
+        "operator": "In",
+        "values": ["confidential", "restricted"],
+    }
+
+
+def test_without_kueue_there_is_no_queue(engine: Engine) -> None:
+    deploy(engine, kueue="off")
+    assert not [made for made in engine.made if "kueue" in made.type]
+    assert engine.outputs["queue"] == ""
+
+
+def test_a_pool_that_reserves_all_has_nothing_to_give(engine: Engine) -> None:
+    with pytest.raises(InputError, match="has no GPU to give out"):
+        deploy(engine, reserved_gpus=16)

@@ -1,0 +1,91 @@
+"""The package that other languages and programs use."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import components
+
+ROOT = Path(components.__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """The schema as the host infers it, with no engine."""
+    from pulumi.provider.experimental.component import ComponentProvider
+
+    from components.__main__ import HOSTED
+
+    return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
+
+
+def test_every_public_name_can_be_imported() -> None:
+    assert components.__all__ == sorted(components.__all__)
+    for name in components.__all__:
+        assert getattr(components, name).__name__ == name
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'GpuPol'"):
+        components.GpuPol  # noqa: B018
+
+
+def test_importing_the_package_loads_no_sdk() -> None:
+    program = "import sys, components; sys.exit(any(m.startswith('pulumi') for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+def test_all_single_site_components_are_hosted(schema: dict[str, Any]) -> None:
+    hosted = {token.rsplit(":", 1)[-1] for token in schema["resources"]}
+    assert hosted == set(components.__all__) - {"LlmPlatform"}, "LlmPlatform spans sites: Python only"
+
+
+def test_every_component_argument_and_output_is_described(schema: dict[str, Any]) -> None:
+    for token, resource in schema["resources"].items():
+        assert resource["description"], token
+        for side in ("inputProperties", "properties"):
+            for name, each in resource[side].items():
+                assert each.get("description"), f"{token}.{name}"
+    for token, each in schema["types"].items():
+        for name, field in each["properties"].items():
+            assert field.get("description"), f"{token}.{name}"
+
+
+def test_no_module_bears_a_name_of_the_standard_library() -> None:
+    modules = {path.stem for path in (ROOT / "components").rglob("*.py")} - {"__init__", "__main__"}
+    folders = {path.name for path in (ROOT / "components").iterdir() if path.is_dir()}
+    assert not (modules | folders) & sys.stdlib_module_names
+
+
+def test_its_main_puts_the_root_on_the_path_in_place_of_its_folder() -> None:
+    program = (
+        "import runpy, sys; sys.path.insert(0, 'components');"
+        "runpy.run_path('components/__main__.py', run_name='looked_at');"
+        "sys.exit(not (sys.path[0] == sys.argv[1] and sys.argv[1] + '/components' not in sys.path"
+        " and 'components' not in sys.path))"
+    )
+    found = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=ROOT, check=False)
+    assert found.returncode == 0
+
+
+def test_each_component_has_its_section_in_the_docs() -> None:
+    text = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    for name in components.__all__:
+        assert f"\n## {name}\n" in text, name
+
+
+def test_the_docs_name_every_argument_and_output(schema: dict[str, Any]) -> None:
+    from pulumi.provider.experimental.analyzer import Analyzer
+
+    from components.__main__ import HOSTED
+
+    text = (ROOT / "docs" / "components.md").read_text(encoding="utf-8")
+    for component in HOSTED:
+        section = text.split(f"\n## {component.__name__}\n")[1].split("\n## ")[0]
+        found = Analyzer("isthmus").analyze_component(component)
+        for name in (*found.inputs_mapping.values(), *found.outputs_mapping.values()):
+            assert f"`{name}`" in section, f"{component.__name__}: `{name}` is not described"

@@ -1,0 +1,132 @@
+"""What holds for every pod and every Kubernetes object of the platform."""
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.components.conftest import Engine, build
+
+ALLOWED_VOLUMES = {
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+}
+
+
+@pytest.fixture
+def bank(engine: Engine, platform: dict[str, Any]) -> Engine:
+    build(engine, platform)
+    assert len(engine.pods()) == 8, sorted(engine.pods())
+    return engine
+
+
+def boxes(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod["containers"], *pod.get("initContainers", [])]
+
+
+def test_every_pod_passes_the_restricted_pod_security_standard(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["runAsUser"] != 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        for volume in pod["volumes"]:
+            assert set(volume) - {"name"} <= ALLOWED_VOLUMES, f"{name}: {volume}"
+        for box in boxes(pod):
+            security = box["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["capabilities"] == {"drop": ["ALL"]}, name
+            assert not security.get("privileged"), name
+            assert all("hostPort" not in port for port in box.get("ports", [])), name
+
+
+def test_no_pod_mounts_a_service_account_token(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["serviceAccountName"] == name, "each has an account of its own"
+    accounts = bank.all("ServiceAccount")
+    assert len(accounts) == 8
+    assert all(account.inputs["automountServiceAccountToken"] is False for account in accounts)
+
+
+def test_every_image_is_named_by_digest(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        for box in boxes(pod):
+            assert re.search(r"@sha256:[0-9a-f]{64}$", box["image"]), f"{name}: {box['image']}"
+
+
+def test_no_container_has_a_secret_or_an_aws_key_in_its_environment(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        for box in boxes(pod):
+            assert "envFrom" not in box, name
+            for variable in box.get("env", []):
+                assert not variable["name"].startswith("AWS_"), f"{name}: {variable['name']}"
+                assert "valueFrom" not in variable, f"{name}: {variable['name']}"
+
+
+def test_only_vllm_may_write_to_its_root_file_system(bank: Engine) -> None:
+    writable = {
+        box["name"]
+        for pod in bank.pods().values()
+        for box in boxes(pod)
+        if not box["securityContext"]["readOnlyRootFilesystem"]
+    }
+    assert writable == {"vllm"}, "the CDI hook needs it there, nobody else does"
+
+
+def test_requests_equal_limits_in_every_container(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        for box in boxes(pod):
+            assert box["resources"]["requests"] == box["resources"]["limits"], name
+
+
+def test_every_mount_has_its_volume(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        volumes = {volume["name"] for volume in pod["volumes"]}
+        for box in boxes(pod):
+            assert {mount["name"] for mount in box["volumeMounts"]} <= volumes, name
+
+
+def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engine) -> None:
+    for name, pod in bank.pods().items():
+        for box in pod["containers"]:
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                assert box[probe]["httpGet"] == {"path": "/health", "port": 9090, "scheme": "HTTP"}, name
+
+
+def test_every_object_is_taken_back_from_other_managers(bank: Engine) -> None:
+    for made in bank.made:
+        if made.type.startswith("kubernetes:"):
+            assert made.meta["annotations"]["pulumi.com/patchForce"] == "true", made.name
+            assert "pulumi.com/skipAwait" not in made.meta["annotations"], f"{made.name} is not waited for"
+
+
+def test_every_object_has_a_fixed_name_and_says_whose_it_is(bank: Engine) -> None:
+    for made in bank.made:
+        if made.type.startswith("kubernetes:"):
+            assert made.meta["name"], made.name
+            if made.kind != "NodePatch":
+                assert made.meta["labels"]["app.kubernetes.io/part-of"] == "isthmus", made.name
+
+
+def test_every_workload_has_a_disruption_budget_and_a_pod_monitor(bank: Engine) -> None:
+    for kind in ("PodDisruptionBudget", "PodMonitor", "NetworkPolicy"):
+        named = {made.meta["name"] for made in bank.all(kind)}
+        assert set(bank.pods()) <= named, kind
+
+
+def test_selectors_match_the_pods_they_mean(bank: Engine) -> None:
+    pods = {made.meta["name"]: made.spec["template"]["metadata"]["labels"] for made in bank.all("Deployment")}
+    for made in bank.all("Service"):
+        assert made.spec["selector"].items() <= pods[made.meta["name"]].items(), made.name
+    for made in (*bank.all("PodDisruptionBudget"), *bank.all("PodMonitor"), *bank.all("Deployment")):
+        chosen = made.spec["selector"]["matchLabels"]
+        matched = [name for name, labels in pods.items() if chosen.items() <= labels.items()]
+        assert matched == [made.meta["name"]], made.name

@@ -1,0 +1,52 @@
+"""Where replicas may stand."""
+
+from typing import Any
+
+from components.onprem.spread import placement
+
+CHOSEN = {"app.kubernetes.io/name": "llama"}
+
+
+def spread(survive: str, *, replicas: int = 6, domains: int = 2, surge: bool = False) -> dict[str, Any]:
+    return placement(survive, CHOSEN, replicas=replicas, failure_domains=domains, surge=surge)
+
+
+def hard(made: dict[str, Any]) -> dict[str, Any]:
+    (found,) = [
+        each for each in made["topologySpreadConstraints"] if each["whenUnsatisfiable"] == "DoNotSchedule"
+    ]
+    return found
+
+
+def test_surviving_a_domain_forces_replicas_over_zones() -> None:
+    made = hard(spread("domain"))
+    assert (made["topologyKey"], made["maxSkew"], made["minDomains"]) == ("topology.kubernetes.io/zone", 1, 2)
+    assert made["labelSelector"] == {"matchLabels": CHOSEN}
+
+
+def test_surviving_a_node_forces_replicas_over_machines() -> None:
+    made = hard(spread("node"))
+    assert (made["topologyKey"], made["maxSkew"], made["minDomains"]) == ("kubernetes.io/hostname", 1, 2)
+
+
+def test_one_replica_asks_for_one_domain() -> None:
+    assert hard(spread("domain", replicas=1))["minDomains"] == 1
+
+
+def test_below_that_replicas_prefer_to_fill_a_machine() -> None:
+    for survive in ("none", "replica"):
+        made = spread(survive)
+        assert "topologySpreadConstraints" not in made
+        (term,) = made["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+        assert term["podAffinityTerm"]["namespaceSelector"] == {}, "models of other classes count too"
+
+
+def test_old_and_new_count_together_unless_rolled_with_surge() -> None:
+    assert "matchLabelKeys" not in hard(spread("node")), "a full pool could never roll"
+    assert hard(spread("node", surge=True))["matchLabelKeys"] == ["pod-template-hash"]
+
+
+def test_machines_that_would_not_take_the_pod_do_not_count() -> None:
+    made = hard(spread("domain"))
+    assert made["nodeTaintsPolicy"] == made["nodeAffinityPolicy"] == "Honor"
