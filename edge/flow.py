@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from edge.openai_api import Refusal
 
@@ -48,6 +50,32 @@ class Deadline:
         if self.was_cut:
             return Refusal(503, "shutting_down", "The edge is shutting down; send the request again.")
         return Refusal(504, "timeout", "The model did not finish within the time limit.")
+
+
+class Relay(StreamingResponse):
+    """A stream whose source is closed however it ends, also when it ends before its first piece.
+
+    A generator's own `finally` is not enough: one that was never started never reaches it.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[bytes],
+        deadline: Deadline,
+        close: Callable[[], Awaitable[None]],
+        *,
+        headers: dict[str, str],
+        status_code: int = 200,
+    ) -> None:
+        super().__init__(pieces, headers=headers, status_code=status_code)
+        self._deadline, self._close = deadline, close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._deadline.done()
+            await self._close()
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

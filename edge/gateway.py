@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge import sse
 from edge.callers import Callers, CallersUnreadable
 from edge.config import GatewayConfig
-from edge.flow import Deadline, while_connected
+from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, check_chat, dump, parse_object, read_body
 from edge.service import Service, State, application, metrics_response
@@ -84,7 +84,7 @@ class Gateway:
                 raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
             handed_over = True
             pieces = self._relay(response, workload, exchange, deadline, wants_usage)
-            return StreamingResponse(pieces, headers=sse.HEADERS)
+            return Relay(pieces, deadline, response.aclose, headers=sse.HEADERS)
         except TimeoutError:
             raise deadline.refusal() from None
         finally:
@@ -143,9 +143,6 @@ class Gateway:
             yield _error_event(
                 exchange, Refusal(502, "stream_failed", "The model server's stream cannot be read.")
             )
-        finally:
-            deadline.done()
-            await response.aclose()
 
     def _authenticate(self, request: Request) -> str:
         """The workload that the key speaks for; raises Refusal 401 or, when callers are unknown, 503."""

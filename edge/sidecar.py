@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge.config import SidecarConfig
-from edge.flow import Deadline, while_connected
+from edge.flow import Deadline, Relay, while_connected
 from edge.openai_api import CHAT_PATH, read_body
 from edge.service import Service, State, application
 from edge.upstream import new_client, plain_headers, refusal_of
@@ -50,16 +50,19 @@ class Sidecar:
             if request.method == "POST":
                 body = await deadline.wait(read_body(request, self._limits.max_body_bytes))
             # The path comes from our list, not from the request; a query is not passed on.
-            path = next(path for path in (*POST_PATHS, *GET_PATHS) if path == request.url.path)
+            path = next(path for path in (*POST_PATHS, *GET_PATHS) if path == request.scope["path"])
             opening = while_connected(request, self._open(request.method, path, body))
             response = await deadline.wait(opening)
             handed_over = True
-            request.state.exchange.stream = response.headers.get("content-type", "").startswith(
-                "text/event-stream"
-            )
             kind = response.headers.get("content-type", "application/octet-stream")
-            pieces = self._relay(response, deadline)
-            return StreamingResponse(pieces, status_code=response.status_code, headers={"content-type": kind})
+            request.state.exchange.stream = kind.startswith("text/event-stream")
+            return Relay(
+                self._relay(response, deadline),
+                deadline,
+                response.aclose,
+                status_code=response.status_code,
+                headers={"content-type": kind},
+            )
         except TimeoutError:
             raise deadline.refusal() from None
         finally:
@@ -81,12 +84,8 @@ class Sidecar:
     async def _relay(self, response: httpx.Response, deadline: Deadline) -> AsyncIterator[bytes]:
         """The body's bytes. A broken body raises, which breaks our own: the gateway must see the cut."""
         source = response.aiter_bytes()
-        try:
-            while (piece := await deadline.wait(anext(source, None))) is not None:
-                yield piece
-        finally:
-            deadline.done()
-            await response.aclose()
+        while (piece := await deadline.wait(anext(source, None))) is not None:
+            yield piece
 
     async def _problem(self) -> str | None:
         try:

@@ -107,11 +107,11 @@ class RenewableServerContext:
 
     def __init__(self, listen: Listen | MutualListen) -> None:
         self._listen = listen
+        files = [listen.certificate, listen.key] + ([listen.client_ca] if listen.client_ca else [])
+        self.watch = Watch(files, self._renew)  # before the first reading: no change falls between
         self.context = server_context(listen)
         self._current = self.context
         self.context.sni_callback = self._swap
-        files = [listen.certificate, listen.key] + ([listen.client_ca] if listen.client_ca else [])
-        self.watch = Watch(files, self._renew)
 
     def _renew(self) -> None:
         self._current = server_context(self._listen)

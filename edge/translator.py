@@ -15,12 +15,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge import sse
 from edge.config import BedrockModel, TranslatorConfig
-from edge.flow import Deadline, while_connected
+from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, check_chat, parse_object, read_body
 from edge.service import Service, State, application, metrics_response
@@ -146,7 +146,8 @@ class Translator:
                 exchange.note_usage(body.get("usage"))
                 return JSONResponse(_renamed(body, model))
             handed_over = True
-            return StreamingResponse(self._relay(answer, model, exchange, deadline), headers=sse.HEADERS)
+            pieces = self._relay(answer, model, exchange, deadline)
+            return Relay(pieces, deadline, answer.aclose, headers=sse.HEADERS)
         except TimeoutError:
             raise deadline.refusal() from None
         finally:
@@ -186,29 +187,17 @@ class Translator:
     ) -> AsyncIterator[bytes]:
         """The stream, chunk by chunk. A stream that breaks ends in an error and no `[DONE]`."""
         source: AsyncIterator[Any] = aiter(answer)
-        finished = False
         try:
             while (chunk := await deadline.wait(anext(source, None))) is not None:
                 body: dict[str, Any] = chunk.model_dump(exclude_none=True)
                 exchange.note_usage(body.get("usage"))
-                finished = finished or any(
-                    choice.get("finish_reason") for choice in body.get("choices") or []
-                )
                 yield sse.event(_renamed(body, model))
-            if not finished:
-                raise Refusal(502, "stream_cut", "Bedrock's stream ended before it was complete.")
             yield sse.DONE
         except Exception as error:  # noqa: BLE001  as above: whatever broke, the caller must see it
-            refusal = error if isinstance(error, Refusal) else self._refusal(error, model)
-            if isinstance(error, TimeoutError):
-                refusal = deadline.refusal()
+            timed_out = isinstance(error, TimeoutError)
+            refusal = deadline.refusal() if timed_out else self._refusal(error, model)
             exchange.code = refusal.code
             yield sse.event(refusal.body())
-        finally:
-            deadline.done()
-            close = getattr(answer, "aclose", None)
-            if close is not None:
-                await close()
 
     def _refusal(self, error: Exception, model: BedrockModel) -> Refusal:
         """LiteLLM's errors as answers: no account, no ARN, no address."""

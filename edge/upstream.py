@@ -34,9 +34,9 @@ class Upstream:
     def __init__(self, route: Route, tls: UpstreamTls, limits: Limits) -> None:
         self.route = route
         self._tls, self._limits = tls, limits
+        self.watch = Watch([tls.certificate, tls.key, tls.ca], self._renew)
         self._client = new_client(limits, client_context(tls))
         self._closing: set[asyncio.Task[None]] = set()
-        self.watch = Watch([tls.certificate, tls.key, tls.ca], self._renew)
 
     async def open(self, path: str, body: bytes, accept: str) -> httpx.Response:
         """Send, and return the answer with its body unread; raises Refusal when there is none to use."""

@@ -50,6 +50,7 @@ class _Handler(socketserver.BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while raw := self._read():
             head, body = raw.split(b"\r\n\r\n", 1)
             path = head.split(b" ")[1].decode()
