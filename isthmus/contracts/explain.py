@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import types
 import typing
 from typing import Any
@@ -16,6 +14,8 @@ from isthmus.contracts.yamlfile import Document, PathOf, dotted
 
 def nearest(word: object, names: typing.Iterable[str]) -> str | None:
     """The known name that `word` was probably meant to be."""
+    import difflib
+
     by_lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[close[0]] if close else None
@@ -119,6 +119,8 @@ def reason(item: dict[str, Any]) -> tuple[str, str]:
 
 
 def _show(value: object) -> str:
+    import json
+
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = text if len(text) <= 80 else text[:77] + "…"
     return f"`{text}`" if value is not None else "an empty value"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.words import DnsLabel, FilePart, Impact, Precision, Regime, Sensitivity, Survive
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 Score = Annotated[float, Field(ge=0, le=1)]
 """From the organisation's own evaluation, 0 to 1."""

@@ -7,11 +7,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -222,6 +219,9 @@ def _float(text: str) -> float:
 
 def digest(data: Any) -> str:
     """SHA-256 (hex) of parsed YAML as sorted JSON, UTF-8, no blanks, no defaults filled in."""
+    import hashlib
+    import json
+
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -276,6 +276,8 @@ def dumps(data: Any, header: str = "") -> str:
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a file whole or not at all; a fault is an `EnvironmentFault`."""
+    import tempfile  # loaded only to write: it brings `random` with it
+
     target = Path(path)
     temporary: Path | None = None
     try:
