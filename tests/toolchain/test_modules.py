@@ -1,0 +1,81 @@
+"""The Go modules: pinned, checked by sums, and shared versions where two of them meet."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox.toolchain import table
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPILED = [tool for tool in table.TOOLS if tool.package]
+
+
+def requirements(tool: table.Tool) -> dict[str, str]:
+    text = (tool.module / "go.mod").read_text()
+    return dict(re.findall(r"^(?:require )?\s*([\w./\-]+\.[\w./\-]+) (v\S+)", text, re.M))
+
+
+@pytest.mark.parametrize("tool", COMPILED, ids=lambda tool: tool.name)
+def test_a_module_is_committed_whole(tool):
+    kept = subprocess.run(
+        ["git", "ls-files", "--", str(tool.module)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if kept.returncode == 0 and kept.stdout:
+        names = {Path(line).name for line in kept.stdout.splitlines()}
+        assert {"go.mod", "go.sum"} <= names
+    for name in ("go.mod", "go.sum"):
+        assert (tool.module / name).read_text().strip()
+
+
+@pytest.mark.parametrize("tool", COMPILED, ids=lambda tool: tool.name)
+def test_every_required_module_has_its_sum(tool):
+    sums = (tool.module / "go.sum").read_text()
+    replaced = set(re.findall(r"^(?:replace )?\s*(\S+)(?: v\S+)? => ", (tool.module / "go.mod").read_text(), re.M))
+    for module, version in requirements(tool).items():
+        if module not in replaced:
+            assert f"{module} {version}/go.mod h1:" in sums, f"{module} {version} is not in go.sum"
+
+
+def test_the_three_large_builds_share_the_versions_of_what_they_share():
+    engine, cluster, provider = map(requirements, (table.ENGINE, table.CLUSTER, table.PROVIDER))
+    for module in (
+        "google.golang.org/grpc",
+        "google.golang.org/protobuf",
+        "go.opentelemetry.io/otel",
+        "golang.org/x/net",
+        "golang.org/x/crypto",
+    ):
+        versions = {engine[module], cluster[module], provider[module]}
+        assert len(versions) == 1, f"{module} is compiled {len(versions)} times: {versions}"
+
+
+@pytest.mark.parametrize("tool", COMPILED, ids=lambda tool: tool.name)
+def test_the_tables_version_is_the_modules(tool):
+    wanted = {
+        "engine": ("github.com/pulumi/pulumi/pkg/v3", f"v{table.PULUMI}"),
+        "cluster": ("k8s.io/kubernetes", f"v{table.KUBERNETES}"),
+        "language-yaml": ("github.com/pulumi/pulumi-yaml", f"v{table.YAML}"),
+        "kubernetes-provider": ("github.com/pulumi/pulumi-kubernetes/provider/v4", None),
+    }[tool.name]
+    found = requirements(tool)[wanted[0]]
+    assert found == wanted[1] if wanted[1] else found.endswith(tool.version.rpartition("-")[2])
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("tool", [tool for tool in COMPILED if tool.wanted], ids=lambda tool: tool.name)
+def test_go_accepts_a_module_as_it_is_committed(tool):
+    """What `go build -mod=readonly` checks first; needs go, and the sources (in its module cache after an install)."""
+    done = subprocess.run(
+        ["go", "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", str(tool.package)],
+        cwd=tool.module,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 500
