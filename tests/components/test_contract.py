@@ -1,5 +1,6 @@
 """The components' arguments and the platform's contract, held together field by field."""
 
+import sys
 import types
 import typing
 from typing import Any, get_args, get_origin, get_type_hints
@@ -68,7 +69,7 @@ def base(hint: Any) -> str:
 
 @pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
 def test_a_component_takes_what_the_contract_says(arguments: Any, contract: type[BaseModel]) -> None:
-    hints = get_type_hints(arguments)
+    hints = get_type_hints(arguments, localns=vars(sys.modules["pulumi.output"]))
     missing = {
         RENAMED.get(field, field)
         for field in contract.model_fields
@@ -81,7 +82,7 @@ def test_a_component_takes_what_the_contract_says(arguments: Any, contract: type
 
 @pytest.mark.parametrize(("arguments", "contract"), PAIRS, ids=lambda each: each.__name__)
 def test_a_field_is_of_the_same_kind_on_both_sides(arguments: Any, contract: type[BaseModel]) -> None:
-    hints = get_type_hints(arguments)
+    hints = get_type_hints(arguments, localns=vars(sys.modules["pulumi.output"]))
     for field, info in contract.model_fields.items():
         taken = hints.get(RENAMED.get(field, field))
         if taken is not None and field not in ELSEWHERE.get(contract, set()):

@@ -1,0 +1,53 @@
+"""The component package as the real engine sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sandbox import toolchain
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = ("pulumi", "pulumi-language-python")
+
+
+def test_the_engine_reads_the_packages_schema(tmp_path: Path) -> None:
+    found = {name: toolchain.find(name) for name in NEEDED}
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        pytest.skip(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
+    folders = [str(path.parent) for path in found.values() if path is not None]
+    run = subprocess.run(
+        ["pulumi", "--non-interactive", "package", "get-schema", str(ROOT / "components")],
+        cwd=tmp_path,
+        env={
+            "PATH": os.pathsep.join([*folders, "/usr/bin", "/bin"]),
+            "HOME": str(tmp_path),
+            "PULUMI_HOME": str(tmp_path / "pulumi"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    schema = json.loads(run.stdout)
+    assert schema["name"] == "isthmus"
+    described = {token.rsplit(":", 1)[-1]: each["description"] for token, each in schema["resources"].items()}
+    assert "GPU nodes" in described["GpuPool"]
+    assert set(described) == {
+        "AdmissionGuard",
+        "AuditTrail",
+        "BedrockAccess",
+        "ClassNamespace",
+        "GpuPool",
+        "InferenceGateway",
+        "ModelServer",
+    }
