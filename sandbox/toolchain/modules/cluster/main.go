@@ -37,7 +37,7 @@ func main() {
 		os.Exit(cli.Run(controllers.NewControllerManagerCommand()))
 	case "kube-scheduler":
 		os.Exit(cli.Run(scheduler.NewSchedulerCommand()))
-	case "kwok":
+	case "kwok", "kwok-controller": // the second is what kwokctl calls its copy
 		os.Exit(runKwok(kwok.NewCommand))
 	case "kwokctl":
 		os.Exit(runKwok(kwokctl.NewCommand))
