@@ -1,0 +1,53 @@
+"""The bank's files, and copies of them with something changed."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from isthmus import catalogue
+from isthmus.contracts import plan as plans
+from isthmus.contracts import requirements as wanted
+from isthmus.contracts import yamlfile
+from isthmus.contracts.plan import Plan
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.requirements import Requirements
+
+ROOT = Path(__file__).resolve().parents[2]
+STACKS = ROOT / "stacks"
+STACK = "bank-dev"
+
+
+def requirements_data() -> dict[str, Any]:
+    return yamlfile.load(STACKS / f"{STACK}.requirements.yaml").data
+
+
+def plan_data() -> dict[str, Any]:
+    return copy.deepcopy(yamlfile.load(STACKS / f"{STACK}.plan.yaml").data)
+
+
+def overrides() -> dict[str, Any]:
+    return yamlfile.load(STACKS / f"Pulumi.{STACK}.yaml").data["config"]["isthmus:overrides"]
+
+
+def write(folder: Path, requirements: dict[str, Any], plan: dict[str, Any], *, sealed: bool = True) -> None:
+    """A stack's two files; `sealed`: the plan names the digest of these requirements."""
+    if sealed:
+        plan = {**plan, "requirements_sha256": yamlfile.digest(requirements)}
+    yamlfile.dump(requirements, "", folder / f"{STACK}.requirements.yaml")
+    yamlfile.dump(plan, "", folder / f"{STACK}.plan.yaml")
+
+
+def both(folder: Path = STACKS) -> tuple[Requirements, Plan]:
+    return (
+        wanted.load(folder / f"{STACK}.requirements.yaml"),
+        plans.load(folder / f"{STACK}.plan.yaml"),
+    )
+
+
+def platform(folder: Path = STACKS, **changes: Any) -> Platform:
+    """The bank's platform, `changes` laid over its overrides."""
+    from isthmus.contracts.overrides import merge
+
+    return catalogue.platform(folder, STACK, merge(overrides(), changes))

@@ -1,0 +1,160 @@
+"""Rendering: the same bytes twice, general over plans, and nothing that a string can break."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isthmus import catalogue
+from isthmus.catalogue import filters, rendering
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.catalogue.bank import both, plan_data, requirements_data, write
+from tests.catalogue.test_shelf import HEADER, shelf
+
+NAME = "regulated-hybrid"
+HOSTILE = [
+    'a "quoted" name',
+    "it's",
+    "line one\nline two",
+    "x: y\n- z",
+    "{{ 7 * 7 }}{% for x in y %}",
+    "# no comment",
+    "}], injected: true",
+    "\u2028\u0085\ufeff\x7f\x00",
+    "off",
+    "!!python/object:x",
+    "😀 \\ \\u0000",
+]
+
+
+def test_the_same_input_renders_to_the_same_bytes():
+    blueprint = catalogue.show(NAME)
+    first, second = rendering.text(blueprint, *both()), rendering.text(blueprint, *both())
+    assert first == second
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_the_requirements_can_break_the_platform(text: str):
+    requirements, plan = both()
+    before = catalogue.render(NAME, requirements, plan)
+    site = requirements.sites[0].model_copy(update={"kube_context": text})
+    changed = requirements.model_copy(update={"sites": [site, *requirements.sites[1:]]})
+    rendered = catalogue.render(NAME, changed, plan)
+    assert rendered["sites"][0].pop("kube_context") == text
+    before["sites"][0].pop("kube_context")
+    assert rendered == before, "the text changed more than the value that it is"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.recursive(st.text() | st.booleans() | st.integers(), lambda inner: st.lists(inner, max_size=3)))
+def test_whatever_a_template_emits_is_read_back_as_it_was(value: object):
+    assert yamlfile.loads(f"key: {filters.quoted(value)}\nother: 1\n").data == {"key": value, "other": 1}
+
+
+def test_a_name_that_a_template_does_not_have_is_an_error_with_its_line(tmp_path: Path):
+    shelf(
+        tmp_path,
+        HEADER.replace("[public]", "[public, internal, confidential, restricted]")
+        + "a: 1\nb: {{ nobody }}\n",
+    )
+    with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:12: .*'nobody' is undefined"):
+        catalogue.render("tiny", *both(), tmp_path)
+
+
+def test_a_template_cannot_reach_beyond_its_values(tmp_path: Path):
+    body = "a: {{ plan.__class__.__mro__ }}\n"
+    shelf(tmp_path, HEADER.replace("[public]", "[public, internal, confidential, restricted]") + body)
+    with pytest.raises(InputError, match="unsafe"):
+        catalogue.render("tiny", *both(), tmp_path)
+
+
+def test_a_blueprint_refuses_a_class_that_it_is_not_made_for(tmp_path: Path):
+    shelf(tmp_path, HEADER + "a: 1\n")
+    with pytest.raises(AnswerIsNo, match="not made for restricted data"):
+        catalogue.render("tiny", *both(), tmp_path)
+
+
+def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():
+    rendered = catalogue.render(NAME, *both())
+    assert {each["class"] for each in rendered["identities"]} == {"public", "internal"}
+    behind = {gateway["class"]: gateway.get("identity") for gateway in rendered["gateways"]}
+    assert behind == {
+        "restricted": None,
+        "confidential": None,
+        "internal": "internal-frankfurt",
+        "public": "public-frankfurt",
+    }
+
+
+def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():
+    rendered = catalogue.render(NAME, *both())
+    ways = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}
+    assert ways["internal"] == [{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}]
+    assert ways["restricted"] is None
+
+
+def test_a_store_keeps_records_as_long_as_the_strictest_class_at_its_site():
+    stores = {store["site"]: store for store in catalogue.render(NAME, *both())["audit"]}
+    assert stores["fra1"]["retention_days"] == 1827, "restricted, amlr: five years with two leap days"
+    assert stores["frankfurt"]["retention_days"] == 366, "internal: twelve months"
+    assert (stores["fra1"]["mode"], stores["frankfurt"]["mode"]) == ("existing", "manage")
+
+
+def test_records_that_must_be_kept_and_erased_in_one_store_are_refused(tmp_path: Path):
+    data = requirements_data()
+    data["workloads"][1]["regimes"] = ["hipaa"]
+    write(tmp_path, data, plan_data())
+    with pytest.raises(AnswerIsNo, match=r"kept at least 72 months.*erased after 60"):
+        catalogue.render(NAME, *both(tmp_path))
+
+
+def test_a_plan_with_everything_on_prem_needs_no_aws(tmp_path: Path):
+    data, plan = requirements_data(), plan_data()
+    data["workloads"] = data["workloads"][:2]
+    plan["endpoints"], plan["placements"] = plan["endpoints"][:2], plan["placements"][:2]
+    plan["gateways"] = plan["gateways"][:2]
+    write(tmp_path, data, plan)
+    rendered = catalogue.render(NAME, *both(tmp_path))
+    assert [site["name"] for site in rendered["sites"]] == ["fra1"]
+    assert "identities" not in rendered
+    assert all("destinations" not in gateway for gateway in rendered["gateways"])
+
+
+def test_two_sites_have_pools_gateways_and_stores_of_their_own(tmp_path: Path):
+    data, plan = requirements_data(), plan_data()
+    second = copy.deepcopy(data["sites"][0])
+    second.update(name="ber1", kube_context="ber1")
+    second["network"] = {"cidrs": ["10.41.0.0/16"]}
+    second["pools"] = second["pools"][1:]
+    data["sites"].append(second)
+    plan["endpoints"][1]["site"] = "ber1"
+    plan["endpoints"][1]["replicas_by_domain"] = {"ber1-a": 3, "ber1-b": 3}
+    plan["gateways"][1]["site"] = "ber1"
+    write(tmp_path, data, plan)
+    rendered = catalogue.render(NAME, *both(tmp_path))
+    assert [pool["name"] for pool in rendered["pools"]] == [
+        "fra1-h100-sxm-80gb",
+        "fra1-l40s-48gb",
+        "ber1-l40s-48gb",
+    ]
+    assert rendered["endpoints"][1]["pool"] == "ber1-l40s-48gb"
+    assert [store["site"] for store in rendered["audit"]] == ["fra1", "frankfurt", "ber1"]
+    assert [gateway["name"] for gateway in rendered["gateways"]][1] == "confidential-ber1"
+
+
+def test_a_site_without_a_vpc_cidr_gives_a_translator_no_way_out_by_name(tmp_path: Path):
+    data = requirements_data()
+    del data["sites"][1]["vpc_cidr"]
+    write(tmp_path, data, plan_data())
+    with pytest.raises(InputError, match=r"frankfurt. has no vpc_cidr"):
+        catalogue.render(NAME, *both(tmp_path))
+
+
+@pytest.mark.parametrize(("months", "days"), [(0, 0), (6, 184), (12, 366), (60, 1827), (72, 2192)])
+def test_months_are_counted_at_their_longest(months: int, days: int):
+    assert filters.days(months) == days

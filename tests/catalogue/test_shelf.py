@@ -1,0 +1,73 @@
+"""The catalogue: what is on the shelf, and what each says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isthmus import catalogue
+from isthmus.contracts.errors import InputError
+
+HEADER = """---
+name: tiny
+summary: One site
+topology: one-site
+classes: [public]
+scale: {gpus_from: 0, gpus_to: 2, words: a team}
+availability: none
+cost_to_leave: [nothing]
+requires: [a cluster]
+---
+"""
+
+
+def shelf(folder: Path, text: str, name: str = "tiny") -> Path:
+    (folder / name).mkdir()
+    (folder / name / "blueprint.yaml.j2").write_text(text)
+    return folder
+
+
+def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
+    found = catalogue.blueprints()
+    assert [each.name for each in found] == ["regulated-hybrid"]
+    for each in found:
+        assert each.header.summary
+        assert each.header.cost_to_leave
+        assert each.header.requires
+
+
+def test_every_readme_says_what_an_architect_asks():
+    for each in catalogue.blueprints():
+        for heading in ("## For whom", "## Boundaries", "## What it costs to leave", "```mermaid"):
+            assert heading in each.readme, f"{each.name}: no {heading}"
+
+
+def test_the_readme_and_the_header_name_the_same_costs():
+    for each in catalogue.blueprints():
+        for cost in each.header.cost_to_leave:
+            what = cost.split(":")[0]
+            assert f"| {what} |" in each.readme, f"{each.name}: {what} is not in the README's table"
+
+
+def test_an_unknown_blueprint_is_answered_with_the_nearest_name():
+    with pytest.raises(InputError, match="Did you mean `regulated-hybrid`"):
+        catalogue.show("regulated-hybrd")
+
+
+def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
+    shelf(tmp_path, HEADER.replace("summary:", "sumary:"))
+    with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:3 \(sumary\).*Did you mean `summary`"):
+        catalogue.show("tiny", tmp_path)
+
+
+def test_a_blueprint_without_a_header_is_refused(tmp_path: Path):
+    shelf(tmp_path, "isthmus: v1\n")
+    with pytest.raises(InputError, match="has no header"):
+        catalogue.show("tiny", tmp_path)
+
+
+def test_a_header_and_its_folder_bear_one_name(tmp_path: Path):
+    shelf(tmp_path, HEADER, "other")
+    with pytest.raises(InputError, match="names `tiny`, the folder `other`"):
+        catalogue.show("other", tmp_path)
