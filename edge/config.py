@@ -88,8 +88,12 @@ class Limits(Strict):
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300
-    # Under the 30 s that Kubernetes gives by default between SIGTERM and SIGKILL.
-    drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 25
+    drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+
+    @property
+    def drain_s(self) -> float:
+        """Seconds for running requests after SIGTERM: as long as one may take, unless the file says less."""
+        return self.drain_timeout_s or self.request_timeout_s
 
 
 class UpstreamTls(Strict):

@@ -78,7 +78,7 @@ async def _serve(config: Config) -> None:
         metrics=state.metrics,
         paths=service.paths,
     )
-    drain_s = config.limits.drain_timeout_s
+    drain_s = config.limits.drain_s
     main = _listener(
         journal,
         http=protocol_class(allowed, count_refused),

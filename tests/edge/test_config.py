@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from edge.config import ConfigError, check, load
 from edge.tls import client_context, server_context
@@ -47,6 +48,22 @@ def test_the_three_shapes_are_accepted():
     assert check(gateway(), FILE).mode == "gateway"
     assert check(sidecar(), FILE).mode == "sidecar"
     assert check(translator(), FILE).mode == "translator"
+
+
+def test_what_the_components_write_is_what_the_edge_reads():
+    from components.gateway.config import gateway_config as gateway_file
+    from components.gateway.config import sidecar_config, to_yaml, translator_config
+
+    model = {"name": "m", "region": "eu-central-1", "inference_profile": "eu.a.x", "endpoint_url": None}
+    for written in (
+        gateway_file("restricted", "fra1", route()),
+        gateway_file("public", "fra1", route()),
+        sidecar_config("restricted", "restricted-gateway.isthmus-restricted.svc"),
+        translator_config("internal", "internal-gateway.isthmus-internal.svc", [model]),
+    ):
+        read = check(YAML(typ="safe", pure=True).load(to_yaml(written)), FILE)
+        assert read.mode == written["mode"]
+        assert read.limits.drain_s == read.limits.request_timeout_s
 
 
 def route(**changes: Any) -> list[dict[str, Any]]:
