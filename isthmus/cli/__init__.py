@@ -54,8 +54,5 @@ def _told(error: Exception) -> tuple[str, int]:
         return f"isthmus: {place}{error.strerror or error}. Check space, path and permissions.", FAULT
     kind = type(error).__name__
     detail = " ".join(str(error).split())
-    return (
-        f"isthmus: an unforeseen fault ({kind}: {detail}). Nothing more is known here: run the same command "
-        "with --debug and report its traceback.",
-        FAULT,
-    )
+    text = f"isthmus: an unforeseen fault ({kind}: {detail}). Run it with --debug and report its trace."
+    return text, FAULT

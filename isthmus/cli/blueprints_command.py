@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,8 +40,8 @@ def blueprints(
 
     found = [catalogue.show(name)] if name else catalogue.blueprints()
     if format is Format.json:
-        data = [_plain(each) for each in found]
-        console.print_json(data[0] if name else data)
+        headers = [each.header.model_dump(mode="json", by_alias=True) for each in found]
+        console.print_json({**headers[0], "readme": found[0].readme} if name else headers)
         return
     out = console.out()
     if name:
@@ -80,7 +80,3 @@ def _show(out: Console, blueprint: Blueprint) -> None:
         out.print(f"  {key}: {words}", markup=False)
     out.print()
     out.print(Markdown(blueprint.readme))
-
-
-def _plain(blueprint: Blueprint) -> dict[str, Any]:
-    return {**blueprint.header.model_dump(mode="json", by_alias=True), "readme": blueprint.readme}

@@ -30,7 +30,7 @@ def render(
 ) -> None:
     """Write every resource of a stack as files: no engine, no cluster, no cloud.
 
-    Kubernetes manifests under kubernetes/, AWS inputs under aws/, and graph.json, outputs.json, platform.yaml.
+    Manifests under kubernetes/, AWS inputs under aws/, and graph.json, outputs.json, platform.yaml.
     A value that only a cloud knows is a placeholder such as ${audit-key.arn}. The same input gives the same
     bytes. A folder that an earlier render made is replaced whole.
     """  # fmt: skip
@@ -51,5 +51,5 @@ def render(
         out = console.out()
         for part in report.summary(platform, rendered.outputs):
             out.print(part)
-    custom = sum(1 for each in rendered.resources if each.custom and not each.type.startswith("pulumi:"))
+    custom = sum(1 for each in rendered.resources if each.made)
     console.err().print(f"{custom} resources, {len(made)} files in {target}", markup=False)

@@ -58,8 +58,8 @@ def prove(
                 break
             if time.monotonic() >= deadline:
                 raise AnswerIsNo(
-                    f"the cluster of context `{cluster.context}` does not refuse {what} in namespace {namespace}"
-                    f" ({words}), so the admission policy {POLICY} is not in force and nothing more was built",
+                    f"the cluster `{cluster.context}` does not refuse {what} in namespace {namespace}"
+                    f" ({words}), so the admission policy {POLICY} is not in force; nothing more was built",
                     todo=f"See `kubectl get validatingadmissionpolicybindings {POLICY}-pods -o yaml` and the"
                     " namespace's label isthmus.dev/class, then run the same command again",
                 )

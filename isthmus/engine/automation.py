@@ -45,7 +45,7 @@ class Engine:
             ) from error
 
     def state(self) -> dict[str, Any]:
-        """The stack's state as the backend has it: `resources`, `pending_operations`; secrets stay encrypted."""
+        """The stack's state: `resources`, `pending_operations` and more; secrets stay encrypted."""
         import json
 
         result = self._engine._run_pulumi_cmd_sync(["stack", "export"])
@@ -110,7 +110,7 @@ def _stderr(error: Exception) -> str:
 
 
 def _log_file(stack: Stack) -> Path:
-    """Where the engine's own words go: `out/logs` of the project, a temporary folder where that is read-only."""
+    """Where the engine's own words go: `out/logs` of the project, else a temporary folder."""
     folder = stack.project.root / "out" / "logs"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -143,10 +143,8 @@ def _op(step: Any) -> str:
 
 
 def _counts(step: Any) -> bool:
-    kind = step.type or ""
     state = step.new or step.old
-    custom = getattr(state, "custom", None)
-    return custom is not False and not kind.startswith("pulumi:")
+    return bool(getattr(state, "custom", False)) and not (step.type or "").startswith("pulumi:")
 
 
 def _reasons(step: Any) -> list[str]:

@@ -13,14 +13,18 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     (
         r"no matches for kind|could not find the requested resource|CRD.*not found",
         EnvironmentFault,
-        "The cluster lacks this kind: install the operator that brings it, or set its mode to `off` under"
-        " `operators` in the stack's overrides; in the sandbox run `isthmus sandbox up` again",
+        (
+            "The cluster lacks this kind: install the operator that brings it, or set its mode to `off` under"
+            " `operators` in the stack's overrides; in the sandbox run `isthmus sandbox up` again"
+        ),
     ),
     (
         r"Insufficient nvidia\.com/gpu|Unschedulable|nodes are available",
         EnvironmentFault,
-        "The scheduler finds no node: compare the pool's free GPUs, labels and taints with the plan"
-        " (`kubectl describe pod`), free GPUs or plan anew, then run the same command again",
+        (
+            "The scheduler finds no node: compare the pool's free GPUs, labels and taints with the plan"
+            " (`kubectl describe pod`), free GPUs or plan anew, then run the same command again"
+        ),
     ),
     (
         r"exceeded quota",
@@ -35,20 +39,26 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     (
         r"conflicts? with|field manager|Apply failed with \d+ conflict",
         EnvironmentFault,
-        "Another manager holds a field that this stack sets: end its claim (`kubectl get -o yaml"
-        " --show-managed-fields` names it), then run the same command again",
+        (
+            "Another manager holds a field that this stack sets: end its claim (`kubectl get -o yaml"
+            " --show-managed-fields` names it), then run the same command again"
+        ),
     ),
     (
         r"incorrect passphrase|passphrase must be set|PULUMI_CONFIG_PASSPHRASE",
         EnvironmentFault,
-        "The stack's secrets were made with another passphrase: set PULUMI_CONFIG_PASSPHRASE or"
-        " PULUMI_CONFIG_PASSPHRASE_FILE to the one it was made with",
+        (
+            "The stack's secrets were made with another passphrase: set PULUMI_CONFIG_PASSPHRASE or"
+            " PULUMI_CONFIG_PASSPHRASE_FILE to the one it was made with"
+        ),
     ),
     (
         r"connection refused|no such host|i/o timeout|cluster is unreachable|EndpointConnectionError",
         EnvironmentFault,
-        "Something is not reachable: check the cluster and the AWS endpoint (for the sandbox"
-        " `isthmus sandbox status`), then run the same command again",
+        (
+            "Something is not reachable: check the cluster and the AWS endpoint (for the sandbox"
+            " `isthmus sandbox status`), then run the same command again"
+        ),
     ),
     (
         r"currently locked by",
@@ -58,13 +68,15 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     (
         r"AlreadyExists|already exists",
         EnvironmentFault,
-        "It exists and is not this stack's: take it over with `pulumi import`, or remove it, then run the"
-        " same command again",
+        (
+            "It exists and is not this stack's: take it over with `pulumi import`, or remove it, then run the"
+            " same command again"
+        ),
     ),
     (
         r"timed out|[Tt]imeout",
         EnvironmentFault,
-        "It did not become ready in time: see its pods' events (`kubectl describe`), then run the same command again",
+        "It was not ready in time: see its events (`kubectl describe`), then run the same command again",
     ),
     (
         r"no resource plugin|could not (find|load) plugin|failed to load plugin|unable to find plugin",
@@ -78,7 +90,7 @@ _STACK = "pulumi:pulumi:Stack"
 
 
 def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | None) -> IsthmusError:
-    """The error to show. `failures` in the order reported; `stderr` of the engine for what it had no event."""
+    """The error to show. `failures` as reported; `stderr` for what came without an event."""
     about = [one for one in failures if one.urn and _STACK not in one.urn]
     chosen = next(iter(about), None) or _telling(failures)
     if chosen is None:

@@ -79,7 +79,7 @@ class Cluster:
             reason = getattr(error, "reason", None) or error
             raise EnvironmentFault(
                 f"the cluster of context `{self.context}` does not answer at {self.server} ({reason})",
-                todo="Check that it runs and that the kubeconfig is right; for the sandbox run `isthmus sandbox status`",
+                todo="Check that it runs and the kubeconfig is right (sandbox: `isthmus sandbox status`)",
             ) from None
         return json.loads(text) if text else None
 
@@ -176,7 +176,7 @@ def _executed(spec: dict[str, Any], context: str) -> dict[str, Any]:
         status = json.loads(run.stdout)["status"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
         raise EnvironmentFault(
-            f"the credential plugin `{spec.get('command')}` of context `{context}` failed ({type(error).__name__})",
+            f"credential plugin `{spec.get('command')}` (context `{context}`) fails ({type(error).__name__})",
             todo="Run it by hand to see why",
         ) from None
     found = {"token": status.get("token")}

@@ -68,7 +68,8 @@ def clear_dead(backend_url: str, project: str, stack: str) -> list[Lock]:
     for lock in locks(backend_url, project, stack):
         if not lock.dead:
             raise EnvironmentFault(
-                f"another run holds the lock: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",
+                f"another run holds the lock: process {lock.pid} of {lock.user} on {lock.host},"
+                f" since {lock.since}",
                 where=f"stack {stack}",
                 todo=f"Wait for it; if it is dead, run `pulumi cancel --stack {stack}`",
             )

@@ -42,7 +42,12 @@ class Resource:
     property_dependencies: dict[str, list[str]]
     options: dict[str, Any]
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
-    `deleteBeforeReplace`, `deletedWith`: those that are set."""
+    `deleteBeforeReplace`, `deletedWith`: those that are set; `read` for what others own."""
+
+    @property
+    def made(self) -> bool:
+        """Whether the stack makes it in a cluster or a cloud: no component, no provider, not only read."""
+        return self.custom and not self.type.startswith("pulumi:") and "read" not in self.options
 
     def as_json(self) -> dict[str, Any]:
         """The resource as `graph.json` has it."""
@@ -88,11 +93,6 @@ class Recorder(mocks.MockMonitor):
         response = super().RegisterResource(request)
         if request.type == _NO_STACK:
             return response
-        if response.urn in self.recording.resources:
-            raise ValueError(f"two resources have the URN {response.urn}")
-        # What refers to a provider says `URN::ID`; the ID is no news.
-        provider = request.provider.rsplit("::", 1)[0] or None
-        parent = request.parent or None
         options: dict[str, Any] = {}
         for option in ("protect", "retainOnDelete", "deleteBeforeReplace", "deletedWith"):
             if getattr(request, option):
@@ -103,23 +103,46 @@ class Recorder(mocks.MockMonitor):
         timeouts = MessageToDict(request.customTimeouts)
         if timeouts:
             options["customTimeouts"] = timeouts
-        self.recording.resources[response.urn] = Resource(
-            urn=response.urn,
+        needs = {
+            key: sorted(set(value.urns))
+            for key, value in sorted(request.propertyDependencies.items())
+            if value.urns
+        }
+        self._record(response.urn, request, request.custom, MessageToDict(request.object), needs, options)
+        return response
+
+    def ReadResource(self, request: Any) -> Any:
+        """A resource that others own is looked at, not made; the option `read` holds its id."""
+        response = super().ReadResource(request)
+        seen = MessageToDict(request.properties)
+        self._record(response.urn, request, True, seen, {}, {"read": request.id})
+        return response
+
+    def _record(
+        self,
+        urn: str,
+        request: Any,
+        custom: bool,
+        inputs: dict[str, Any],
+        needs: dict[str, list[str]],
+        options: dict[str, Any],
+    ) -> None:
+        if urn in self.recording.resources:
+            raise ValueError(f"two resources have the URN {urn}")
+        above = request.parent if _NO_STACK not in request.parent.split("::")[2:3] else None
+        self.recording.resources[urn] = Resource(
+            urn=urn,
             type=request.type,
             name=request.name,
-            custom=request.custom,
-            parent=parent if parent and _NO_STACK not in parent.split("::")[2] else None,
-            provider=provider if request.custom else None,
-            inputs=plain(MessageToDict(request.object)),
+            custom=custom,
+            parent=above or None,
+            # What refers to a provider says `URN::ID`; the ID is no news.
+            provider=(request.provider.rsplit("::", 1)[0] or None) if custom else None,
+            inputs=plain(inputs),
             dependencies=sorted(set(request.dependencies)),
-            property_dependencies={
-                key: sorted(set(value.urns))
-                for key, value in sorted(request.propertyDependencies.items())
-                if value.urns
-            },
+            property_dependencies=needs,
             options=options,
         )
-        return response
 
 
 class Placeholders(mocks.Mocks):
@@ -134,11 +157,11 @@ class Placeholders(mocks.Mocks):
                 state.setdefault(name, placeholder(args.typ, args.name, name))
         return args.resource_id or f"${{{args.name}.id}}", state
 
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         answer = _INVOKES.get(args.token)
         if answer is None:
             raise NotImplementedError(f"rendering knows no answer to the function {args.token}")
-        return answer(args.args), None
+        return answer(args.args), []
 
 
 _INVOKES: dict[str, Any] = {

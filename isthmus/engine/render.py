@@ -62,7 +62,7 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
         monitor=recorder,
         organization="organization",
     )
-    runtime.settings.SETTINGS.root_directory = str(stack.project.root)
+    setattr(runtime.settings.SETTINGS, "root_directory", str(stack.project.root))  # noqa: B010
     config, secrets = configuration(stack)
     runtime.set_all_config(config, secrets)
     outputs: dict[str, Any] = {}
@@ -77,7 +77,7 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
 
     async def with_outputs() -> None:
         root = runtime.settings.get_root_resource()
-        for name, value in sorted((root.outputs if root else {}).items()):
+        for name, value in sorted(getattr(root, "outputs", {}).items()):
             outputs[name] = await resolved(value)
 
     try:

@@ -27,7 +27,7 @@ def files(rendered: Rendered, platform: Any) -> dict[str, str]:
     """Relative path → text, sorted. `platform` is the validated platform as plain data."""
     made: dict[str, str] = {}
     for resource in rendered.resources:
-        if not resource.custom or resource.type.startswith("pulumi:"):
+        if not resource.made:
             continue
         site = _site(resource)
         if resource.type.startswith("kubernetes:"):

@@ -113,8 +113,9 @@ def _table(title: str, *columns: str) -> Any:
     from rich.table import Table
 
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for index, column in enumerate(columns):
+        # Names are for copying, so they stay whole; sentences may wrap.
+        made.add_column(column, overflow="fold", no_wrap=index < 2 and len(columns) > 3)
     return made
 
 

@@ -1,0 +1,60 @@
+"""A copy of the project's stacks to break, and the command line as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one call of `isthmus` did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Isthmus = Callable[..., Ran]
+
+
+@pytest.fixture
+def isthmus(tmp_path: Path) -> Isthmus:
+    """Call `isthmus ARGS…` with no sandbox, no cluster and no engine's state of its own around."""
+
+    def call(*args: str | Path, cwd: Path = ROOT, **env: str) -> Ran:
+        surroundings = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PULUMI_", "AWS_", "ISTHMUS_", "KUBECONFIG"))
+        }
+        surroundings |= {"ISTHMUS_HOME": str(tmp_path / "no-home"), "PYTHONPATH": str(ROOT), **env}
+        done = subprocess.run(
+            [sys.executable, "-m", "isthmus", *map(str, args)],
+            cwd=cwd,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The project's stacks in a folder of their own, to change at will."""
+    copy = tmp_path / "project"
+    shutil.copytree(ROOT / "stacks", copy / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Pulumi.yaml", copy)
+    return copy

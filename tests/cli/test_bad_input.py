@@ -1,0 +1,158 @@
+"""Bad input, through the real command line: one paragraph, the right exit code, nothing half-made."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+def edit(file: Path, pattern: str, by: str) -> None:
+    """Replace the first match; a pattern that matches nothing would test nothing."""
+    text = file.read_text()
+    changed, count = re.subn(pattern, by, text, count=1)
+    assert count, f"{pattern!r} is not in {file.name}"
+    file.write_text(changed)
+
+
+def requirements(project: Path) -> Path:
+    return project / "stacks" / "bank-dev.requirements.yaml"
+
+
+def plan(project: Path) -> Path:
+    return project / "stacks" / "bank-dev.plan.yaml"
+
+
+def settings(project: Path) -> Path:
+    return project / "stacks" / "Pulumi.bank-dev.yaml"
+
+
+def unknown_sensitivity(project):
+    edit(requirements(project), "sensitivity: restricted", "sensitivity: secretive")
+
+
+def unknown_regime(project):
+    edit(requirements(project), r"regimes: \[gdpr, amlr\]", "regimes: [gdpr, amrl]")
+
+
+def broken_yaml(project):
+    edit(requirements(project), "isthmus: v1", "isthmus: [v1")
+
+
+def restricted_on_aws(project):
+    edit(plan(project), "endpoint: restricted-llama-70b", "endpoint: internal-haiku")
+
+
+def of_other_requirements(project):
+    edit(requirements(project), "monthly_usd: 60000", "monthly_usd: 59999")
+
+
+def missing_pool(project):
+    edit(plan(project), "gpu: l40s-48gb", "gpu: l4-24gb")
+
+
+def more_gpus_than_a_node_has(project):
+    edit(plan(project), "tensor_parallel: 4", "tensor_parallel: 16")
+    edit(plan(project), "gpus: 8", "gpus: 32")
+
+
+def misspelt_override(project):
+    edit(settings(project), "monitoring:", "monitorng:")
+
+
+CASES = [
+    (unknown_sensitivity, 2, ["bank-dev.requirements.yaml:", "secretive", "restricted"]),
+    (unknown_regime, 2, ["bank-dev.requirements.yaml:", "amrl", "amlr"]),
+    (broken_yaml, 2, ["bank-dev.requirements.yaml:", "does not parse"]),
+    (restricted_on_aws, 1, ["restricted", "transaction-narratives"]),
+    (of_other_requirements, 2, ["requirements"]),
+    (missing_pool, 2, ["l4-24gb"]),
+    (more_gpus_than_a_node_has, 2, ["8"]),
+    (misspelt_override, 2, ["monitorng", "monitoring"]),
+]
+
+
+@pytest.mark.parametrize("command", ["render", "up"])
+@pytest.mark.parametrize(("break_it", "code", "said"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_bad_input_is_told_in_one_paragraph_and_nothing_is_made(
+    isthmus, project, command, break_it, code, said
+):
+    break_it(project)
+    where = ["-o", project / "made"] if command == "render" else ["--yes"]
+    ran = isthmus(command, "bank-dev", "--project", project, *where)
+    assert ran.code == code, ran.err
+    assert ran.out == ""
+    for words in said:
+        assert words in ran.err
+    paragraphs = ran.err.strip().splitlines()
+    assert len(paragraphs) == 1, f"more than a paragraph: {ran.err}"
+    assert "Traceback" not in ran.err
+    assert not (project / "made").exists()
+    assert not (project / "out").exists()
+
+
+def test_without_a_sandbox_up_says_how_to_get_one(isthmus, project):
+    ran = isthmus("up", "bank-dev", "--yes", "--project", project)
+    assert ran.code == 3
+    assert "isthmus sandbox up" in ran.err
+    assert "bank-dev.requirements.yaml" in ran.err
+    assert not (project / "out").exists()
+
+
+def test_nobody_to_ask_is_an_error_that_names_the_option(isthmus, project):
+    ran = isthmus("up", "bank-dev", "--project", project)
+    assert ran.code == 2
+    assert "--yes" in ran.err
+
+
+def kubeconfig(folder: Path, context: str, server: str) -> Path:
+    file = folder / "kubeconfig"
+    file.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": {"server": server}}],
+                "users": [{"name": "u", "user": {"token": "none"}}],
+                "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
+            }
+        )
+    )
+    return file
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> str:
+    """A PATH with programs by the right names: they are looked for before clusters are asked."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in ("pulumi", "pulumi-language-python"):
+        (folder / name).write_text("#!/bin/sh\nexit 1\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+def test_no_cluster_names_context_and_address(isthmus, project, tmp_path, tools):
+    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    file = kubeconfig(tmp_path, "fra1", "https://127.0.0.1:9")
+    ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
+    assert ran.code == 3
+    assert "`fra1`" in ran.err
+    assert "https://127.0.0.1:9" in ran.err
+
+
+def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path, tools):
+    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    file = kubeconfig(tmp_path, "elsewhere", "https://127.0.0.1:9")
+    ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
+    assert ran.code == 3
+    assert "elsewhere" in ran.err
+
+
+def test_a_missing_tool_is_named(isthmus, project):
+    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    ran = isthmus("up", "bank-dev", "--yes", "--project", project, PATH="/nowhere")
+    assert ran.code == 3
+    assert "pulumi" in ran.err

@@ -1,0 +1,118 @@
+"""What holds for every command: help, usage errors, exit codes, where things are written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from isthmus.cli import main
+
+HEAVY = ("pulumi", "pulumi_aws", "pulumi_kubernetes", "boto3", "pydantic", "rich", "ruamel", "litellm")
+
+
+def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
+    ran = isthmus("--help")
+    listed = ran.out.split("Commands:")[1]
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
+        "blueprints",
+        "schema",
+        "render",
+        "up",
+        "destroy",
+        "sandbox",
+    ]
+    assert ran.code == 0
+
+
+def test_help_loads_nothing_heavy(isthmus):
+    code = "import sys; from isthmus.cli import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"  # noqa: E501
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(eval(ran.stderr))  # noqa: S307 (our own print above)
+    assert not loaded & set(HEAVY), f"--help would wait for {sorted(loaded & set(HEAVY))}"
+
+
+def test_version_is_the_package_version(isthmus):
+    from isthmus import __version__
+
+    assert isthmus("--version").out == f"isthmus {__version__}\n"
+
+
+def test_an_unknown_command_is_a_usage_error_that_names_the_nearest(isthmus):
+    ran = isthmus("rendr", "bank-dev")
+    assert ran.code == 2
+    assert "`render`" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_an_unknown_option_is_a_usage_error(isthmus):
+    ran = isthmus("render", "bank-dev", "--nonsense")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--nonsense" in ran.err
+    assert ran.err.count("\n") == 1, "an error is one paragraph, wrapped by the terminal only"
+
+
+def test_an_unknown_stack_names_the_nearest_and_lists_all(isthmus, project):
+    ran = isthmus("render", "bank-dve", "--project", project)
+    assert ran.code == 2
+    assert "Did you mean `bank-dev`?" in ran.err
+    assert "The stacks are: bank-dev" in ran.err
+
+
+def test_outside_a_project_the_error_says_where_to_go(isthmus, tmp_path):
+    ran = isthmus("render", "bank-dev", cwd=tmp_path)
+    assert ran.code == 2
+    assert "--project" in ran.err
+
+
+def test_a_traceback_is_shown_with_debug_only(isthmus, project):
+    quiet = isthmus("render", "nothing", "--project", project)
+    loud = isthmus("render", "nothing", "--project", project, "--debug")
+    assert "Traceback" not in quiet.err
+    assert "Traceback" in loud.err
+
+
+def test_json_goes_to_stdout_alone(isthmus):
+    ran = isthmus("blueprints", "--format", "json")
+    assert "regulated-hybrid" in [each["name"] for each in json.loads(ran.out)]
+    assert ran.err == ""
+
+
+def test_schemas_are_printed_for_each_file(isthmus):
+    for name in ("requirements", "plan", "overrides"):
+        ran = isthmus("schema", name)
+        assert ran.code == 0, ran.err
+        assert json.loads(ran.out)["$schema"].startswith("https://json-schema.org/")
+    assert isthmus("schema", "secrets").code == 2
+
+
+def test_an_interrupt_ends_quietly_with_130(monkeypatch, capsys):
+    import isthmus.cli.app as app
+
+    def interrupted(_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "run", interrupted)
+    assert main(["render", "bank-dev"]) == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_unforeseen_fault_is_told_without_a_traceback(monkeypatch, capsys):
+    import isthmus.cli.app as app
+
+    def broken(_args):
+        raise RuntimeError("of all things")
+
+    monkeypatch.setattr(app, "run", broken)
+    assert main(["render", "bank-dev"]) == 3
+    told = capsys.readouterr().err
+    assert "of all things" in told
+    assert "--debug" in told
+    assert "Traceback" not in told
+
+
+def test_stack_and_blueprint_names_complete(isthmus):
+    stacks = isthmus(_ISTHMUS_COMPLETE="complete_bash", COMP_WORDS="isthmus render ba", COMP_CWORD="2")
+    assert "bank-dev" in stacks.out.split()
+    names = isthmus(_ISTHMUS_COMPLETE="complete_bash", COMP_WORDS="isthmus blueprints re", COMP_CWORD="2")
+    assert "regulated-hybrid" in names.out.split()

@@ -1,0 +1,94 @@
+"""`isthmus render` through the real command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.cli.conftest import Isthmus
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+def rendered(isthmus: Isthmus, project: Path) -> Path:
+    ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+    assert ran.code == 0, ran.err
+    return project / "made"
+
+
+def test_twice_gives_the_same_bytes_and_leaves_nothing_stale(isthmus, project, rendered):
+    first = tree(rendered)
+    (rendered / "kubernetes" / "stale.yaml").write_text("x: 1\n")
+    again = isthmus("render", "bank-dev", "-o", rendered, "--project", project, PYTHONHASHSEED="7")
+    assert again.code == 0, again.err
+    assert tree(rendered) == first
+    assert not [path for path in project.iterdir() if path.name.startswith(".made")], "temporary folders stay"
+
+
+def test_manifests_can_be_applied(rendered):
+    read = YAML(typ="safe", pure=True)
+    manifests = sorted(rendered.glob("kubernetes/*/*/*.yaml"))
+    assert len(manifests) > 100
+    for path in manifests:
+        body = read.load(path)
+        assert list(body)[:3] == ["apiVersion", "kind", "metadata"], path
+        assert body["metadata"]["name"], path
+        namespace = body["metadata"].get("namespace", "cluster")
+        assert path.parent.name == namespace
+
+
+def test_unknown_values_are_named_placeholders(rendered):
+    outputs = json.loads((rendered / "outputs.json").read_text())
+    buckets = [store["bucket"] for store in outputs["audit"] if store["site"] == "frankfurt"]
+    assert buckets[0].startswith("${"), buckets
+    policies = list(rendered.glob("aws/frankfurt/*policy*.json"))
+    assert policies
+    for path in policies:
+        inputs = json.loads(path.read_text())["inputs"]
+        assert json.loads(inputs["policy"])["Statement"], path
+
+
+def test_the_graph_holds_every_resource_sorted_with_what_it_needs(rendered):
+    resources = json.loads((rendered / "graph.json").read_text())["resources"]
+    urns = [each["urn"] for each in resources]
+    assert urns == sorted(urns)
+    for each in resources:
+        needed = [*each["dependencies"], *(x for some in each["propertyDependencies"].values() for x in some)]
+        assert set(needed) <= set(urns), each["urn"]
+        assert each["parent"] is None or each["parent"] in urns
+    deployment = next(each for each in resources if each["name"] == "bank-restricted-llama-70b-server")
+    assert deployment["options"]["customTimeouts"]["create"]
+    assert "$isthmus:index:ModelServer$kubernetes:apps/v1:Deployment::" in deployment["urn"]
+
+
+def test_the_gpus_of_the_rendered_pods_are_the_plan_s(rendered):
+    read = YAML(typ="safe", pure=True)
+    total = 0
+    for path in rendered.glob("kubernetes/*/*/deployment-*.yaml"):
+        spec = read.load(path)["spec"]
+        for container in spec["template"]["spec"]["containers"]:
+            asked = container.get("resources", {}).get("limits", {}).get("nvidia.com/gpu", 0)
+            total += int(asked) * spec["replicas"]
+    assert total == 14
+
+
+def test_a_folder_of_other_origin_is_left_alone(isthmus, project):
+    mine = project / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    ran = isthmus("render", "bank-dev", "-o", mine, "--project", project)
+    assert ran.code == 2
+    assert "left alone" in ran.err
+    assert tree(mine) == {"thesis.txt": b"years of work"}
+
+
+def test_the_platform_is_written_as_it_was_validated(rendered):
+    body = YAML(typ="safe", pure=True).load(rendered / "platform.yaml")
+    assert [each["id"] for each in body["endpoints"]][:1] == ["restricted-llama-70b"]
+    assert body["images"]["registries"] == ["registry.bank.example/"]

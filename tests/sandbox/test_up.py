@@ -1,0 +1,240 @@
+"""The bank's platform, up for real: the real engine, provider and API server; AWS by moto.
+
+One stack, brought up once; the tests run in the order of the file, the last takes it down.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("bank")]
+
+POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": "fra1-l40s-48gb"}
+
+
+class Bank:
+    """The stack in a project folder of its own, in the shared sandbox."""
+
+    def __init__(self, root: Path, sandbox: Any) -> None:
+        self.root = root
+        self.sandbox = sandbox
+
+    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
+
+    def up(self) -> str:
+        """`isthmus up`; its whole output, stdout and stderr."""
+        done = self.isthmus("up", "bank-dev", "--yes")
+        assert done.returncode == 0, done.stderr[-3000:]
+        return done.stderr + done.stdout
+
+    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run(["pulumi", *args, "--stack", "bank-dev", "--non-interactive"])
+
+    def state(self) -> list[dict[str, Any]]:
+        exported = self.pulumi("stack", "export")
+        assert exported.returncode == 0, exported.stderr
+        return json.loads(exported.stdout)["deployment"].get("resources") or []
+
+    def pods(self) -> list[dict[str, Any]]:
+        listed = self.sandbox.client().get("/api/v1/pods?labelSelector=app.kubernetes.io/part-of=isthmus")
+        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
+
+    def edit(self, name: str, pattern: str, by: str) -> None:
+        file = self.root / "stacks" / name
+        changed, count = re.subn(pattern, by, file.read_text(), count=1)
+        assert count, f"{pattern!r} is not in {name}"
+        file.write_text(changed)
+
+    def aws(self, service: str) -> Any:
+        import boto3
+
+        env = self.sandbox.env
+        return boto3.client(
+            service,
+            endpoint_url=env["AWS_ENDPOINT_URL"],
+            region_name=env["AWS_REGION"],
+            aws_access_key_id="sandbox",
+            aws_secret_access_key="sandbox",
+        )
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        env = self.sandbox.env | {"PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
+    root = tmp_path_factory.mktemp("bank")
+    shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Pulumi.yaml", root)
+    (root / ".venv").symlink_to(Path(sys.prefix))
+    made = Bank(root, sandbox)
+    if shutil.which("pulumi", path=sandbox.env["PATH"]) is None:
+        pytest.skip("the toolchain lacks pulumi: run `isthmus sandbox install`")
+    said = made.up()
+    assert "The platform bank is up" in said
+    assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
+    return made
+
+
+def eventually(look: Any, wanted: Any, seconds: float = 30) -> Any:
+    deadline = time.monotonic() + seconds
+    while not wanted(found := look()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+def gpus(pod: dict[str, Any]) -> int:
+    limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
+    return sum(int(each.get("nvidia.com/gpu", 0)) for each in limits)
+
+
+def test_every_pod_runs_on_the_pool_that_the_plan_names(bank):
+    pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
+    assert {pod["status"].get("phase") for pod in pods} == {"Running"}
+    placed = Counter()
+    for pod in pods:
+        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
+        if endpoint in POOLS:
+            assert pod["spec"]["nodeName"].startswith(POOLS[endpoint] + "-"), pod["metadata"]["name"]
+            placed[endpoint] += 1
+        else:
+            assert gpus(pod) == 0
+    assert placed == {"restricted-llama-70b": 2, "confidential-llama-8b": 6}
+    assert sum(gpus(pod) for pod in pods) == 14
+
+
+def test_replicas_outlive_what_the_plan_says_they_must(bank):
+    nodes: dict[str, Counter[str]] = {name: Counter() for name in POOLS}
+    for pod in bank.pods():
+        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
+        if endpoint in POOLS:
+            nodes[endpoint][pod["spec"]["nodeName"]] += 1
+    assert sorted(nodes["restricted-llama-70b"].values()) == [1, 1], "a domain's loss would end it"
+    assert sorted(nodes["confidential-llama-8b"].values()) == [3, 3], "a node's loss would take too much"
+
+
+def test_a_preview_right_after_finds_nothing_to_change(bank):
+    done = bank.pulumi("preview", "--expect-no-changes")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_a_second_up_changes_nothing(bank):
+    assert re.search(r"Resources: \d+ unchanged in", bank.up())
+
+
+def test_up_finds_and_mends_what_others_changed(bank):
+    s3 = bank.aws("s3")
+    bucket = next(each["id"] for each in bank.state() if each["type"] == "aws:s3/bucket:Bucket")
+    before = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    s3.put_public_access_block(
+        Bucket=bucket, PublicAccessBlockConfiguration={**before, "BlockPublicAcls": False}
+    )
+    client = bank.sandbox.client()
+    path = "/apis/apps/v1/namespaces/isthmus-confidential/deployments/confidential-llama-8b"
+
+    def engine() -> dict[str, Any]:
+        containers = client.get(path)["spec"]["template"]["spec"]["containers"]
+        return next(each for each in containers if each["name"] == "vllm")
+
+    args = engine()["args"]
+    changed = ["--max-model-len=4096" if each.startswith("--max-model-len=") else each for each in args]
+    assert changed != args
+    client.apply(
+        path,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "confidential-llama-8b"},
+            "spec": {"template": {"spec": {"containers": [{"name": "vllm", "args": changed}]}}},
+        },
+        manager="someone-else",
+    )
+    assert engine()["args"] == changed
+    said = bank.up()
+    assert "2 updated" in said
+    assert engine()["args"] == args
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == before
+
+
+def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
+    before = {each["urn"]: each.get("id") for each in bank.state()}
+    bank.edit("bank-dev.plan.yaml", r"replicas: 6\n", "replicas: 7\n")
+    bank.edit("bank-dev.plan.yaml", r"\{fra1-a: 3, fra1-b: 3\}", "{fra1-a: 4, fra1-b: 3}")
+    bank.edit("bank-dev.plan.yaml", r"gpus: 6\n", "gpus: 7\n")
+    said = bank.up()
+    changed = set(re.findall(r"^  (\w+) (\w+) (\S+) \(", said, re.M))
+    listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
+    allowed = {tuple(each.split()) for each in re.findall(r"`([^`]+)`", listed)}
+    assert changed == {("updated", *each) for each in allowed}
+    assert "replaces" not in said
+    after = {each["urn"]: each.get("id") for each in bank.state()}
+    assert after == before, "a resource was replaced, added or lost"
+    pods = eventually(bank.pods, lambda found: sum(gpus(pod) for pod in found) == 15)
+    assert sum(gpus(pod) for pod in pods if pod["status"]["phase"] == "Running") == 15
+
+
+def test_a_replacement_says_which_property_forces_it(bank):
+    bank.edit(
+        "Pulumi.bank-dev.yaml", "uri: pvc://confidential-llama-8b-weights", "uri: pvc://confidential-weights"
+    )
+    bank.edit(
+        "Pulumi.bank-dev.yaml",
+        "volume: weights-meta-llama-llama-3-1-8b-instruct",
+        "volume: weights-qwen-qwen3-32b",
+    )
+    said = bank.up()
+    assert "replaces PersistentVolumeClaim bank-confidential-llama-8b-weights, because of" in said
+    assert "metadata.name" in said
+
+
+def test_the_lock_of_a_dead_run_is_cleared(bank):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    state = Path(bank.sandbox.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    folder = state / ".pulumi" / "locks" / "organization" / "isthmus" / "bank-dev"
+    folder.mkdir(parents=True, exist_ok=True)
+    import socket
+
+    lock = {"pid": dead.pid, "username": "x", "hostname": socket.gethostname(), "timestamp": "earlier"}
+    (folder / "left.json").write_text(json.dumps(lock))
+    assert f"cleared the lock of process {dead.pid}" in bank.up()
+
+
+def test_destroy_leaves_what_it_names_and_nothing_else(bank):
+    state = bank.state()
+    bucket = next(each["id"] for each in state if each["type"] == "aws:s3/bucket:Bucket")
+    key = next(each["id"] for each in state if each["type"] == "aws:kms/key:Key")
+    done = bank.isthmus("destroy", "bank-dev", "--yes")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert bucket in done.stdout
+    assert key in done.stdout
+    client = bank.sandbox.client()
+    spaces = eventually(
+        lambda: [name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")],
+        lambda found: not found,
+    )
+    assert spaces == []
+    assert not [name for name in _policies(client) if name.startswith("isthmus-")]
+    assert [each["Name"] for each in bank.aws("s3").list_buckets()["Buckets"]] == [bucket]
+    assert bank.aws("iam").list_roles()["Roles"] == []
+    assert [each["KeyId"] for each in bank.aws("kms").list_keys()["Keys"]] == [key]
+    left = [each for each in bank.state() if each["type"] != "pulumi:pulumi:Stack"]
+    assert left == []
+
+
+def _policies(client: Any) -> set[str]:
+    return client.names("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies")
