@@ -27,13 +27,15 @@ def _network(value: str) -> str:
     import ipaddress
 
     try:
-        ipaddress.ip_network(value)
+        ipaddress.IPv4Network(value)
     except ValueError:
         try:
-            meant = str(ipaddress.ip_network(value, strict=False))
+            meant = str(ipaddress.IPv4Network(value, strict=False))
         except ValueError:
             meant = "10.40.0.0/16"
-        raise At(f"`{value}` is not a network", todo=f"Write it as ADDRESS/LENGTH, like `{meant}`") from None
+        raise At(
+            f"`{value}` is not an IPv4 network", todo=f"Write it as ADDRESS/LENGTH, like `{meant}`"
+        ) from None
     if "/" not in value:
         raise At(f"`{value}` has no prefix length", todo=f"Write `{value}/32` for one address")
     return value

@@ -107,6 +107,8 @@ def loads(text: str, file: str | None = None) -> Document:
             where=Where(file, mark.line + 1 if mark else None),
             todo="Check the indentation, the colons and the quotes of this line and the one above",
         ) from None
+    except RecursionError:
+        raise InputError("the file is nested too deeply", where=file, todo="Flatten it") from None
     except YAMLError as error:
         what = " ".join(str(error).split())
         raise InputError(f"the file does not parse as YAML: {what}", where=file) from None
@@ -127,6 +129,7 @@ def loads(text: str, file: str | None = None) -> Document:
 
 
 _KINDS = {f"tag:yaml.org,2002:{kind}": kind for kind in ("null", "bool", "int", "float", "str")}
+_MOST = 200_000
 _CONSTANTS: dict[str, Any] = {"true": True, "false": False}
 
 
@@ -136,6 +139,7 @@ class _Builder:
     def __init__(self, document: Document) -> None:
         self.document = document
         self.open: set[int] = set()
+        self.built = 0
 
     def fault(self, what: str, node: Any, todo: str) -> InputError:
         return InputError(what, where=Where(self.document.file, node.start_mark.line + 1), todo=todo)
@@ -144,6 +148,9 @@ class _Builder:
         from ruamel.yaml.nodes import MappingNode, SequenceNode
 
         self.document.lines[path] = node.start_mark.line + 1
+        self.built += 1
+        if self.built > _MOST:  # a few aliases of aliases can stand for billions of values
+            raise self.fault(f"the file stands for more than {_MOST} values", node, "Write fewer aliases")
         if not isinstance(node, (MappingNode, SequenceNode)):
             return self.scalar(node)
         if id(node) in self.open:

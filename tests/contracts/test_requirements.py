@@ -59,7 +59,7 @@ WRONG = [
     ("to: frankfurt", "to: frankfrt", "Did you mean `frankfurt`?"),
     ("to: frankfurt", "to: fra1", "joins two on-prem sites"),
     ("10.40.0.0/16", "10.40.0.1/16", "like `10.40.0.0/16`"),
-    ("10.40.0.0/16", "10.40.0/16", "is not a network"),
+    ("10.40.0.0/16", "10.40.0/16", "is not an IPv4 network"),
     ("10.80.0.0/16", "10.40.8.0/24", "overlaps `10.40.0.0/16` of site `fra1`"),
     ("gpu: h100-sxm-80gb", "gpu: h100-sxm-80", "Did you mean `h100-sxm-80gb`?"),
     ("gpu: l40s-48gb", "gpu: h100-sxm-80gb", "stands twice in pools"),

@@ -26,6 +26,18 @@ FAULTS = [
     ("a: .inf", "f.yaml:1", "not a finite number"),
     ("1: a", "f.yaml:1", "key that is not text"),
     ("a: !secret x", "f.yaml:1", "tag"),
+    ("a: 1\n---\nb: 2", "f.yaml:2", "does not parse"),
+    ("a:\n\t- 1", "f.yaml:2", "does not parse"),
+    ("a: \x00", "f.yaml", "does not parse"),
+    ("a: " + "[" * 3000 + "]" * 3000, "f.yaml", "nested too deeply"),
+    (
+        "a: &a [1,1,1,1,1,1,1,1,1]\n"
+        + "".join(
+            f"{y}: &{y} [{','.join([f'*{x}'] * 9)}]\n" for x, y in zip("abcdef", "bcdefg", strict=True)
+        ),
+        "f.yaml:1",
+        "stands for more than 200000 values",
+    ),
 ]
 
 
