@@ -17,13 +17,12 @@ from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.model import Call, Scope, Type
 from sandbox.aws.schema import from_api, to_api
 
-
 _NOTHING_OF_THE_USER_S = {
     "profile": (None, [], None, None),
     "config_file": (None, [], os.devnull, None),
     "credentials_file": (None, [], os.devnull, None),
 }
-"""botocore's session variables (config name, environment names, default, conversion) without their sources."""
+"""botocore's session variables (config name, environment names, default, conversion), without sources."""
 
 
 class CallRefused(Exception):

@@ -167,21 +167,24 @@ def _typed(shape: Any, text: str) -> Any:
 
 
 def _check(shape: Any, values: dict[str, Any], code: str, status: int) -> None:
-    """Raises `Refused` when `values` do not fit botocore's model, enumerations and lengths included."""
+    """Raises `Refused` when `values` do not fit botocore's model, enumerations included.
+
+    Greatest lengths hold for requests only: AWS's own answers exceed them (a profile with six models).
+    """
     if shape is None:
         return
     from botocore.validate import ParamValidator
 
     report = ParamValidator().validate(values, shape)
     found = report.generate_report() if report.has_errors() else ""
-    found = found or _beyond(shape, values, "")
+    found = found or _beyond(shape, values, "", greatest=status == 400)
     if found:
         raise Refused(code, status, found)
 
 
-def _beyond(shape: Any, value: Any, path: str) -> str:
+def _beyond(shape: Any, value: Any, path: str, greatest: bool) -> str:
     """What botocore leaves to the service: enumerations, greatest lengths and unknown members."""
-    most = shape.metadata.get("max")
+    most = shape.metadata.get("max") if greatest else None
     if most is not None and value is not None:
         size = value if isinstance(value, int) else len(value) if isinstance(value, str | list) else 0
         if size > most:
@@ -190,11 +193,11 @@ def _beyond(shape: Any, value: Any, path: str) -> str:
         for name, part in value.items():
             if name not in shape.members:
                 return f"{path}{name} is not a member of {shape.name}."
-            found = _beyond(shape.members[name], part, f"{path}{name}.")
+            found = _beyond(shape.members[name], part, f"{path}{name}.", greatest)
             if found:
                 return found
     if shape.type_name == "list" and isinstance(value, list | tuple):
-        return next(filter(None, (_beyond(shape.member, part, path) for part in value)), "")
+        return next(filter(None, (_beyond(shape.member, part, path, greatest) for part in value)), "")
     allowed = getattr(shape, "enum", None)
     if allowed and isinstance(value, str) and value not in allowed:
         return f"{path.rstrip('.')} must be one of {', '.join(allowed)}."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,15 +73,6 @@ def test_the_environment_s_endpoint_serves_every_service(world: World) -> None:
     assert client.invoke("aws:index/getCallerIdentity:getCallerIdentity")["accountId"] == "123456789012"
     assert client.create(KEY, {"description": "x"})[0]
     client.close()
-
-
-def test_the_user_s_own_credentials_and_proxies_are_never_used(
-    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_PROFILE", "production")
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    assert client.create(BUCKET, {"bucket": world.name("own")})[0]
 
 
 def test_a_region_is_required(world: World) -> None:
@@ -364,21 +358,22 @@ def test_a_creation_that_fails_half_way_is_kept_with_its_id(client: Client, worl
 
 
 class _Faulty:
-    """Answers 503 a number of times, then hands on."""
+    """Answers 503 a number of times, then hands on; remembers who signed."""
 
     def __init__(self, behind: Any, faults: int) -> None:
-        self.behind, self.faults, self.seen = behind, faults, 0
+        self.behind, self.faults = behind, faults
+        self.signed: list[str] = []
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        self.seen += 1
-        if self.seen <= self.faults:
+        self.signed.append(environ.get("HTTP_AUTHORIZATION", ""))
+        if len(self.signed) <= self.faults:
             start_response("503 Slow Down", [("Content-Type", "text/xml")])
             return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate</Message></Error>"]
         return self.behind(environ, start_response)
 
 
-@pytest.mark.parametrize(("faults", "works"), [(1, True), (50, False)])
-def test_throttling_is_retried_within_bounds(bare: Client, faults: int, works: bool) -> None:
+@contextlib.contextmanager
+def _faulty(faults: int) -> Iterator[tuple[str, _Faulty]]:
     from werkzeug.serving import make_server
 
     from sandbox.aws.endpoint import application
@@ -388,14 +383,41 @@ def test_throttling_is_retried_within_bounds(bare: Client, faults: int, works: b
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        bare.configure(region=REGION, endpoints=[{"s3": f"http://127.0.0.1:{server.port}"}], maxRetries=1)
+        yield f"http://127.0.0.1:{server.port}", app
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("faults", "works"), [(1, True), (50, False)])
+def test_throttling_is_retried_within_bounds(bare: Client, faults: int, works: bool) -> None:
+    with _faulty(faults) as (url, app):
+        bare.configure(region=REGION, endpoints=[{"s3": url}], maxRetries=1)
         if works:
             assert bare.create(BUCKET, {"bucket": "patient"})[0] == "patient"
         else:
             with pytest.raises(Refusal, match="SlowDown"):
                 bare.create(BUCKET, {"bucket": "patient"})
-            assert app.seen == 2
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+            assert len(app.signed) == 2
+
+
+def test_the_user_s_own_credentials_profile_and_proxies_are_never_used(
+    bare: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "[profile production]\nregion = us-west-2\nendpoint_url = https://example.org\n"
+        "aws_access_key_id = REALKEY\naws_secret_access_key = x\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "REALKEY")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with _faulty(0) as (url, app):
+        bare.configure(region=REGION, endpoints=[{"s3": url}])
+        assert bare.create(BUCKET, {"bucket": "own"})[0] == "own"
+    assert app.signed
+    assert all("Credential=isthmus-sandbox/" in line and f"/{REGION}/" in line for line in app.signed)

@@ -1,0 +1,70 @@
+"""docs/sandbox-aws.md says what the code does: its tables are the code's.
+
+Run as a program, it writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sandbox.aws.beside import OPERATIONS
+from sandbox.aws.invokes import INVOKES
+from sandbox.aws.model import Type
+from sandbox.aws.table import TYPES
+
+PAGE = Path(__file__).parents[2] / "docs" / "sandbox-aws.md"
+
+
+def _row(kind: Type) -> str:
+    def names(chosen: list[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(chosen)) or "–"
+
+    inputs = kind.inputs.items()
+    changed = [name for name, prop in inputs if not prop.replace and not prop.local]
+    replaces = [name for name, prop in inputs if prop.replace]
+    local = [name for name, prop in inputs if prop.local and not prop.replace]
+    outputs = list(kind.outputs)
+    return (
+        f"| `{kind.token}` | {names(changed)} | {names(replaces)} | {names(local)} | {names(outputs)} "
+        f"| {kind.unknowable} |"
+    )
+
+
+def tables() -> dict[str, str]:
+    heads = ("type", "changed in place", "replaces", "not sent", "outputs", "what the sandbox cannot know")
+    types = f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|\n"
+    beside = "| service | operation |\n|---|---|\n"
+    return {
+        "beside": beside + "\n".join(f"| {each.service} | {each.name} |" for each in OPERATIONS),
+        "types": types + "\n".join(_row(kind) for _, kind in sorted(TYPES.items())),
+        "functions": "\n".join(f"- `{token}`" for token in INVOKES),
+    }
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name}: [^\n]*-->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["beside", "types", "functions"])
+def test_the_page_s_table_is_the_code_s(name: str) -> None:
+    found = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
+    assert found is not None
+    assert found[2].strip() == tables()[name], "run `python -m tests.aws_sandbox.test_docs`"
+
+
+def test_every_type_says_what_the_sandbox_cannot_know() -> None:
+    assert [token for token, kind in TYPES.items() if not kind.unknowable] == []
+
+
+def test_the_page_says_that_the_real_plugin_was_not_tried() -> None:
+    assert "The real plugin was not tried" in PAGE.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    page = PAGE.read_text(encoding="utf-8")
+    for name, table in tables().items():
+        page = _pattern(name).sub(lambda found, table=table: f"{found[1]}{table}\n{found[3]}", page)
+    PAGE.write_text(page, encoding="utf-8")

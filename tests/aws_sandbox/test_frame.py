@@ -1,0 +1,106 @@
+"""The frame beside moto: what it checks, and what it lets pass."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from sandbox.aws.frame import Asked, Frame, Operation
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/bedrock/aws4_request, SignedHeaders=host"
+
+
+def behind(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [b"moto"]
+
+
+def ask(
+    frame: Frame, path: str, more: dict[str, str] | None = None, *, method: str = "GET", body: bytes = b""
+) -> tuple[str, bytes]:
+    said: list[str] = []
+    path, _, query = path.partition("?")
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "HTTP_AUTHORIZATION": SIGNED,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+        **(more or {}),
+    }
+    answer = b"".join(frame(environ, lambda status, headers: said.append(status)))
+    return said[0], answer
+
+
+def profiles(answer: dict[str, Any], seen: list[Asked] | None = None) -> Frame:
+    def served(asked: Asked) -> dict[str, Any]:
+        if seen is not None:
+            seen.append(asked)
+        return answer
+
+    return Frame([Operation("bedrock", "ListInferenceProfiles", served)], behind, "123456789012")
+
+
+def test_a_parameter_comes_as_its_shape_wants_it() -> None:
+    seen: list[Asked] = []
+    status, _ = ask(profiles({"inferenceProfileSummaries": []}, seen), "/inference-profiles?maxResults=5")
+    assert status.startswith("200")
+    assert seen == [Asked({"maxResults": 5}, "eu-central-1", "123456789012")]
+
+
+@pytest.mark.parametrize("query", ["maxResults=many", "maxResults=0", "maxResults=1001", "type=NONE"])
+def test_a_wrong_parameter_never_reaches_the_operation(query: str) -> None:
+    seen: list[Asked] = []
+    status, body = ask(profiles({}, seen), f"/inference-profiles?{query}")
+    assert status.startswith("400")
+    assert json.loads(body)["__type"] == "ValidationException"
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"inferenceProfileSummaries": [{"inferenceProfileName": "no id"}]},
+        {"inferenceProfileSummaries": "no list"},
+        {"inferenceProfileSummaries": [], "invented": 1},
+    ],
+)
+def test_an_answer_that_aws_could_not_give_is_our_own_error(answer: dict[str, Any]) -> None:
+    status, _ = ask(profiles(answer), "/inference-profiles")
+    assert status.startswith("500")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"REQUEST_METHOD": "DELETE"},
+        {"PATH_INFO": "/inference-profiles/x/y"},
+        {"HTTP_AUTHORIZATION": SIGNED.replace("bedrock", "s3")},
+        {"HTTP_AUTHORIZATION": ""},
+    ],
+)
+def test_what_is_not_ours_goes_on(more: dict[str, str]) -> None:
+    assert ask(profiles({}), "/inference-profiles", more)[1] == b"moto"
+
+
+def test_a_body_that_is_no_json_is_refused() -> None:
+    def served(asked: Asked) -> dict[str, Any]:
+        raise AssertionError("never reached")
+
+    frame = Frame([Operation("logs", "AssociateKmsKey", served)], behind, "123456789012")
+    target = {"HTTP_X_AMZ_TARGET": "Logs_20140328.AssociateKmsKey"}
+    for body in (b"{", b"[]"):
+        status, answer = ask(frame, "/", target, method="POST", body=body)
+        assert status.startswith("400")
+        assert json.loads(answer)["__type"] == "SerializationException"
+    status, answer = ask(frame, "/", target, method="POST", body=b"{}")
+    assert "kmsKeyId" in json.loads(answer)["message"], "a required member is missing"
+
+
+def test_a_service_of_another_protocol_cannot_be_added() -> None:
+    with pytest.raises(ValueError, match="sts speaks query"):
+        Frame([Operation("sts", "GetCallerIdentity", lambda asked: {})], behind, "1")
