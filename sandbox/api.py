@@ -60,7 +60,13 @@ def up(
             aws = pool.submit(_aws, place, state.get("aws", {}).get("port"), region, say)
             made = {
                 site.name: pool.submit(
-                    _site, Cluster(place, site.name, tools), site, wanted.models, definitions, known.get(site.name), say
+                    _site,
+                    Cluster(place, site.name, tools),
+                    site,
+                    wanted.models,
+                    definitions,
+                    known.get(site.name),
+                    say,
                 )
                 for site in wanted.sites
             }
@@ -154,7 +160,9 @@ def _site(
         applied = {} if fresh or not known else known["applied"]
         done = content.fill(client, site, models, definitions, applied)
         say(f"{site.name}: nodes, volumes and {len(definitions)} resource definitions are there")
-        return _status.site_record(site, client.server, done, {entry.name: entry.source for entry in definitions})
+        return _status.site_record(
+            site, client.server, done, {entry.name: entry.source for entry in definitions}
+        )
 
 
 def _running(cluster: Cluster, say: Progress) -> tuple[KubeClient, bool]:

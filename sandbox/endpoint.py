@@ -45,7 +45,9 @@ def ensure(home: Home, port: int | None, region: str, timeout_s: float = 60.0) -
         if port is not None and healthy(port):
             return port
         processes.end([running])
-    processes.end(process for process in processes.strays(home) if "sandbox.aws.endpoint" in process.cmdline())
+    processes.end(
+        process for process in processes.strays(home) if "sandbox.aws.endpoint" in process.cmdline()
+    )
     chosen = port if port is not None and _free(port) else free_ports(1)[0]
     home.aws.mkdir(parents=True, exist_ok=True)
     log = home.aws / "endpoint.log"

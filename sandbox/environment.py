@@ -31,7 +31,7 @@ UNSET = (
 
 
 def prepare(home: Home) -> None:
-    """Make what outlives the sandbox: Pulumi's folders, our AWS plugin and, once, a random passphrase (0600)."""
+    """Make what outlives the sandbox: Pulumi's folders, our AWS plugin and, once, a random passphrase."""
     from sandbox.aws import plugin
 
     plugin.install(home.aws_plugin)
@@ -97,7 +97,10 @@ def _folders(home: Home) -> list[str]:
     from sandbox.aws import plugin
 
     folders = [*toolchain.path_entries()]
-    for found in (toolchain.find(plugin.NAME), *(home.pulumi / "plugins").glob(f"resource-aws-v*/{plugin.NAME}")):
+    for found in (
+        toolchain.find(plugin.NAME),
+        *(home.pulumi / "plugins").glob(f"resource-aws-v*/{plugin.NAME}"),
+    ):
         if found is not None and not plugin.is_ours(found):
             folders.append(found.parent)
             break

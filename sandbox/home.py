@@ -116,5 +116,7 @@ def write_private(path: Path, text: str) -> None:
     except OSError as error:
         Path(name).unlink(missing_ok=True)
         raise EnvironmentFault(
-            f"the file cannot be written ({error.strerror})", where=str(path), todo="Check the space on the disk"
+            f"the file cannot be written ({error.strerror})",
+            where=str(path),
+            todo="Check the space on the disk",
         ) from None

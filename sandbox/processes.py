@@ -23,7 +23,7 @@ _CLOCK_S = 1.0
 """Start times are rounded, and shift when the clock is set: as near as this is the same process."""
 
 _writing = threading.Lock()
-"""The clusters of several sites start in threads of one process; between processes the sandbox's lock holds."""
+"""Clusters of several sites start in threads of one process; between processes the sandbox's lock holds."""
 
 _started: list[subprocess.Popen[bytes]] = []
 """Handles of our own children, kept so that Python does not warn about a process left running on purpose."""

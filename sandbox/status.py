@@ -147,6 +147,8 @@ def _pools(site: str, nodes: list[dict[str, Any]]) -> list[PoolStatus]:
     ]
 
 
-def site_record(site: OnPremSite, address: str, applied: content.Applied, crds: dict[str, str]) -> dict[str, Any]:
+def site_record(
+    site: OnPremSite, address: str, applied: content.Applied, crds: dict[str, str]
+) -> dict[str, Any]:
     """A site's entry in the state file."""
     return {"context": site.context, "address": address, "applied": applied, "crds": crds}

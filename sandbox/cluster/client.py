@@ -48,7 +48,11 @@ class KubeClient:
             trust.load_cert_chain(pair.name)
         self.server = server
         self._http = httpx.Client(
-            base_url=server, verify=trust, timeout=30.0, trust_env=False, limits=httpx.Limits(max_connections=16)
+            base_url=server,
+            verify=trust,
+            timeout=30.0,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=16),
         )
 
     @classmethod
@@ -66,7 +70,8 @@ class KubeClient:
         except KeyError as missing:
             known = ", ".join(entry["name"] for entry in data.get("contexts") or []) or "none"
             raise EnvironmentFault(
-                f"the kubeconfig has no {missing} for context {context!r}", where=str(kubeconfig),
+                f"the kubeconfig has no {missing} for context {context!r}",
+                where=str(kubeconfig),
                 todo=f"Contexts in it: {known}",
             ) from None
         return cls(
@@ -114,7 +119,8 @@ class KubeClient:
     def call(self, method: str, path: str, **rest: Any) -> Any:
         """As `request`, giving the answer's JSON; a status of 400 and above is an `ApiError`.
 
-        "Too many requests" is asked again for some seconds: the API server says it while a CRD's storage starts.
+        "Too many requests" is asked again for some seconds: the API server says it while the storage of
+        a new kind of resource starts.
         """
         answer = self.request(method, path, **rest)
         patience = time.monotonic() + 10
@@ -153,7 +159,13 @@ class KubeClient:
                 raise
 
     def apply(
-        self, path: str, body: Any = None, *, content: str | None = None, manager: str = MANAGER, force: bool = True
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        content: str | None = None,
+        manager: str = MANAGER,
+        force: bool = True,
     ) -> Any:
         """Server-side apply of an object (`body`) or of its YAML as it is (`content`)."""
         return self.call(

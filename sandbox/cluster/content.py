@@ -83,7 +83,9 @@ def _definition(client: KubeClient, entry: Definition) -> _Wish:
         # Creating costs the API server less than applying; applying is for one that is there, and replaces
         # its versions whole, so a stand-in gives way to the real one.
         try:
-            client.call("POST", CRDS, content=entry.text, media="application/yaml", params={"fieldManager": MANAGER})
+            client.call(
+                "POST", CRDS, content=entry.text, media="application/yaml", params={"fieldManager": MANAGER}
+            )
         except ApiError as error:
             if error.status != 409:
                 raise
@@ -108,7 +110,10 @@ def _with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) 
                     raise
         client.apply(path, head)
         client.call(
-            "PATCH", f"{path}/status", body={"status": manifest["status"]}, media="application/merge-patch+json"
+            "PATCH",
+            f"{path}/status",
+            body={"status": manifest["status"]},
+            media="application/merge-patch+json",
         )
 
     return _Wish(collection, name, _digest(manifest), apply)
@@ -117,8 +122,16 @@ def _with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) 
 def _cluster_policy() -> dict[str, Any]:
     """The GPU Operator's singleton, as ready as it can be without an operator; it says so."""
     required = (
-        "daemonsets", "dcgm", "dcgmExporter", "devicePlugin", "driver", "gfd", "nodeStatusExporter", "operator", "toolkit",
-    )  # fmt: skip
+        "daemonsets",
+        "dcgm",
+        "dcgmExporter",
+        "devicePlugin",
+        "driver",
+        "gfd",
+        "nodeStatusExporter",
+        "operator",
+        "toolkit",
+    )
     return {
         "apiVersion": "nvidia.com/v1",
         "kind": "ClusterPolicy",

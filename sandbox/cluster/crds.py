@@ -55,7 +55,9 @@ def beside_checkout() -> Path | None:
 
 def _of_folder(folder: Path) -> dict[str, Definition]:
     if not folder.is_dir():
-        raise InputError("there is no such folder", where=str(folder), todo="Give --crds a folder of CRD files")
+        raise InputError(
+            "there is no such folder", where=str(folder), todo="Give --crds a folder of CRD files"
+        )
     found: dict[str, Definition] = {}
     for file in sorted(folder.glob("*.yaml")):
         for text in re.split(r"^---\s*$", file.read_text("utf-8"), flags=re.MULTILINE):
@@ -68,7 +70,9 @@ def _of_folder(folder: Path) -> dict[str, Definition]:
             found[name.group(1)] = Definition(name.group(1), "real", text)
     if not found:
         raise InputError(
-            "no CustomResourceDefinition is in this folder", where=str(folder), todo="Give --crds a folder of CRD files"
+            "no CustomResourceDefinition is in this folder",
+            where=str(folder),
+            todo="Give --crds a folder of CRD files",
         )
     return found
 

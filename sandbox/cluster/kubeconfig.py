@@ -32,7 +32,10 @@ def write(path: Path, contexts: Mapping[str, Access]) -> None:
         clusters.append(
             {
                 "name": context,
-                "cluster": {"server": access.server, "certificate-authority-data": _encoded(access.authority)},
+                "cluster": {
+                    "server": access.server,
+                    "certificate-authority-data": _encoded(access.authority),
+                },
             }
         )
         users.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -26,7 +27,19 @@ KUBERNETES = "v1.36.3"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 BINARIES = ("kwokctl", "kwok", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
-_PORTS = ("etcdPort", "etcdPeerPort", "kubeApiserverPort", "kubeControllerManagerPort", "kubeSchedulerPort", "kwokControllerPort")  # fmt: skip
+_PORTS = (
+    "etcdPort",
+    "etcdPeerPort",
+    "kubeApiserverPort",
+    "kubeControllerManagerPort",
+    "kubeSchedulerPort",
+    "kwokControllerPort",
+)
+
+_KWOKCTL_S = 90.0
+"""How long kwokctl may take: two seconds where nothing else runs."""
+_DEAD_S = 2.0
+"""A component that is away this long will not come back: kwokctl itself would wait for minutes."""
 
 
 class StartFault(EnvironmentFault):
@@ -62,7 +75,10 @@ class Cluster:
     def client(self) -> KubeClient:
         access = self.access
         return KubeClient(
-            access.server, access.authority.read_text(), access.certificate.read_text(), access.key.read_text()
+            access.server,
+            access.authority.read_text(),
+            access.certificate.read_text(),
+            access.key.read_text(),
         )
 
     def exists(self) -> bool:
@@ -99,7 +115,14 @@ class Cluster:
             },
             "componentsPatches": [
                 # A sandbox survives the end of a process, not of the machine; syncing costs seconds.
-                {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]}
+                {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]},
+                # With leases a KWOK that was killed keeps its nodes for minutes from the next one. Without,
+                # nobody renews anything, so the control plane must not take silence for death.
+                {"name": "kwok-controller", "extraArgs": [_instead("node-lease-duration-seconds", "0")]},
+                {
+                    "name": "kube-controller-manager",
+                    "extraArgs": [_instead("node-monitor-grace-period", "87600h")],
+                },
             ],
         }
         stages = (Path(__file__).parent / "stages.yaml").read_text("utf-8")
@@ -112,8 +135,9 @@ class Cluster:
     def start(self) -> None:
         """Start a cluster that exists and whose processes are gone, with the data that it had."""
         self.stop()
-        file = self.home.kwok / f"{self.name}.yaml"
-        self._kwokctl("start", "cluster", "--config", str(file))
+        for file in (self.folder / "pids").glob("*.pid"):
+            file.unlink()  # of a process that is gone
+        self._kwokctl("start", "cluster", "--config", str(self.home.kwok / f"{self.name}.yaml"))
 
     def stop(self) -> None:
         """End the components; the data stay."""
@@ -177,15 +201,49 @@ class Cluster:
         # Components inherit no pipe of ours: a pipe held open by them would never end.
         log = self.home.kwok / f"{self.name}.kwokctl.log"
         with log.open("wb") as output:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, check=False
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
             )
-        if done.returncode != 0:
-            raise StartFault(
-                f"kwokctl {arguments[0]} failed for {self.name}: {processes.tail(log, 3)}",
-                where=str(log),
-                todo="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
-            )
+        try:
+            code, dead = self._outcome(child)
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+        if code == 0:
+            return
+        words = self.folder / "logs" / f"{dead}.log" if dead else log
+        raise StartFault(
+            f"kwokctl {arguments[0]} failed for {self.name}{f', {dead} ended' if dead else ''}. "
+            f"Its last words: {processes.tail(words, 3)}",
+            where=str(words),
+            todo="Run `isthmus sandbox up` again; if it fails again, `isthmus sandbox down` first",
+        )
+
+    def _outcome(self, child: subprocess.Popen[bytes]) -> tuple[int | None, str | None]:
+        """kwokctl's exit code, or the component that ended while kwokctl went on waiting for it."""
+        deadline = time.monotonic() + _KWOKCTL_S
+        dead_since: dict[str, float] = {}
+        while time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return child.wait(timeout=0.1), None
+            for component, pid in self.pids().items():
+                if _alive(pid):
+                    dead_since.pop(component, None)
+                elif time.monotonic() - dead_since.setdefault(component, time.monotonic()) > _DEAD_S:
+                    return None, component
+        return None, None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _instead(key: str, value: str) -> dict[str, object]:
+    return {"key": key, "value": value, "override": True}
 
 
 def free_ports(count: int) -> list[int]:
@@ -203,5 +261,6 @@ def free_ports(count: int) -> list[int]:
         found.append(port)
         if len(found) == count:
             return found
-    raise EnvironmentFault("no free ports between 20000 and 32000 on this machine", todo="End what holds them")
-
+    raise EnvironmentFault(
+        "no free ports between 20000 and 32000 on this machine", todo="End what holds them"
+    )

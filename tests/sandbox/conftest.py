@@ -1,4 +1,7 @@
-"""One sandbox for the whole run, shared by all xdist workers: the first brings it up, the last takes it down."""
+"""One sandbox for the whole run, shared by all xdist workers.
+
+The first to need it brings it up, the last to leave takes it down.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,9 @@ def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 
 def _living(users: Path) -> set[int]:
     """Workers that use the sandbox; one that was killed does not keep it up."""
-    return {pid for pid in (json.loads(users.read_text()) if users.exists() else []) if psutil.pid_exists(pid)}
+    return {
+        pid for pid in (json.loads(users.read_text()) if users.exists() else []) if psutil.pid_exists(pid)
+    }
 
 
 def _write(users: Path, pids: set[int]) -> None:

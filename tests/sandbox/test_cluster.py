@@ -5,10 +5,12 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from sandbox import api, processes
 from sandbox.cluster import content
@@ -38,7 +40,11 @@ def namespace(sandbox):
 
 
 def pod(name: str, product: str, gpus: int) -> dict[str, Any]:
-    container = {"name": "main", "image": "registry.example/vllm", "resources": {"limits": {"nvidia.com/gpu": gpus}}}
+    container = {
+        "name": "main",
+        "image": "registry.example/vllm",
+        "resources": {"limits": {"nvidia.com/gpu": gpus}},
+    }
     sidecar = {"name": "side", "image": "registry.example/edge", "restartPolicy": "Always"}
     return {
         "metadata": {"name": name},
@@ -59,7 +65,9 @@ def test_the_pools_are_there_with_their_gpus_and_zones(sandbox):
         *(f"fra1-cpu-{n}" for n in (0, 1)),
     }
     gpus = {name: node["status"]["allocatable"].get("nvidia.com/gpu") for name, node in nodes.items()}
-    assert gpus["fra1-h100-sxm-80gb-0"] == "8" and gpus["fra1-l40s-48gb-1"] == "4" and gpus["fra1-cpu-0"] is None
+    assert gpus["fra1-h100-sxm-80gb-0"] == "8"
+    assert gpus["fra1-l40s-48gb-1"] == "4"
+    assert gpus["fra1-cpu-0"] is None
     zones = {name: node["metadata"]["labels"]["topology.kubernetes.io/zone"] for name, node in nodes.items()}
     for pool in ("fra1-h100-sxm-80gb", "fra1-l40s-48gb", "fra1-cpu"):
         assert (zones[f"{pool}-0"], zones[f"{pool}-1"]) == ("fra1-a", "fra1-b")
@@ -71,7 +79,9 @@ def test_the_pools_are_there_with_their_gpus_and_zones(sandbox):
 def test_a_pod_runs_on_the_pool_that_it_selects(sandbox, namespace):
     client = sandbox.client("fra1")
     client.create(f"{namespace}/pods", pod("model", "NVIDIA-L40S", 4))
-    found = eventually(lambda: client.get(f"{namespace}/pods/model"), lambda p: p["status"]["phase"] == "Running")
+    found = eventually(
+        lambda: client.get(f"{namespace}/pods/model"), lambda p: p["status"]["phase"] == "Running"
+    )
     assert found["status"]["phase"] == "Running", found["status"]
     assert found["spec"]["nodeName"].startswith("fra1-l40s-48gb-")
     assert all(entry["ready"] for entry in found["status"]["containerStatuses"])
@@ -108,7 +118,8 @@ def test_weights_are_claimed_again_after_their_claim_was_deleted(sandbox, namesp
         client.delete(path)
         eventually(lambda: client.find(path), lambda c: c is None)
     released = eventually(
-        lambda: client.get(f"{content.VOLUMES}/{volume}")["status"]["phase"], lambda phase: phase == "Available"
+        lambda: client.get(f"{content.VOLUMES}/{volume}")["status"]["phase"],
+        lambda phase: phase == "Available",
     )
     assert released == "Available"
 
@@ -130,7 +141,8 @@ def test_up_again_changes_nothing_and_is_quick(sandbox):
     began = time.monotonic()
     after = api.up(sandbox.requirements, home=sandbox.home)
     took = time.monotonic() - began
-    assert all(before.values()) and versions() == before
+    assert all(before.values())
+    assert versions() == before
     assert [c.address for c in after.clusters] == [c.address for c in ports.clusters]
     assert took < 5, f"{took:.1f} s for nothing"
 
@@ -144,18 +156,23 @@ def test_the_gpu_operators_policy_says_that_it_is_simulated(sandbox):
 def test_a_kueue_flavor_can_be_made(sandbox):
     client = sandbox.client("fra1")
     path = "/apis/kueue.x-k8s.io/v1beta2/resourceflavors"
-    client.create(path, {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "try"}})
+    client.create(
+        path, {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "try"}}
+    )
     client.delete(f"{path}/try")
 
 
 def test_status_counts_what_is_there(sandbox):
     found = api.status(sandbox.home)
-    assert found.up and found.kubeconfig == str(sandbox.home / "kubeconfig")
+    assert found.up
+    assert found.kubeconfig == str(sandbox.home / "kubeconfig")
     [cluster] = found.clusters
     assert (cluster.context, cluster.gpus, cluster.nodes) == ("fra1", 24, 6)
     assert {pool.name: pool.gpus for pool in cluster.pools} == {"fra1-h100-sxm-80gb": 16, "fra1-l40s-48gb": 8}
     assert cluster.volumes >= 3
-    assert found.aws is not None and found.aws.running and found.aws.simulated
+    assert found.aws is not None
+    assert found.aws.running
+    assert found.aws.simulated
     assert found.to_dict()["clusters"][0]["pools"][0]["product"] == "NVIDIA-H100-80GB-HBM3"
 
 
@@ -166,6 +183,19 @@ def test_nobody_but_this_machine_and_this_user_gets_in(sandbox):
     listening = [
         connection.laddr.ip
         for connection in psutil.net_connections("inet")
-        if connection.pid in ours and connection.status == psutil.CONN_LISTEN
+        if connection.laddr and connection.pid in ours and connection.status == psutil.CONN_LISTEN
     ]
-    assert listening and set(listening) == {"127.0.0.1"}
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_a_second_command_waits_for_the_first_and_says_so(sandbox):
+    said: list[str] = []
+    lock = FileLock(Home.at(sandbox.home).lock)
+    with ThreadPoolExecutor(1) as pool:
+        with lock:
+            second = pool.submit(api.up, sandbox.requirements, home=sandbox.home, progress=said.append)
+            eventually(lambda: said, bool)
+            assert not second.done()
+        assert second.result(timeout=60).up
+    assert "waiting for it" in said[0]
