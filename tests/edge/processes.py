@@ -48,7 +48,7 @@ class Edge:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait_until_up(self, seconds: float = 30) -> Edge:
+    def wait_until_up(self, seconds: float = 60) -> Edge:
         """Until the health listener answers, with whatever status."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -71,7 +71,7 @@ class Edge:
         parsed = [json.loads(line) for line in self.output().splitlines()]
         return [line for line in parsed if line["event"] == event]
 
-    def wait_for_line(self, event: str, seconds: float = 10, **fields: Any) -> dict[str, Any]:
+    def wait_for_line(self, event: str, seconds: float = 30, **fields: Any) -> dict[str, Any]:
         """The first line of this event that bears these fields."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

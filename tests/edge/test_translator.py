@@ -89,8 +89,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Ed
     poor = start(folder / "two", authority, bedrock.url, nowhere)
     client = httpx.Client(base_url=edge.url, verify=authority.client("gateway"), trust_env=False, timeout=30)
     try:
-        edge.wait_until_up(60)
-        poor.wait_until_up(60)
+        edge.wait_until_up(180)
+        poor.wait_until_up(180)
         yield Stage(authority, bedrock, edge, client), poor
     finally:
         client.close()
