@@ -2,8 +2,10 @@
 
 `product` is the value of the node label `nvidia.com/gpu.product`, `memory_mib` that of
 `nvidia.com/gpu.memory` (MiB, as the driver reports it: less than the card's label says), `family`
-that of `nvidia.com/gpu.family`. Source: GPU Feature Discovery's label reference and the driver's own
-figures for each card. Data only.
+that of `nvidia.com/gpu.family`. The values are those that the driver prints for each card, written
+down from knowledge on 2026-11-25; only the L40S row was compared with labels of a public cluster. A
+driver or MIG setting may name a product otherwise: `pools[].product` in the overrides says so then,
+and a wrong label shows at once, since no node fits. Data only.
 """
 
 from __future__ import annotations
