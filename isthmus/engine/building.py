@@ -23,6 +23,9 @@ FIRST = [
     "**isthmus:index:AdmissionGuard**",
     "**isthmus:index:ClassNamespace**",
     "**isthmus:index:LlmPlatform::**",
+    # What is only read (the GPU Operator's ClusterPolicy) is read whatever the targets are, and a state
+    # that lacks its parent is refused by the engine as broken.
+    "**isthmus:index:GpuPool::**",
     "**::pulumi:providers:**",
     "**pulumi:pulumi:Stack::**",
 ]
