@@ -1,13 +1,12 @@
 """What a shell needs for a plain `pulumi up` against this sandbox, and nothing else.
 
-No variable holds a secret: the passphrase is named by its file, AWS's keys are dummies. What a user's
+No variable holds a secret: AWS's keys are dummies, and so is the passphrase. What a user's
 own shell may hold that would lead elsewhere is unset or overridden.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 
 from isthmus.contracts.errors import EnvironmentFault
@@ -30,15 +29,21 @@ UNSET = (
 """Variables that must not be set beside those of `variables`."""
 
 
+PASSPHRASE = "isthmus-sandbox"
+"""Known to everybody, on purpose: a sandbox's stacks hold dummies only. Pulumi writes a salt that belongs to
+one passphrase into a stack's settings; with a passphrase of each machine's own, the settings of the
+repository would change on every machine, and fail on the next."""
+
+
 def prepare(home: Home) -> None:
-    """Make what outlives the sandbox: Pulumi's folders, our AWS plugin and, once, a random passphrase."""
+    """Make what outlives the sandbox: Pulumi's folders, our AWS plugin and the passphrase's file."""
     from sandbox.aws import plugin
 
     plugin.install(home.aws_plugin)
     home.pulumi_state.mkdir(exist_ok=True, mode=0o700)
     home.pulumi.mkdir(exist_ok=True, mode=0o700)
     if not home.passphrase.exists():
-        write_private(home.passphrase, secrets.token_urlsafe(32) + "\n")
+        write_private(home.passphrase, PASSPHRASE + "\n")
 
 
 def variables(home: Home) -> dict[str, str]:
