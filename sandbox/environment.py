@@ -29,7 +29,7 @@ UNSET = (
 """Variables that must not be set beside those of `variables`."""
 
 
-PASSPHRASE = "isthmus-sandbox"
+PASSPHRASE = "isthmus-sandbox"  # noqa: S105
 """Known to everybody, on purpose: a sandbox's stacks hold dummies only. Pulumi writes a salt that belongs to
 one passphrase into a stack's settings; with a passphrase of each machine's own, the settings of the
 repository would change on every machine, and fail on the next."""
