@@ -3,94 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox.aws.endpoint import make_server
-from sandbox.aws.plugin import install
+from tests.aws_sandbox.stack import Stack, endpoint, kinds
 
 pytestmark = [
     pytest.mark.sandbox,
     pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs `pulumi` (isthmus sandbox install)"),
 ]
-REGION = "eu-central-1"
-
-
-class Stack:
-    """A stack of the Automation API whose program can be exchanged."""
-
-    def __init__(self, folder: Path, url: str) -> None:
-        import pulumi.automation as auto
-
-        state = folder / "state"
-        state.mkdir()
-        plugin = install(folder / "bin")
-        environment = {
-            "PULUMI_BACKEND_URL": f"file://{state}",
-            "PULUMI_CONFIG_PASSPHRASE": "a passphrase of a test",
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PATH": f"{plugin.parent}{os.pathsep}{os.environ['PATH']}",
-            "AWS_ENDPOINT_URL": url,
-        }
-        self.url = url
-        self._program: Callable[[Any, Any], None] = lambda aws, opts: None
-        settings = auto.ProjectSettings(name="isthmus-test", runtime="python")
-        options = auto.LocalWorkspaceOptions(
-            work_dir=str(folder), env_vars=environment, project_settings=settings
-        )
-        self.stack = auto.create_stack("dev", "isthmus-test", self._run, opts=options)
-        self.stack.set_config("pulumi:disable-default-providers", auto.ConfigValue('["aws"]'))
-
-    def _run(self) -> None:
-        import pulumi
-        import pulumi_aws as aws
-
-        provider = aws.Provider(
-            "aws",
-            region=REGION,
-            endpoints=[{"s3": self.url, "kms": self.url, "iam": self.url, "sts": self.url}],
-            default_tags={"tags": {"owner": "isthmus"}},
-            skip_credentials_validation=True,
-            access_key=pulumi.Output.secret("sandbox"),
-            secret_key=pulumi.Output.secret("sandbox"),
-        )
-        self._program(aws, lambda **more: pulumi.ResourceOptions(provider=provider, **more))
-
-    def up(self, program: Callable[[Any, Any], None] | None = None) -> Any:
-        self._program = program or self._program
-        return self.stack.up()
-
-    def outputs(self) -> dict[str, Any]:
-        return {name: output.value for name, output in self.stack.outputs().items()}
-
-    def boto(self, service: str) -> Any:
-        import boto3
-
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    server = make_server("127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with endpoint() as address:
+        yield address
 
 
 @pytest.fixture
@@ -169,25 +100,21 @@ def store(aws: Any, opts: Any, *, days: int = 365, path: str = "/", lock: bool =
     pulumi.export("account", identity.account_id)
 
 
-def kinds(result: Any) -> dict[str, int]:
-    return {str(getattr(kind, "value", kind)): count for kind, count in result.change_summary.items()}
-
-
 def test_a_store_goes_up_stays_unchanged_is_changed_mended_replaced_and_destroyed(stack: Stack) -> None:
-    stack._program = store
-    planned = kinds(stack.stack.preview())
+    stack.program = store
+    planned = kinds(stack.stack.preview().change_summary)
     assert planned == {"create": 16}, "a preview of nothing built yet knows no id, arn or name"
     stack.up()
     before = stack.outputs()
     assert before["account"] == "123456789012"
     assert before["bucket"].startswith("audit-")
-    assert set(kinds(stack.stack.preview(expect_no_changes=True))) == {"same"}
-    assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True))) == {"same"}
+    assert set(kinds(stack.stack.preview(expect_no_changes=True).change_summary)) == {"same"}
+    assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
 
     stack.boto("s3").put_public_access_block(
         Bucket=before["bucket"], PublicAccessBlockConfiguration={"BlockPublicAcls": False}
     )
-    drifted = kinds(stack.stack.preview(refresh=True))
+    drifted = kinds(stack.stack.preview(refresh=True).change_summary)
     assert drifted["update"] == 1
     assert drifted["same"] == 15
     stack.stack.up(refresh=True)
@@ -210,8 +137,7 @@ def test_a_store_goes_up_stays_unchanged_is_changed_mended_replaced_and_destroye
 
 
 def kinds_of_up(stack: Stack, program: Callable[[Any, Any], None]) -> dict[str, int]:
-    summary = stack.up(program).summary.resource_changes or {}
-    return {str(getattr(kind, "value", kind)): count for kind, count in summary.items()}
+    return kinds(stack.up(program).summary.resource_changes)
 
 
 def test_a_resource_that_exists_is_imported_by_its_id(stack: Stack) -> None:
