@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import threading
+import time
 
 GRACE_S = 5.0
 """How long a program has to end by itself after SIGTERM."""
@@ -41,15 +42,18 @@ class Children:
         if process.poll() is not None:
             return
         try:
-            top = psutil.Process(process.pid)
-            family = [*top.children(recursive=True), top]
+            below = psutil.Process(process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return
-        for member in family:
+        for member in (*below, process):
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.terminate()
-        _, alive = psutil.wait_procs(family, timeout=GRACE_S)
-        for member in alive:
+        until = time.monotonic() + GRACE_S
+        # Our own child is waited for by Popen alone: psutil would reap it, and its exit code be lost.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+        _, alive = psutil.wait_procs(below, timeout=max(0.0, until - time.monotonic()))
+        for member in (*alive, process):
             with contextlib.suppress(psutil.NoSuchProcess):
                 member.kill()
 

@@ -37,7 +37,6 @@ for d in m.distributions():
     for r in d.requires or []:
         if "extra ==" not in r:
             needed.add(re.sub(r"[-_.]+", "-", re.match(r"[\\w.-]+", r)[0]).lower())
-    "extra ==" not in r}
 print(json.dumps({"all": every, "needed": sorted(needed)}))
 """
 

@@ -42,10 +42,15 @@ def require_go() -> Path:
     return Path(found)
 
 
-def packages(go: Path, tool: Tool) -> int:
-    """How many packages a tool consists of. Fetches the sources that it needs into Go's module cache."""
-    listed = _run(go, tool, ["list", *FLAGS[:1], "-deps", "-f", "{{.ImportPath}}", str(tool.package)])
-    return len(listed.splitlines())
+def fetch(go: Path, tool: Tool) -> None:
+    """Get the sources that a tool needs into Go's module cache."""
+    _run(go, tool, ["list", *FLAGS[:1], "-deps", "-f", "{{.Name}}", str(tool.package)])
+
+
+def packages(go: Path, tool: Tool) -> tuple[int, int]:
+    """How many of a tool's packages must be compiled, and how many it has: Go's cache may know the others."""
+    listed = _run(go, tool, ["list", *_flags(tool), "-deps", "-f", "{{.Stale}}", str(tool.package)]).split()
+    return listed.count("true"), len(listed)
 
 
 def build(go: Path, tool: Tool, target: Path, seen: Callable[[int], None]) -> int:
@@ -55,7 +60,7 @@ def build(go: Path, tool: Tool, target: Path, seen: Callable[[int], None]) -> in
     is what makes a second attempt go on from the first. Raises `EnvironmentFault`: no space, or the
     compiler's last words.
     """
-    command = [str(go), "build", "-v", *FLAGS, "-ldflags", f"-s -w {tool.link}".strip(), "-o", str(target)]
+    command = [str(go), "build", "-v", *_flags(tool), "-o", str(target)]
     tail: deque[str] = deque(maxlen=30)
     count = 0
     process = subprocess.Popen(
@@ -91,6 +96,10 @@ def build(go: Path, tool: Tool, target: Path, seen: Callable[[int], None]) -> in
 def module_folder(go: Path, tool: Tool, module: str) -> Path:
     """Where the sources of a module that `tool` requires lie, fetched and checked against its go.sum."""
     return Path(json.loads(_run(go, tool, ["mod", "download", "-json", module]))["Dir"])
+
+
+def _flags(tool: Tool) -> list[str]:
+    return [*FLAGS, "-ldflags", f"-s -w {tool.link}".strip()]
 
 
 def _run(go: Path, tool: Tool, arguments: list[str]) -> str:

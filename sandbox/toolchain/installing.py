@@ -69,25 +69,30 @@ def _make(tools: list[Tool], progress: Progress) -> None:
     progress.begin(tools)
     # While one tool is compiled (processor), the sources of the next are fetched (network).
     with ThreadPoolExecutor(1) as pool:
-        counts = {tool.name: pool.submit(gobuild.packages, go, tool) for tool in tools if tool.package}
+        fetched = {tool.name: pool.submit(gobuild.fetch, go, tool) for tool in tools if tool.package}
         try:
             for position, tool in enumerate(tools):
-                progress.start(position, tool)
                 began = time.monotonic()
-                _one(go, tool, counts.get(tool.name), progress)
+                _one(go, tool, position, fetched.get(tool.name), progress)
                 progress.finish(tool, time.monotonic() - began)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             progress.end()
 
 
-def _one(go: Path, tool: Tool, count: Future[int] | None, progress: Progress) -> None:
+def _one(go: Path, tool: Tool, position: int, fetched: Future[None] | None, progress: Progress) -> None:
     target = cache.folder(tool)
     waiting = f"another install is making {tool.name}; waiting for it"
     with cache.turn(target, waiting, progress.note):
         if _built(tool):
             return
-        total = count.result() if count else 0
+        stale, every = 0, 1
+        if fetched:
+            if not fetched.done():
+                progress.note(f"fetching the sources of {tool.name}")
+            fetched.result()
+            stale, every = gobuild.packages(go, tool)
+        progress.start(position, tool, stale / every)
         began = time.monotonic()
         with cache.filling(target) as made:
             (made / "bin").mkdir()
@@ -95,7 +100,7 @@ def _one(go: Path, tool: Tool, count: Future[int] | None, progress: Progress) ->
                 _write_host(go, made / "bin")
                 return
             first, *others = (made / "bin" / name for name in tool.programs)
-            compiled = gobuild.build(go, tool, first, lambda packages: progress.compiled(packages, total))
+            compiled = gobuild.build(go, tool, first, lambda packages: progress.compiled(packages, stale))
             for other in others:
                 _same(first, other)
         cache.record_time(tool, time.monotonic() - began, compiled)

@@ -20,20 +20,22 @@ class Estimate:
     """What remains, from the typical times of the tools and how fast this machine has been so far."""
 
     def __init__(self, tools: list[Tool]) -> None:
-        self.tools = tools
+        self.work = [tool.typical_s for tool in tools]
+        """Typical seconds of each tool's build, as far as it is still to be done."""
         self.begun = time.monotonic()
-        self.behind = 0.0
-        """Typical seconds of the tools that are done."""
+
+    def start(self, position: int, share: float) -> None:
+        """Of tool `position` only this share must be compiled; linking remains in any case."""
+        self.work[position] *= max(0.1, share)
 
     def remaining(self, position: int, fraction: float) -> float | None:
-        """Seconds until all is done, while tool `position` is at `fraction`; None as long as it is a
-        guess."""
-        total = sum(tool.typical_s for tool in self.tools)
-        done = (
-            sum(tool.typical_s for tool in self.tools[:position]) + self.tools[position].typical_s * fraction
-        )
+        """Seconds until all is done, while tool `position` is at `fraction`; None where there is
+        nothing to go by."""
+        total = sum(self.work)
+        # Compiling is nine tenths of a build, linking the rest.
+        done = sum(self.work[:position]) + self.work[position] * fraction * 0.9
         elapsed = time.monotonic() - self.begun
-        if elapsed < 5 or done <= 0:
+        if elapsed < 20 or done < 10:
             return total or None
         return max(0.0, (total - done) * elapsed / done)
 
@@ -47,12 +49,11 @@ class Progress:
     def begin(self, tools: list[Tool]) -> None:
         """These will be made, in this order."""
 
-    def start(self, position: int, tool: Tool) -> None:
-        """Tool `position` (from 0) begins."""
+    def start(self, position: int, tool: Tool, share: float = 1.0) -> None:
+        """Tool `position` (from 0) begins; `share` of its packages must be compiled, Go's cache has the rest."""
 
     def compiled(self, packages: int, of: int) -> None:
-        """So many of at most so many packages of the current tool are compiled; those in Go's cache are not
-        counted."""
+        """So many of so many packages that the current tool lacked are compiled."""
 
     def finish(self, tool: Tool, seconds: float) -> None:
         """The current tool is there."""
@@ -85,8 +86,9 @@ class LineProgress(Progress):
         if total:
             self._say(f"building {len(tools)} tools, once; on two cores this took {duration(total)}")
 
-    def start(self, position: int, tool: Tool) -> None:
+    def start(self, position: int, tool: Tool, share: float = 1.0) -> None:
         self.position, self.started = position, time.monotonic()
+        self.estimate.start(position, share)
         self._say(f"[{position + 1}/{len(self.tools)}] {tool.name} {tool.version}: {tool.purpose}")
 
     def compiled(self, packages: int, of: int) -> None:
@@ -95,11 +97,10 @@ class LineProgress(Progress):
 
     def state(self, packages: int, of: int) -> str:
         """One line: how far the current tool is, how long it has taken, and what remains of all."""
-        parts = [f"{packages} of {of} packages" if of else "reading the list of packages"]
-        if of and packages >= of - 1:
-            parts = [f"{packages} packages, linking"]
+        linking = packages >= of - 1  # the last package is the program itself
+        parts = [f"{packages} packages, linking" if linking else f"{packages} of {of} packages"]
         parts.append(f"{duration(time.monotonic() - self.started)} so far")
-        left = self.estimate.remaining(self.position, min(1.0, packages / of) if of else 0.0)
+        left = self.estimate.remaining(self.position, min(1.0, packages / max(1, of)))
         if left is not None:
             parts.append(f"about {duration(left)} to go in all")
         return ", ".join(parts)
@@ -131,8 +132,8 @@ class BarProgress(LineProgress):
         super().begin(tools)
         self.bars.start()
 
-    def start(self, position: int, tool: Tool) -> None:
-        super().start(position, tool)
+    def start(self, position: int, tool: Tool, share: float = 1.0) -> None:
+        super().start(position, tool, share)
         self.bars.reset(self.task, description=tool.name, total=None, state="", visible=True)
 
     def compiled(self, packages: int, of: int) -> None:

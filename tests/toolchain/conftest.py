@@ -19,7 +19,7 @@ with (home / "calls").open("a") as calls:
 if args[:2] == ["env", "GOVERSION"]:
     print((home / "version").read_text() if (home / "version").exists() else "go1.26.8")
 elif args[0] == "list":
-    print("\\n".join(f"example.org/p{{n}}" for n in range(10)))
+    print("\\n".join("true" for n in range(10)))
 elif args[:2] == ["mod", "download"]:
     folder = home / "sdk" / "python" / "cmd"
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ class FakeGo:
         return path
 
     def mode(self, text: str) -> None:
-        """"", "slow", "full", "hang", or "fail TOOL"."""
+        """ "", "slow", "full", "hang", or "fail TOOL"."""
         (self.home / "mode").write_text(text)
 
     def version(self, text: str) -> None:
@@ -71,7 +71,11 @@ class FakeGo:
     def builds(self) -> list[str]:
         """The build commands so far."""
         calls = self.home / "calls"
-        return [line for line in calls.read_text().splitlines() if line.startswith("build")] if calls.exists() else []
+        return (
+            [line for line in calls.read_text().splitlines() if line.startswith("build")]
+            if calls.exists()
+            else []
+        )
 
 
 @pytest.fixture

@@ -38,7 +38,11 @@ class Releases(ThreadingHTTPServer):
         suffix = f"{download.sys.platform}-{download._architecture()}"
         kube = [f"/kube/{name}" for name in table.CLUSTER.programs if name.startswith("kube-")]
         addresses = [self.base + path for path in kube]
-        addresses += [f"{self.base}/etcd.tar.gz#etcd", f"{self.base}/kwok/kwok-{suffix}", f"{self.base}/kubectl"]
+        addresses += [
+            f"{self.base}/etcd.tar.gz#etcd",
+            f"{self.base}/kwok/kwok-{suffix}",
+            f"{self.base}/kubectl",
+        ]
         kwokctl = "#!/bin/sh\n" + "".join(f"echo '{address}'\n" for address in addresses)
         self.files = dict.fromkeys(kube, SCRIPT)
         self.files["/etcd.tar.gz"] = tar_with("etcd", SCRIPT)
@@ -47,9 +51,8 @@ class Releases(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Releases
-
     def do_GET(self) -> None:
+        assert isinstance(self.server, Releases)
         self.server.asked.append(self.path)
         content = self.server.files.get(self.path)
         self.send_response(200 if content is not None else 404)

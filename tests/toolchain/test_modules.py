@@ -34,7 +34,9 @@ def test_a_module_is_committed_whole(tool):
 @pytest.mark.parametrize("tool", COMPILED, ids=lambda tool: tool.name)
 def test_every_required_module_has_its_sum(tool):
     sums = (tool.module / "go.sum").read_text()
-    replaced = set(re.findall(r"^(?:replace )?\s*(\S+)(?: v\S+)? => ", (tool.module / "go.mod").read_text(), re.M))
+    replaced = set(
+        re.findall(r"^(?:replace )?\s*(\S+)(?: v\S+)? => ", (tool.module / "go.mod").read_text(), re.M)
+    )
     for module, version in requirements(tool).items():
         if module not in replaced:
             assert f"{module} {version}/go.mod h1:" in sums, f"{module} {version} is not in go.sum"
