@@ -94,7 +94,7 @@ def test_what_the_component_demands_the_contract_has(arguments: Any, contract: t
     """A required argument is a required field, or one with a default that is no None."""
     back = {value: key for key, value in RENAMED.items()}
     for argument in arguments.__required_keys__:
-        info = contract.model_fields.get(back.get(argument, argument))
+        info = contract.model_fields.get(back.get(str(argument), str(argument)))
         if info is not None and argument != "weights":  # `arguments.py` refuses an endpoint without
             assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
 
