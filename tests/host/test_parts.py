@@ -239,8 +239,8 @@ def start_host(tmp_path: Path, **options) -> subprocess.Popen:
     script.write_text(scripts.host_script())
     script.chmod(0o755)
     (tmp_path / scripts.EXEC).write_text("")
-    # In a folder with a module that bears a name of ours: the script must not run it.
-    (tmp_path / "sandbox.py").write_text("raise SystemExit('the wrong sandbox')")
+    # In a folder with a module that bears the name of one in use: the script must not run it.
+    (tmp_path / "grpc.py").write_text("raise SystemExit('the wrong grpc')")
     return subprocess.Popen([str(script), *options.pop("arguments", [])], cwd=tmp_path, text=True, **options)
 
 
