@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 import uuid
 from collections.abc import Mapping
 from concurrent import futures
@@ -38,6 +39,12 @@ class World:
             aws_access_key_id="x",
             aws_secret_access_key="x",
         )
+
+    def forget(self) -> None:
+        """As `isthmus sandbox down` and `up` do: the endpoint is there, and nothing in it."""
+        request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            answer.read()
 
     def name(self, stem: str) -> str:
         return f"{stem}-{uuid.uuid4().hex[:8]}"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from sandbox.aws.endpoint import make_server
 from sandbox.aws.plugin import install
-from tests.aws_sandbox.driver import REGION
+from tests.aws_sandbox.driver import REGION, World
 
 
 @contextlib.contextmanager
@@ -23,10 +22,8 @@ def endpoint() -> Iterator[str]:
     thread.start()
     url = f"http://127.0.0.1:{server.port}"
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{url}/moto-api/reset", method="POST"), timeout=10
-        ):
-            yield url
+        World(url).forget()
+        yield url
     finally:
         server.shutdown()
         thread.join()

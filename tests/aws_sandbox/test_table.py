@@ -16,8 +16,6 @@ every_type = pytest.mark.parametrize("token", sorted(TYPES))
 
 
 def _snake(name: str) -> str:
-    from pulumi_aws import _utilities  # pyright: ignore[reportMissingImports]  # noqa: F401
-
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 

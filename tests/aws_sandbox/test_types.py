@@ -172,3 +172,13 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(client: Client, world: Wor
         _, failures = client.check(token, {**CASES[token].make(world), name: wrong})
         assert name in [path for path, _ in failures], name
         assert "not it" not in failures[0][1], "an error shows no value"
+
+
+@every_type
+def test_what_the_sandbox_forgot_is_gone_and_can_still_be_deleted(
+    client: Client, world: World, token: str
+) -> None:
+    id, inputs, state = made(client, world, token)
+    world.forget()
+    assert client.read(token, id, state, inputs)[0] == ""
+    client.delete(token, id, state)
