@@ -26,7 +26,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
 
 
 def test_help_loads_nothing_heavy(isthmus):
-    code = "import sys; from isthmus.cli import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"  # noqa: E501
+    code = "import sys; from isthmus.cli import main; main(['--help']); print(sorted(sys.modules), file=sys.stderr)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(eval(ran.stderr))  # noqa: S307 (our own print above)
     assert not loaded & set(HEAVY), f"--help would wait for {sorted(loaded & set(HEAVY))}"

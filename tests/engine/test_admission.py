@@ -1,0 +1,87 @@
+"""The proof that admission refuses, against a server whose answers the test chooses."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.engine import admission
+from isthmus.engine.kube import Cluster
+
+OURS = (
+    "pods \"isthmus-proof\" is forbidden: ValidatingAdmissionPolicy 'isthmus-restricted-pods' denied request"
+)
+
+
+class Api(BaseHTTPRequestHandler):
+    answers: ClassVar[list[tuple[int, str]]] = []
+    """Status and message for each request in turn; the last one stays."""
+    asked: ClassVar[list[tuple[str, dict]]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append((self.path, json.loads(body)))
+        status, message = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps({"message": message}).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: pytest's output is for tests."""
+
+
+@pytest.fixture
+def server():
+    Api.asked = []
+    made = HTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=made.serve_forever)
+    thread.start()
+    yield Cluster("fra1", f"http://127.0.0.1:{made.server_port}", None)
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def prove(server, patience: float = 0.5):
+    return admission.prove(server, "isthmus-restricted", "registry.example/", patience=patience)
+
+
+def test_both_trials_must_be_refused_by_our_policy(server):
+    Api.answers = [(422, OURS)]
+    assert len(prove(server).refusals) == 2
+    for path, pod in Api.asked:
+        assert path == "/api/v1/namespaces/isthmus-restricted/pods?dryRun=All", "nothing may be created"
+        assert pod["spec"]["securityContext"]["runAsNonRoot"], "Pod Security would refuse it first"
+
+
+def test_enforcement_may_take_a_moment(server):
+    Api.answers = [(201, ""), (201, ""), (422, OURS)]
+    assert prove(server, patience=5).refusals
+
+
+def test_a_pod_that_is_accepted_ends_everything_and_names_the_policy(server):
+    Api.answers = [(201, "")]
+    with pytest.raises(AnswerIsNo, match=r"accepted in a dry run.*isthmus-restricted"):
+        prove(server)
+
+
+def test_a_refusal_by_something_else_is_no_proof(server):
+    Api.answers = [(403, "exceeded quota: isthmus")]
+    with pytest.raises(AnswerIsNo, match="exceeded quota"):
+        prove(server)
+
+
+def test_a_foreign_image_that_is_let_in_is_found_though_credentials_are_refused(server):
+    Api.answers = [(422, OURS), (201, "")]
+    with pytest.raises(AnswerIsNo, match="registry that is not named"):
+        prove(server)
+
+
+def test_a_cluster_that_does_not_answer_is_the_surroundings_fault():
+    with pytest.raises(EnvironmentFault, match=r"`gone`.*127\.0\.0\.1:9"):
+        Cluster("gone", "http://127.0.0.1:9", None).check()

@@ -1,0 +1,66 @@
+"""What is made of the engine's events."""
+
+from __future__ import annotations
+
+from pulumi.automation.events import EngineEvent
+
+from isthmus.engine.events import Run, named
+
+URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
+POLICY = "urn:pulumi:dev::isthmus::isthmus:index:X::whole"
+
+
+def event(kind: str, op: str, urn: str = URN, custom: bool = True, **more) -> EngineEvent:
+    type_ = urn.split("::")[2].split("$")[-1]
+    state = {"type": type_, "urn": urn, "id": "", "parent": "", "provider": "", "inputs": {}, "outputs": {}}
+    if custom:
+        state["custom"] = True
+    meta = {"op": op, "urn": urn, "type": type_, "provider": "", "old": None, "new": state, **more}
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 0, kind: {"metadata": meta}})
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def changed(self, run: Run, line: str | None) -> None:
+        if line:
+            self.lines.append(line)
+
+
+def test_a_component_is_not_counted_as_a_resource():
+    run = Run()
+    run.on_event(event("resourcePreEvent", "create", POLICY, custom=False))
+    run.on_event(event("resOutputsEvent", "create", POLICY, custom=False))
+    assert (run.total, dict(run.counts)) == (0, {})
+
+
+def test_a_replacement_is_told_once_with_the_property_that_forces_it():
+    told = Lines()
+    run = Run(watcher=told)
+    forced = {"spec.selector": {"diffKind": "update-replace", "inputDiff": True}}
+    other = {"spec.replicas": {"diffKind": "update", "inputDiff": True}}
+    for op in ("create-replacement", "replace", "delete-replaced"):
+        run.on_event(event("resourcePreEvent", op, detailedDiff={**forced, **other}))
+        run.on_event(event("resOutputsEvent", op))
+    assert told.lines[0] == "replaces Deployment model-server, because of spec.selector"
+    assert sum(line.startswith("replaces") for line in told.lines) == 1
+    assert run.counts == {"replace": 1}
+
+
+def test_what_stays_the_same_is_counted_and_not_told():
+    told = Lines()
+    run = Run(watcher=told)
+    run.on_event(event("resourcePreEvent", "same"))
+    run.on_event(event("resOutputsEvent", "same"))
+    assert (run.counts, told.lines) == ({"same": 1}, [])
+
+
+def test_the_total_is_never_less_than_what_the_stack_had():
+    run = Run(expected=100)
+    run.on_event(event("resourcePreEvent", "update"))
+    assert (run.total, list(run.doing)) == (100, [URN])
+
+
+def test_a_resource_goes_by_kind_and_name():
+    assert named(URN) == "Deployment model-server"

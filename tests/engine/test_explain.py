@@ -1,0 +1,56 @@
+"""An engine's failure in one paragraph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isthmus.engine.events import Failure
+from isthmus.engine.explain import failure
+
+URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
+STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "said"),
+    [
+        ('no matches for kind "LocalQueue" in version "kueue.x-k8s.io/v1beta1"', 3, "install the operator"),
+        ("1 error occurred:\n\t* 0/4 nodes are available: 2 Insufficient nvidia.com/gpu.", 3, "free GPUs"),
+        ('Apply failed with 1 conflict: conflict with "kubectl" using apps/v1', 3, "managed-fields"),
+        ("ValidatingAdmissionPolicy 'isthmus-restricted-pods' denied request: no AWS", 1, "admission"),
+        ("exceeded quota: isthmus, requested: pods=1", 3, "quota"),
+        ("dial tcp 127.0.0.1:6443: connect: connection refused", 3, "reachable"),
+    ],
+)
+def test_each_known_failure_says_what_to_do(message, code, said):
+    error = failure([Failure(STACK, "update failed"), Failure(URN, message)], "", "dev", Path("some.log"))
+    text = str(error)
+    assert error.exit_code == code
+    assert "Deployment model-server" in text
+    assert said in text
+    assert "some.log" in text
+    assert "\n" not in text
+    assert "error occurred" not in text
+
+
+def test_an_error_of_the_program_is_shown_without_its_traceback():
+    trace = (
+        'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\nValueError: no such model\n'
+    )
+    text = str(failure([Failure(STACK, trace)], "", "dev", None))
+    assert "ValueError: no such model" in text
+    assert "File" not in text
+
+
+def test_a_failure_without_events_is_taken_from_stderr():
+    text = str(failure([], "warning: x\nerror: incorrect passphrase\n", "dev", None))
+    assert "incorrect passphrase" in text
+    assert "PULUMI_CONFIG_PASSPHRASE" in text
+
+
+def test_further_failures_are_counted():
+    other = URN.replace("model-server", "gateway")
+    text = str(failure([Failure(URN, "boom"), Failure(other, "boom")], "", "dev", None))
+    assert "(and 1 more)" in text

@@ -1,0 +1,104 @@
+"""What a rendering records, of a program of the test's own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from isthmus.engine import project, rendered_files
+from isthmus.engine.render import record
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> project.Stack:
+    (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {shop:key: {secure: v1xyz}, shop:list: [1, 2]}\n")
+    return project.find(tmp_path).stack("dev")
+
+
+class Shop(pulumi.ComponentResource):
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None):
+        super().__init__("shop:index:Shop", name, {}, opts)
+
+
+def test_urns_bear_the_types_of_all_parents(stack):
+    import pulumi_kubernetes as k8s
+
+    def program():
+        outer = Shop("outer")
+        inner = Shop("inner", pulumi.ResourceOptions(parent=outer))
+        k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=pulumi.ResourceOptions(parent=inner))
+
+    found = record(program, stack).resources
+    assert "urn:pulumi:dev::shop::shop:index:Shop$shop:index:Shop$kubernetes:core/v1:ConfigMap::settings" in {
+        each.urn for each in found
+    }
+
+
+def test_a_secret_is_masked_wherever_it_shows(stack):
+    import pulumi_kubernetes as k8s
+
+    def program():
+        word = pulumi.Output.secret("hunter2")
+        k8s.core.v1.ConfigMap("settings", data={"a": word, "b": "open"})
+        pulumi.export("word", word)
+        pulumi.export("sentence", pulumi.Output.concat("it is ", word))
+
+    rendered = record(program, stack)
+    text = json.dumps(rendered_files.files(rendered, {}))
+    assert "hunter2" not in text
+    assert rendered.outputs == {"word": "[secret]", "sentence": "[secret]"}
+
+
+def test_placeholders_pass_through_programs_that_take_arns_apart(stack):
+    import pulumi_aws as aws
+
+    def program():
+        bucket = aws.s3.Bucket("records")
+        pulumi.export("service", bucket.arn.apply(lambda arn: arn.split(":")[2]))
+        pulumi.export("policy", pulumi.Output.json_dumps({"Resource": bucket.arn}))
+
+    outputs = record(program, stack).outputs
+    assert outputs["service"] == "s3"
+    assert json.loads(outputs["policy"])["Resource"].endswith("${records.arn}")
+
+
+def test_options_and_configuration_reach_the_recording(stack):
+    import pulumi_kubernetes as k8s
+
+    def program():
+        config = pulumi.Config("shop")
+        assert config.require("key") == "[secret]"
+        assert config.require_object("list") == [1, 2]
+        opts = pulumi.ResourceOptions(
+            protect=True, retain_on_delete=True, ignore_changes=["data"], custom_timeouts={"create": "5m"}
+        )
+        k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=opts)
+
+    (made,) = [each for each in record(program, stack).resources if each.name == "settings"]
+    assert made.options == {
+        "protect": True,
+        "retainOnDelete": True,
+        "ignoreChanges": ["data"],
+        "customTimeouts": {"create": "5m"},
+    }
+
+
+def test_two_resources_of_one_urn_are_refused(stack):
+    def program():
+        Shop("same")
+        Shop("same")
+
+    with pytest.raises(ValueError, match="two resources"):
+        record(program, stack)
+
+
+def test_an_error_of_the_program_comes_out(stack):
+    def program():
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError, match="no such thing"):
+        record(program, stack)
