@@ -74,7 +74,10 @@ def test_options_and_configuration_reach_the_recording(stack):
         assert config.require("key") == "[secret]"
         assert config.require_object("list") == [1, 2]
         opts = pulumi.ResourceOptions(
-            protect=True, retain_on_delete=True, ignore_changes=["data"], custom_timeouts={"create": "5m"}
+            protect=True,
+            retain_on_delete=True,
+            ignore_changes=["data"],
+            custom_timeouts=pulumi.CustomTimeouts(create="5m"),
         )
         k8s.core.v1.ConfigMap("settings", data={"a": "1"}, opts=opts)
 
