@@ -1,47 +1,27 @@
 """Amazon Bedrock's inference profiles, of which moto has none.
 
-The system-defined profiles of a region, with the regions that each may route to: what a program needs
-to know before it lets a workload use one.
+The system-defined profiles of a region, with the regions that each may route to: those of
+`isthmus.contracts.inference_profiles`, which carry their source and date. A profile that is missing there
+does not exist here, as it may not be used by a plan either.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from typing import Any
 
+from isthmus.contracts import inference_profiles
 from sandbox.aws.frame import Asked, Operation, Refused
-
-_EU = ("eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3")
-_EU_OLDER = ("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3")
-_US = ("us-east-1", "us-east-2", "us-west-2")
-
-PROFILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "eu.anthropic.claude-haiku-4-5-20251001-v1:0": ("EU Anthropic Claude Haiku 4.5", _EU),
-    "eu.anthropic.claude-sonnet-4-5-20250929-v1:0": ("EU Anthropic Claude Sonnet 4.5", _EU),
-    "eu.amazon.nova-micro-v1:0": ("EU Nova Micro", _EU_OLDER),
-    "eu.amazon.nova-lite-v1:0": ("EU Nova Lite", _EU_OLDER),
-    "eu.amazon.nova-pro-v1:0": ("EU Nova Pro", _EU_OLDER),
-    "us.anthropic.claude-haiku-4-5-20251001-v1:0": ("US Anthropic Claude Haiku 4.5", _US),
-    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": ("US Anthropic Claude Sonnet 4.5", _US),
-    "us.amazon.nova-lite-v1:0": ("US Nova Lite", _US),
-    "us.amazon.nova-pro-v1:0": ("US Nova Pro", _US),
-}
-"""Profile id: its name and its destination regions, which are its source regions too.
-
-After AWS's list "Supported Regions and models for inference profiles", from memory of 2025: a stand-in
-to develop against, never evidence of where data goes.
-"""
 
 _SINCE = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
 
 
 def _profile(id: str, asked: Asked) -> dict[str, Any]:
-    name, regions = PROFILES[id]
-    model = id.split(".", 1)[1]
+    known = inference_profiles.find(id, asked.region)
+    regions, model = known.destination_regions, inference_profiles.model_of(id)
     return {
         "inferenceProfileId": id,
-        "inferenceProfileName": name,
+        "inferenceProfileName": f"{id.split('.')[0].upper()} {model}",
         "inferenceProfileArn": f"arn:aws:bedrock:{asked.region}:{asked.account}:inference-profile/{id}",
         "description": f"Routes requests to {model} in {', '.join(regions)}.",
         "models": [{"modelArn": f"arn:aws:bedrock:{region}::foundation-model/{model}"} for region in regions],
@@ -53,7 +33,7 @@ def _profile(id: str, asked: Asked) -> dict[str, Any]:
 
 
 def _here(asked: Asked) -> list[str]:
-    return [id for id, (_, regions) in PROFILES.items() if asked.region in regions]
+    return [row.profile for row in inference_profiles.rows() if row.source_region == asked.region]
 
 
 def get_inference_profile(asked: Asked) -> dict[str, Any]:
