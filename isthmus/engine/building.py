@@ -105,8 +105,13 @@ def destroy(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Destro
         state = engine.state()
         outputs = engine.outputs()
         run = engine.destroy(watcher, expected=_size(state))
+    # The engine's step for what is retained is a deletion too, from the state alone.
+    kept = sum(
+        1 for each in state.get("resources") or [] if each.get("custom") and each.get("retainOnDelete")
+    )
+    counts = {**run.counts, "delete": max(0, run.counts.get("delete", 0) - kept), "retain": kept}
     return Destroyed(
-        counts=dict(run.counts),
+        counts=counts,
         retained=_retained(state, outputs),
         pending_keys=_pending_keys(state),
         seconds=time.monotonic() - started,

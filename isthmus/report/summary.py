@@ -15,9 +15,16 @@ _PLACES = {"onprem-vllm": "on-prem, vLLM", "eks-vllm": "AWS, vLLM on EKS", "sage
 
 def counts_line(counts: Mapping[str, int], seconds: float) -> str:
     """`137 created, 0 updated, 0 unchanged in 41 s`."""
-    words = [("create", "created"), ("update", "updated"), ("replace", "replaced"), ("delete", "deleted")]
+    words = [
+        ("create", "created"),
+        ("update", "updated"),
+        ("replace", "replaced"),
+        ("delete", "deleted"),
+        ("retain", "retained"),
+    ]
     parts = [f"{counts[kind]} {word}" for kind, word in words if counts.get(kind)]
-    parts.append(f"{counts.get('same', 0)} unchanged")
+    if counts.get("same") or not parts:
+        parts.append(f"{counts.get('same', 0)} unchanged")
     return f"{', '.join(parts)} in {seconds:.0f} s"
 
 
