@@ -62,6 +62,8 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
         monitor=recorder,
         organization="organization",
     )
+    # The SDK keeps the root of a program that ran before in this process, with that program's outputs.
+    getattr(runtime.settings.get_root_resource(), "outputs", {}).clear()
     setattr(runtime.settings.SETTINGS, "root_directory", str(stack.project.root))  # noqa: B010
     config, secrets = configuration(stack)
     runtime.set_all_config(config, secrets)

@@ -208,7 +208,7 @@ def test_a_creation_that_fails_half_way_is_kept_with_its_id(client: Client, worl
     with pytest.raises(Refusal) as refusal:
         client.create(KEY, {"description": "half", "enableKeyRotation": True, "rotationPeriodInDays": 1})
     details = dict(refusal.value.__cause__.trailing_metadata())  # pyright: ignore
-    from google.rpc import status_pb2
+    from pulumi.runtime.proto import status_pb2
 
     status = status_pb2.Status.FromString(details["grpc-status-details-bin"])
     failed = pb.ErrorResourceInitFailed()

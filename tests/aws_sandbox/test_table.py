@@ -19,9 +19,20 @@ def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
 
 
+def _pulumi_aws(service: str, module: str) -> Any:
+    """A module of pulumi-aws.
+
+    Its services load when first looked into. One that is entered through a module of it stays half-loaded
+    for the rest of the process, so it is looked into first.
+    """
+    package = importlib.import_module(f"pulumi_aws.{service}" if service else "pulumi_aws")
+    hasattr(package, "anything that is not there")
+    return importlib.import_module(f"{package.__name__}.{module}")
+
+
 def _module(kind: Type) -> Any:
     service, lower = kind.token.split(":")[1].split("/")
-    return importlib.import_module(f"pulumi_aws.{service}.{_snake(lower)}")
+    return _pulumi_aws(service, _snake(lower))
 
 
 def _names(cls: type) -> dict[str, str]:
@@ -87,7 +98,7 @@ def _singular(name: str) -> str:
 def test_pulumi_aws_has_every_nested_property(token: str) -> None:
     kind = TYPES[token]
     service, name = token.split(":")[1].split("/")[0], token.rsplit(":", 1)[-1]
-    module = importlib.import_module(f"pulumi_aws.{service}._inputs")
+    module = _pulumi_aws(service, "_inputs")
     nested = {key: prop for key, prop in kind.inputs.items() if _nested(prop)}
     compared = sum(
         _check_nested(prop, module, name + key[:1].upper() + key[1:]) for key, prop in nested.items()
@@ -160,8 +171,7 @@ def test_every_name_in_a_call_is_a_property(token: str) -> None:
 @pytest.mark.parametrize("token", sorted(INVOKES))
 def test_pulumi_aws_has_the_function(token: str) -> None:
     module, name = token.split(":")[1].split("/")
-    place = "pulumi_aws" if module == "index" else f"pulumi_aws.{module}"
-    source = importlib.import_module(f"{place}.{_snake(name)}")
+    source = _pulumi_aws("" if module == "index" else module, _snake(name))
     assert hasattr(source, _snake(name))
 
 

@@ -56,9 +56,16 @@ def test_every_dependency_is_pinned_with_a_hash():
 
 
 def test_no_file_names_a_package_registry_host():
-    hosts = ("files.pythonhosted" + ".org", "pypi" + ".org/simple", "proxy.golang" + ".org", "registry.npmjs" + ".org")
+    hosts = (
+        "files.pythonhosted" + ".org",
+        "pypi" + ".org/simple",
+        "proxy.golang" + ".org",
+        "registry.npmjs" + ".org",
+    )
     texts = {path: path.read_text(errors="ignore") for path in tracked() if path.stat().st_size < 2_000_000}
-    found = [f"{path.relative_to(ROOT)}: {host}" for path, text in texts.items() for host in hosts if host in text]
+    found = [
+        f"{path.relative_to(ROOT)}: {host}" for path, text in texts.items() for host in hosts if host in text
+    ]
     assert not found, found
 
 

@@ -1,0 +1,86 @@
+"""What the README shows, run as a newcomer would: in one shell, in the order of the page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
+MARK = "=== block"
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("bank")]
+
+
+def blocks() -> list[str]:
+    """Every command block but the first, which holds the two `make` commands."""
+    return [block.group(1) for block in BLOCK.finditer(README)][1:]
+
+
+def checkout(root: Path) -> Path:
+    """A copy that the README's commands may change."""
+    for name in ("stacks", "blueprints", "components", "isthmus", "sandbox", "docs"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Pulumi.yaml", root)
+    (root / "out").mkdir()
+    (root / ".venv").symlink_to(sys.prefix)
+    return root
+
+
+@pytest.fixture(scope="module")
+def said(sandbox, tmp_path_factory) -> list[str]:
+    """What each block printed, the stack being up as after `make up`."""
+    root = checkout(tmp_path_factory.mktemp("readme"))
+    env = dict(sandbox.env) | {"ISTHMUS_HOME": str(sandbox.home), "PYTHONPATH": str(root)}
+    env["PATH"] = f"{Path(sys.executable).parent}:{env['PATH']}"
+    up = subprocess.run(
+        ["isthmus", "up", "bank-dev", "--yes"], cwd=root, env=env, capture_output=True, text=True, check=False
+    )
+    assert up.returncode == 0, up.stdout + up.stderr
+    script = "set -euo pipefail\nexec 2>&1\n"
+    script += "".join(f"echo '{MARK}'\n{block}" for block in blocks())
+    shown = subprocess.run(
+        ["bash", "-c", script], cwd=root, env=env, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stdout[-4000:]
+    return shown.stdout.split(MARK)[1:]
+
+
+def printed(said: list[str], command: str) -> str:
+    """What the block that holds `command` printed."""
+    return next(text for block, text in zip(blocks(), said, strict=True) if command in block)
+
+
+def test_the_data_paths_are_an_output_of_the_stack(said):
+    assert "transaction-narratives (restricted): fra1/restricted-llama-70b only; never AWS" in printed(
+        said, "stack output data_paths"
+    )
+
+
+def test_one_replica_more_replaces_nothing(said):
+    shown = printed(said, "isthmus up")
+    assert re.search(r"~ +4 to update", shown), shown
+    assert "replace" not in shown.split("Resources:")[1].splitlines()[1]
+
+
+def test_destroy_names_what_is_kept(said):
+    shown = printed(said, "isthmus destroy")
+    assert "arn:aws:s3:::" in shown
+    assert "arn:aws:kms:" in shown
+
+
+def test_the_architects_attempt_to_break_the_boundary_is_refused(said):
+    shown = printed(said, "out/refused")
+    assert re.search(r"refused with exit code [12]", shown), shown
+
+
+def test_every_make_target_that_the_readme_names_exists():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    named = set(re.findall(r"`?make ([a-z]+)`?", README))
+    assert named <= targets, f"not in the Makefile: {sorted(named - targets)}"
