@@ -98,6 +98,4 @@ def write_project(directory: Path, program: list[dict[str, Any]], virtualenv: Pa
     (directory / "Pulumi.yaml").write_text(
         f"name: bare\nruntime:\n  name: python\n  options:\n    virtualenv: {json.dumps(str(virtualenv))}\n"
     )
-    (directory / "Pulumi.bare.yaml").write_text(
-        'config:\n  pulumi:disable-default-providers: ["*"]\n'
-    )
+    (directory / "Pulumi.bare.yaml").write_text('config:\n  pulumi:disable-default-providers: ["*"]\n')

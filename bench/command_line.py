@@ -37,11 +37,16 @@ def main() -> bool:
         return run(command, cwd=ROOT, env=env)
 
     print("command line: isthmus --help, at most 0.3 s in all")
-    mine, other = alternate(RUNS, lambda: timed([*isthmus, "--help"]), lambda: timed([sys.executable, "-c", "pass"]))
+    mine, other = alternate(
+        RUNS, lambda: timed([*isthmus, "--help"]), lambda: timed([sys.executable, "-c", "pass"])
+    )
     fine = verdict(Series("isthmus --help", mine), Series("python alone", other), share=0.0, seconds=0.3)
     with tempfile.TemporaryDirectory() as directory:
         render = [*isthmus, "render", "bank-dev", "-o", f"{directory}/out"]
         imports = [sys.executable, "-c", _sdk_modules()]
         print("command line: isthmus render bank-dev, at most 2 s more than importing its SDK modules")
         mine, other = alternate(RUNS, lambda: timed(render), lambda: timed(imports))
-    return verdict(Series("isthmus render", mine), Series("imports alone", other), share=0.0, seconds=2.0) and fine
+    return (
+        verdict(Series("isthmus render", mine), Series("imports alone", other), share=0.0, seconds=2.0)
+        and fine
+    )

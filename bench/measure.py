@@ -41,7 +41,9 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
     return seconds
 
 
-def alternate(runs: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:
+def alternate(
+    runs: int, ours: Callable[[], float], theirs: Callable[[], float]
+) -> tuple[list[float], list[float]]:
     """Both in turn, A B A B …, so that a machine that slows down slows both."""
     mine: list[float] = []
     other: list[float] = []

@@ -50,7 +50,9 @@ class Side:
 
     def state(self) -> dict:
         command = ["pulumi", "stack", "export", "-s", self.stack]
-        done = subprocess.run(command, cwd=self.project, env=self.env, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            command, cwd=self.project, env=self.env, capture_output=True, text=True, check=True
+        )
         return json.loads(done.stdout)
 
 
@@ -99,7 +101,9 @@ def main() -> bool:
         bare.destroy()
         print("spine: up from nothing")
         mine, other = alternate(UPS, _ups(ours), _ups(bare))
-        return verdict(Series(ours.name, mine), Series(bare.name, other), share=SHARE, seconds=SECONDS) and fine
+        return (
+            verdict(Series(ours.name, mine), Series(bare.name, other), share=SHARE, seconds=SECONDS) and fine
+        )
     finally:
         for home in homes:
             api.down(home)

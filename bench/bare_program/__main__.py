@@ -40,7 +40,9 @@ def resolve(value: Any) -> Any:
 
 for entry in json.loads(Path("resources.json").read_text()):
     token = entry["type"]
-    timeouts = {key: f"{int(entry['timeouts'][key] / SECONDS[key])}s" for key in SECONDS if entry["timeouts"].get(key)}
+    timeouts = {
+        key: f"{int(entry['timeouts'][key] / SECONDS[key])}s" for key in SECONDS if entry["timeouts"].get(key)
+    }
     opts = pulumi.ResourceOptions(
         depends_on=[made[urn] for urn in entry["depends_on"] if urn in made],
         provider=made.get(entry["provider"]),
