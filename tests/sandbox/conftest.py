@@ -19,9 +19,10 @@ from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import BINARIES
 from sandbox.environment import UNSET
-from sandbox.toolchain import find
+from sandbox.toolchain import find, path_entries
 
 ROOT = Path(__file__).resolve().parents[2]
+ENGINE = ("pulumi", "pulumi-language-python", "pulumi-resource-kubernetes")
 
 
 @dataclass
@@ -45,14 +46,18 @@ class Sandbox:
             client.close()
 
 
-@pytest.fixture(scope="session")
-def toolchain() -> dict[str, Path]:
-    """The cluster's programs by name; without them the test is skipped."""
-    found = {name: find(name) for name in BINARIES}
+@pytest.fixture(scope="session", autouse=True)
+def toolchain() -> Iterator[dict[str, Path]]:
+    """Every program by name, and on PATH. Missing ones fail the test: what was not run must not look green."""
+    found = {name: find(name) for name in (*BINARIES, *ENGINE)}
     missing = [name for name, path in found.items() if path is None]
     if missing:
-        pytest.skip(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
-    return {name: path for name, path in found.items() if path is not None}
+        pytest.fail(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(
+            "PATH", os.pathsep.join([*map(str, path_entries()), os.environ.get("PATH", os.defpath)])
+        )
+        yield {name: path for name, path in found.items() if path is not None}
 
 
 @pytest.fixture(scope="session")

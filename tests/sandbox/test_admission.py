@@ -193,8 +193,6 @@ def test_an_ephemeral_container_is_refused_what_others_are(space: Space) -> None
 @pytest.mark.parametrize("part", ["workerTemplate", "leaderTemplate"])
 def test_both_templates_of_a_leader_worker_set_are_looked_at(space: Space, part: str) -> None:
     client = space.client
-    if client.find("/apis/leaderworkerset.x-k8s.io/v1") is None:
-        pytest.skip("the cluster has no LeaderWorkerSet")
     templates = {each: {"metadata": {}, "spec": pod()} for each in ("workerTemplate", "leaderTemplate")}
     with_variable(templates[part]["spec"])
     with pytest.raises(ApiError, match="main sets AWS_ACCESS_KEY_ID"):

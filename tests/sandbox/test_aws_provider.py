@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,7 @@ import pytest
 
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 
-pytestmark = [
-    pytest.mark.sandbox,
-    pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs `pulumi` (isthmus sandbox install)"),
-]
+pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")

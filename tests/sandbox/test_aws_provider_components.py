@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,7 @@ import pytest
 
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 
-pytestmark = [
-    pytest.mark.sandbox,
-    pytest.mark.skipif(shutil.which("pulumi") is None, reason="needs `pulumi` (isthmus sandbox install)"),
-]
+pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture

@@ -9,20 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import toolchain
-
 pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("pulumi", "pulumi-language-python")
 
 
-def test_the_engine_reads_the_packages_schema(tmp_path: Path) -> None:
-    found = {name: toolchain.find(name) for name in NEEDED}
-    missing = [name for name, path in found.items() if path is None]
-    if missing:
-        pytest.skip(f"the toolchain lacks {', '.join(missing)}: run `isthmus sandbox install`")
-    folders = [str(path.parent) for path in found.values() if path is not None]
+def test_the_engine_reads_the_packages_schema(toolchain: dict[str, Path], tmp_path: Path) -> None:
+    folders = [str(toolchain[name].parent) for name in NEEDED]
     run = subprocess.run(
         ["pulumi", "--non-interactive", "package", "get-schema", str(ROOT / "components")],
         cwd=tmp_path,
