@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.table import Table
 
     from sandbox.status import Status
@@ -87,6 +89,7 @@ def up(
 
     shown = console.err()
     found = api.up(requirements, home=home, crds=crds, progress=lambda text: shown.print(text))
+    _make_stack(requirements, home, lambda text: shown.print(text, markup=False))
     console.out().print(_status_text(found), markup=False)
 
 
@@ -130,6 +133,29 @@ def down(home: Home = None) -> None:
 
     shown = console.err()
     api.down(home, progress=lambda text: shown.print(text))
+
+
+def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None]) -> None:
+    """Make the requirements' stack in the sandbox's backend, so that a plain `pulumi up -s STACK` finds it.
+
+    Nothing is made for requirements that belong to no sandbox stack, or before the engine is installed.
+    """
+    from isthmus.contracts.errors import InputError
+    from isthmus.engine import project
+    from isthmus.engine.automation import Engine
+    from isthmus.engine.surroundings import is_sandbox, surroundings
+    from sandbox import toolchain
+
+    try:
+        name = requirements.name.removesuffix(".requirements.yaml")
+        stack = project.find().stack(name)
+    except InputError:
+        return
+    belongs = requirements.resolve().parent == stack.project.stacks_dir and is_sandbox(stack)
+    if not belongs or toolchain.find("pulumi") is None:
+        return
+    with surroundings(stack, home):
+        Engine(stack, say)
 
 
 def _status_text(found: Status) -> str:

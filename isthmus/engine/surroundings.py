@@ -13,6 +13,8 @@ from isthmus.contracts.errors import EnvironmentFault
 from isthmus.engine.kube import Cluster, cluster
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from isthmus.contracts.platform import Platform
     from isthmus.engine.project import Stack
 
@@ -27,15 +29,17 @@ def is_sandbox(stack: Stack) -> bool:
 
 
 @contextlib.contextmanager
-def surroundings(stack: Stack) -> Iterator[None]:
+def surroundings(stack: Stack, home: Path | None = None) -> Iterator[None]:
     """The process environment of a run: the sandbox's for a sandbox stack, else the user's own.
+
+    `home` is the sandbox's, where it is not the default one.
 
     Raises `EnvironmentFault` where the sandbox is not up or a tool is missing.
     """
     before = dict(os.environ)
     try:
         if is_sandbox(stack):
-            _enter_sandbox(stack)
+            _enter_sandbox(stack, home)
         os.environ.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
         _check_tools(is_sandbox(stack))
         yield
@@ -44,7 +48,7 @@ def surroundings(stack: Stack) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _enter_sandbox(stack: Stack) -> None:
+def _enter_sandbox(stack: Stack, home: Path | None) -> None:
     try:
         from sandbox import api
         from sandbox.environment import UNSET
@@ -54,7 +58,7 @@ def _enter_sandbox(stack: Stack) -> None:
             todo="Install them with `make install`",
         ) from None
     try:
-        found = api.environment()
+        found = api.environment(home)
     except EnvironmentFault as fault:
         named = stack.project.stacks_dir / f"{stack.name}.requirements.yaml"
         with contextlib.suppress(ValueError):
