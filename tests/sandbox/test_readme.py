@@ -83,7 +83,7 @@ def test_the_data_paths_are_an_output_of_the_stack(said):
 
 
 def test_one_replica_more_replaces_nothing(said):
-    shown = printed(said, "isthmus up")
+    shown = printed(said, "pulumi up")
     assert re.search(r"~ +4 to update", shown), shown
     assert "replace" not in shown.split("Resources:")[1].splitlines()[1]
 
