@@ -44,7 +44,7 @@ lint: install
 	$(BIN)/pyright
 
 fast: install
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not soak'
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not service and not soak'
 
 check: lint fast ## lint, types, imports and the fast tests
 
