@@ -130,7 +130,7 @@ def no_space(place: Path) -> EnvironmentFault:
     return EnvironmentFault(
         "there is no space left on the disk for building the toolchain",
         where=str(place),
-        todo="Free about 10 GiB, or set ISTHMUS_CACHE and GOCACHE to folders on another disk, and run "
+        todo="Free about 12 GiB, or set ISTHMUS_CACHE and GOCACHE to folders on another disk, and run "
         "`isthmus sandbox install` again: it goes on from where it stopped",
     )
 

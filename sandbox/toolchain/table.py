@@ -48,7 +48,7 @@ CLUSTER = Tool(
     purpose="a Kubernetes control plane with simulated nodes",
     package=".",
     link=f"-X k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
-    typical_s=360,
+    typical_s=296,
 )
 ENGINE = Tool(
     name="engine",
@@ -57,7 +57,7 @@ ENGINE = Tool(
     purpose="Pulumi's engine and command line",
     package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
     link=f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",
-    typical_s=205,
+    typical_s=272,
 )
 PROVIDER = Tool(
     name="kubernetes-provider",
@@ -65,7 +65,7 @@ PROVIDER = Tool(
     programs=("pulumi-resource-kubernetes",),
     purpose="Pulumi's Kubernetes provider",
     package=".",
-    typical_s=350,
+    typical_s=385,
 )
 HOST = Tool(
     name="language-host",
