@@ -52,10 +52,10 @@ toolchain: install
 	$(ISTHMUS) sandbox install
 
 test: lint toolchain ## everything, on the real engine, cluster and AWS endpoint
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m 'not soak'
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak'
 
 soak: toolchain ## the long matrices, whole
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench

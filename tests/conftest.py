@@ -1,17 +1,45 @@
-"""What all tests share: which of them are fast enough for `make check`."""
+"""What all tests share: which of them are fast enough for `make check`, and which must not run side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 HERE = Path(__file__).parent
 SERVICES = ("edge", "aws_sandbox", "toolchain")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
+TOGETHER = {
+    # One stack, one set of policies and a few GPUs in the one shared cluster.
+    "tests/sandbox/test_admission.py": "cluster",
+    "tests/sandbox/test_cluster.py": "cluster",
+    "tests/sandbox/test_readme.py": "cluster",
+    "tests/sandbox/test_up.py": "cluster",
+    # A sandbox of their own each: one more at a time is enough.
+    "tests/sandbox/test_cluster_life.py": "life",
+    "tests/sandbox/test_down_and_up.py": "life",
+}
+"""Files that one worker runs, one after the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).parts[0] in SERVICES:
             item.add_marker("service")
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests stay together, and so do those of `TOGETHER`.
+
+    Not `--dist loadgroup`: under pytest 9 the groups of xdist 3.8 fall apart.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return TOGETHER.get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)

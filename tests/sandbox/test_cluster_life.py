@@ -20,7 +20,7 @@ from sandbox.cluster import content, crds
 from sandbox.cluster.client import KubeClient
 from sandbox.home import Home
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("cluster-life")]
+pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO_SITES = """

@@ -21,7 +21,7 @@ from sandbox.environment import UNSET
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "stacks" / "bank-dev.requirements.yaml"
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("cluster-life")]
+pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture

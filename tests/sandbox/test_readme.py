@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 MARK = "=== block"
 NOBODY = ("-c", "user.name=nobody", "-c", "user.email=nobody@localhost")
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("bank")]
+pytestmark = pytest.mark.sandbox
 
 
 def blocks() -> list[str]:

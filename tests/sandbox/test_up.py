@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("bank")]
+pytestmark = pytest.mark.sandbox
 
 POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": "fra1-l40s-48gb"}
 
