@@ -45,10 +45,11 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
     from pulumi import runtime
     from pulumi.runtime import mocks
     from pulumi.runtime.stack import run_pulumi_func
-    from pulumi.runtime.sync_await import _sync_await
+    from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
     from isthmus.engine.recorder import Placeholders, Recorder, plain
 
+    _ensure_event_loop()
     recorder = Recorder()
     logger = logging.getLogger("isthmus.render")
     logger.addHandler(logging.NullHandler())

@@ -8,6 +8,7 @@ from zlib import crc32
 import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime.sync_await import _ensure_event_loop
 
 from tests.components.platforms import bank
 
@@ -99,6 +100,7 @@ class Engine(mocks.Mocks):
 
     def run(self, program: Callable[[], Any]) -> None:
         """Run a program; what it returns, a component, has its outputs awaited. Errors come out as raised."""
+        _ensure_event_loop()  # another test's asyncio.run() leaves the thread without one
         mocks.set_mocks(self, project="isthmus", stack="test", preview=False, monitor=Monitor(self))
 
         @pulumi.runtime.test
