@@ -55,7 +55,7 @@ test: lint toolchain ## everything, on the real engine, cluster and AWS endpoint
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak'
 
 soak: toolchain ## the long matrices, whole
-	$(BIN)/python -m pytest -q -n $(WORKERS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
 
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench

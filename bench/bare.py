@@ -15,6 +15,9 @@ from typing import Any
 
 OUTPUTS = ("arn", "id", "bucket", "keyId", "name", "spec.clusterIP")
 """Outputs that our inputs are made of. An `id` last: it equals the name of most AWS resources."""
+SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105
+"""By this key Pulumi marks a secret in an exported state."""
+AUTO_NAME = re.compile(r"[a-z0-9-]+-[0-9a-f]{7}")
 COMPONENT = re.compile(r"^(isthmus:|pulumi:pulumi:Stack)")
 
 
@@ -29,6 +32,8 @@ def _output(resource: dict[str, Any], name: str) -> str | None:
 
 def _with_references(value: Any, known: list[tuple[str, str, str]]) -> Any:
     """Replace every occurrence of a known output by a reference `{"ref": [urn, output]}`."""
+    if isinstance(value, dict) and SECRET in value:
+        return {"secret": json.loads(value["plaintext"])}
     if isinstance(value, dict):
         return {key: _with_references(item, known) for key, item in value.items()}
     if isinstance(value, list):
@@ -60,8 +65,9 @@ def program_from_state(state: dict[str, Any]) -> list[dict[str, Any]]:
         depends = resource.get("propertyDependencies") or {}
         flat: dict[str, Any] = {}
         for key, value in inputs.items():
-            if key.startswith("__"):
-                continue
+            generated = isinstance(value, str) and AUTO_NAME.fullmatch(value) and not depends.get(key)
+            if key.startswith("__") or generated:
+                continue  # the engine's own notes, and names that are generated anew
             known = [
                 (text, urn, output)
                 for urn in sorted(depends.get(key) or ())

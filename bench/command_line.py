@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,15 +12,13 @@ from bench.measure import Series, alternate, run, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 7
-SDK = "import pulumi, pulumi_kubernetes as k, pulumi_aws"
-"""What any program of this stack loads; the service modules in use are added by `_sdk_modules`."""
 
 
 def _sdk_modules() -> str:
     """The SDK modules that `isthmus render bank-dev` ends up loading, as an import statement."""
     code = (
-        "import sys; from isthmus.engine.render import render; from pathlib import Path;"
-        f"render(Path({str(ROOT)!r}), 'bank-dev');"
+        "import sys; from isthmus.engine.project import find; from isthmus.engine.render import render;"
+        f"render(find({str(ROOT)!r}).stack('bank-dev'));"
         "print(','.join(sorted(m for m in sys.modules if m.startswith(('pulumi_kubernetes.', 'pulumi_aws.'))"
         " and m.count('.') <= 2 and '_' not in m.split('.')[-1][:1])))"
     )

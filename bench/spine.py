@@ -49,7 +49,7 @@ class Side:
         return self.pulumi("preview")
 
     def state(self) -> dict:
-        command = ["pulumi", "stack", "export", "-s", self.stack]
+        command = ["pulumi", "stack", "export", "--show-secrets", "-s", self.stack]
         done = subprocess.run(
             command, cwd=self.project, env=self.env, capture_output=True, text=True, check=True
         )

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
+
+settings.register_profile("usual", max_examples=200, deadline=None)
+settings.load_profile("usual")
+settings.register_profile("soak", max_examples=2000, deadline=None)
+"""`make soak`: properties tried on many more inputs."""
 
 HERE = Path(__file__).parent
 SERVICES = ("edge", "aws_sandbox", "toolchain")

@@ -15,10 +15,17 @@ made: dict[str, Any] = {}
 
 
 def import_sdk(token: str) -> None:
-    """Load the SDK module of a type, as a program that names the class would."""
-    package, module, _ = token.split(":")
-    path = module.split("/")[0] if package == "aws" else module.replace("/", ".")
-    importlib.import_module(f"pulumi_{package}.{path}" if path != "index" else f"pulumi_{package}")
+    """Load the SDK's class of a type, as a program that names it would; its modules load when looked into."""
+    package, module, kind = token.split(":")
+    if package == "aws":
+        getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), kind)
+        return
+    group, version = module.split("/")
+    group = group.removesuffix(".k8s.io")
+    if "." in group:  # a custom resource has no class of its own
+        group, version, kind = "apiextensions", "", "CustomResource"
+    path = f"pulumi_kubernetes.{group}" + (f".{version}" if version else "")
+    getattr(importlib.import_module(path), kind)
 
 
 def resolve(value: Any) -> Any:
@@ -33,6 +40,8 @@ def resolve(value: Any) -> Any:
         head, *rest = output.split(".")
         result = getattr(made[urn], head)
         return result.apply(lambda got: got.get(rest[0]) if got else None) if rest else result
+    if set(value) == {"secret"}:
+        return pulumi.Output.secret(value["secret"])
     if set(value) == {"concat"}:
         return pulumi.Output.concat(*[resolve(item) for item in value["concat"]])
     return {key: resolve(item) for key, item in value.items()}
@@ -54,10 +63,6 @@ for entry in json.loads(Path("resources.json").read_text()):
     if token.startswith("pulumi:providers:"):
         made[entry["urn"]] = pulumi.ProviderResource(token.rsplit(":", 1)[1], entry["name"], inputs)
         continue
-    if not token.endswith("Patch") and token.split(":")[1].count(".") <= 3:
-        try:
-            import_sdk(token)
-        except ModuleNotFoundError:  # a custom resource of the cluster has no class of its own
-            importlib.import_module("pulumi_kubernetes.apiextensions")
+    import_sdk(token)
     outputs = {name: None for name in ("arn", "bucket", "keyId", "name", "spec") if name not in inputs}
     made[entry["urn"]] = pulumi.CustomResource(token, entry["name"], {**outputs, **inputs}, opts)

@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus import catalogue
@@ -50,7 +50,6 @@ def test_no_text_of_the_requirements_can_break_the_platform(text: str):
     assert rendered == before, "the text changed more than the value that it is"
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.recursive(st.text() | st.booleans() | st.integers(), lambda inner: st.lists(inner, max_size=3)))
 def test_whatever_a_template_emits_is_read_back_as_it_was(value: object):
     assert yamlfile.loads(f"key: {filters.quoted(value)}\nother: 1\n").data == {"key": value, "other": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.contracts.packing import Replica, capacities, pack
@@ -13,7 +13,6 @@ NODES = st.lists(st.integers(0, 8), min_size=1, max_size=5)
 REPLICAS = st.lists(st.builds(Replica, st.integers(1, 8), st.integers(1, 2)), max_size=5)
 
 
-@settings(max_examples=200)
 @given(NODES, REPLICAS)
 def test_a_packing_never_uses_more_than_a_node_has(nodes: list[int], replicas: list[Replica]):
     placed = pack(nodes, replicas)
@@ -39,7 +38,6 @@ def _by_hand(nodes: list[int], replicas: list[Replica]) -> bool:
     return False
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.integers(0, 6), min_size=1, max_size=4),
     st.lists(st.builds(Replica, st.integers(1, 6)), max_size=4),
