@@ -22,8 +22,6 @@ def _sdk_modules() -> str:
         "print(','.join(sorted(m for m in sys.modules if m.startswith(('pulumi_kubernetes.', 'pulumi_aws.'))"
         " and m.count('.') <= 2 and '_' not in m.split('.')[-1][:1])))"
     )
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return "import pulumi, " + done.stdout.strip().replace(",", ", ")
 
