@@ -1,6 +1,7 @@
 """Arguments that a component refuses: hosted components get plain dicts, which no type checker has seen."""
 
 import ipaddress
+from typing import Any
 
 from components.kube import SENSITIVITIES
 from isthmus.contracts.errors import AnswerIsNo, InputError
@@ -55,3 +56,18 @@ def within(cidr: str, allowed: list[str], where: str) -> None:
         where=where,
         todo="A restricted gateway reaches named on-prem destinations only",
     )
+
+
+def without_outputs(value: Any) -> Any:
+    """A component's arguments less what other resources have yet to give."""
+    if isinstance(value, dict):
+        return {key: without_outputs(item) for key, item in value.items() if not _is_output(item)}
+    if isinstance(value, list):
+        return [without_outputs(item) for item in value if not _is_output(item)]
+    return value
+
+
+def _is_output(value: Any) -> bool:
+    from pulumi import Output
+
+    return isinstance(value, Output)

@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.certificates import CertificateIssuer, certificate
-from components.checks import may_use_aws, sensitivity, within
+from components.checks import may_use_aws, sensitivity, within, without_outputs
 from components.gateway.config import config_map, gateway_config
 from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
 from components.gateway.workload import serve
@@ -85,7 +85,9 @@ class InferenceGateway(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: InferenceGatewayArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("isthmus:index:InferenceGateway", name, dict(args), opts)
+        # A component is registered once its inputs are known, and its children after it: were an address of
+        # another component among them, all that the gateway is made of would wait for it.
+        super().__init__("isthmus:index:InferenceGateway", name, without_outputs(dict(args)), opts)
         held = sensitivity(args["sensitivity"], name)
         space = class_namespace(held)
         service = f"{held}-gateway"

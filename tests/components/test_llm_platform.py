@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from isthmus.contracts.errors import InputError
@@ -141,3 +142,14 @@ def test_a_stack_without_aws_imports_no_aws(engine: Engine, platform: dict[str, 
         "sys.exit(any(m.startswith(('pulumi_aws', 'pulumi_kubernetes')) for m in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_gateway_is_not_registered_with_another_components_address(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    """All that the gateway is made of would wait for the model's Service: 10 s of every first `up`."""
+    from components.checks import without_outputs
+
+    address = pulumi.Output.from_input("10.96.0.1")
+    given = {"routes": [{"workload": "a", "cluster_ip": address}], "replicas": 2, "role": address}
+    assert without_outputs(given) == {"routes": [{"workload": "a"}], "replicas": 2}
