@@ -46,7 +46,8 @@ lint: install
 fast: install
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not service and not soak'
 
-check: lint fast ## lint, types, imports and the fast tests
+check: install ## lint, types, imports and the fast tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint fast
 
 toolchain: install
 	$(ISTHMUS) sandbox install

@@ -15,7 +15,7 @@ settings.register_profile("soak", max_examples=2000, deadline=None)
 """`make soak`: properties tried on many more inputs."""
 
 HERE = Path(__file__).parent
-SERVICES = ("edge", "aws_sandbox", "toolchain")
+SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
 TOGETHER = {
     # One stack, one set of policies and a few GPUs in the one shared cluster.
