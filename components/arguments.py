@@ -6,7 +6,6 @@ from typing import Any
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.governance.audit_trail import AuditTrailArgs
-from components.kube import SENSITIVITIES
 from components.onprem.gpu_pool import GpuPoolArgs, priority_class
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
@@ -14,6 +13,7 @@ from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import inference_profiles
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Identity, Platform, Pool, Site
+from isthmus.contracts.words import SENSITIVITIES
 
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
 """What the sidecar of a model server asks for."""

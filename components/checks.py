@@ -3,12 +3,11 @@
 import ipaddress
 from typing import Any
 
-from components.kube import SENSITIVITIES
+from isthmus.contracts import handling
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.words import SENSITIVITIES
 
 MODES = ("manage", "existing", "off")
-MAY_USE_AWS = ("public", "internal")
-"""Classes behind whose gateway a translator with an AWS identity may stand."""
 
 
 def one_of(value: str, allowed: tuple[str, ...], where: str) -> str:
@@ -24,11 +23,13 @@ def sensitivity(value: str, where: str) -> str:
 
 def may_use_aws(value: str, where: str, exception: str = "") -> None:
     """Refuses a class whose prompts must not reach AWS; `exception`, recorded, lets confidential ones."""
-    if value not in MAY_USE_AWS and not (value == "confidential" and exception):
+    held = handling.of(value)
+    if "bedrock" not in held.targets and not ("bedrock" in held.by_exception and exception):
+        open_to = [known for known in SENSITIVITIES if "bedrock" in handling.of(known).targets]
         raise AnswerIsNo(
             f"the {value} class may have no AWS identity: its prompts must not reach AWS",
             where=where,
-            todo=f"Serve it on-prem; classes that may use AWS: {', '.join(MAY_USE_AWS)}",
+            todo=f"Serve it on-prem; classes that may use AWS: {', '.join(open_to)}",
         )
 
 

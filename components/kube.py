@@ -26,8 +26,6 @@ HEALTH_PORT = 9090
 ENGINE_PORT = 8000
 """vLLM's own, on the loopback of its pod."""
 
-SENSITIVITIES = ("public", "internal", "confidential", "restricted")
-
 
 def class_namespace(sensitivity: str) -> str:
     """The namespace that holds a class's gateway, translator and model servers."""
