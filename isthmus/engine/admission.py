@@ -30,13 +30,65 @@ class Proven:
     """What was tried → the API server's words."""
 
 
-def trials(registry: str) -> dict[str, dict[str, Any]]:
-    """Pods that a restricted namespace must refuse, and that nothing else refuses first."""
+@dataclass(frozen=True)
+class Trial:
+    """A request that a restricted namespace must refuse, and that nothing else refuses first."""
+
+    what: str
+    path: str
+    body: dict[str, Any]
+    method: str = "POST"
+    media: str = "application/json"
+
+
+def trials(namespace: str, registry: str) -> list[Trial]:
+    """One for each of our policies, since each takes force on its own; two for pods."""
     named = f"{registry}isthmus-proof@{_DIGEST}"
-    return {
-        "a pod with AWS_ACCESS_KEY_ID": _pod(named, [{"name": "AWS_ACCESS_KEY_ID", "value": "none"}]),
-        "a pod with an image from a registry that is not named": _pod(f"foreign.invalid/x@{_DIGEST}", []),
-    }
+    with_key = _pod(named, [{"name": "AWS_ACCESS_KEY_ID", "value": "none"}])
+    foreign = _pod(f"foreign.invalid/x@{_DIGEST}", [])
+    template = {"metadata": {"labels": {"app": "isthmus-proof"}}, "spec": with_key["spec"]}
+    chosen = {"app": "isthmus-proof"}
+    job = {"template": {**template, "spec": {**with_key["spec"], "restartPolicy": "Never"}}}
+    harmless = {"metadata": {"labels": chosen}, "spec": _pod(named, [])["spec"]}
+    group = "leaderworkerset.x-k8s.io/v1"
+
+    def made(version: str, kind: str, plural: str, part: str = "", **body: Any) -> Trial:
+        root = "api" if version == "v1" else "apis"
+        return Trial(
+            f"a {kind} with AWS_ACCESS_KEY_ID{part}",
+            f"/{root}/{version}/namespaces/{namespace}/{plural}",
+            {"apiVersion": version, "kind": kind, "metadata": {"name": "isthmus-proof"}, **body},
+        )
+
+    def leader_worker_set(part: str, template: dict[str, Any], other: dict[str, Any]) -> Trial:
+        parts = {"workerTemplate": other, "leaderTemplate": other, part: template}
+        body = {"spec": {"leaderWorkerTemplate": {"size": 2, **parts}}}
+        return made(group, "LeaderWorkerSet", "leaderworkersets", f" in its {part}", **body)
+
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    return [
+        Trial("a pod with AWS_ACCESS_KEY_ID", pods, with_key),
+        Trial("a pod with an image from a registry that is not named", pods, foreign),
+        made(
+            *("apps/v1", "Deployment", "deployments"),
+            spec={"selector": {"matchLabels": chosen}, "template": template},
+        ),
+        made(
+            *("v1", "ReplicationController", "replicationcontrollers"),
+            spec={"selector": chosen, "template": template},
+        ),
+        made("v1", "PodTemplate", "podtemplates", template=template),
+        made("batch/v1", "CronJob", "cronjobs", spec={"schedule": "0 0 * * *", "jobTemplate": {"spec": job}}),
+        leader_worker_set("workerTemplate", template, harmless),
+        leader_worker_set("leaderTemplate", template, harmless),
+        Trial(
+            "a namespace that loses its class",
+            f"/api/v1/namespaces/{namespace}",
+            {"metadata": {"labels": {"isthmus.dev/class": "public"}}},
+            "PATCH",
+            "application/merge-patch+json",
+        ),
+    ]
 
 
 def prove(
@@ -47,20 +99,24 @@ def prove(
     patience: float = PATIENCE_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Proven:
-    """Dry-run each trial until our policy refuses it; `AnswerIsNo` naming the policy where it does not."""
+    """Dry-run each trial until our policy refuses it; `AnswerIsNo` naming the policy where it does not.
+
+    A kind that the cluster does not serve is passed over: nothing of it can be made.
+    """
     deadline = time.monotonic() + patience
     refusals: dict[str, str] = {}
-    for what, pod in trials(registry).items():
+    for trial in trials(namespace, registry):
         while True:
-            words, ours = _attempt(cluster, namespace, pod)
+            words, ours = _attempt(cluster, trial)
             if ours:
-                refusals[what] = words
+                refusals[trial.what] = words
+            if ours is not False:
                 break
             if time.monotonic() >= deadline:
                 raise AnswerIsNo(
-                    f"the cluster `{cluster.context}` does not refuse {what} in namespace {namespace}"
-                    f" ({words}), so the admission policy {POLICY} is not in force; nothing more was built",
-                    todo=f"See `kubectl get validatingadmissionpolicybindings {POLICY}-pods -o yaml` and the"
+                    f"the cluster `{cluster.context}` does not refuse {trial.what} in namespace {namespace}"
+                    f" ({words}), so an admission policy {POLICY}-… is not in force; nothing more was built",
+                    todo=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY}-…) and the"
                     " namespace's label isthmus.dev/class, then run the same command again",
                 )
             sleep(0.25)
@@ -68,15 +124,18 @@ def prove(
 
 
 def in_force(cluster: Cluster, namespace: str, registry: str) -> bool:
-    """Whether both trials are refused right now."""
-    return all(_attempt(cluster, namespace, pod)[1] for pod in trials(registry).values())
+    """Whether all trials are refused right now."""
+    return all(_attempt(cluster, trial)[1] is not False for trial in trials(namespace, registry))
 
 
-def _attempt(cluster: Cluster, namespace: str, pod: dict[str, Any]) -> tuple[str, bool]:
+def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
+    """The API server's words, and whether our policy spoke them; None where it does not serve the kind."""
     try:
-        cluster.call("POST", f"/api/v1/namespaces/{namespace}/pods", pod, params={"dryRun": "All"})
+        cluster.call(trial.method, trial.path, trial.body, params={"dryRun": "All"}, media=trial.media)
     except Refused as refused:
         text = refused.message
+        if refused.status == 404 and "leaderworkersets" in trial.path:
+            return text, None
         return text, refused.status in (403, 422) and "ValidatingAdmissionPolicy" in text and POLICY in text
     return "it was accepted in a dry run", False
 

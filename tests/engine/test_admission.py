@@ -23,6 +23,9 @@ class Api(BaseHTTPRequestHandler):
     """Status and message for each request in turn; the last one stays."""
     asked: ClassVar[list[tuple[str, dict]]] = []
 
+    def do_PATCH(self) -> None:
+        self.do_POST()
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.asked.append((self.path, json.loads(body)))
@@ -51,12 +54,27 @@ def prove(server, patience: float = 0.5):
     return admission.prove(server, "isthmus-restricted", "registry.example/", patience=patience)
 
 
-def test_both_trials_must_be_refused_by_our_policy(server):
+def test_every_trial_must_be_refused_by_our_policy(server):
     Api.answers = [(422, OURS)]
-    assert len(prove(server).refusals) == 2
-    for path, pod in Api.asked:
-        assert path == "/api/v1/namespaces/isthmus-restricted/pods?dryRun=All", "nothing may be created"
-        assert pod["spec"]["securityContext"]["runAsNonRoot"], "Pod Security would refuse it first"
+    assert len(prove(server).refusals) == 9
+    assert len({path for path, _ in Api.asked}) == 7, "a policy for each kind, each of which takes force alone"
+    for path, body in Api.asked:
+        assert path.endswith("?dryRun=All"), "nothing may be created"
+        if path.partition("?")[0].endswith("/pods"):
+            assert body["spec"]["securityContext"]["runAsNonRoot"], "Pod Security would refuse it first"
+
+
+def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
+    from components.onprem.admission import admission_policies
+
+    tried = {trial.what for trial in admission.trials("isthmus-restricted", "registry.example/")}
+    # Pods are tried twice: for credentials and for images.
+    assert len(tried) == len(admission_policies(["registry.example/"])) + 1, "a policy is not tried"
+
+
+def test_a_kind_that_the_cluster_does_not_serve_is_passed_over(server):
+    Api.answers = [*[(422, OURS)] * 6, (404, "the server could not find it"), (404, "nor this"), (422, OURS)]
+    assert len(prove(server).refusals) == 7
 
 
 def test_enforcement_may_take_a_moment(server):
