@@ -12,6 +12,19 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.handling import Exception_
+from isthmus.contracts.platform_aws import (
+    Anomalies,
+    Arn,
+    Budget,
+    Contacts,
+    Guardrail,
+    InvocationLogging,
+    Link,
+    Network,
+    Provisioned,
+    Trail,
+    Trust,
+)
 from isthmus.contracts.words import (
     Cidr,
     DnsLabel,
@@ -38,6 +51,9 @@ class Site(Part):
     """The site's own resolvers (addresses), which know no cloud zone."""
     region: str | None = None
     account_id: str | None = None
+    assume_role: Arn | None = None
+    """The role by which the provider works in the site's account, where that is another one."""
+    external_id: str | None = None
 
 
 class Pool(Part):
@@ -184,7 +200,14 @@ class Identity(Part):
     site: DnsLabel
     """The AWS site in whose account the role lives."""
     endpoints: list[DnsLabel]
-    permissions_boundary: str | None = None
+    trust: DnsLabel | None = None
+    """What vouches for its certificates: one of `trust`."""
+    guardrail: DnsLabel | None = None
+    """The guardrail without which it may call no model: one of `guardrails`."""
+    certificate_secret: str | None = None
+    """A TLS Secret of the organisation's PKI in place of a cert-manager Certificate."""
+    permissions_boundary: Arn | None = None
+    """The organisation's own boundary; absent, one is made that keeps the trail and IAM out of reach."""
 
 
 class AuditStore(Part):
@@ -205,6 +228,8 @@ class Images(Part):
     edge: ImageReference
     translator: ImageReference
     vllm: ImageReference
+    credential_helper: ImageReference | None = None
+    """AWS's `aws_signing_helper`, beside each translator with an identity."""
     registries: list[str] = Field(min_length=1)
     """Image prefixes that admission lets in, each ending in `/`."""
     pull_secret: str | None = None
@@ -258,6 +283,16 @@ class Platform(Part):
     gateways: list[Gateway] = Field(min_length=1)
     identities: list[Identity] = []
     audit: list[AuditStore] = Field(min_length=1)
+    networks: list[Network] = []
+    links: list[Link] = []
+    trust: list[Trust] = []
+    guardrails: list[Guardrail] = []
+    invocation_logging: list[InvocationLogging] = []
+    trails: list[Trail] = []
+    budgets: list[Budget] = []
+    anomalies: Anomalies = Anomalies(mode="off")
+    provisioned: list[Provisioned] = []
+    contacts: Contacts = Contacts()
     images: Images
     issuer: Issuer | None = None
     monitoring: Monitoring

@@ -57,7 +57,9 @@ def prove(server, patience: float = 0.5):
 def test_every_trial_must_be_refused_by_our_policy(server):
     Api.answers = [(422, OURS)]
     assert len(prove(server).refusals) == 9
-    assert len({path for path, _ in Api.asked}) == 7, "a policy for each kind, each of which takes force alone"
+    assert len({path for path, _ in Api.asked}) == 7, (
+        "a policy for each kind, each of which takes force alone"
+    )
     for path, body in Api.asked:
         assert path.endswith("?dryRun=All"), "nothing may be created"
         if path.partition("?")[0].endswith("/pods"):

@@ -1,42 +1,12 @@
-"""For every type of the provider's table, the case that all its tests are made from.
-
-`make` sets up what the resource needs and returns its inputs; `change` a change in place; `replace`
-one that forces a replacement; `behind` changes it by another hand and names the property that drifted
-(or `""` when the resource is then gone); `left` says whether AWS still has it.
-"""
+"""Cases of KMS, S3, IAM and CloudWatch's log groups."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from tests.aws_sandbox.cases.case import Case, Inputs, changed, found
 from tests.aws_sandbox.driver import World, document, trust
-
-Inputs = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Case:
-    make: Callable[[World], Inputs]
-    change: Callable[[World, Inputs], Inputs] | None
-    replace: Callable[[World, Inputs], Inputs]
-    behind: Callable[[World, Inputs], str]
-    left: Callable[[World, Inputs], bool]
-
-
-def _found(call: Callable[[], Any]) -> Any:
-    """The answer, or None where AWS says that there is none."""
-    from botocore.exceptions import ClientError
-
-    with contextlib.suppress(ClientError):
-        return call()
-    return None
-
-
-def _with(**changes: Any) -> Callable[[World, Inputs], Inputs]:
-    return lambda world, inputs: {**inputs, **changes}
 
 
 def _other_bucket(world: World, inputs: Inputs) -> Inputs:
@@ -78,10 +48,10 @@ def _s3(property: str, operation: str, **params: Any) -> Callable[[World, Inputs
 
 def _s3_left(operation: str, *path: str) -> Callable[[World, Inputs], bool]:
     def left(world: World, inputs: Inputs) -> bool:
-        found = _found(lambda: getattr(world.boto("s3"), operation)(Bucket=inputs["bucket"]))
+        answer = found(lambda: getattr(world.boto("s3"), operation)(Bucket=inputs["bucket"]))
         for part in path:
-            found = (found or {}).get(part)
-        return bool(found)
+            answer = (answer or {}).get(part)
+        return bool(answer)
 
     return left
 
@@ -109,7 +79,7 @@ def _role_policy_behind(world: World, inputs: Inputs) -> str:
 
 def _role_policy_left(world: World, inputs: Inputs) -> bool:
     names = {"RoleName": inputs["role"], "PolicyName": inputs["name"]}
-    return bool(_found(lambda: world.boto("iam").get_role_policy(**names)))
+    return bool(found(lambda: world.boto("iam").get_role_policy(**names)))
 
 
 def _detached(world: World, inputs: Inputs) -> str:
@@ -127,8 +97,8 @@ def _log_behind(world: World, inputs: Inputs) -> str:
 
 
 def _log_left(world: World, inputs: Inputs) -> bool:
-    found = world.boto("logs").describe_log_groups(logGroupNamePrefix=inputs["name"])
-    return bool(found["logGroups"])
+    answer = world.boto("logs").describe_log_groups(logGroupNamePrefix=inputs["name"])
+    return bool(answer["logGroups"])
 
 
 def _encryption(key: str | None) -> list[dict[str, Any]]:
@@ -159,13 +129,13 @@ CASES: dict[str, Case] = {
             "policy": document("kms:*"),
             "tags": {"class": "restricted"},
         },
-        change=_with(
+        change=changed(
             description="audit store",
             enableKeyRotation=False,
             policy=document("kms:*", "kms:Decrypt"),
             tags={"class": "internal", "new": "1"},
         ),
-        replace=_with(customerMasterKeySpec="RSA_2048", keyUsage="SIGN_VERIFY", enableKeyRotation=False),
+        replace=changed(customerMasterKeySpec="RSA_2048", keyUsage="SIGN_VERIFY", enableKeyRotation=False),
         behind=_key_behind,
         left=_key_left,
     ),
@@ -178,14 +148,14 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucket:Bucket": Case(
         make=lambda world: {"bucket": world.name("audit"), "tags": {"class": "restricted"}},
-        change=_with(tags={"class": "internal"}, forceDestroy=True),
-        replace=_with(objectLockEnabled=True),
+        change=changed(tags={"class": "internal"}, forceDestroy=True),
+        replace=changed(objectLockEnabled=True),
         behind=_bucket_behind,
         left=_s3_left("head_bucket"),
     ),
     "aws:s3/bucketVersioning:BucketVersioning": Case(
         make=lambda world: {"bucket": world.bucket(), "versioningConfiguration": {"status": "Enabled"}},
-        change=_with(versioningConfiguration={"status": "Suspended"}),
+        change=changed(versioningConfiguration={"status": "Suspended"}),
         replace=_other_bucket,
         behind=_s3(
             "versioningConfiguration",
@@ -198,7 +168,7 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Case(
         make=lambda world: {"bucket": world.bucket(), "rules": _encryption(world.key())},
-        change=_with(rules=_encryption(None)),
+        change=changed(rules=_encryption(None)),
         replace=_other_bucket,
         behind=_s3(
             "rules",
@@ -211,7 +181,7 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Case(
         make=lambda world: {"bucket": world.bucket(), "blockPublicAcls": True, "blockPublicPolicy": True},
-        change=_with(ignorePublicAcls=True, blockPublicPolicy=False),
+        change=changed(ignorePublicAcls=True, blockPublicPolicy=False),
         replace=_other_bucket,
         behind=_s3(
             "blockPublicAcls",
@@ -222,7 +192,7 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls": Case(
         make=lambda world: {"bucket": world.bucket(), "rule": {"objectOwnership": "BucketOwnerEnforced"}},
-        change=_with(rule={"objectOwnership": "BucketOwnerPreferred"}),
+        change=changed(rule={"objectOwnership": "BucketOwnerPreferred"}),
         replace=_other_bucket,
         behind=_s3(
             "rule",
@@ -233,14 +203,14 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucketPolicy:BucketPolicy": Case(
         make=lambda world: {"bucket": world.bucket(), "policy": document("s3:GetObject")},
-        change=_with(policy=document("s3:PutObject")),
+        change=changed(policy=document("s3:PutObject")),
         replace=_other_bucket,
         behind=_s3("policy", "put_bucket_policy", Policy=document("s3:*")),
         left=_s3_left("get_bucket_policy"),
     ),
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration": Case(
         make=lambda world: {"bucket": world.bucket(ObjectLockEnabledForBucket=True), "rule": _lock(1)},
-        change=_with(rule=_lock(2)),
+        change=changed(rule=_lock(2)),
         replace=_other_bucket,
         behind=_s3(
             "rule",
@@ -254,7 +224,7 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Case(
         make=lambda world: {"bucket": world.bucket(), "rules": [_EXPIRE]},
-        change=_with(rules=[{**_EXPIRE, "expiration": {"days": 60}}]),
+        change=changed(rules=[{**_EXPIRE, "expiration": {"days": 60}}]),
         replace=_other_bucket,
         behind=_s3(
             "rules",
@@ -287,9 +257,9 @@ CASES: dict[str, Case] = {
             "maxSessionDuration": 7200,
             "tags": {},
         },
-        replace=_with(path="/isthmus/"),
+        replace=changed(path="/isthmus/"),
         behind=_role_behind,
-        left=lambda world, inputs: bool(_found(lambda: world.boto("iam").get_role(RoleName=inputs["name"]))),
+        left=lambda world, inputs: bool(found(lambda: world.boto("iam").get_role(RoleName=inputs["name"]))),
     ),
     "aws:iam/policy:Policy": Case(
         make=lambda world: {
@@ -297,12 +267,10 @@ CASES: dict[str, Case] = {
             "policy": document("bedrock:InvokeModel"),
             "tags": {"class": "internal"},
         },
-        change=_with(policy=document("bedrock:InvokeModel", "bedrock:Converse"), tags={"class": "public"}),
-        replace=_with(description="another"),
+        change=changed(policy=document("bedrock:InvokeModel", "bedrock:Converse"), tags={"class": "public"}),
+        replace=changed(description="another"),
         behind=_policy_behind,
-        left=lambda world, inputs: bool(
-            _found(lambda: world.boto("iam").get_policy(PolicyArn=inputs["arn"]))
-        ),
+        left=lambda world, inputs: bool(found(lambda: world.boto("iam").get_policy(PolicyArn=inputs["arn"]))),
     ),
     "aws:iam/rolePolicy:RolePolicy": Case(
         make=lambda world: {
@@ -310,7 +278,7 @@ CASES: dict[str, Case] = {
             "role": world.role(),
             "policy": document("bedrock:InvokeModel"),
         },
-        change=_with(policy=document("bedrock:Converse")),
+        change=changed(policy=document("bedrock:Converse")),
         replace=lambda world, inputs: {**inputs, "role": world.role()},
         behind=_role_policy_behind,
         left=_role_policy_left,
@@ -334,7 +302,7 @@ CASES: dict[str, Case] = {
             "kmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/" + world.key(),
             "tags": {"kept": "yes"},
         },
-        replace=_with(logGroupClass="INFREQUENT_ACCESS"),
+        replace=changed(logGroupClass="INFREQUENT_ACCESS"),
         behind=_log_behind,
         left=_log_left,
     ),

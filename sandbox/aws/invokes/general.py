@@ -1,17 +1,14 @@
-"""The provider's functions: what a program asks about AWS without making anything."""
+"""Functions about the account, the region, policies and Bedrock's inference profiles."""
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.aws.calls import Api, CallRefused, dumps
 from sandbox.aws.resources import partition
-from sandbox.aws.schema import nearest
-
-Invoke = Callable[[Api, Mapping[str, Any]], dict[str, Any]]
 
 
 def caller_identity(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,20 +135,10 @@ def inference_profile(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-INVOKES: dict[str, Invoke] = {
+INVOKES = {
     "aws:bedrock/getInferenceProfile:getInferenceProfile": inference_profile,
     "aws:iam/getPolicyDocument:getPolicyDocument": policy_document,
     "aws:index/getCallerIdentity:getCallerIdentity": caller_identity,
     "aws:index/getPartition:getPartition": get_partition,
     "aws:index/getRegion:getRegion": get_region,
 }
-
-
-def invoke(api: Api, token: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises `CallRefused` for an unknown function, naming those that there are."""
-    if token not in INVOKES:
-        raise CallRefused(
-            f"the sandbox's AWS provider has no function {token}.{nearest(token, INVOKES)} "
-            f"It has {', '.join(INVOKES)}; they are in sandbox/aws/invokes.py"
-        )
-    return INVOKES[token](api, args)

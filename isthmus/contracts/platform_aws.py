@@ -1,0 +1,222 @@
+"""The AWS half of the platform's contract: network, link, trust, guardrails, trail, budgets. Data only.
+
+Each part is a singleton of an account, a region or a class with a `mode`: `manage` makes it, `existing`
+names what the organisation has, `off` goes without. What must hold between parts is `platform_aws_checks`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from isthmus.contracts.words import Cidr, DnsLabel, Mode, Part, Sensitivity
+
+Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$")]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
+Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d[a-z]$")]
+Usd = Annotated[float, Field(gt=0)]
+
+SERVICES = (
+    "bedrock-runtime",
+    "bedrock",
+    "rolesanywhere",
+    "sts",
+    "kms",
+    "logs",
+    "ecr.api",
+    "ecr.dkr",
+    "s3",
+    "sagemaker.runtime",
+)
+"""AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
+Service = Literal[
+    "bedrock-runtime",
+    "bedrock",
+    "rolesanywhere",
+    "sts",
+    "kms",
+    "logs",
+    "ecr.api",
+    "ecr.dkr",
+    "s3",
+    "sagemaker.runtime",
+]
+
+
+class Network(Part):
+    """A private network of an AWS site, and the private endpoints in it."""
+
+    name: DnsLabel
+    site: DnsLabel
+    mode: Mode = "manage"
+    classes: list[Sensitivity] = Field(min_length=1)
+    """Classes whose work it carries; never restricted."""
+    cidr: Cidr | None = None
+    """`manage`: the VPC's; `existing`: what is let in from within it."""
+    zones: list[Zone] = []
+    """`manage`: an availability zone for each private subnet, two at least."""
+    vpc: Annotated[str, StringConstraints(pattern=r"^vpc-[0-9a-f]+$")] | None = None
+    subnets: list[Annotated[str, StringConstraints(pattern=r"^subnet-[0-9a-f]+$")]] = []
+    """`existing`: private subnets, in two zones at least."""
+    route_tables: list[Annotated[str, StringConstraints(pattern=r"^rtb-[0-9a-f]+$")]] = []
+    """`existing`: route tables of those subnets, for the S3 endpoint and the routes to the sites."""
+    internet: bool = False
+    """An internet gateway; only where every class of the network is public."""
+    services: list[Service] = []
+    """Private endpoints to make; each admits named principals to named resources."""
+    flow_log_days: int = Field(default=365, ge=1)
+    """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
+
+
+class Link(Part):
+    """The private link between an on-prem site and an AWS site, on a transit gateway."""
+
+    name: DnsLabel
+    from_: DnsLabel = Field(alias="from")
+    """The on-prem site."""
+    to: DnsLabel
+    """The AWS site."""
+    kind: Literal["vpn", "direct-connect"]
+    mode: Mode = "manage"
+    classes: list[Sensitivity] = Field(min_length=1)
+    """Classes whose traffic may cross; never restricted."""
+    sources: list[Cidr] = []
+    """Networks of the on-prem site that may cross; absent: all of the site's."""
+    peer_ip: str | None = None
+    """`vpn`: the public address of the site's end."""
+    site_asn: int | None = Field(default=None, ge=1, le=4294967294)
+    """BGP number of the site's end."""
+    amazon_asn: int = Field(default=64512, ge=1, le=4294967294)
+    transit_gateway: Annotated[str, StringConstraints(pattern=r"^tgw-[0-9a-f]+$")] | None = None
+    """One that exists; absent, one is made."""
+    direct_connect_gateway: str | None = None
+    """`direct-connect`: one that exists; absent, one is made."""
+    connection: Annotated[str, StringConstraints(pattern=r"^dxcon-[0-9a-z]+$")] | None = None
+    """`direct-connect`: the ordered connection on which a transit interface is made."""
+    vlan: int | None = Field(default=None, ge=1, le=4094)
+    resolvers: Mode = "manage"
+    """Inbound and outbound DNS resolvers: the site asks AWS for AWS's zones, AWS the site for the site's."""
+    zones: list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]] = []
+    """DNS zones of the site that the network may ask the site's resolvers for."""
+
+
+class TrustIssuer(Part):
+    """The cert-manager issuer that signs the certificates by which translators prove who they are."""
+
+    name: str
+    kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
+
+
+class Trust(Part):
+    """The certificate authority whose certificates AWS takes for identities (IAM Roles Anywhere)."""
+
+    name: DnsLabel
+    site: DnsLabel
+    mode: Mode = "manage"
+    ca_certificates: str | None = None
+    """`manage`: the authority's certificates as PEM; never a public web authority's."""
+    acm_pca: Arn | None = None
+    """`manage`: in place of it, a private authority of ACM."""
+    trust_anchor: Arn | None = None
+    """`existing`."""
+    issuer: TrustIssuer | None = None
+    """Signs translators' certificates; absent, each identity names its Secret."""
+    certificate_hours: int = Field(default=24, ge=1, le=24 * 90)
+    """How long a translator's certificate holds; it is rotated when a third is left."""
+    session_seconds: int = Field(default=3600, ge=900, le=43200)
+
+
+class Pii(Part):
+    """What a guardrail does about one kind of personal data, in prompts and answers."""
+
+    name: str
+    """As Bedrock names it, e.g. `EMAIL`, `CREDIT_DEBIT_CARD_NUMBER`."""
+    action: Literal["block", "anonymize"] = "anonymize"
+
+
+class Guardrail(Part):
+    """A Bedrock guardrail: on top of the boundary, never the boundary."""
+
+    name: DnsLabel
+    site: DnsLabel
+    class_: Sensitivity = Field(alias="class")
+    mode: Mode = "manage"
+    guardrail_id: str | None = None
+    """`existing`."""
+    version: str | None = None
+    """`existing`: a numbered version, never `DRAFT`."""
+    pii: list[Pii] = []
+    attack_strength: Literal["low", "medium", "high"] = "high"
+    """Filter on prompts that attack the model's instructions."""
+    content_strength: Literal["none", "low", "medium", "high"] = "medium"
+    """Filters on hate, insults, sexual content, violence and misconduct."""
+    grounding: float | None = Field(default=None, ge=0, le=0.99)
+    """Least score of grounding and relevance; absent: not asked for (it needs a source in the request)."""
+    blocked_message: str = Field(default="This request was blocked by policy.", min_length=1, max_length=500)
+
+
+class InvocationLogging(Part):
+    """Bedrock's log of calls: one an account and region, so it follows the strictest class there."""
+
+    name: DnsLabel
+    site: DnsLabel
+    mode: Mode = "manage"
+    text: bool = False
+    """Prompts and answers too; only where every class at the site may keep content."""
+    retention_days: int = Field(ge=1)
+
+
+class Trail(Part):
+    """CloudTrail: who did what in the account, in all regions, write-once in the site's audit store."""
+
+    name: DnsLabel
+    site: DnsLabel
+    mode: Mode = "manage"
+    organization: bool = False
+    """A trail of the whole organisation; the site's account must be its management account or delegate."""
+    retention_days: int = Field(ge=1)
+    """Of the searchable copy in CloudWatch Logs."""
+
+
+class Budget(Part):
+    """A monthly budget over what bears a tag, with alerts and what happens when it is used up."""
+
+    name: DnsLabel
+    site: DnsLabel
+    """The AWS site in whose account it is."""
+    scope: Literal["platform", "class", "workload"]
+    of: str
+    """The platform's, class's or workload's name."""
+    monthly_usd: Usd
+    alert_pct: list[Annotated[int, Field(ge=1, le=1000)]] = [80, 100]
+    """Alerts of actual spend; one of forecast spend at 100 % comes with them."""
+    action: Literal["none", "deny"] = "none"
+    """`deny`: at 100 % the identity of that class may call no model until someone lifts it."""
+
+
+class Anomalies(Part):
+    """AWS's detector of unusual spend."""
+
+    mode: Mode = "manage"
+    site: DnsLabel | None = None
+    """The AWS site in whose account it is; absent: the first."""
+    threshold_usd: Usd = 100
+
+
+class Contacts(Part):
+    """Who is told. Addresses of groups, not of persons."""
+
+    security: list[Email] = []
+    """The trail was changed, an alarm went off."""
+    cost: list[Email] = []
+    """A budget is near its end, spend is unusual."""
+
+
+class Provisioned(Part):
+    """Throughput of a model on Bedrock that is bought ahead."""
+
+    name: DnsLabel
+    endpoint: DnsLabel
+    model_units: int = Field(ge=1)
+    commitment: Literal["none", "one-month", "six-months"] = "none"

@@ -1,0 +1,8 @@
+"""For every type of the provider's table, the case that all its tests are made from."""
+
+from __future__ import annotations
+
+from tests.aws_sandbox.cases import keys_buckets_roles
+from tests.aws_sandbox.cases.case import Case
+
+CASES: dict[str, Case] = {**keys_buckets_roles.CASES}
