@@ -1,13 +1,15 @@
 """Serve AWS operations of our own, each request and answer checked against botocore's service model.
 
 An operation of a `rest-json` service is found by the signing name in the request's credential scope,
-the method and the path; one of a `json` service by its `X-Amz-Target`; whatever is not ours goes on to moto.
+the method and the path; one of a `json` service by its `X-Amz-Target`; one of a `query` or `ec2` service by
+the `Action` of its form (`sandbox.aws.forms`); whatever is not ours goes on to moto.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
+import io
 import json
 import re
 import uuid
@@ -15,6 +17,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
+
+from sandbox.aws import forms
 
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 
@@ -53,11 +57,15 @@ class Frame:
         self._account = account
         self._routes: dict[str, list[tuple[str, re.Pattern[str], Operation]]] = {}
         self._targets: dict[str, Operation] = {}
+        self._actions: dict[tuple[str, str], Operation] = {}
         for operation in operations:
             model = service_model(operation.service)
             protocol = model.metadata["protocol"]
             if protocol == "json":
                 self._targets[f"{model.metadata['targetPrefix']}.{operation.name}"] = operation
+                continue
+            if protocol in forms.PROTOCOLS:
+                self._actions[model.signing_name, operation.name] = operation
                 continue
             if protocol != "rest-json":
                 raise ValueError(f"{operation.service} speaks {protocol}: the frame cannot serve it")
@@ -72,6 +80,11 @@ class Frame:
             target = self._targets.get(environ.get("HTTP_X_AMZ_TARGET", ""))
             if target:
                 return self._serve(target, {}, region, environ, start_response)
+            if any(service == signing_name for service, _ in self._actions):
+                form = _form(environ)
+                action = self._actions.get((signing_name, form.get("Action", "")))
+                if action:
+                    return self._serve_form(action, form, region, start_response)
             # Werkzeug decodes PATH_INFO; the raw one keeps an encoded slash apart from a real one.
             path = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
             path = path.split("?", 1)[0]
@@ -100,10 +113,42 @@ class Frame:
         except Refused as error:
             status, body = error.status, {"__type": error.code, "message": error.message}
             headers["x-amzn-ErrorType"] = error.code
-        text = json.dumps(body).encode()
-        headers["Content-Length"] = str(len(text))
-        start_response(f"{status} {'OK' if status < 300 else 'Refused'}", list(headers.items()))
-        return [text]
+        return _answered(status, headers, json.dumps(body).encode(), start_response)
+
+    def _serve_form(
+        self, operation: Operation, form: dict[str, str], region: str, start_response: Any
+    ) -> list[bytes]:
+        model = service_model(operation.service).operation_model(operation.name)
+        try:
+            params = _of_form(model, form)
+            _check(model.input_shape, params, "InvalidParameterValue", 400)
+            answer = operation.answer(Asked(params, region, self._account))
+            _check(model.output_shape, answer, "InternalError", 500)
+            status, text = 200, forms.written(model, answer)
+        except Refused as error:
+            status, text = error.status, forms.refused(model, error.code, error.message)
+        return _answered(status, {"Content-Type": "text/xml"}, text, start_response)
+
+
+def _answered(status: int, headers: dict[str, str], text: bytes, start_response: Any) -> list[bytes]:
+    headers["Content-Length"] = str(len(text))
+    start_response(f"{status} {'OK' if status < 300 else 'Refused'}", list(headers.items()))
+    return [text]
+
+
+def _of_form(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return forms.parsed(model, form)
+    except ValueError:
+        raise Refused("InvalidParameterValue", 400, "A number was expected.") from None
+
+
+def _form(environ: dict[str, Any]) -> dict[str, str]:
+    """The body's form; the body can be read again by whoever comes next."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    raw = environ["wsgi.input"].read(length) if length else b""
+    environ["wsgi.input"] = io.BytesIO(raw)
+    return forms.fields(raw)
 
 
 @functools.cache

@@ -101,6 +101,64 @@ def test_a_body_that_is_no_json_is_refused() -> None:
     assert "kmsKeyId" in json.loads(answer)["message"], "a required member is missing"
 
 
+def gateways(answer: dict[str, Any], seen: list[Asked] | None = None) -> Frame:
+    def served(asked: Asked) -> dict[str, Any]:
+        if seen is not None:
+            seen.append(asked)
+        return answer
+
+    return Frame([Operation("ec2", "DeleteVpnConnection", served)], behind, "123456789012")
+
+
+def of(service: str) -> dict[str, str]:
+    return {"HTTP_AUTHORIZATION": SIGNED.replace("bedrock", service)}
+
+
+def test_an_operation_of_a_form_is_found_by_its_action_and_answered_in_xml() -> None:
+    seen: list[Asked] = []
+    body = b"Action=DeleteVpnConnection&Version=2016-11-15&VpnConnectionId=vpn-1&DryRun=true"
+    status, answer = ask(gateways({}, seen), "/", of("ec2"), method="POST", body=body)
+    assert status.startswith("200")
+    assert b"<DeleteVpnConnectionResponse" in answer
+    assert seen == [Asked({"VpnConnectionId": "vpn-1", "DryRun": True}, "eu-central-1", "123456789012")]
+
+
+def test_a_form_without_a_required_member_is_refused_in_xml() -> None:
+    seen: list[Asked] = []
+    status, answer = ask(
+        gateways({}, seen), "/", of("ec2"), method="POST", body=b"Action=DeleteVpnConnection"
+    )
+    assert status.startswith("400")
+    assert b"<Errors><Error><Code>InvalidParameterValue</Code>" in answer
+    assert b"VpnConnectionId" in answer
+    assert seen == []
+
+
+def test_a_word_where_a_number_belongs_is_refused_in_xml() -> None:
+    def served(asked: Asked) -> dict[str, Any]:
+        raise AssertionError("never reached")
+
+    frame = Frame([Operation("ec2", "CreateCustomerGateway", served)], behind, "1")
+    body = b"Action=CreateCustomerGateway&Type=ipsec.1&BgpAsn=many"
+    status, answer = ask(frame, "/", of("ec2"), method="POST", body=body)
+    assert status.startswith("400")
+    assert b"A number was expected" in answer
+
+
+def test_a_form_that_is_not_ours_goes_on_with_its_body() -> None:
+    read: list[bytes] = []
+
+    def reads(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        read.append(environ["wsgi.input"].read())
+        return [b"moto"]
+
+    frame = Frame([Operation("ec2", "DeleteVpnConnection", lambda asked: {})], reads, "1")
+    body = b"Action=DescribeVpcs&Version=2016-11-15"
+    assert ask(frame, "/", of("ec2"), method="POST", body=body)[1] == b"moto"
+    assert read == [body]
+
+
 def test_a_service_of_another_protocol_cannot_be_added() -> None:
-    with pytest.raises(ValueError, match="sts speaks query"):
-        Frame([Operation("sts", "GetCallerIdentity", lambda asked: {})], behind, "1")
+    with pytest.raises(ValueError, match="s3 speaks rest-xml"):
+        Frame([Operation("s3", "ListBuckets", lambda asked: {})], behind, "1")
