@@ -29,7 +29,7 @@ def parsed(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
 
     if model.input_shape is None:
         return {}
-    return PROTOCOL_PARSERS[model.service_model.metadata["protocol"]](model).parse({"values": form})  # pyright: ignore[reportArgumentType] - a form needs no more
+    return PROTOCOL_PARSERS[model.service_model.resolved_protocol](model).parse({"values": form})  # pyright: ignore[reportArgumentType] - a form needs no more
 
 
 def written(model: Any, answer: Mapping[str, Any]) -> bytes:
@@ -37,7 +37,7 @@ def written(model: Any, answer: Mapping[str, Any]) -> bytes:
     from moto.core.serialize import SerializationContext, get_serializer_class
 
     service = model.service_model
-    made = get_serializer_class(service.service_name, service.metadata["protocol"])
+    made = get_serializer_class(service.service_name, service.resolved_protocol)
     context = SerializationContext(str(uuid.uuid4()))
     return str(made(model, context).serialize(answer)["body"]).encode()
 
@@ -45,6 +45,6 @@ def written(model: Any, answer: Mapping[str, Any]) -> bytes:
 def refused(model: Any, code: str, message: str) -> bytes:
     """The XML of an error."""
     inner = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
-    if model.service_model.metadata["protocol"] == "ec2":
+    if model.service_model.resolved_protocol == "ec2":
         return f"<Response><Errors>{inner}</Errors><RequestID>{uuid.uuid4()}</RequestID></Response>".encode()
     return f"<ErrorResponse>{inner}<RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>".encode()

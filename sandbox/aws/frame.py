@@ -60,7 +60,7 @@ class Frame:
         self._actions: dict[tuple[str, str], Operation] = {}
         for operation in operations:
             model = service_model(operation.service)
-            protocol = model.metadata["protocol"]
+            protocol = model.resolved_protocol
             if protocol == "json":
                 self._targets[f"{model.metadata['targetPrefix']}.{operation.name}"] = operation
                 continue
