@@ -20,14 +20,21 @@ class Call:
     In `params`, `$name` is a property in the API's shape, a function gets the scope, anything else is
     itself; None is left away. `pick` (JMESPath, `{name}` filled in from the scope) chooses a part of
     the answer, and finding none means that the thing is gone. `result` maps a property to JMESPath over
-    that part. `absent` are error codes that mean "there is none".
+    that part, or to a function of it. `absent` are error codes that mean "there is none".
     """
 
     operation: str
     params: Mapping[str, Any]
-    result: Mapping[str, str] = field(default_factory=dict)
+    result: Mapping[str, str | Callable[[Any], Any]] = field(default_factory=dict)
     pick: str | None = None
     absent: tuple[str, ...] = ()
+
+
+Hook = Callable[[Callable[..., Any], Scope], Mapping[str, Any] | None]
+"""Called with `call(operation, **params)` and the scope: what one call cannot say.
+
+What it returns joins the scope of the calls that follow.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Facet:
     """
 
     props: tuple[str, ...]
-    put: Call
+    put: Call | Hook
     clear: Call | None = None
     on: str | None = None
     at_create: bool = False
@@ -69,10 +76,6 @@ class AutoName:
     shape: Callable[[str], str] = str
 
 
-Hook = Callable[[Callable[..., Any], Scope], None]
-"""Called with `call(operation, **params)` and the scope: what one call cannot say."""
-
-
 def pairs(tags: Mapping[str, str] | None, key: str, value: str) -> list[dict[str, str]] | None:
     """Tags as a list with the names that an API of its own mind has for a tag's halves."""
     return [{key: name, value: text} for name, text in sorted((tags or {}).items())] or None
@@ -97,8 +100,13 @@ class Type:
     autoname: AutoName | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
     """Outputs by template, `arn:{partition}:s3:::{bucket}`."""
+    derived: Mapping[str, Callable[[Scope], Any]] = field(default_factory=dict)
+    """Parts of the id that are no property: made from properties, read back from the id."""
+    imports: str | None = None
+    """Another form of the id, which an import may use as the real plugin's does."""
     gone: Callable[[Scope], bool] | None = None
     """From what was read: it is as good as deleted."""
+    after_create: Hook | None = None
     before_update: Hook | None = None
     before_delete: Hook | None = None
     unknowable: str = ""
@@ -106,7 +114,12 @@ class Type:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Input properties in the id: two resources that agree in them cannot exist at once."""
+        """Input properties in the id: two resources that agree in them cannot exist at once.
+
+        Empty where the id has other parts too: its inputs alone do not say which resource it is.
+        """
+        if self.derived:
+            return ()
         return tuple(name for name in re.findall(r"\{(\w+)\}", self.id) if name in self.inputs)
 
     @property
@@ -115,10 +128,22 @@ class Type:
 
     def parse_id(self, text: str) -> dict[str, str] | None:
         """The properties in an id, or None when it is not of this type's form."""
-        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(self.id))
-        found = re.fullmatch(pattern, text)
-        return found.groupdict() if found else None
+        return _parts(self.id, text)
+
+    def own_id(self, text: str) -> str:
+        """The type's own form of an id that an import gave in either form."""
+        named = _parts(self.imports, text) if self.imports else None
+        if named is None:
+            return text
+        return self.id.format_map({**named, **{name: make(named) for name, make in self.derived.items()}})
 
     def prop(self, name: str) -> Prop:
         """An input's or output's entry; for what the table does not name, plain text."""
         return self.inputs.get(name) or self.outputs.get(name) or Prop()
+
+
+def _parts(template: str, text: str) -> dict[str, str] | None:
+    """What stands in `text` for each `{name}` of the template, or None when it is of another form."""
+    pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(template))
+    found = re.fullmatch(pattern, text)
+    return found.groupdict() if found else None

@@ -26,7 +26,7 @@ from sandbox.aws.model import Type
 from sandbox.aws.resources import MadeButUnfinished, Resources
 from sandbox.aws.schema import nearest
 from sandbox.aws.table import TYPES, WHERE
-from sandbox.aws.wire import plain, struct
+from sandbox.aws.wire import plain, sealed, struct
 
 VERSION = "7.51.1"
 """The version of pulumi-aws whose tokens and property names the table uses."""
@@ -139,36 +139,39 @@ class Provider(rpc.ResourceProviderServicer):
         kind, resources = self._type(request.urn, context), self._ready(context)
         inputs = plain(request.properties)
         if request.preview:
-            return pb.CreateResponse(properties=struct(resources.preview(kind, inputs, None)))
+            return pb.CreateResponse(properties=_struct(kind, resources.preview(kind, inputs, None)))
         try:
             id, state = resources.create(kind, inputs)
         except MadeButUnfinished as error:
-            _fail_unfinished(context, error, inputs)
+            _fail_unfinished(context, kind, error, inputs)
         except (CallRefused, IsthmusError) as error:
             _fail(context, str(error))
-        return pb.CreateResponse(id=id, properties=struct(state))
+        return pb.CreateResponse(id=id, properties=_struct(kind, state))
 
     def Read(self, request: pb.ReadRequest, context: grpc.ServicerContext) -> pb.ReadResponse:
         kind, resources = self._type(request.urn, context), self._ready(context)
+        id = kind.own_id(request.id)
         try:
-            found = resources.read(kind, request.id, plain(request.inputs), plain(request.properties))
+            found = resources.read(kind, id, plain(request.inputs), plain(request.properties))
         except (CallRefused, IsthmusError) as error:
             _fail(context, str(error))
         if found is None:
             return pb.ReadResponse(id="")
         state, inputs = found
-        return pb.ReadResponse(id=request.id, properties=struct(state), inputs=struct(inputs))
+        return pb.ReadResponse(id=id, properties=_struct(kind, state), inputs=_struct(kind, inputs))
 
     def Update(self, request: pb.UpdateRequest, context: grpc.ServicerContext) -> pb.UpdateResponse:
         kind, resources = self._type(request.urn, context), self._ready(context)
         olds, news = plain(request.olds), plain(request.news)
         if request.preview:
-            return pb.UpdateResponse(properties=struct(resources.preview(kind, news, olds)))
+            return pb.UpdateResponse(
+                properties=_struct(kind, resources.preview(kind, news, olds, request.id))
+            )
         try:
             state = resources.update(kind, request.id, olds, news, list(request.ignoreChanges))
         except (CallRefused, IsthmusError) as error:
             _fail(context, str(error))
-        return pb.UpdateResponse(properties=struct(state))
+        return pb.UpdateResponse(properties=_struct(kind, state))
 
     def Delete(self, request: pb.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         kind, resources = self._type(request.urn, context), self._ready(context)
@@ -208,6 +211,13 @@ class Provider(rpc.ResourceProviderServicer):
         return kind
 
 
+def _struct(kind: Type, values: Mapping[str, Any]) -> Any:
+    """Properties for the engine; those that the table calls secret are marked, whoever gave them."""
+    return struct(
+        {name: sealed(value) if kind.prop(name).secret else value for name, value in values.items()}
+    )
+
+
 def _failures(found: list[tuple[str, str]]) -> list[pb.CheckFailure]:
     return [pb.CheckFailure(property=name, reason=reason) for name, reason in found]
 
@@ -220,13 +230,16 @@ def _fail(
 
 
 def _fail_unfinished(
-    context: grpc.ServicerContext, error: MadeButUnfinished, inputs: dict[str, Any]
+    context: grpc.ServicerContext, kind: Type, error: MadeButUnfinished, inputs: dict[str, Any]
 ) -> NoReturn:
     """The engine keeps a resource whose creation failed half-way when the failure carries its id."""
     detail = any_pb2.Any()
     detail.Pack(
         pb.ErrorResourceInitFailed(
-            id=error.id, properties=struct(error.state), reasons=[error.reason], inputs=struct(inputs)
+            id=error.id,
+            properties=_struct(kind, error.state),
+            reasons=[error.reason],
+            inputs=_struct(kind, inputs),
         )
     )
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=error.reason, details=[detail])

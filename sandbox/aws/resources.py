@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.aws.calls import Api, CallRefused
 from sandbox.aws.checking import DEFAULTS, from_prefix
 from sandbox.aws.diffing import diff
-from sandbox.aws.model import Facet, Type
+from sandbox.aws.model import Call, Facet, Hook, Type
 from sandbox.aws.schema import UNKNOWN, differences, has_unknown
 
 PARTITIONS = {
@@ -65,10 +65,16 @@ class Resources:
         if auto and auto.prefix_prop and auto.prop not in values:
             values[auto.prop] = from_prefix(auto, values[auto.prefix_prop])
         scope = self.scope(kind, values)
-        scope |= self.api.make(kind, kind.create, scope) or {}
+        made = self.api.make(kind, kind.create, scope)
+        if made is None:
+            raise CallRefused(f"{kind.token}: {kind.create.operation} found nothing to take over")
+        scope |= made
+        scope |= {name: make(scope) for name, make in kind.derived.items()}
         id = kind.id.format_map(scope)
         scope["id"] = id
         try:
+            if kind.after_create:
+                self._hook(kind, kind.after_create, scope)
             for facet in self._ordered(kind, scope):
                 if facet.at_create and any(self._set(kind, scope, name) for name in facet.props):
                     self._apply(kind, facet, scope)
@@ -141,11 +147,11 @@ class Resources:
         """The state after the changes that `news` asks for against the recorded `state`."""
         changed = set(diff(kind, news, state, self.api.settings.default_tags, ignore).props)
         fixed = {name: value for name, value in state.items() if name in kind.outputs and name != "tagsAll"}
-        scope = self.scope(kind, {**fixed, **self._names(kind, state), **news})
-        scope |= {**(kind.parse_id(id) or {}), "id": id}
+        named = {**(kind.parse_id(id) or {}), "id": id}
+        scope = self.scope(kind, {**fixed, **self._names(kind, state), **news, **named})
         due = [facet for facet in self._ordered(kind, scope) if changed & set(facet.props)]
         if due and kind.before_update:
-            kind.before_update(self.api.raw(kind, scope["region"]), scope)
+            self._hook(kind, kind.before_update, scope)
         for facet in due:
             self._apply(kind, facet, scope)
         if kind.tagging and "tags" in changed:
@@ -163,17 +169,20 @@ class Resources:
         scope["id"] = id
         try:
             if kind.before_delete:
-                kind.before_delete(self.api.raw(kind, scope["region"]), scope)
+                self._hook(kind, kind.before_delete, scope)
             self.api.make(kind, kind.delete, scope)
         except CallRefused as error:
             if error.code not in kind.delete.absent:
                 raise
 
     def preview(
-        self, kind: Type, inputs: Mapping[str, Any], state: Mapping[str, Any] | None
+        self, kind: Type, inputs: Mapping[str, Any], state: Mapping[str, Any] | None, id: str | None = None
     ) -> dict[str, Any]:
-        """The state that `inputs` will give; what only AWS can say is unknown."""
-        scope = self.scope(kind, inputs)
+        """The state that `inputs` will give the new resource, or the one of this `state` and `id`.
+
+        What only AWS can say is unknown.
+        """
+        scope = self.scope(kind, {**inputs, "id": id})
         made = {name: prop.default for name, prop in kind.inputs.items() if prop.default is not None}
         made |= {name: value for name, value in inputs.items() if not name.startswith("__")}
         auto = kind.autoname
@@ -214,9 +223,15 @@ class Resources:
 
         return sorted(kind.facets, key=rank)
 
-    def _apply(self, kind: Type, facet: Facet, scope: Mapping[str, Any]) -> None:
+    def _apply(self, kind: Type, facet: Facet, scope: dict[str, Any]) -> None:
         call = facet.put if self._on(kind, facet, scope) or not facet.clear else facet.clear
-        self.api.make(kind, call, scope)
+        if isinstance(call, Call):
+            self.api.make(kind, call, scope)
+        else:
+            self._hook(kind, call, scope)
+
+    def _hook(self, kind: Type, hook: Hook, scope: dict[str, Any]) -> None:
+        scope |= hook(self.api.raw(kind, scope["region"]), scope) or {}
 
     def _tag(self, kind: Type, scope: dict[str, Any], old: Mapping[str, str]) -> None:
         assert kind.tagging is not None

@@ -66,6 +66,17 @@ class Prop:
     fields: Mapping[str, Prop] = field(default_factory=dict)
     item: Prop | None = None
     alike: Callable[[Any, Any], bool] = same
+    check: Callable[[Any], str] | None = None
+    """Why a value of the right kind is not taken, or ``""``."""
+    secret: bool = False
+    """Given to the engine marked as a secret, so that no state holds it in the clear."""
+
+
+def same_members(left: Any, right: Any) -> bool:
+    """A list whose order says nothing."""
+    if isinstance(left, list) and isinstance(right, list):
+        return sorted(left, key=str) == sorted(right, key=str)
+    return bool(left == right)
 
 
 def has_unknown(value: Any) -> bool:
@@ -157,13 +168,14 @@ def differences(prop: Prop, wanted: Any, actual: Any, path: str) -> list[str]:
         for name, part in prop.fields.items():
             found += differences(part, wanted.get(name), actual.get(name), f"{path}.{name}")
         return found
-    if prop.kind == "list" and prop.item and isinstance(wanted, list) and isinstance(actual, list):
+    item = prop.item if prop.kind == "list" and prop.alike is same else None
+    if item and isinstance(wanted, list) and isinstance(actual, list):
         found = []
         for index in range(max(len(wanted), len(actual))):
             if index >= len(wanted) or index >= len(actual):
                 found.append(f"{path}[{index}]")
             else:
-                found += differences(prop.item, wanted[index], actual[index], f"{path}[{index}]")
+                found += differences(item, wanted[index], actual[index], f"{path}[{index}]")
         return found
     if prop.kind in ("map", "tags") and isinstance(wanted, dict) and isinstance(actual, dict):
         names = sorted({*wanted, *actual})
@@ -190,6 +202,9 @@ def problems(prop: Prop, value: Any, path: str, token: str) -> list[tuple[str, s
     wanted, fits = _WANTED[prop.kind]
     if not fits(value):
         return [(path, f"`{path}` of {token} wants {wanted}, not {_kind_of(value)}.")]
+    reason = prop.check(value) if prop.check and not has_unknown(value) else ""
+    if reason:
+        return [(path, f"`{path}` of {token}: {reason}")]
     if isinstance(value, str):
         try:
             _ = json.loads(value) if prop.kind == "json" else None

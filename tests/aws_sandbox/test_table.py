@@ -129,7 +129,7 @@ def test_the_required_properties_are_pulumi_aws_s(token: str) -> None:
 def _calls(kind: Type) -> list[Call]:
     calls = [kind.create, *kind.reads, kind.delete]
     for facet in kind.facets:
-        calls += [facet.put, *([facet.clear] if facet.clear else [])]
+        calls += [call for call in (facet.put, facet.clear) if isinstance(call, Call)]
     return [*calls, *((kind.tagging.put, kind.tagging.remove) if kind.tagging else ())]
 
 
@@ -152,7 +152,7 @@ def test_botocore_has_every_call_and_every_argument(token: str) -> None:
 @every_type
 def test_every_name_in_a_call_is_a_property(token: str) -> None:
     kind = TYPES[token]
-    own = {"region", "tagsAll", "tagsSet", "tagsGone"}
+    own = {"id", "region", "tagsAll", "tagsSet", "tagsGone", *kind.derived}
     scratch = {name for call in kind.reads for name in call.result if name.startswith("_")}
 
     def names(template: Any) -> set[str]:
