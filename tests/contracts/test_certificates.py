@@ -187,22 +187,24 @@ def test_a_public_web_authority_is_refused() -> None:
     assert public > 100, "the others are refused for older rules: SHA-1, no key usage, a serial number of 0"
 
 
-def test_an_authority_under_a_public_web_authority_is_refused() -> None:
-    public = web_roots()[0]
-    under = Authority("R99")
-    under.certificate = (
+@pytest.mark.parametrize("part", ["subject", "issuer", "key"])
+def test_one_part_of_a_public_web_authority_is_enough(part: str) -> None:
+    public, own = web_roots()[0], Authority("R99")
+    pem = (
         x509.CertificateBuilder()
-        .subject_name(under.subject)
-        .issuer_name(public.subject)
-        .public_key(under.key.public_key())
+        .subject_name(public.subject if part == "subject" else own.subject)
+        .issuer_name(public.subject if part == "issuer" else own.subject)
+        .public_key(public.public_key() if part == "key" else own.key.public_key())
         .serial_number(1)
         .not_valid_before(BEGIN)
         .not_valid_after(END)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage(True), critical=True)
-        .sign(under.key, hashes.SHA256())
+        .sign(own.key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+        .decode()
     )
-    refused(under.pem, AnswerIsNo, "public web authority")
+    refused(pem, AnswerIsNo, "public web authority")
 
 
 @pytest.mark.parametrize(
