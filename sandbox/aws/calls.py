@@ -141,7 +141,10 @@ class Api:
             answer = jmespath.search(_filled_in(call.pick, scope), answer)
             if answer is None:
                 return None
-        found = {name: jmespath.search(path, answer) for name, path in call.result.items()}
+        found = {
+            name: path(answer) if callable(path) else jmespath.search(path, answer)
+            for name, path in call.result.items()
+        }
         return {name: from_api(kind.prop(name), value) for name, value in found.items() if value is not None}
 
     def _all(self, kind: Type, call: Call, params: dict[str, Any], region: str) -> Any:

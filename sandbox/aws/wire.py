@@ -48,6 +48,13 @@ def unwrapped(value: Any) -> Any:
     return value
 
 
+def sealed(value: Any) -> Any:
+    """The value marked as a secret; what is not known yet, and None, stay as they are."""
+    if value is None or value == _UNKNOWN:
+        return value
+    return {_SIGNATURE: _SECRET, "value": value}
+
+
 def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
     """A dict as a Struct; None is left away."""
     made = struct_pb2.Struct()
