@@ -3,20 +3,23 @@
 from decimal import Decimal
 from typing import Any
 
-from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
+from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
+from components.lookups import exception, model_name
 from components.onprem.gpu_pool import GpuPoolArgs, priority_class
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
-from isthmus.contracts import inference_profiles
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Identity, Platform, Pool, Site
+from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
 from isthmus.contracts.words import SENSITIVITIES
 
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
 """What the sidecar of a model server asks for."""
+
+TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("2.1"), Decimal(3 * 2**30 + 64 * 2**20)
+"""A gateway's copy, a translator's and the credential helper's beside it."""
 
 
 def classes_at(platform: Platform, site: Site) -> list[str]:
@@ -56,8 +59,8 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
         # Doubled: while one rolls, old pods finish their answers beside the new.
         copies = 2 * (gateway.replicas + 1)
         translated = any(targets[workload.endpoint] == "bedrock" for workload in gateway.workloads)
-        cpu += copies * Decimal(2 if translated else 1)
-        memory += copies * Decimal(2**30) * (3 if translated else 1)
+        cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
+        memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
         pods += copies * (2 if translated else 1)
     quota = {
         "pods": str(pods),
@@ -150,12 +153,11 @@ def gateway_args(
     site: Site,
     gateway: Gateway,
     cluster_ips: dict[str, Any],
-    role_arn: Any | None,
+    translator: TranslatorSettings | None,
 ) -> InferenceGatewayArgs:
-    """`cluster_ips` of the site's model servers by endpoint; `role_arn` of the gateway's identity."""
+    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     routes: list[GatewayRoute] = []
-    cloud: dict[str, Any] = {}
     for workload in gateway.workloads:
         endpoint = endpoints[workload.endpoint]
         route: GatewayRoute = {
@@ -164,11 +166,7 @@ def gateway_args(
             "model": workload.adapter or endpoint.model,
         }
         if endpoint.target == "bedrock":
-            cloud[endpoint.id] = {
-                "name": endpoint.id,
-                "region": region_of(platform, endpoint),
-                "inference_profile": endpoint.inference_profile or endpoint.model,
-            }
+            route["endpoint"] = model_name(endpoint.id, workload.name)
         elif endpoint.id not in cluster_ips:
             raise InputError(
                 f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at {endpoint.site}",
@@ -191,73 +189,22 @@ def gateway_args(
         "site_cidrs": [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs],
         "resolvers": list(site.dns),
     }
-    if cloud:
-        made["translator"] = {
-            "image": platform.images.translator,
-            "models": list(cloud.values()),
-            "replicas": gateway.replicas,
-            **({"role_arn": role_arn} if role_arn is not None else {}),
-        }
-        made |= _exception(platform, [workload.name for workload in gateway.workloads])
+    if translator is not None:
+        made["translator"] = translator
+        made |= exception(platform, [workload.name for workload in gateway.workloads])
     return made  # type: ignore[return-value]
 
 
-def bedrock_args(platform: Platform, identity: Identity) -> BedrockAccessArgs:
-    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
-    made: BedrockAccessArgs = {
-        "sensitivity": identity.class_,
-        "models": [_bedrock_model(platform, endpoints[named]) for named in identity.endpoints],
-        "tags": dict(platform.tags),
-    }
-    served = [
-        workload.name
-        for gateway in platform.gateways
-        for workload in gateway.workloads
-        if workload.endpoint in identity.endpoints
-    ]
-    made |= _exception(platform, served)
-    if identity.permissions_boundary:
-        made["permissions_boundary"] = identity.permissions_boundary
-    return made
-
-
-def _exception(platform: Platform, workloads: list[str]) -> Any:
-    """The recorded exceptions that cover these workloads, as one line."""
-    found = [each for each in platform.exceptions if each.workload in workloads]
-    if not found:
-        return {}
-    return {"exception": "; ".join(f"{each.who} until {each.until}: {each.reason}" for each in found)}
-
-
-def _bedrock_model(platform: Platform, endpoint: Endpoint) -> BedrockModel:
-    region = region_of(platform, endpoint)
-    model: BedrockModel = {"id": endpoint.id, "model": endpoint.model, "region": region}
-    if endpoint.inference_profile:
-        model["inference_profile"] = endpoint.inference_profile
-        model["destination_regions"] = regions_of(platform, endpoint)
-    return model
-
-
-def region_of(platform: Platform, endpoint: Endpoint) -> str:
-    """The region in which an endpoint on Bedrock is called: its own, else its site's."""
-    region = endpoint.region or next(site.region for site in platform.sites if site.name == endpoint.site)
-    if not region:
-        raise InputError(f"endpoint '{endpoint.id}' names no region", where=f"endpoints.{endpoint.id}.region")
-    return region
-
-
-def regions_of(platform: Platform, endpoint: Endpoint) -> list[str]:
-    """Every region in which a call of an endpoint on Bedrock may be served."""
-    region = region_of(platform, endpoint)
-    named = endpoint.destination_regions or inference_profiles.destinations(
-        endpoint.inference_profile, region
-    )
-    return list(named)
-
-
 def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailArgs:
+    """A site's store, and with it the account's trail where the platform keeps one there."""
     made = store.model_dump(exclude_none=True)
     if site.kind == "aws" and site.region:
         made["region"] = site.region
+    trail = next((each for each in platform.trails if each.site == site.name), None)
+    if trail is not None and site.kind == "aws":
+        made["trail"] = {
+            **trail.model_dump(include={"mode", "organization", "retention_days"}),
+            "notify": list(platform.contacts.security),
+        }
     made["tags"] = dict(platform.tags)
     return made  # type: ignore[return-value]

@@ -35,20 +35,64 @@ def certificate(
     """
     if secret:
         return secret, []
+    spec = {
+        "dnsNames": [dns_name(service, namespace)],
+        "usages": ["digital signature", "server auth", *(["client auth"] if client else [])],
+        "duration": "2160h0m0s",
+        "renewBefore": "720h0m0s",
+    }
+    return _made(f"{name}-certificate", f"{service}-tls", service, namespace, own_labels, opts, issuer, spec)
+
+
+def identity_certificate(
+    name: str,
+    service: str,
+    namespace: str,
+    own_labels: dict[str, str],
+    opts: pulumi.ResourceOptions,
+    *,
+    issuer: CertificateIssuer | None,
+    secret: str | None,
+    hours: int,
+) -> tuple[str, list[pulumi.Resource]]:
+    """As `certificate`, for a pod that shows it to AWS: its name is the subject that the role's trust asks for.
+
+    Another certificate than the one that the pod serves with: another authority may sign it, and it is short-lived.
+    """
+    if secret:
+        return secret, []
+    known = dns_name(service, namespace)
+    spec = {
+        "commonName": known,
+        "dnsNames": [known],
+        "usages": ["digital signature", "client auth"],
+        "duration": f"{hours}h0m0s",
+        "renewBefore": f"{hours * 60 // 3}m0s",
+    }
+    made = f"{service}-identity"
+    return _made(f"{name}-identity", made, service, namespace, own_labels, opts, issuer, spec)
+
+
+def _made(
+    resource: str,
+    wanted: str,
+    service: str,
+    namespace: str,
+    own_labels: dict[str, str],
+    opts: pulumi.ResourceOptions,
+    issuer: CertificateIssuer | None,
+    spec: dict[str, Any],
+) -> tuple[str, list[pulumi.Resource]]:
     if not issuer:
         raise InputError(
             f"no certificate for '{service}': neither a cert-manager issuer nor a Secret is named",
             where=service,
             todo="Name `issuer` or `certificate_secret`",
         )
-    wanted = f"{service}-tls"
-    spec: dict[str, Any] = {
+    whole: dict[str, Any] = {
         "secretName": wanted,
-        "dnsNames": [dns_name(service, namespace)],
-        "usages": ["digital signature", "server auth", *(["client auth"] if client else [])],
+        **spec,
         "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-        "duration": "2160h0m0s",
-        "renewBefore": "720h0m0s",
         "revisionHistoryLimit": 3,
         "issuerRef": {
             "name": issuer["name"],
@@ -57,5 +101,4 @@ def certificate(
         },
     }
     meta = metadata(wanted, own_labels, namespace=namespace)
-    made = custom(f"{name}-certificate", "cert-manager.io/v1", "Certificate", meta, {"spec": spec}, opts)
-    return wanted, [made]
+    return wanted, [custom(resource, "cert-manager.io/v1", "Certificate", meta, {"spec": whole}, opts)]

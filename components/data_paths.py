@@ -1,6 +1,6 @@
 """Where each workload's data may go, in one line that a newcomer and an auditor both can read."""
 
-from components.arguments import regions_of
+from components.lookups import regions_of
 from isthmus.contracts.platform import Endpoint, Platform
 
 

@@ -6,23 +6,24 @@ import pulumi
 
 from components.arguments import (
     audit_args,
-    bedrock_args,
     classes_at,
     gateway_args,
     model_args,
     namespace_args,
     pool_args,
-    region_of,
     served_on,
 )
+from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
+from components.lookups import region_of
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Endpoint, Platform, Site
 
 
 class LlmPlatform(pulumi.ComponentResource):
-    """Per on-prem site: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: roles.
-    Per site: its audit store. Spans sites, so it takes a provider for each, and is for Python only."""
+    """Per on-prem site: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: network,
+    identities, models, private endpoints, link, budgets. Per site: its audit store, with the account's trail.
+    Spans sites, so it takes a provider for each, and is for Python only."""
 
     gateways: pulumi.Output[list[dict[str, str]]]
     """Each gateway's class, site, address and service."""
@@ -32,6 +33,8 @@ class LlmPlatform(pulumi.ComponentResource):
     """Each audit store's name, site, mode, bucket and endpoint."""
     retained: pulumi.Output[list[str]]
     """What a destroy leaves on purpose."""
+    links: pulumi.Output[list[dict[str, Any]]]
+    """Each private link's name, kind, transit gateway, VPN connection and the resolvers that a site asks."""
     data_paths: pulumi.Output[list[str]]
     """A line for each workload: where its data may go."""
 
@@ -50,11 +53,13 @@ class LlmPlatform(pulumi.ComponentResource):
         self._name = name
         self._platform = platform
         self._providers = providers
-        self._roles: dict[str, pulumi.Output[str]] = {}
+        self._sides: dict[str, CloudSide] = {}
+        self._retained: list[Any] = []
+        self._links: list[dict[str, Any]] = []
         self._gateways: list[dict[str, Any]] = []
 
         sites = {site.name: site for site in platform.sites}
-        # AWS first: translators on-prem bear the roles' names.
+        # AWS first: translators on-prem are told their roles, models and endpoints.
         for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
             if site.kind == "aws":
                 self._aws_site(site)
@@ -65,9 +70,10 @@ class LlmPlatform(pulumi.ComponentResource):
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
         self.audit = pulumi.Output.from_input(audit)
-        self.retained = pulumi.Output.all(*retained).apply(
+        self.retained = pulumi.Output.all(*retained, *self._retained).apply(
             lambda lists: [one for many in lists for one in many]
         )
+        self.links = pulumi.Output.from_input(self._links)
         self.data_paths = pulumi.Output.from_input(data_paths(platform))
         self.register_outputs(
             {
@@ -75,6 +81,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 "endpoints": self.endpoints,
                 "audit": self.audit,
                 "retained": self.retained,
+                "links": self.links,
                 "data_paths": self.data_paths,
             }
         )
@@ -138,10 +145,11 @@ class LlmPlatform(pulumi.ComponentResource):
         for gateway in self._platform.gateways:
             if gateway.site != site.name:
                 continue
-            role = self._roles.get(gateway.identity) if gateway.identity else None
+            side = self._sides.get(gateway.identity) if gateway.identity else None
+            behind = translator_args(self._platform, gateway, side) if side is not None else None
             made = InferenceGateway(
                 f"{self._name}-{site.name}-{gateway.class_}-gateway",
-                gateway_args(self._platform, site, gateway, addresses, role),
+                gateway_args(self._platform, site, gateway, addresses, behind),
                 self._at(site.name, [*before, spaces[gateway.class_]]),
             )
             self._gateways.append(
@@ -149,16 +157,12 @@ class LlmPlatform(pulumi.ComponentResource):
             )
 
     def _aws_site(self, site: Site) -> None:
-        identities = [each for each in self._platform.identities if each.site == site.name]
-        if not identities:
-            return
-        from components.aws.bedrock_access import BedrockAccess
+        from components.aws_site import AwsSite
 
-        for identity in identities:
-            access = BedrockAccess(
-                f"{self._name}-{identity.name}", bedrock_args(self._platform, identity), self._at(site.name)
-            )
-            self._roles[identity.name] = access.role_arn
+        made = AwsSite(self._name, self._platform, site, self._at)
+        self._sides |= made.sides
+        self._retained += made.retained
+        self._links += made.links
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.governance.audit_trail import AuditTrail

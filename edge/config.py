@@ -183,12 +183,30 @@ class SidecarConfig(Strict):
         return url.rstrip("/")
 
 
+class Guardrail(Strict):
+    """The Bedrock guardrail that every call names: a numbered version, since a draft moves."""
+
+    id: Annotated[
+        str, Field(pattern=r"^([a-z0-9]{1,64}|arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:guardrail/[a-z0-9]+)$")
+    ]
+    version: Annotated[str, Field(pattern=r"^[1-9]\d{0,7}$")]
+
+
 class BedrockModel(Strict):
-    """A model that the gateway may ask for by `name`, and the inference profile that serves it."""
+    """A model that the gateway may ask for by `name`, and the inference profile that serves it.
+
+    `model_id` is what is called: the profile of one workload's account, or throughput bought ahead;
+    absent, `inference_profile` itself, which in any case says how the model is spoken to.
+    """
 
     name: Name
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
     inference_profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:/_-]{2,2047}$")]
+    model_id: (
+        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:[a-z-]+/[A-Za-z0-9.:_-]+$")]
+        | None
+    ) = None
+    guardrail: Guardrail | None = None
     endpoint_url: str | None = None
 
     @field_validator("endpoint_url")

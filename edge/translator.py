@@ -163,10 +163,20 @@ class Translator:
         for field in options:
             if field not in self._supported[model.name]:
                 raise Refusal(400, "unsupported_parameter", f"This model does not take the field {field!r}.")
+        if model.model_id:
+            options["model_id"] = model.model_id
+        if model.guardrail:
+            options["guardrailConfig"] = {
+                "guardrailIdentifier": model.guardrail.id,
+                "guardrailVersion": model.guardrail.version,
+                "trace": "disabled",
+                # `async` would send words on before the guardrail has seen them. Whole answers take no mode.
+                **({"streamProcessingMode": "sync"} if chat.get("stream") else {}),
+            }
         return {
             **options,
             "model": _litellm_name(model),
-            "messages": chat["messages"],
+            "messages": _guarded(chat["messages"]) if model.guardrail else chat["messages"],
             "stream": chat.get("stream", False),
             "aws_region_name": model.region,
             "aws_bedrock_runtime_endpoint": model.endpoint_url,
@@ -242,6 +252,22 @@ def _litellm_name(model: BedrockModel) -> str:
     return f"bedrock/converse/{model.inference_profile}"
 
 
+def _guarded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with every text of a user marked for the guardrail.
+
+    LiteLLM marks the last ones only, and what is not marked then goes unseen: an earlier message could hold
+    what the last may not.
+    """
+    marked: list[dict[str, Any]] = []
+    for message in messages:
+        content = message.get("content")
+        if message["role"] == "user" and content:
+            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            content = [{**part, "type": "guarded_text"} if part["type"] == "text" else part for part in parts]
+        marked.append({**message, "content": content} if "content" in message else message)
+    return marked
+
+
 def _renamed(body: dict[str, Any], model: BedrockModel) -> dict[str, Any]:
     return {**{field: body[field] for field in ANSWER_FIELDS if field in body}, "model": model.name}
 
@@ -258,4 +284,6 @@ def _bedrock_message(text: str, model: BedrockModel) -> str:
             message = None
     if not isinstance(message, str) or not message:
         return "Bedrock does not accept this request."
-    return re.sub(r"\d{12}", "…", message.replace(model.inference_profile, model.name))[:300]
+    for own in filter(None, (model.model_id, model.inference_profile)):
+        message = message.replace(own, model.name)
+    return re.sub(r"\d{12}", "…", message)[:300]

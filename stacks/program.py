@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import catalogue
 from isthmus.contracts.errors import InputError
-from stacks import surroundings
+from stacks import surroundings, tagging
 
 if TYPE_CHECKING:
     from components import LlmPlatform
@@ -50,6 +50,7 @@ def program(*, live: bool = False) -> None:
     platform = catalogue.assemble(files, settings.overrides)
     if live:
         surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
+    tagging.tag_everything(pulumi.get_project(), settings.stack)
     for name, value in outputs(build(platform, settings, live=live), files.plan).items():
         pulumi.export(name, value)
 
@@ -99,6 +100,7 @@ def outputs(built: LlmPlatform, plan: Plan) -> dict[str, Any]:
         "endpoints": built.endpoints,
         "audit": built.audit,
         "retained": built.retained,
+        "links": built.links,
         "data_paths": built.data_paths,
         "plan": plan.model_dump(mode="json", by_alias=True, exclude_none=True),
     }

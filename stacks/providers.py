@@ -51,4 +51,8 @@ def aws(site: Site, tags: dict[str, str], *, sandbox: bool) -> pulumi.ProviderRe
         }
     elif site.account_id:
         arguments["allowed_account_ids"] = [site.account_id]
+    if site.assume_role:
+        # Another account than the credentials' own: its role is taken for every call.
+        role = {"role_arn": site.assume_role, "session_name": "isthmus"}
+        arguments["assume_roles"] = [role | ({"external_id": site.external_id} if site.external_id else {})]
     return pulumi_aws.Provider(site.name, **arguments)

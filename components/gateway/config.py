@@ -56,7 +56,7 @@ def sidecar_config(sensitivity: str, allowed_client: str) -> dict[str, Any]:
 
 
 def translator_config(sensitivity: str, allowed_client: str, models: list[dict[str, Any]]) -> dict[str, Any]:
-    """`models` of name, region, inference_profile, endpoint_url."""
+    """`models` of name, region, inference_profile, endpoint_url; `model_id` and `guardrail` where there are."""
     return {
         **_base("translator", sensitivity, mutual=True),
         "allowed_clients": [allowed_client],

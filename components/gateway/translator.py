@@ -7,13 +7,11 @@ import pulumi
 from components.certificates import CertificateIssuer, certificate
 from components.checks import network
 from components.gateway.config import config_map, translator_config
+from components.gateway.credential_helper import NO_HELPER, AwsIdentity, credential_helper
 from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
 from components.pods import same
-
-ROLE_ARN = "isthmus.dev/role-arn"
-"""Annotation of the translator's pods: the AWS role that they assume."""
 
 
 class NamedDestination(TypedDict):
@@ -27,6 +25,15 @@ class NamedDestination(TypedDict):
     """TCP port."""
 
 
+class CloudGuardrail(TypedDict):
+    """A guardrail of Amazon Bedrock."""
+
+    id: pulumi.Input[str]
+    """Its id or ARN."""
+    version: pulumi.Input[str]
+    """A numbered version of it."""
+
+
 class CloudModel(TypedDict):
     """A model of Amazon Bedrock as the translator offers it."""
 
@@ -36,8 +43,12 @@ class CloudModel(TypedDict):
     """Region in which it is called."""
     inference_profile: str
     """Id of the inference profile, or of the model where there is none."""
-    endpoint_url: NotRequired[str]
-    """Where Bedrock is reached, in place of AWS's own name."""
+    model_id: NotRequired[pulumi.Input[str]]
+    """ARN that is called in place of it: an application inference profile, or throughput bought ahead."""
+    guardrail: NotRequired[CloudGuardrail]
+    """The guardrail that every call names."""
+    endpoint_url: NotRequired[pulumi.Input[str]]
+    """Where Bedrock is reached, in place of AWS's own name: a private endpoint."""
 
 
 class TranslatorSettings(TypedDict):
@@ -47,8 +58,8 @@ class TranslatorSettings(TypedDict):
     """Image of the translator, by digest."""
     models: list[CloudModel]
     """What it may call."""
-    role_arn: NotRequired[pulumi.Input[str]]
-    """The AWS role that its pods assume."""
+    identity: NotRequired[AwsIdentity]
+    """How its pods prove to AWS who they are; without it they have no AWS identity."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
     certificate_secret: NotRequired[str]
@@ -100,7 +111,10 @@ def translator(
         "from": [{"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
     }
-    annotations = {ROLE_ARN: settings["role_arn"]} if "role_arn" in settings else {}
+    proof = settings.get("identity")
+    helper = (
+        credential_helper(name, service, namespace, own, proof, child) if proof is not None else NO_HELPER
+    )
     serve(
         name,
         service,
@@ -117,8 +131,11 @@ def translator(
         tls_secret=secret,
         ingress=[from_gateway, scraped_from(monitoring_namespace)],
         egress=ways_out(destinations, service),
-        before=before,
-        annotations=annotations,
+        before=[*before, *helper.before],
+        annotations={},
         pod_monitors=pod_monitors,
         pull_secret=pull_secret,
+        volumes=helper.volumes,
+        variables=helper.variables,
+        **({"initContainers": helper.containers} if helper.containers else {}),
     )

@@ -34,6 +34,7 @@ def serve(
     pull_secret: str | None,
     mounts: list[dict[str, Any]] | None = None,
     volumes: list[dict[str, Any]] | None = None,
+    variables: list[dict[str, str]] | None = None,
     **more: Any,
 ) -> Any:
     """Account, network policy, Deployment, Service, disruption budget, PodMonitor. Returns the Service."""
@@ -60,6 +61,8 @@ def serve(
         f"{name}-network", metadata=metadata(service, own, namespace=namespace), spec=ways, opts=child
     )
     box = edge_container(container, image, mounts or [], resources)
+    if variables:
+        box["env"] = variables
     box["startupProbe"] = health_probe(2, _START_S // 2)
     box["readinessProbe"] = health_probe(5, 3)
     box["livenessProbe"] = health_probe(10, 6)

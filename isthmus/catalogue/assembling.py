@@ -23,6 +23,13 @@ _PARTS = {
     "gateways": "name",
     "identities": "name",
     "audit": "name",
+    "networks": "name",
+    "links": "name",
+    "trust": "name",
+    "guardrails": "name",
+    "invocation_logging": "name",
+    "trails": "name",
+    "budgets": "name",
 }
 """The platform's lists of parts, and the key by which overrides address each."""
 
@@ -78,8 +85,9 @@ def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> No
         known = [part[own] for part in rendered.get(key, [])]
         for part in overrides.get(key) or []:
             name = part.get(own)
-            # Every part but a site itself stands at a site; what does not say which is no whole part.
-            if name in known or ("kind" if key == "sites" else "site") in part:
+            # A whole part says where it stands; what does not was meant for one that there is.
+            whole = {"sites": "kind", "links": "from"}.get(key, "site")
+            if name in known or whole in part:
                 continue
             hint = did_you_mean(name, known)
             raise InputError(

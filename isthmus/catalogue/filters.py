@@ -55,6 +55,27 @@ def by_sensitivity(classes: Iterable[str]) -> list[str]:
     return sorted(set(classes), key=lambda each: [*SENSITIVITIES].index(handling.of(each).class_))
 
 
+_SECRETS = ("AWS_ACCESS_KEY", "AWS_SECRET_KEY", "PASSWORD", "PIN", "CREDIT_DEBIT_CARD_CVV")
+_NUMBERS = ("CREDIT_DEBIT_CARD_NUMBER", "INTERNATIONAL_BANK_ACCOUNT_NUMBER")
+_PERSONAL = ("ADDRESS", "EMAIL", "NAME", "PHONE")
+
+
+def guarded(class_: str) -> list[dict[str, str]]:
+    """What a guardrail of the class does about personal data and secrets, by what its handling redacts.
+
+    Names are Bedrock's (`GuardrailPiiEntityType` of its API). Secrets are blocked wherever they appear;
+    where prompts that leave the site are redacted, persons are made unrecognisable and account numbers blocked.
+    """
+    redacted = handling.of(class_).redacted
+    blocked = _SECRETS if "secrets-in-outputs" in redacted or "leaving-class" in redacted else ()
+    masked: tuple[str, ...] = ()
+    if "prompts-leaving-site" in redacted or "leaving-class" in redacted:
+        blocked, masked = (*blocked, *_NUMBERS), _PERSONAL
+    return [{"name": name, "action": "block"} for name in blocked] + [
+        {"name": name, "action": "anonymize"} for name in masked
+    ]
+
+
 def days(months: int) -> int:
     """The most days that so many calendar months can have: a record is never erased a day early."""
     if not months:
@@ -90,6 +111,42 @@ def retention_days(classes: Iterable[str], requirements: Requirements) -> int:
                 todo="Serve the two from different sites, so that each has a store of its own",
             )
     return max(1, days(least))
+
+
+def links_in_use(requirements: dict[str, Any], plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The platform's links: those of the requirements over which a class's work goes to AWS.
+
+    A class crosses where its gateway stands at the on-prem end and an endpoint of it on Bedrock at the other.
+    """
+    sites = {site["name"]: site for site in requirements["sites"]}
+    made: list[dict[str, Any]] = []
+    for link in requirements["links"]:
+        ends = sorted((link["from"], link["to"]), key=lambda name: sites[name]["kind"], reverse=True)
+        here, there = (sites[name] for name in ends)
+        stand = {gateway["class"] for gateway in plan["gateways"] if gateway["site"] == here["name"]}
+        served = {
+            endpoint["class"]
+            for endpoint in plan["endpoints"]
+            if endpoint["site"] == there["name"] and endpoint["target"] == "bedrock"
+        }
+        if not stand & served:
+            continue
+        gateway = there["existing"]["transit_gateway"]
+        made.append(
+            {
+                "name": f"{here['name']}-{there['name']}",
+                "from": here["name"],
+                "to": there["name"],
+                "kind": link["kind"],
+                "mode": "manage",
+                "classes": by_sensitivity(stand & served),
+                "peer_ip": here["network"]["vpn_peer_ip"] if link["kind"] == "vpn" else None,
+                "site_asn": here["network"]["bgp_asn"],
+                "transit_gateway": gateway,
+                "direct_connect_gateway": there["existing"]["direct_connect_gateway"],
+            }
+        )
+    return made
 
 
 def fail(what: str, todo: str = "") -> NoReturn:

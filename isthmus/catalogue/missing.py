@@ -1,7 +1,7 @@
 """What only the organisation can say: values that no blueprint makes up, and where to put them.
 
-Images, weights, issuer, monitoring and the on-prem audit store come from the stack's overrides. All that
-are missing are named in one error.
+Images, weights, issuers, authority, monitoring, the on-prem audit store, contacts and the amounts of budgets
+come from the stack's overrides. All that are missing are named in one error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def require(platform: dict[str, Any], where: str) -> None:
     """Raise `InputError` naming each override that is missing, with an example. `platform` is merged, not
     yet validated: a part of a wrong kind is left for validation to name."""
     wanted = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
-    wanted += _audit(platform)
+    wanted += [*_audit(platform), *_trust(platform), *_money(platform)]
     if not wanted:
         return
     count = (
@@ -87,6 +87,39 @@ def _audit(platform: dict[str, Any]) -> Missing:
             missing.append((f"audit[{name}].endpoint", "https://s3.site.example"))
         if not store.get("bucket"):
             missing.append((f"audit[{name}].bucket", "isthmus-audit"))
+    return missing
+
+
+def _trust(platform: dict[str, Any]) -> Missing:
+    """The authority that AWS is to believe, who signs, and the helper that proves it."""
+    missing: Missing = []
+    identities = _parts(platform, "identities")
+    for trust in _parts(platform, "trust"):
+        name = trust.get("name")
+        mine = [one for one in identities if one.get("trust") == name]
+        if trust.get("mode") == "manage" and not trust.get("ca_certificates") and not trust.get("acm_pca"):
+            missing.append((f"trust[{name}].ca_certificates", "-----BEGIN CERTIFICATE----- …"))
+        if any(not one.get("certificate_secret") for one in mine) and not trust.get("issuer"):
+            missing.append((f"trust[{name}].issuer.name", "llm-identities"))
+    if identities and not _mapping(platform.get("images")).get("credential_helper"):
+        missing.append(("images.credential_helper", f"registry.example/aws/signing-helper@{_DIGEST}"))
+    return missing
+
+
+def _money(platform: dict[str, Any]) -> Missing:
+    """Budgets have amounts; somebody is told."""
+    budgets = _parts(platform, "budgets")
+    missing: Missing = [
+        (f"budgets[{budget.get('name')}].monthly_usd", "500")
+        for budget in budgets
+        if budget.get("monthly_usd") is None
+    ]
+    contacts = _mapping(platform.get("contacts"))
+    if budgets and not contacts.get("cost"):
+        missing.append(("contacts.cost", "[llm-cost@bank.example]"))
+    trails = [one for one in _parts(platform, "trails") if one.get("mode") == "manage"]
+    if trails and not contacts.get("security"):
+        missing.append(("contacts.security", "[soc@bank.example]"))
     return missing
 
 

@@ -53,6 +53,8 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
     )
     environment.globals.update(
         destination_regions=filters.destination_regions,
+        guarded=filters.guarded,
+        links_in_use=filters.links_in_use,
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         pool_name=_pool_name,
         fail=filters.fail,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import handling, platform_boundaries
+from isthmus.contracts import handling, platform_aws_checks, platform_boundaries, platform_network_checks
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.packing import Replica, capacities, pack
@@ -246,4 +246,6 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     images_are_from_named_registries,
     certificates_come_from_somewhere,
     audit_is_kept,
+    *platform_aws_checks.CHECKS,
+    *platform_network_checks.CHECKS,
 )

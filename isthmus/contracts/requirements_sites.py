@@ -156,11 +156,18 @@ class Existing(FilePart):
 
     vpc: str | None = None
     subnets: list[str] = []
+    """Private subnets of it, in two zones at least."""
+    route_tables: list[str] = []
+    """Route tables of those subnets."""
     transit_gateway: str | None = None
     direct_connect_gateway: str | None = None
     kms_key: str | None = None
     trust_anchor: str | None = None
     permissions_boundary: str | None = None
+    trail: bool = False
+    """The organisation's own CloudTrail trail covers the account."""
+    invocation_logging: bool = False
+    """Bedrock's log of calls is set up by the organisation."""
     hosted_zone: str | None = None
     audit_bucket: str | None = None
 

@@ -20,7 +20,16 @@ CLOUD = {"workload": "assistant", "endpoint": "haiku", "model": "anthropic.claud
 TRANSLATOR = {
     "image": f"{REGISTRY}translator@{DIGEST}",
     "models": [{"name": "haiku", "region": "eu-central-1", "inference_profile": "eu.anthropic.claude-haiku"}],
-    "role_arn": "arn:aws:iam::123456789012:role/translator",
+    "identity": {
+        "trust_anchor_arn": "arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/t",
+        "profile_arn": "arn:aws:rolesanywhere:eu-central-1:123456789012:profile/p",
+        "role_arn": "arn:aws:iam::123456789012:role/translator",
+        "region": "eu-central-1",
+        "session_seconds": 3600,
+        "image": f"{REGISTRY}signing-helper@{DIGEST}",
+        "endpoint_url": "https://vpce-1.rolesanywhere.eu-central-1.vpce.amazonaws.com",
+        "issuer": {"name": "identities"},
+    },
 }
 AWS = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]
 
@@ -177,11 +186,47 @@ def test_the_translator_alone_has_the_way_out_and_the_role(engine: Engine) -> No
     assert behind["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.80.0.0/16"}}], "ports": [{"protocol": "TCP", "port": 443}]}
     ]
-    roles = {
-        made.name: made.spec["template"]["metadata"].get("annotations", {}).get("isthmus.dev/role-arn")
-        for made in engine.all("Deployment")
-    }
-    assert roles == {"g-server": None, "g-translator-server": TRANSLATOR["role_arn"]}
+    assert "aws-identity" not in str(engine.pods()["internal-gateway"])
+    (helper,) = engine.pods()["internal-translator"]["initContainers"]
+    assert helper["restartPolicy"] == "Always", "it would have to end before the translator starts"
+    said = " ".join(helper["command"])
+    for part in ("trust_anchor_arn", "profile_arn", "role_arn", "endpoint_url"):
+        assert TRANSLATOR["identity"][part] in said, part
+
+
+def test_the_translators_only_credentials_are_the_helpers(engine: Engine) -> None:
+    internal(engine)
+    (box,) = engine.pods()["internal-translator"]["containers"]
+    variables = {each["name"]: each["value"] for each in box["env"]}
+    assert variables["AWS_EC2_METADATA_SERVICE_ENDPOINT"] == "http://127.0.0.1:9911"
+    assert variables["AWS_EC2_METADATA_DISABLED"] == "false"
+    assert "AWS_ACCESS_KEY_ID" not in str(engine.made)
+    assert not any("KEY" in name or "TOKEN" in name for name in variables)
+
+
+def test_the_certificate_that_aws_sees_is_short_lived_and_bears_the_translators_name(engine: Engine) -> None:
+    internal(engine)
+    spec = engine.only("Certificate", "g-translator-identity").spec
+    name = "internal-translator.isthmus-internal.svc"
+    assert (spec["commonName"], spec["dnsNames"]) == (name, [name])
+    assert (spec["duration"], spec["renewBefore"]) == ("24h0m0s", "480m0s")
+    assert spec["usages"] == ["digital signature", "client auth"], "it could serve as somebody's server"
+    assert spec["issuerRef"]["name"] == "identities"
+    assert spec["privateKey"]["rotationPolicy"] == "Always"
+
+
+def test_a_secret_of_the_organisations_pki_takes_the_certificates_place(engine: Engine) -> None:
+    proof = {key: value for key, value in TRANSLATOR["identity"].items() if key != "issuer"}
+    internal(engine, translator={**TRANSLATOR, "identity": {**proof, "certificate_secret": "pki"}})
+    assert "g-translator-identity" not in [made.name for made in engine.all("Certificate")]
+    volumes = engine.pods()["internal-translator"]["volumes"]
+    assert {"secretName": "pki", "defaultMode": 0o440} in [each.get("secret") for each in volumes]
+
+
+def test_an_identity_without_a_certificate_is_refused(engine: Engine) -> None:
+    proof = {key: value for key, value in TRANSLATOR["identity"].items() if key != "issuer"}
+    with pytest.raises(InputError, match="no certificate for 'internal-translator'"):
+        internal(engine, translator={**TRANSLATOR, "identity": proof})
 
 
 def test_only_its_gateway_reaches_a_translator(engine: Engine) -> None:

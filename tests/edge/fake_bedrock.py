@@ -19,7 +19,7 @@ _SHAPES = Session().get_service_model("bedrock-runtime")
 
 
 class FakeBedrock(ThreadingHTTPServer):
-    """`behaviour` is one of: ok, cut, truncated, exception, and status-<n>."""
+    """`behaviour` is one of: ok, guarded, cut, truncated, exception, and status-<n>."""
 
     daemon_threads = True
 
@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _whole(self) -> None:
         answer = {
             "output": {"message": {"role": "assistant", "content": [{"text": "".join(WORDS)}]}},
-            "stopReason": "end_turn",
+            "stopReason": "guardrail_intervened" if self.server.behaviour == "guarded" else "end_turn",
             "usage": USAGE,
             "metrics": {"latencyMs": 5},
         }

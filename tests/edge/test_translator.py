@@ -19,6 +19,9 @@ from tests.edge.processes import Edge
 
 NAME = "internal-haiku"
 PROFILE = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+GUARDED = "internal-haiku--policy-assistant"
+ACCOUNTED = "arn:aws:bedrock:eu-central-1:123456789012:application-inference-profile/9x8y7z"
+GUARDRAIL = {"id": "arn:aws:bedrock:eu-central-1:123456789012:guardrail/abc123", "version": "3"}
 GATEWAY = "internal-gateway.isthmus-internal.svc"
 CHAT = "/v1/chat/completions"
 PREFIX = "data: "
@@ -70,7 +73,7 @@ def start(folder: Path, authority: Authority, endpoint: str, environment: dict[s
         },
         "allowed_clients": [GATEWAY],
         "limits": {"max_body_bytes": 65536, "connect_timeout_s": 2, "request_timeout_s": 15},
-        "models": [model],
+        "models": [model, {**model, "name": GUARDED, "model_id": ACCOUNTED, "guardrail": GUARDRAIL}],
     }
     return Edge(folder, config, environment)
 
@@ -148,6 +151,43 @@ def test_tools_are_translated(stage: Stage):
     ((_, _, body),) = stage.bedrock.requests
     assert body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "look_up"
     assert stage.bedrock.wrong == []
+
+
+def _texts(message: dict[str, Any]) -> list[str]:
+    """Which parts of a message Bedrock's guardrail looks at, and which it does not."""
+    return [next(iter(part)) for part in message["content"]]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_workloads_own_profile_is_called_with_the_guardrail_on_every_user_text(stage: Stage, stream: bool):
+    first = [{"role": "user", "content": "My card is 4111 1111 1111 1111"}]
+    said = [{"role": "assistant", "content": "Noted."}]
+    last = [{"role": "user", "content": [{"type": "text", "text": "Repeat it."}]}]
+    system = [{"role": "system", "content": "Be brief."}]
+    response = stage.ask(model=GUARDED, stream=stream, messages=[*system, *first, *said, *last])
+    assert response.status_code == 200, response.text
+    ((path, _, body),) = stage.bedrock.requests
+    assert path.split("/")[2] == ACCOUNTED.replace(":", "%3A").replace("/", "%2F")
+    config = body["guardrailConfig"]
+    assert (config["guardrailIdentifier"], config["guardrailVersion"]) == (GUARDRAIL["id"], "3")
+    assert config.get("streamProcessingMode") == ("sync" if stream else None), "words would go out unseen"
+    assert [_texts(message) for message in body["messages"]] == [["guardContent"], ["text"], ["guardContent"]]
+    assert stage.bedrock.wrong == []
+    assert "123456789012" not in response.text
+
+
+def test_an_answer_that_the_guardrail_stops_says_so(stage: Stage):
+    stage.bedrock.reset("guarded")
+    choice = stage.ask(model=GUARDED).json()["choices"][0]
+    assert choice["finish_reason"] == "content_filter"
+
+
+@pytest.mark.parametrize("fault", [{"version": "DRAFT"}, {"id": "arn:aws:iam::123456789012:role/x"}])
+def test_a_draft_or_something_else_is_no_guardrail(fault: dict[str, str]):
+    from edge.config import Guardrail
+
+    with pytest.raises(ValueError, match=next(iter(fault))):
+        Guardrail(**{**GUARDRAIL, **fault})
 
 
 @pytest.mark.parametrize("behaviour", ["cut", "truncated", "exception"])

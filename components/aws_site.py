@@ -1,0 +1,202 @@
+"""Everything of a platform at one AWS site, in the order in which the parts need each other.
+
+Network, then identities (their roles), then what each may call, then the private endpoints, which admit
+those roles to those models and nobody else, then the link, the log of calls and the budgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+
+from components import arguments_aws as arguments
+from components.arguments_aws import CloudSide
+from isthmus.contracts.platform import Identity, Platform, Site
+
+At = Callable[..., pulumi.ResourceOptions]
+"""Options of a component at a site, by the site's name and what it waits for."""
+
+
+class AwsSite:
+    """The components of one AWS site; no resource of its own."""
+
+    def __init__(self, name: str, platform: Platform, site: Site, at: At) -> None:
+        self._name, self._platform, self._site, self._at = name, platform, site, at
+        self.sides: dict[str, CloudSide] = {}
+        """By identity: what its translators are told."""
+        self.retained: list[Any] = []
+        """Outputs, each a list of what a destroy leaves."""
+        self.links: list[dict[str, Any]] = []
+        """Each private link's name, transit gateway, VPN connection and resolvers."""
+        self._networks: dict[str, Any] = {}
+        self._build()
+
+    def _build(self) -> None:
+        from components.aws.trust_anchor import TrustAnchor
+
+        platform, site = self._platform, self._site
+        for network in self._mine("networks"):
+            from components.aws.network import Network
+
+            self._networks[network.name] = Network(
+                f"{self._name}-{network.name}-network",
+                arguments.network_args(platform, network),
+                self._at(site.name),
+            )
+        anchors: dict[str, Any] = {}
+        for trust in self._mine("trust"):
+            anchors[trust.name] = TrustAnchor(
+                f"{self._name}-{trust.name}-trust",
+                arguments.trust_args(platform, trust),
+                self._at(site.name),
+            )
+        identities = [each for each in platform.identities if each.site == site.name]
+        made = {each.name: self._identity(each, anchors[each.trust or ""]) for each in identities}
+        urls = self._endpoints(identities, made, anchors)
+        for identity in identities:
+            self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
+        self._link()
+        self._logs()
+        self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
+
+    def _mine(self, part: str) -> list[Any]:
+        return [each for each in getattr(self._platform, part) if each.site == self._site.name]
+
+    def _network_of(self, held: str) -> Any:
+        """The network that carries a class here; None where there is none, or it is off."""
+        found = (n for n in self._mine("networks") if held in n.classes and n.mode != "off")
+        return next(found, None)
+
+    def _identity(self, identity: Identity, anchor: Any) -> tuple[Any, Any]:
+        from pulumi_aws import get_caller_identity_output
+
+        from components.aws.bedrock_access import BedrockAccess
+        from components.aws.workload_identity import WorkloadIdentity
+
+        options = self._at(self._site.name)
+        network = self._network_of(identity.class_)
+        vpc = self._networks[network.name].vpc_id if network is not None else None
+        account: pulumi.Input[str] = self._site.account_id or ""
+        if not account:
+            provider = (options.providers or [None])[0]  # type: ignore[index]
+            account = get_caller_identity_output(
+                opts=pulumi.InvokeOutputOptions(provider=provider)
+            ).account_id
+        workload = WorkloadIdentity(
+            f"{self._name}-{identity.name}-identity",
+            arguments.identity_args(self._platform, identity, anchor.arn, vpc, account),
+            options,
+        )
+        access = BedrockAccess(
+            f"{self._name}-{identity.name}",
+            arguments.bedrock_args(self._platform, identity, workload.role_name, vpc),
+            self._at(self._site.name),
+        )
+        return workload, access
+
+    def _endpoints(
+        self, identities: list[Identity], made: dict[str, tuple[Any, Any]], anchors: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The private endpoints of each network, by its name."""
+        from components.aws.private_endpoints import PrivateEndpoints
+
+        urls: dict[str, Any] = {}
+        for network in self._mine("networks"):
+            if network.mode == "off":
+                continue
+            carried = [each for each in identities if each.class_ in network.classes]
+            callers = [
+                arguments.Caller(
+                    made[each.name][0].role_arn, arguments.subject(each), made[each.name][1].model_arns
+                )
+                for each in carried
+            ]
+            vouched = [anchors[name].arn for name in sorted({each.trust or "" for each in carried})]
+            if not callers or not network.services:
+                continue
+            built = self._networks[network.name]
+            let_in = {
+                cidr
+                for link in self._platform.links
+                if link.to == self._site.name and link.mode != "off"
+                for cidr in arguments.sources(self._platform, link)
+            }
+            urls[network.name] = PrivateEndpoints(
+                f"{self._name}-{network.name}-endpoints",
+                {
+                    "name": network.name,
+                    "region": arguments.region_at(self._platform, network.site),
+                    "vpc_id": built.vpc_id,
+                    "subnet_ids": built.subnet_ids,
+                    "route_table_ids": built.route_table_ids,
+                    "sources": sorted(let_in),
+                    "grants": arguments.grants(network, callers, vouched),
+                    "tags": arguments.tags(self._platform),
+                },
+                self._at(self._site.name, [built]),
+            )
+        return urls
+
+    def _side(
+        self, identity: Identity, made: tuple[Any, Any], anchors: dict[str, Any], urls: dict[str, Any]
+    ) -> CloudSide:
+        workload, access = made
+        network = self._network_of(identity.class_)
+        private = urls.get(network.name) if network is not None else None
+        services = network.services if private is not None else []
+        guardrail = next((g for g in self._platform.guardrails if g.name == identity.guardrail), None)
+        return CloudSide(
+            trust_anchor=anchors[identity.trust or ""].arn,
+            profile=workload.profile_arn,
+            role=workload.role_arn,
+            model_ids=access.model_ids,
+            guardrail={"id": access.guardrail_id, "version": access.guardrail_version}
+            if guardrail is not None and guardrail.mode != "off"
+            else None,
+            runtime_url=private.url("bedrock-runtime") if private and "bedrock-runtime" in services else None,
+            sessions_url=private.url("rolesanywhere") if private and "rolesanywhere" in services else None,
+        )
+
+    def _link(self) -> None:
+        for link in self._platform.links:
+            if link.to != self._site.name or link.mode == "off":
+                continue
+            from components.link.site_link import SiteLink
+
+            network = next(each for each in self._mine("networks") if each.mode != "off")
+            made = SiteLink(
+                f"{self._name}-{link.name}",
+                arguments.link_args(self._platform, link, network, self._networks[network.name]),
+                self._at(self._site.name),
+            )
+            self.links.append(
+                {
+                    "name": link.name,
+                    "kind": link.kind,
+                    "transit_gateway": made.transit_gateway_id,
+                    "vpn_connection": made.vpn_connection_id,
+                    "resolvers": made.inbound_resolver_ips,
+                }
+            )
+
+    def _logs(self) -> None:
+        for logging in self._mine("invocation_logging"):
+            if logging.mode == "off":
+                continue
+            from components.aws.invocation_logging import InvocationLogging
+
+            made = InvocationLogging(
+                f"{self._name}-{logging.name}-calls",
+                arguments.logging_args(self._platform, logging),
+                self._at(self._site.name),
+            )
+            self.retained.append(made.retained)
+
+    def _budgets(self, roles: dict[str, Any]) -> None:
+        args = arguments.budgets_args(self._platform, self._site, roles)
+        if args is not None:
+            from components.governance.budgets import Budgets
+
+            Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))

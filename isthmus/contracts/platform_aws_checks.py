@@ -1,0 +1,227 @@
+"""What must hold of the AWS half of a platform, whoever wrote it. Rules of `platform_checks`.
+
+Boundaries answer no (exit 1), the rest is wrong input (exit 2); every rule raises `At` with the path of
+the value at fault. Nothing here asks a cloud: what only the account knows is `stacks.account`'s to check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from isthmus.contracts import handling
+from isthmus.contracts.errors import At, IsthmusError
+from isthmus.contracts.unique import unique
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+
+PARTS = ("networks", "links", "trust", "guardrails", "invocation_logging", "trails", "budgets", "provisioned")
+
+
+def aws_names(platform: Platform) -> None:
+    """Names are unique; each part stands at a site of the right kind; what it names is there."""
+    from isthmus.contracts.platform_checks import known
+
+    for part in PARTS:
+        unique(getattr(platform, part), "name", part)
+    aws = [site.name for site in platform.sites if site.kind == "aws"]
+    on_prem = [site.name for site in platform.sites if site.kind == "on-prem"]
+    for part in PARTS:
+        for index, item in enumerate(getattr(platform, part)):
+            if hasattr(item, "site"):
+                known(item.site, aws, "site in AWS", part, index, "site")
+    for index, link in enumerate(platform.links):
+        known(link.from_, on_prem, "on-prem site", "links", index, "from")
+        known(link.to, aws, "site in AWS", "links", index, "to")
+    trust = {one.name: one for one in platform.trust}
+    guardrails = {one.name: one for one in platform.guardrails}
+    for index, identity in enumerate(platform.identities):
+        if identity.trust is not None:
+            known(identity.trust, trust, "trust", "identities", index, "trust")
+            _same_site(identity.site, trust[identity.trust].site, "identities", index, "trust")
+        if identity.guardrail is not None:
+            known(identity.guardrail, guardrails, "guardrail", "identities", index, "guardrail")
+            _same_site(identity.site, guardrails[identity.guardrail].site, "identities", index, "guardrail")
+            if guardrails[identity.guardrail].class_ != identity.class_:
+                what = f"identity {identity.name} of class {identity.class_} has another class's guardrail"
+                raise At(what, *("identities", index, "guardrail"), no=True)
+    bedrock = [endpoint.id for endpoint in platform.endpoints if endpoint.target == "bedrock"]
+    for index, bought in enumerate(platform.provisioned):
+        known(bought.endpoint, bedrock, "endpoint on Bedrock", "provisioned", index, "endpoint")
+    if platform.anomalies.site is not None:
+        known(platform.anomalies.site, aws, "site in AWS", "anomalies", "site")
+    _one_each(platform)
+
+
+def _same_site(mine: str, other: str, *path: str | int) -> None:
+    if mine != other:
+        raise At(f"it stands at {other}, and this identity at {mine}", *path)
+
+
+def _one_each(platform: Platform) -> None:
+    """Singletons: of a region (logging), of an account (trails), of a class at a site (guardrails)."""
+    accounts = {site.name: site.account_id or site.name for site in platform.sites}
+    for part, what in (("invocation_logging", "logs of calls"), ("trust", "trust anchors")):
+        seen: dict[str, str] = {}
+        for index, one in enumerate(getattr(platform, part)):
+            if one.site in seen:
+                raise At(f"{one.site} has two {what}, `{seen[one.site]}` and `{one.name}`", part, index)
+            seen[one.site] = one.name
+    trails: dict[str, str] = {}
+    for index, trail in enumerate(platform.trails):
+        if accounts[trail.site] in trails:
+            raise At(
+                f"the account of {trail.site} has two trails, `{trails[accounts[trail.site]]}` and `{trail.name}`",
+                *("trails", index),
+                todo="One trail covers all regions of an account: keep one",
+            )
+        trails[accounts[trail.site]] = trail.name
+    pairs: set[tuple[str, str]] = set()
+    for index, guardrail in enumerate(platform.guardrails):
+        if (guardrail.site, guardrail.class_) in pairs:
+            raise At(
+                f"class {guardrail.class_} has two guardrails at {guardrail.site}", *("guardrails", index)
+            )
+        pairs.add((guardrail.site, guardrail.class_))
+
+
+def identities_are_vouched_for(platform: Platform) -> None:
+    """Each identity has a trust, each trust what it needs; certificates are of a private authority."""
+    for index, identity in enumerate(platform.identities):
+        if identity.trust is None:
+            raise At(
+                f"nothing vouches for identity {identity.name}: no trust is named",
+                *("identities", index, "trust"),
+                todo="Name one of `trust`; access keys are not an alternative",
+                no=True,
+            )
+    trusts = {one.name: (index, one) for index, one in enumerate(platform.trust)}
+    for index, trust in enumerate(platform.trust):
+        path = ("trust", index)
+        if trust.mode == "existing" and trust.trust_anchor is None:
+            raise At(f"the existing trust {trust.name} names no trust_anchor", *(*path, "trust_anchor"))
+        if trust.mode == "manage" and (trust.ca_certificates is None) == (trust.acm_pca is None):
+            raise At(
+                f"trust {trust.name} needs ca_certificates or acm_pca, one of the two",
+                *(*path, "ca_certificates"),
+                todo="Give the PEM of the authority that signs the translators' certificates",
+            )
+        if trust.mode == "manage" and trust.ca_certificates is not None:
+            from isthmus.contracts import certificates
+
+            try:
+                certificates.check_ca(trust.ca_certificates, "")
+            except IsthmusError as error:
+                no = error.exit_code == 1
+                raise At(error.what, *(*path, "ca_certificates"), todo=error.todo, no=no) from None
+    for index, identity in enumerate(platform.identities):
+        _, trust = trusts[identity.trust or ""]
+        path = ("identities", index)
+        if trust.mode == "off":
+            raise At(f"the trust of identity {identity.name} is off", *(*path, "trust"), no=True)
+        if trust.issuer is None and identity.certificate_secret is None:
+            raise At(
+                f"identity {identity.name} has no certificate: no issuer, no Secret",
+                *(*path, "certificate_secret"),
+                todo=f"Name `issuer` in trust {trust.name}, or a certificate_secret here",
+            )
+    if platform.identities and platform.images.credential_helper is None:
+        raise At(
+            "no image of the credential helper is named, and a translator has an AWS identity",
+            *("images", "credential_helper"),
+            todo="Name the image that holds aws_signing_helper, by digest",
+        )
+
+
+def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
+    """Content is logged only where every class there may keep it; nobody but public work goes untrailed."""
+    for index, logging in enumerate(platform.invocation_logging):
+        held = _cloud_classes(platform, logging.site)
+        silent = [one for one in held if handling.of(one).content_days_max == 0]
+        if logging.mode == "manage" and logging.text and (silent or not held):
+            raise At(
+                f"the log of calls at {logging.site} would keep prompts and answers of {' and '.join(silent)} work",
+                *("invocation_logging", index, "text"),
+                todo="Say `text: false`: it is one log for all classes of the account and region",
+                no=True,
+            )
+        _kept_long_enough(logging.retention_days, held, "invocation_logging", index, "retention_days")
+    sites = {trail.site: (index, trail) for index, trail in enumerate(platform.trails)}
+    accounts = {site.name: site.account_id or site.name for site in platform.sites}
+    for site in [site for site in platform.sites if site.kind == "aws"]:
+        held = _cloud_classes(platform, site.name)
+        trailed = [found for found in sites.values() if accounts[found[1].site] == accounts[site.name]]
+        live = [found for found in trailed if found[1].mode != "off"]
+        if any(one != "public" for one in held) and not live:
+            where = ("trails", trailed[0][0], "mode") if trailed else ("trails",)
+            what = f"no trail records what is done in the account of {site.name}"
+            raise At(what, *where, todo="Say `manage`, or `existing` for the organisation's trail", no=True)
+    for index, trail in enumerate(platform.trails):
+        if trail.mode == "manage":
+            held = _cloud_classes(platform, trail.site)
+            _kept_long_enough(trail.retention_days, held, "trails", index, "retention_days")
+            if not platform.contacts.security:
+                raise At(
+                    "nobody is told when the trail is switched off: contacts.security is empty",
+                    *("contacts", "security"),
+                    todo="Name the address of a group",
+                )
+
+
+def budgets_mean_something(platform: Platform) -> None:
+    """A budget is over what there is, once; someone is told; a denial has an identity to deny."""
+    classes = {endpoint.class_ for endpoint in platform.endpoints}
+    workloads = {workload.name for gateway in platform.gateways for workload in gateway.workloads}
+    there = {"platform": {platform.name}, "class": classes, "workload": workloads}
+    seen: set[tuple[str, str, str]] = set()
+    for index, budget in enumerate(platform.budgets):
+        path = ("budgets", index)
+        if budget.of not in there[budget.scope]:
+            listed = ", ".join(sorted(there[budget.scope]))
+            raise At(f"`{budget.of}` is no {budget.scope} here", *(*path, "of"), todo=f"Known: {listed}")
+        if (budget.site, budget.scope, budget.of) in seen:
+            raise At(f"{budget.scope} {budget.of} has two budgets at {budget.site}", *path)
+        seen.add((budget.site, budget.scope, budget.of))
+        if budget.action == "deny" and not any(
+            _denied(platform, budget.scope, budget.of, one.name) for one in platform.identities
+        ):
+            what = f"budget {budget.name} would deny, and no identity serves {budget.scope} {budget.of}"
+            raise At(what, *(*path, "action"), todo="Say `action: none`")
+    if (platform.budgets or platform.anomalies.mode == "manage") and not platform.contacts.cost:
+        what = "nobody is told of a budget that ends: contacts.cost is empty"
+        raise At(what, *("contacts", "cost"), todo="Name the address of a group")
+
+
+def _denied(platform: Platform, scope: str, of: str, identity: str) -> bool:
+    """Whether a budget's denial has this identity to deny: its class's, or that of one workload alone."""
+    one = next(each for each in platform.identities if each.name == identity)
+    if scope == "class":
+        return one.class_ == of
+    served = {
+        workload.name
+        for gateway in platform.gateways
+        if gateway.identity == identity
+        for workload in gateway.workloads
+    }
+    return scope == "workload" and served == {of}
+
+
+def _cloud_classes(platform: Platform, site: str) -> list[str]:
+    return sorted({one.class_ for one in platform.endpoints if one.site == site and one.target == "bedrock"})
+
+
+def _kept_long_enough(days: int, classes: Iterable[str], *path: str | int) -> None:
+    for one in classes:
+        least = handling.of(one).records_months_min * 365 // 12
+        if days < least:
+            what = f"{days} days, and class {one} keeps records {least} days"
+            raise At(what, *path, todo=f"Say {least} or more", no=True)
+
+
+CHECKS: tuple[Callable[[Platform], None], ...] = (
+    aws_names,
+    identities_are_vouched_for,
+    logs_and_trails_follow_the_strictest,
+    budgets_mean_something,
+)
