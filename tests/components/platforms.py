@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.authority import aws_half
+
 DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
 EU = ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
@@ -159,6 +161,8 @@ def bank() -> dict[str, Any]:
                 "class": "internal",
                 "site": "frankfurt",
                 "endpoints": ["internal-haiku"],
+                "trust": "frankfurt",
+                "guardrail": "internal-frankfurt",
                 "permissions_boundary": "arn:aws:iam::123456789012:policy/isthmus-boundary",
             },
             {
@@ -166,8 +170,11 @@ def bank() -> dict[str, Any]:
                 "class": "public",
                 "site": "frankfurt",
                 "endpoints": ["public-nova-lite"],
+                "trust": "frankfurt",
+                "guardrail": "public-frankfurt",
             },
         ],
+        **aws_half("public", "internal"),
         "audit": [
             {
                 "name": "fra1-audit",
@@ -183,6 +190,7 @@ def bank() -> dict[str, Any]:
             "edge": _image("edge"),
             "translator": _image("translator"),
             "vllm": _image("vllm"),
+            "credential_helper": _image("signing-helper"),
             "registries": [REGISTRY],
         },
         "issuer": {"name": "bank-llm"},

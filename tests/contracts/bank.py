@@ -8,6 +8,7 @@ from typing import Any
 from isthmus.contracts import plan_checks, yamlfile
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
+from tests.authority import aws_half
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 NOVA = "amazon.nova-lite-v1:0"
@@ -297,8 +298,11 @@ def platform_data() -> dict[str, Any]:
                 "class": "internal",
                 "site": "frankfurt",
                 "endpoints": ["internal-haiku"],
+                "trust": "frankfurt",
+                "guardrail": "internal-frankfurt",
             }
         ],
+        **aws_half("internal"),
         "audit": [
             {
                 "name": "fra1",
@@ -314,6 +318,7 @@ def platform_data() -> dict[str, Any]:
             "edge": f"{REGISTRY}edge@{DIGEST}",
             "translator": f"{REGISTRY}translator@{DIGEST}",
             "vllm": f"{REGISTRY}vllm@{DIGEST}",
+            "credential_helper": f"{REGISTRY}signing-helper@{DIGEST}",
             "registries": [REGISTRY],
         },
         "issuer": {"name": "bank-llm"},

@@ -61,8 +61,11 @@ def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
                 "class": "confidential",
                 "site": "frankfurt",
                 "endpoints": ["confidential-haiku"],
+                "trust": "frankfurt",
             }
         )
+        for part in ("networks", "links"):
+            data[part][0]["classes"].append("confidential")
 
     assert "by a recorded exception only" in refused(AnswerIsNo, on_bedrock)
     data = platform_data()

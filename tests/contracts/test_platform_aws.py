@@ -1,0 +1,228 @@
+"""The AWS half of a platform: what is refused before anything is asked of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests import authority
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse, refused
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def network(data: dict[str, Any]) -> dict[str, Any]:
+    return data["networks"][0]
+
+
+def link(data: dict[str, Any]) -> dict[str, Any]:
+    return data["links"][0]
+
+
+def changed(part: str, **values: Any) -> Change:
+    return lambda data: data[part][0].update(values)
+
+
+def without(part: str, key: str) -> Change:
+    return lambda data: data[part][0].pop(key)
+
+
+@pytest.mark.parametrize("part", ["networks", "links"])
+def test_nothing_in_aws_carries_restricted_work(part: str):
+    says = refused(AnswerIsNo, changed(part, classes=["internal", "restricted"]))
+    assert "would carry restricted work, which stays on-prem" in says
+
+
+def test_a_network_with_an_internet_gateway_carries_public_work_only():
+    assert "carries internal work" in refused(AnswerIsNo, changed("networks", internet=True))
+
+
+def test_a_vpc_that_overlaps_a_site_is_refused_with_both():
+    says = refused(InputError, changed("networks", cidr="10.40.128.0/20"))
+    assert "`10.40.128.0/20` of network frankfurt overlaps `10.40.0.0/16` of site fra1" in says
+
+
+def test_two_networks_share_no_address():
+    def twice(data: dict[str, Any]) -> None:
+        data["networks"].append({**network(data), "name": "other", "cidr": "10.80.16.0/20"})
+
+    assert "overlaps `10.80.0.0/16` of network frankfurt" in refused(InputError, twice)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"zones": ["eu-central-1a"]}, "fewer than two zones"),
+        ({"zones": ["eu-central-1a", "eu-west-1a"]}, "is not in eu-central-1"),
+        ({"cidr": "10.80.0.0/27"}, "between /16 and /26"),
+        ({"cidr": None}, "names no cidr"),
+        ({"mode": "existing"}, "names no vpc"),
+        ({"mode": "existing", "vpc": "vpc-1"}, "names 0 private subnets"),
+        ({"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"]}, "names no route_tables"),
+    ],
+)
+def test_a_network_has_what_its_mode_needs(values: dict[str, Any], says: str):
+    assert says in refused(InputError, changed("networks", **values))
+
+
+@pytest.mark.parametrize(
+    "peer", ["10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.0.9", "127.0.0.1", "224.0.0.5"]
+)
+def test_a_peer_that_the_internet_cannot_reach_is_named(peer: str):
+    says = refused(InputError, changed("links", peer_ip=peer))
+    assert f"the peer `{peer}` lies in" in says
+    assert says.startswith("platform (links[fra1-frankfurt].peer_ip)")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"peer_ip": "bank.example"}, "is not an IPv4 address"),
+        ({"peer_ip": None}, "names no peer_ip"),
+        ({"site_asn": None}, "names no site_asn"),
+        ({"site_asn": 64512}, "both ends of link fra1-frankfurt have the BGP number 64512"),
+        ({"kind": "direct-connect"}, "names no Direct Connect connection"),
+        ({"kind": "direct-connect", "connection": "dxcon-1"}, "names no vlan"),
+    ],
+)
+def test_a_link_has_what_its_kind_needs(values: dict[str, Any], says: str):
+    assert says in refused(InputError, changed("links", **values))
+
+
+def test_only_the_sites_own_networks_cross():
+    assert "is not within the networks of fra1" in refused(
+        AnswerIsNo, changed("links", sources=["10.41.0.0/24"])
+    )
+
+
+def test_a_link_leads_to_a_network():
+    def off(data: dict[str, Any]) -> None:
+        network(data).update(mode="off")
+        data["gateways"].pop()
+        data["identities"].clear()
+        data["budgets"].clear()
+
+    assert "which has no network" in refused(InputError, off)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (changed("networks", classes=["public"]), "over the internet: no network there carries it"),
+        (changed("networks", mode="off"), "over the internet: no network there carries it"),
+        (changed("links", classes=["public"]), "has no private link from fra1 to frankfurt"),
+        (changed("links", mode="off"), "has no private link from fra1 to frankfurt"),
+        (changed("networks", services=["bedrock-runtime"]), "no private endpoint for rolesanywhere"),
+        (changed("networks", services=[]), "no private endpoint for bedrock-runtime and rolesanywhere"),
+    ],
+)
+def test_work_above_public_reaches_aws_privately_or_not_at_all(change: Change, says: str):
+    def both(data: dict[str, Any]) -> None:
+        change(data)
+        if network(data)["mode"] == "off":
+            data["links"].clear()
+
+    assert says in refused(AnswerIsNo, both)
+
+
+def test_an_identity_without_a_trust_is_refused_and_keys_are_no_way_out():
+    says = refused(AnswerIsNo, without("identities", "trust"))
+    assert "nothing vouches for identity internal-frankfurt" in says
+    assert "access keys are not an alternative" in says
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (without("trust", "ca_certificates"), "needs ca_certificates or acm_pca"),
+        (changed("trust", acm_pca="arn:aws:acm-pca:eu-central-1:123456789012:ca/1"), "one of the two"),
+        (changed("trust", mode="existing"), "names no trust_anchor"),
+        (without("trust", "issuer"), "has no certificate: no issuer, no Secret"),
+        (lambda data: data["images"].pop("credential_helper"), "no image of the credential helper"),
+        (changed("identities", trust="berlin"), "`berlin` is no trust"),
+    ],
+)
+def test_a_trust_is_whole(change: Change, says: str):
+    assert says in refused(InputError, change)
+
+
+def test_a_trust_that_is_off_vouches_for_nobody():
+    assert "is off" in refused(AnswerIsNo, changed("trust", mode="off"))
+
+
+def test_a_certificate_that_is_no_authoritys_is_refused_where_it_stands():
+    leaf, _ = authority.make("leaf", authority=False)
+    says = refused(InputError, changed("trust", ca_certificates=leaf))
+    assert says.startswith("platform (trust[frankfurt].ca_certificates)")
+
+
+def test_an_identity_has_its_own_classes_guardrail():
+    def other(data: dict[str, Any]) -> None:
+        data["guardrails"].append({**data["guardrails"][0], "name": "public", "class": "public"})
+        data["identities"][0]["guardrail"] = "public"
+
+    assert "has another class's guardrail" in refused(AnswerIsNo, other)
+
+
+def test_prompts_and_answers_are_not_logged_where_a_class_may_keep_none():
+    says = refused(AnswerIsNo, changed("invocation_logging", text=True))
+    assert "would keep prompts and answers of internal work" in says
+
+
+@pytest.mark.parametrize("part", ["invocation_logging", "trails"])
+def test_records_are_kept_as_long_as_the_class_demands(part: str):
+    assert "class internal keeps records 365 days" in refused(AnswerIsNo, changed(part, retention_days=30))
+
+
+def test_no_account_goes_without_a_trail():
+    assert "no trail records" in refused(AnswerIsNo, changed("trails", mode="off"))
+    assert "no trail records" in refused(AnswerIsNo, lambda data: data["trails"].clear())
+
+
+@pytest.mark.parametrize("whom", ["security", "cost"])
+def test_somebody_is_told(whom: str):
+    assert f"contacts.{whom} is empty" in refused(
+        InputError, lambda data: data["contacts"].update({whom: []})
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"of": "confidental"}, "`confidental` is no class here"),
+        ({"scope": "workload", "of": "policy"}, "`policy` is no workload here"),
+        ({"scope": "class", "of": "restricted"}, "no identity serves class restricted"),
+        ({"monthly_usd": 0}, "greater than 0"),
+    ],
+)
+def test_a_budget_is_over_what_there_is(values: dict[str, Any], says: str):
+    assert says in refused(InputError, changed("budgets", **values))
+
+
+@pytest.mark.parametrize(
+    ("part", "says"),
+    [
+        ("trust", "has two trust anchors"),
+        ("invocation_logging", "has two logs of calls"),
+        ("trails", "has two trails"),
+        ("guardrails", "has two guardrails at frankfurt"),
+    ],
+)
+def test_a_singleton_is_one(part: str, says: str):
+    assert says in refused(InputError, lambda data: data[part].append({**data[part][0], "name": "second"}))
+
+
+def test_a_network_can_be_the_organisations_own():
+    data = platform_data()
+    network(data).update(
+        mode="existing",
+        zones=[],
+        vpc="vpc-0a1",
+        subnets=["subnet-0a1", "subnet-0b2"],
+        route_tables=["rtb-0a1"],
+    )
+    assert parse(data).networks[0].vpc == "vpc-0a1"
