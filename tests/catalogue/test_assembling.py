@@ -60,6 +60,13 @@ def test_every_missing_override_is_named_at_once_with_an_example():
         "endpoints[confidential-llama-8b].weights.uri",
         "audit[fra1].endpoint",
         "audit[fra1].bucket",
+        "images.credential_helper",
+        "trust[frankfurt].ca_certificates",
+        "trust[frankfurt].issuer.name",
+        "budgets[internal-frankfurt].monthly_usd",
+        "budgets[campaign-copy].monthly_usd",
+        "contacts.security",
+        "contacts.cost",
     )
     for path in wanted:
         assert f"`{path}`, e.g. `" in text, path
