@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from isthmus.contracts import handling, inference_profiles, jurisdictions, plan_capacity
+from isthmus.contracts import bedrock_quotas, handling, inference_profiles, jurisdictions, plan_capacity
 from isthmus.contracts.errors import AnswerIsNo, At, InputError, IsthmusError
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.plan import Plan, PlannedEndpoint
@@ -329,5 +329,6 @@ CHECKS: tuple[Check, ...] = (
     private_links_exist,
     models_are_candidates,
     *plan_capacity.CHECKS,
+    bedrock_quotas.stated_quotas_suffice,
 )
 """In this order: who may go where is answered before how much fits."""

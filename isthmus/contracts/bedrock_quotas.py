@@ -1,0 +1,113 @@
+"""What a plan needs of an account's Bedrock quotas, and the names that AWS gives those quotas.
+
+Bedrock counts tokens a minute, input and output together, for each model and region; calls through a
+cross-region inference profile have a quota of their own (user guide, "Quotas for the bedrock-runtime
+endpoint", read 2026-11-25). Some models' output counts more than once ("How tokens are counted", same
+date: 5 for Claude 4 models). Needs are at peak with the planning's headroom: what is stated, no forecast.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from isthmus.contracts.errors import At
+from isthmus.contracts.plan import Plan, PlannedEndpoint
+from isthmus.contracts.requirements import AwsSite, Requirements
+
+LABELS = {
+    "amazon.nova-micro-v1:0": "Amazon Nova Micro",
+    "amazon.nova-lite-v1:0": "Amazon Nova Lite",
+    "amazon.nova-pro-v1:0": "Amazon Nova Pro",
+    "anthropic.claude-haiku-4-5-20251001-v1:0": "Anthropic Claude Haiku 4.5",
+    "anthropic.claude-sonnet-4-5-20250929-v1:0": "Anthropic Claude Sonnet 4.5",
+}
+"""Model id to the model's name in quotas: those of the known inference profiles; as of knowledge, not checked."""
+_TIMES_OUTPUT = {"anthropic.claude-haiku-4": 5, "anthropic.claude-sonnet-4": 5, "anthropic.claude-opus-4": 5}
+"""Beginning of a model id to how often each token of an answer counts."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the plan needs of one quota."""
+
+    endpoint: int
+    """Index of the endpoint in the plan, the first that shares the quota."""
+    site: str
+    region: str
+    kind: str
+    """`tokens` or `requests`, a minute."""
+    amount: int
+    model: str
+    names: tuple[str, ...]
+    """By which AWS may call it, today's wording first; empty where the model's name is not known."""
+
+
+def needs(plan: Plan, requirements: Requirements) -> list[Need]:
+    """What each model needs in each region of a site, its workloads together, in the plan's order."""
+    found: dict[tuple[str, str, bool], list[tuple[int, PlannedEndpoint]]] = {}
+    for index, endpoint in enumerate(plan.endpoints):
+        if endpoint.target == "bedrock":
+            key = (endpoint.site, endpoint.model, endpoint.inference_profile is not None)
+            found.setdefault(key, []).append((index, endpoint))
+    made: list[Need] = []
+    for (site, model, crossing), endpoints in found.items():
+        place = requirements.site(site)
+        if not isinstance(place, AwsSite):
+            continue
+        ids = {endpoint.id for _, endpoint in endpoints}
+        tokens = asked = 0.0
+        for placement in plan.placements:
+            workload = requirements.workload(placement.workload)
+            if placement.endpoint not in ids or workload is None:
+                continue
+            traffic = workload.traffic
+            a_minute = traffic.peak_rps * 60 * placement.share * (1 + requirements.planning.headroom)
+            asked += a_minute
+            tokens += a_minute * (
+                traffic.prompt_tokens.mean + times_output(model) * traffic.output_tokens.mean
+            )
+        region = endpoints[0][1].region or place.region
+        for kind, amount in (("tokens", tokens), ("requests", asked)):
+            names = quota_names(model, kind, crossing=crossing)
+            made.append(Need(endpoints[0][0], site, region, kind, math.ceil(amount), model, names))
+    return made
+
+
+def times_output(model: str) -> int:
+    """How often a token of the model's answer counts against its quota."""
+    return next((times for start, times in _TIMES_OUTPUT.items() if model.startswith(start)), 1)
+
+
+def quota_names(model: str, kind: str, *, crossing: bool) -> tuple[str, ...]:
+    """AWS's names of a model's quota, today's wording first, then that of before (as of knowledge)."""
+    label = LABELS.get(model)
+    if label is None:
+        return ()
+    new = "Cross-Region InvokeModel" if crossing else "On-demand InvokeModel"
+    old = "Cross-region model inference" if crossing else "On-demand model inference"
+    return (f"{new} {kind} per minute for {label}", f"{old} {kind} per minute for {label}")
+
+
+def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
+    """No quota that a site states (`quotas`, by AWS's own name) is below what the plan needs of it."""
+    for need in needs(plan, requirements):
+        site = requirements.site(need.site)
+        if not isinstance(site, AwsSite):
+            continue
+        for name, amount in site.quotas.items():
+            if name.lower() in (known.lower() for known in need.names) and amount < need.amount:
+                raise At(
+                    shortage(need, name, amount),
+                    *("endpoints", need.endpoint),
+                    todo="Have AWS raise it (Service Quotas), place the work elsewhere, or correct the site's quotas",
+                    no=True,
+                )
+
+
+def shortage(need: Need, name: str, amount: float) -> str:
+    """The one sentence of a quota that is too small."""
+    return (
+        f"the plan needs {need.amount:,} {need.kind} a minute of {need.model} at {need.site} at its peak, and "
+        f"the quota `{name}` is {amount:,.0f}"
+    )

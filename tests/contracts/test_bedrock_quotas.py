@@ -1,0 +1,72 @@
+"""What a plan needs of Bedrock's quotas, and the refusal where a site states less."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts import bedrock_quotas, yamlfile
+from isthmus.contracts.errors import AnswerIsNo
+from isthmus.contracts.plan import Plan
+from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS, check, plan_data, requirements
+
+TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 4.5"
+
+
+def needs() -> dict[tuple[str, str], int]:
+    plan = yamlfile.parse(Plan, yamlfile.Document(plan_data(), "plan"))
+    found = bedrock_quotas.needs(plan, requirements())
+    return {(need.model, need.kind): need.amount for need in found}
+
+
+def with_quota(name: str, amount: float) -> str:
+    return REQUIREMENTS.replace(
+        "    allow: [bedrock", f'    quotas: {{"{name}": {amount}}}\n    allow: [bedrock'
+    )
+
+
+def test_a_need_is_the_peak_minute_with_headroom_and_an_answers_tokens_as_aws_counts_them():
+    # 6 requests a second, 30 % headroom; 3500 tokens of prompt, 350 of answer that count five times.
+    assert needs()[HAIKU, "requests"] == 468
+    assert needs()[HAIKU, "tokens"] == 468 * (3500 + 5 * 350)
+    assert bedrock_quotas.times_output(NOVA) == 1
+
+
+def test_a_stated_quota_below_the_need_is_an_answer_with_both_figures():
+    with pytest.raises(AnswerIsNo) as caught:
+        check(plan_data(), requirements(with_quota(TOKENS, 400000)))
+    assert "needs 2,457,000 tokens a minute" in str(caught.value)
+    assert f"the quota `{TOKENS}` is 400,000" in str(caught.value)
+    assert "endpoints[internal-haiku]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [TOKENS, TOKENS.lower(), "Cross-region model inference tokens per minute for Anthropic Claude Haiku 4.5"],
+)
+def test_a_quota_is_known_by_both_of_its_names(name: str):
+    with pytest.raises(AnswerIsNo):
+        check(plan_data(), requirements(with_quota(name, 1)))
+
+
+def test_a_quota_that_suffices_and_one_of_another_model_are_let_be():
+    check(plan_data(), requirements(with_quota(TOKENS, 2457000)))
+    check(
+        plan_data(),
+        requirements(with_quota("On-demand InvokeModel tokens per minute for Amazon Nova Pro", 1)),
+    )
+
+
+def test_a_model_whose_name_in_quotas_is_not_known_has_none():
+    assert bedrock_quotas.quota_names("meta.llama-9", "tokens", crossing=True) == ()
+
+
+@given(st.floats(1, 5_000_000))
+def test_a_quota_is_refused_exactly_where_it_is_below_the_need(amount: float):
+    wanted = requirements(with_quota(TOKENS, amount))
+    if amount < 2457000:
+        with pytest.raises(AnswerIsNo):
+            check(plan_data(), wanted)
+    else:
+        check(plan_data(), wanted)
