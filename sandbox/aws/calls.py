@@ -15,6 +15,7 @@ import jmespath
 from isthmus.contracts.errors import InputError
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.model import Call, Scope, Type
+from sandbox.aws.refusals import CallRefused, Tries, refusal
 from sandbox.aws.schema import from_api, to_api
 
 _NOTHING_OF_THE_USER_S = {
@@ -23,14 +24,6 @@ _NOTHING_OF_THE_USER_S = {
     "credentials_file": (None, [], os.devnull, None),
 }
 """botocore's session variables (config name, environment names, default, conversion), without sources."""
-
-
-class CallRefused(Exception):
-    """AWS, or botocore's model of it, refused a call: the message for the user, and the code."""
-
-    def __init__(self, message: str, code: str = "") -> None:
-        self.code = code
-        super().__init__(message)
 
 
 @dataclass
@@ -66,6 +59,7 @@ class Api:
         self._lock = threading.Lock()
         self._session: Any = None
         self._account: str | None = None
+        self.tries = Tries()
 
     def client(self, service: str, region: str | None = None) -> Any:
         import botocore.config
@@ -94,37 +88,51 @@ class Api:
                     s3={"addressing_style": "path"},
                 ),
             )
+            made.meta.events.register("needs-retry", self.tries.note)
             self._clients[(service, region)] = made
             return made
 
     def account(self) -> str:
         """The account's number, asked once."""
         if self._account is None:
-            self._account = str(self.client("sts").get_caller_identity()["Account"])
+            asked = self._tried("the provider", "sts", "get_caller_identity", None, {})
+            self._account = str(asked["Account"])
         return self._account
 
     def raw(self, kind: Type, region: str) -> Callable[..., Any]:
         """`call(operation, **params)`, whose refusals say which type and which property."""
 
         def call(operation: str, **params: Any) -> Any:
-            import botocore.exceptions as refused
-
-            client = self.client(kind.service, region)
-            try:
-                return getattr(client, operation)(**params)
-            except refused.ParamValidationError as error:
-                raise CallRefused(
-                    f"{kind.token}: {operation}: {_readable(error)}", "ParamValidation"
-                ) from None
-            except refused.ClientError as error:
-                detail = error.response.get("Error", {})
-                code = str(detail.get("Code", ""))
-                text = _words(detail.get("Message") or code)
-                raise CallRefused(f"{kind.token}: {operation}: {text} ({code})", code) from None
-            except refused.BotoCoreError as error:
-                raise CallRefused(f"{kind.token}: {operation}: {error}", type(error).__name__) from None
+            return self._tried(kind.token, kind.service, operation, region, params)
 
         return call
+
+    def _tried(
+        self,
+        token: str,
+        service: str,
+        operation: str,
+        region: str | None,
+        params: dict[str, Any],
+        pages: bool = False,
+    ) -> Any:
+        """The answer of one call, tried again within bounds; of all its `pages` as one."""
+        import botocore.exceptions as refused
+
+        client = self.client(service, region)
+        self.tries.begin()
+        try:
+            if pages:
+                return client.get_paginator(operation).paginate(**params).build_full_result()
+            return getattr(client, operation)(**params)
+        except (refused.ClientError, refused.BotoCoreError) as error:
+            raise refusal(token, service, operation, error, self.tries) from None
+
+    def repeatable(self, kind: Type, operation: str) -> bool:
+        """Whether AWS does the call once, however often its request comes: it has an idempotency token."""
+        client = self.client(kind.service)
+        model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+        return bool(model.idempotent_members)
 
     def make(self, kind: Type, call: Call, scope: Scope) -> dict[str, Any] | None:
         """Make one call of the table; the properties in its answer, or None when there is no such thing."""
@@ -150,17 +158,8 @@ class Api:
     def _all(self, kind: Type, call: Call, params: dict[str, Any], region: str) -> Any:
         """The answer; where a listing is picked from, all of its pages as one."""
         client = self.client(kind.service, region)
-        raw = self.raw(kind, region)
-        if not (call.pick and "[?" in call.pick and client.can_paginate(call.operation)):
-            return raw(call.operation, **params)
-        import botocore.exceptions as refused
-
-        try:
-            return client.get_paginator(call.operation).paginate(**params).build_full_result()
-        except refused.ClientError as error:
-            detail = error.response.get("Error", {})
-            text = f"{kind.token}: {call.operation}: {detail.get('Message')} ({detail.get('Code')})"
-            raise CallRefused(text, str(detail.get("Code", ""))) from None
+        pages = bool(call.pick) and "[?" in str(call.pick) and client.can_paginate(call.operation)
+        return self._tried(kind.token, kind.service, call.operation, region, params, pages)
 
 
 def fill(kind: Type, template: Any, scope: Scope) -> Any:
@@ -190,20 +189,6 @@ def _filled_in(pick: str, scope: Scope) -> str:
         return str(scope.get(found.group(1)) or "").replace("\\", "\\\\").replace("'", "\\'")
 
     return re.sub(r"\{(\w+)\}", value, pick)
-
-
-def _words(message: str) -> str:
-    """moto answers with a page where it fails itself."""
-    return "the endpoint failed inside or lacks this operation" if "<html" in message else message
-
-
-def _readable(error: Exception) -> str:
-    """botocore's report in one line; it may quote a value, which is cut off: values can be secret."""
-    lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-    return (
-        "; ".join(re.sub(r", value: .*?(?=, type:|, valid|$)", "", line) for line in lines)
-        or "wrong arguments"
-    )
 
 
 def dumps(value: Any) -> str:

@@ -51,11 +51,13 @@ def application(account: str = ACCOUNT) -> Any:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     from sandbox.aws.beside import OPERATIONS
+    from sandbox.aws.faults import Faults
     from sandbox.aws.frame import Frame
+    from sandbox.aws.tokens import Tokens
 
     moto = DomainDispatcherApplication(create_backend_app)
     threading.Thread(target=_preload, args=(moto,), daemon=True).start()
-    return _Health(Frame(OPERATIONS, moto, account), account)
+    return _Health(Faults(Tokens(Frame(OPERATIONS, moto, account))), account)
 
 
 def _preload(moto: Any) -> None:

@@ -70,7 +70,7 @@ class Frame:
             if protocol != "rest-json":
                 raise ValueError(f"{operation.service} speaks {protocol}: the frame cannot serve it")
             http = model.operation_model(operation.name).http
-            route = (http["method"], _pattern(http["requestUri"]), operation)
+            route = (http["method"], path_pattern(http["requestUri"]), operation)
             self._routes.setdefault(model.signing_name, []).append(route)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -159,7 +159,7 @@ def service_model(service: str) -> Any:
     return botocore.session.Session().get_service_model(service)
 
 
-def _pattern(uri: str) -> re.Pattern[str]:
+def path_pattern(uri: str) -> re.Pattern[str]:
     """`/inference-profiles/{id}` as an expression; `{id+}` may hold slashes."""
     parts = re.split(r"(\{\w+\+?\})", uri.split("?", 1)[0])
     made = ""

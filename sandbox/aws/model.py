@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.aws.schema import Prop
+from sandbox.aws.schema import Prop, has_unknown
 
 Scope = Mapping[str, Any]
 """Inputs, state and the provider's own values: `id`, `region`, `account`, `partition`, `tagsAll`."""
@@ -107,8 +107,12 @@ class Type:
     gone: Callable[[Scope], bool] | None = None
     """From what was read: it is as good as deleted."""
     after_create: Hook | None = None
+    after_read: Hook | None = None
+    """Adds to what the reads found, in Pulumi's names: what takes a call for each part."""
     before_update: Hook | None = None
     before_delete: Hook | None = None
+    doubles: bool | None = None
+    """Whether AWS makes a second one of the same; by default where neither name nor id forbids it."""
     unknowable: str = ""
     """What this type does in AWS and not in the sandbox; shown in the documentation."""
 
@@ -126,6 +130,13 @@ class Type:
     def regional(self) -> bool:
         return "region" in self.inputs
 
+    def foretold_id(self, scope: Scope) -> str | None:
+        """The id that a new resource will have, where its inputs tell."""
+        parts = {**scope, **{name: make(scope) for name, make in self.derived.items()}}
+        needed = re.findall(r"\{(\w+)\}", self.id)
+        known = all(parts.get(name) is not None and not has_unknown(parts[name]) for name in needed)
+        return self.id.format_map(parts) if known else None
+
     def parse_id(self, text: str) -> dict[str, str] | None:
         """The properties in an id, or None when it is not of this type's form."""
         return _parts(self.id, text)
@@ -135,7 +146,8 @@ class Type:
         named = _parts(self.imports, text) if self.imports else None
         if named is None:
             return text
-        return self.id.format_map({**named, **{name: make(named) for name, make in self.derived.items()}})
+        made = {name: make(named) for name, make in self.derived.items() if name not in named}
+        return self.id.format_map({**named, **made})
 
     def prop(self, name: str) -> Prop:
         """An input's or output's entry; for what the table does not name, plain text."""

@@ -10,6 +10,7 @@ from sandbox.aws.calls import Api, CallRefused
 from sandbox.aws.checking import DEFAULTS, from_prefix
 from sandbox.aws.diffing import diff
 from sandbox.aws.model import Call, Facet, Hook, Type
+from sandbox.aws.refusals import found_again, stranger, twice
 from sandbox.aws.schema import UNKNOWN, differences, has_unknown
 
 PARTITIONS = {
@@ -65,27 +66,77 @@ class Resources:
         if auto and auto.prefix_prop and auto.prop not in values:
             values[auto.prop] = from_prefix(auto, values[auto.prefix_prop])
         scope = self.scope(kind, values)
-        made = self.api.make(kind, kind.create, scope)
+        try:
+            made = self.api.make(kind, kind.create, scope)
+        except CallRefused as error:
+            raise self._unheard(kind, scope, values, error) from None
         if made is None:
             raise CallRefused(f"{kind.token}: {kind.create.operation} found nothing to take over")
+        doubt = self._doubt(kind, scope)
         scope |= made
         scope |= {name: make(scope) for name, make in kind.derived.items()}
         id = kind.id.format_map(scope)
         scope["id"] = id
+        late = [facet for facet in self._ordered(kind, scope) if facet.at_create]
+        late = [facet for facet in late if any(self._set(kind, scope, name) for name in facet.props)]
         try:
             if kind.after_create:
                 self._hook(kind, kind.after_create, scope)
-            for facet in self._ordered(kind, scope):
-                if facet.at_create and any(self._set(kind, scope, name) for name in facet.props):
-                    self._apply(kind, facet, scope)
+            while late:
+                self._apply(kind, late[0], scope)
+                late.pop(0)
             if kind.tagging and kind.tagging.whole and scope["tagsAll"]:
                 self.api.make(kind, kind.tagging.put, scope)
             found = self.read(kind, id, values, None)
         except CallRefused as error:
-            raise MadeButUnfinished(id, self._plain(kind, scope), str(error)) from None
+            missing = {name for facet in late for name in facet.props}
+            missing |= {"tags", "tagsAll"} if kind.tagging and kind.tagging.whole else set()
+            state = self._as_it_is(kind, id, values) or {
+                name: value for name, value in self._plain(kind, scope).items() if name not in missing
+            }
+            raise MadeButUnfinished(id, state, str(error)) from None
         if found is None:
             raise CallRefused(f"{kind.token}: {id} was made but cannot be read")
+        if doubt:
+            raise MadeButUnfinished(id, found[0], doubt.format(id=id))
         return id, found[0]
+
+    def _as_it_is(self, kind: Type, id: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The state of what may be there, as AWS has it now; None where nothing is, or nobody says."""
+        try:
+            found = self.read(kind, id, inputs, None)
+        except CallRefused:
+            return None
+        return found[0] if found else None
+
+    def _doubt(self, kind: Type, scope: Mapping[str, Any]) -> str:
+        """Why a second one may exist beside what was just made; empty where there is no doubt."""
+        if not self.api.tries.unanswered or self.api.repeatable(kind, kind.create.operation):
+            return ""
+        doubles = kind.doubles
+        if doubles is None:
+            doubles = not kind.autoname and kind.foretold_id(scope) is None
+        return twice(kind.token, kind.create.operation) if doubles else ""
+
+    def _unheard(
+        self, kind: Type, scope: Mapping[str, Any], inputs: Mapping[str, Any], error: CallRefused
+    ) -> Exception:
+        """`error`; or, where AWS made the thing although nobody heard of it, what the state must say.
+
+        Taken as this run's own only where its id is foretold, and everything that the creating call
+        carries, tags included, is as was asked.
+        """
+        id = kind.foretold_id(scope) if error.unsure else None
+        state = self._as_it_is(kind, id, inputs) if id else None
+        if id is None or state is None:
+            return error
+        later = {name for facet in kind.facets if facet.at_create for name in facet.props}
+        later |= {"tags"} if kind.tagging and kind.tagging.whole else set()
+        differing = set(diff(kind, inputs, state, self.api.settings.default_tags, []).props) - later
+        unmarked = "tags" in kind.inputs and not state.get("tagsAll")
+        if differing or unmarked:
+            return CallRefused(f"{error} {stranger(kind.token, id, sorted(differing))}", error.code, True)
+        return MadeButUnfinished(id, state, found_again(kind.token, id, kind.create.operation))
 
     def read(
         self, kind: Type, id: str, inputs: Mapping[str, Any] | None, state: Mapping[str, Any] | None
@@ -107,6 +158,8 @@ class Resources:
             if found is None and index == 0:
                 return None
             live |= found or {}
+        if kind.after_read:
+            live |= kind.after_read(self.api.raw(kind, scope["region"]), {**scope, **live}) or {}
         if kind.gone and kind.gone(live):
             return None
         fresh = {**named, **{name: scope[name] for name in kind.computed}, **live}
