@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import catalogue
 from isthmus.contracts.errors import InputError
-from stacks import surroundings, tagging
+from stacks import account, surroundings, tagging
 
 if TYPE_CHECKING:
+    import pulumi
+
     from components import LlmPlatform
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.platform import Platform
@@ -45,13 +47,19 @@ def program(*, live: bool = False) -> None:
     """
     import pulumi
 
+    from components import LlmPlatform
+
     settings = configured()
     files = catalogue.read(settings.folder, settings.stack)
     platform = catalogue.assemble(files, settings.overrides)
     if live:
         surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     tagging.tag_everything(pulumi.get_project(), settings.stack)
-    for name, value in outputs(build(platform, settings, live=live), files.plan).items():
+    made = site_providers(platform, settings, live=live)
+    if live:
+        for line in account.check(platform, files.plan, files.requirements, made):
+            pulumi.log.warn(line)
+    for name, value in outputs(LlmPlatform(platform.name, platform, made), files.plan).items():
         pulumi.export(name, value)
 
 
@@ -78,19 +86,19 @@ def configured() -> Settings:
     return Settings(pulumi.get_stack(), root / "stacks", overrides or {}, sandbox, config.get("kubeconfig"))
 
 
-def build(platform: Platform, settings: Settings, *, live: bool = False) -> LlmPlatform:
-    """A provider for each site, made here and nowhere else, and the platform over them."""
-    from components import LlmPlatform
+def site_providers(
+    platform: Platform, settings: Settings, *, live: bool = False
+) -> dict[str, pulumi.ProviderResource]:
+    """A provider for each site, by its name; made here and nowhere else."""
     from stacks import providers
 
     kubeconfig = settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
-    made = {
+    return {
         site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)
         if site.kind == "aws"
         else providers.kubernetes(site, kubeconfig)
         for site in platform.sites
     }
-    return LlmPlatform(platform.name, platform, made)
 
 
 def outputs(built: LlmPlatform, plan: Plan) -> dict[str, Any]:

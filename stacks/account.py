@@ -1,0 +1,271 @@
+"""What only the AWS account knows, asked before anything is made in it.
+
+Contracts are checked without a cloud; here the account is read, through the site's own provider, so that plain
+`pulumi up` and a preview ask the same. Each fault is one paragraph. Nothing here is changed or made.
+Not asked, since no function of pulumi-aws tells it: whether the account has agreed to a model's terms; a
+first call would say so.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts import bedrock_quotas
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from isthmus.contracts.plan import Plan
+    from isthmus.contracts.platform import Endpoint, Platform, Site
+    from isthmus.contracts.platform_aws import Network
+    from isthmus.contracts.requirements import Requirements
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A site, and how its account is asked."""
+
+    site: Site
+    provider: pulumi.ProviderResource
+
+    @property
+    def options(self) -> pulumi.InvokeOptions:
+        import pulumi
+
+        return pulumi.InvokeOptions(provider=self.provider)
+
+
+def check(
+    platform: Platform,
+    plan: Plan,
+    requirements: Requirements,
+    providers: dict[str, pulumi.ProviderResource],
+    today: datetime.date | None = None,
+) -> list[str]:
+    """Raise for the first thing that the account lacks; return what could not be found out, a line each.
+
+    `InputError` for names that the account has not, `AnswerIsNo` for what it must not be or has too little
+    of, `EnvironmentFault` where it does not answer.
+    """
+    authorities_hold(platform, today or datetime.datetime.now(datetime.UTC).date())
+    unknown: list[str] = []
+    for site in platform.sites:
+        if site.kind != "aws":
+            continue
+        asked = Asked(site, providers[site.name])
+        for network in platform.networks:
+            if network.site == site.name:
+                network_is_there(asked, network)
+        for endpoint in platform.endpoints:
+            if endpoint.site == site.name and endpoint.target == "bedrock":
+                model_is_there(asked, endpoint)
+        instances_are_there(asked, plan)
+        unknown += quotas_suffice(asked, plan, requirements)
+    return unknown
+
+
+def authorities_hold(platform: Platform, today: datetime.date) -> None:
+    """No trust anchor is made of an authority's certificate that does not hold today."""
+    from isthmus.contracts import certificates
+
+    for trust in platform.trust:
+        if trust.mode == "manage" and trust.ca_certificates:
+            where = f"trust[{trust.name}].ca_certificates"
+            certificates.check_current(certificates.check_ca(trust.ca_certificates, where), today, where)
+
+
+def network_is_there(asked: Asked, network: Network) -> None:
+    """The zones of a network to be made exist; one that exists is private, and its addresses are as stated."""
+    from pulumi_aws import get_availability_zones
+
+    where = f"networks[{network.name}]"
+    if network.mode == "manage":
+        found = _ask(asked, "zones", lambda: get_availability_zones(state="available", opts=asked.options))
+        for zone in network.zones:
+            if zone not in found.names:
+                raise InputError(
+                    f"the account has no zone `{zone}` in {asked.site.region}",
+                    where=f"{where}.zones",
+                    todo=f"It has: {', '.join(sorted(found.names))}",
+                )
+    elif network.mode == "existing":
+        _existing(asked, network, where)
+
+
+def _existing(asked: Asked, network: Network, where: str) -> None:
+    from pulumi_aws import ec2
+
+    vpc = _ask(asked, f"VPC {network.vpc}", lambda: ec2.get_vpc(id=network.vpc, opts=asked.options))
+    blocks = [vpc.cidr_block, *(one.cidr_block for one in vpc.cidr_block_associations or [])]
+    stated = ipaddress.ip_network(network.cidr or "")
+    if not any(stated.subnet_of(ipaddress.ip_network(block)) for block in blocks):  # type: ignore[arg-type]
+        raise InputError(
+            f"`{stated}` is not within VPC {network.vpc}, which has {', '.join(sorted(set(blocks)))}",
+            where=f"{where}.cidr",
+            todo="State the VPC's own network",
+        )
+    zones: set[str] = set()
+    for number, name in enumerate(network.subnets):
+        place = f"{where}.subnets[{number}]"
+        subnet = _ask(asked, f"subnet {name}", lambda name=name: ec2.get_subnet(id=name, opts=asked.options))
+        if subnet.vpc_id != network.vpc:
+            raise InputError(f"subnet {name} is in {subnet.vpc_id}, not in {network.vpc}", where=place)
+        zones.add(subnet.availability_zone)
+        if not network.internet and (way := _way_out(asked, name, network)):
+            raise AnswerIsNo(
+                f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {way}",
+                where=place,
+                todo="Name private subnets: none of their routes leads to an internet gateway",
+            )
+    if len(zones) < 2:
+        raise InputError(
+            f"the subnets of VPC {network.vpc} stand in one zone ({', '.join(sorted(zones))})",
+            where=f"{where}.subnets",
+            todo="Name private subnets in two zones at least",
+        )
+
+
+def _way_out(asked: Asked, subnet: str, network: Network) -> str | None:
+    """The internet gateway that a subnet's routes lead to, if one does; without a table of its own, the VPC's main."""
+    from pulumi_aws import ec2
+
+    try:
+        table = ec2.get_route_table(subnet_id=subnet, opts=asked.options)
+    except Exception:  # noqa: BLE001  the provider's words for "none" are its own; the main table then holds
+        main = [
+            ec2.GetRouteTableFilterArgs(name="vpc-id", values=[network.vpc or ""]),
+            ec2.GetRouteTableFilterArgs(name="association.main", values=["true"]),
+        ]
+        table = _ask(
+            asked,
+            f"main route table of {network.vpc}",
+            lambda: ec2.get_route_table(filters=main, opts=asked.options),
+        )
+    return next(
+        (route.gateway_id for route in table.routes if (route.gateway_id or "").startswith("igw-")), None
+    )
+
+
+def model_is_there(asked: Asked, endpoint: Endpoint) -> None:
+    """The region has the plan's model; its profile leads where the platform says, and nowhere else."""
+    from pulumi_aws import bedrock, bedrockfoundation
+
+    where = f"endpoints[{endpoint.id}]"
+    region = endpoint.region or asked.site.region or ""
+    _ask(
+        asked,
+        f"model {endpoint.model} in {region}",
+        lambda: bedrockfoundation.get_model(model_id=endpoint.model, region=region, opts=asked.options),
+        f"{where}.model",
+    )
+    if not endpoint.inference_profile:
+        return
+    profile = _ask(
+        asked,
+        f"inference profile {endpoint.inference_profile} in {region}",
+        lambda: bedrock.get_inference_profile(
+            inference_profile_id=endpoint.inference_profile or "", region=region, opts=asked.options
+        ),
+        f"{where}.inference_profile",
+    )
+    leads = {model.model_arn.split(":")[3] for model in profile.models}
+    beyond = sorted(leads - set(endpoint.destination_regions or [region]))
+    if beyond:
+        raise AnswerIsNo(
+            f"the profile {endpoint.inference_profile} routes to {', '.join(beyond)} too, says the account",
+            where=f"{where}.destination_regions",
+            todo="Isthmus's table of profiles is older than AWS's: residency was judged without them",
+        )
+
+
+def instances_are_there(asked: Asked, plan: Plan) -> None:
+    """The region offers every instance type that the plan takes there."""
+    wanted = sorted(
+        {e.instance_type for e in plan.endpoints if e.site == asked.site.name and e.instance_type}
+    )
+    if not wanted:
+        return
+    from pulumi_aws import ec2
+
+    filters = [ec2.GetInstanceTypeOfferingsFilterArgs(name="instance-type", values=wanted)]
+    found = _ask(
+        asked,
+        "instance types",
+        lambda: ec2.get_instance_type_offerings(filters=filters, location_type="region", opts=asked.options),
+    )
+    missing = [kind for kind in wanted if kind not in found.instance_types]
+    if missing:
+        raise InputError(
+            f"{asked.site.region} does not offer {', '.join(missing)}",
+            where=f"the plan (endpoints at {asked.site.name})",
+            todo="Choose another instance type or region, and plan again",
+        )
+
+
+def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list[str]:
+    """The account's quotas carry the plan's peak; a line for each that AWS does not tell."""
+    unknown: list[str] = []
+    for need in bedrock_quotas.needs(plan, requirements):
+        if need.site != asked.site.name or need.kind != "tokens":
+            continue
+        told = ((name, _quota(asked, name, need.region)) for name in need.names)
+        name, amount = next(((name, amount) for name, amount in told if amount is not None), ("", None))
+        if amount is None:
+            unknown.append(
+                f"the account of {need.site} tells no quota of tokens a minute for {need.model} in {need.region}; "
+                f"the plan's peak needs {need.amount:,}"
+            )
+        elif amount < need.amount:
+            raise AnswerIsNo(
+                bedrock_quotas.shortage(need, name, amount),
+                where=f"the account of {need.site}, {need.region}",
+                todo="Have AWS raise it (Service Quotas), or place the work elsewhere",
+            )
+    return unknown
+
+
+def _quota(asked: Asked, name: str, region: str) -> float | None:
+    """A quota by its name; None where AWS knows none of that name."""
+    from pulumi_aws import servicequotas
+
+    try:
+        return servicequotas.get_service_quota(
+            service_code="bedrock", quota_name=name, region=region, opts=asked.options
+        ).value
+    except Exception:  # noqa: BLE001  whatever the provider's words are: the caller says what is not known
+        return None
+
+
+def _ask(asked: Asked, what: str, question: Any, where: str = "") -> Any:
+    """The answer; an error that says what was asked of which account, in AWS's own words."""
+    try:
+        return question()
+    except Exception as error:  # noqa: BLE001  the engine raises what the provider said, of any kind
+        place = where or f"sites[{asked.site.name}]"
+        words = " ".join(str(error).split())
+        # The engine wraps what the provider said in words of its own.
+        words = words.rpartition("error: ")[2] or words
+        missing = any(
+            sign in words
+            for sign in (
+                "NotFound",
+                "not found",
+                "does not exist",
+                "no matching",
+                "not exist",
+                "couldn't find",
+            )
+        )
+        if missing:
+            raise InputError(
+                f"the account has no {what}: {words}", where=place, todo="Correct the name, or choose another"
+            ) from None
+        raise EnvironmentFault(
+            f"the account of {asked.site.name} does not tell of {what}: {words}",
+            where=place,
+            todo="Check the credentials' permissions and the network, then run the same command again",
+        ) from None
