@@ -155,6 +155,8 @@ class Placeholders(mocks.Mocks):
         if args.custom and not args.typ.startswith("pulumi:providers:"):
             for name in _promised(args.typ):
                 state.setdefault(name, placeholder(args.typ, args.name, name))
+            if args.typ in _LISTS:
+                state |= _LISTS[args.typ](args.name, state)
         return args.resource_id or f"${{{args.name}.id}}", state
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -163,6 +165,25 @@ class Placeholders(mocks.Mocks):
             raise NotImplementedError(f"rendering knows no answer to the function {args.token}")
         return answer(args.args), []
 
+
+def _endpoint_names(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """A private endpoint's names, in AWS's form: programs look for the regional one."""
+    region, _, service = str(state.get("serviceName", "")).removeprefix("com.amazonaws.").partition(".")
+    regional = f"vpce-${{{name}.id}}.{service}.{region}.vpce.amazonaws.com"
+    return {"dnsEntries": [{"dnsName": regional, "hostedZoneId": f"${{{name}.hostedZoneId}}"}]}
+
+
+def _resolver_addresses(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """The addresses of a resolver endpoint, which AWS chooses in each of its subnets."""
+    places = state.get("ipAddresses") or []
+    return {"ipAddresses": [{**each, "ip": f"${{{name}.ip[{at}]}}"} for at, each in enumerate(places)]}
+
+
+_LISTS: dict[str, Any] = {
+    "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint_names,
+    "aws:route53/resolverEndpoint:ResolverEndpoint": _resolver_addresses,
+}
+"""Outputs that are lists, of which programs take parts."""
 
 _INVOKES: dict[str, Any] = {
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {
