@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from components.aws.bedrock_access import BedrockAccess
+    from components.aws.invocation_logging import InvocationLogging
+    from components.aws.network import Network
+    from components.aws.private_endpoints import PrivateEndpoints
+    from components.aws.trust_anchor import TrustAnchor
+    from components.aws.workload_identity import WorkloadIdentity
     from components.gateway.inference_gateway import InferenceGateway
     from components.governance.audit_trail import AuditTrail
+    from components.governance.budgets import Budgets
+    from components.link.site_link import SiteLink
     from components.llm_platform import LlmPlatform
     from components.onprem.admission import AdmissionGuard
     from components.onprem.gpu_pool import GpuPool
@@ -21,22 +28,36 @@ _WHERE = {
     "AdmissionGuard": "components.onprem.admission",
     "AuditTrail": "components.governance.audit_trail",
     "BedrockAccess": "components.aws.bedrock_access",
+    "Budgets": "components.governance.budgets",
     "ClassNamespace": "components.onprem.namespace",
     "GpuPool": "components.onprem.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
+    "InvocationLogging": "components.aws.invocation_logging",
     "LlmPlatform": "components.llm_platform",
     "ModelServer": "components.onprem.model_server",
+    "Network": "components.aws.network",
+    "PrivateEndpoints": "components.aws.private_endpoints",
+    "SiteLink": "components.link.site_link",
+    "TrustAnchor": "components.aws.trust_anchor",
+    "WorkloadIdentity": "components.aws.workload_identity",
 }
 
 __all__ = [
     "AdmissionGuard",
     "AuditTrail",
     "BedrockAccess",
+    "Budgets",
     "ClassNamespace",
     "GpuPool",
     "InferenceGateway",
+    "InvocationLogging",
     "LlmPlatform",
     "ModelServer",
+    "Network",
+    "PrivateEndpoints",
+    "SiteLink",
+    "TrustAnchor",
+    "WorkloadIdentity",
 ]
 
 

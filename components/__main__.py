@@ -14,20 +14,34 @@ from components import (  # noqa: E402
     AdmissionGuard,
     AuditTrail,
     BedrockAccess,
+    Budgets,
     ClassNamespace,
     GpuPool,
     InferenceGateway,
+    InvocationLogging,
     ModelServer,
+    Network,
+    PrivateEndpoints,
+    SiteLink,
+    TrustAnchor,
+    WorkloadIdentity,
 )
 
 HOSTED = [
     AdmissionGuard,
     AuditTrail,
     BedrockAccess,
+    Budgets,
     ClassNamespace,
     GpuPool,
     InferenceGateway,
+    InvocationLogging,
     ModelServer,
+    Network,
+    PrivateEndpoints,
+    SiteLink,
+    TrustAnchor,
+    WorkloadIdentity,
 ]
 
 if __name__ == "__main__":

@@ -13,6 +13,30 @@ from pulumi.runtime.sync_await import _ensure_event_loop
 from tests.components.platforms import bank
 
 ACCOUNT = "123456789012"
+COMPUTED: dict[str, dict[str, Any]] = {
+    "aws:ec2/vpcEndpoint:VpcEndpoint": {
+        "dnsEntries": [
+            {"dnsName": f"vpce-0a-1b{zone}.service.eu-central-1.vpce.amazonaws.com", "hostedZoneId": "Z1"}
+            for zone in ("-eu-central-1a", "", "-eu-central-1b")
+        ]
+    },
+    "aws:ec2/vpnConnection:VpnConnection": {
+        "transitGatewayAttachmentId": "tgw-attach-vpn",
+        "presharedKeyArn": "arn:aws:secretsmanager:::secret:vpn",
+    },
+    "aws:directconnect/gatewayAssociation:GatewayAssociation": {
+        "transitGatewayAttachmentId": "tgw-attach-dx"
+    },
+    "aws:bedrock/guardrail:Guardrail": {
+        "guardrailArn": f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:guardrail/g1",
+        "guardrailId": "g1",
+    },
+    "aws:bedrock/guardrailVersion:GuardrailVersion": {"version": "1"},
+    "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": {
+        "provisionedModelArn": f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:provisioned-model/p1"
+    },
+}
+"""By type: outputs that AWS makes up and others read."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +51,7 @@ class Made:
     depends_on: tuple[str, ...]
     retained: bool
     timeouts: dict[str, str]
+    secret_outputs: tuple[str, ...] = ()
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -66,6 +91,7 @@ class Monitor(mocks.MockMonitor):
                     tuple(urn.split("::")[-1] for urn in request.dependencies),
                     request.retainOnDelete,
                     {key.name: value for key, value in request.customTimeouts.ListFields()},
+                    tuple(request.additionalSecretOutputs),
                 )
             )
         return super().RegisterResource(request)
@@ -88,6 +114,11 @@ class Engine(mocks.Mocks):
             given["spec"] = {**given["spec"], "clusterIP": f"10.96.0.{crc32(args.name.encode()) % 250}"}
         if args.typ.startswith("aws:"):
             given["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
+            given |= COMPUTED.get(args.typ, {})
+        if args.typ == "aws:route53/resolverEndpoint:ResolverEndpoint":
+            given["ipAddresses"] = [
+                {**place, "ip": f"10.60.{at}.10"} for at, place in enumerate(given["ipAddresses"])
+            ]
         return f"{args.name}-id", given
 
     def call(self, args: mocks.MockCallArgs) -> Any:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import components
+
 pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,12 +38,4 @@ def test_the_engine_reads_the_packages_schema(toolchain: dict[str, Path], tmp_pa
     assert schema["name"] == "isthmus"
     described = {token.rsplit(":", 1)[-1]: each["description"] for token, each in schema["resources"].items()}
     assert "GPU nodes" in described["GpuPool"]
-    assert set(described) == {
-        "AdmissionGuard",
-        "AuditTrail",
-        "BedrockAccess",
-        "ClassNamespace",
-        "GpuPool",
-        "InferenceGateway",
-        "ModelServer",
-    }
+    assert set(described) == set(components.__all__) - {"LlmPlatform"}, "LlmPlatform spans sites: Python only"

@@ -1,0 +1,68 @@
+"""IPv4 networks among a component's arguments: read, measured, held apart. Nothing here asks a cloud."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from isthmus.contracts.errors import InputError
+
+NOT_PUBLIC = tuple(
+    ipaddress.IPv4Network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
+    )
+)
+"""Networks from which no packet comes over the internet (RFC 6890). The documentation networks (RFC 5737) are
+not among them: the sandbox's examples stand there."""
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+"""RFC 1918."""
+
+
+def ipv4_network(text: str, where: str) -> ipaddress.IPv4Network:
+    """The network that `text` names; `InputError` for a host name, IPv6, or bits set beyond its length."""
+    try:
+        found = ipaddress.IPv4Network(text)
+    except ValueError as bad:
+        raise InputError(
+            f"'{text}' is not an IPv4 network ({bad})", where=where, todo="Write it like 10.40.0.0/16"
+        ) from None
+    if found.prefixlen == 0:
+        raise InputError(
+            "0.0.0.0/0 is every address there is", where=where, todo="Name the networks that are meant"
+        )
+    return found
+
+
+def ipv4_networks(texts: Sequence[str], where: str) -> list[ipaddress.IPv4Network]:
+    """Several, in their order without repetition; `InputError` for two that overlap."""
+    found: list[ipaddress.IPv4Network] = []
+    for at, text in enumerate(texts):
+        network = ipv4_network(text, f"{where}.{at}")
+        for other in found:
+            if network != other and network.overlaps(other):
+                raise InputError(
+                    f"{network} and {other} overlap", where=f"{where}.{at}", todo="Name the wider one only"
+                )
+        if network not in found:
+            found.append(network)
+    return found
+
+
+def public_address(text: str, where: str) -> str:
+    """An IPv4 address that AWS can reach over the internet; `InputError` for any other."""
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise InputError(
+            f"'{text}' is not an IPv4 address",
+            where=where,
+            todo="Name the public address of the site's VPN device, not its host name",
+        ) from None
+    inside = next((network for network in NOT_PUBLIC if address in network), None)
+    if inside is not None:
+        raise InputError(
+            f"{address} lies in {inside}, which AWS cannot reach over the internet",
+            where=where,
+            todo="Name the public address of the site's VPN device (or of the NAT before it)",
+        )
+    return str(address)

@@ -1,0 +1,132 @@
+"""Policies of private endpoints: who may do what to what, and nobody anything else.
+
+An endpoint's policy bounds every call through it, whoever's credentials sign it: with stolen keys of another
+account it is of no use.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import pulumi
+
+from components.aws.bedrock_access import partition
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_aws import SERVICES
+
+PREFIX = {"bedrock-runtime": "bedrock", "ecr.api": "ecr", "ecr.dkr": "ecr", "sagemaker.runtime": "sagemaker"}
+"""Of a service's actions in IAM, where it is not the service's own name."""
+UNSCOPED = ("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels")
+"""Actions that know no resource (service authorization reference; as of knowledge, not checked): only for
+these may a grant's resource be `*`."""
+
+
+class EndpointGrant(TypedDict):
+    """Leave to do something through a service's endpoint."""
+
+    service: str
+    """The AWS service, e.g. bedrock-runtime."""
+    principals: list[pulumi.Input[str]]
+    """ARNs of roles. For rolesanywhere: common names (CN) of certificates; who asks for a session has no role."""
+    actions: list[str]
+    """Actions of the service, each named, e.g. bedrock:InvokeModel."""
+    resources: pulumi.Input[Sequence[pulumi.Input[str]]]
+    """ARNs of what they may be done to. For rolesanywhere: of the trust anchors."""
+
+
+def check_grant(grant: EndpointGrant, where: str) -> None:
+    """Refuse an unknown service, and whatever names nobody, nothing, or anybody and anything."""
+    service = grant["service"]
+    if service not in SERVICES:
+        raise InputError(
+            f"'{service}' has no private endpoint here",
+            where=f"{where}.service",
+            todo=f"Known: {', '.join(SERVICES)}",
+        )
+    for key in ("principals", "actions", "resources"):
+        # What other components tell of their resources is known later; it is then a list that names some.
+        if not isinstance(grant[key], pulumi.Output) and not grant[key]:
+            raise InputError(
+                f"the grant for {service} names no {key}",
+                where=f"{where}.{key}",
+                todo="An endpoint's policy names who may do what to what",
+            )
+    prefix = PREFIX.get(service, service)
+    for at, action in enumerate(grant["actions"]):
+        if not action.startswith(f"{prefix}:") or "*" in action:
+            raise InputError(
+                f"'{action}' is not one action of {service}",
+                where=f"{where}.actions.{at}",
+                todo=f"Name each action itself, like {prefix}:…",
+            )
+    for at, principal in enumerate(grant["principals"]):
+        if isinstance(principal, str):
+            _principal(service, principal, f"{where}.principals.{at}")
+    told = grant["resources"]
+    for at, resource in enumerate(told if isinstance(told, list) else []):
+        # An ARN has five fields before the resource's own.
+        anything = isinstance(resource, str) and resource.split(":", 5)[-1] in ("*", "*/*", "")
+        if anything and not all(action in UNSCOPED for action in grant["actions"]):
+            raise InputError(
+                f"'{resource}' is any resource of {service}",
+                where=f"{where}.resources.{at}",
+                todo="Name their ARNs; only actions that know no resource take '*'",
+            )
+
+
+def _principal(service: str, principal: str, where: str) -> str:
+    """A principal that is one: a role's ARN, or a certificate's common name for Roles Anywhere."""
+    is_arn = principal.startswith("arn:")
+    if "*" in principal or not principal or is_arn == (service == "rolesanywhere"):
+        wanted = "a certificate's common name (CN)" if service == "rolesanywhere" else "the ARN of a role"
+        raise InputError(
+            f"'{principal}' is no principal of {service}",
+            where=where,
+            todo=f"It is {wanted}, without wildcard",
+        )
+    return principal
+
+
+def endpoint_policy(
+    service: str, grants: list[EndpointGrant], region: str, *, layers: bool = False
+) -> pulumi.Output[str]:
+    """The policy of a service's endpoint as JSON: a statement for each grant, in their order.
+
+    Roles are named in a condition: as `Principal` a role's ARN would not match its sessions at a gateway
+    endpoint. The policy of Roles Anywhere is evaluated before the certificate is, so its principal is `*`,
+    its resource the trust anchor, and the certificate's common name stands in a condition (IAM Roles
+    Anywhere user guide, "VPC endpoint policy for CreateSession", read 2026-11-25).
+    `layers`: image layers of Amazon ECR may be read, which it hands out as signed links to its own bucket.
+    """
+    statements = [_statement(service, at, grant) for at, grant in enumerate(grants)]
+    if layers:
+        bucket = f"arn:{partition(region)}:s3:::prod-{region}-starport-layer-bucket"
+        statements.append(
+            {
+                "Sid": "ImageLayers",
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": ["s3:GetObject"],
+                "Resource": [f"{bucket}/*"],
+            }
+        )
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _statement(service: str, at: int, grant: EndpointGrant) -> dict[str, Any]:
+    named = [
+        pulumi.Output.from_input(each).apply(
+            lambda value: _principal(service, value, f"{service}.principals")
+        )
+        for each in grant["principals"]
+    ]
+    who: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": named}}
+    if service == "rolesanywhere":
+        who = {"StringEquals": {"rolesanywhere:x509Subject/CN": named}}
+    return {
+        "Sid": f"Grant{at}",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": grant["actions"],
+        "Resource": grant["resources"],
+        "Condition": who,
+    }

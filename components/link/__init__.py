@@ -1,0 +1,1 @@
+"""The private link between an on-prem site and an AWS site."""

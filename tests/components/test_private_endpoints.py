@@ -1,0 +1,266 @@
+"""Private endpoints of AWS services: which there are, who gets in, and what their policies name."""
+
+import asyncio
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components import PrivateEndpoints
+from components.aws.endpoint_policy import endpoint_policy
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from tests.components.conftest import COMPUTED, Engine
+
+REGION = "eu-central-1"
+ROLE = "arn:aws:iam::123456789012:role/internal-translator"
+PROFILE = f"arn:aws:bedrock:{REGION}:123456789012:application-inference-profile/abc"
+ANCHOR = f"arn:aws:rolesanywhere:{REGION}:123456789012:trust-anchor/0a"
+BEDROCK: dict[str, Any] = {
+    "service": "bedrock-runtime",
+    "principals": [ROLE],
+    "actions": ["bedrock:InvokeModel"],
+    "resources": [PROFILE],
+}
+SESSIONS: dict[str, Any] = {
+    "service": "rolesanywhere",
+    "principals": ["internal-translator.isthmus-internal.svc"],
+    "actions": ["rolesanywhere:CreateSession"],
+    "resources": [ANCHOR],
+}
+PULLS: dict[str, Any] = {
+    "service": "ecr.dkr",
+    "principals": [ROLE],
+    "actions": ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+    "resources": [f"arn:aws:ecr:{REGION}:123456789012:repository/edge"],
+}
+STORE: dict[str, Any] = {
+    "service": "s3",
+    "principals": [ROLE],
+    "actions": ["s3:PutObject"],
+    "resources": ["arn:aws:s3:::audit/*"],
+}
+
+
+def arguments(*grants: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "name": "frankfurt",
+        "region": REGION,
+        "vpc_id": "vpc-0a",
+        "subnet_ids": ["subnet-1", "subnet-2"],
+        "route_table_ids": ["rtb-1"],
+        "vpc_cidr": "10.60.0.0/16",
+        "sources": ["10.40.0.0/16"],
+        "grants": list(grants),
+        "tags": {"owner": "bank"},
+        **more,
+    }
+
+
+def build(engine: Engine, *grants: dict[str, Any], **more: Any) -> None:
+    engine.deploy(PrivateEndpoints, "net", arguments(*grants, **more))
+
+
+def endpoint(engine: Engine, service: str) -> dict[str, Any]:
+    found = [
+        made.inputs
+        for made in engine.all("VpcEndpoint")
+        if made.inputs["serviceName"].endswith(f".{service}")
+    ]
+    assert len(found) == 1, service
+    return found[0]
+
+
+def statements(engine: Engine, service: str) -> list[dict[str, Any]]:
+    return json.loads(endpoint(engine, service)["policy"])["Statement"]
+
+
+def test_a_service_that_is_granted_has_an_interface_endpoint_in_each_subnet(engine: Engine) -> None:
+    build(engine, BEDROCK)
+    made = engine.only("VpcEndpoint").inputs
+    assert made["serviceName"] == f"com.amazonaws.{REGION}.bedrock-runtime"
+    assert made["vpcEndpointType"] == "Interface"
+    assert made["subnetIds"] == ["subnet-1", "subnet-2"]
+    assert made["privateDnsEnabled"], "callers in the VPC could go past it"
+    assert made["securityGroupIds"] == ["net-group-id"]
+    assert engine.outputs["ids"] == {"bedrock-runtime": "net-bedrock-runtime-id"}
+
+
+def test_only_named_networks_get_in_on_443_and_nothing_gets_out(engine: Engine) -> None:
+    build(engine, BEDROCK, SESSIONS, sources=["10.40.0.0/16", "10.41.7.0/24", "10.60.0.0/16"])
+    group = engine.only("SecurityGroup").inputs
+    (rule,) = group["ingress"]
+    assert (rule["protocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
+    assert rule["cidrBlocks"] == ["10.60.0.0/16", "10.40.0.0/16", "10.41.7.0/24"]
+    assert group["egress"] == []
+
+
+def test_a_policy_names_roles_actions_and_resources(engine: Engine) -> None:
+    build(engine, BEDROCK)
+    assert statements(engine, "bedrock-runtime") == [
+        {
+            "Sid": "Grant0",
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["bedrock:InvokeModel"],
+            "Resource": [PROFILE],
+            "Condition": {"ArnEquals": {"aws:PrincipalArn": [ROLE]}},
+        }
+    ]
+
+
+def test_grants_for_one_service_become_one_endpoint_with_a_statement_each(engine: Engine) -> None:
+    other = {**BEDROCK, "principals": [f"{ROLE}-public"], "resources": [f"{PROFILE}d"]}
+    build(engine, BEDROCK, SESSIONS, other)
+    assert len(engine.all("VpcEndpoint")) == 2
+    first, second = statements(engine, "bedrock-runtime")
+    assert (first["Resource"], second["Resource"]) == ([PROFILE], [f"{PROFILE}d"])
+    assert second["Condition"] == {"ArnEquals": {"aws:PrincipalArn": [f"{ROLE}-public"]}}
+
+
+def test_sessions_are_for_named_certificates_at_a_named_trust_anchor(engine: Engine) -> None:
+    build(engine, SESSIONS)
+    (session,) = statements(engine, "rolesanywhere")
+    assert session["Resource"] == [ANCHOR]
+    name = "internal-translator.isthmus-internal.svc"
+    assert session["Condition"] == {"StringEquals": {"rolesanywhere:x509Subject/CN": [name]}}, (
+        "a role's ARN would match nobody: whoever asks for a session has none yet"
+    )
+
+
+def test_outputs_of_other_resources_end_in_the_policy(engine: Engine) -> None:
+    grant = {
+        **BEDROCK,
+        "principals": [pulumi.Output.from_input(ROLE)],
+        "resources": [pulumi.Output.from_input(PROFILE)],
+    }
+    build(engine, grant)
+    (only,) = statements(engine, "bedrock-runtime")
+    assert only["Resource"] == [PROFILE]
+    assert only["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [ROLE]
+
+
+def test_a_wildcard_that_only_shows_later_is_refused_too() -> None:
+    async def late() -> Any:
+        anybody = {**BEDROCK, "principals": [pulumi.Output.from_input("*")]}
+        return await endpoint_policy("bedrock-runtime", [anybody], REGION).future()  # type: ignore[list-item]
+
+    with pytest.raises(InputError, match="is no principal of bedrock-runtime"):
+        asyncio.run(late())
+
+
+def test_s3_has_a_gateway_endpoint_for_named_buckets(engine: Engine) -> None:
+    build(engine, STORE)
+    made = endpoint(engine, "s3")
+    assert made["vpcEndpointType"] == "Gateway"
+    assert made["routeTableIds"] == ["rtb-1"]
+    assert "subnetIds" not in made
+    (only,) = statements(engine, "s3")
+    assert only["Resource"] == ["arn:aws:s3:::audit/*"]
+    assert engine.outputs["urls"] == {}
+    assert engine.outputs["ids"] == {"s3": "net-s3-id"}
+
+
+def test_image_pulls_bring_s3_for_the_registrys_layers_and_no_other_bucket(engine: Engine) -> None:
+    build(engine, PULLS)
+    (layers,) = statements(engine, "s3")
+    assert layers["Action"] == ["s3:GetObject"]
+    assert layers["Resource"] == [f"arn:aws:s3:::prod-{REGION}-starport-layer-bucket/*"]
+    both = Engine()
+    build(both, PULLS, STORE)
+    assert [each["Sid"] for each in statements(both, "s3")] == ["Grant0", "ImageLayers"]
+
+
+def test_without_image_pulls_nobody_reaches_the_layer_bucket(engine: Engine) -> None:
+    build(engine, STORE, BEDROCK)
+    assert "starport" not in json.dumps(statements(engine, "s3"))
+
+
+def test_urls_are_the_endpoints_own_regional_names(engine: Engine) -> None:
+    name = "https://vpce-0a-1b.service.eu-central-1.vpce.amazonaws.com"
+
+    def program() -> pulumi.ComponentResource:
+        made = PrivateEndpoints("net", arguments(BEDROCK, STORE))  # type: ignore[arg-type]
+        pulumi.Output.all(made.url("bedrock-runtime")).apply(lambda found: seen.extend(found))
+        for service in ("s3", "kms"):
+            with pytest.raises(InputError, match=f"no interface endpoint of '{service}'"):
+                made.url(service)
+        return made
+
+    seen: list[str] = []
+    engine.run(program)
+    assert engine.outputs["urls"] == {"bedrock-runtime": name}
+    assert seen == [name]
+
+
+def test_an_endpoint_without_a_name_is_an_error_not_an_empty_url(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMPUTED, "aws:ec2/vpcEndpoint:VpcEndpoint", {"dnsEntries": []})
+    with pytest.raises(EnvironmentFault, match="has no DNS name"):
+        build(engine, BEDROCK)
+
+
+def test_whatever_bears_tags_has_them(engine: Engine) -> None:
+    build(engine, BEDROCK, PULLS)
+    assert all(made.inputs["tags"]["owner"] == "bank" for made in engine.made)
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "where"),
+    [
+        ({"service": "dynamodb"}, "'dynamodb' has no private endpoint", "service"),
+        ({"principals": []}, "names no principals", "principals"),
+        ({"resources": []}, "names no resources", "resources"),
+        ({"actions": []}, "names no actions", "actions"),
+        ({"principals": ["*"]}, "is no principal", "principals.0"),
+        ({"principals": [f"{ROLE[:-4]}*"]}, "is no principal", "principals.0"),
+        ({"principals": ["internal-translator"]}, "is no principal", "principals.0"),
+        ({"actions": ["bedrock:*"]}, "is not one action", "actions.0"),
+        ({"actions": ["s3:GetObject"]}, "is not one action of bedrock-runtime", "actions.0"),
+        ({"resources": ["*"]}, "is any resource", "resources.0"),
+        ({"resources": ["arn:aws:bedrock:eu-central-1:1:*"]}, "is any resource", "resources.0"),
+    ],
+)
+def test_a_grant_that_names_too_little_or_too_much_is_refused(
+    engine: Engine, change: dict[str, Any], what: str, where: str
+) -> None:
+    with pytest.raises(InputError, match=what) as refused:
+        build(engine, SESSIONS, {**BEDROCK, **change})
+    assert refused.value.where == f"networks.frankfurt.grants.1.{where}"
+    assert refused.value.todo
+    assert not engine.made
+
+
+def test_a_roles_arn_is_no_principal_of_roles_anywhere(engine: Engine) -> None:
+    with pytest.raises(InputError, match="common name"):
+        build(engine, {**SESSIONS, "principals": [ROLE]})
+
+
+def test_any_bucket_is_refused_and_any_resource_only_where_an_action_knows_none(engine: Engine) -> None:
+    with pytest.raises(InputError, match="is any resource"):
+        build(engine, {**STORE, "resources": ["arn:aws:s3:::*"]})
+    token = {**PULLS, "service": "ecr.api", "actions": ["ecr:GetAuthorizationToken"], "resources": ["*"]}
+    build(engine, token)
+    (only,) = statements(engine, "ecr.api")
+    assert only["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [ROLE]
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "where"),
+    [
+        ({"sources": ["0.0.0.0/0"]}, "every address", "sources.1"),
+        ({"sources": ["fra1.bank.example"]}, "not an IPv4 network", "sources.1"),
+        ({"sources": ["10.60.7.0/24"]}, "overlap", "sources.1"),
+        ({"sources": [], "vpc_cidr": ""}, "nobody may reach", "sources"),
+        ({"grants": [STORE], "route_table_ids": []}, "needs route tables", "route_tables"),
+        ({"grants": []}, "no service is granted", "grants"),
+    ],
+)
+def test_wrong_networks_are_refused_with_their_place(
+    engine: Engine, change: dict[str, Any], what: str, where: str
+) -> None:
+    with pytest.raises(InputError, match=what) as refused:
+        build(engine, BEDROCK, **change)
+    assert refused.value.where == f"networks.frankfurt.{where}"
+    assert not engine.made
