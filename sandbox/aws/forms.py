@@ -35,11 +35,13 @@ def parsed(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
 def written(model: Any, answer: Mapping[str, Any]) -> bytes:
     """The XML of an answer."""
     from moto.core.serialize import SerializationContext, get_serializer_class
+    from moto.core.utils import get_service_model
 
     service = model.service_model
     made = get_serializer_class(service.service_name, service.resolved_protocol)
+    mine = get_service_model(service.service_name).operation_model(model.name)
     context = SerializationContext(str(uuid.uuid4()))
-    return str(made(model, context).serialize(answer)["body"]).encode()
+    return str(made(mine, context).serialize(answer)["body"]).encode()
 
 
 def refused(model: Any, code: str, message: str) -> bytes:

@@ -123,6 +123,16 @@ def test_an_operation_of_a_form_is_found_by_its_action_and_answered_in_xml() -> 
     assert seen == [Asked({"VpnConnectionId": "vpn-1", "DryRun": True}, "eu-central-1", "123456789012")]
 
 
+def test_an_answer_of_parts_is_written_as_xml() -> None:
+    answer = {"CustomerGateway": {"CustomerGatewayId": "cgw-1", "Tags": [{"Key": "a", "Value": "<&>"}]}}
+    frame = Frame([Operation("ec2", "CreateCustomerGateway", lambda asked: answer)], behind, "1")
+    body = b"Action=CreateCustomerGateway&Type=ipsec.1"
+    status, text = ask(frame, "/", of("ec2"), method="POST", body=body)
+    assert status.startswith("200")
+    assert b"<customerGatewayId>cgw-1</customerGatewayId>" in text
+    assert b"<tagSet><item><key>a</key><value>&lt;&amp;&gt;</value></item></tagSet>" in text
+
+
 def test_a_form_without_a_required_member_is_refused_in_xml() -> None:
     seen: list[Asked] = []
     status, answer = ask(
