@@ -1,16 +1,20 @@
-"""Where a site's audit records are sealed: a write-once bucket, or the store that the organisation names."""
+"""Where a site's audit records are sealed, and the trail that brings them there."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
 from components.aws.bedrock_access import partition
 from components.checks import MODES, one_of
+from components.governance.audit_store import Delivery, Store, make_key, make_store
+from components.governance.cloud_trail import TrailSettings, check_trail, delivery, make_trail
+from components.governance.topic import addresses
+from components.governance.trail_alarms import Watched, make_alarms
 from isthmus.contracts.errors import InputError
 
 
 class AuditTrailArgs(TypedDict):
-    """Where a site's audit records are sealed, write-once."""
+    """Where a site's audit records are sealed, write-once, and the trail that records what is done there."""
 
     name: str
     """Name of the store."""
@@ -21,28 +25,36 @@ class AuditTrailArgs(TypedDict):
     retention_days: int
     """How long no one can delete a record, days."""
     region: NotRequired[str]
-    """AWS region, for `manage`."""
+    """AWS region, for `manage` and for a trail."""
     endpoint: NotRequired[str]
     """`existing`: URL of the S3-compatible service; absent for AWS's own."""
     bucket: NotRequired[str]
     """`existing`: the bucket, with object lock."""
+    trail: NotRequired[TrailSettings]
+    """The trail of the AWS account; absent, none."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""
 
 
 class AuditTrail(pulumi.ComponentResource):
-    """A store of audit records that no one can alter or delete before their time.
+    """A store of audit records that no one can alter or delete before their time, and CloudTrail delivering to it.
 
-    What is made stays when the stack is destroyed: `retained` names it. Losing the key would lose the
-    records.
+    What holds records stays when the stack is destroyed: `retained` names it. Losing a key would lose the
+    records. The trail itself and its alarms go with the stack.
     """
 
     bucket: pulumi.Output[str]
     """Name of the bucket; empty with `off`."""
     endpoint: pulumi.Output[str]
     """URL of an S3-compatible service; empty for AWS's own."""
+    trail_arn: pulumi.Output[str]
+    """ARN of the trail; empty where there is none, or where it exists and is not named."""
+    log_group: pulumi.Output[str]
+    """Name of the log group with the searchable copy; empty where no trail is made."""
+    alarm_topic: pulumi.Output[str]
+    """ARN of the topic that alarms go to; empty where no trail is made."""
     retained: pulumi.Output[list[str]]
-    """What is left on purpose when the stack is destroyed."""
+    """ARNs of what is left on purpose when the stack is destroyed."""
 
     def __init__(self, name: str, args: AuditTrailArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AuditTrail", name, dict(args), opts)
@@ -50,170 +62,110 @@ class AuditTrail(pulumi.ComponentResource):
         mode = one_of(args["mode"], MODES, f"{where}.mode")
         if mode == "existing" and not args.get("bucket"):
             raise InputError("the audit store names no bucket", where=where, todo="Name its `bucket`")
-        self.bucket = pulumi.Output.from_input(args.get("bucket", "") if mode == "existing" else "")
-        self.endpoint = pulumi.Output.from_input(args.get("endpoint", "") if mode == "existing" else "")
+        if mode == "manage" and not args.get("region"):
+            raise InputError(
+                "an audit store can be made on AWS only",
+                where=where,
+                todo="On-prem, name an S3-compatible store with object lock: 'existing' and its bucket",
+            )
+        trail = _trail(args, mode, where)
+        existing = mode == "existing"
+        self.bucket = pulumi.Output.from_input(args.get("bucket", "") if existing else "")
+        self.endpoint = pulumi.Output.from_input(args.get("endpoint", "") if existing else "")
+        named = args.get("trail", {})
+        self.trail_arn = pulumi.Output.from_input(
+            named.get("arn", "") if named.get("mode") == "existing" else ""
+        )
+        self.log_group = self.alarm_topic = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
-        if mode == "manage":
-            if not args.get("region"):
-                raise InputError(
-                    "an audit store can be made on AWS only",
-                    where=where,
-                    todo="On-prem, name an S3-compatible store with object lock: 'existing' and its bucket",
-                )
-            self._make(name, args)
-        self.register_outputs({"bucket": self.bucket, "endpoint": self.endpoint, "retained": self.retained})
+        if mode == "manage" or trail:
+            self._make(name, args, trail, where)
+        self.register_outputs(
+            {
+                "bucket": self.bucket,
+                "endpoint": self.endpoint,
+                "trail_arn": self.trail_arn,
+                "log_group": self.log_group,
+                "alarm_topic": self.alarm_topic,
+                "retained": self.retained,
+            }
+        )
 
-    def _make(self, name: str, args: AuditTrailArgs) -> None:
-        from pulumi_aws import get_caller_identity_output, s3
-        from pulumi_aws.kms import Key
+    def _make(self, name: str, args: AuditTrailArgs, trail: TrailSettings | None, where: str) -> None:
+        from pulumi_aws import get_caller_identity_output
 
         region = args.get("region", "")
-        tags = {**args.get("tags", {}), "isthmus.dev/audit": args["name"]}
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        key = Key(
-            f"{name}-key",
-            description=f"Audit records of {args['site']}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=pulumi.Output.json_dumps(_key_policy(region, account)),
-            tags=tags,
-            opts=kept,
+        tags = {**args.get("tags", {}), "isthmus.dev/audit": args["name"]}
+        to = delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
+        store = self._store(name, args, region, account, to, tags)
+        self.bucket = store.bucket
+        retained = list(store.retained)
+        if trail and to:
+            made = make_trail(
+                f"{name}-trail",
+                trail,
+                store,
+                to,
+                region=region,
+                account=account,
+                where=where,
+                tags=tags,
+                parent=self,
+            )
+            topic = make_alarms(
+                f"{name}-alarms",
+                Watched(made.arn, store.bucket, store.key_arn, made.log_group),
+                sorted(set(trail["notify"])),
+                region=region,
+                account=account,
+                tags=tags,
+                parent=self,
+            )
+            retained += made.retained
+            self.trail_arn, self.log_group, self.alarm_topic = made.arn, made.log_group, topic.arn
+        self.retained = pulumi.Output.all(*retained)
+
+    def _store(
+        self,
+        name: str,
+        args: AuditTrailArgs,
+        region: str,
+        account: pulumi.Output[str],
+        to: Delivery | None,
+        tags: dict[str, str],
+    ) -> Store:
+        """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        if args["mode"] == "manage":
+            return make_store(
+                name,
+                site=args["site"],
+                region=region,
+                account=account,
+                retention_days=args["retention_days"],
+                delivery=to,
+                tags=tags,
+                parent=self,
+            )
+        key = make_key(
+            name, site=args["site"], region=region, account=account, delivery=to, tags=tags, parent=self
         )
-        bucket = s3.Bucket(
-            f"{name}-bucket", object_lock_enabled=True, force_destroy=False, tags=tags, opts=kept
+        bucket = args.get("bucket", "")
+        arn = f"arn:{partition(region)}:s3:::{bucket}"
+        return Store(
+            pulumi.Output.from_input(bucket), pulumi.Output.from_input(arn), key.arn, [key.arn], [key]
         )
-        versioning = s3.BucketVersioning(
-            f"{name}-versioning",
-            bucket=bucket.id,
-            versioning_configuration={"status": "Enabled"},
-            opts=kept,
-        )
-        s3.BucketObjectLockConfiguration(
-            f"{name}-lock",
-            bucket=bucket.id,
-            # COMPLIANCE: not even the account's root can shorten it.
-            rule={"default_retention": {"mode": "COMPLIANCE", "days": args["retention_days"]}},
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=[versioning]),
-        )
-        s3.BucketServerSideEncryptionConfiguration(
-            f"{name}-encryption",
-            bucket=bucket.id,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": key.arn,
-                    },
-                    "bucket_key_enabled": True,
-                }
-            ],
-            opts=kept,
-        )
-        closed = s3.BucketPublicAccessBlock(
-            f"{name}-public-access",
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=kept,
-        )
-        s3.BucketOwnershipControls(
-            f"{name}-ownership", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=kept
-        )
-        s3.BucketPolicy(
-            f"{name}-policy",
-            bucket=bucket.id,
-            policy=pulumi.Output.json_dumps(_bucket_policy(bucket.arn, key.arn)),
-            # One after the other: S3 answers 409 to two changes of access at once.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=[closed]),
-        )
-        self.bucket = bucket.id
-        self.retained = pulumi.Output.all(bucket.arn, key.arn)
 
 
-def _key_policy(region: str, account: pulumi.Output[str]) -> dict[str, Any]:
-    """The account administers the key through IAM; in it, records are sealed and read through S3 only.
-
-    In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key
-    cannot become one that nobody may manage.
-    """
-    root = pulumi.Output.format("arn:{}:iam::{}:root", partition(region), account)
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "Administer",
-                "Effect": "Allow",
-                "Principal": {"AWS": root},
-                "Action": [
-                    "kms:DescribeKey",
-                    "kms:GetKeyPolicy",
-                    "kms:GetKeyRotationStatus",
-                    "kms:ListResourceTags",
-                    "kms:PutKeyPolicy",
-                    "kms:EnableKeyRotation",
-                    "kms:UpdateKeyDescription",
-                    "kms:TagResource",
-                    "kms:UntagResource",
-                    "kms:ScheduleKeyDeletion",
-                    "kms:CancelKeyDeletion",
-                    "kms:EnableKey",
-                    "kms:DisableKey",
-                ],
-                "Resource": "*",
-            },
-            {
-                "Sid": "SealAndReadThroughS3",
-                "Effect": "Allow",
-                "Principal": {"AWS": root},
-                "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
-                "Resource": "*",
-                "Condition": {
-                    "StringEquals": {
-                        "kms:ViaService": f"s3.{region}.amazonaws.com",
-                        "kms:CallerAccount": account,
-                    }
-                },
-            },
-        ],
-    }
-
-
-def _bucket_policy(bucket: pulumi.Output[str], key: pulumi.Output[str]) -> dict[str, Any]:
-    """Denials for everyone: nothing without TLS, nothing under another key."""
-    objects = pulumi.Output.concat(bucket, "/*")
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "TlsOnly",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:*",
-                "Resource": [bucket, objects],
-                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-            },
-            {
-                "Sid": "NoOtherEncryption",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:PutObject",
-                "Resource": [objects],
-                "Condition": {
-                    "StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"},
-                },
-            },
-            {
-                "Sid": "NoOtherKey",
-                "Effect": "Deny",
-                "Principal": "*",
-                "Action": "s3:PutObject",
-                "Resource": [objects],
-                "Condition": {
-                    "StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key}
-                },
-            },
-        ],
-    }
+def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:
+    """The trail to make, checked; None where none is to be made."""
+    trail = args.get("trail")
+    if not trail or one_of(trail["mode"], MODES, f"{where}.trail.mode") != "manage":
+        return None
+    check_trail(trail, mode, args.get("endpoint", ""), args["retention_days"], where)
+    if not args.get("region"):
+        raise InputError(
+            "a trail needs a home region", where=f"{where}.trail", todo="Name the store's `region`"
+        )
+    addresses(trail["notify"], f"{where}.trail", "nobody would hear that the trail was switched off")
+    return trail

@@ -1,11 +1,11 @@
-"""What is made on AWS: the translator's role, the audit store."""
+"""What is made on AWS: the translator's role."""
 
 import json
 from typing import Any
 
 import pytest
 
-from components import AuditTrail, BedrockAccess
+from components import BedrockAccess
 from components.aws.bedrock_access import partition
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine
@@ -91,82 +91,3 @@ def test_a_profile_without_its_regions_and_a_wildcard_are_refused(engine: Engine
 def test_arns_are_of_the_regions_partition() -> None:
     assert partition("eu-central-1") == "aws"
     assert partition("eusc-de-east-1") == "aws-eusc"
-
-
-def audit(engine: Engine, **more: Any) -> None:
-    given = {"name": "audit", "site": "frankfurt", "mode": "manage", "retention_days": 1826}
-    engine.deploy(AuditTrail, "t", {**given, "region": "eu-central-1", **more})
-
-
-def test_an_audit_bucket_is_write_once_in_compliance_mode(engine: Engine) -> None:
-    audit(engine)
-    bucket = engine.only("Bucket")
-    assert bucket.inputs["objectLockEnabled"] is True
-    assert "bucket" not in bucket.inputs, (
-        "named by Pulumi: a retained one must not stand in the next one's way"
-    )
-    rule = engine.only("BucketObjectLockConfiguration").inputs["rule"]
-    assert rule == {"defaultRetention": {"mode": "COMPLIANCE", "days": 1826}}
-    assert engine.only("BucketVersioning").inputs["versioningConfiguration"] == {"status": "Enabled"}
-
-
-def test_an_audit_bucket_is_sealed_with_a_key_of_our_own(engine: Engine) -> None:
-    audit(engine)
-    key = engine.only("Key")
-    assert key.inputs["enableKeyRotation"] is True
-    (rule,) = engine.only("BucketServerSideEncryptionConfiguration").inputs["rules"]
-    assert rule["bucketKeyEnabled"] is True
-    assert rule["applyServerSideEncryptionByDefault"] == {
-        "sseAlgorithm": "aws:kms",
-        "kmsMasterKeyId": "arn:aws:kms/key:::t-key",
-    }
-
-
-def test_a_keys_policy_names_its_principals_and_actions(engine: Engine) -> None:
-    audit(engine)
-    for each in json.loads(engine.only("Key").inputs["policy"])["Statement"]:
-        assert each["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
-        assert not [action for action in each["Action"] if "*" in action]
-
-
-def test_an_audit_bucket_is_closed_to_the_public_and_to_plain_http(engine: Engine) -> None:
-    audit(engine)
-    closed = engine.only("BucketPublicAccessBlock").inputs
-    for block in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets"):
-        assert closed[block] is True
-    owner = engine.only("BucketOwnershipControls").inputs["rule"]
-    assert owner == {"objectOwnership": "BucketOwnerEnforced"}
-    denials = json.loads(engine.only("BucketPolicy").inputs["policy"])["Statement"]
-    assert {each["Sid"] for each in denials} == {"TlsOnly", "NoOtherEncryption", "NoOtherKey"}
-    assert all(each["Effect"] == "Deny" for each in denials)
-
-
-def test_all_of_an_audit_store_stays_when_the_stack_goes(engine: Engine) -> None:
-    audit(engine)
-    assert engine.made
-    for made in engine.made:
-        assert made.retained, f"{made.name} would be deleted: without it the records are lost or open"
-    assert engine.outputs["retained"] == ["arn:aws:s3/bucket:::t-bucket", "arn:aws:kms/key:::t-key"]
-
-
-def test_an_existing_store_is_named_and_nothing_is_made(engine: Engine) -> None:
-    audit(engine, mode="existing", endpoint="https://s3.fra1", bucket="llm-audit")
-    assert not engine.made
-    assert (engine.outputs["bucket"], engine.outputs["endpoint"]) == ("llm-audit", "https://s3.fra1")
-    assert engine.outputs["retained"] == []
-
-
-def test_a_store_off_names_nothing(engine: Engine) -> None:
-    audit(engine, mode="off")
-    assert not engine.made
-    assert engine.outputs["bucket"] == ""
-
-
-def test_a_store_on_prem_is_not_made(engine: Engine) -> None:
-    with pytest.raises(InputError, match="on AWS only"):
-        audit(engine, region="")
-
-
-def test_an_existing_store_without_a_bucket_is_refused(engine: Engine) -> None:
-    with pytest.raises(InputError, match="names no bucket"):
-        audit(engine, mode="existing")

@@ -1,0 +1,265 @@
+"""The write-once bucket of audit records and its key: who may seal, who may deliver, and nobody may delete."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components.aws.bedrock_access import partition
+
+ADMINISTER = [
+    "kms:DescribeKey",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:EnableKeyRotation",
+    "kms:UpdateKeyDescription",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:ScheduleKeyDeletion",
+    "kms:CancelKeyDeletion",
+    "kms:EnableKey",
+    "kms:DisableKey",
+]
+"""What an account's administrators may do with a key; none of it reads what is sealed."""
+CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A trail that delivers to a store, known before it is made: policies name it, and it waits for them."""
+
+    trail: pulumi.Output[str]
+    """ARN of the trail."""
+    any_region: pulumi.Output[str]
+    """The trail's ARN with `*` for its region: a trail of all regions seals under the name of each."""
+    prefix: str
+    """Folder of the bucket."""
+    folders: list[pulumi.Output[str]]
+    """Names below `PREFIX/AWSLogs/`: the trail's account, with an organisation its id too."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where records are sealed."""
+
+    bucket: pulumi.Output[str]
+    """Name of the bucket."""
+    bucket_arn: pulumi.Output[str]
+    key_arn: pulumi.Output[str]
+    retained: list[pulumi.Output[str]]
+    """ARNs of what stays when the stack is destroyed."""
+    ready: list[pulumi.Resource]
+    """What a delivery waits for."""
+
+
+def make_store(
+    name: str,
+    *,
+    site: str,
+    region: str,
+    account: pulumi.Input[str],
+    retention_days: int,
+    delivery: Delivery | None,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+) -> Store:
+    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay for ever."""
+    from pulumi_aws import s3
+
+    kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
+    key = make_key(
+        name, site=site, region=region, account=account, delivery=delivery, tags=tags, parent=parent
+    )
+    bucket = s3.Bucket(f"{name}-bucket", object_lock_enabled=True, force_destroy=False, tags=tags, opts=kept)
+    versioning = s3.BucketVersioning(
+        f"{name}-versioning",
+        bucket=bucket.id,
+        versioning_configuration={"status": "Enabled"},
+        opts=kept,
+    )
+    locked = s3.BucketObjectLockConfiguration(
+        f"{name}-lock",
+        bucket=bucket.id,
+        # COMPLIANCE: not even the account's root can shorten it.
+        rule={"default_retention": {"mode": "COMPLIANCE", "days": retention_days}},
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning]),
+    )
+    encrypted = s3.BucketServerSideEncryptionConfiguration(
+        f"{name}-encryption",
+        bucket=bucket.id,
+        rules=[
+            {
+                "apply_server_side_encryption_by_default": {
+                    "sse_algorithm": "aws:kms",
+                    "kms_master_key_id": key.arn,
+                },
+                "bucket_key_enabled": True,
+            }
+        ],
+        opts=kept,
+    )
+    closed = s3.BucketPublicAccessBlock(
+        f"{name}-public-access",
+        bucket=bucket.id,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+        opts=kept,
+    )
+    owned = s3.BucketOwnershipControls(
+        f"{name}-ownership", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=kept
+    )
+    policy = s3.BucketPolicy(
+        f"{name}-policy",
+        bucket=bucket.id,
+        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key.arn, delivery)),
+        # One after the other: S3 answers 409 to two changes of access at once.
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
+    )
+    return Store(
+        bucket.id, bucket.arn, key.arn, [bucket.arn, key.arn], [policy, locked, encrypted, owned, key]
+    )
+
+
+def make_key(
+    name: str,
+    *,
+    site: str,
+    region: str,
+    account: pulumi.Input[str],
+    delivery: Delivery | None,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+) -> Any:
+    """The key under which records are sealed. Losing it would lose the records, so it stays."""
+    from pulumi_aws.kms import Key
+
+    return Key(
+        f"{name}-key",
+        description=f"Audit records of {site}",
+        enable_key_rotation=True,
+        deletion_window_in_days=30,
+        policy=pulumi.Output.json_dumps(key_policy(region, account, delivery)),
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
+    )
+
+
+def key_policy(region: str, account: pulumi.Input[str], delivery: Delivery | None = None) -> dict[str, Any]:
+    """The account administers the key through IAM; in it, records are sealed and read through S3 only.
+
+    In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key
+    cannot become one that nobody may manage.
+    """
+    root = {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition(region), account)}
+    through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "Administer",
+            "Effect": "Allow",
+            "Principal": root,
+            "Action": ADMINISTER,
+            "Resource": "*",
+        },
+        {
+            "Sid": "SealAndReadThroughS3",
+            "Effect": "Allow",
+            "Principal": root,
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            "Resource": "*",
+            "Condition": {"StringEquals": through_s3},
+        },
+    ]
+    return {"Version": "2012-10-17", "Statement": statements + (_trail_key(delivery) if delivery else [])}
+
+
+def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
+    """CloudTrail seals for this trail only. It must decrypt too where a bucket uses bucket keys, as ours does.
+
+    Source: CloudTrail User Guide, "Configure AWS KMS key policies for CloudTrail" (read 2026-11-25).
+    """
+    ours = {"StringEquals": {"aws:SourceArn": delivery.trail}}
+    context = {"kms:EncryptionContext:aws:cloudtrail:arn": delivery.any_region}
+    use = {"Effect": "Allow", "Principal": CLOUDTRAIL, "Resource": "*"}
+    return [
+        {
+            "Sid": "SealTheTrail",
+            **use,
+            "Action": ["kms:GenerateDataKey"],
+            "Condition": {**ours, "StringLike": context},
+        },
+        {"Sid": "OpenBucketKeyForTheTrail", **use, "Action": ["kms:Decrypt"], "Condition": ours},
+        {"Sid": "DescribeToTheTrail", **use, "Action": ["kms:DescribeKey"], "Condition": ours},
+    ]
+
+
+def bucket_policy(
+    bucket: pulumi.Output[str], key: pulumi.Output[str], delivery: Delivery | None = None
+) -> dict[str, Any]:
+    """Denials for everyone: nothing without TLS, nothing under another key. The trail, if any, may deliver."""
+    objects = pulumi.Output.concat(bucket, "/*")
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "TlsOnly",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": [bucket, objects],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+        {
+            "Sid": "NoOtherEncryption",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": {
+                "StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"},
+            },
+        },
+        {
+            "Sid": "NoOtherKey",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": {"StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key}},
+        },
+    ]
+    return {
+        "Version": "2012-10-17",
+        "Statement": statements + (_trail_writes(bucket, delivery) if delivery else []),
+    }
+
+
+def _trail_writes(bucket: pulumi.Output[str], delivery: Delivery) -> list[dict[str, Any]]:
+    """CloudTrail looks at the bucket's ACL, then writes, for this trail and into its folders only.
+
+    It sets the ACL `bucket-owner-full-control`, the only one that a bucket without ACLs takes.
+    Source: CloudTrail User Guide, "Amazon S3 bucket policy for CloudTrail" (read 2026-11-25).
+    """
+    ours = {"aws:SourceArn": delivery.trail}
+    return [
+        {
+            "Sid": "TrailLooksAtTheBucket",
+            "Effect": "Allow",
+            "Principal": CLOUDTRAIL,
+            "Action": "s3:GetBucketAcl",
+            "Resource": [bucket],
+            "Condition": {"StringEquals": ours},
+        },
+        {
+            "Sid": "TrailDelivers",
+            "Effect": "Allow",
+            "Principal": CLOUDTRAIL,
+            "Action": "s3:PutObject",
+            "Resource": [
+                pulumi.Output.format("{}/{}/AWSLogs/{}/*", bucket, delivery.prefix, folder)
+                for folder in delivery.folders
+            ],
+            "Condition": {"StringEquals": {**ours, "s3:x-amz-acl": "bucket-owner-full-control"}},
+        },
+    ]

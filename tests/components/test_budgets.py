@@ -1,0 +1,294 @@
+"""Budgets by tag, who hears of them, and what is denied when one is used up."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import Budgets
+from components.governance.budget_action import CALLS, denying
+from components.governance.budgets import TAG_KEYS
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import ACCOUNT, Engine
+
+CLASS: dict[str, Any] = {
+    "name": "internal",
+    "scope": "class",
+    "of": "internal",
+    "monthly_usd": 4000,
+    "alert_pct": [100, 80],
+    "action": "none",
+}
+TOPIC = "arn:aws:sns/topic:::b-alerts"
+
+
+def budgets(engine: Engine, *settings: dict[str, Any], **more: Any) -> None:
+    given = {
+        "name": "frankfurt",
+        "platform": "bank",
+        "budgets": [{**CLASS, **each} for each in settings],
+        "notify": ["llm-cost@bank.example"],
+        "tags": {"owner": "llm"},
+    }
+    engine.deploy(Budgets, "b", {**given, **more})
+
+
+def statement(engine: Engine, kind: str, name: str, key: str = "policy", at: int = 0) -> dict[str, Any]:
+    return json.loads(engine.only(kind, name).inputs[key])["Statement"][at]
+
+
+@pytest.mark.parametrize(
+    ("scope", "of", "value"),
+    [
+        ("class", "internal", "user:isthmus.dev/class$internal"),
+        ("workload", "policy-assistant", "user:isthmus.dev/workload$policy-assistant"),
+        ("platform", "bank", "user:isthmus-platform$bank"),
+    ],
+)
+def test_a_budget_counts_what_bears_its_tag(engine: Engine, scope: str, of: str, value: str) -> None:
+    budgets(engine, {"scope": scope, "of": of, "name": of})
+    budget = engine.only("Budget").inputs
+    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": [value]}]
+    assert (budget["budgetType"], budget["timeUnit"], budget["limitUnit"]) == ("COST", "MONTHLY", "USD")
+    assert float(budget["limitAmount"]) == 4000
+    assert budget["accountId"] == ACCOUNT
+
+
+def test_alerts_are_of_actual_spend_and_one_of_forecast_spend(engine: Engine) -> None:
+    budgets(engine, {})
+    alerts = engine.only("Budget").inputs["notifications"]
+    assert [(each["notificationType"], each["threshold"]) for each in alerts] == [
+        ("ACTUAL", 80),
+        ("ACTUAL", 100),
+        ("FORECASTED", 100),
+    ]
+    for each in alerts:
+        assert (each["thresholdType"], each["comparisonOperator"]) == ("PERCENTAGE", "GREATER_THAN")
+        assert each["subscriberEmailAddresses"] == ["llm-cost@bank.example"]
+        assert each["subscriberSnsTopicArns"] == [TOPIC]
+    assert engine.outputs["topic_arn"] == TOPIC
+
+
+def test_the_tags_that_budgets_count_by_are_activated_and_stay_so(engine: Engine) -> None:
+    budgets(
+        engine, {}, {"name": "campaign-copy", "scope": "workload", "of": "campaign-copy"}, anomaly_usd=100
+    )
+    tags = engine.all("CostAllocationTag")
+    keys = ["isthmus-platform", "isthmus.dev/class", "isthmus.dev/workload"]
+    assert [made.inputs["tagKey"] for made in tags] == keys
+    assert {made.inputs["status"] for made in tags} == {"Active"}
+    assert all(made.retained for made in tags), "other stacks of the account count by them too"
+    assert engine.outputs["retained"] == [f"cost-allocation tag {key}" for key in keys]
+
+
+@pytest.mark.parametrize("mode", ["existing", "off"])
+def test_tags_that_others_activate_are_left_alone(engine: Engine, mode: str) -> None:
+    budgets(engine, {}, cost_tags=mode)
+    assert not engine.all("CostAllocationTag")
+    assert engine.outputs["retained"] == []
+
+
+def test_names_of_budgets_are_unique_and_the_same_at_every_run(engine: Engine) -> None:
+    settings = [{"name": "internal-" + "x" * 60 + str(at), "of": str(at)} for at in range(2)]
+    budgets(engine, *settings)
+    names = [made.inputs["name"] for made in engine.all("Budget")]
+    again = Engine()
+    budgets(again, *settings)
+    assert names == [made.inputs["name"] for made in again.all("Budget")]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 100 for name in names)
+
+
+def test_a_budget_that_only_alerts_denies_nothing(engine: Engine) -> None:
+    budgets(engine, {})
+    assert not engine.all("BudgetAction") + engine.all("Role") + engine.all("Policy")
+
+
+def denied(engine: Engine, **more: Any) -> None:
+    budgets(engine, {"action": "deny", "role_name": "internal-role", **more})
+
+
+def test_a_used_up_budget_denies_its_role_every_call_of_a_model(engine: Engine) -> None:
+    denied(engine)
+    action = engine.only("BudgetAction").inputs
+    assert (action["actionType"], action["approvalModel"]) == ("APPLY_IAM_POLICY", "AUTOMATIC")
+    assert action["notificationType"] == "ACTUAL"
+    assert action["actionThreshold"] == {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 100}
+    assert action["budgetName"] == engine.only("Budget").inputs["name"]
+    assert action["executionRoleArn"] == "arn:aws:iam/role:::b-internal-role"
+    assert action["definition"]["iamActionDefinition"] == {
+        "policyArn": "arn:aws:iam/policy:::b-internal-deny",
+        "roles": ["internal-role"],
+    }
+    assert action["subscribers"] == [
+        {"address": "llm-cost@bank.example", "subscriptionType": "EMAIL"},
+        {"address": TOPIC, "subscriptionType": "SNS"},
+    ]
+    assert "b-internal-role-policy" in engine.only("BudgetAction").depends_on
+
+
+def test_what_is_denied_is_every_call_that_costs_by_use(engine: Engine) -> None:
+    denied(engine)
+    deny = statement(engine, "Policy", "b-internal-deny")
+    assert (deny["Effect"], deny["Resource"]) == ("Deny", "*")
+    assert {"bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"} <= set(deny["Action"])
+    assert not [call for call in CALLS if "*" in call]
+    assert json.loads(engine.only("Policy", "b-internal-deny").inputs["policy"]) == denying()
+
+
+def test_budgets_may_attach_that_policy_to_that_role_and_nothing_else(engine: Engine) -> None:
+    denied(engine)
+    role = f"arn:aws:iam::{ACCOUNT}:role/internal-role"
+    attaches = statement(engine, "RolePolicy", "b-internal-role-policy")
+    assert attaches["Action"] == ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
+    assert attaches["Resource"] == [role]
+    assert attaches["Condition"] == {"ArnEquals": {"iam:PolicyARN": "arn:aws:iam/policy:::b-internal-deny"}}
+    boundary = json.loads(engine.only("Policy", "b-internal-boundary").inputs["policy"])["Statement"]
+    assert boundary[0] == attaches
+    assert {"Sid": "NoIam", "Effect": "Deny", "Action": ["iam:*"], "NotResource": [role]} in boundary
+
+
+def test_the_role_trusts_this_accounts_budget_and_is_bounded(engine: Engine) -> None:
+    denied(engine)
+    role = engine.only("Role")
+    assert role.inputs["permissionsBoundary"] == "arn:aws:iam/policy:::b-internal-boundary"
+    trust = statement(engine, "Role", role.name, "assumeRolePolicy")
+    assert trust["Principal"] == {"Service": "budgets.amazonaws.com"}
+    name = engine.only("Budget").inputs["name"]
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": ACCOUNT},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{ACCOUNT}:budget/{name}*"},
+    }
+
+
+def test_a_boundary_that_is_given_takes_the_place_of_ours(engine: Engine) -> None:
+    budgets(engine, {"action": "deny", "role_name": "r"}, permissions_boundary="arn:aws:iam::1:policy/edge")
+    assert engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::1:policy/edge"
+    assert [made.name for made in engine.all("Policy")] == ["b-internal-deny"]
+
+
+def test_several_roles_of_a_class_are_denied_together(engine: Engine) -> None:
+    denied(engine, role_names=["second-role"])
+    action = engine.only("BudgetAction").inputs["definition"]["iamActionDefinition"]
+    assert action["roles"] == ["internal-role", "second-role"]
+    attaches = statement(engine, "RolePolicy", "b-internal-role-policy")
+    assert [arn.rpartition("/")[2] for arn in attaches["Resource"]] == ["internal-role", "second-role"]
+
+
+def test_each_budget_denies_by_a_policy_of_its_own(engine: Engine) -> None:
+    workload = {"name": "copy", "scope": "workload", "of": "copy", "action": "deny", "role_name": "r"}
+    budgets(engine, {"action": "deny", "role_name": "r"}, workload)
+    arns = {
+        made.inputs["definition"]["iamActionDefinition"]["policyArn"] for made in engine.all("BudgetAction")
+    }
+    assert len(arns) == 2, "lifting one would lift the other"
+
+
+def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine) -> None:
+    budgets(engine, anomaly_usd=250)
+    monitor = engine.only("AnomalyMonitor").inputs
+    assert monitor["monitorType"] == "CUSTOM", "an account has one of all services, often already"
+    assert json.loads(monitor["monitorSpecification"]) == {
+        "Tags": {"Key": "user:isthmus-platform", "Values": ["bank"]}
+    }
+    at_once = engine.only("AnomalySubscription", "b-at-once").inputs
+    daily = engine.only("AnomalySubscription", "b-daily").inputs
+    assert (at_once["frequency"], at_once["subscribers"]) == (
+        "IMMEDIATE",
+        [{"type": "SNS", "address": TOPIC}],
+    )
+    assert daily["frequency"] == "DAILY"
+    assert daily["subscribers"] == [{"type": "EMAIL", "address": "llm-cost@bank.example"}]
+    for each in (at_once, daily):
+        limit = each["thresholdExpression"]["dimension"]
+        assert limit["key"] == "ANOMALY_TOTAL_IMPACT_ABSOLUTE"
+        assert [float(value) for value in limit["values"]] == [250]
+
+
+def test_without_an_amount_unusual_spend_is_not_watched(engine: Engine) -> None:
+    budgets(engine, {})
+    assert not engine.all("AnomalyMonitor") + engine.all("AnomalySubscription")
+
+
+def test_nothing_asked_for_makes_nothing(engine: Engine) -> None:
+    budgets(engine, notify=[])
+    assert not engine.made
+    assert engine.outputs == {"topic_arn": "", "retained": []}
+
+
+def test_only_cost_services_of_this_account_publish_to_the_topic(engine: Engine) -> None:
+    budgets(engine, {})
+    for kind, name in (("TopicPolicy", "b-alerts-policy"), ("Key", "b-alerts-key")):
+        found = json.loads(engine.only(kind, name).inputs["policy"])["Statement"]
+        services = {each["Principal"]["Service"]: each for each in found if "Service" in each["Principal"]}
+        assert set(services) == {"budgets.amazonaws.com", "costalerts.amazonaws.com"}
+        for each in services.values():
+            assert each["Condition"]["StringEquals"] == {"aws:SourceAccount": ACCOUNT}, each["Sid"]
+    assert engine.only("Topic").inputs["kmsMasterKeyId"] == "arn:aws:kms/key:::b-alerts-key"
+
+
+def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
+    budgets(engine, {"action": "deny", "role_name": "r"}, anomaly_usd=100)
+    bare = {"TopicPolicy", "RolePolicy", "CostAllocationTag"}
+    for made in engine.made:
+        if made.kind not in bare:
+            assert made.inputs.get("tags", {}).get("owner") == "llm", made.name
+    for kind in ("Budget", "BudgetAction", "Role"):
+        assert engine.only(kind).inputs["tags"]["isthmus.dev/class"] == "internal"
+
+
+def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engine) -> None:
+    budgets(engine, {}, account="210987654321")
+    assert engine.only("Budget").inputs["accountId"] == "210987654321"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"monthly_usd": 0}, "budget of 0 USD"),
+        ({"monthly_usd": -5.0}, "budget of -5.0 USD"),
+        ({"monthly_usd": float("nan")}, "budget of nan USD"),
+        ({"monthly_usd": 0.001}, "budget of 0.001 USD"),
+        ({"scope": "team"}, "'team' is not known"),
+        ({"action": "stop"}, "'stop' is not known"),
+        ({"action": "deny"}, "needs a role"),
+        ({"alert_pct": [80, 80]}, "80, 80 %"),
+        ({"alert_pct": [0]}, "0 %"),
+        ({"alert_pct": list(range(1, 11))}, "cannot be made"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_refused_with_what_to_do(
+    engine: Engine, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as refused:
+        budgets(engine, settings)
+    assert refused.value.todo
+    assert refused.value.where.startswith("budgets.frankfurt.internal")
+    assert not engine.made
+
+
+def test_budgets_that_nobody_hears_of_are_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="nobody would hear"):
+        budgets(engine, {}, notify=[])
+
+
+def test_two_budgets_of_one_name_are_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="two budgets"):
+        budgets(engine, {}, {"of": "public"})
+
+
+@pytest.mark.parametrize("usd", [0, -1, float("nan")])
+def test_an_amount_of_unusual_spend_that_is_none_is_refused(engine: Engine, usd: float) -> None:
+    with pytest.raises(InputError, match="none"):
+        budgets(engine, anomaly_usd=usd)
+
+
+@given(st.floats(min_value=0.01, max_value=1e9), st.sampled_from(sorted(TAG_KEYS)))
+def test_any_amount_is_told_to_the_cent(usd: float, scope: str) -> None:
+    engine = Engine()
+    budgets(engine, {"monthly_usd": usd, "scope": scope})
+    text = engine.only("Budget").inputs["limitAmount"]
+    assert abs(float(text) - usd) <= 0.0051
+    assert "e" not in text.lower(), f"{text} is no amount to AWS"
