@@ -1,140 +1,262 @@
-"""The AWS role by which a class's translator calls its models on Amazon Bedrock, and nothing else."""
+"""What a class's translator may call on Amazon Bedrock, on whose account, and through which guardrail."""
 
-from typing import Any, NotRequired, TypedDict
+import json
+import re
+from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.checks import may_use_aws, sensitivity
+from components.aws.bedrock_policy import (
+    INLINE_CHARACTERS,
+    BedrockModel,
+    bedrock_arn,
+    call_policy,
+    foundation_arn,
+    model_key,
+    source_arn,
+)
+from components.aws.boundary import fitting
+from components.aws.guardrail import GuardrailInUse, GuardrailSettings, guardrail
+from components.aws.names import aws_name
+from components.aws.names import partition as partition  # told from here before it had a place of its own
+from components.checks import may_use_aws, one_of, sensitivity
 from isthmus.contracts.errors import InputError
 
-ACTIONS = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Sid": "RolesAnywhere",
-            "Effect": "Allow",
-            "Principal": {"Service": "rolesanywhere.amazonaws.com"},
-            # The certificate's subject becomes session tags and source identity, for the trail.
-            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
-        }
-    ],
-}
+_COMMITMENTS = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
 
-class BedrockModel(TypedDict):
-    """A model of Amazon Bedrock that may be called."""
+class ProvisionedSettings(TypedDict):
+    """Throughput of a model that is bought ahead."""
 
-    id: str
-    """Id of the endpoint."""
-    model: str
-    """Id of the foundation model, e.g. amazon.nova-lite-v1:0."""
-    region: str
-    """Region in which it is called."""
-    inference_profile: NotRequired[str]
-    """Id of the inference profile; absent, the model is called in its region itself."""
-    destination_regions: NotRequired[list[str]]
-    """Every region that the profile may route to; with a profile at least one."""
+    name: str
+    """Name of it."""
+    endpoint: str
+    """Id of the endpoint, whose calls all go to it."""
+    model_units: int
+    """How many units."""
+    commitment: str
+    """`none`, `one-month` or `six-months`: AWS deletes it no earlier."""
 
 
 class BedrockAccessArgs(TypedDict):
     """What a class's translator may call on Amazon Bedrock."""
 
+    name: str
+    """Name of the identity."""
     sensitivity: str
     """The class whose translator assumes the role."""
+    role: pulumi.Input[str]
+    """Name of the role that gets the policy."""
     models: list[BedrockModel]
-    """The models that it may call."""
-    permissions_boundary: NotRequired[pulumi.Input[str]]
-    """ARN of the policy that bounds the role, whatever its own policy says."""
+    """The models that it may call, each for one workload."""
+    guardrail: NotRequired[GuardrailSettings]
+    """The guardrail that every call must name; absent: none."""
+    provisioned: NotRequired[list[ProvisionedSettings]]
+    """Throughput bought ahead, for endpoints among the models."""
+    source_vpc: NotRequired[pulumi.Input[str]]
+    """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
     exception: NotRequired[str]
     """Reference of the recorded exception by which a confidential class may use AWS."""
     tags: NotRequired[dict[str, str]]
-    """Tags of the role."""
+    """Tags of what is made."""
 
 
 class BedrockAccess(pulumi.ComponentResource):
-    """A role that trusts IAM Roles Anywhere, with a policy over the named inference profiles only.
+    """An application inference profile for each workload and model, the class's guardrail, and the policy.
 
-    Trust anchor, profile and credential helper are not part of it yet; no access key stands in for them.
+    A profile bears its workload's tags, so that AWS's bill can be told apart by them. Models cannot be
+    called past their profiles, nor without the guardrail, nor from another network.
     """
 
-    role_arn: pulumi.Output[str]
-    """ARN of the role."""
+    guardrail_id: pulumi.Output[str]
+    """ARN of the guardrail; empty without one."""
+    guardrail_version: pulumi.Output[str]
+    """The version that calls must name; empty without one."""
+    model_ids: pulumi.Output[dict[str, str]]
+    """What is called, by `ENDPOINT--WORKLOAD`: the ARN of a profile or of throughput bought ahead."""
+    model_arns: pulumi.Output[list[str]]
+    """All that may be invoked, directly or through it, and the guardrail: for a private endpoint's policy."""
+    retained: pulumi.Output[list[str]]
+    """ARNs of what is left when the stack is destroyed: AWS deletes no throughput before its time."""
 
     def __init__(
         self, name: str, args: BedrockAccessArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("isthmus:index:BedrockAccess", name, dict(args), opts)
         from pulumi_aws import get_caller_identity_output
-        from pulumi_aws.iam import Role, RolePolicy
+        from pulumi_aws.iam import RolePolicy
 
-        held = sensitivity(args["sensitivity"], name)
-        may_use_aws(held, name, args.get("exception", ""))
-        for model in args["models"]:
-            _check(model, name)
-        child = pulumi.ResourceOptions(parent=self)
-        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
-        role = Role(
-            f"{name}-role",
-            description=f"Calls the {held} models of Isthmus on Amazon Bedrock",
-            assume_role_policy=pulumi.Output.json_dumps(_TRUST),
-            max_session_duration=3600,
-            permissions_boundary=args.get("permissions_boundary"),
-            tags={**args.get("tags", {}), "isthmus.dev/class": held},
-            opts=child,
-        )
-        policy = {
-            "Version": "2012-10-17",
-            "Statement": [
-                statement
-                for at, model in enumerate(args["models"])
-                for statement in _statements(at, model, account)
-            ],
+        where = f"identities.{args['name']}"
+        held = sensitivity(args["sensitivity"], where)
+        may_use_aws(held, where, args.get("exception", ""))
+        _check(args, where)
+        self._name, self._child = name, pulumi.ResourceOptions(parent=self)
+        self._tags = {**args.get("tags", {}), "isthmus.dev/class": held}
+        self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        self._kept: list[pulumi.Output[str]] = []
+        # The guardrail first: what is wrong with its settings is said before anything is made.
+        filtered = self._guardrail(args, where)
+        bought = self._provisioned(args)
+        called = {
+            model_key(model): bought.get(model["id"]) or self._profile(model) for model in args["models"]
         }
-        RolePolicy(f"{name}-policy", role=role.name, policy=pulumi.Output.json_dumps(policy), opts=child)
-        self.role_arn = role.arn
-        self.register_outputs({"role_arn": self.role_arn})
+        guarded = (filtered.arn, filtered.named()) if filtered else None
+        vpc = args.get("source_vpc")
+        policy = call_policy(args["models"], called, set(bought), guarded, vpc, self._account)
+        RolePolicy(
+            f"{name}-policy",
+            role=args["role"],
+            policy=pulumi.Output.json_dumps(policy).apply(
+                lambda text: fitting(text, f"{where} (policy)", INLINE_CHARACTERS)
+            ),
+            opts=self._child,
+        )
+        self.guardrail_id = filtered.arn if filtered else pulumi.Output.from_input("")
+        self.guardrail_version = filtered.version if filtered else pulumi.Output.from_input("")
+        self.model_ids = pulumi.Output.all(**called)
+        reached = [
+            arn for each in policy["Statement"] if each["Effect"] == "Allow" for arn in each["Resource"]
+        ]
+        self.model_arns = pulumi.Output.all(*reached).apply(lambda arns: sorted(set(arns)))
+        self.retained = pulumi.Output.all(*self._kept)
+        self.register_outputs(
+            {
+                "guardrail_id": self.guardrail_id,
+                "guardrail_version": self.guardrail_version,
+                "model_ids": self.model_ids,
+                "model_arns": self.model_arns,
+                "retained": self.retained,
+            }
+        )
+
+    def _guardrail(self, args: BedrockAccessArgs, where: str) -> GuardrailInUse | None:
+        settings = args.get("guardrail")
+        if settings is None:
+            return None
+        region = args["models"][0]["region"]
+
+        def named(id: str) -> pulumi.Input[str]:
+            return bedrock_arn(region, self._account, f"guardrail/{id}")
+
+        return guardrail(self._name, settings, f"{where}.guardrail", region, named, self._tags, self._child)
+
+    def _provisioned(self, args: BedrockAccessArgs) -> dict[str, pulumi.Output[str]]:
+        """ARNs of throughput bought ahead, by endpoint."""
+        from pulumi_aws.bedrock import ProvisionedModelThroughput
+
+        made: dict[str, pulumi.Output[str]] = {}
+        for each in args.get("provisioned", []):
+            served = [model for model in args["models"] if model["id"] == each["endpoint"]]
+            model, workloads = served[0], {model["workload"] for model in served}
+            commitment = _COMMITMENTS[each["commitment"]]
+            # Shared by its workloads: only where there is one does it bear its name.
+            alone = {"isthmus.dev/workload": workloads.pop()} if len(workloads) == 1 else {}
+            bought = ProvisionedModelThroughput(
+                f"{self._name}-{each['name']}",
+                provisioned_model_name=aws_name(
+                    f"{self._name}-{each['name']}", 63, model["model"], each["model_units"], commitment
+                ),
+                model_arn=foundation_arn(model["region"], model["model"]),
+                model_units=each["model_units"],
+                commitment_duration=commitment,
+                region=model["region"],
+                tags={**self._tags, **alone},
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=commitment is not None),
+            )
+            made[each["endpoint"]] = bought.provisioned_model_arn
+            if commitment is not None:
+                self._kept.append(bought.provisioned_model_arn)
+        return made
+
+    def _profile(self, model: BedrockModel) -> pulumi.Output[str]:
+        """ARN of the profile by which one workload calls one model."""
+        from pulumi_aws.bedrock import InferenceProfile
+
+        source = source_arn(model, self._account)
+        within = model.get("inference_profile") or model["model"]
+        made = InferenceProfile(
+            f"{self._name}-{model['id']}-{model['workload']}",
+            # Where the source changes the profile is made anew, beside the old one.
+            name=aws_name(f"{model['workload']}-{model['id']}-{self._name}", 64, within, model["region"]),
+            # AWS takes no two signs in a row.
+            description=re.sub(r"-{2,}", "-", f"{model['id']} for {model['workload']}"),
+            model_source={"copy_from": source},
+            region=model["region"],
+            tags={**self._tags, "isthmus.dev/workload": model["workload"]},
+            opts=self._child,
+        )
+        return made.arn
 
 
-def _statements(at: int, model: BedrockModel, account: pulumi.Output[str]) -> list[dict[str, Any]]:
-    """Leave to call the profile, and through it alone the model in each region that it routes to."""
-    region = model["region"]
-    profile = model.get("inference_profile")
-    regions = model.get("destination_regions") or [region]
-    models = [f"arn:{partition(r)}:bedrock:{r}::foundation-model/{model['model']}" for r in regions]
-    if not profile:
-        return [{"Sid": f"Model{at}", "Effect": "Allow", "Action": ACTIONS, "Resource": models}]
-    arn = pulumi.Output.format(
-        "arn:{}:bedrock:{}:{}:inference-profile/{}", partition(region), region, account, profile
-    )
-    return [
-        {"Sid": f"Profile{at}", "Effect": "Allow", "Action": ACTIONS, "Resource": [arn]},
-        {
-            "Sid": f"ModelThroughProfile{at}",
-            "Effect": "Allow",
-            "Action": ACTIONS,
-            "Resource": models,
-            "Condition": {"StringEquals": {"bedrock:InferenceProfileArn": arn}},
-        },
-    ]
+def _check(args: BedrockAccessArgs, where: str) -> None:
+    if not args["models"]:
+        raise InputError("names no models", where=where, todo="Name those that its class calls on Bedrock")
+    for model in args["models"]:
+        _check_model(model, where)
+    keys = [model_key(model) for model in args["models"]]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise InputError(f"{', '.join(twice)}: named twice", where=f"{where}.models", todo="Leave one out")
+    regions = sorted({model["region"] for model in args["models"]})
+    filtered = args.get("guardrail", {}).get("mode", "off") != "off"
+    if filtered and len(regions) > 1:
+        raise InputError(
+            f"one guardrail for calls in {' and '.join(regions)}",
+            where=f"{where}.guardrail",
+            todo="A call is filtered by a guardrail of its own region: make an identity for each",
+        )
+    endpoints = {model["id"] for model in args["models"]}
+    bought: set[str] = set()
+    for at, each in enumerate(args.get("provisioned", [])):
+        place = f"{where}.provisioned.{at}"
+        one_of(each["commitment"], tuple(_COMMITMENTS), f"{place}.commitment")
+        if each["endpoint"] not in endpoints:
+            raise InputError(
+                f"'{each['endpoint']}' is none of its endpoints",
+                where=place,
+                todo=f"Its endpoints: {', '.join(sorted(endpoints))}",
+            )
+        if each["endpoint"] in bought or each["model_units"] < 1:
+            raise InputError(
+                f"'{each['endpoint']}' has throughput twice, or less than one unit",
+                where=place,
+                todo="Buy all units of an endpoint in one",
+            )
+        bought.add(each["endpoint"])
+    _check_length(args, bought, where)
 
 
-def _check(model: BedrockModel, where: str) -> None:
+def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None:
+    """The policy with ARNs of the length that AWS gives: too long is said before anything is made."""
+    account = "0" * 12
+    called = {
+        model_key(model): bedrock_arn(model["region"], account, f"application-inference-profile/{at:012}")
+        for at, model in enumerate(args["models"])
+    }
+    settings, guarded = args.get("guardrail"), None
+    if settings is not None and settings["mode"] != "off":
+        arn = bedrock_arn(args["models"][0]["region"], account, f"guardrail/{0:012}")
+        versions = ("1", *settings.get("earlier_versions", []))
+        guarded = (arn, [f"{arn}:{version}" for version in versions])
+    vpc = None if args.get("source_vpc") is None else f"vpc-{0:017}"
+    policy = call_policy(args["models"], called, bought, guarded, vpc, account)
+    fitting(json.dumps(policy), f"{where} (policy)", INLINE_CHARACTERS)
+
+
+def _check_model(model: BedrockModel, where: str) -> None:
     place = f"{where}.models.{model['id']}"
     profile = model.get("inference_profile")
     if "*" in model["model"] + (profile or ""):
         raise InputError("a wildcard names more than one model", where=place, todo="Name the model itself")
+    if profile and profile.startswith("global."):
+        raise InputError(
+            f"inference profile '{profile}' routes to every commercial region, those to come included",
+            where=place,
+            todo="Use a geographic profile (eu., us., …), whose destinations are fixed",
+        )
     if profile and not model.get("destination_regions"):
         raise InputError(
             f"inference profile '{profile}' names no destination regions",
             where=place,
             todo="Name every region that it may route to (destination_regions)",
         )
-
-
-def partition(region: str) -> str:
-    """The AWS partition of a region, e.g. `aws-eusc` for the European Sovereign Cloud."""
-    for prefix, found in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("eusc-", "aws-eusc")):
-        if region.startswith(prefix):
-            return found
-    return "aws"

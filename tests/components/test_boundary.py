@@ -1,6 +1,5 @@
 """What an identity of ours can do at most."""
 
-import fnmatch
 import json
 from typing import Any
 
@@ -13,6 +12,7 @@ from components.aws import boundary
 from components.aws.boundary import boundary_arn, boundary_policy, fitting
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine
+from tests.components.policies import allowed
 
 INVOKE = {
     "Sid": "Call",
@@ -20,30 +20,6 @@ INVOKE = {
     "Action": ["bedrock:InvokeModel"],
     "Resource": ["arn:aws:bedrock:*"],
 }
-
-
-def listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
-
-
-def allowed(
-    policy: dict[str, Any], action: str, resource: str = "arn:aws:x", region: str = "eu-central-1"
-) -> bool:
-    """IAM's own rule, for the forms that a boundary uses: a denial wins, else an allowance is needed."""
-    effects = set()
-    for each in policy["Statement"]:
-        if "Action" in each:
-            hit = any(fnmatch.fnmatchcase(action, pattern) for pattern in listed(each["Action"]))
-        else:
-            hit = action not in each["NotAction"]
-        if "Resource" in each:
-            hit = hit and any(fnmatch.fnmatchcase(resource, pattern) for pattern in listed(each["Resource"]))
-        else:
-            hit = hit and resource not in each["NotResource"]
-        regions = each.get("Condition", {}).get("StringNotEquals", {}).get("aws:RequestedRegion")
-        if hit and (regions is None or region not in regions):
-            effects.add(each["Effect"])
-    return effects == {"Allow"}
 
 
 def test_what_is_not_allowed_by_name_is_not_allowed() -> None:
@@ -111,8 +87,8 @@ def test_an_empty_boundary_is_refused() -> None:
 def test_bedrock_is_held_to_the_regions_named() -> None:
     policy = boundary_policy([INVOKE], bedrock_regions=["eu-west-1", "eu-central-1", "eu-west-1"])
     model = "arn:aws:bedrock:us-east-1::foundation-model/m"
-    assert allowed(policy, "bedrock:InvokeModel", model, "eu-west-1")
-    assert not allowed(policy, "bedrock:InvokeModel", model, "us-east-1")
+    assert allowed(policy, "bedrock:InvokeModel", model, aws_RequestedRegion="eu-west-1")
+    assert not allowed(policy, "bedrock:InvokeModel", model, aws_RequestedRegion="us-east-1")
 
 
 def test_buckets_named_as_audit_stores_are_held_and_others_are_not() -> None:

@@ -1,0 +1,28 @@
+"""Names and partitions: names within the length and letters that AWS takes, the same at every run."""
+
+import hashlib
+import re
+
+import pulumi
+
+
+def aws_name(name: str, longest: int, *told_apart_by: object) -> str:
+    """`name` with eight digits at its end, at most `longest` characters of `[0-9a-zA-Z-]`.
+
+    The digits tell apart the stacks of one account, and settings that make a new resource: both old and new
+    exist for a while, and AWS takes a name once. Where Pulumi's own names may be longer than AWS takes
+    (guardrails 50, roles 64, inference profiles 64, provisioned throughput 63), this one is cut instead of refused.
+    A name that is known beforehand is also how a resource is found whose creation was cut off.
+    """
+    whole = (pulumi.get_project(), pulumi.get_stack(), name, *told_apart_by)
+    digits = hashlib.sha256("\x00".join(map(str, whole)).encode()).hexdigest()[:8]
+    plain = re.sub(r"[^0-9a-zA-Z]+", "-", name)[: longest - 9].strip("-")
+    return f"{plain}-{digits}" if plain else digits
+
+
+def partition(region: str) -> str:
+    """The AWS partition of a region, e.g. `aws-eusc` for the European Sovereign Cloud."""
+    for prefix, found in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("eusc-", "aws-eusc")):
+        if region.startswith(prefix):
+            return found
+    return "aws"

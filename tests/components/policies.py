@@ -1,0 +1,55 @@
+"""IAM's own rule, for the forms that our policies use: a denial wins, else an allowance is needed."""
+
+import fnmatch
+from typing import Any
+
+
+def listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def allowed(policy: dict[str, Any], action: str, resource: str = "arn:aws:x", **context: str) -> bool:
+    """Whether a request passes; `context` by condition key, `:` and `/` and `-` written as `_`."""
+    effects = {
+        each["Effect"]
+        for each in policy["Statement"]
+        if _acts(each, action) and _touches(each, resource) and _holds(each.get("Condition", {}), context)
+    }
+    return effects == {"Allow"}
+
+
+def _acts(statement: dict[str, Any], action: str) -> bool:
+    if "NotAction" in statement:
+        return action not in statement["NotAction"]
+    return any(fnmatch.fnmatchcase(action, pattern) for pattern in listed(statement["Action"]))
+
+
+def _touches(statement: dict[str, Any], resource: str) -> bool:
+    if "NotResource" in statement:
+        return resource not in statement["NotResource"]
+    patterns = listed(statement.get("Resource", "*"))
+    return any(fnmatch.fnmatchcase(resource, pattern) for pattern in patterns)
+
+
+def _holds(condition: dict[str, dict[str, Any]], context: dict[str, str]) -> bool:
+    return all(
+        _test(operator, context.get(_word(key)), listed(wanted))
+        for operator, tests in condition.items()
+        for key, wanted in tests.items()
+    )
+
+
+def _word(key: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in key)
+
+
+def _test(operator: str, found: str | None, wanted: list[str]) -> bool:
+    """A negated test holds of a key that the request does not have, the others do not."""
+    match operator:
+        case "StringEquals" | "ArnEquals":
+            return found in wanted
+        case "StringNotEquals":
+            return found not in wanted
+        case "ArnLike":
+            return found is not None and any(fnmatch.fnmatchcase(found, each) for each in wanted)
+    raise AssertionError(f"the tests cannot read {operator}")
