@@ -1,0 +1,258 @@
+"""Amazon EC2: transit gateways and their attachments of VPCs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import Call, Facet, Scope, Type
+from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
+
+_GATEWAY_GONE = ("InvalidTransitGatewayID.NotFound",)
+_ATTACHMENT_GONE = ("InvalidTransitGatewayAttachmentID.NotFound",)
+_ID = {"TransitGatewayId": "$id"}
+_OPTIONS = {
+    "autoAcceptSharedAttachments": "disable",
+    "defaultRouteTableAssociation": "enable",
+    "defaultRouteTablePropagation": "enable",
+    "dnsSupport": "enable",
+    "securityGroupReferencingSupport": "disable",
+    "vpnEcmpSupport": "enable",
+}
+"""Options of a transit gateway that can be changed, with their defaults."""
+
+
+def _api(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+def _modify_gateway(call: Callable[..., Any], scope: Scope) -> None:
+    """Address blocks are added and removed, all else is set."""
+    there = call("describe_transit_gateways", TransitGatewayIds=[scope["id"]])["TransitGateways"][0]
+    wanted, old = (
+        scope.get("transitGatewayCidrBlocks") or [],
+        there["Options"].get("TransitGatewayCidrBlocks"),
+    )
+    options: dict[str, Any] = {
+        _api(name): scope.get(name) or default for name, default in _OPTIONS.items()
+    } | {"AmazonSideAsn": scope.get("amazonSideAsn") or 64512}
+    if new := [block for block in wanted if block not in (old or [])]:
+        options["AddTransitGatewayCidrBlocks"] = new
+    if gone := [block for block in old or [] if block not in wanted]:
+        options["RemoveTransitGatewayCidrBlocks"] = gone
+    call(
+        "modify_transit_gateway",
+        TransitGatewayId=scope["id"],
+        Description=scope.get("description") or "",
+        Options=options,
+    )
+
+
+TRANSIT_GATEWAY = Type(
+    "aws:ec2transitgateway/transitGateway:TransitGateway",
+    service="ec2",
+    id="{id}",
+    inputs={
+        "amazonSideAsn": Prop("number", default=64512),
+        "description": Prop(),
+        **{name: Prop(default=default) for name, default in _OPTIONS.items()},
+        "multicastSupport": Prop(replace=True, default="disable"),
+        "transitGatewayCidrBlocks": Prop("list", alike=same_members),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={
+        "arn": Prop(),
+        "ownerId": Prop(),
+        # Empty where the gateway has no default table.
+        "associationDefaultRouteTableId": Prop(computed=True),
+        "propagationDefaultRouteTableId": Prop(computed=True),
+        "tagsAll": Prop("tags"),
+    },
+    create=Call(
+        "create_transit_gateway",
+        {
+            "Description": "$description",
+            "Options": {
+                "AmazonSideAsn": "$amazonSideAsn",
+                **{_api(name): f"${name}" for name in _OPTIONS},
+                "MulticastSupport": "$multicastSupport",
+                "TransitGatewayCidrBlocks": "$transitGatewayCidrBlocks",
+            },
+            "TagSpecifications": tag_specifications("transit-gateway"),
+        },
+        result={"id": "TransitGateway.TransitGatewayId"},
+    ),
+    reads=(
+        Call(
+            "describe_transit_gateways",
+            {"TransitGatewayIds": ["$id"]},
+            pick="TransitGateways[0]",
+            result={
+                "description": "Description",
+                "ownerId": "OwnerId",
+                "amazonSideAsn": "Options.AmazonSideAsn",
+                **{name: f"Options.{_api(name)}" for name in _OPTIONS},
+                "multicastSupport": "Options.MulticastSupport",
+                "transitGatewayCidrBlocks": "Options.TransitGatewayCidrBlocks",
+                "associationDefaultRouteTableId": "Options.AssociationDefaultRouteTableId || ''",
+                "propagationDefaultRouteTableId": "Options.PropagationDefaultRouteTableId || ''",
+                "tagsAll": "Tags",
+            },
+            absent=_GATEWAY_GONE,
+        ),
+    ),
+    facets=(
+        Facet(
+            ("amazonSideAsn", "description", *_OPTIONS, "transitGatewayCidrBlocks"),
+            put=_modify_gateway,
+        ),
+    ),
+    tagging=TAGGING,
+    delete=Call("delete_transit_gateway", _ID, absent=_GATEWAY_GONE),
+    computed={"arn": arn("transit-gateway")},
+    unknowable="Nothing is routed. Ready at once, where AWS takes minutes. Sharing with other accounts, "
+    "multicast and encryption are not served.",
+)
+
+
+def _join_default(call: Callable[..., Any], scope: Scope) -> None:
+    """Join the attachment to, or part it from, the gateway's default route tables as the properties say."""
+    hub = call("describe_transit_gateways", TransitGatewayIds=[scope["transitGatewayId"]])["TransitGateways"]
+    both = (
+        ("Association", "associate_transit_gateway_route_table", "disassociate_transit_gateway_route_table"),
+        (
+            "Propagation",
+            "enable_transit_gateway_route_table_propagation",
+            "disable_transit_gateway_route_table_propagation",
+        ),
+    )
+    for what, join, part in both:
+        target = hub[0]["Options"].get(f"{what}DefaultRouteTableId")
+        if not target:
+            continue
+        listed = call(
+            f"get_transit_gateway_route_table_{what.lower()}s",
+            TransitGatewayRouteTableId=target,
+            Filters=[{"Name": "transit-gateway-attachment-id", "Values": [scope["id"]]}],
+        )
+        joined = bool(listed.get("Associations") or listed.get("TransitGatewayRouteTablePropagations"))
+        wanted = scope.get(f"transitGatewayDefaultRouteTable{what}")
+        if wanted is not None and wanted != joined:
+            call(
+                join if wanted else part,
+                TransitGatewayRouteTableId=target,
+                TransitGatewayAttachmentId=scope["id"],
+            )
+
+
+_ATTACHMENT_OPTIONS = {
+    "applianceModeSupport": "disable",
+    "dnsSupport": "enable",
+    "ipv6Support": "disable",
+    "securityGroupReferencingSupport": "enable",
+}
+_DEFAULT_TABLES = (
+    "transitGatewayDefaultRouteTableAssociation",
+    "transitGatewayDefaultRouteTablePropagation",
+)
+
+
+def _modify_attachment(call: Callable[..., Any], scope: Scope) -> None:
+    there = call("describe_transit_gateway_vpc_attachments", TransitGatewayAttachmentIds=[scope["id"]])[
+        "TransitGatewayVpcAttachments"
+    ][0]
+    old, wanted = set(there["SubnetIds"]), set(scope["subnetIds"])
+    call(
+        "modify_transit_gateway_vpc_attachment",
+        TransitGatewayAttachmentId=scope["id"],
+        AddSubnetIds=sorted(wanted - old),
+        RemoveSubnetIds=sorted(old - wanted),
+        Options={_api(name): scope.get(name) or default for name, default in _ATTACHMENT_OPTIONS.items()},
+    )
+
+
+def _default_table(what: str) -> Call:
+    """Whether the attachment is joined to the gateway's default route table; a gateway may have none."""
+    listed = {"Association": "Associations", "Propagation": "TransitGatewayRouteTablePropagations"}[what]
+    return Call(
+        f"get_transit_gateway_route_table_{what.lower()}s",
+        {
+            "TransitGatewayRouteTableId": f"$_{what.lower()}",
+            "Filters": [{"Name": "transit-gateway-attachment-id", "Values": ["$id"]}],
+        },
+        result={f"transitGatewayDefaultRouteTable{what}": f"length({listed}) > `0`"},
+        absent=("ParamValidation",),
+    )
+
+
+VPC_ATTACHMENT = Type(
+    "aws:ec2transitgateway/vpcAttachment:VpcAttachment",
+    service="ec2",
+    id="{id}",
+    inputs={
+        "transitGatewayId": Prop(required=True, replace=True),
+        "vpcId": Prop(required=True, replace=True),
+        "subnetIds": Prop("list", required=True, alike=same_members),
+        **{name: Prop(default=default) for name, default in _ATTACHMENT_OPTIONS.items()},
+        **{name: Prop("flag", computed=True) for name in _DEFAULT_TABLES},
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "vpcOwnerId": Prop(), "tagsAll": Prop("tags")},
+    create=Call(
+        "create_transit_gateway_vpc_attachment",
+        {
+            "TransitGatewayId": "$transitGatewayId",
+            "VpcId": "$vpcId",
+            "SubnetIds": "$subnetIds",
+            "Options": {_api(name): f"${name}" for name in _ATTACHMENT_OPTIONS},
+            "TagSpecifications": tag_specifications("transit-gateway-attachment"),
+        },
+        result={"id": "TransitGatewayVpcAttachment.TransitGatewayAttachmentId"},
+    ),
+    reads=(
+        Call(
+            "describe_transit_gateway_vpc_attachments",
+            {"TransitGatewayAttachmentIds": ["$id"]},
+            pick="TransitGatewayVpcAttachments[0]",
+            result={
+                "transitGatewayId": "TransitGatewayId",
+                "vpcId": "VpcId",
+                "vpcOwnerId": "VpcOwnerId",
+                "subnetIds": "SubnetIds",
+                **{name: f"Options.{_api(name)}" for name in _ATTACHMENT_OPTIONS},
+                "tagsAll": "Tags",
+            },
+            absent=_ATTACHMENT_GONE,
+        ),
+        Call(
+            "describe_transit_gateways",
+            {"TransitGatewayIds": ["$transitGatewayId"]},
+            pick="TransitGateways[0].Options",
+            result={
+                "_association": "AssociationDefaultRouteTableId",
+                "_propagation": "PropagationDefaultRouteTableId",
+                # Where there is no default table, the attachment is joined to none.
+                **{name: lambda options: False for name in _DEFAULT_TABLES},
+            },
+        ),
+        _default_table("Association"),
+        _default_table("Propagation"),
+    ),
+    facets=(
+        Facet(("subnetIds", *_ATTACHMENT_OPTIONS), put=_modify_attachment),
+        Facet(_DEFAULT_TABLES, at_create=True, put=_join_default),
+    ),
+    tagging=TAGGING,
+    delete=Call(
+        "delete_transit_gateway_vpc_attachment",
+        {"TransitGatewayAttachmentId": "$id"},
+        absent=_ATTACHMENT_GONE,
+    ),
+    computed={"arn": arn("transit-gateway-attachment")},
+    unknowable="No network interface is made in the subnets. Attachments of other accounts are not served.",
+)
+
+TYPES = (TRANSIT_GATEWAY, VPC_ATTACHMENT)
