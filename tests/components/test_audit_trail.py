@@ -54,6 +54,11 @@ def trailed(engine: Engine, store: dict[str, Any] | None = None, **more: Any) ->
     audit(engine, trail={**settings, **more}, **(store or {}))
 
 
+def names(engine: Engine, kind: str) -> list[str]:
+    """Sorted: what depends on nothing is registered in any order."""
+    return sorted(made.inputs["name"] for made in engine.all(kind))
+
+
 def trail_arn(engine: Engine, owner: str = ACCOUNT, region: str = REGION) -> str:
     return f"arn:aws:cloudtrail:{region}:{owner}:trail/{engine.only('Trail').inputs['name']}"
 
@@ -350,14 +355,10 @@ def test_the_watchers_are_watched(engine: Engine) -> None:
     assert found["t-alarms-topic"]["detail"]["requestParameters"] == {
         "topicArn": ["arn:aws:sns/topic:::t-alarms"]
     }
-    names = [made.inputs["name"] for made in engine.all("EventRule")]
-    assert found["t-alarms-rules"]["detail"]["$or"] == [
-        {"requestParameters": {"name": names}},
-        {"requestParameters": {"rule": names}},
-    ]
-    assert found["t-alarms-alarms"]["detail"]["requestParameters"] == {
-        "alarmNames": [made.inputs["name"] for made in engine.all("MetricAlarm")]
-    }
+    for side, param in zip(found["t-alarms-rules"]["detail"]["$or"], ("name", "rule"), strict=True):
+        assert sorted(side["requestParameters"][param]) == names(engine, "EventRule")
+    watched = found["t-alarms-alarms"]["detail"]["requestParameters"]["alarmNames"]
+    assert sorted(watched) == names(engine, "MetricAlarm")
     for pattern in found.values():
         assert pattern["detail-type"] == ["AWS API Call via CloudTrail"]
         service = pattern["source"][0].removeprefix("aws.")
@@ -368,9 +369,7 @@ def test_every_rule_and_alarm_tells_the_topic(engine: Engine) -> None:
     trailed(engine)
     topic = "arn:aws:sns/topic:::t-alarms"
     targets = engine.all("EventTarget")
-    assert {made.inputs["rule"] for made in targets} == {
-        made.inputs["name"] for made in engine.all("EventRule")
-    }
+    assert sorted(made.inputs["rule"] for made in targets) == names(engine, "EventRule")
     assert {made.inputs["arn"] for made in targets} == {topic}
     assert [made.inputs["alarmActions"] for made in engine.all("MetricAlarm")] == [[topic], [topic]]
     assert engine.outputs["alarm_topic"] == topic
@@ -402,10 +401,10 @@ def test_only_events_and_alarms_publish_to_the_topic(engine: Engine) -> None:
     assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
     condition = allowed["cloudwatch.amazonaws.com"]["Condition"]
     assert condition["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
-    names = [made.inputs["name"] for made in engine.all("MetricAlarm")]
-    assert condition["ArnEquals"] == {
-        "aws:SourceArn": [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}" for name in names]
-    }
+    alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
+    assert sorted(condition["ArnEquals"]["aws:SourceArn"]) == [
+        alarms + name for name in names(engine, "MetricAlarm")
+    ]
     assert "Condition" not in allowed["events.amazonaws.com"], "EventBridge's messages would be dropped"
     assert policy["TlsOnly"]["Effect"] == "Deny"
 
@@ -416,16 +415,14 @@ def test_the_topics_key_opens_to_events_for_this_topic_only(engine: Engine) -> N
     name = engine.only("Topic").inputs["name"]
     key = statements(engine, "Key", "t-alarms-key")
     assert key["EventsSeals"]["Condition"] == {
-        "ArnEquals": {
-            "kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}"
-        }
+        "ArnEquals": {"kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}"}
     }
     assert key["AlarmsSeals"]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 
 
 def test_each_address_is_subscribed_once(engine: Engine) -> None:
     trailed(engine, notify=["soc@bank.example", "audit@bank.example", "soc@bank.example"])
-    found = [made.inputs["endpoint"] for made in engine.all("TopicSubscription")]
+    found = sorted(made.inputs["endpoint"] for made in engine.all("TopicSubscription"))
     assert found == ["audit@bank.example", "soc@bank.example"]
     assert {made.inputs["protocol"] for made in engine.all("TopicSubscription")} == {"email"}
 
@@ -480,8 +477,7 @@ def test_names_fit_what_aws_takes(engine: Engine) -> None:
     engine.deploy(AuditTrail, "isthmus-" + "x" * 40, {**given, "trail": settings})
     for made in [*engine.all("Role"), *engine.all("EventRule")]:
         assert len(made.inputs["name"]) <= 64, made.name
-    names = [made.inputs["name"] for made in engine.all("EventRule")]
-    assert len(set(names)) == len(trail_alarms.KINDS)
+    assert len(set(names(engine, "EventRule"))) == len(trail_alarms.KINDS)
 
 
 @given(st.lists(st.emails(), min_size=1, max_size=10))
