@@ -7,7 +7,7 @@ def simulated() -> list[dict[str, str]]:
     """What answers for AWS: `{"what", "by", "note"}` each, moto first, then what is ours."""
     from importlib.metadata import version
 
-    from sandbox.aws.beside import OPERATIONS
+    from sandbox.aws.beside import OPERATIONS, PAGES
     from sandbox.aws.table import TYPES
 
     by_service: dict[str, list[str]] = {}
@@ -22,6 +22,7 @@ def simulated() -> list[dict[str, str]]:
         {"what": f"{service}: {', '.join(names)}", "by": "Isthmus, beside moto", "note": "moto has none"}
         for service, names in by_service.items()
     ]
+    beside += [{"what": page.what, "by": "Isthmus, beside moto", "note": page.path} for page in PAGES]
     plugin = {
         "what": f"Pulumi's AWS provider, {len(TYPES)} resource types",
         "by": "Isthmus (pulumi-resource-aws)",

@@ -91,7 +91,7 @@ def _endpoints(value: Any) -> dict[str, str]:
     return made
 
 
-_SERVICE_NAMES = {"cloudwatchlogs": "logs", "cloudwatchlog": "logs"}
+_SERVICE_NAMES = {"cloudwatchlogs": "logs", "cloudwatchlog": "logs", "servicequotas": "service-quotas"}
 """Other names that the real provider takes for a service's endpoint."""
 
 

@@ -50,14 +50,15 @@ def application(account: str = ACCOUNT) -> Any:
     os.environ["MOTO_ACCOUNT_ID"] = account
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-    from sandbox.aws.beside import OPERATIONS
+    from sandbox.aws.beside import OPERATIONS, PAGES
     from sandbox.aws.faults import Faults
     from sandbox.aws.frame import Frame
+    from sandbox.aws.pages import Pages
     from sandbox.aws.tokens import Tokens
 
     moto = DomainDispatcherApplication(create_backend_app)
     threading.Thread(target=_preload, args=(moto,), daemon=True).start()
-    return _Health(Faults(Tokens(Frame(OPERATIONS, moto, account))), account)
+    return _Health(Faults(Tokens(Pages(PAGES, Frame(OPERATIONS, moto, account), account))), account)
 
 
 def _preload(moto: Any) -> None:

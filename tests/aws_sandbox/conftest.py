@@ -33,6 +33,15 @@ def bare() -> Iterator[Client]:
 @pytest.fixture
 def client(bare: Client, world: World) -> Client:
     """A provider at work on the endpoint."""
-    services = ("s3", "kms", "iam", "sts", "bedrock", "cloudwatchlogs")
+    services = (
+        "s3",
+        "kms",
+        "iam",
+        "sts",
+        "bedrock",
+        "cloudwatchlogs",
+        "rolesanywhere",
+        "servicequotas",
+    )
     bare.configure(region=REGION, endpoints=[dict.fromkeys(services, world.url)])
     return bare

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.aws.beside import OPERATIONS
+from sandbox.aws.beside import OPERATIONS, PAGES
 from sandbox.aws.invokes import INVOKES
 from sandbox.aws.model import Type
 from sandbox.aws.table import TYPES
@@ -39,6 +39,8 @@ def tables() -> dict[str, str]:
     beside = "| service | operation |\n|---|---|\n"
     return {
         "beside": beside + "\n".join(f"| {each.service} | {each.name} |" for each in OPERATIONS),
+        "pages": "| what | address |\n|---|---|\n"
+        + "\n".join(f"| {each.what} | `{each.method} {each.path}` |" for each in PAGES),
         "types": types + "\n".join(_row(kind) for _, kind in sorted(TYPES.items())),
         "functions": "\n".join(f"- `{token}`" for token in INVOKES),
     }
@@ -48,7 +50,7 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- {name}: [^\n]*-->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["beside", "types", "functions"])
+@pytest.mark.parametrize("name", ["beside", "pages", "types", "functions"])
 def test_the_page_s_table_is_the_code_s(name: str) -> None:
     found = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
     assert found is not None

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from sandbox.aws.beside import (
+    bedrock_models,
+    rolesanywhere_sessions,
+    service_quotas,
+)
 from sandbox.aws.beside.bedrock import OPERATIONS as BEDROCK
+from sandbox.aws.beside.bedrock_models import OPERATIONS as BEDROCK_MODELS
+from sandbox.aws.beside.bedrock_state import OPERATIONS as BEDROCK_TAGS
+from sandbox.aws.beside.guardrails import OPERATIONS as GUARDRAILS
 from sandbox.aws.beside.logs import OPERATIONS as LOGS
+from sandbox.aws.beside.rolesanywhere import OPERATIONS as ROLES_ANYWHERE
+from sandbox.aws.beside.service_quotas import OPERATIONS as SERVICE_QUOTAS
 from sandbox.aws.frame import Operation
+from sandbox.aws.pages import Page
 
-OPERATIONS: tuple[Operation, ...] = (*BEDROCK, *LOGS)
+OPERATIONS: tuple[Operation, ...] = (
+    *BEDROCK,
+    *BEDROCK_MODELS,
+    *BEDROCK_TAGS,
+    *GUARDRAILS,
+    *LOGS,
+    *ROLES_ANYWHERE,
+    *SERVICE_QUOTAS,
+)
+PAGES: tuple[Page, ...] = (*rolesanywhere_sessions.PAGES, *bedrock_models.PAGES, *service_quotas.PAGES)
+"""What no model of botocore describes: AWS's own and the sandbox's (`sandbox.aws.pages`)."""

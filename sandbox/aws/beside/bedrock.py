@@ -1,19 +1,24 @@
 """Amazon Bedrock's inference profiles, of which moto has none.
 
-The system-defined profiles of a region, with the regions that each may route to: those of
+The system-defined profiles of a region, with the regions that each may route to, are those of
 `isthmus.contracts.inference_profiles`, which carry their source and date. A profile that is missing there
-does not exist here, as it may not be used by a plan either.
+does not exist here, as it may not be used by a plan either. Application profiles copy one of them, or one
+model of the region, and bear the tags by which cost is told apart.
 """
 
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 from isthmus.contracts import inference_profiles
+from sandbox.aws.beside import bedrock_models
+from sandbox.aws.beside.bedrock_state import HELD, arn, new_id, not_found, now, page, tagged
 from sandbox.aws.frame import Asked, Operation, Refused
 
 _SINCE = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+_MISSING = "The provided inference profile does not exist."
 
 
 def _profile(id: str, asked: Asked) -> dict[str, Any]:
@@ -22,9 +27,9 @@ def _profile(id: str, asked: Asked) -> dict[str, Any]:
     return {
         "inferenceProfileId": id,
         "inferenceProfileName": f"{id.split('.')[0].upper()} {model}",
-        "inferenceProfileArn": f"arn:aws:bedrock:{asked.region}:{asked.account}:inference-profile/{id}",
+        "inferenceProfileArn": arn(asked, "inference-profile", id),
         "description": f"Routes requests to {model} in {', '.join(regions)}.",
-        "models": [{"modelArn": f"arn:aws:bedrock:{region}::foundation-model/{model}"} for region in regions],
+        "models": [{"modelArn": bedrock_models.model_arn(region, model)} for region in regions],
         "status": "ACTIVE",
         "type": "SYSTEM_DEFINED",
         "createdAt": _SINCE,
@@ -36,31 +41,89 @@ def _here(asked: Asked) -> list[str]:
     return [row.profile for row in inference_profiles.rows() if row.source_region == asked.region]
 
 
+def _system(asked: Asked, identifier: str) -> dict[str, Any] | None:
+    """The system-defined profile of an id or ARN."""
+    id = identifier.rsplit("/", 1)[-1]
+    fits = id in _here(asked) and identifier in (id, arn(asked, "inference-profile", id))
+    return _profile(id, asked) if fits else None
+
+
+def _application(asked: Asked, identifier: str) -> dict[str, Any] | None:
+    found = HELD.of(asked).profiles.get(identifier.rsplit("/", 1)[-1])
+    fits = found and identifier in (found["inferenceProfileId"], found["inferenceProfileArn"])
+    return found if fits else None
+
+
 def get_inference_profile(asked: Asked) -> dict[str, Any]:
-    id = str(asked.params["inferenceProfileIdentifier"]).rsplit("/", 1)[-1]
-    if id not in _here(asked):
-        raise Refused("ResourceNotFoundException", 404, "The provided inference profile does not exist.")
-    return _profile(id, asked)
+    identifier = str(asked.params["inferenceProfileIdentifier"])
+    found = _system(asked, identifier) or _application(asked, identifier)
+    if found is None:
+        raise not_found(_MISSING)
+    return found
 
 
 def list_inference_profiles(asked: Asked) -> dict[str, Any]:
-    """In pages of `maxResults` (all by default); the token of the next page is where it starts."""
+    """Those of one type; without one, the system-defined (as of knowledge, not checked)."""
     if asked.params.get("typeEquals") == "APPLICATION":
-        return {"inferenceProfileSummaries": []}
-    ids = _here(asked)
-    start = asked.params.get("nextToken") or "0"
-    if not start.isdigit():
-        raise Refused("ValidationException", 400, "The pagination token is not one of ours.")
-    end = int(start) + int(asked.params.get("maxResults") or 1000)
-    answer: dict[str, Any] = {
-        "inferenceProfileSummaries": [_profile(id, asked) for id in ids[int(start) : end]]
+        found = list(HELD.of(asked).profiles.values())
+    else:
+        found = [_profile(id, asked) for id in _here(asked)]
+    return page(asked, "inferenceProfileSummaries", found)
+
+
+def create_inference_profile(asked: Asked) -> dict[str, Any]:
+    given, held = asked.params, HELD.of(asked)
+    # botocore checks no patterns: a name that AWS would refuse must not pass here.
+    if not re.fullmatch(r"([0-9a-zA-Z][ _-]?)+", given["inferenceProfileName"]):
+        raise Refused("ValidationException", 400, "The inference profile name is not valid.")
+    if any(one["inferenceProfileName"] == given["inferenceProfileName"] for one in held.profiles.values()):
+        raise Refused("ConflictException", 400, "An inference profile of this name exists already.")
+    id = new_id()
+    entry = {
+        "inferenceProfileId": id,
+        "inferenceProfileArn": arn(asked, "application-inference-profile", id),
+        "inferenceProfileName": given["inferenceProfileName"],
+        "models": _copied(asked, given["modelSource"].get("copyFrom", "")),
+        "status": "ACTIVE",
+        "type": "APPLICATION",
+        "createdAt": now(),
+        "updatedAt": now(),
     }
-    if end < len(ids):
-        answer["nextToken"] = str(end)
-    return answer
+    if "description" in given:
+        entry["description"] = given["description"]
+    held.profiles[id] = entry
+    tagged(asked, entry["inferenceProfileArn"])
+    return {"inferenceProfileArn": entry["inferenceProfileArn"], "status": "ACTIVE"}
+
+
+def _copied(asked: Asked, source: str) -> list[dict[str, str]]:
+    """The models of the profile or model whose ARN is `source`. Raises `Refused` for what is not there."""
+    if ":foundation-model/" in source:
+        return [
+            {"modelArn": bedrock_models.model_arn(asked.region, bedrock_models.find_model(asked, source))}
+        ]
+    found = _system(asked, source) if source.startswith("arn:") else None
+    if found is None:
+        raise Refused("ValidationException", 400, "The provided model source is invalid.")
+    return list(found["models"])
+
+
+def delete_inference_profile(asked: Asked) -> dict[str, Any]:
+    identifier = str(asked.params["inferenceProfileIdentifier"])
+    found = _application(asked, identifier)
+    if found is None and _system(asked, identifier):
+        raise Refused("ValidationException", 400, "A system-defined inference profile cannot be deleted.")
+    if found is None:
+        raise not_found(_MISSING)
+    held = HELD.of(asked)
+    del held.profiles[found["inferenceProfileId"]]
+    held.tags.pop(found["inferenceProfileArn"], None)
+    return {}
 
 
 OPERATIONS = (
     Operation("bedrock", "GetInferenceProfile", get_inference_profile),
     Operation("bedrock", "ListInferenceProfiles", list_inference_profiles),
+    Operation("bedrock", "CreateInferenceProfile", create_inference_profile),
+    Operation("bedrock", "DeleteInferenceProfile", delete_inference_profile),
 )

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from sandbox.aws.model import Type
-from sandbox.aws.table import iam, kms, logs, s3
+from sandbox.aws.table import (
+    bedrock,
+    iam,
+    kms,
+    logs,
+    rolesanywhere,
+    s3,
+)
 
-TYPES: dict[str, Type] = {entry.token: entry for module in (kms, s3, iam, logs) for entry in module.TYPES}
+_MODULES = (
+    kms,
+    s3,
+    iam,
+    logs,
+    rolesanywhere,
+    bedrock,
+)
+TYPES: dict[str, Type] = {entry.token: entry for module in _MODULES for entry in module.TYPES}
 WHERE = "sandbox/aws/table"
 """Where a type is added, for the error that names an unknown one."""

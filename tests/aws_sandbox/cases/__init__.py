@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from tests.aws_sandbox.cases import keys_buckets_roles
+from tests.aws_sandbox.cases import (
+    bedrock,
+    keys_buckets_roles,
+    rolesanywhere,
+)
 from tests.aws_sandbox.cases.case import Case
 
-CASES: dict[str, Case] = {**keys_buckets_roles.CASES}
+CASES: dict[str, Case] = {
+    **keys_buckets_roles.CASES,
+    **rolesanywhere.CASES,
+    **bedrock.CASES,
+}

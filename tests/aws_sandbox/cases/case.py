@@ -16,16 +16,18 @@ Inputs = dict[str, Any]
 class Case:
     """What all tests of a type are made from.
 
-    `make` sets up what the resource needs and returns its inputs; `change` a change in place (None where
-    there is none); `replace` one that forces a replacement; `behind` changes it by another hand and names
-    the property that drifted (or `""` when the resource is then gone); `left` says whether AWS still has it.
+    `make` sets up what the resource needs and returns its inputs; `change` a change in place, `replace` one
+    that forces a replacement (None where there is none); `behind` changes it by another hand and names the
+    property that drifted (or `""` when the resource is then gone); `left` says whether AWS still has it.
+    `stays`: deleting it lets go of it and leaves it where it is.
     """
 
     make: Callable[[World], Inputs]
     change: Callable[[World, Inputs], Inputs] | None
-    replace: Callable[[World, Inputs], Inputs]
+    replace: Callable[[World, Inputs], Inputs] | None
     behind: Callable[[World, Inputs], str]
     left: Callable[[World, Inputs], bool]
+    stays: bool = False
 
 
 def found(call: Callable[[], Any]) -> Any:
