@@ -1,0 +1,59 @@
+"""A rendered stack's resources, as reports look at them: by type, by name, and by what a value refers to."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+_REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
+
+
+class Resource(Protocol):
+    """What a report needs of a resource (`isthmus.engine.recorder.Resource` has it)."""
+
+    @property
+    def urn(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def inputs(self) -> dict[str, Any]: ...
+    @property
+    def made(self) -> bool: ...
+
+
+class Graph:
+    """The resources of one rendering; values that only a cloud knows are `${NAME.property}`."""
+
+    def __init__(self, resources: Iterable[Resource]) -> None:
+        self.resources = [each for each in resources if each.made]
+        self._by_name: dict[str, list[Resource]] = {}
+        for each in self.resources:
+            self._by_name.setdefault(each.name, []).append(each)
+
+    def of(self, *kinds: str) -> Iterator[Resource]:
+        """Resources whose type ends in one of `kinds`, e.g. `:Role` or `aws:iam/role:Role`."""
+        return (each for each in self.resources if each.type.endswith(kinds))
+
+    def referred(self, value: Any, kind: str = "") -> list[Resource]:
+        """The resources that a value (text, list, map) refers to, of a type that ends in `kind`."""
+        text = value if isinstance(value, str) else json.dumps(value)
+        names = dict.fromkeys(_REFERENCE.findall(text))
+        return [each for name in names for each in self._by_name.get(name, []) if each.type.endswith(kind)]
+
+
+def statements(document: Any) -> list[dict[str, Any]]:
+    """The statements of a policy document (JSON text or a map)."""
+    if not document:
+        return []
+    parsed = json.loads(document) if isinstance(document, str) else document
+    found = parsed.get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
+def listed(value: Any) -> list[str]:
+    """AWS writes one as itself and many as a list."""
+    return [] if value is None else [value] if isinstance(value, str) else [str(each) for each in value]

@@ -1,0 +1,188 @@
+"""The bank's boundaries, proved from its rendered graph alone; and each proof shown to fail."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.platform import Platform
+from isthmus.engine import project, render
+from isthmus.report import proofs
+from isthmus.report.graph import Graph
+from tests.catalogue.bank import ROOT, STACK
+from tests.catalogue.bank import platform as bank
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+@pytest.fixture(scope="module")
+def rendered() -> render.Rendered:
+    return render.render(project.find(ROOT).stack(STACK))
+
+
+@pytest.fixture(scope="module")
+def platform() -> Platform:
+    return bank()
+
+
+@pytest.fixture
+def altered(rendered: render.Rendered) -> Callable[[str, str, Change], Graph]:
+    """The graph with the inputs of the resources of a type, whose name ends so, changed."""
+
+    def change(kind: str, name: str, how: Change) -> Graph:
+        made, count = [], 0
+        for each in rendered.resources:
+            if each.type.endswith(kind) and each.name.endswith(name) and each.made:
+                inputs = copy.deepcopy(each.inputs)
+                how(inputs)
+                each, count = replace(each, inputs=inputs), count + 1
+            made.append(each)
+        assert count, f"no {kind} {name}"
+        return Graph(made)
+
+    return change
+
+
+def test_nothing_breaks_the_banks_boundaries(rendered: render.Rendered, platform: Platform):
+    assert proofs.all_of(Graph(rendered.resources), platform) == []
+
+
+def test_the_proofs_look_at_what_there_is(rendered: render.Rendered):
+    graph = Graph(rendered.resources)
+    assert len(list(graph.of("aws:iam/role:Role"))) >= 7
+    assert len(list(graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"))) == 2
+    translators = [name for name in (each.name for each in graph.of(":Deployment")) if "translator" in name]
+    assert len(translators) == 2
+
+
+def _let_out(cidr: str) -> Change:
+    way = {"to": [{"ipBlock": {"cidr": cidr}}], "ports": [{"port": 443, "protocol": "TCP"}]}
+    return lambda inputs: inputs["spec"].setdefault("egress", []).append(way)
+
+
+@pytest.mark.parametrize(
+    ("cidr", "says"),
+    [
+        ("10.80.0.0/24", "holds addresses of AWS"),
+        ("0.0.0.0/0", "holds addresses of AWS"),
+        ("192.0.2.0/24", "outside"),
+    ],
+)
+def test_a_way_out_of_the_restricted_namespace_is_found(
+    altered: Any, platform: Platform, cidr: str, says: str
+):
+    graph = altered("NetworkPolicy", "restricted-gateway-network", _let_out(cidr))
+    assert any(says in each for each in proofs.restricted_reaches_no_aws(graph, platform))
+
+
+def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Platform):
+    peer = {
+        "namespaceSelector": {"matchLabels": {"isthmus.dev/class": "internal"}},
+        "podSelector": {"matchLabels": {"isthmus.dev/role": "translator"}},
+    }
+    graph = altered(
+        "NetworkPolicy",
+        "restricted-llama-70b-network",
+        lambda inputs: inputs["spec"].update(egress=[{"to": [peer]}]),
+    )
+    broken = proofs.restricted_reaches_no_aws(graph, platform)
+    assert any("reaches internal-translator of class internal" in each for each in broken)
+    assert any("holds addresses of AWS" in each for each in broken)
+
+
+def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform: Platform):
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+    graph = altered(
+        "NetworkPolicy", "restricted-dns", lambda inputs: inputs["spec"]["egress"][0].update(to=[peer])
+    )
+    assert any("not known" in each for each in proofs.restricted_reaches_no_aws(graph, platform))
+
+
+def test_a_namespace_without_its_default_denial_is_found(rendered: render.Rendered, platform: Platform):
+    graph = Graph(each for each in rendered.resources if not each.name.endswith("restricted-default-deny"))
+    assert any("0.0.0.0/0" in each for each in proofs.restricted_reaches_no_aws(graph, platform))
+
+
+def _config(old: str, new: str) -> Change:
+    def change(inputs: dict[str, Any]) -> None:
+        text = inputs["data"]["config.yaml"]
+        assert old in text
+        inputs["data"]["config.yaml"] = text.replace(old, new)
+
+    return change
+
+
+def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
+    graph = altered(
+        "ConfigMap",
+        "internal-gateway-translator-config",
+        _config("https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"),
+    )
+    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    assert any(
+        "internal-translator calls internal-haiku--policy-assistant at https://bedrock" in e for e in broken
+    )
+
+
+def _policy(how: Callable[[list[dict[str, Any]]], object]) -> Change:
+    def change(inputs: dict[str, Any]) -> None:
+        document = json.loads(inputs["policy"])
+        how(document["Statement"])
+        inputs["policy"] = json.dumps(document)
+
+    return change
+
+
+@pytest.mark.parametrize("service", ["bedrock-runtime", "rolesanywhere"])
+def test_an_endpoint_that_does_not_name_its_caller_is_found(altered: Any, platform: Platform, service: str):
+    graph = altered("VpcEndpoint", service, _policy(lambda each: [one.pop("Condition") for one in each]))
+    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    assert any(f"the policy of bank-frankfurt-endpoints-{service} does not let" in each for each in broken)
+
+
+def test_a_translator_that_reaches_more_than_the_network_is_found(altered: Any, platform: Platform):
+    graph = altered("NetworkPolicy", "internal-gateway-translator-network", _let_out("0.0.0.0/0"))
+    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    assert any("beyond the private endpoints" in each for each in broken)
+
+
+def test_a_role_that_may_stop_the_trail_is_found(altered: Any):
+    allowed = {"Effect": "Allow", "Action": "cloudtrail:*", "Resource": "*"}
+    bounded = altered("RolePolicy", "internal-frankfurt-policy", _policy(lambda each: each.append(allowed)))
+    assert proofs.nobody_switches_the_trail_off(bounded) == [], "the boundary holds whatever the policy says"
+    free = Graph(
+        replace(each, inputs={**each.inputs, "permissionsBoundary": None})
+        if each.name.endswith("internal-frankfurt-identity-role")
+        else each
+        for each in bounded.resources
+    )
+    broken = proofs.nobody_switches_the_trail_off(free)
+    assert any("has no permissions boundary" in each for each in broken)
+    assert any("may cloudtrail:StopLogging" in each for each in broken)
+
+
+def test_a_trail_that_does_not_log_is_found(altered: Any):
+    graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(enableLogging=False))
+    assert any("does not log" in each for each in proofs.nobody_switches_the_trail_off(graph))
+
+
+def test_a_resource_without_the_stacks_tags_is_found(altered: Any):
+    graph = altered("ec2/vpc:Vpc", "", lambda inputs: inputs["tags"].pop("isthmus-resource"))
+    assert proofs.everything_is_tagged(graph) == [
+        "aws:ec2/vpc:Vpc bank-frankfurt-network-vpc bears no tags of the stack's"
+    ]
+
+
+def test_a_key_in_a_pod_is_found(altered: Any):
+    variable = {"name": "AWS_ACCESS_KEY_ID", "value": "AKIA"}
+
+    def add(inputs: dict[str, Any]) -> None:
+        inputs["spec"]["template"]["spec"]["containers"][0].setdefault("env", []).append(variable)
+
+    graph = altered("Deployment", "internal-gateway-translator-server", add)
+    assert any("sets AWS_ACCESS_KEY_ID" in each for each in proofs.no_access_key(graph))
