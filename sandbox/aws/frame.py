@@ -214,7 +214,8 @@ def _typed(shape: Any, text: str) -> Any:
 def _check(shape: Any, values: dict[str, Any], code: str, status: int) -> None:
     """Raises `Refused` when `values` do not fit botocore's model, enumerations included.
 
-    Greatest lengths hold for requests only: AWS's own answers exceed them (a profile with six models).
+    Greatest lengths and the case of enumerations hold for requests only: AWS's own answers exceed them (a
+    profile with six models), or write `available` where the model says `Available` (a VPC endpoint's state).
     """
     if shape is None:
         return
@@ -245,6 +246,8 @@ def _beyond(shape: Any, value: Any, path: str, greatest: bool) -> str:
         return next(filter(None, (_beyond(shape.member, part, path, greatest) for part in value)), "")
     allowed = getattr(shape, "enum", None)
     if allowed and isinstance(value, str) and value not in allowed:
+        if not greatest and value.lower() in {each.lower() for each in allowed}:
+            return ""
         return f"{path.rstrip('.')} must be one of {', '.join(allowed)}."
     return ""
 

@@ -42,6 +42,14 @@ def client(bare: Client, world: World) -> Client:
         "cloudwatchlogs",
         "rolesanywhere",
         "servicequotas",
+        "ec2",
+        "secretsmanager",
+        "cloudtrail",
+        "cloudwatch",
+        "cloudwatchevents",
+        "sns",
+        "budgets",
+        "ce",
     )
     bare.configure(region=REGION, endpoints=[dict.fromkeys(services, world.url)])
     return bare

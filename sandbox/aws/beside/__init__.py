@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from sandbox.aws.beside import (
     bedrock_models,
+    budgets,
+    cloudtrail,
+    costexplorer,
+    ec2_endpoints,
+    ec2_flow_logs,
+    ec2_security,
+    ec2_vpc,
+    metric_filters,
     rolesanywhere_sessions,
     service_quotas,
 )
 from sandbox.aws.beside.bedrock import OPERATIONS as BEDROCK
 from sandbox.aws.beside.bedrock_models import OPERATIONS as BEDROCK_MODELS
 from sandbox.aws.beside.bedrock_state import OPERATIONS as BEDROCK_TAGS
+from sandbox.aws.beside.ec2_transit_gateway import OPERATIONS as TRANSIT_GATEWAYS
+from sandbox.aws.beside.ec2_vpn import OPERATIONS as VPN
 from sandbox.aws.beside.guardrails import OPERATIONS as GUARDRAILS
 from sandbox.aws.beside.logs import OPERATIONS as LOGS
 from sandbox.aws.beside.rolesanywhere import OPERATIONS as ROLES_ANYWHERE
@@ -21,10 +31,20 @@ OPERATIONS: tuple[Operation, ...] = (
     *BEDROCK,
     *BEDROCK_MODELS,
     *BEDROCK_TAGS,
+    *budgets.OPERATIONS,
+    *cloudtrail.OPERATIONS,
+    *costexplorer.OPERATIONS,
+    *ec2_vpc.OPERATIONS,
+    *ec2_security.OPERATIONS,
+    *ec2_endpoints.OPERATIONS,
+    *ec2_flow_logs.OPERATIONS,
     *GUARDRAILS,
     *LOGS,
+    *metric_filters.OPERATIONS,
     *ROLES_ANYWHERE,
     *SERVICE_QUOTAS,
+    *TRANSIT_GATEWAYS,
+    *VPN,
 )
 PAGES: tuple[Page, ...] = (*rolesanywhere_sessions.PAGES, *bedrock_models.PAGES, *service_quotas.PAGES)
 """What no model of botocore describes: AWS's own and the sandbox's (`sandbox.aws.pages`)."""

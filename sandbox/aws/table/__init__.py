@@ -5,11 +5,24 @@ from __future__ import annotations
 from sandbox.aws.model import Type
 from sandbox.aws.table import (
     bedrock,
+    budgets,
+    cloudtrail,
+    cloudwatch,
+    costexplorer,
+    ec2_endpoints,
+    ec2_routes,
+    ec2_security,
+    ec2_transit_gateway,
+    ec2_transit_routes,
+    ec2_vpc,
+    ec2_vpn,
+    events,
     iam,
     kms,
     logs,
     rolesanywhere,
     s3,
+    sns,
 )
 
 _MODULES = (
@@ -19,6 +32,19 @@ _MODULES = (
     logs,
     rolesanywhere,
     bedrock,
+    ec2_transit_gateway,
+    ec2_transit_routes,
+    ec2_vpn,
+    ec2_vpc,
+    ec2_routes,
+    ec2_security,
+    ec2_endpoints,
+    cloudtrail,
+    cloudwatch,
+    events,
+    sns,
+    budgets,
+    costexplorer,
 )
 TYPES: dict[str, Type] = {entry.token: entry for module in _MODULES for entry in module.TYPES}
 WHERE = "sandbox/aws/table"

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from tests.aws_sandbox.cases import (
+    alarms,
     bedrock,
+    cost,
     keys_buckets_roles,
+    link,
+    network,
+    network_endpoints,
     rolesanywhere,
+    trail,
 )
 from tests.aws_sandbox.cases.case import Case
 
@@ -13,4 +19,10 @@ CASES: dict[str, Case] = {
     **keys_buckets_roles.CASES,
     **rolesanywhere.CASES,
     **bedrock.CASES,
+    **link.CASES,
+    **network.CASES,
+    **network_endpoints.CASES,
+    **trail.CASES,
+    **alarms.CASES,
+    **cost.CASES,
 }
