@@ -118,6 +118,7 @@ class Api:
     ) -> Any:
         """The answer of one call, tried again within bounds; of all its `pages` as one."""
         import botocore.exceptions as refused
+        import botocore.parsers as answers
 
         client = self.client(service, region)
         self.tries.begin()
@@ -125,7 +126,7 @@ class Api:
             if pages:
                 return client.get_paginator(operation).paginate(**params).build_full_result()
             return getattr(client, operation)(**params)
-        except (refused.ClientError, refused.BotoCoreError) as error:
+        except (refused.ClientError, refused.BotoCoreError, answers.ResponseParserError) as error:
             raise refusal(token, service, operation, error, self.tries) from None
 
     def repeatable(self, kind: Type, operation: str) -> bool:

@@ -91,7 +91,14 @@ def _endpoints(value: Any) -> dict[str, str]:
     return made
 
 
-_SERVICE_NAMES = {"cloudwatchlogs": "logs", "cloudwatchlog": "logs", "servicequotas": "service-quotas"}
+_SERVICE_NAMES = {
+    "cloudwatchlogs": "logs",
+    "cloudwatchlog": "logs",
+    "servicequotas": "service-quotas",
+    "cloudwatchevents": "events",
+    "eventbridge": "events",
+    "costexplorer": "ce",
+}
 """Other names that the real provider takes for a service's endpoint."""
 
 

@@ -78,7 +78,7 @@ def refusal(token: str, service: str, operation: str, error: Exception, tries: T
         said = f"{_words(detail.get('Message') or code)} ({code})"
     else:
         code = type(error).__name__
-        said = str(error).rstrip(".")
+        said = _words(str(error)).rstrip(".")
     unsure = bool(tries.unanswered)
     if not tries.again:
         if unsure:
@@ -123,7 +123,8 @@ def stranger(token: str, id: str, differing: list[str]) -> str:
 
 def _words(message: str) -> str:
     """moto answers with a page where it fails itself."""
-    return "the endpoint failed inside or lacks this operation" if "<html" in message else message
+    page = "<html" in message or "<!doctype html" in message
+    return "the endpoint failed inside or lacks this operation" if page else message
 
 
 def _readable(error: Exception) -> str:

@@ -11,7 +11,7 @@ from sandbox.aws.checking import DEFAULTS, from_prefix
 from sandbox.aws.diffing import diff
 from sandbox.aws.model import Call, Facet, Hook, Type
 from sandbox.aws.refusals import found_again, stranger, twice
-from sandbox.aws.schema import UNKNOWN, differences, has_unknown
+from sandbox.aws.schema import UNKNOWN, differences, filled_in_by_aws, has_unknown
 
 PARTITIONS = {
     "cn-": ("aws-cn", "amazonaws.com.cn"),
@@ -56,7 +56,8 @@ class Resources:
                 scope["account"] = self.api.account()
             needed = re.findall(r"\{(\w+)\}", template)
             known = all(scope.get(part) is not None and not has_unknown(scope[part]) for part in needed)
-            scope[name] = template.format_map(scope) if known else UNKNOWN
+            # An id that holds the output, an import's, says it where its parts are not known.
+            scope[name] = template.format_map(scope) if known else scope.get(name, UNKNOWN)
         return scope
 
     def create(self, kind: Type, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -66,6 +67,8 @@ class Resources:
         if auto and auto.prefix_prop and auto.prop not in values:
             values[auto.prop] = from_prefix(auto, values[auto.prefix_prop])
         scope = self.scope(kind, values)
+        if kind.before_create:
+            self._hook(kind, kind.before_create, scope)
         try:
             made = self.api.make(kind, kind.create, scope)
         except CallRefused as error:
@@ -181,13 +184,15 @@ class Resources:
                 key: value for key, value in every.items() if key in mine or default.get(key) != value
             } or old.get("tags")
         for name, prop in kind.inputs.items():
-            value = old.get(name) if prop.local else fresh.get(name)
+            value = read = old.get(name) if prop.local else fresh.get(name)
             if name in old and not differences(prop, old[name], value, name):
                 value = old[name]
             value = prop.default if value is None else value
             if value is None:
                 continue
-            now[name] = value
+            # As given it says less than as read, or more than AWS shows of a secret.
+            as_read = read is not None and (prop.secret or filled_in_by_aws(prop))
+            now[name] = read if as_read else value
             said = value not in ("", [], {}) and value != prop.default
             if name in old or (said and not prop.computed):
                 keep[name] = value
@@ -249,6 +254,9 @@ class Resources:
         for name, prop in kind.inputs.items():
             if name not in made and (prop.computed or (auto and name == auto.prop)):
                 made[name] = (state or {}).get(name, UNKNOWN)
+            elif name in inputs and filled_in_by_aws(prop):
+                same = state is not None and not differences(prop, inputs[name], state.get(name), name)
+                made[name] = state[name] if state and same else UNKNOWN
         return made
 
     def _names(self, kind: Type, state: Mapping[str, Any]) -> dict[str, Any]:
