@@ -66,3 +66,8 @@ def public_address(text: str, where: str) -> str:
             todo="Name the public address of the site's VPN device (or of the NAT before it)",
         )
     return str(address)
+
+
+def label(cidr: str) -> str:
+    """A network as part of a resource's name: 10.40.0.0/16 is 10-40-0-0-16."""
+    return cidr.replace(".", "-").replace("/", "-")

@@ -7,6 +7,7 @@ import pulumi
 
 from components.aws.addresses import ipv4_networks
 from components.aws.endpoint_policy import EndpointGrant, check_grant, endpoint_policy
+from components.aws.security_group import one_way_group
 from isthmus.contracts.errors import EnvironmentFault, InputError
 
 ECR = ("ecr.api", "ecr.dkr")
@@ -81,23 +82,16 @@ class PrivateEndpoints(pulumi.ComponentResource):
 
         tags = args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
-        group = ec2.SecurityGroup(
-            f"{name}-group",
+        group = one_way_group(
+            name,
+            # An endpoint answers; it opens no connection of its own.
+            "ingress",
             description="HTTPS to private endpoints from named networks",
             vpc_id=args["vpc_id"],
-            # Rules stand in the group itself: one added by hand shows as a difference and goes.
-            ingress=[
-                {
-                    "description": "HTTPS from the VPC and the sites",
-                    "protocol": "tcp",
-                    "from_port": 443,
-                    "to_port": 443,
-                    "cidr_blocks": sources,
-                }
-            ],
-            # An endpoint answers; it opens no connection of its own.
-            egress=[],
-            tags={**tags, "Name": f"{name}-endpoints"},
+            protocols=["tcp"],
+            port=443,
+            peers=sources,
+            tags=tags,
             opts=child,
         )
         common: dict[str, Any] = {"vpc_id": args["vpc_id"], "opts": child}
@@ -106,7 +100,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
             kind: dict[str, Any] = {
                 "vpc_endpoint_type": "Interface",
                 "subnet_ids": args["subnet_ids"],
-                "security_group_ids": [group.id],
+                "security_group_ids": [group],
                 # The service's public name leads here too: no caller in the VPC can go past it.
                 "private_dns_enabled": True,
             }

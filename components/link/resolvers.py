@@ -1,9 +1,11 @@
 """DNS over a link: the site asks the VPC for AWS's zones, the VPC asks the site for the site's."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
+
+from components.aws.security_group import one_way_group
 
 DNS_PORT = 53
 ZONES = 2
@@ -94,35 +96,24 @@ def _forward(
 
 def _group(
     name: str,
-    direction: str,
+    direction: Literal["inbound", "outbound"],
     vpc_id: pulumi.Input[str],
     servers: list[str],
     child: pulumi.ResourceOptions,
     tags: dict[str, str],
 ) -> pulumi.Output[str]:
     """A security group for one direction: DNS with the site's servers, and nothing the other way."""
-    from pulumi_aws import ec2
-
-    way = "from" if direction == "inbound" else "to"
-    rules: list[Any] = [
-        {
-            "description": f"DNS {way} the site",
-            "protocol": protocol,
-            "from_port": DNS_PORT,
-            "to_port": DNS_PORT,
-            "cidr_blocks": servers,
-        }
-        for protocol in ("tcp", "udp")
-    ]
-    return ec2.SecurityGroup(
+    return one_way_group(
         f"{name}-{direction}",
-        description=f"DNS {way} the site's servers",
+        "ingress" if direction == "inbound" else "egress",
+        description=f"DNS {'from' if direction == 'inbound' else 'to'} the servers of the site",
         vpc_id=vpc_id,
-        ingress=rules if direction == "inbound" else [],
-        egress=rules if direction == "outbound" else [],
-        tags={**tags, "Name": f"{name}-{direction}"},
+        protocols=["tcp", "udp"],
+        port=DNS_PORT,
+        peers=servers,
+        tags=tags,
         opts=child,
-    ).id
+    )
 
 
 def _address(entry: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.aws.addresses import PRIVATE
+from components.aws.addresses import PRIVATE, label
 
 
 def gateway(
@@ -102,7 +102,7 @@ def routes(
     )
     for source in sources:
         tgw.Route(
-            f"{name}-to-{_label(source)}",
+            f"{name}-to-{label(source)}",
             transit_gateway_route_table_id=tables["vpc"].id,
             destination_cidr_block=source,
             transit_gateway_attachment_id=site_attachment,
@@ -113,7 +113,7 @@ def routes(
     for rest in PRIVATE:
         if rest not in sources:
             tgw.Route(
-                f"{name}-drop-{_label(rest)}",
+                f"{name}-drop-{label(rest)}",
                 transit_gateway_route_table_id=tables["vpc"].id,
                 destination_cidr_block=rest,
                 blackhole=True,
@@ -122,15 +122,10 @@ def routes(
     for at, table in enumerate(vpc_route_tables):
         for source in sources:
             ec2.Route(
-                f"{name}-{at}-{_label(source)}",
+                f"{name}-{at}-{label(source)}",
                 route_table_id=table,
                 destination_cidr_block=source,
                 transit_gateway_id=gateway,
                 # AWS refuses a route to a gateway to which the VPC is not attached.
                 opts=pulumi.ResourceOptions(parent=parent, depends_on=[attachment]),
             )
-
-
-def _label(cidr: str) -> str:
-    """A network as part of a name: 10.40.0.0/16 is 10-40-0-0-16."""
-    return cidr.replace(".", "-").replace("/", "-")

@@ -88,11 +88,13 @@ def test_a_service_that_is_granted_has_an_interface_endpoint_in_each_subnet(engi
 
 def test_only_named_networks_get_in_on_443_and_nothing_gets_out(engine: Engine) -> None:
     build(engine, BEDROCK, SESSIONS, sources=["10.40.0.0/16", "10.41.7.0/24", "10.60.0.0/16"])
-    group = engine.only("SecurityGroup").inputs
-    (rule,) = group["ingress"]
-    assert (rule["protocol"], rule["fromPort"], rule["toPort"]) == ("tcp", 443, 443)
-    assert rule["cidrBlocks"] == ["10.60.0.0/16", "10.40.0.0/16", "10.41.7.0/24"]
-    assert group["egress"] == []
+    rules = [made.inputs for made in engine.all("SecurityGroupIngressRule")]
+    assert {(rule["ipProtocol"], rule["fromPort"], rule["toPort"]) for rule in rules} == {("tcp", 443, 443)}
+    assert [rule["cidrIpv4"] for rule in rules] == ["10.60.0.0/16", "10.40.0.0/16", "10.41.7.0/24"]
+    assert {rule["securityGroupId"] for rule in rules} == {"net-group-id"}
+    assert not engine.all("SecurityGroupEgressRule")
+    # AWS's own rule to everywhere: the provider takes it away from a group that names no rules itself.
+    assert not {"ingress", "egress"} & set(engine.only("SecurityGroup").inputs)
 
 
 def test_a_policy_names_roles_actions_and_resources(engine: Engine) -> None:

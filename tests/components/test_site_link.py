@@ -1,6 +1,7 @@
 """The private link of an on-prem site: what each end reaches, by what it is carried, and who asks whom for names."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pulumi
@@ -60,6 +61,16 @@ def hops(engine: Engine, end: str) -> dict[str, str]:
         for route in found
         if route["transitGatewayRouteTableId"] == f"link-{end}-table-id"
     }
+
+
+DNS = {
+    (server, protocol, 53, 53) for server in ("10.40.0.53/32", "10.40.1.53/32") for protocol in ("tcp", "udp")
+}
+
+
+def passes(rules: Iterable[dict[str, Any]]) -> set[tuple[str, str, int, int]]:
+    """What rules let through: peer, protocol and ports."""
+    return {(rule["cidrIpv4"], rule["ipProtocol"], rule["fromPort"], rule["toPort"]) for rule in rules}
 
 
 def attached(engine: Engine) -> dict[str, dict[str, Any]]:
@@ -209,13 +220,10 @@ def test_the_inbound_resolver_answers_the_sites_servers_in_two_zones(engine: Eng
     inbound = of(engine, "aws:route53/resolverEndpoint")["link-inbound"]
     assert inbound["direction"] == "INBOUND"
     assert [place["subnetId"] for place in inbound["ipAddresses"]] == ["subnet-1", "subnet-2"]
-    group = of(engine, "aws:ec2/securityGroup")["link-inbound"]
-    assert group["egress"] == []
-    assert {(rule["protocol"], rule["fromPort"], rule["toPort"]) for rule in group["ingress"]} == {
-        ("tcp", 53, 53),
-        ("udp", 53, 53),
-    }
-    assert all(rule["cidrBlocks"] == ["10.40.0.53/32", "10.40.1.53/32"] for rule in group["ingress"])
+    assert inbound["securityGroupIds"] == ["link-inbound-group-id"]
+    rules = of(engine, "aws:vpc/securityGroupIngressRule").values()
+    assert {rule["securityGroupId"] for rule in rules} == {"link-inbound-group-id"}
+    assert passes(rules) == DNS
     assert engine.outputs["inbound_resolver_ips"] == ["10.60.0.10", "10.60.1.10"]
 
 
@@ -230,10 +238,11 @@ def test_the_vpc_asks_the_site_for_the_sites_zones_only(engine: Engine) -> None:
     bound = of(engine, "aws:route53/resolverRuleAssociation").values()
     assert {each["vpcId"] for each in bound} == {"vpc-0a"}
     assert len(bound) == 2
-    group = of(engine, "aws:ec2/securityGroup")["link-outbound"]
-    assert group["ingress"] == []
-    assert all(rule["cidrBlocks"] == ["10.40.0.53/32", "10.40.1.53/32"] for rule in group["egress"])
-    assert {rule["fromPort"] for rule in group["egress"]} == {53}
+    outbound = of(engine, "aws:route53/resolverEndpoint")["link-outbound"]
+    assert (outbound["direction"], outbound["securityGroupIds"]) == ("OUTBOUND", ["link-outbound-group-id"])
+    leaving = of(engine, "aws:vpc/securityGroupEgressRule").values()
+    assert {rule["securityGroupId"] for rule in leaving} == {"link-outbound-group-id"}
+    assert passes(leaving) == DNS
 
 
 def test_without_zones_nothing_leaves_the_vpc_for_a_name(engine: Engine) -> None:
@@ -250,7 +259,7 @@ def test_resolvers_that_are_not_ours_are_not_made(engine: Engine, mode: str) -> 
 
 def test_over_a_link_that_exists_only_resolvers_are_made(engine: Engine) -> None:
     build(engine, mode="existing", transit_gateway="tgw-0a", peer_ip=None, site_asn=None)
-    assert {made.type.split("/")[0] for made in engine.made} == {"aws:route53", "aws:ec2"}
+    assert {made.type.split("/")[0] for made in engine.made} == {"aws:route53", "aws:ec2", "aws:vpc"}
     assert {made.kind for made in engine.made if made.type.startswith("aws:ec2/")} == {"SecurityGroup"}
     assert engine.outputs["transit_gateway_id"] == "tgw-0a"
 
