@@ -106,6 +106,7 @@ class Type:
     """Another form of the id, which an import may use as the real plugin's does."""
     gone: Callable[[Scope], bool] | None = None
     """From what was read: it is as good as deleted."""
+    before_create: Hook | None = None
     after_create: Hook | None = None
     after_read: Hook | None = None
     """Adds to what the reads found, in Pulumi's names: what takes a call for each part."""

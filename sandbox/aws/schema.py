@@ -79,6 +79,12 @@ def same_members(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
+def filled_in_by_aws(prop: Prop) -> bool:
+    """A list of parts in which AWS chooses what is absent: as given it says less than as read."""
+    item = prop.item
+    return item is not None and any(part.computed for part in item.fields.values())
+
+
 def has_unknown(value: Any) -> bool:
     """Whether any part of `value` is not known yet."""
     if isinstance(value, dict):
