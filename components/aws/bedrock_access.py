@@ -16,7 +16,7 @@ from components.aws.bedrock_policy import (
     source_arn,
 )
 from components.aws.boundary import fitting
-from components.aws.guardrail import GuardrailInUse, GuardrailSettings, guardrail
+from components.aws.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
 from components.aws.names import aws_name
 from components.aws.names import partition as partition  # told from here before it had a place of its own
 from components.checks import may_use_aws, one_of, sensitivity
@@ -204,6 +204,13 @@ def _check(args: BedrockAccessArgs, where: str) -> None:
             f"one guardrail for calls in {' and '.join(regions)}",
             where=f"{where}.guardrail",
             todo="A call is filtered by a guardrail of its own region: make an identity for each",
+        )
+    bare = [model["id"] for model in args["models"] if any(kind in model["model"] for kind in UNFILTERED)]
+    if filtered and bare:
+        raise InputError(
+            f"{', '.join(bare)}: a model that takes no guardrail, among those that may be called with it only",
+            where=f"{where}.guardrail",
+            todo="Serve embeddings, reranking and speech on-prem, or without a guardrail",
         )
     endpoints = {model["id"] for model in args["models"]}
     bought: set[str] = set()

@@ -24,6 +24,8 @@ PII = (
     *("US_SOCIAL_SECURITY_NUMBER", "VEHICLE_IDENTIFICATION_NUMBER"),
 )
 """Kinds of personal data that a guardrail knows (API model of `CreateGuardrail`, botocore, 2026-11)."""
+UNFILTERED = ("embed", "rerank", "sonic")
+"""In the ids of models that take no guardrail (user guide, supported models for guardrails, read 2026-11)."""
 STRENGTHS = ("none", "low", "medium", "high")
 _CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
 

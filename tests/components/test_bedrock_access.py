@@ -277,6 +277,11 @@ def test_without_a_guardrail_none_is_asked_for(engine: Engine, guardrail: Any) -
     assert "Guardrail" not in json.dumps(policy(engine))
 
 
+def test_an_embedding_model_is_called_where_no_guardrail_is_asked_for(engine: Engine) -> None:
+    access(engine, models=[{**PLAIN, "model": "amazon.titan-embed-text-v2:0"}], guardrail={"mode": "off"})
+    assert engine.only("InferenceProfile")
+
+
 # -- throughput bought ahead
 
 
@@ -361,6 +366,10 @@ def test_a_class_that_may_not_use_aws_gets_no_access(engine: Engine, sensitivity
         ({"guardrail": {"mode": "manage", "attack_strength": "none"}}, "'none' is not known"),
         ({"guardrail": {"mode": "manage", "grounding": 1.0}}, "a score of 1.0"),
         ({"guardrail": {"mode": "manage", "blocked_message": ""}}, "a message of 0 characters"),
+        (
+            {"models": [{**PLAIN, "model": "amazon.titan-embed-text-v2:0"}], "guardrail": MANAGED},
+            "nova: a model that takes no guardrail",
+        ),
         ({"guardrail": {"mode": "existing", "version": "1"}}, "names no guardrail_id"),
         (
             {"guardrail": {"mode": "existing", "guardrail_id": "g", "version": "DRAFT"}},
