@@ -1,0 +1,227 @@
+"""Trail, alarms and budgets with the stack's own provider, through the sandbox's plugin."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws_sandbox.stack import Stack, endpoint, kinds
+
+pytestmark = pytest.mark.sandbox
+
+ACCOUNT = "123456789012"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with endpoint() as url:
+        made = Stack(tmp_path, url)
+        yield made
+        made.stack.destroy()
+
+
+def account(days: int = 400, monthly_usd: float = 4000) -> None:
+    """A site's store with a trail, an identity's role, and a budget that denies it."""
+    import pulumi
+    from pulumi_aws.iam import Role
+
+    from components.governance.audit_trail import AuditTrail
+    from components.governance.budgets import Budgets
+    from isthmus.contracts.platform import Site
+    from stacks import providers
+
+    site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
+    provider = providers.aws(site, {"isthmus-platform": "bank"}, sandbox=True)
+    opts = pulumi.ResourceOptions(providers=[provider])
+    trail = AuditTrail(
+        "bank-frankfurt",
+        {
+            "name": "frankfurt",
+            "site": "frankfurt",
+            "mode": "manage",
+            "region": "eu-central-1",
+            "retention_days": days,
+            "trail": {
+                "mode": "manage",
+                "organization": False,
+                "retention_days": days,
+                "notify": ["soc@bank.example"],
+            },
+        },
+        opts,
+    )
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": ACCOUNT}}]}
+    trust["Statement"][0]["Action"] = "sts:AssumeRole"
+    role = Role(
+        "internal", assume_role_policy=json.dumps(trust), opts=pulumi.ResourceOptions(provider=provider)
+    )
+    money = Budgets(
+        "bank-money",
+        {
+            "name": "frankfurt",
+            "platform": "bank",
+            "budgets": [
+                {
+                    "name": "internal",
+                    "scope": "class",
+                    "of": "internal",
+                    "monthly_usd": monthly_usd,
+                    "alert_pct": [80, 100],
+                    "action": "deny",
+                    "role_name": role.name,
+                },
+                {
+                    "name": "policy-assistant",
+                    "scope": "workload",
+                    "of": "policy-assistant",
+                    "monthly_usd": 99.5,
+                    "alert_pct": [50],
+                    "action": "none",
+                },
+            ],
+            "anomaly_usd": 100,
+            "notify": ["llm-cost@bank.example"],
+        },
+        opts,
+    )
+    for name in ("bucket", "trail_arn", "log_group", "alarm_topic", "retained"):
+        pulumi.export(name, getattr(trail, name))
+    pulumi.export("cost_topic", money.topic_arn)
+    pulumi.export("cost_retained", money.retained)
+    pulumi.export("role", role.name)
+
+
+def settled(stack: Stack) -> None:
+    """A refresh and a preview find nothing to change."""
+    found = stack.stack.preview(refresh=True, expect_no_changes=True)
+    assert set(kinds(found.change_summary)) == {"same"}
+
+
+def left(stack: Stack) -> dict[str, list[str]]:
+    """What the account holds, by kind."""
+    kms, states = stack.boto("kms"), {}
+    for key in kms.list_keys()["Keys"]:
+        found = kms.describe_key(KeyId=key["KeyArn"])["KeyMetadata"]
+        if found["KeyState"] == "Enabled" and found["KeyManager"] == "CUSTOMER":
+            states[key["KeyArn"]] = found["Description"]
+    return {
+        "keys": sorted(states),
+        "buckets": [each["Name"] for each in stack.boto("s3").list_buckets()["Buckets"]],
+        "log groups": [
+            each["logGroupName"] for each in stack.boto("logs").describe_log_groups()["logGroups"]
+        ],
+        "trails": [each["Name"] for each in stack.boto("cloudtrail").list_trails()["Trails"]],
+        "topics": [each["TopicArn"] for each in stack.boto("sns").list_topics()["Topics"]],
+        "rules": [each["Name"] for each in stack.boto("events").list_rules()["Rules"]],
+        "alarms": [each["AlarmName"] for each in stack.boto("cloudwatch").describe_alarms()["MetricAlarms"]],
+        "filters": [
+            each["filterName"] for each in stack.boto("logs").describe_metric_filters()["metricFilters"]
+        ],
+        "roles": [each["RoleName"] for each in stack.boto("iam").list_roles()["Roles"]],
+        "policies": [
+            each["PolicyName"] for each in stack.boto("iam").list_policies(Scope="Local")["Policies"]
+        ],
+        "budgets": [
+            each["BudgetName"]
+            for each in stack.boto("budgets").describe_budgets(AccountId=ACCOUNT).get("Budgets", [])
+        ],
+        "monitors": [
+            each["MonitorArn"] for each in stack.boto("ce").get_anomaly_monitors()["AnomalyMonitors"]
+        ],
+    }
+
+
+def test_trail_and_budgets_go_up_are_mended_changed_and_leave_what_they_name(stack: Stack) -> None:
+    stack.own(account)
+    stack.stack.preview()
+    stack.up()
+    before = stack.outputs()
+    settled(stack)
+    assert_recording(stack, before)
+    assert_budgets(stack, before)
+
+    # Somebody switches the trail off, narrows it, and takes a rule's target away.
+    cloudtrail, events = stack.boto("cloudtrail"), stack.boto("events")
+    cloudtrail.stop_logging(Name=before["trail_arn"])
+    narrow = [{"FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]}]
+    cloudtrail.put_event_selectors(TrailName=before["trail_arn"], AdvancedEventSelectors=narrow)
+    rule = next(each["Name"] for each in events.list_rules()["Rules"] if "-trail-" in each["Name"])
+    events.disable_rule(Name=rule)
+    found = stack.stack.preview(refresh=True)
+    assert kinds(found.change_summary)["update"] == 2, "the trail and the rule"
+    stack.stack.up(refresh=True)
+    assert_recording(stack, before)
+    assert events.describe_rule(Name=rule)["State"] == "ENABLED"
+    settled(stack)
+
+    stack.own(lambda: account(days=800, monthly_usd=4500))
+    summary = stack.up().summary.resource_changes
+    assert kinds(summary)["update"] == 5, "lock, log group, budget, and the two components"
+    assert not {"replace", "create", "delete"} & set(kinds(summary))
+    assert stack.outputs() == before
+    group = next(iter(stack.boto("logs").describe_log_groups()["logGroups"]))
+    assert group["retentionInDays"] == 1096, "the next longer period that CloudWatch Logs knows"
+    settled(stack)
+
+    stack.stack.destroy()
+    after = left(stack)
+    kept = [before["bucket"], before["log_group"]]
+    assert [*after.pop("buckets"), *after.pop("log groups")] == kept
+    assert after.pop("keys") == sorted(arn for arn in before["retained"] if ":kms:" in arn)
+    assert {kind for kind, names in after.items() if names} == set(), after
+    tags = stack.boto("ce").list_cost_allocation_tags(Status="Active")["CostAllocationTags"]
+    assert {f"cost-allocation tag {tag['TagKey']}" for tag in tags} >= set(before["cost_retained"])
+
+
+def assert_recording(stack: Stack, outputs: dict[str, Any]) -> None:
+    cloudtrail = stack.boto("cloudtrail")
+    assert cloudtrail.get_trail_status(Name=outputs["trail_arn"])["IsLogging"] is True
+    trail = cloudtrail.get_trail(Name=outputs["trail_arn"])["Trail"]
+    assert trail["IsMultiRegionTrail"] is trail["LogFileValidationEnabled"] is True
+    assert trail["IncludeGlobalServiceEvents"] is True
+    assert (trail["S3BucketName"], trail["S3KeyPrefix"]) == (outputs["bucket"], "cloudtrail")
+    assert trail["KmsKeyId"] == outputs["retained"][1]
+    selectors = cloudtrail.get_event_selectors(TrailName=outputs["trail_arn"])["AdvancedEventSelectors"]
+    assert len(selectors) == 13
+    policy = json.loads(stack.boto("s3").get_bucket_policy(Bucket=outputs["bucket"])["Policy"])
+    delivers = next(each for each in policy["Statement"] if each["Sid"] == "TrailDelivers")
+    assert delivers["Condition"]["StringEquals"]["aws:SourceArn"] == outputs["trail_arn"]
+    key = json.loads(
+        stack.boto("kms").get_key_policy(KeyId=outputs["retained"][1], PolicyName="default")["Policy"]
+    )
+    seals = next(each for each in key["Statement"] if each["Sid"] == "SealTheTrail")
+    assert seals["Condition"]["StringEquals"]["aws:SourceArn"] == outputs["trail_arn"], (
+        "the trail could not write: the name in its policies is not the one it got"
+    )
+    alarms = stack.boto("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert [each["AlarmActions"] for each in alarms] == [[outputs["alarm_topic"]]] * 2
+    told = stack.boto("sns").list_subscriptions_by_topic(TopicArn=outputs["alarm_topic"])["Subscriptions"]
+    assert [each["Endpoint"] for each in told] == ["soc@bank.example"]
+    tags = cloudtrail.list_tags(ResourceIdList=[outputs["trail_arn"]])["ResourceTagList"][0]["TagsList"]
+    assert {"Key": "isthmus-platform", "Value": "bank"} in tags
+
+
+def assert_budgets(stack: Stack, outputs: dict[str, Any]) -> None:
+    budgets = stack.boto("budgets")
+    found = {each["BudgetName"]: each for each in budgets.describe_budgets(AccountId=ACCOUNT)["Budgets"]}
+    assert len(found) == 2
+    name = next(each for each in found if each.startswith("bank-money-internal"))
+    assert found[name]["CostFilters"] == {"TagKeyValue": ["user:isthmus.dev/class$internal"]}
+    assert float(found[name]["BudgetLimit"]["Amount"]) == 4000
+    alerts = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=name)["Notifications"]
+    assert sorted((each["NotificationType"], each["Threshold"]) for each in alerts) == [
+        ("ACTUAL", 80),
+        ("ACTUAL", 100),
+        ("FORECASTED", 100),
+    ]
+    (action,) = budgets.describe_budget_actions_for_budget(AccountId=ACCOUNT, BudgetName=name)["Actions"]
+    assert action["ApprovalModel"] == "AUTOMATIC"
+    assert action["Definition"]["IamActionDefinition"]["Roles"] == [outputs["role"]]
+    role = action["ExecutionRoleArn"].rpartition("/")[2]
+    assert "PermissionsBoundary" in stack.boto("iam").get_role(RoleName=role)["Role"]
+    monitors = stack.boto("ce").get_anomaly_monitors()["AnomalyMonitors"]
+    assert [each["MonitorSpecification"]["Tags"]["Values"] for each in monitors] == [["bank"]]
