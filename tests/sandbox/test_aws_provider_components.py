@@ -24,29 +24,12 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 def platform(days: int = 400) -> None:
     import pulumi
 
-    from components.aws.bedrock_access import BedrockAccess
     from components.governance.audit_trail import AuditTrail
     from isthmus.contracts.platform import Site
     from stacks import providers
 
     site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
     opts = pulumi.ResourceOptions(providers=[providers.aws(site, {"isthmus.dev/stack": "t"}, sandbox=True)])
-    access = BedrockAccess(
-        "internal",
-        {
-            "sensitivity": "internal",
-            "models": [
-                {
-                    "id": "internal-haiku",
-                    "model": "anthropic.claude-haiku-4-5-20251001-v1:0",
-                    "region": "eu-central-1",
-                    "inference_profile": "eu.anthropic.claude-haiku-4-5-20251001-v1:0",
-                    "destination_regions": ["eu-central-1", "eu-west-1"],
-                }
-            ],
-        },
-        opts,
-    )
     trail = AuditTrail(
         "frankfurt-audit",
         {
@@ -58,7 +41,6 @@ def platform(days: int = 400) -> None:
         },
         opts,
     )
-    pulumi.export("role", access.role_arn)
     pulumi.export("retained", trail.retained)
     pulumi.export("bucket", trail.bucket)
 
@@ -82,7 +64,6 @@ def test_the_components_go_up_stay_unchanged_are_mended_and_keep_what_must_stay(
     assert stack.outputs() == before
 
     stack.stack.destroy()
-    assert stack.boto("iam").list_roles()["Roles"] == []
     assert [bucket["Name"] for bucket in stack.boto("s3").list_buckets()["Buckets"]] == [before["bucket"]]
     key = before["retained"][1]
     assert stack.boto("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
