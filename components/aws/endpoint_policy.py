@@ -18,6 +18,8 @@ PREFIX = {"bedrock-runtime": "bedrock", "ecr.api": "ecr", "ecr.dkr": "ecr", "sag
 UNSCOPED = ("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels")
 """Actions that know no resource (service authorization reference; as of knowledge, not checked): only for
 these may a grant's resource be `*`."""
+LATER = "known later"
+"""In place of a resource that is an output: it is looked at once it is known."""
 
 
 class EndpointGrant(TypedDict):
@@ -42,9 +44,8 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
             where=f"{where}.service",
             todo=f"Known: {', '.join(SERVICES)}",
         )
-    for key in ("principals", "actions", "resources"):
-        # What other components tell of their resources is known later; it is then a list that names some.
-        if not isinstance(grant[key], pulumi.Output) and not grant[key]:
+    for key in ("principals", "actions"):
+        if not grant[key]:
             raise InputError(
                 f"the grant for {service} names no {key}",
                 where=f"{where}.{key}",
@@ -62,15 +63,28 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
         if isinstance(principal, str):
             _principal(service, principal, f"{where}.principals.{at}")
     told = grant["resources"]
-    for at, resource in enumerate(told if isinstance(told, list) else []):
+    if isinstance(told, list):
+        _resources(grant, [each if isinstance(each, str) else LATER for each in told], f"{where}.resources")
+
+
+def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> list[str]:
+    """Resources that are some, not any; `*` only where each action knows none."""
+    if not resources:
+        raise InputError(
+            f"the grant for {grant['service']} names no resources",
+            where=where,
+            todo="An endpoint's policy names who may do what to what",
+        )
+    for at, resource in enumerate(resources):
         # An ARN has five fields before the resource's own.
-        anything = isinstance(resource, str) and resource.split(":", 5)[-1] in ("*", "*/*", "")
+        anything = resource.split(":", 5)[-1] in ("*", "*/*", "")
         if anything and not all(action in UNSCOPED for action in grant["actions"]):
             raise InputError(
-                f"'{resource}' is any resource of {service}",
-                where=f"{where}.resources.{at}",
+                f"'{resource}' is any resource of {grant['service']}",
+                where=f"{where}.{at}",
                 todo="Name their ARNs; only actions that know no resource take '*'",
             )
+    return list(resources)
 
 
 def _principal(service: str, principal: str, where: str) -> str:
@@ -119,6 +133,8 @@ def _statement(service: str, at: int, grant: EndpointGrant) -> dict[str, Any]:
         )
         for each in grant["principals"]
     ]
+    # Other components' resources may be known later, as a list of their own.
+    told: Any = grant["resources"]
     who: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": named}}
     if service == "rolesanywhere":
         who = {"StringEquals": {"rolesanywhere:x509Subject/CN": named}}
@@ -127,6 +143,8 @@ def _statement(service: str, at: int, grant: EndpointGrant) -> dict[str, Any]:
         "Effect": "Allow",
         "Principal": "*",
         "Action": grant["actions"],
-        "Resource": grant["resources"],
+        "Resource": pulumi.Output.from_input(told).apply(
+            lambda found: _resources(grant, found, f"{service}.resources")
+        ),
         "Condition": who,
     }

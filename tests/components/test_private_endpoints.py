@@ -142,13 +142,30 @@ def test_outputs_of_other_resources_end_in_the_policy(engine: Engine) -> None:
     assert only["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [ROLE]
 
 
-def test_a_wildcard_that_only_shows_later_is_refused_too() -> None:
-    async def late() -> Any:
-        anybody = {**BEDROCK, "principals": [pulumi.Output.from_input("*")]}
-        return await endpoint_policy("bedrock-runtime", [anybody], REGION).future()  # type: ignore[list-item]
+def test_a_list_of_resources_that_is_known_later_ends_in_the_policy(engine: Engine) -> None:
+    build(engine, {**BEDROCK, "resources": pulumi.Output.from_input([PROFILE, f"{PROFILE}d"])})
+    (only,) = statements(engine, "bedrock-runtime")
+    assert only["Resource"] == [PROFILE, f"{PROFILE}d"]
 
-    with pytest.raises(InputError, match="is no principal of bedrock-runtime"):
-        asyncio.run(late())
+
+@pytest.mark.parametrize(
+    ("later", "what"),
+    [
+        ({"principals": ["*"]}, "is no principal of bedrock-runtime"),
+        ({"resources": ["*"]}, "is any resource of bedrock-runtime"),
+        ({"resources": []}, "names no resources"),
+    ],
+)
+def test_what_names_too_much_or_nothing_is_refused_when_it_shows_later_too(
+    later: dict[str, list[str]], what: str
+) -> None:
+    async def document() -> Any:
+        known = {key: pulumi.Output.from_input(value) for key, value in later.items() if key == "resources"}
+        each = {key: [pulumi.Output.from_input(one) for one in value] for key, value in later.items()}
+        return await endpoint_policy("bedrock-runtime", [{**BEDROCK, **each, **known}], REGION).future()  # type: ignore[list-item]
+
+    with pytest.raises(InputError, match=what):
+        asyncio.run(document())
 
 
 def test_s3_has_a_gateway_endpoint_for_named_buckets(engine: Engine) -> None:
