@@ -91,7 +91,7 @@ def _check_nested(prop: Prop, module: Any, name: str) -> int:
 
 
 def _singular(name: str) -> str:
-    return name.removesuffix("s")
+    return name.removesuffix("es") if name.endswith("sses") else name.removesuffix("s")
 
 
 @every_type

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.aws.model import Call, Type
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import Call, Scope, Type
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -75,12 +78,29 @@ def _listed(operation: str, within: str) -> Call:
     )
 
 
+def _part_first(call: Callable[..., Any], scope: Scope) -> None:
+    """With `replaceExistingAssociation`, take the attachment out of the table that it is in."""
+    if not scope.get("replaceExistingAssociation"):
+        return
+    attachment = scope["transitGatewayAttachmentId"]
+    listed = call("describe_transit_gateway_attachments", TransitGatewayAttachmentIds=[attachment])
+    for one in listed["TransitGatewayAttachments"]:
+        table = one.get("Association", {}).get("TransitGatewayRouteTableId")
+        if table and table != scope["transitGatewayRouteTableId"]:
+            call(
+                "disassociate_transit_gateway_route_table",
+                TransitGatewayRouteTableId=table,
+                TransitGatewayAttachmentId=attachment,
+            )
+
+
 ROUTE_TABLE_ASSOCIATION = Type(
     "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
     service="ec2",
     id="{transitGatewayRouteTableId}_{transitGatewayAttachmentId}",
-    inputs=_JOINED_INPUTS,
+    inputs={**_JOINED_INPUTS, "replaceExistingAssociation": Prop("flag", local=True)},
     outputs={"resourceId": Prop(), "resourceType": Prop()},
+    before_create=_part_first,
     create=Call("associate_transit_gateway_route_table", _ENDS),
     reads=(_listed("get_transit_gateway_route_table_associations", "Associations"),),
     delete=Call(

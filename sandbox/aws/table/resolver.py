@@ -1,0 +1,263 @@
+"""Amazon Route 53 Resolver: endpoints, forwarding rules, and the VPCs that follow them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
+from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.table.kms import REGION, TAGS
+
+_GONE = ("ResourceNotFoundException",)
+_ENDPOINT = {"ResolverEndpointId": "$id"}
+_TAGGING = Tagging(
+    put=Call("tag_resource", {"ResourceArn": "$arn", "Tags": "$tagsSet"}),
+    remove=Call("untag_resource", {"ResourceArn": "$arn", "TagKeys": "$tagsGone"}),
+)
+_READ_TAGS = Call("list_tags_for_resource", {"ResourceArn": "$arn"}, result={"tagsAll": "Tags"})
+
+
+def _request_id(scope: Scope) -> str:
+    """AWS tells requests apart by it; the retries of one call carry the same."""
+    return f"isthmus-{uuid.uuid4()}"
+
+
+def _pairs(wanted: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
+    """What is wanted and not there, and what is there and not wanted; AWS may choose a subnet's address."""
+    left, missing = list(actual), []
+    for want in sorted(wanted, key=lambda each: not each.get("ip")):
+        match = next((have for have in left if _fits(want, have)), None)
+        if match is None:
+            missing.append(want)
+        else:
+            left.remove(match)
+    return missing, left
+
+
+def _fits(want: Any, have: Any) -> bool:
+    return want["subnetId"] == have["subnetId"] and want.get("ip") in (None, have.get("ip"))
+
+
+def _same_addresses(wanted: Any, actual: Any) -> bool:
+    if not (isinstance(wanted, list) and isinstance(actual, list)):
+        return bool(wanted == actual)
+    if not all(isinstance(each, dict) for each in (*wanted, *actual)):
+        return False
+    return _pairs(wanted, actual) == ([], [])
+
+
+def _move(call: Callable[..., Any], scope: Scope) -> None:
+    """Addresses are added first: an endpoint has two at all times."""
+    listed = call("list_resolver_endpoint_ip_addresses", ResolverEndpointId=scope["id"])["IpAddresses"]
+    there = [{"subnetId": one["SubnetId"], "ip": one["Ip"], "ipId": one["IpId"]} for one in listed]
+    missing, spare = _pairs(scope["ipAddresses"], there)
+    for each in missing:
+        place = {"SubnetId": each["subnetId"], **({"Ip": each["ip"]} if each.get("ip") else {})}
+        call("associate_resolver_endpoint_ip_address", ResolverEndpointId=scope["id"], IpAddress=place)
+    for each in spare:
+        place = {"SubnetId": each["subnetId"], "IpId": each["ipId"]}
+        call("disassociate_resolver_endpoint_ip_address", ResolverEndpointId=scope["id"], IpAddress=place)
+
+
+RESOLVER_ENDPOINT = Type(
+    "aws:route53/resolverEndpoint:ResolverEndpoint",
+    service="route53resolver",
+    id="{id}",
+    inputs={
+        "direction": Prop(required=True, replace=True),
+        "ipAddresses": Prop(
+            "list",
+            required=True,
+            item=Prop(
+                "object",
+                fields={
+                    "subnetId": Prop(required=True),
+                    "ip": Prop(computed=True),
+                    "ipId": Prop(computed=True),
+                },
+            ),
+            alike=_same_addresses,
+        ),
+        "name": Prop(),
+        "protocols": Prop("list", computed=True, alike=same_members),
+        "resolverEndpointType": Prop(computed=True),
+        "securityGroupIds": Prop("list", required=True, replace=True, alike=same_members),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "hostVpcId": Prop(), "tagsAll": Prop("tags")},
+    create=Call(
+        "create_resolver_endpoint",
+        {
+            "CreatorRequestId": _request_id,
+            "Direction": "$direction",
+            "IpAddresses": lambda scope: [
+                {"SubnetId": each["subnetId"], **({"Ip": each["ip"]} if each.get("ip") else {})}
+                for each in scope["ipAddresses"]
+            ],
+            "Name": "$name",
+            "Protocols": "$protocols",
+            "ResolverEndpointType": "$resolverEndpointType",
+            "SecurityGroupIds": "$securityGroupIds",
+            "Tags": "$tagsAll",
+        },
+        result={"id": "ResolverEndpoint.Id"},
+    ),
+    reads=(
+        Call(
+            "get_resolver_endpoint",
+            _ENDPOINT,
+            pick="ResolverEndpoint",
+            result={
+                "arn": "Arn",
+                "direction": "Direction",
+                "hostVpcId": "HostVPCId",
+                "name": "Name",
+                "protocols": "Protocols",
+                "resolverEndpointType": "ResolverEndpointType",
+                "securityGroupIds": "SecurityGroupIds",
+            },
+            absent=_GONE,
+        ),
+        Call("list_resolver_endpoint_ip_addresses", _ENDPOINT, result={"ipAddresses": "IpAddresses"}),
+        _READ_TAGS,
+    ),
+    facets=(
+        Facet(
+            ("name", "protocols", "resolverEndpointType"),
+            put=Call(
+                "update_resolver_endpoint",
+                {
+                    **_ENDPOINT,
+                    "Name": "$name",
+                    "Protocols": "$protocols",
+                    "ResolverEndpointType": "$resolverEndpointType",
+                },
+            ),
+        ),
+        Facet(("ipAddresses",), put=_move),
+    ),
+    tagging=_TAGGING,
+    delete=Call("delete_resolver_endpoint", _ENDPOINT, absent=_GONE),
+    autoname=AutoName("name", None, longest=64),
+    unknowable="It answers no query. DNS over HTTPS and IPv6 are not served.",
+)
+
+_TARGETS = Prop(
+    "list",
+    item=Prop(
+        "object", fields={"ip": Prop(), "port": Prop("number", default=53), "protocol": Prop(default="Do53")}
+    ),
+)
+
+RESOLVER_RULE = Type(
+    "aws:route53/resolverRule:ResolverRule",
+    service="route53resolver",
+    id="{id}",
+    inputs={
+        "domainName": Prop(
+            required=True, replace=True, alike=lambda left, right: _zone(left) == _zone(right)
+        ),
+        "name": Prop(),
+        "resolverEndpointId": Prop(),
+        "ruleType": Prop(required=True, replace=True),
+        "targetIps": _TARGETS,
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "ownerId": Prop(), "shareStatus": Prop(), "tagsAll": Prop("tags")},
+    create=Call(
+        "create_resolver_rule",
+        {
+            "CreatorRequestId": _request_id,
+            "DomainName": "$domainName",
+            "Name": "$name",
+            "ResolverEndpointId": "$resolverEndpointId",
+            "RuleType": "$ruleType",
+            "TargetIps": "$targetIps",
+            "Tags": "$tagsAll",
+        },
+        result={"id": "ResolverRule.Id"},
+    ),
+    reads=(
+        Call(
+            "get_resolver_rule",
+            {"ResolverRuleId": "$id"},
+            pick="ResolverRule",
+            result={
+                "arn": "Arn",
+                "domainName": lambda rule: _zone(rule["DomainName"]),
+                "name": "Name",
+                "ownerId": "OwnerId",
+                "resolverEndpointId": "ResolverEndpointId",
+                "ruleType": "RuleType",
+                "shareStatus": "ShareStatus",
+                "targetIps": "TargetIps",
+            },
+            absent=_GONE,
+        ),
+        _READ_TAGS,
+    ),
+    facets=(
+        Facet(
+            ("name", "resolverEndpointId", "targetIps"),
+            put=Call(
+                "update_resolver_rule",
+                {
+                    "ResolverRuleId": "$id",
+                    "Config": {
+                        "Name": "$name",
+                        "ResolverEndpointId": "$resolverEndpointId",
+                        "TargetIps": "$targetIps",
+                    },
+                },
+            ),
+        ),
+    ),
+    tagging=_TAGGING,
+    delete=Call("delete_resolver_rule", {"ResolverRuleId": "$id"}, absent=_GONE),
+    autoname=AutoName("name", None, longest=64),
+    unknowable="No query is forwarded.",
+)
+
+
+def _zone(name: Any) -> str:
+    """AWS ends a zone with a dot; the root is the dot alone."""
+    return str(name).rstrip(".") or "."
+
+
+RESOLVER_RULE_ASSOCIATION = Type(
+    "aws:route53/resolverRuleAssociation:ResolverRuleAssociation",
+    service="route53resolver",
+    id="{id}",
+    inputs={
+        "name": Prop(replace=True),
+        "resolverRuleId": Prop(required=True, replace=True),
+        "vpcId": Prop(required=True, replace=True),
+        "region": REGION,
+    },
+    outputs={},
+    create=Call(
+        "associate_resolver_rule",
+        {"Name": "$name", "ResolverRuleId": "$resolverRuleId", "VPCId": "$vpcId"},
+        result={"id": "ResolverRuleAssociation.Id"},
+    ),
+    reads=(
+        Call(
+            "get_resolver_rule_association",
+            {"ResolverRuleAssociationId": "$id"},
+            pick="ResolverRuleAssociation",
+            result={"name": "Name", "resolverRuleId": "ResolverRuleId", "vpcId": "VPCId"},
+            absent=_GONE,
+        ),
+    ),
+    delete=Call(
+        "disassociate_resolver_rule", {"ResolverRuleId": "$resolverRuleId", "VPCId": "$vpcId"}, absent=_GONE
+    ),
+    autoname=AutoName("name", None, longest=64),
+    unknowable="No query is forwarded.",
+)
+
+TYPES = (RESOLVER_ENDPOINT, RESOLVER_RULE, RESOLVER_RULE_ASSOCIATION)
