@@ -102,7 +102,8 @@ class BedrockAccess(pulumi.ComponentResource):
         }
         guarded = (filtered.arn, filtered.named()) if filtered else None
         vpc = args.get("source_vpc")
-        policy = call_policy(args["models"], called, set(bought), guarded, vpc, self._account)
+        key = args.get("guardrail", {}).get("kms_key")
+        policy = call_policy(args["models"], called, set(bought), guarded, vpc, self._account, key)
         RolePolicy(
             f"{name}-policy",
             role=args["role"],
@@ -115,7 +116,10 @@ class BedrockAccess(pulumi.ComponentResource):
         self.guardrail_version = filtered.version if filtered else pulumi.Output.from_input("")
         self.model_ids = pulumi.Output.all(**called)
         reached = [
-            arn for each in policy["Statement"] if each["Effect"] == "Allow" for arn in each["Resource"]
+            arn
+            for each in policy["Statement"]
+            if each["Effect"] == "Allow" and each["Action"] != ["kms:Decrypt"]
+            for arn in each["Resource"]
         ]
         self.model_arns = pulumi.Output.all(*reached).apply(lambda arns: sorted(set(arns)))
         self.retained = pulumi.Output.all(*self._kept)

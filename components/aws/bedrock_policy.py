@@ -37,6 +37,7 @@ def call_policy(
     guarded: tuple[Any, list[Any]] | None,
     vpc: pulumi.Input[str] | None,
     account: pulumi.Input[str],
+    key: pulumi.Input[str] | None = None,
 ) -> dict[str, Any]:
     """The role's policy: what is called, what may be reached through it only, and two denials above both.
 
@@ -44,7 +45,7 @@ def call_policy(
     the model in each region that this may route to; `bedrock:InferenceProfileArn` is then the application
     profile (Bedrock user guide, prerequisites for inference profiles; "Enforce Amazon Bedrock usage through
     tagged application inference profiles", AWS re:Post; read 2026-11). `guarded`: the guardrail's ARN, and
-    the values of `bedrock:GuardrailIdentifier` that a call may have.
+    the values of `bedrock:GuardrailIdentifier` that a call may have; `key`: what seals its settings.
     """
     named = guarded[1] if guarded else []
     when: dict[str, Any] = {"bedrock:GuardrailIdentifier": named} if named else {}
@@ -56,11 +57,11 @@ def call_policy(
             continue
         profile = model.get("inference_profile")
         regions = model.get("destination_regions") or [model["region"]]
-        key = (model["model"], model["region"], profile or "", *regions)
+        route = (model["model"], model["region"], profile or "", *regions)
         below: list[Any] = [foundation_arn(region, model["model"]) for region in regions]
         if profile:
             below.append(source_arn(model, account))
-        through.setdefault(key, (below, []))[1].append(called[model_key(model)])
+        through.setdefault(route, (below, []))[1].append(called[model_key(model)])
     for at, (below, above) in enumerate(through.values()):
         only = {"bedrock:InferenceProfileArn": above}
         statements.append(_allow(f"OnlyThrough{at}", ACTIONS, below, {**only, **when}))
@@ -69,9 +70,16 @@ def call_policy(
         statements.append(_allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guarded[0]], {}))
         statements.append(_deny("NoCallPastTheGuardrail", ACTIONS, {"bedrock:GuardrailIdentifier": named}))
         denied.append("bedrock:ApplyGuardrail")
+        if key is not None:
+            statements.append(open_guardrail(key))
     if vpc is not None:
         statements.append(_deny("NoCallFromElsewhere", denied, {"aws:SourceVpc": vpc}))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def open_guardrail(key: pulumi.Input[str]) -> dict[str, Any]:
+    """Leave to use a guardrail under a key (user guide, "customer managed key for your guardrail", 2026-11)."""
+    return _allow("OpenGuardrail", ["kms:Decrypt"], [key], {})
 
 
 def _allow(sid: str, actions: list[str], resources: list[Any], when: dict[str, Any]) -> dict[str, Any]:

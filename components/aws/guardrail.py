@@ -61,7 +61,7 @@ class GuardrailSettings(TypedDict):
     blocked_message: NotRequired[str]
     """What a caller reads in place of what was blocked."""
     kms_key: NotRequired[pulumi.Input[str]]
-    """ARN of the key that seals its settings; absent: AWS's own."""
+    """ARN of the key that seals its settings; absent: AWS's own. Its policy must let in the role that calls."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws.bedrock_policy import open_guardrail
 from components.aws.boundary import boundary_arn, boundary_policy, fitting
 from components.aws.names import aws_name
 from components.checks import may_use_aws, sensitivity
@@ -40,6 +41,8 @@ class WorkloadIdentityArgs(TypedDict):
     """Every region in which a call may be served; named, the boundary denies all others."""
     source_vpc: NotRequired[pulumi.Input[str]]
     """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    guardrail_key: NotRequired[pulumi.Input[str]]
+    """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds the role; absent, one is made beside it."""
     exception: NotRequired[str]
@@ -76,7 +79,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         may_use_aws(held, where, args.get("exception", ""))
         _check(args, where)
         most = _most(args)
-        boundary_policy([most])  # refused before anything is made, even where the boundary is given
+        boundary_policy(most)  # refused before anything is made, even where the boundary is given
         child = pulumi.ResourceOptions(parent=self)
         tags = {
             **args.get("tags", {}),
@@ -86,7 +89,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         self.boundary_arn = boundary_arn(
             name,
             args.get("permissions_boundary"),
-            [most],
+            most,
             child,
             tags=tags,
             bedrock_regions=args.get("bedrock_regions", []),
@@ -102,7 +105,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        session = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [most]})
+        session = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": most})
         profile = Profile(
             f"{name}-profile",
             enabled=True,
@@ -157,7 +160,7 @@ def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any
     }
 
 
-def _most(args: WorkloadIdentityArgs) -> dict[str, Any]:
+def _most(args: WorkloadIdentityArgs) -> list[dict[str, Any]]:
     """What sessions may do at most: in the boundary and in the session policy alike."""
     statement: dict[str, Any] = {
         "Sid": "AtMost",
@@ -167,7 +170,9 @@ def _most(args: WorkloadIdentityArgs) -> dict[str, Any]:
     }
     if args.get("source_vpc") is not None:
         statement["Condition"] = {"StringEquals": {"aws:SourceVpc": args.get("source_vpc")}}
-    return statement
+    key = args.get("guardrail_key")
+    # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
+    return [statement, *([open_guardrail(key)] if key is not None else [])]
 
 
 def _check(args: WorkloadIdentityArgs, where: str) -> None:

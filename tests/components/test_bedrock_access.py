@@ -269,6 +269,17 @@ def test_an_existing_guardrail_is_named_by_id_or_arn_and_none_is_made(engine: En
     assert not may(engine, CLAIMS)
 
 
+def test_who_calls_through_a_guardrail_under_a_key_may_open_that_key_and_no_other(engine: Engine) -> None:
+    key = "arn:aws:kms:eu-central-1:1:key/k"
+    access(engine, guardrail={**MANAGED, "kms_key": key}, source_vpc="vpc-1")
+    assert engine.only("Guardrail").inputs["kmsKeyArn"] == key
+    assert allowed(policy(engine), "kms:Decrypt", key), (
+        "Bedrock opens it in the caller's name, not from our VPC"
+    )
+    assert not allowed(policy(engine), "kms:Decrypt", "arn:aws:kms:eu-central-1:1:key/other")
+    assert key not in engine.outputs["model_arns"]
+
+
 @pytest.mark.parametrize("guardrail", [{"mode": "off"}, None])
 def test_without_a_guardrail_none_is_asked_for(engine: Engine, guardrail: Any) -> None:
     access(engine, **({"guardrail": guardrail} if guardrail else {}))

@@ -69,6 +69,15 @@ def test_calls_from_another_network_are_outside_boundary_and_session(engine: Eng
         assert not allowed(policy, "bedrock:InvokeModel", profile)
 
 
+def test_a_guardrails_key_may_be_opened_by_boundary_and_session(engine: Engine) -> None:
+    key = "arn:aws:kms:eu-central-1:1:key/k"
+    identity(engine, source_vpc="vpc-1", guardrail_key=key)
+    for policy in (document(engine, "Policy", "policy"), document(engine, "Profile", "sessionPolicy")):
+        assert allowed(policy, "kms:Decrypt", key)
+        assert not allowed(policy, "kms:Decrypt", key + "2")
+        assert not allowed(policy, "bedrock:InvokeModel", PROFILES.replace("*", "p1"))
+
+
 def test_a_boundary_is_held_to_regions_where_they_are_named(engine: Engine) -> None:
     identity(engine, bedrock_regions=["eu-central-1"])
     policy, profile = document(engine, "Policy", "policy"), PROFILES.replace("*", "p1")
