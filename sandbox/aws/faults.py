@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sandbox.aws.body import read as read_body
 from sandbox.aws.frame import service_model
 from sandbox.aws.loopback import is_loopback
-from sandbox.aws.recognising import Sent, body, operation, sent
+from sandbox.aws.recognising import Sent, operation, sent
 from sandbox.aws.schema import nearest
 
 ADDRESS = "/isthmus/faults"
@@ -114,7 +115,7 @@ class Faults:
             return _json(start_response, 403, {"message": "Faults are put in from this machine only."})
         try:
             if method == "PUT":
-                put = faults_of(body(environ))
+                put = faults_of(read_body(environ))
                 with self._lock:
                     self._faults = put
             elif method == "DELETE":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import io
 import json
 import re
 import uuid
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from sandbox.aws import forms
+from sandbox.aws.body import read as read_body
 
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 
@@ -145,9 +145,7 @@ def _of_form(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
 
 def _form(environ: dict[str, Any]) -> dict[str, str]:
     """The body's form; the body can be read again by whoever comes next."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    raw = environ["wsgi.input"].read(length) if length else b""
-    environ["wsgi.input"] = io.BytesIO(raw)
+    raw = read_body(environ)
     return forms.fields(raw)
 
 
@@ -174,8 +172,7 @@ def _parsed(shape: Any, uri: dict[str, str], environ: dict[str, Any]) -> dict[st
     if shape is None:
         return {}
     query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    raw = environ["wsgi.input"].read(length) if length else b""
+    raw = read_body(environ)
     try:
         body = json.loads(raw) if raw.strip() else {}
     except ValueError:

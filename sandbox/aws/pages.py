@@ -6,7 +6,6 @@ own addresses under `/isthmus/`. All else goes on.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import uuid
@@ -14,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.aws.body import read as read_body
 from sandbox.aws.frame import Refused
 from sandbox.aws.loopback import is_loopback
 
@@ -107,6 +107,5 @@ def _got(environ: dict[str, Any], path: str, account: str) -> Got:
         for name, value in environ.items()
         if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    body = environ.get("wsgi.input", io.BytesIO()).read(length) if length else b""
-    return Got(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body, account)
+    raw = read_body(environ)
+    return Got(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, raw, account)

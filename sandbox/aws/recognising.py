@@ -7,7 +7,6 @@ method, path and what of the query and the headers the operation cannot do witho
 from __future__ import annotations
 
 import functools
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sandbox.aws import forms
+from sandbox.aws.body import read as read_body
 from sandbox.aws.frame import path_pattern, service_model
 
 _SIGNED_FOR = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
@@ -57,17 +57,9 @@ def sent(environ: dict[str, Any]) -> Sent | None:
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     action = str(query.get("Action", ""))
     if not target and "x-www-form-urlencoded" in environ.get("CONTENT_TYPE", ""):
-        action = forms.fields(body(environ)).get("Action") or action
+        action = forms.fields(read_body(environ)).get("Action") or action
     path = raw.split("?", 1)[0]
     return Sent(environ, signing_name, region, environ["REQUEST_METHOD"], path, query, target, action)
-
-
-def body(environ: dict[str, Any]) -> bytes:
-    """The request's body, which stays readable."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    raw = environ["wsgi.input"].read(length) if length else b""
-    environ["wsgi.input"] = io.BytesIO(raw)
-    return raw
 
 
 def operation(request: Sent, service: str) -> str | None:
@@ -111,8 +103,10 @@ def _has(request: Sent, where: str, name: str, value: str) -> bool:
 
 @functools.cache
 def _routes(service: str) -> tuple[_Route, ...]:
+    """Without the deprecated operations: S3's have the same address as those that took their place."""
     model = service_model(service)
-    return tuple(_route(model.operation_model(name)) for name in model.operation_names)
+    models = (model.operation_model(name) for name in model.operation_names)
+    return tuple(_route(each) for each in models if not each.deprecated)
 
 
 def _route(model: Any) -> _Route:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.aws import forms
-from sandbox.aws.recognising import Sent, body, sent
+from sandbox.aws.body import read as read_body
+from sandbox.aws.recognising import Sent, sent
 
 NAMES = ("ClientToken", "clientToken", "ClientRequestToken", "clientRequestToken", "IdempotencyToken")
 """How the APIs in use name it, in a form or at the top of a JSON body."""
@@ -66,7 +67,7 @@ def _key(environ: dict[str, Any]) -> tuple[str, ...] | None:
     request = sent(environ)
     if request is None or request.signing_name == "s3":
         return None
-    raw = body(environ)
+    raw = read_body(environ)
     if b"oken" not in raw or not any(_token(request, raw)):
         return None
     return (request.signing_name, request.region, request.method, request.path, request.target, raw.decode())

@@ -25,7 +25,18 @@ from urllib.parse import urldefrag
 from isthmus.contracts.errors import EnvironmentFault
 from sandbox.toolchain import cache
 from sandbox.toolchain.progress import Progress
-from sandbox.toolchain.table import CLUSTER, ENGINE, HOST, KUBERNETES, KWOK, PROVIDER, PULUMI, YAML_HOST, Tool
+from sandbox.toolchain.table import (
+    CLUSTER,
+    ENGINE,
+    HELPER,
+    HOST,
+    KUBERNETES,
+    KWOK,
+    PROVIDER,
+    PULUMI,
+    YAML_HOST,
+    Tool,
+)
 
 KWOK_RELEASES = "https://github.com/kubernetes-sigs/kwok/releases/download"
 """kwok's documented scheme is <this>/v<version>/kwokctl-<os>-<arch>; KWOK_BINARY_PREFIX overrides it, as in
@@ -43,6 +54,12 @@ def fetch(
     `install_pulumi` puts a Pulumi release into a folder; by default Pulumi's own installer does. Raises
     `EnvironmentFault` when something cannot be fetched; nothing half-made is left.
     """
+    if HELPER in missing:
+        raise EnvironmentFault(
+            f"{HELPER.programs[0]} has no release that is fetched here",
+            todo="Build it (`isthmus sandbox install --tool signing-helper`, with Go and a C compiler), or put AWS's"
+            " own on PATH",
+        )
     final = cache.downloads()
     with cache.turn(final, "another install is downloading; waiting for it", progress.note):
         if ENGINE in missing or HOST in missing or YAML_HOST in missing:

@@ -16,6 +16,8 @@ KUBERNETES_PROVIDER = "4.24.0-f47bc2d6f199"
 """Built from a commit of January 2026 for which the module proxy has no tag."""
 YAML = "1.25.0"
 KWOK = "0.8.0"
+SIGNING_HELPER = "1.4.0"
+"""The newest that the module proxy serves."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,18 @@ YAML_HOST = Tool(
     wanted=False,
 )
 
-TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST)
+HELPER = Tool(
+    name="signing-helper",
+    version=SIGNING_HELPER,
+    programs=("aws_signing_helper",),
+    purpose="AWS's credential helper for IAM Roles Anywhere, as it stands beside a translator",
+    package="github.com/aws/rolesanywhere-credential-helper",
+    link=f"-X github.com/aws/rolesanywhere-credential-helper/cmd.Version={SIGNING_HELPER}",
+    typical_s=22,
+    wanted=False,
+)
+
+TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER)
 """In the order of building: the smallest that fails early first, and the largest, which shares with both,
 after them."""
 

@@ -61,6 +61,7 @@ def test_the_tables_version_is_the_modules(tool):
         "engine": ("github.com/pulumi/pulumi/pkg/v3", f"v{table.PULUMI}"),
         "cluster": ("k8s.io/kubernetes", f"v{table.KUBERNETES}"),
         "language-yaml": ("github.com/pulumi/pulumi-yaml", f"v{table.YAML}"),
+        "signing-helper": ("github.com/aws/rolesanywhere-credential-helper", f"v{table.SIGNING_HELPER}"),
         "kubernetes-provider": ("github.com/pulumi/pulumi-kubernetes/provider/v4", None),
     }[tool.name]
     found = requirements(tool)[wanted[0]]
