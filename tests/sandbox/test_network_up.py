@@ -1,0 +1,242 @@
+"""The private path of an AWS site on the real engine: up, unchanged, changed, mended, gone; and no key in the state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws_sandbox.stack import Stack, endpoint, kinds
+
+pytestmark = pytest.mark.sandbox
+
+REGION = "eu-central-1"
+SOURCES = ["10.40.0.0/16", "10.41.7.0/24"]
+ROLE = "arn:aws:iam::123456789012:role/internal-translator"
+GRANTS: list[dict[str, Any]] = [
+    {
+        "service": "bedrock-runtime",
+        "principals": [ROLE],
+        "actions": ["bedrock:InvokeModel"],
+        "resources": [f"arn:aws:bedrock:{REGION}:123456789012:application-inference-profile/a1"],
+    },
+    {
+        "service": "rolesanywhere",
+        "principals": ["internal-translator.isthmus-internal.svc"],
+        "actions": ["rolesanywhere:CreateSession"],
+        "resources": [f"arn:aws:rolesanywhere:{REGION}:123456789012:trust-anchor/0a"],
+    },
+    {
+        "service": "ecr.dkr",
+        "principals": [ROLE],
+        "actions": ["ecr:BatchGetImage"],
+        "resources": [f"arn:aws:ecr:{REGION}:123456789012:repository/edge"],
+    },
+]
+VPN = {"kind": "vpn", "peer_ip": "198.51.100.7"}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with endpoint() as url:
+        made = Stack(tmp_path, url)
+        yield made
+        made.stack.destroy()
+
+
+def path(sources: list[str] = SOURCES, zones: str = "abc", link: dict[str, Any] = VPN) -> None:
+    """The program: a network, its endpoints, and a link to the site."""
+    import pulumi
+
+    from components import Network, PrivateEndpoints, SiteLink
+    from isthmus.contracts.platform import Site
+    from stacks import providers
+
+    site = Site(name="frankfurt", kind="aws", jurisdiction="de", region=REGION)
+    opts = pulumi.ResourceOptions(providers=[providers.aws(site, {"isthmus-stack": "t"}, sandbox=True)])
+    network = Network(
+        "net",
+        {
+            "name": "frankfurt",
+            "region": REGION,
+            "mode": "manage",
+            "cidr": "10.60.0.0/16",
+            "zones": [f"{REGION}{letter}" for letter in zones],
+            "flow_log_days": 365,
+            "tags": {"owner": "bank"},
+        },
+        opts,
+    )
+    endpoints = PrivateEndpoints(
+        "ends",
+        {
+            "name": "frankfurt",
+            "region": REGION,
+            "vpc_id": network.vpc_id,
+            "vpc_cidr": "10.60.0.0/16",
+            "subnet_ids": network.subnet_ids,
+            "route_table_ids": network.route_table_ids,
+            "sources": sources,
+            "grants": GRANTS,  # type: ignore[typeddict-item]
+            "tags": {"owner": "bank"},
+        },
+        opts,
+    )
+    joined = SiteLink(
+        "link",
+        {
+            "name": "fra1-frankfurt",
+            "mode": "manage",
+            "region": REGION,
+            "vpc_id": network.vpc_id,
+            "vpc_cidr": "10.60.0.0/16",
+            "subnet_ids": network.subnet_ids,
+            "route_table_ids": network.route_tables,
+            "sources": sources,
+            "site_asn": 65010,
+            "amazon_asn": 64512,
+            "resolvers": "manage",
+            "site_dns": ["10.40.0.53"],
+            "zones": ["fra1.bank.example"],
+            "classes": ["internal"],
+            "tags": {"owner": "bank"},
+            **link,  # type: ignore[typeddict-item]
+        },
+        opts,
+    )
+    for key in ("vpc_id", "subnet_ids", "route_table_ids", "retained"):
+        pulumi.export(key, getattr(network, key))
+    pulumi.export("urls", endpoints.urls)
+    pulumi.export("url", endpoints.url("bedrock-runtime"))
+    pulumi.export("endpoints", endpoints.ids)
+    for key in ("transit_gateway_id", "vpn_connection_id", "preshared_key_arn", "inbound_resolver_ips"):
+        pulumi.export(key, getattr(joined, key))
+
+
+def hops(ec2: Any, attachment_type: str) -> dict[str, str]:
+    """The transit gateway's table of the one attachment of that type: each destination's state."""
+    found = ec2.describe_transit_gateway_attachments(
+        Filters=[{"Name": "resource-type", "Values": [attachment_type]}]
+    )["TransitGatewayAttachments"]
+    (table,) = {one["Association"]["TransitGatewayRouteTableId"] for one in found if one.get("Association")}
+    routes = ec2.search_transit_gateway_routes(
+        TransitGatewayRouteTableId=table, Filters=[{"Name": "type", "Values": ["static"]}]
+    )["Routes"]
+    return {route["DestinationCidrBlock"]: route["State"] for route in routes}
+
+
+def state_of(folder: Path) -> str:
+    """Every file that the backend keeps, as one text."""
+    files = [each for each in (folder / "state").rglob("*") if each.is_file()]
+    assert files
+    return "\n".join(each.read_text(errors="replace") for each in files)
+
+
+def test_the_private_path_goes_up_stays_unchanged_changes_and_goes(stack: Stack, tmp_path: Path) -> None:
+    stack.own(path)
+    stack.stack.preview()
+    stack.up()
+    before = stack.outputs()
+    assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
+
+    ec2 = stack.boto("ec2")
+    assert before["url"] == before["urls"]["bedrock-runtime"]
+    assert before["url"].startswith("https://vpce-")
+    assert before["url"].endswith(f".bedrock-runtime.{REGION}.vpce.amazonaws.com")
+    assert len(before["inbound_resolver_ips"]) == 2
+    assert hops(ec2, "vpn") == {"10.60.0.0/16": "active"}
+    dropped = dict.fromkeys(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"), "blackhole")
+    assert hops(ec2, "vpc") == {**dict.fromkeys(SOURCES, "active"), **dropped}
+    default = ec2.describe_security_groups(
+        Filters=[
+            {"Name": "vpc-id", "Values": [before["vpc_id"]]},
+            {"Name": "group-name", "Values": ["default"]},
+        ]
+    )["SecurityGroups"][0]
+    assert (default["IpPermissions"], default["IpPermissionsEgress"]) == ([], [])
+    assert_no_key(stack, before, tmp_path)
+
+    # Somebody opens the default group by hand: the next refresh shows it, the next up closes it.
+    ec2.authorize_security_group_ingress(
+        GroupId=default["GroupId"],
+        IpPermissions=[
+            {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+        ],
+    )
+    stack.stack.up(refresh=True)
+    again = ec2.describe_security_groups(GroupIds=[default["GroupId"]])["SecurityGroups"][0]
+    assert again["IpPermissions"] == []
+
+    # A source less, a zone less: what stays is not touched.
+    stack.own(lambda: path(sources=SOURCES[:1], zones="ab"))
+    changes = kinds(stack.up().summary.resource_changes)
+    assert changes.get("delete-replaced", 0) == 0
+    assert not any("replace" in kind for kind in changes), changes
+    after = stack.outputs()
+    assert after["subnet_ids"] == before["subnet_ids"][:2]
+    assert after["vpn_connection_id"] == before["vpn_connection_id"]
+    assert hops(ec2, "vpc") == {"10.40.0.0/16": "active", **dropped}
+
+    stack.stack.destroy()
+    assert_only_records_stay(stack, before)
+
+
+def test_a_direct_connect_link_goes_up_stays_unchanged_and_goes(stack: Stack, tmp_path: Path) -> None:
+    connect = stack.boto("directconnect")
+    ordered = connect.create_connection(location="EqFA5", bandwidth="10Gbps", connectionName="fra1")
+    link = {"kind": "direct-connect", "connection": ordered["connectionId"], "vlan": 101}
+    stack.own(lambda: path(link=link))
+    stack.up()
+    before = stack.outputs()
+    assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
+    assert (before["vpn_connection_id"], before["preshared_key_arn"]) == ("", "")
+    assert hops(stack.boto("ec2"), "direct-connect-gateway") == {"10.60.0.0/16": "active"}
+    (interface,) = connect.describe_virtual_interfaces()["virtualInterfaces"]
+    assert (interface["vlan"], interface["asn"]) == (101, 65010)
+    (association,) = connect.describe_direct_connect_gateway_associations(
+        directConnectGatewayId=interface["directConnectGatewayId"]
+    )["directConnectGatewayAssociations"]
+    assert [each["cidr"] for each in association["allowedPrefixesToDirectConnectGateway"]] == ["10.60.0.0/16"]
+    assert len(interface["authKey"]) >= 6
+    assert interface["virtualInterfaceId"] in state_of(tmp_path)
+    assert interface["authKey"] not in state_of(tmp_path), (
+        "the key of the BGP session is in the state in the clear"
+    )
+
+    stack.stack.destroy()
+    assert_only_records_stay(stack, before)
+    living = [
+        each
+        for each in connect.describe_virtual_interfaces()["virtualInterfaces"]
+        if each["virtualInterfaceState"] not in ("deleting", "deleted")
+    ]
+    assert not living
+
+
+def assert_no_key(stack: Stack, outputs: dict[str, Any], folder: Path) -> None:
+    """The tunnels' keys are in Secrets Manager, and nowhere in the state."""
+    secret = stack.boto("secretsmanager").get_secret_value(SecretId=outputs["preshared_key_arn"])
+    keys = [value for value in json.loads(secret["SecretString"]).values() if len(str(value)) >= 8]
+    assert len(keys) >= 2
+    kept = state_of(folder)
+    assert outputs["preshared_key_arn"] in kept, "the state that was searched is not this stack's"
+    for key in keys:
+        assert str(key) not in kept
+
+
+def assert_only_records_stay(stack: Stack, outputs: dict[str, Any]) -> None:
+    group, key = outputs["retained"]
+    groups = stack.boto("logs").describe_log_groups()["logGroups"]
+    assert [each["arn"].removesuffix(":*") for each in groups] == [group]
+    assert stack.boto("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
+    ec2 = stack.boto("ec2")
+    assert outputs["vpc_id"] not in [each["VpcId"] for each in ec2.describe_vpcs()["Vpcs"]]
+    assert not [
+        each
+        for each in ec2.describe_vpn_connections()["VpnConnections"]
+        if each["State"] not in ("deleted", "deleting")
+    ]
+    assert stack.boto("iam").list_roles()["Roles"] == []
