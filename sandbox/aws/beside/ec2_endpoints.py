@@ -332,7 +332,8 @@ def describe_prefix_lists(asked: Asked) -> dict[str, Any]:
         if each.prefix_list_name.startswith("com.amazonaws.") and all(
             shown.get(name) in values for name, values in filters.items()
         ):
-            cidrs = [entry["Cidr"] for entry in each.entries.get(each.version, [])]
+            # moto gives AWS's own lists no version.
+            cidrs = [entry["Cidr"] for entry in next(reversed(each.entries.values()), [])]
             found.append({"PrefixListId": each.id, "PrefixListName": each.prefix_list_name, "Cidrs": cidrs})
     return {"PrefixLists": found}
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox.aws.calls import Api, CallRefused
-from sandbox.aws.invokes import general, models
+from sandbox.aws.invokes import general, models, network
 from sandbox.aws.schema import nearest
 
 Invoke = Callable[[Api, Mapping[str, Any]], dict[str, Any]]
 
-INVOKES: dict[str, Invoke] = {**general.INVOKES, **models.INVOKES}
+INVOKES: dict[str, Invoke] = {**general.INVOKES, **models.INVOKES, **network.INVOKES}
 
 
 def invoke(api: Api, token: str, args: Mapping[str, Any]) -> dict[str, Any]:
