@@ -158,9 +158,10 @@ class Api:
 
     def _all(self, kind: Type, call: Call, params: dict[str, Any], region: str) -> Any:
         """The answer; where a listing is picked from, all of its pages as one."""
-        client = self.client(kind.service, region)
+        service = call.service or kind.service
+        client = self.client(service, region)
         pages = bool(call.pick) and "[?" in str(call.pick) and client.can_paginate(call.operation)
-        return self._tried(kind.token, kind.service, call.operation, region, params, pages)
+        return self._tried(kind.token, service, call.operation, region, params, pages)
 
 
 def fill(kind: Type, template: Any, scope: Scope) -> Any:

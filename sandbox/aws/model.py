@@ -28,6 +28,8 @@ class Call:
     result: Mapping[str, str | Callable[[Any], Any]] = field(default_factory=dict)
     pick: str | None = None
     absent: tuple[str, ...] = ()
+    service: str | None = None
+    """Who answers, where it is not the type's own service."""
 
 
 Hook = Callable[[Callable[..., Any], Scope], Mapping[str, Any] | None]

@@ -137,13 +137,12 @@ def _calls(kind: Type) -> list[Call]:
 def test_botocore_has_every_call_and_every_argument(token: str) -> None:
     import botocore.session
 
-    client = botocore.session.Session().create_client(
-        TYPES[token].service,
-        region_name="eu-central-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
-    )
+    session = botocore.session.Session()
+    keys: Any = {"region_name": "eu-central-1", "aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    services = {call.service or TYPES[token].service for call in _calls(TYPES[token])}
+    clients = {service: session.create_client(service, **keys) for service in services}
     for call in _calls(TYPES[token]):
+        client = clients[call.service or TYPES[token].service]
         operation = client.meta.method_to_api_mapping[call.operation]
         shape = client.meta.service_model.operation_model(operation).input_shape
         assert set(call.params) <= set(shape.members), call.operation
