@@ -44,6 +44,8 @@ def client(bare: Client, world: World) -> Client:
         "servicequotas",
         "ec2",
         "secretsmanager",
+        "route53resolver",
+        "directconnect",
         "cloudtrail",
         "cloudwatch",
         "cloudwatchevents",

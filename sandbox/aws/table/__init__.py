@@ -9,6 +9,7 @@ from sandbox.aws.table import (
     cloudtrail,
     cloudwatch,
     costexplorer,
+    directconnect,
     ec2_endpoints,
     ec2_routes,
     ec2_security,
@@ -20,8 +21,10 @@ from sandbox.aws.table import (
     iam,
     kms,
     logs,
+    resolver,
     rolesanywhere,
     s3,
+    secrets,
     sns,
 )
 
@@ -35,6 +38,9 @@ _MODULES = (
     ec2_transit_gateway,
     ec2_transit_routes,
     ec2_vpn,
+    directconnect,
+    resolver,
+    secrets,
     ec2_vpc,
     ec2_routes,
     ec2_security,
