@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import hashlib
 import json
 import urllib.error
 import urllib.request
@@ -55,18 +56,20 @@ class Authority:
         before: datetime.timedelta = DAY,
         after: datetime.timedelta = 30 * DAY,
         is_authority: bool = True,
+        usage: x509.KeyUsage | None = None,
+        says_usage: bool = True,
     ) -> None:
         self.key = key or ec_key()
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._above = above
-        usage = {"key_cert_sign": True, "crl_sign": True, "digital_signature": False}
+        said = (usage or usage_of(key_cert_sign=True, crl_sign=True),) if says_usage else ()
         self.certificate = _build(
             self.name,
             self.key.public_key(),
             above or self,
             before,
             after,
-            (x509.BasicConstraints(ca=is_authority, path_length=None), _usage(**usage)),
+            (x509.BasicConstraints(ca=is_authority, path_length=None), *said),
         )
 
     @property
@@ -89,7 +92,7 @@ class Authority:
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Bank"),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
-        usage = _usage(digital_signature=signs, key_cert_sign=is_authority, key_encipherment=not signs)
+        usage = usage_of(digital_signature=signs, key_cert_sign=is_authority, key_encipherment=not signs)
         certificate = _build(
             x509.Name(subject),
             key.public_key(),
@@ -106,7 +109,7 @@ class Authority:
         return Identity(certificate, key, chain)
 
 
-def _usage(**said: bool) -> x509.KeyUsage:
+def usage_of(**said: bool) -> x509.KeyUsage:
     names = (
         "digital_signature",
         "content_commitment",
@@ -143,7 +146,7 @@ def _build(
     return made.sign(by.key, hashes.SHA256())
 
 
-def _encoded(certificate: x509.Certificate) -> str:
+def encoded(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
@@ -162,10 +165,12 @@ def create_session(
     late: datetime.timedelta = datetime.timedelta(0),
     change: dict[str, str] | None = None,
     in_query: bool = True,
+    serial: int | None = None,
 ) -> tuple[int, dict[str, Any], str]:
     """Status, answer and error code of a signed `CreateSession`.
 
-    `late` dates the signature back; `change` alters headers after signing; `in_query` as the helper does.
+    `late` dates the signature back; `change` alters headers after signing; `in_query` as the helper does;
+    `serial` is said in place of the certificate's own.
     """
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
@@ -176,22 +181,20 @@ def create_session(
     headers = {
         "Content-Type": "application/json",
         "X-Amz-Date": moment,
-        "X-Amz-X509": _encoded(identity.certificate),
+        "X-Amz-X509": encoded(identity.certificate),
     }
     if identity.chain:
-        headers["X-Amz-X509-Chain"] = ",".join(_encoded(one) for one in identity.chain)
+        headers["X-Amz-X509-Chain"] = ",".join(encoded(one) for one in identity.chain)
     request = AWSRequest("POST", target, headers=headers, data=data)
     request.context["timestamp"] = moment
     signer = SigV4Auth(None, "rolesanywhere", region)
     text = signer.canonical_request(request)
     scope = f"{moment[:8]}/{region}/rolesanywhere/aws4_request"
     algorithm, _ = _signature(identity.key, b"")
-    import hashlib
-
     to_sign = "\n".join((algorithm, moment, scope, hashlib.sha256(text.encode()).hexdigest()))
     signed = signer.signed_headers(signer.headers_to_sign(request))
     signature = _signature(identity.key, to_sign.encode())[1].hex()
-    credential = f"{identity.certificate.serial_number}/{scope}"
+    credential = f"{serial or identity.certificate.serial_number}/{scope}"
     headers["Authorization"] = (
         f"{algorithm} Credential={credential}, SignedHeaders={signed}, Signature={signature}"
     )

@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.aws_sandbox.authority import DAY, Authority, Identity, create_session, ec_key, rsa_key
+from tests.aws_sandbox.authority import (
+    DAY,
+    Authority,
+    Identity,
+    create_session,
+    ec_key,
+    encoded,
+    rsa_key,
+    usage_of,
+)
 from tests.aws_sandbox.driver import REGION, World, document
 
 NAME = "payments.translators.bank.example"
@@ -174,6 +183,13 @@ def test_an_authority_past_its_date_vouches_for_nobody(site: Site) -> None:
     site.refused(old.issue(NAME), UNTRUSTED)
 
 
+def test_an_authority_that_does_not_say_that_it_signs_vouches_for_nobody(site: Site) -> None:
+    silent = Authority("Silent", above=site.authority, says_usage=False)
+    site.refused(silent.issue(NAME), UNTRUSTED)
+    other = Authority("Other use", above=site.authority, usage=usage_of(crl_sign=True))
+    site.refused(other.issue(NAME), UNTRUSTED)
+
+
 def test_another_s_certificate_without_its_key_is_refused(site: Site) -> None:
     theirs = site.authority.issue(NAME)
     site.refused(Identity(theirs.certificate, ec_key()), "Invalid signature")
@@ -201,9 +217,7 @@ def test_a_request_changed_after_signing_is_refused(site: Site) -> None:
     identity = site.authority.issue(NAME)
     site.refused(identity, "Invalid signature", change={"Content-Type": "text/plain"})
     other = site.authority.issue(NAME)
-    from tests.aws_sandbox.authority import _encoded
-
-    site.refused(identity, "Invalid signature", change={"X-Amz-X509": _encoded(other.certificate)})
+    site.refused(identity, "Invalid signature", change={"X-Amz-X509": encoded(other.certificate)})
 
 
 def test_an_old_request_is_refused(site: Site) -> None:
@@ -213,10 +227,12 @@ def test_an_old_request_is_refused(site: Site) -> None:
 
 
 def test_a_request_with_a_chain_that_was_not_signed_is_refused(site: Site) -> None:
-    from tests.aws_sandbox.authority import _encoded
-
-    chain = {"X-Amz-X509-Chain": _encoded(site.authority.certificate)}
+    chain = {"X-Amz-X509-Chain": encoded(site.authority.certificate)}
     site.refused(site.authority.issue(NAME), "Invalid signature", change=chain)
+
+
+def test_a_request_that_names_another_certificate_s_number_is_refused(site: Site) -> None:
+    site.refused(site.authority.issue(NAME), "Invalid signature", serial=17)
 
 
 def test_a_request_signed_in_another_way_is_refused(site: Site) -> None:
@@ -322,7 +338,8 @@ def test_after_a_reset_nobody_is_known(site: Site) -> None:
 def test_an_anchor_takes_no_end_s_certificate_and_no_nonsense(world: World) -> None:
     boto = world.boto("rolesanywhere")
     end = Authority("end", is_authority=False).pem
-    for data in (end, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "nothing"):
+    three = "".join(Authority(name).pem for name in "abc")
+    for data in (end, three, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "nothing"):
         source = {"sourceType": "CERTIFICATE_BUNDLE", "sourceData": {"x509CertificateData": data}}
         with pytest.raises(boto.exceptions.ValidationException):
             boto.create_trust_anchor(name="wrong", source=source)

@@ -18,6 +18,11 @@ from sandbox.aws.beside.bedrock_state import HELD, arn, new_id, not_found, now, 
 from sandbox.aws.frame import Asked, Operation, Refused
 
 _SINCE = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+_PATTERNS = {
+    "inferenceProfileName": r"(?:[0-9a-zA-Z][ _-]?)+",
+    "description": r"(?:[0-9a-zA-Z:.][ _-]?)+",
+}
+"""Those of botocore's model."""
 _MISSING = "The provided inference profile does not exist."
 
 
@@ -73,9 +78,10 @@ def list_inference_profiles(asked: Asked) -> dict[str, Any]:
 
 def create_inference_profile(asked: Asked) -> dict[str, Any]:
     given, held = asked.params, HELD.of(asked)
-    # botocore checks no patterns: a name that AWS would refuse must not pass here.
-    if not re.fullmatch(r"([0-9a-zA-Z][ _-]?)+", given["inferenceProfileName"]):
-        raise Refused("ValidationException", 400, "The inference profile name is not valid.")
+    # botocore checks no patterns: what AWS would refuse must not pass here.
+    for member, pattern in _PATTERNS.items():
+        if member in given and not re.fullmatch(pattern, given[member]):
+            raise Refused("ValidationException", 400, f"{member} must fit {pattern}.")
     if any(one["inferenceProfileName"] == given["inferenceProfileName"] for one in held.profiles.values()):
         raise Refused("ConflictException", 400, "An inference profile of this name exists already.")
     id = new_id()

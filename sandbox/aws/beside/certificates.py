@@ -138,18 +138,18 @@ def check_trusted(found: Signed, anchors: list[Any], now: datetime.datetime) -> 
 
 
 def _authorities() -> Any:
-    """What an authority's certificate must say: that it is one, and that it signs certificates."""
+    """What an authority's certificate must say: that it is one, and that its key signs certificates."""
     from cryptography import x509
     from cryptography.x509.verification import Criticality, ExtensionPolicy
 
     def signs(policy: Any, certificate: Any, usage: Any) -> None:
-        if usage is not None and not usage.key_cert_sign:
+        if not usage.key_cert_sign:
             raise ValueError("the authority's key may not sign certificates")
 
     return (
         ExtensionPolicy.permit_all()
         .require_present(x509.BasicConstraints, Criticality.AGNOSTIC, None)
-        .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, signs)
+        .require_present(x509.KeyUsage, Criticality.AGNOSTIC, signs)
     )
 
 

@@ -132,7 +132,7 @@ def update_guardrail(asked: Asked) -> Entry:
 def create_guardrail_version(asked: Asked) -> Entry:
     id, found = _find(asked)
     found.last += 1
-    made = copy.deepcopy(found.versions[DRAFT]) | {"version": str(found.last), "createdAt": now()}
+    made = found.versions[DRAFT] | {"version": str(found.last), "createdAt": now()}
     made.pop("description", None)
     if "description" in asked.params:
         made["description"] = asked.params["description"]

@@ -36,6 +36,8 @@ _DEFAULT_NOTICES = (
     {"event": "END_ENTITY_CERTIFICATE_EXPIRY", "enabled": True, "threshold": 45, "channel": "ALL"},
 )
 """What a trust anchor has when nobody set anything (API reference of NotificationSetting: 45 days)."""
+_MOST_CERTIFICATES = 2
+"""Of one trust anchor (quotas of IAM Roles Anywhere, as of knowledge, not checked)."""
 _BY_DEFAULT = "rolesanywhere.amazonaws.com"
 _MAPPINGS = (
     ("x509Issuer", ("*",)),
@@ -77,6 +79,9 @@ def certificates(source: Entry) -> list[Any]:
         found = x509.load_pem_x509_certificates(text.encode())
     except ValueError:
         raise Refused("ValidationException", 400, "The certificate bundle is not valid.") from None
+    if len(found) > _MOST_CERTIFICATES:
+        message = f"A certificate bundle holds at most {_MOST_CERTIFICATES} certificates."
+        raise Refused("ValidationException", 400, message)
     for certificate in found:
         try:
             basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
