@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,8 +42,8 @@ def _least(shape: Any, depth: int = 0) -> Any:
 def _environ(request: Any) -> dict[str, Any]:
     """As werkzeug would have it."""
     parts = urlsplit(request.url)
-    raw = request.body or b""
-    raw = raw.encode() if isinstance(raw, str) else raw.read() if hasattr(raw, "read") else raw
+    body: Any = request.body or b""
+    raw = body.encode() if isinstance(body, str) else body.read() if hasattr(body, "read") else body
     made = {
         "REQUEST_METHOD": request.method,
         "RAW_URI": f"{parts.path}?{parts.query}",
@@ -86,10 +87,8 @@ def requests(service: str) -> list[tuple[str, dict[str, Any]]]:
         if name in _SIGNED_FOR_ANOTHER:
             continue
         seen.clear()
-        try:
+        with contextlib.suppress(Exception):  # what the answer was read as does not matter
             getattr(client, method)(**(_least(model.input_shape) if model.input_shape else {}))
-        except Exception:  # noqa: BLE001, S110 - what the answer was read as does not matter
-            pass
         if seen and "Authorization" in seen[-1].headers:
             made.append((name, _environ(seen[-1])))
     return made
