@@ -44,13 +44,18 @@ class LlmPlatform(pulumi.ComponentResource):
         platform: Platform,
         providers: dict[str, pulumi.ProviderResource],
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        only_admission: bool = False,
     ) -> None:
-        """`providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
+        """`only_admission`: nothing but the admission policies and the namespaces that they guard.
+
+        `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
         super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, opts)
         self._name = name
+        self._only_admission = only_admission
         self._platform = platform
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
@@ -61,11 +66,11 @@ class LlmPlatform(pulumi.ComponentResource):
         sites = {site.name: site for site in platform.sites}
         # AWS first: translators on-prem are told their roles, models and endpoints.
         for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
-            if site.kind == "aws":
-                self._aws_site(site)
-            else:
+            if site.kind == "on-prem":
                 self._onprem_site(site)
-        audit, retained = self._audit(sites)
+            elif not only_admission:
+                self._aws_site(site)
+        audit, retained = self._audit(sites) if not only_admission else ([], [])
 
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
@@ -113,6 +118,8 @@ class LlmPlatform(pulumi.ComponentResource):
             )
             for held in classes_at(platform, site)
         }
+        if self._only_admission:
+            return
         addresses: dict[str, Any] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []

@@ -6,12 +6,14 @@ Importing this module does nothing. `program()` is what the engine runs by way o
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import catalogue
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.words import UP_STEP
 from stacks import account, surroundings, tagging
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ def program(*, live: bool = False) -> None:
     if live:
         for line in account.check(platform, files.plan, files.requirements, made):
             pulumi.log.warn(line)
+    if os.environ.get(UP_STEP) == "admission":
+        LlmPlatform(platform.name, platform, made, only_admission=True)
+        return
     for name, value in outputs(LlmPlatform(platform.name, platform, made), files.plan).items():
         pulumi.export(name, value)
 

@@ -24,6 +24,10 @@ Mode = Literal["manage", "existing", "off"]
 """Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""
 Evidence = Literal["measured", "interpolated", "estimated", "list-price", "given"]
 
+UP_STEP = "ISTHMUS_UP_STEP"
+"""Environment variable by which `isthmus up` asks the program for a part only: `admission`, what is built before
+all else. Absent: for everything."""
+
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]

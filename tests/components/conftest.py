@@ -166,8 +166,8 @@ def platform() -> dict[str, Any]:
     return bank()
 
 
-def build(engine: Engine, platform: dict[str, Any]) -> None:
-    """The whole platform, each site with a provider of its own."""
+def build(engine: Engine, platform: dict[str, Any], *, only_admission: bool = False) -> None:
+    """The whole platform, or its first step, each site with a provider of its own."""
     from pulumi_aws import Provider as Aws
     from pulumi_kubernetes import Provider as Kubernetes
 
@@ -179,6 +179,7 @@ def build(engine: Engine, platform: dict[str, Any]) -> None:
             site["name"]: Kubernetes(site["name"]) if site["kind"] == "on-prem" else Aws(site["name"])
             for site in platform["sites"]
         }
-        return LlmPlatform("isthmus", Platform.model_validate(platform), providers)
+        checked = Platform.model_validate(platform)
+        return LlmPlatform("isthmus", checked, providers, only_admission=only_admission)
 
     engine.run(program)
