@@ -115,6 +115,9 @@ class Engine(mocks.Mocks):
         if args.typ.startswith("aws:"):
             given["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
             given |= COMPUTED.get(args.typ, {})
+        if args.typ == "aws:bedrock/inferenceProfile:InferenceProfile":
+            # In the form that the edge asks for: it refuses what is no ARN of Bedrock.
+            given["arn"] = f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:application-inference-profile/{args.name}"
         if args.typ == "aws:route53/resolverEndpoint:ResolverEndpoint":
             given["ipAddresses"] = [
                 {**place, "ip": f"10.60.{at}.10"} for at, place in enumerate(given["ipAddresses"])

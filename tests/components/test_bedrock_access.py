@@ -1,68 +1,29 @@
 """What a class's translator may call on Amazon Bedrock, on whose account, through which guardrail."""
 
-import json
 import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from components import BedrockAccess
-from components.aws.guardrail import digest, settings_of
 from components.aws.names import partition
 from isthmus.contracts.errors import AnswerIsNo, InputError
-from tests.components.conftest import ACCOUNT, Engine
+from tests.components.bedrock import (
+    CLAIMS,
+    FILTERED,
+    GUARDRAIL,
+    LETTERS,
+    MANAGED,
+    OWN,
+    PLAIN,
+    SYSTEM,
+    access,
+    foundation,
+    may,
+    model,
+    policy,
+)
+from tests.components.conftest import Engine
 from tests.components.policies import allowed, listed
-
-PROFILE = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
-MODEL = "anthropic.claude-haiku-4-5-20251001-v1:0"
-OWN = f"arn:aws:bedrock:eu-central-1:{ACCOUNT}"
-SYSTEM = f"{OWN}:inference-profile/{PROFILE}"
-CLAIMS = "arn:aws:bedrock/inferenceProfile:::a-haiku-claims"
-LETTERS = "arn:aws:bedrock/inferenceProfile:::a-haiku-letters"
-GUARDRAIL = f"{OWN}:guardrail/g1"
-MANAGED = {"mode": "manage", "pii": [{"name": "EMAIL", "action": "anonymize"}]}
-FILTERED = {"bedrock_GuardrailIdentifier": f"{GUARDRAIL}:1"}
-
-
-def model(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "haiku",
-        "workload": "claims",
-        "model": MODEL,
-        "region": "eu-central-1",
-        "inference_profile": PROFILE,
-        "destination_regions": ["eu-central-1", "eu-west-1"],
-        **more,
-    }
-
-
-PLAIN = {"id": "nova", "workload": "claims", "model": "amazon.nova-lite-v1:0", "region": "eu-central-1"}
-
-
-def access(engine: Engine, sensitivity: str = "internal", name: str = "a", **more: Any) -> None:
-    given = {"name": "internal", "sensitivity": sensitivity, "role": "internal-role", "models": [model()]}
-    engine.deploy(BedrockAccess, name, {**given, **more})
-
-
-def policy(engine: Engine) -> dict[str, Any]:
-    return json.loads(engine.only("RolePolicy").inputs["policy"])
-
-
-def foundation(region: str, name: str = MODEL) -> str:
-    return f"arn:aws:bedrock:{region}::foundation-model/{name}"
-
-
-def may(engine: Engine, resource: str, **context: str) -> bool:
-    """Whether the role may invoke it; both actions are the same."""
-    found = {
-        allowed(policy(engine), f"bedrock:{action}", resource, **context)
-        for action in ("InvokeModel", "InvokeModelWithResponseStream")
-    }
-    (one,) = found
-    return one
-
 
 # -- profiles
 
@@ -117,7 +78,7 @@ def test_a_model_is_called_through_its_profile_in_each_region_and_not_past_it(en
 def test_a_model_without_a_profile_is_called_in_its_region_alone(engine: Engine) -> None:
     access(engine, "public", models=[PLAIN])
     nova = foundation("eu-central-1", "amazon.nova-lite-v1:0")
-    own = "arn:aws:bedrock/inferenceProfile:::a-nova-claims"
+    own = f"{OWN}:application-inference-profile/a-nova-claims"
     assert engine.only("InferenceProfile").inputs["modelSource"] == {"copyFrom": nova}
     assert may(engine, nova, bedrock_InferenceProfileArn=own)
     assert engine.outputs["model_arns"] == sorted([own, nova])
@@ -161,136 +122,6 @@ def test_calls_from_another_network_are_denied(engine: Engine) -> None:
     assert not may(engine, CLAIMS, **FILTERED), "a call over the internet has no VPC"
     assert not allowed(policy(engine), "bedrock:ApplyGuardrail", GUARDRAIL)
     assert allowed(policy(engine), "bedrock:ApplyGuardrail", GUARDRAIL, aws_SourceVpc="vpc-1")
-
-
-# -- the guardrail
-
-
-def test_a_call_past_the_guardrail_or_through_another_version_is_denied(engine: Engine) -> None:
-    access(engine, guardrail=MANAGED)
-    assert may(engine, CLAIMS, **FILTERED)
-    for named in (
-        {},
-        {"bedrock_GuardrailIdentifier": GUARDRAIL},
-        {"bedrock_GuardrailIdentifier": f"{GUARDRAIL}:2"},
-    ):
-        assert not may(engine, CLAIMS, **named)
-        assert not may(engine, SYSTEM, bedrock_InferenceProfileArn=CLAIMS, **named)
-    denied = policy(engine)
-    denied["Statement"].append({"Effect": "Allow", "Action": ["bedrock:InvokeModel"], "Resource": ["*"]})
-    assert not allowed(denied, "bedrock:InvokeModel", CLAIMS), "another policy could let it past"
-    assert allowed(policy(engine), "bedrock:ApplyGuardrail", GUARDRAIL)
-    assert not allowed(policy(engine), "bedrock:ApplyGuardrail", f"{OWN}:guardrail/other")
-    assert (engine.outputs["guardrail_id"], engine.outputs["guardrail_version"]) == (GUARDRAIL, "1")
-
-
-def test_an_earlier_version_may_be_named_while_pods_roll(engine: Engine) -> None:
-    access(engine, guardrail={**MANAGED, "earlier_versions": ["3"]})
-    for version, good in (("1", True), ("3", True), ("2", False)):
-        assert may(engine, CLAIMS, bedrock_GuardrailIdentifier=f"{GUARDRAIL}:{version}") is good
-
-
-def test_a_guardrail_filters_attacks_content_and_personal_data_in_its_own_region(engine: Engine) -> None:
-    access(engine, guardrail={**MANAGED, "grounding": 0.7, "attack_strength": "medium"}, tags={"team": "ml"})
-    made = engine.only("Guardrail", "a-guardrail").inputs
-    filters = {each["type"]: each for each in made["contentPolicyConfig"]["filtersConfigs"]}
-    assert (filters["PROMPT_ATTACK"]["inputStrength"], filters["PROMPT_ATTACK"]["outputStrength"]) == (
-        "MEDIUM",
-        "NONE",
-    )
-    assert {filters[kind]["outputStrength"] for kind in filters if kind != "PROMPT_ATTACK"} == {"MEDIUM"}
-    assert len(filters) == 6
-    assert made["sensitiveInformationPolicyConfig"]["piiEntitiesConfigs"] == [
-        {"type": "EMAIL", "action": "ANONYMIZE"}
-    ]
-    grounding = made["contextualGroundingPolicyConfig"]["filtersConfigs"]
-    assert grounding == [{"type": kind, "threshold": 0.7} for kind in ("GROUNDING", "RELEVANCE")]
-    assert "crossRegionConfig" not in made, "content would be looked at in another region"
-    assert made["region"] == "eu-central-1"
-    assert made["tags"] == {"team": "ml", "isthmus.dev/class": "internal"}
-
-
-def test_what_is_not_asked_for_is_not_filtered(engine: Engine) -> None:
-    access(engine, guardrail={"mode": "manage", "content_strength": "none"})
-    made = engine.only("Guardrail").inputs
-    assert [each["type"] for each in made["contentPolicyConfig"]["filtersConfigs"]] == ["PROMPT_ATTACK"]
-    assert "sensitiveInformationPolicyConfig" not in made
-    assert "contextualGroundingPolicyConfig" not in made
-
-
-def test_a_change_of_settings_is_a_new_version_and_the_old_one_is_kept(engine: Engine) -> None:
-    access(engine, guardrail=MANAGED)
-    version = engine.only("GuardrailVersion", "a-version").inputs
-    assert version["skipDestroy"] is True
-    changed, same = Engine(), Engine()
-    access(changed, guardrail={**MANAGED, "blocked_message": "Not here."})
-    access(same, guardrail=dict(MANAGED), tags={"team": "other"})
-    assert changed.only("GuardrailVersion").inputs["description"] != version["description"]
-    assert same.only("GuardrailVersion").inputs["description"] == version["description"], (
-        "a tag is no reason for a version"
-    )
-
-
-KINDS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "name": st.sampled_from(["EMAIL", "NAME", "PHONE"]),
-            "action": st.sampled_from(["block", "anonymize"]),
-        }
-    ),
-    unique_by=lambda kind: kind["name"],
-)
-
-
-@given(KINDS, st.sampled_from(["low", "medium", "high"]), st.randoms())
-def test_the_same_settings_in_another_order_are_the_same_version(
-    kinds: list[Any], strength: str, chance: Any
-) -> None:
-    other = list(kinds)
-    chance.shuffle(other)
-    one = settings_of({"mode": "manage", "pii": kinds, "attack_strength": strength}, "g")
-    two = settings_of({"attack_strength": strength, "pii": other, "mode": "manage"}, "g")
-    assert digest(one) == digest(two)
-    if kinds:
-        flipped = [{**kinds[0], "action": "block" if kinds[0]["action"] == "anonymize" else "anonymize"}]
-        three = settings_of(
-            {"mode": "manage", "pii": flipped + kinds[1:], "attack_strength": strength},  # type: ignore[typeddict-item]
-            "g",
-        )
-        assert digest(one) != digest(three)
-
-
-@pytest.mark.parametrize("id", ["g7", f"{OWN}:guardrail/g7"])
-def test_an_existing_guardrail_is_named_by_id_or_arn_and_none_is_made(engine: Engine, id: str) -> None:
-    access(engine, guardrail={"mode": "existing", "guardrail_id": id, "version": "4"})
-    assert not engine.all("Guardrail")
-    assert engine.outputs["guardrail_id"] == f"{OWN}:guardrail/g7"
-    assert may(engine, CLAIMS, bedrock_GuardrailIdentifier=f"{OWN}:guardrail/g7:4")
-    assert not may(engine, CLAIMS)
-
-
-def test_who_calls_through_a_guardrail_under_a_key_may_open_that_key_and_no_other(engine: Engine) -> None:
-    key = "arn:aws:kms:eu-central-1:1:key/k"
-    access(engine, guardrail={**MANAGED, "kms_key": key}, source_vpc="vpc-1")
-    assert engine.only("Guardrail").inputs["kmsKeyArn"] == key
-    assert allowed(policy(engine), "kms:Decrypt", key), (
-        "Bedrock opens it in the caller's name, not from our VPC"
-    )
-    assert not allowed(policy(engine), "kms:Decrypt", "arn:aws:kms:eu-central-1:1:key/other")
-    assert key not in engine.outputs["model_arns"]
-
-
-@pytest.mark.parametrize("guardrail", [{"mode": "off"}, None])
-def test_without_a_guardrail_none_is_asked_for(engine: Engine, guardrail: Any) -> None:
-    access(engine, **({"guardrail": guardrail} if guardrail else {}))
-    assert may(engine, CLAIMS)
-    assert engine.outputs["guardrail_id"] == engine.outputs["guardrail_version"] == ""
-    assert "Guardrail" not in json.dumps(policy(engine))
-
-
-def test_an_embedding_model_is_called_where_no_guardrail_is_asked_for(engine: Engine) -> None:
-    access(engine, models=[{**PLAIN, "model": "amazon.titan-embed-text-v2:0"}], guardrail={"mode": "off"})
-    assert engine.only("InferenceProfile")
 
 
 # -- throughput bought ahead

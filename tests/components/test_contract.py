@@ -9,14 +9,21 @@ import pulumi
 import pytest
 from pydantic import BaseModel
 
-from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
+from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
+from components.aws.guardrail import GuardrailPii, GuardrailSettings
+from components.aws.invocation_logging import InvocationLoggingArgs
+from components.aws.network import NetworkArgs
+from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import NamedDestination
 from components.governance.audit_trail import AuditTrailArgs
+from components.governance.budgets import BudgetSettings
+from components.governance.cloud_trail import TrailSettings
+from components.link.site_link import SiteLinkArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform
+from isthmus.contracts import platform, platform_aws
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -30,8 +37,20 @@ ELSEWHERE: dict[type, set[str]] = {
     platform.Pool: {"site", "gpu", "failure_domains", "mig_profile"},
     # A gateway's address follows from its class; routes are made of its workloads.
     platform.Gateway: {"name", "host", "workloads", "identity"},
-    platform.Identity: {"name", "site", "endpoints"},
+    # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
+    platform.Identity: {
+        *("name", "site", "endpoints", "trust", "certificate_secret", "permissions_boundary", "guardrail"),
+    },
     platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
+    # Classes decide which callers are let in; services, what they are granted.
+    platform_aws.Network: {"site", "classes", "services"},
+    platform_aws.Link: {"from_", "to"},
+    # What signs and rotates certificates is the translator's, in the cluster.
+    platform_aws.Trust: {"site", "issuer", "certificate_hours", "session_seconds"},
+    platform_aws.Guardrail: {"name", "site", "class_"},
+    platform_aws.InvocationLogging: {"site"},
+    platform_aws.Trail: {"name", "site"},
+    platform_aws.Budget: {"site"},
 }
 """Fields of the contract that the component does not take, since others decide them."""
 
@@ -46,6 +65,15 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (BedrockAccessArgs, platform.Identity),
     (AuditTrailArgs, platform.AuditStore),
     (CertificateIssuer, platform.Issuer),
+    (NetworkArgs, platform_aws.Network),
+    (SiteLinkArgs, platform_aws.Link),
+    (TrustAnchorArgs, platform_aws.Trust),
+    (GuardrailSettings, platform_aws.Guardrail),
+    (GuardrailPii, platform_aws.Pii),
+    (ProvisionedSettings, platform_aws.Provisioned),
+    (InvocationLoggingArgs, platform_aws.InvocationLogging),
+    (TrailSettings, platform_aws.Trail),
+    (BudgetSettings, platform_aws.Budget),
 ]
 
 
@@ -99,5 +127,5 @@ def test_what_the_component_demands_the_contract_has(arguments: Any, contract: t
             assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
 
 
-def test_a_bedrock_model_takes_its_endpoints_fields() -> None:
-    assert set(BedrockModel.__annotations__) <= set(platform.Endpoint.model_fields)
+def test_a_bedrock_model_takes_its_endpoints_fields_and_the_workload_on_whose_account() -> None:
+    assert set(BedrockModel.__annotations__) - set(platform.Endpoint.model_fields) == {"workload"}
