@@ -90,6 +90,13 @@ def identity_args(
         "actions": INVOKE + (["bedrock:ApplyGuardrail"] if identity.guardrail else []),
         "resources": _reach(platform, identity, account),
         "session_seconds": trust.session_seconds,
+        "bedrock_regions": sorted(
+            {
+                each
+                for endpoint, _ in served_by(platform, identity)
+                for each in (region_of(platform, endpoint), *regions_of(platform, endpoint))
+            }
+        ),
         "tags": tags(platform),
         **exception(platform, [workload for _, workload in served_by(platform, identity)]),
     }
@@ -182,15 +189,15 @@ def grants(network: Network, callers: list[Caller], anchors: list[Any]) -> list[
     for service in network.services:
         if service == "bedrock-runtime":
             actions = [*INVOKE, "bedrock:ApplyGuardrail"]
-            made += [
-                {
-                    "service": service,
-                    "principals": [caller.role],
-                    "actions": actions,
-                    "resources": caller.models,
-                }
-                for caller in callers
-            ]
+            for caller in callers:
+                made.append(
+                    {
+                        "service": service,
+                        "principals": [caller.role],
+                        "actions": actions,
+                        "resources": caller.models,
+                    }
+                )
         elif service == "rolesanywhere":
             # Asked before there is a role: the certificate's name stands for it.
             made.append(

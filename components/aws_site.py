@@ -14,6 +14,7 @@ import pulumi
 from components import arguments_aws as arguments
 from components.arguments_aws import CloudSide
 from isthmus.contracts.platform import Identity, Platform, Site
+from isthmus.contracts.platform_aws import Link
 
 At = Callable[..., pulumi.ResourceOptions]
 """Options of a component at a site, by the site's name and what it waits for."""
@@ -40,11 +41,13 @@ class AwsSite:
         for network in self._mine("networks"):
             from components.aws.network import Network
 
-            self._networks[network.name] = Network(
+            private = Network(
                 f"{self._name}-{network.name}-network",
                 arguments.network_args(platform, network),
                 self._at(site.name),
             )
+            self._networks[network.name] = private
+            self.retained.append(private.retained)
         anchors: dict[str, Any] = {}
         for trust in self._mine("trust"):
             anchors[trust.name] = TrustAnchor(
@@ -94,6 +97,7 @@ class AwsSite:
             arguments.bedrock_args(self._platform, identity, workload.role_name, vpc),
             self._at(self._site.name),
         )
+        self.retained.append(access.retained)
         return workload, access
 
     def _endpoints(
@@ -119,8 +123,8 @@ class AwsSite:
             built = self._networks[network.name]
             let_in = {
                 cidr
-                for link in self._platform.links
-                if link.to == self._site.name and link.mode != "off"
+                for link in self._links()
+                if self._network_of(link.classes[0]) is network
                 for cidr in arguments.sources(self._platform, link)
             }
             urls[network.name] = PrivateEndpoints(
@@ -145,7 +149,7 @@ class AwsSite:
         workload, access = made
         network = self._network_of(identity.class_)
         private = urls.get(network.name) if network is not None else None
-        services = network.services if private is not None else []
+        services = network.services if network is not None and private is not None else []
         guardrail = next((g for g in self._platform.guardrails if g.name == identity.guardrail), None)
         return CloudSide(
             trust_anchor=anchors[identity.trust or ""].arn,
@@ -159,13 +163,15 @@ class AwsSite:
             sessions_url=private.url("rolesanywhere") if private and "rolesanywhere" in services else None,
         )
 
+    def _links(self) -> list[Link]:
+        return [each for each in self._platform.links if each.to == self._site.name and each.mode != "off"]
+
     def _link(self) -> None:
-        for link in self._platform.links:
-            if link.to != self._site.name or link.mode == "off":
-                continue
+        for link in self._links():
             from components.link.site_link import SiteLink
 
-            network = next(each for each in self._mine("networks") if each.mode != "off")
+            # The contract has seen to it that one network carries all of a link's classes.
+            network = self._network_of(link.classes[0])
             made = SiteLink(
                 f"{self._name}-{link.name}",
                 arguments.link_args(self._platform, link, network, self._networks[network.name]),
@@ -199,4 +205,5 @@ class AwsSite:
         if args is not None:
             from components.governance.budgets import Budgets
 
-            Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
+            made = Budgets(f"{self._name}-{self._site.name}-budgets", args, self._at(self._site.name))
+            self.retained.append(made.retained)

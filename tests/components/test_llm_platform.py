@@ -97,11 +97,12 @@ def test_one_replica_more_changes_the_deployment_and_the_quota_only(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
     build(engine, platform)
-    before = {made.name: made.inputs for made in engine.made}
+    # A table and its association bear one name, so do a topic's key and the rule that watches the trail's.
+    before = {(made.type, made.name): made.inputs for made in engine.made}
     again = Engine()
     platform["endpoints"][1].update(replicas=7, gpus=7)
     build(again, platform)
-    changed = {made.name for made in again.made if made.inputs != before.get(made.name)}
+    changed = {made.name for made in again.made if made.inputs != before.get((made.type, made.name))}
     assert changed == {"isthmus-confidential-llama-8b-server", "isthmus-fra1-confidential-quota"}
     assert len(again.made) == len(before)
 
@@ -116,12 +117,81 @@ def test_twice_the_same_contract_gives_the_same_resources(engine: Engine, platfo
     build(engine, platform)
     again = Engine()
     build(again, platform)
-    assert {made.name: made.inputs for made in again.made} == {made.name: made.inputs for made in engine.made}
+    one, other = ({(made.type, made.name): made.inputs for made in each.made} for each in (engine, again))
+    assert one == other
+    assert len(one) == len(engine.made) == len(again.made)
 
 
-def test_what_is_retained_is_the_bucket_and_its_key(engine: Engine, platform: dict[str, Any]) -> None:
+def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole_account_shares(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
     build(engine, platform)
-    assert [each.split(":")[2] for each in engine.outputs["retained"]] == ["s3/bucket", "kms/key"]
+    assert sorted(engine.outputs["retained"]) == [
+        "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-audit-trail-logs",
+        "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-calls-logs",
+        "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-network-flow-logs",
+        "arn:aws:kms/key:::isthmus-frankfurt-audit-key",
+        "arn:aws:kms/key:::isthmus-frankfurt-audit-trail-log-key",
+        "arn:aws:kms/key:::isthmus-frankfurt-calls-log-key",
+        "arn:aws:kms/key:::isthmus-frankfurt-network-flow-log-key",
+        "arn:aws:s3/bucket:::isthmus-frankfurt-audit-bucket",
+        "cost-allocation tag isthmus-platform",
+        "cost-allocation tag isthmus.dev/class",
+    ]
+
+
+def test_what_the_engine_leaves_behind_is_named(engine: Engine, platform: dict[str, Any]) -> None:
+    platform["provisioned"] = [
+        {"name": "units", "endpoint": "public-nova-lite", "model_units": 1, "commitment": "one-month"}
+    ]
+    build(engine, platform)
+    parts = {  # not things of their own, but settings of a bucket that is named
+        *("BucketVersioning", "BucketObjectLockConfiguration", "BucketServerSideEncryptionConfiguration"),
+        *("BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy"),
+    }
+    left = [made for made in engine.made if made.retained and made.kind not in parts]
+    assert {made.kind for made in left} == {
+        *("Bucket", "Key", "LogGroup", "CostAllocationTag", "ProvisionedModelThroughput")
+    }
+    assert len(engine.outputs["retained"]) == len(left)
+
+
+def test_each_class_with_a_network_of_its_own_has_its_own_link_and_endpoints(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    (one,), (link,) = platform["networks"], platform["links"]
+    one["classes"], link["classes"] = ["internal"], ["internal"]
+    platform["networks"].append({**one, "name": "open", "cidr": "10.81.0.0/16", "classes": ["public"]})
+    platform["links"].append(
+        {**link, "name": "open", "classes": ["public"], "site_asn": 65011, "sources": ["10.40.0.0/24"]}
+    )
+    build(engine, platform)
+    for made, vpc in (("isthmus-fra1-frankfurt", "frankfurt"), ("isthmus-open", "open")):
+        attached = engine.only("VpcAttachment", f"{made}-vpc").inputs
+        assert attached["vpcId"] == f"isthmus-{vpc}-network-vpc-id", (
+            "one class would cross by another's network"
+        )
+    let_in = {
+        (made.inputs["securityGroupId"], made.inputs["cidrIpv4"])
+        for made in engine.all("SecurityGroupIngressRule")
+        if made.inputs["fromPort"] == 443
+    }
+    assert let_in == {
+        ("isthmus-frankfurt-endpoints-group-id", "10.40.0.0/16"),
+        ("isthmus-open-endpoints-group-id", "10.40.0.0/24"),
+    }
+
+
+def test_an_identitys_boundary_ends_at_the_regions_of_its_models(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    import json
+
+    build(engine, platform)
+    boundary = json.loads(engine.only("Policy", "isthmus-public-bedrock-identity-boundary").inputs["policy"])
+    (denied,) = [each for each in boundary["Statement"] if each["Sid"] == "NoOtherRegion"]
+    regions = denied["Condition"]["StringNotEquals"]["aws:RequestedRegion"]
+    assert regions == ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
 
 
 def test_a_site_without_a_provider_is_an_error_that_names_it(
