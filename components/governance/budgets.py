@@ -219,7 +219,8 @@ def _anomalies(
 
     monitor = AnomalyMonitor(
         f"{name}-monitor",
-        name=aws_name(f"{name}-monitor", BUDGET_NAME),
+        # What it counts by cannot be changed: another platform is another monitor, with another name.
+        name=aws_name(f"{name}-monitor", BUDGET_NAME, args["platform"]),
         monitor_type="CUSTOM",
         monitor_specification=json.dumps(
             {"Tags": {"Key": f"user:{TAG_KEYS['platform']}", "Values": [args["platform"]]}}

@@ -155,7 +155,7 @@ class SiteLink(pulumi.ComponentResource):
             name,
             parent=self,
             gateway=gateway,
-            existing="transit_gateway" in args,
+            existing=args.get("transit_gateway") is not None,
             site_attachment=site_attachment,
             vpc_id=args["vpc_id"],
             vpc_cidr=args["vpc_cidr"],

@@ -207,6 +207,13 @@ def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine)
         assert [float(value) for value in limit["values"]] == [250]
 
 
+def test_another_platform_has_a_monitor_of_another_name(engine: Engine) -> None:
+    budgets(engine, anomaly_usd=250)
+    budgets(engine, anomaly_usd=250, platform="insurer")
+    one, other = (made.inputs["name"] for made in engine.all("AnomalyMonitor"))
+    assert one != other, "the new one is made while the old one still has its name"
+
+
 def test_without_an_amount_unusual_spend_is_not_watched(engine: Engine) -> None:
     budgets(engine, {})
     assert not engine.all("AnomalyMonitor") + engine.all("AnomalySubscription")
