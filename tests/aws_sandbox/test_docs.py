@@ -6,11 +6,13 @@ Run as a program, it writes them.
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from sandbox.aws.beside import OPERATIONS, PAGES
+from sandbox.aws.faults import KINDS, Fault, faults_of
 from sandbox.aws.invokes import INVOKES
 from sandbox.aws.model import Type
 from sandbox.aws.table import TYPES
@@ -63,6 +65,17 @@ def test_every_type_says_what_the_sandbox_cannot_know() -> None:
 
 def test_the_page_says_that_the_real_plugin_was_not_tried() -> None:
     assert "The real plugin was not tried" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_names_every_member_and_every_kind_of_a_fault() -> None:
+    section = PAGE.read_text(encoding="utf-8").split("\n## Faults\n")[1].split("\n## ")[0]
+    members = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert members == [member.name for member in fields(Fault)]
+    row = next(line for line in section.splitlines() if line.startswith("| `kind` |"))
+    assert re.findall(r"`([a-z-]+)`:", row) == list(KINDS)
+    example = re.search(r"-d '(.*)'", section)
+    assert example is not None
+    assert faults_of(example[1].encode())[0].times == 2
 
 
 if __name__ == "__main__":
