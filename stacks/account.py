@@ -13,7 +13,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import bedrock_quotas
+from isthmus.contracts import bedrock_quotas, platform_aws_checks
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ def check(
     providers: dict[str, pulumi.ProviderResource],
     today: datetime.date | None = None,
 ) -> list[str]:
-    """Raise for the first thing that the account lacks; return what could not be found out, a line each.
+    """Raise for the first thing that the account lacks; return what is to be known besides, a line each.
 
     `InputError` for names that the account has not, `AnswerIsNo` for what it must not be or has too little
     of, `EnvironmentFault` where it does not answer.
     """
-    authorities_hold(platform, today or datetime.datetime.now(datetime.UTC).date())
-    unknown: list[str] = []
+    today = today or datetime.datetime.now(datetime.UTC).date()
+    told = platform_aws_checks.authorities_hold(platform, today)
     for site in platform.sites:
         if site.kind != "aws":
             continue
@@ -64,18 +64,8 @@ def check(
             if endpoint.site == site.name and endpoint.target == "bedrock":
                 model_is_there(asked, endpoint)
         instances_are_there(asked, plan)
-        unknown += quotas_suffice(asked, plan, requirements)
-    return unknown
-
-
-def authorities_hold(platform: Platform, today: datetime.date) -> None:
-    """No trust anchor is made of an authority's certificate that does not hold today."""
-    from isthmus.contracts import certificates
-
-    for trust in platform.trust:
-        if trust.mode == "manage" and trust.ca_certificates:
-            where = f"trust[{trust.name}].ca_certificates"
-            certificates.check_current(certificates.check_ca(trust.ca_certificates, where), today, where)
+        told += quotas_suffice(asked, plan, requirements)
+    return told
 
 
 def network_is_there(asked: Asked, network: Network) -> None:

@@ -3,17 +3,9 @@
 import ipaddress
 from collections.abc import Sequence
 
+from isthmus.contracts.addresses import NOT_PUBLIC
 from isthmus.contracts.errors import InputError
 
-NOT_PUBLIC = tuple(
-    ipaddress.IPv4Network(text)
-    for text in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
-    )
-)
-"""Networks from which no packet comes over the internet (RFC 6890). The documentation networks (RFC 5737) are
-not among them: the sandbox's examples stand there."""
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """RFC 1918."""
 
@@ -58,7 +50,7 @@ def public_address(text: str, where: str) -> str:
             where=where,
             todo="Name the public address of the site's VPN device, not its host name",
         ) from None
-    inside = next((network for network in NOT_PUBLIC if address in network), None)
+    inside = next((text for text in NOT_PUBLIC if address in ipaddress.IPv4Network(text)), None)
     if inside is not None:
         raise InputError(
             f"{address} lies in {inside}, which AWS cannot reach over the internet",

@@ -128,7 +128,6 @@ def _load(pem: str, where: str) -> list[Certificate]:
     if len(pem) > MOST_CHARACTERS:
         raise InputError(f"{len(pem):,} characters, AWS takes {MOST_CHARACTERS:,}", where=where, todo=_CA)
     x509 = _x509()
-    from cryptography.exceptions import UnsupportedAlgorithm
 
     labels = [block.group(1) for block in _BLOCK.finditer(pem)]
     others = sorted({label for label in labels if label != "CERTIFICATE"})
@@ -136,7 +135,6 @@ def _load(pem: str, where: str) -> list[Certificate]:
         raise InputError(f"{', '.join(others)}: not a certificate", where=where, todo=_CA)
     if not labels or pem.count("-----BEGIN") != len(labels):
         raise InputError("not PEM: BEGIN CERTIFICATE … END CERTIFICATE is missing", where=where, todo=_CA)
-    malformed = (ValueError, TypeError, UserWarning, UnsupportedAlgorithm, x509.DuplicateExtension)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # what the next version of the parser refuses, we refuse now
@@ -144,7 +142,7 @@ def _load(pem: str, where: str) -> list[Certificate]:
             for each in found:  # parts are read when asked for: ask for all, so that none fails later
                 _ = (each.version, each.extensions, each.subject, each.issuer, each.public_key())
                 _ = (each.not_valid_before_utc, each.not_valid_after_utc, each.signature_hash_algorithm)
-    except malformed as bad:  # its message may hold a part of the text: only its kind is told
+    except Exception as bad:  # noqa: BLE001  the parser has many kinds; their words may hold a part of the text
         kind = type(bad).__name__
         raise InputError(f"not a certificate ({kind} on reading it)", where=where, todo=_CA) from None
     return found

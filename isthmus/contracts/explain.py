@@ -8,8 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from isthmus.contracts import forms
 from isthmus.contracts.errors import AnswerIsNo, At, InputError, IsthmusError
 from isthmus.contracts.yamlfile import Document, PathOf, dotted
+
+_NO_NUMBER = ("int_type", "int_parsing", "int_from_float", "float_type", "float_parsing")
 
 
 def nearest(word: object, names: typing.Iterable[str]) -> str | None:
@@ -84,11 +87,11 @@ def _say(model: type[BaseModel], path: PathOf, item: dict[str, Any], whole: Any)
         return f"unknown key `{last}`", f"{hint} {allowed}".strip()
     if kind == "missing":
         return f"the key `{last}` is missing", f"Add `{last}: …`"
-    return reason(item)
+    return reason(item, last)
 
 
-def reason(item: dict[str, Any]) -> tuple[str, str]:
-    """What is wrong with a value, and what to do, from one of pydantic's errors about it."""
+def reason(item: dict[str, Any], key: object = "") -> tuple[str, str]:
+    """What is wrong with the value of a key, and what to do, from one of pydantic's errors about it."""
     kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
     if kind == "union_tag_not_found":
         return f"the key {context.get('discriminator')} is missing", ""
@@ -112,7 +115,13 @@ def reason(item: dict[str, Any]) -> tuple[str, str]:
         most = "at least" if kind == "too_short" else "at most"
         return f"{most} {limit} items are wanted, and there are {context.get('actual_length')}", ""
     if kind == "string_pattern_mismatch":
-        what = f"text of the form {context.get('pattern')} is wanted"
+        what = f"{forms.form(str(context.get('pattern')))} is wanted"
+    if kind in _NO_NUMBER:
+        number = "a whole number" if kind.startswith("int") else "a number"
+        of = forms.unit(key)
+        what = f"{number} of {of} is wanted" if of else f"{number} is wanted"
+        if isinstance(value, str) and kind.endswith("_type"):
+            return f"`{value}` is text: {what}", "Write it without quotes"
     if isinstance(value, (dict, list)):
         return what, ""
     return f"{_show(value)} is not allowed: {what}", ""

@@ -132,11 +132,12 @@ def _check_leaf(annotation: Any, value: Any, path: PathOf, context: _Context) ->
     from isthmus.contracts.explain import reason
 
     try:
-        TypeAdapter(annotation).validate_python(value)
+        # `true` would pass for the number 1.
+        TypeAdapter(annotation).validate_python(value, strict=True if isinstance(value, bool) else None)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         below = tuple(part for part in first["loc"] if isinstance(value, (dict, list)))
-        what, todo = reason(dict(first))
+        what, todo = reason(dict(first), path[-1] if path else "")
         raise context.fault(what, (*path, *below), todo) from None
 
 

@@ -14,14 +14,15 @@ from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.handling import Exception_
 from isthmus.contracts.platform_aws import (
     Anomalies,
-    Arn,
     Budget,
     Contacts,
     Guardrail,
     InvocationLogging,
     Link,
     Network,
+    PolicyArn,
     Provisioned,
+    RoleArn,
     Trail,
     Trust,
 )
@@ -37,6 +38,9 @@ from isthmus.contracts.words import (
     Target,
 )
 
+Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+"""As Kubernetes writes an amount."""
+
 
 class Site(Part):
     """An on-prem cluster or an AWS region, in a jurisdiction."""
@@ -51,7 +55,7 @@ class Site(Part):
     """The site's own resolvers (addresses), which know no cloud zone."""
     region: str | None = None
     account_id: str | None = None
-    assume_role: Arn | None = None
+    assume_role: RoleArn | None = None
     """The role by which the provider works in the site's account, where that is another one."""
     external_id: str | None = None
 
@@ -125,8 +129,8 @@ class Endpoint(Part):
     engine_version: str | None = None
     engine_args: list[str] = []
     """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
-    cpu: str = "8"
-    memory: str = "64Gi"
+    cpu: Quantity = "8"
+    memory: Quantity = "64Gi"
     load_timeout_s: int = Field(default=1800, ge=60)
     """How long starting may take: pulling the image and reading the weights."""
     surge: bool = False
@@ -206,7 +210,7 @@ class Identity(Part):
     """The guardrail without which it may call no model: one of `guardrails`."""
     certificate_secret: str | None = None
     """A TLS Secret of the organisation's PKI in place of a cert-manager Certificate."""
-    permissions_boundary: Arn | None = None
+    permissions_boundary: PolicyArn | None = None
     """The organisation's own boundary; absent, one is made that keeps the trail and IAM out of reach."""
 
 

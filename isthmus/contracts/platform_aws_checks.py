@@ -6,16 +6,21 @@ the value at fault. Nothing here asks a cloud: what only the account knows is `s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import handling
-from isthmus.contracts.errors import At, IsthmusError
+from isthmus.contracts.errors import At, IsthmusError, Where
 from isthmus.contracts.unique import unique
 
 if TYPE_CHECKING:
+    import datetime
+
     from isthmus.contracts.platform import Platform
 
+_TAG = re.compile(r"[\w .:/=+@-]+")
+"""Letters and digits of any script, and the signs that every service takes (AWS's tagging guide)."""
 PARTS = ("networks", "links", "trust", "guardrails", "invocation_logging", "trails", "budgets", "provisioned")
 
 
@@ -103,9 +108,11 @@ def identities_are_vouched_for(platform: Platform) -> None:
             raise At(f"the existing trust {trust.name} names no trust_anchor", *(*path, "trust_anchor"))
         if trust.mode == "manage" and (trust.ca_certificates is None) == (trust.acm_pca is None):
             raise At(
-                f"trust {trust.name} needs ca_certificates or acm_pca, one of the two",
+                f"trust {trust.name} names {'no authority' if trust.acm_pca is None else 'two authorities'}:"
+                " it needs ca_certificates or acm_pca, one of the two",
                 *(*path, "ca_certificates"),
-                todo="Give the PEM of the authority that signs the translators' certificates",
+                todo="Give the PEM of the authority that signs the translators' certificates, or the ARN of one of"
+                " ACM's",
             )
         if trust.mode == "manage" and trust.ca_certificates is not None:
             from isthmus.contracts import certificates
@@ -132,6 +139,25 @@ def identities_are_vouched_for(platform: Platform) -> None:
             *("images", "credential_helper"),
             todo="Name the image that holds aws_signing_helper, by digest",
         )
+
+
+def authorities_hold(platform: Platform, today: datetime.date, file: str | None = None) -> list[str]:
+    """A line for each authority that ends soon; `AnswerIsNo` for one that does not hold today.
+
+    Not one of `CHECKS`: what is valid does not change with the day.
+    """
+    from isthmus.contracts import certificates
+
+    lines: list[str] = []
+    for trust in platform.trust:
+        if trust.mode == "manage" and trust.ca_certificates:
+            where = str(Where(file, None, f"trust[{trust.name}].ca_certificates"))
+            facts = certificates.check_ca(trust.ca_certificates, where)
+            lines += [
+                f"{where}: '{each.subject}' ends on {each.not_after:%Y-%m-%d}, and all access with it"
+                for each in certificates.check_current(facts, today, where)
+            ]
+    return lines
 
 
 def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
@@ -207,6 +233,24 @@ def _denied(platform: Platform, scope: str, of: str, identity: str) -> bool:
     return scope == "workload" and served == {of}
 
 
+def tags_are_taken(platform: Platform) -> None:
+    """AWS takes every tag: it names none of AWS's own, and has letters, digits and some signs only."""
+    for key, value in platform.tags.items():
+        if key.lower().startswith("aws:"):
+            raise At(f"the tag `{key}` begins as AWS's own do", "tags", key, todo="Name it otherwise")
+        if (
+            not _TAG.fullmatch(key)
+            or len(key) > 128
+            or (value and not _TAG.fullmatch(value))
+            or len(value) > 256
+        ):
+            raise At(
+                f"AWS takes no tag `{key}: {value}`",
+                *("tags", key),
+                todo="Use letters, digits, blanks and _.:/=+-@, 128 of them in a key and 256 in a value at most",
+            )
+
+
 def _cloud_classes(platform: Platform, site: str) -> list[str]:
     return sorted({one.class_ for one in platform.endpoints if one.site == site and one.target == "bedrock"})
 
@@ -224,4 +268,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     identities_are_vouched_for,
     logs_and_trails_follow_the_strictest,
     budgets_mean_something,
+    tags_are_taken,
 )

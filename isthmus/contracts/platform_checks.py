@@ -76,6 +76,9 @@ def sites_are_whole(platform: Platform) -> None:
         key = "kube_context" if site.kind == "on-prem" else "region"
         if not getattr(site, key):
             raise At(f"the {site.kind} site {site.name} names no {key}", *("sites", index, key))
+        if site.assume_role and site.account_id and site.assume_role.split(":")[4] != site.account_id:
+            what = f"`{site.assume_role}` is not a role of {site.name}'s account {site.account_id}"
+            raise At(what, *("sites", index, "assume_role"), todo="Name a role of that account")
 
 
 def targets_fit_sites(platform: Platform) -> None:

@@ -5,29 +5,21 @@ Boundaries answer no (exit 1), the rest is wrong input (exit 2). Nothing here as
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import handling
+from isthmus.contracts import addresses, handling
 from isthmus.contracts.errors import At
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Platform, Site
+    from ipaddress import IPv4Network
 
-_NOT_PUBLIC = [
-    ipaddress.IPv4Network(text)
-    for text in (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
-    )
-]
-"""Networks that no packet from the internet reaches (RFC 6890), the documentation ones left out: the
-sandbox's example stands in one."""
+    from isthmus.contracts.platform import Platform, Site
 
 
 def networks_are_whole(platform: Platform) -> None:
     """A network has what its mode needs, shares no address with another, and carries nothing restricted."""
+    carried: dict[tuple[str, str], str] = {}
     for index, network in enumerate(platform.networks):
         path = ("networks", index)
         _crosses_no_boundary(platform, network.classes, f"network {network.name}", *path, "classes")
@@ -41,16 +33,22 @@ def networks_are_whole(platform: Platform) -> None:
             )
         if network.mode == "off":
             continue
+        for number, one in enumerate(network.classes):
+            other = carried.setdefault((network.site, one), network.name)
+            if other != network.name:
+                what = f"{one} work at {network.site} lies in two networks, {other} and {network.name}"
+                raise At(what, *(*path, "classes", number), todo="Name the class in one of them")
         if network.cidr is None:
             raise At(f"network {network.name} names no cidr", *path, "cidr")
-        _cidr(network.cidr, *path, "cidr")
+        addresses.site_network(network.cidr, *path, "cidr")
         if network.mode == "manage":
             _managed(platform, index)
-        elif network.vpc is None or len(network.subnets) < 2:
+        elif network.vpc is None or len(set(network.subnets)) < 2:
             missing = "vpc" if network.vpc is None else "subnets"
             what = f"the existing network {network.name} names no vpc"
             if network.vpc is not None:
-                what = f"the existing network {network.name} names {len(network.subnets)} private subnets"
+                named = {0: "no private subnets", 1: "one private subnet"}[len(set(network.subnets))]
+                what = f"the existing network {network.name} names {named} of {network.vpc}"
             raise At(what, *(*path, missing), todo="Name the VPC and private subnets in two zones at least")
         if network.mode == "existing" and not network.route_tables:
             what = f"the existing network {network.name} names no route_tables"
@@ -61,30 +59,39 @@ def _managed(platform: Platform, index: int) -> None:
     network = platform.networks[index]
     path = ("networks", index)
     site = _site(platform, network.site)
-    length = int((network.cidr or "").split("/")[1])
-    if not 16 <= length <= 26:
-        what = f"a VPC has a network between /16 and /26, not /{length}"
-        raise At(what, *(*path, "cidr"), todo="AWS allows /16 to /28, and below /26 subnets have no room")
-    if len(set(network.zones)) < 2:
-        todo = f"Name two or more, like [{site.region}a, {site.region}b]"
-        raise At(f"network {network.name} lies in fewer than two zones", *(*path, "zones"), todo=todo)
+    length = addresses.network(network.cidr or "", *path, "cidr").prefixlen
+    if not 16 <= length <= 24:
+        todo = "Take one between /16, the widest that AWS allows, and /24, below which subnets have no room"
+        raise At(
+            f"`{network.cidr}` is too {'wide' if length < 16 else 'small'} for a VPC",
+            *path,
+            "cidr",
+            todo=todo,
+        )
     for number, zone in enumerate(network.zones):
         if site.region and zone[:-1] != site.region:
             what = f"zone `{zone}` is not in {site.region}"
-            raise At(what, *(*path, "zones", number))
+            raise At(what, *(*path, "zones", number), todo=f"Zones there are like {site.region}a")
+        if zone in network.zones[:number]:
+            what = f"network {network.name} names zone `{zone}` twice"
+            raise At(what, *(*path, "zones", number), todo="Name each zone once: a subnet is made in each")
+    if len(network.zones) < 2:
+        todo = f"Name two or more, like [{site.region}a, {site.region}b]"
+        raise At(f"network {network.name} lies in fewer than two zones", *(*path, "zones"), todo=todo)
 
 
 def addresses_are_apart(platform: Platform) -> None:
     """No network of a site overlaps another's: a route between them would be ambiguous."""
-    taken: list[tuple[ipaddress.IPv4Network, str]] = []
+    taken: list[tuple[IPv4Network, str]] = []
     for index, site in enumerate(platform.sites):
         if site.kind == "on-prem":
             for number, text in enumerate(site.cidrs):
-                taken.append((_cidr(text, "sites", index, "cidrs", number), f"site {site.name}"))
+                read = addresses.site_network(text, *("sites", index, "cidrs", number))
+                taken.append((read, f"site {site.name}"))
     for index, network in enumerate(platform.networks):
         if network.mode == "off" or network.cidr is None:
             continue
-        mine = _cidr(network.cidr, "networks", index, "cidr")
+        mine = addresses.network(network.cidr, *("networks", index, "cidr"))
         for other, owner in taken:
             if mine.overlaps(other):
                 raise At(
@@ -103,7 +110,8 @@ def links_are_whole(platform: Platform) -> None:
         if link.mode == "off":
             continue
         if not any(network.site == link.to and network.mode != "off" for network in platform.networks):
-            raise At(f"link {link.name} leads to {link.to}, which has no network", *(*path, "to"))
+            what = f"link {link.name} leads to {link.to}, which has no network"
+            raise At(what, *(*path, "to"), todo=f"Give {link.to} one of `networks`, or say `mode: off` here")
         if link.mode == "existing":
             continue
         if link.site_asn is None:
@@ -113,8 +121,9 @@ def links_are_whole(platform: Platform) -> None:
             raise At(what, *(*path, "amazon_asn"), todo="Give AWS's end another, like 64512")
         if link.kind == "vpn":
             if link.peer_ip is None:
-                raise At(f"link {link.name} names no peer_ip", *(*path, "peer_ip"))
-            _public(link.peer_ip, *path, "peer_ip")
+                todo = "Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements"
+                raise At(f"link {link.name} names no peer_ip", *(*path, "peer_ip"), todo=todo)
+            addresses.public_address(link.peer_ip, *path, "peer_ip")
         elif link.connection is None and link.direct_connect_gateway is None:
             raise At(
                 f"link {link.name} names no Direct Connect connection",
@@ -125,10 +134,11 @@ def links_are_whole(platform: Platform) -> None:
             raise At(f"link {link.name} names no vlan for its virtual interface", *(*path, "vlan"))
         site = _site(platform, link.from_)
         for number, text in enumerate(link.sources):
-            source = _cidr(text, *path, "sources", number)
-            if not any(source.subnet_of(ipaddress.IPv4Network(one)) for one in site.cidrs):
+            source = addresses.network(text, *path, "sources", number)
+            if not any(source.subnet_of(addresses.network(one)) for one in site.cidrs):
                 what = f"`{text}` is not within the networks of {site.name} ({', '.join(site.cidrs)})"
-                raise At(what, *(*path, "sources", number), no=True)
+                todo = "Leave it out, or state it among the site's networks in the requirements"
+                raise At(what, *(*path, "sources", number), todo=todo, no=True)
 
 
 def private_classes_have_a_private_path(platform: Platform) -> None:
@@ -170,6 +180,21 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
             )
 
 
+def links_lead_to_one_network(platform: Platform) -> None:
+    """All of a link's classes lie in one network: a link is attached to one, and joins no two."""
+    for index, link in enumerate(platform.links):
+        there = [one for one in platform.networks if one.site == link.to and one.mode != "off"]
+        if link.mode == "off" or any(set(link.classes) <= set(network.classes) for network in there):
+            continue
+        lie = "; ".join(f"{network.name}: {', '.join(network.classes)}" for network in there)
+        raise At(
+            f"no network at {link.to} carries all that link {link.name} does ({', '.join(link.classes)})",
+            *("links", index, "classes"),
+            todo=f"Give each network a link of its own, with the classes that lie there ({lie})",
+            no=True,
+        )
+
+
 def _crosses_no_boundary(platform: Platform, classes: Iterable[str], what: str, *path: str | int) -> None:
     for number, one in enumerate(classes):
         known = handling.of(one)
@@ -181,30 +206,10 @@ def _site(platform: Platform, name: str) -> Site:
     return next(site for site in platform.sites if site.name == name)
 
 
-def _cidr(text: str, *path: str | int) -> ipaddress.IPv4Network:
-    try:
-        return ipaddress.IPv4Network(text)
-    except ValueError:
-        raise At(f"`{text}` is not a network", *path) from None
-
-
-def _public(text: str, *path: str | int) -> None:
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        raise At(f"`{text}` is not an IPv4 address", *path) from None
-    inside = next((network for network in _NOT_PUBLIC if address in network), None)
-    if inside is not None:
-        raise At(
-            f"the peer `{text}` lies in {inside}, which AWS cannot reach from the internet",
-            *path,
-            todo="Name the public address of the site's VPN device",
-        )
-
-
 CHECKS: tuple[Callable[[Platform], None], ...] = (
     networks_are_whole,
     addresses_are_apart,
     links_are_whole,
     private_classes_have_a_private_path,
+    links_lead_to_one_network,
 )

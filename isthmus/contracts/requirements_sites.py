@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from isthmus.contracts import addresses
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.requirements_workloads import Jurisdiction
@@ -24,20 +25,7 @@ def _gpu(value: str) -> str:
 
 
 def _network(value: str) -> str:
-    import ipaddress
-
-    try:
-        ipaddress.IPv4Network(value)
-    except ValueError:
-        try:
-            meant = str(ipaddress.IPv4Network(value, strict=False))
-        except ValueError:
-            meant = "10.40.0.0/16"
-        raise At(
-            f"`{value}` is not an IPv4 network", todo=f"Write it as ADDRESS/LENGTH, like `{meant}`"
-        ) from None
-    if "/" not in value:
-        raise At(f"`{value}` has no prefix length", todo=f"Write `{value}/32` for one address")
+    addresses.site_network(value)
     return value
 
 
@@ -50,9 +38,15 @@ def _address(value: str) -> str:
         raise At(f"`{value}` is not an IP address", todo="Write it like `10.40.0.53`") from None
 
 
+def _peer(value: str) -> str:
+    addresses.public_address(value)
+    return value
+
+
 GpuId = Annotated[str, AfterValidator(_gpu)]
 Network = Annotated[str, AfterValidator(_network)]
 Address = Annotated[str, AfterValidator(_address)]
+Peer = Annotated[str, AfterValidator(_peer)]
 Usd = Annotated[float, Field(ge=0)]
 
 
@@ -60,7 +54,7 @@ class SiteNetwork(FilePart):
     """An on-prem site's networks."""
 
     cidrs: list[Network] = Field(min_length=1)
-    vpn_peer_ip: Address | None = None
+    vpn_peer_ip: Peer | None = None
     """Public address of the site's end of the VPN."""
     bgp_asn: int | None = Field(default=None, ge=1, le=4294967294)
     dns: list[Address] = []

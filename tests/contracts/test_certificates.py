@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from isthmus.contracts.certificates import (
@@ -244,6 +244,7 @@ def test_no_text_is_taken_or_fails_otherwise_than_by_name(text: str) -> None:
 
 
 @given(st.integers(0, 800), st.characters(codec="ascii"))
+@example(43, "0")  # a version that there is not
 def test_a_damaged_certificate_never_fails_otherwise_than_by_name(at: int, put: str) -> None:
     text = root().pem
     damaged = text[:at] + put + text[at + 1 :]

@@ -31,6 +31,12 @@ def without(part: str, key: str) -> Change:
     return lambda data: data[part][0].pop(key)
 
 
+def second(data: dict[str, Any], *classes: str) -> None:
+    """A second network at the same site."""
+    first = network(data)
+    data["networks"].append({**first, "name": "second", "cidr": "10.81.0.0/16", "classes": list(classes)})
+
+
 @pytest.mark.parametrize("part", ["networks", "links"])
 def test_nothing_in_aws_carries_restricted_work(part: str):
     says = refused(AnswerIsNo, changed(part, classes=["internal", "restricted"]))
@@ -48,7 +54,8 @@ def test_a_vpc_that_overlaps_a_site_is_refused_with_both():
 
 def test_two_networks_share_no_address():
     def twice(data: dict[str, Any]) -> None:
-        data["networks"].append({**network(data), "name": "other", "cidr": "10.80.16.0/20"})
+        second(data, "confidential")
+        data["networks"][1].update(cidr="10.80.16.0/20")
 
     assert "overlaps `10.80.0.0/16` of network frankfurt" in refused(InputError, twice)
 
@@ -58,10 +65,19 @@ def test_two_networks_share_no_address():
     [
         ({"zones": ["eu-central-1a"]}, "fewer than two zones"),
         ({"zones": ["eu-central-1a", "eu-west-1a"]}, "is not in eu-central-1"),
-        ({"cidr": "10.80.0.0/27"}, "between /16 and /26"),
+        ({"cidr": "10.80.0.0/27"}, "is too small for a VPC"),
+        ({"zones": ["eu-central-1a", "eu-central-1b", "eu-central-1a"]}, "names zone `eu-central-1a` twice"),
+        ({"cidr": "10.0.0.0/8"}, "is too wide for a VPC"),
+        ({"cidr": "10.80.0.0/29"}, "is too small for a VPC"),
+        ({"cidr": "10.80.0.1/16"}, "Write it as ADDRESS/LENGTH, like `10.80.0.0/16`"),
+        ({"cidr": "127.0.0.0/16"}, "overlaps 127.0.0.0/8, whose addresses no machine"),
         ({"cidr": None}, "names no cidr"),
         ({"mode": "existing"}, "names no vpc"),
-        ({"mode": "existing", "vpc": "vpc-1"}, "names 0 private subnets"),
+        ({"mode": "existing", "vpc": "vpc-1"}, "names no private subnets of vpc-1"),
+        (
+            {"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1"] * 2},
+            "names one private subnet of vpc-1",
+        ),
         ({"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"]}, "names no route_tables"),
     ],
 )
@@ -107,6 +123,26 @@ def test_a_link_leads_to_a_network():
         data["budgets"].clear()
 
     assert "which has no network" in refused(InputError, off)
+
+
+def test_a_link_ends_in_one_network():
+    def apart(data: dict[str, Any]) -> None:
+        network(data).update(classes=["internal"])
+        second(data, "public")
+        data["links"][0].update(classes=["internal", "public"])
+
+    says = refused(AnswerIsNo, apart)
+    assert says.startswith("platform (links[fra1-frankfurt].classes)")
+    assert "(frankfurt: internal; second: public)" in says
+
+
+def test_a_class_lies_in_one_network_of_a_site():
+    def twice(data: dict[str, Any]) -> None:
+        second(data, "internal")
+
+    assert "internal work at frankfurt lies in two networks, frankfurt and second" in refused(
+        InputError, twice
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,3 +262,29 @@ def test_a_network_can_be_the_organisations_own():
         route_tables=["rtb-0a1"],
     )
     assert parse(data).networks[0].vpc == "vpc-0a1"
+
+
+@pytest.mark.parametrize(
+    ("tags", "says"),
+    [
+        ({"aws:owner": "bank"}, "begins as AWS's own do"),
+        ({"owner!": "bank"}, "AWS takes no tag `owner!: bank`"),
+        ({"owner": "a" * 257}, "256 in a value at most"),
+    ],
+)
+def test_a_tag_that_aws_refuses_is_named(tags: dict[str, str], says: str):
+    message = refused(InputError, lambda data: data.update(tags=tags))
+    assert says in message
+    assert message.startswith("platform (tags.")
+
+
+def test_the_role_that_the_provider_takes_is_one_of_the_sites_account():
+    role = "arn:aws:iam::210987654321:role/deploy"
+
+    def other(data: dict[str, Any]) -> None:
+        site = next(one for one in data["sites"] if one["name"] == "frankfurt")
+        site.update(account_id="123456789012", assume_role=role)
+
+    assert f"`{role}` is not a role of frankfurt's account 123456789012" in refused(InputError, other)
+    bucket = refused(InputError, lambda data: data["sites"][-1].update(assume_role="arn:aws:s3:::x"))
+    assert "a role's ARN like `arn:aws:iam::123456789012:role/NAME` is wanted" in bucket

@@ -71,8 +71,8 @@ WRONG = [
     ("kind: aws\n    ", "", "the key 'kind' is missing"),
     ("allow: [bedrock", "allow: [bedrok", "Did you mean `bedrock`?"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
-    ("peak_rps: 3.0", 'peak_rps: "3"', "valid number"),
-    ("peak_rps: 3.0", "peak_rps: true", "valid number"),
+    ("peak_rps: 3.0", 'peak_rps: "3"', "is text: a number is wanted. Write it without quotes"),
+    ("peak_rps: 3.0", "peak_rps: true", "a number is wanted"),
     ("peak_rps: 3.0", "peak_rps: ~", "an empty value is not allowed"),
     (
         "    review: {domain: financial-crime, below_confidence: 0.80, sample_rate: 0.05}\n",

@@ -1,0 +1,55 @@
+"""How a value is to be written, for errors: a pattern's form in words and by example, a number's unit."""
+
+from __future__ import annotations
+
+FORMS = {
+    r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
+    r"^[0-9a-f]{64}$": "64 hexadecimal digits",
+    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$": (
+        "`pvc://CLAIM/PATH` or `oci://REFERENCE@sha256:DIGEST`"
+    ),
+    r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$": (
+        "an ARN like `arn:aws:kms:eu-central-1:123456789012:key/…`"
+    ),
+    r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$": "a role's ARN like `arn:aws:iam::123456789012:role/NAME`",
+    r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+$": (
+        "a policy's ARN like `arn:aws:iam::123456789012:policy/NAME`"
+    ),
+    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": "an address like `team@bank.example`",
+    r"^[a-z]{2,4}(-[a-z]+)+-\d[a-z]$": "an availability zone like `eu-central-1a`",
+    r"^vpc-[0-9a-f]+$": "a VPC's id like `vpc-0a1b2c3d4e5f67890`",
+    r"^subnet-[0-9a-f]+$": "a subnet's id like `subnet-0a1b2c3d4e5f67890`",
+    r"^rtb-[0-9a-f]+$": "a route table's id like `rtb-0a1b2c3d4e5f67890`",
+    r"^tgw-[0-9a-f]+$": "a transit gateway's id like `tgw-0a1b2c3d4e5f67890`",
+    r"^dxcon-[0-9a-z]+$": "a connection's id like `dxcon-fh6ayh1d`",
+    r"^([a-z0-9-]+\.)+[a-z]{2,}$": "a DNS zone like `fra1.bank.example`",
+    r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$": "a name of at most 40 characters a-z, 0-9 and `-`",
+    r"^sha256:[0-9a-f]{64}$": "`sha256:` and 64 hexadecimal digits",
+    r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$": "an image by digest: `registry.example/NAME@sha256:DIGEST`",
+    r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
+    r"^\d{12}$": "an account's 12 digits",
+    r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "a quantity like `8`, `500m` or `64Gi`",
+}
+"""Every pattern of the contracts (a test holds them together), and what to write."""
+_UNITS = {
+    "hours": "hours",
+    "seconds": "seconds",
+    "s": "seconds",
+    "ms": "milliseconds",
+    "days": "days",
+    "months": "months",
+    "usd": "USD",
+    "pct": "per cent",
+    "gib": "GiB",
+    "mib": "MiB",
+}
+
+
+def form(pattern: str) -> str:
+    """What a text of this pattern looks like."""
+    return FORMS.get(pattern) or f"text of the form {pattern}"
+
+
+def unit(key: object) -> str:
+    """The unit in a key's name: `session_seconds` is in seconds; empty where it names none."""
+    return _UNITS.get(str(key).rpartition("_")[2], "") if "_" in str(key) else ""
