@@ -199,8 +199,17 @@ def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
 def bucket_policy(
     bucket: pulumi.Output[str], key: pulumi.Output[str], delivery: Delivery | None = None
 ) -> dict[str, Any]:
-    """Denials for everyone: nothing without TLS, nothing under another key. The trail, if any, may deliver."""
+    """Denials for everyone: nothing without TLS, nothing under another key. The trail, if any, may deliver.
+
+    What names no encryption gets the bucket's own; who names one must name its key too, since without one
+    S3 takes the account's default key. A denial with `…IfExists` would meet requests that name nothing. This
+    trail is left out of it: its files bear the key that it is given, and its digests were sealed by S3's own
+    key for years (CloudTrail User Guide, "Encrypting CloudTrail log files", in editions before 2025).
+    """
     objects = pulumi.Output.concat(bucket, "/*")
+    named: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
+    if delivery:
+        named["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
     statements: list[dict[str, Any]] = [
         {
             "Sid": "TlsOnly",
@@ -216,9 +225,7 @@ def bucket_policy(
             "Principal": "*",
             "Action": "s3:PutObject",
             "Resource": [objects],
-            "Condition": {
-                "StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption": "aws:kms"},
-            },
+            "Condition": {**named, "StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}},
         },
         {
             "Sid": "NoOtherKey",
@@ -226,7 +233,18 @@ def bucket_policy(
             "Principal": "*",
             "Action": "s3:PutObject",
             "Resource": [objects],
-            "Condition": {"StringNotEqualsIfExists": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key}},
+            "Condition": {
+                **named,
+                "StringNotEquals": {"s3:x-amz-server-side-encryption-aws-kms-key-id": key},
+            },
+        },
+        {
+            "Sid": "NoKeyOfTheCallers",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:PutObject",
+            "Resource": [objects],
+            "Condition": {"Null": {"s3:x-amz-server-side-encryption-customer-algorithm": "false"}},
         },
     ]
     return {

@@ -25,19 +25,33 @@ KEY = ["DisableKey", "ScheduleKeyDeletion", "PutKeyPolicy"]
 STORE = [
     "DeleteBucket",
     "DeleteBucketEncryption",
+    "DeleteBucketOwnershipControls",
     "DeleteBucketPolicy",
+    "DeleteBucketPublicAccessBlock",
     "PutBucketAcl",
     "PutBucketEncryption",
     "PutBucketLifecycle",
     "PutBucketObjectLockConfiguration",
+    "PutBucketOwnershipControls",
     "PutBucketPolicy",
     "PutBucketPublicAccessBlock",
+    "PutBucketReplication",
     "PutBucketVersioning",
 ]
-LOGS = ["DeleteLogGroup", "DeleteLogStream", "DeleteMetricFilter", "DisassociateKmsKey", "PutRetentionPolicy"]
+LOGS = [
+    "AssociateKmsKey",
+    "DeleteLogGroup",
+    "DeleteLogStream",
+    "DeleteMetricFilter",
+    "DisassociateKmsKey",
+    "PutMetricFilter",
+    "PutRetentionPolicy",
+]
+"""A filter that is put in place of ours would match nothing."""
 RULES = ["DeleteRule", "DisableRule", "PutRule", "PutTargets", "RemoveTargets"]
-TOPIC = ["DeleteTopic", "SetTopicAttributes"]
-ALARMS = ["DeleteAlarms", "DisableAlarmActions"]
+TOPIC = ["AddPermission", "DeleteTopic", "RemovePermission", "SetTopicAttributes", "Unsubscribe"]
+ALARMS = ["DeleteAlarms", "DisableAlarmActions", "PutMetricAlarm"]
+"""An alarm that is put in place of ours would never sound."""
 KINDS = ("trail", "key", "store", "logs", "rules", "topic", "alarms")
 """A rule for each: what it watches."""
 
@@ -130,6 +144,14 @@ def patterns(name: str, watched: Watched, topic: pulumi.Input[str]) -> dict[str,
     """What each rule matches, by the rule's suffix. Calls on anything else of the account match none."""
     rules = [rule_name(name, kind) for kind in KINDS]
     of_rules = [{"requestParameters": {"name": rules}}, {"requestParameters": {"rule": rules}}]
+    # Deleting names several alarms, putting one; a subscription's ARN begins with its topic's.
+    alarms = alarm_names(name)
+    of_alarms = [{"requestParameters": {"alarmNames": alarms}}, {"requestParameters": {"alarmName": alarms}}]
+    subscribed = [{"prefix": pulumi.Output.concat(topic, ":")}]
+    of_topic = [
+        {"requestParameters": {"topicArn": [topic]}},
+        {"requestParameters": {"subscriptionArn": subscribed}},
+    ]
     return {
         # Of any trail: a call names it by name or by ARN, and an account has few.
         "trail": _pattern("cloudtrail", TRAIL),
@@ -137,8 +159,8 @@ def patterns(name: str, watched: Watched, topic: pulumi.Input[str]) -> dict[str,
         "store": _pattern("s3", STORE, requestParameters={"bucketName": [watched.bucket]}),
         "logs": _pattern("logs", LOGS, requestParameters={"logGroupName": [watched.log_group]}),
         "rules": _pattern("events", RULES, **{"$or": of_rules}),
-        "topic": _pattern("sns", TOPIC, requestParameters={"topicArn": [topic]}),
-        "alarms": _pattern("monitoring", ALARMS, requestParameters={"alarmNames": alarm_names(name)}),
+        "topic": _pattern("sns", TOPIC, **{"$or": of_topic}),
+        "alarms": _pattern("monitoring", ALARMS, **{"$or": of_alarms}),
     }
 
 
@@ -159,7 +181,7 @@ def filter_pattern() -> str:
         "cloudtrail": TRAIL,
         "kms": ["DisableKey", "ScheduleKeyDeletion"],
         "s3": ["DeleteBucket", "DeleteBucketPolicy", "PutBucketPolicy"],
-        "logs": ["DeleteLogGroup", "DeleteMetricFilter"],
+        "logs": ["DeleteLogGroup", "DeleteMetricFilter", "PutMetricFilter"],
         "events": ["DeleteRule", "DisableRule", "RemoveTargets"],
     }
     return "{ " + " || ".join(_of_service(service, calls) for service, calls in of.items()) + " }"

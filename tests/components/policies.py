@@ -48,8 +48,12 @@ def _test(operator: str, found: str | None, wanted: list[str]) -> bool:
     match operator:
         case "StringEquals" | "ArnEquals":
             return found in wanted
-        case "StringNotEquals":
+        case "StringNotEquals" | "ArnNotEquals":
             return found not in wanted
+        case "Null":
+            return wanted == ["true" if found is None else "false"]
+        case "Bool":
+            return found in wanted
         case "ArnLike":
             return found is not None and any(fnmatch.fnmatchcase(found, each) for each in wanted)
     raise AssertionError(f"the tests cannot read {operator}")

@@ -1,70 +1,29 @@
-"""The write-once store of audit records, the trail that delivers to it, and who hears when it is switched off."""
+"""The write-once store of audit records, and the trail that delivers to it."""
 
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pulumi.runtime import mocks
 
-from components import AuditTrail
-from components.aws.boundary import TRAIL as NEVER
-from components.governance import trail_alarms
 from components.governance.cloud_trail import BEDROCK_DATA
-from components.governance.topic import addresses
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine
-
-REGION = "eu-central-1"
-MANAGER, ORGANISATION = "999999999999", "o-abc1234567"
-
-
-class Account(Engine):
-    """An account that is a member of an organisation; names that AWS makes up are the resources' own."""
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        id, given = super().new_resource(args)
-        given.setdefault("name", args.name)
-        return id, given
-
-    def call(self, args: mocks.MockCallArgs) -> Any:
-        if args.token == "aws:organizations/getOrganization:getOrganization":
-            return {"id": ORGANISATION, "masterAccountId": MANAGER}
-        return super().call(args)
+from tests.components.policies import allowed
+from tests.components.trail import (
+    MANAGER,
+    ORGANISATION,
+    REGION,
+    Account,
+    audit,
+    statements,
+    trail_arn,
+    trailed,
+)
 
 
 @pytest.fixture
 def engine() -> Account:
     return Account()
-
-
-def audit(engine: Engine, **more: Any) -> None:
-    given = {"name": "audit", "site": "frankfurt", "mode": "manage", "retention_days": 1826}
-    engine.deploy(AuditTrail, "t", {**given, "region": REGION, **more})
-
-
-def trailed(engine: Engine, store: dict[str, Any] | None = None, **more: Any) -> None:
-    settings = {
-        "mode": "manage",
-        "organization": False,
-        "retention_days": 1826,
-        "notify": ["soc@bank.example"],
-    }
-    audit(engine, trail={**settings, **more}, **(store or {}))
-
-
-def names(engine: Engine, kind: str) -> list[str]:
-    """Sorted: what depends on nothing is registered in any order."""
-    return sorted(made.inputs["name"] for made in engine.all(kind))
-
-
-def trail_arn(engine: Engine, owner: str = ACCOUNT, region: str = REGION) -> str:
-    return f"arn:aws:cloudtrail:{region}:{owner}:trail/{engine.only('Trail').inputs['name']}"
-
-
-def statements(engine: Engine, kind: str, name: str, key: str = "policy") -> dict[str, dict[str, Any]]:
-    return {each["Sid"]: each for each in json.loads(engine.only(kind, name).inputs[key])["Statement"]}
 
 
 def test_an_audit_bucket_is_write_once_in_compliance_mode(engine: Engine) -> None:
@@ -106,8 +65,51 @@ def test_an_audit_bucket_is_closed_to_the_public_and_to_plain_http(engine: Engin
     owner = engine.only("BucketOwnershipControls").inputs["rule"]
     assert owner == {"objectOwnership": "BucketOwnerEnforced"}
     denials = json.loads(engine.only("BucketPolicy").inputs["policy"])["Statement"]
-    assert {each["Sid"] for each in denials} == {"TlsOnly", "NoOtherEncryption", "NoOtherKey"}
+    assert {each["Sid"] for each in denials} == {
+        *("TlsOnly", "NoOtherEncryption", "NoOtherKey", "NoKeyOfTheCallers")
+    }
     assert all(each["Effect"] == "Deny" for each in denials)
+
+
+SEALED = "s3_x_amz_server_side_encryption"
+UNDER = "s3_x_amz_server_side_encryption_aws_kms_key_id"
+OURS = "arn:aws:kms/key:::t-key"
+
+
+@pytest.mark.parametrize("trail", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        ({}, True),
+        ({SEALED: "aws:kms", UNDER: OURS}, True),
+        ({SEALED: "aws:kms"}, False),
+        ({SEALED: "aws:kms", UNDER: "arn:aws:kms/key:::other"}, False),
+        ({SEALED: "AES256"}, False),
+        ({SEALED: "aws:kms:dsse", UNDER: OURS}, False),
+        ({"s3_x_amz_server_side_encryption_customer_algorithm": "AES256"}, False),
+        ({"aws_SecureTransport": "false"}, False),
+    ],
+)
+def test_a_record_is_sealed_under_the_stores_key_or_not_taken(
+    engine: Engine, trail: bool, asked: dict[str, str], taken: bool
+) -> None:
+    (trailed if trail else audit)(engine)
+    policy = json.loads(engine.only("BucketPolicy").inputs["policy"])
+    bucket = "arn:aws:s3/bucket:::t-bucket"
+    policy["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": [f"{bucket}/*"]})
+    asked = {"aws_SecureTransport": "true", **asked}
+    assert allowed(policy, "s3:PutObject", f"{bucket}/any/record", **asked) is taken
+
+
+def test_the_trails_digests_are_taken_whoever_seals_them(engine: Engine) -> None:
+    """They prove the records unaltered; CloudTrail has sealed them by S3's own key."""
+    trailed(engine)
+    policy = json.loads(engine.only("BucketPolicy").inputs["policy"])
+    digest = f"arn:aws:s3/bucket:::t-bucket/cloudtrail/AWSLogs/{ACCOUNT}/CloudTrail-Digest/{REGION}/a.json.gz"
+    asked = {SEALED: "AES256", "s3_x_amz_acl": "bucket-owner-full-control", "aws_SecureTransport": "true"}
+    assert allowed(policy, "s3:PutObject", digest, aws_SourceArn=trail_arn(engine), **asked)
+    other = trail_arn(engine).replace(ACCOUNT, "9" * 12)
+    assert not allowed(policy, "s3:PutObject", digest, aws_SourceArn=other, **asked)
 
 
 def test_all_of_an_audit_store_stays_when_the_stack_goes(engine: Engine) -> None:
@@ -313,120 +315,6 @@ def test_a_trail_that_exists_or_is_off_is_not_made(engine: Engine) -> None:
     assert not engine.all("Trail") + engine.all("Topic") + engine.all("LogGroup")
 
 
-def rules(engine: Engine) -> dict[str, dict[str, Any]]:
-    return {made.name: json.loads(made.inputs["eventPattern"]) for made in engine.all("EventRule")}
-
-
-def test_whoever_switches_the_trail_off_is_seen_by_two_ways(engine: Engine) -> None:
-    trailed(engine)
-    seen = {
-        call
-        for pattern in rules(engine).values()
-        if pattern["source"] == ["aws.cloudtrail"]
-        for call in pattern["detail"]["eventName"]
-    }
-    assert {"StopLogging", "DeleteTrail", "UpdateTrail", "PutEventSelectors"} <= seen
-    text = engine.only("LogMetricFilter").inputs["pattern"]
-    for call in seen:
-        assert f"($.eventName = {call})" in text
-    assert seen <= {action.partition(":")[2] for action in NEVER}, (
-        "what is watched, no identity of ours may do"
-    )
-
-
-def test_the_key_and_the_bucket_are_watched_each_by_its_name(engine: Engine) -> None:
-    trailed(engine)
-    found = rules(engine)
-    key, store = found["t-alarms-key"]["detail"], found["t-alarms-store"]["detail"]
-    assert {"DisableKey", "ScheduleKeyDeletion"} <= set(key["eventName"])
-    assert key["resources"] == {"ARN": ["arn:aws:kms/key:::t-key"]}
-    assert {"PutBucketPolicy", "DeleteBucket", "DeleteBucketPolicy"} <= set(store["eventName"])
-    assert store["requestParameters"] == {"bucketName": ["t-bucket-id"]}
-    assert found["t-alarms-logs"]["detail"]["requestParameters"] == {"logGroupName": ["t-trail-logs"]}
-
-
-def test_the_watchers_are_watched(engine: Engine) -> None:
-    trailed(engine)
-    found = rules(engine)
-    assert {"DisableRule", "DeleteRule", "RemoveTargets"} <= set(
-        found["t-alarms-rules"]["detail"]["eventName"]
-    )
-    assert {"DeleteAlarms", "DisableAlarmActions"} == set(found["t-alarms-alarms"]["detail"]["eventName"])
-    assert found["t-alarms-topic"]["detail"]["requestParameters"] == {
-        "topicArn": ["arn:aws:sns/topic:::t-alarms"]
-    }
-    for side, param in zip(found["t-alarms-rules"]["detail"]["$or"], ("name", "rule"), strict=True):
-        assert sorted(side["requestParameters"][param]) == names(engine, "EventRule")
-    watched = found["t-alarms-alarms"]["detail"]["requestParameters"]["alarmNames"]
-    assert sorted(watched) == names(engine, "MetricAlarm")
-    for pattern in found.values():
-        assert pattern["detail-type"] == ["AWS API Call via CloudTrail"]
-        service = pattern["source"][0].removeprefix("aws.")
-        assert pattern["detail"]["eventSource"] == [f"{service}.amazonaws.com"]
-
-
-def test_every_rule_and_alarm_tells_the_topic(engine: Engine) -> None:
-    trailed(engine)
-    topic = "arn:aws:sns/topic:::t-alarms"
-    targets = engine.all("EventTarget")
-    assert sorted(made.inputs["rule"] for made in targets) == names(engine, "EventRule")
-    assert {made.inputs["arn"] for made in targets} == {topic}
-    assert [made.inputs["alarmActions"] for made in engine.all("MetricAlarm")] == [[topic], [topic]]
-    assert engine.outputs["alarm_topic"] == topic
-
-
-def test_a_trail_that_falls_silent_sounds_an_alarm(engine: Engine) -> None:
-    trailed(engine)
-    silence = engine.only("MetricAlarm", "t-alarms-silence").inputs
-    assert silence["treatMissingData"] == "breaching", "no record is no metric"
-    assert (silence["namespace"], silence["metricName"]) == ("AWS/Logs", "IncomingLogEvents")
-    assert silence["dimensions"] == {"LogGroupName": "t-trail-logs"}
-    tampering = engine.only("MetricAlarm", "t-alarms-tampering").inputs
-    transformed = engine.only("LogMetricFilter").inputs["metricTransformation"]
-    assert (tampering["namespace"], tampering["metricName"]) == (
-        transformed["namespace"],
-        transformed["name"],
-    )
-    assert tampering["treatMissingData"] == "notBreaching"
-
-
-def test_the_filter_fits_what_cloudwatch_takes() -> None:
-    assert len(trail_alarms.filter_pattern()) <= trail_alarms.PATTERN_CHARACTERS
-
-
-def test_only_events_and_alarms_publish_to_the_topic(engine: Engine) -> None:
-    trailed(engine)
-    policy = statements(engine, "TopicPolicy", "t-alarms-policy")
-    allowed = {each["Principal"]["Service"]: each for each in policy.values() if each["Effect"] == "Allow"}
-    assert set(allowed) == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
-    condition = allowed["cloudwatch.amazonaws.com"]["Condition"]
-    assert condition["StringEquals"] == {"aws:SourceAccount": ACCOUNT}
-    alarms = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
-    assert sorted(condition["ArnEquals"]["aws:SourceArn"]) == [
-        alarms + name for name in names(engine, "MetricAlarm")
-    ]
-    assert "Condition" not in allowed["events.amazonaws.com"], "EventBridge's messages would be dropped"
-    assert policy["TlsOnly"]["Effect"] == "Deny"
-
-
-def test_the_topics_key_opens_to_events_for_this_topic_only(engine: Engine) -> None:
-    trailed(engine)
-    assert engine.only("Topic").inputs["kmsMasterKeyId"] == "arn:aws:kms/key:::t-alarms-key"
-    name = engine.only("Topic").inputs["name"]
-    key = statements(engine, "Key", "t-alarms-key")
-    assert key["EventsSeals"]["Condition"] == {
-        "ArnEquals": {"kms:EncryptionContext:aws:sns:topicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{name}"}
-    }
-    assert key["AlarmsSeals"]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-
-
-def test_each_address_is_subscribed_once(engine: Engine) -> None:
-    trailed(engine, notify=["soc@bank.example", "audit@bank.example", "soc@bank.example"])
-    found = sorted(made.inputs["endpoint"] for made in engine.all("TopicSubscription"))
-    assert found == ["audit@bank.example", "soc@bank.example"]
-    assert {made.inputs["protocol"] for made in engine.all("TopicSubscription")} == {"email"}
-
-
 def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
     trailed(engine, store={"tags": {"owner": "llm"}})
     bare = {
@@ -469,23 +357,3 @@ def test_a_searchable_copy_that_goes_before_the_records_is_refused(engine: Engin
     with pytest.raises(AnswerIsNo, match="365 days, the store's records 1826") as refused:
         trailed(engine, retention_days=365)
     assert refused.value.todo == "Say 1826 or more"
-
-
-def test_names_fit_what_aws_takes(engine: Engine) -> None:
-    settings = {"mode": "manage", "organization": False, "retention_days": 1826, "notify": ["a@b.example"]}
-    given = {"name": "n", "site": "s", "mode": "manage", "retention_days": 1826, "region": REGION}
-    engine.deploy(AuditTrail, "isthmus-" + "x" * 40, {**given, "trail": settings})
-    for made in [*engine.all("Role"), *engine.all("EventRule")]:
-        assert len(made.inputs["name"]) <= 64, made.name
-    assert len(set(names(engine, "EventRule"))) == len(trail_alarms.KINDS)
-
-
-@given(st.lists(st.emails(), min_size=1, max_size=10))
-def test_real_addresses_are_taken_each_once(found: list[str]) -> None:
-    told = addresses([*found, *found], "x", "nobody")
-    assert told == sorted(set(found))
-
-
-def test_more_addresses_than_aws_takes_are_refused() -> None:
-    with pytest.raises(InputError, match="11 addresses"):
-        addresses([f"{at}@bank.example" for at in range(11)], "x", "nobody")

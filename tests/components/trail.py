@@ -1,0 +1,54 @@
+"""An audit store and its trail, as tests ask for them, in an account that is a member of an organisation."""
+
+import json
+from typing import Any
+
+from pulumi.runtime import mocks
+
+from components import AuditTrail
+from tests.components.conftest import ACCOUNT, Engine
+
+REGION = "eu-central-1"
+MANAGER, ORGANISATION = "999999999999", "o-abc1234567"
+
+
+class Account(Engine):
+    """An account that is a member of an organisation; names that AWS makes up are the resources' own."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        id, given = super().new_resource(args)
+        given.setdefault("name", args.name)
+        return id, given
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        if args.token == "aws:organizations/getOrganization:getOrganization":
+            return {"id": ORGANISATION, "masterAccountId": MANAGER}
+        return super().call(args)
+
+
+def audit(engine: Engine, **more: Any) -> None:
+    given = {"name": "audit", "site": "frankfurt", "mode": "manage", "retention_days": 1826}
+    engine.deploy(AuditTrail, "t", {**given, "region": REGION, **more})
+
+
+def trailed(engine: Engine, store: dict[str, Any] | None = None, **more: Any) -> None:
+    settings = {
+        "mode": "manage",
+        "organization": False,
+        "retention_days": 1826,
+        "notify": ["soc@bank.example"],
+    }
+    audit(engine, trail={**settings, **more}, **(store or {}))
+
+
+def names(engine: Engine, kind: str) -> list[str]:
+    """Sorted: what depends on nothing is registered in any order."""
+    return sorted(made.inputs["name"] for made in engine.all(kind))
+
+
+def trail_arn(engine: Engine, owner: str = ACCOUNT, region: str = REGION) -> str:
+    return f"arn:aws:cloudtrail:{region}:{owner}:trail/{engine.only('Trail').inputs['name']}"
+
+
+def statements(engine: Engine, kind: str, name: str, key: str = "policy") -> dict[str, dict[str, Any]]:
+    return {each["Sid"]: each for each in json.loads(engine.only(kind, name).inputs[key])["Statement"]}
