@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli.answering import MadeIds, NotMade
 from isthmus.cli.options import ProjectDir, StackName
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -18,19 +19,23 @@ def destroy(
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")
     ] = False,
+    made: MadeIds = None,
+    not_made: NotMade = None,
 ) -> None:
     """Take a stack down; what it retains on purpose stays and is named."""
     from isthmus.cli import console
+    from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
     from isthmus.engine import building
     from isthmus.engine import project as projects
     from isthmus.report import summary
 
+    found = answers(made, not_made)
     chosen = projects.find(project).stack(stack)
     confirm(f"Destroy stack {stack}, with every model, gateway and queue of it?", yes)
     with Progress() as progress:
-        gone = building.destroy(chosen, say=progress.say, watcher=progress)
+        gone = building.destroy(chosen, say=progress.say, watcher=progress, answers=found)
     out = console.out()
     out.print(f"Stack {stack} is destroyed: {summary.counts_line(gone.counts, gone.seconds)}.", markup=False)
     if gone.retained:

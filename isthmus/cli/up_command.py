@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from isthmus.cli.answering import MadeIds, NotMade
 from isthmus.cli.options import ProjectDir, StackName
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -14,19 +15,28 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where
 
 
 @app.command()
-def up(stack: StackName, project: ProjectDir = None, yes: Yes = False) -> None:
+def up(
+    stack: StackName,
+    project: ProjectDir = None,
+    yes: Yes = False,
+    made: MadeIds = None,
+    not_made: NotMade = None,
+) -> None:
     """Build a stack, or bring it back to what its plan says.
 
     Live state is read first, so what others changed is found and mended. Progress goes to stderr, the
-    summary to stdout.
+    summary to stdout. What an earlier run that was cut off left open is decided first; --made and
+    --not-made answer what it could not decide.
     """
     from isthmus.cli import console
+    from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
     from isthmus.engine import building, surroundings
     from isthmus.engine import project as projects
     from isthmus.report import summary
 
+    found = answers(made, not_made)
     chosen = projects.find(project).stack(stack)
     platform = chosen.platform()
     gpus = sum(each.gpus for each in platform.endpoints)
@@ -36,7 +46,7 @@ def up(stack: StackName, project: ProjectDir = None, yes: Yes = False) -> None:
         yes,
     )
     with Progress() as progress:
-        built = building.up(chosen, say=progress.say, watcher=progress)
+        built = building.up(chosen, say=progress.say, watcher=progress, answers=found)
     out = console.out()
     out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
     for part in summary.summary(built.platform, built.outputs):

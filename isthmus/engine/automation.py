@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import explain, locks
+from isthmus.engine import backup, explain, leftovers, locks, unanswered
+from isthmus.engine import state as states
 from isthmus.engine.events import Run, Watcher
 from isthmus.engine.project import Stack
-
-if TYPE_CHECKING:
-    pass
 
 
 class Engine:
     """The engine for one stack, in the environment of this process."""
 
     def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
-        """Select the stack, or create it. Clears the lock of a dead run and says so.
+        """Select the stack, or create it. Clears the lock of a dead run, ends its plugins, and says so.
 
-        Raises `EnvironmentFault` where the engine, its backend or the stack's passphrase is not usable.
+        Raises `EnvironmentFault` where the engine, its backend, the stack's state or its passphrase is not
+        usable, or another run is at work.
         """
         from pulumi import automation
 
@@ -32,10 +32,13 @@ class Engine:
         self._log = _log_file(stack)
         try:
             workspace = automation.LocalWorkspace(work_dir=str(stack.project.root))
-            for lock in locks.clear_dead(
-                os.environ.get("PULUMI_BACKEND_URL", ""), stack.project.name, stack.name
-            ):
+            backend = os.environ.get("PULUMI_BACKEND_URL", "")
+            for lock in locks.clear_dead(backend, stack.project.name, stack.name):
                 say(f"cleared the lock of process {lock.pid}, which is dead")
+            for plugin in leftovers.end(backend):
+                say(f"ended {plugin}, which a dead run left behind")
+            copies = backup.folder(stack.project.root, stack.name)
+            states.check(backend, stack.project.name, stack.name, copies)
             self._engine = automation.Stack.create_or_select(stack.name, workspace)
         except automation.CommandError as error:
             raise explain.failure([], str(error), stack.name, None) from error
@@ -44,12 +47,30 @@ class Engine:
                 f"the engine cannot be used ({error})", todo="Check `pulumi version`"
             ) from error
 
+    def export(self) -> dict[str, Any]:
+        """What `pulumi stack export` says: `version` and `deployment`; secrets stay encrypted."""
+        return json.loads(self._command(["stack", "export"]))
+
     def state(self) -> dict[str, Any]:
         """The stack's state: `resources`, `pending_operations` and more; secrets stay encrypted."""
-        import json
+        return self.export().get("deployment") or {}
 
-        result = self._engine._run_pulumi_cmd_sync(["stack", "export"])
-        return json.loads(result.stdout).get("deployment") or {}
+    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
+        """Write the whole state. Raises `EnvironmentFault` where it is no longer what it `was`."""
+        if self.export() != was:
+            raise EnvironmentFault(
+                "the state was changed by somebody else meanwhile",
+                where=f"stack {self._stack.name}",
+                todo="Run the same command again",
+            )
+        with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+            file = Path(folder) / "state.json"
+            file.write_text(json.dumps(new), "utf-8")
+            self._command(["stack", "import", "--file", str(file)])
+
+    def keep_copy(self) -> None:
+        """Copy the state to `out/backups`, before it is changed."""
+        backup.write(self._stack.project.root, self._stack.name, self.export())
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
@@ -63,15 +84,18 @@ class Engine:
         self,
         watcher: Watcher | None = None,
         *,
-        target: list[str] | None = None,
+        exclude: list[str] | None = None,
         expected: int = 0,
-        refresh: bool = True,
     ) -> Run:
-        """Bring the stack to what its program says; raises what went wrong as one paragraph."""
+        """Bring the stack to what its program says, as it is found to be.
+
+        The URNs in `exclude` are left as they are, whether the program still has them or not. Raises what
+        went wrong as one paragraph.
+        """
         return self._run(
             watcher,
             expected,
-            lambda **rest: self._engine.up(target=target, refresh=refresh, show_secrets=False, **rest),
+            lambda **rest: self._engine.up(exclude=exclude, refresh=True, show_secrets=False, **rest),
         )
 
     def destroy(self, watcher: Watcher | None = None, *, expected: int = 0) -> Run:
@@ -80,13 +104,13 @@ class Engine:
             watcher, expected, lambda **rest: self._engine.destroy(refresh=True, show_secrets=False, **rest)
         )
 
-    def clear_pending_creates(self) -> None:
-        """Forget creations that a killed run never finished; what they made is found or made again."""
-        self._run(
-            None,
-            0,
-            lambda **rest: self._engine.refresh(clear_pending_creates=True, show_secrets=False, **rest),
-        )
+    def _command(self, words: list[str]) -> str:
+        from pulumi import automation
+
+        try:
+            return self._engine._run_pulumi_cmd_sync(words).stdout
+        except automation.CommandError as error:
+            raise explain.failure([], _stderr(error), self._stack.name, None) from error
 
     def _run(self, watcher: Watcher | None, expected: int, operation: Callable[..., Any]) -> Run:
         from pulumi import automation
@@ -100,6 +124,7 @@ class Engine:
             try:
                 operation(color="never", on_output=note, on_error=note, on_event=run.on_event)
             except automation.CommandError as error:
+                unanswered.add(self._stack.project.root, self._stack.name, run.lost)
                 raise explain.failure(run.failures, _stderr(error), self._stack.name, self._log) from error
         return run
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.engine import admission
+from isthmus.contracts.errors import IsthmusError
+from isthmus.contracts.words import UP_STEP
+from isthmus.engine import admission, locks, recovery
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
+from isthmus.engine.recovery import NO_ANSWERS, Answers
 from isthmus.engine.surroundings import clusters, surroundings
 
 if TYPE_CHECKING:
@@ -19,18 +24,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-FIRST = [
-    "**isthmus:index:AdmissionGuard**",
-    "**isthmus:index:ClassNamespace**",
-    "**isthmus:index:LlmPlatform::**",
-    # What is only read (the GPU Operator's ClusterPolicy) is read whatever the targets are, and a state
-    # that lacks its parent is refused by the engine as broken.
-    "**isthmus:index:GpuPool::**",
-    "**::pulumi:providers:**",
-    "**pulumi:pulumi:Stack::**",
-]
-"""What is built before anything else where a restricted class is in use: the policies that refuse, the
-namespaces they refuse in, and what these hang from. As globs over URNs."""
+FIRST = ("isthmus:index:AdmissionGuard", "isthmus:index:ClassNamespace")
+"""Components built before anything else where a restricted class is in use: the policies that refuse, and the
+namespaces they refuse in."""
 
 
 @dataclass
@@ -61,29 +57,26 @@ class Destroyed:
     seconds: float
 
 
-def up(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Built:
+def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answers = NO_ANSWERS) -> Built:
     """Build the stack.
 
     Contracts are checked first, then tools and clusters, so that bad input and a bad environment leave
-    nothing half-made. Then admission is proved where a restricted class is in use, then all is built.
+    nothing half-made. Then what an earlier run left open is decided (`answers`: what the user found out
+    about it), admission is proved where a restricted class is in use, and all is built.
     """
     started = time.monotonic()
     platform = stack.platform()
     say("the plan, the blueprint and the overrides are valid")
-    with surroundings(stack):
+    with _at_work(stack):
         reached = clusters(platform)
         for site, one in reached.items():
             say(f"site {site}: the cluster answers at {one.server}")
         engine = Engine(stack, say)
-        state = engine.state()
-        if state.get("pending_operations"):
-            lost = ", ".join(named(each["resource"]["urn"]) for each in state["pending_operations"])
-            say(f"an earlier run was cut off while it made {lost}; looking at what there is")
-            engine.clear_pending_creates()
-            state = engine.state()
-        expected = _size(state)
-        first, proofs = _admission(engine, platform, reached, say, watcher)
-        run = engine.up(watcher, expected=expected)
+        engine.keep_copy()
+        state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
+        with _settled_after(stack, engine):
+            first, proofs = _admission(engine, platform, reached, state, say, watcher)
+            run = engine.up(watcher, expected=_size(state))
         outputs = engine.outputs()
     return Built(
         platform=platform,
@@ -97,12 +90,15 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Built:
     )
 
 
-def destroy(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Destroyed:
+def destroy(
+    stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answers = NO_ANSWERS
+) -> Destroyed:
     """Take the stack down and say what stays."""
     started = time.monotonic()
-    with surroundings(stack):
+    with _at_work(stack):
         engine = Engine(stack, say)
-        state = engine.state()
+        engine.keep_copy()
+        state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
         outputs = engine.outputs()
         run = engine.destroy(watcher, expected=_size(state))
     # The engine's step for what is retained is a deletion too, from the state alone.
@@ -118,10 +114,44 @@ def destroy(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Destro
     )
 
 
+@contextlib.contextmanager
+def _at_work(stack: Stack) -> Iterator[None]:
+    """In the stack's surroundings, and alone."""
+    with surroundings(stack):
+        backend = os.environ.get("PULUMI_BACKEND_URL", "")
+        with locks.turn(backend, stack.project.root, stack.project.name, stack.name):
+            yield
+
+
+@contextlib.contextmanager
+def _settled_after(stack: Stack, engine: Engine) -> Iterator[None]:
+    """Decide at once what a failure left open, where cluster and account can still be asked.
+
+    What cannot be decided now is written down (`unanswered`), and is the next run's; a folder that is
+    thrown away after each run, as in CI, would lose it.
+    """
+    try:
+        yield
+    except IsthmusError:
+        with contextlib.suppress(IsthmusError):
+            recovery.settle(stack, engine, lambda _: None)
+        raise
+
+
 def _admission(
-    engine: Engine, platform: Platform, reached: dict[str, Cluster], say: Say, watcher: Watcher | None
+    engine: Engine,
+    platform: Platform,
+    reached: dict[str, Cluster],
+    state: dict[str, Any],
+    say: Say,
+    watcher: Watcher | None,
 ) -> tuple[Run | None, list[admission.Proven]]:
-    """Have each cluster with a restricted class refuse before anything is sent there."""
+    """Have each cluster with a restricted class refuse before anything is sent there.
+
+    The program makes no more than the policies and their namespaces then (`UP_STEP`), and what the state
+    holds besides is left as it is. Not the engine's `--target`: what is not targeted and not yet made has
+    outputs of None in the program, not unknown ones, and nothing that reads them can work.
+    """
     sites = {each.site for each in [*platform.endpoints, *platform.gateways] if each.class_ == "restricted"}
     guarded = {site: reached[site] for site in sorted(sites) if site in reached}
     if not guarded:
@@ -131,12 +161,26 @@ def _admission(
     first = None
     if not all(admission.in_force(one, namespace, registry) for one in guarded.values()):
         say("building the admission policies first, before anything that they guard")
-        first = engine.up(watcher, target=FIRST)
+        os.environ[UP_STEP] = "admission"
+        try:
+            first = engine.up(watcher, exclude=_besides_first(state) or None)
+        finally:
+            del os.environ[UP_STEP]
     proofs = []
     for site, one in guarded.items():
         proofs.append(admission.prove(one, namespace, registry))
         say(f"site {site}: the cluster refuses AWS credentials and foreign images in {namespace}")
     return first, proofs
+
+
+def _besides_first(state: dict[str, Any]) -> list[str]:
+    """URNs of what a state holds beyond the first step: a component's children bear its type in theirs."""
+    return [
+        each["urn"]
+        for each in state.get("resources") or []
+        if not any(kind in each["urn"] for kind in FIRST)
+        and not each["type"].startswith(("pulumi:", "isthmus:index:LlmPlatform"))
+    ]
 
 
 def _added(*runs: Run | None) -> dict[str, int]:

@@ -7,7 +7,10 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
+
+from isthmus.engine.pending import Creation, as_entry
 
 CREATE, UPDATE, DELETE, SAME, REPLACE = "create", "update", "delete", "same", "replace"
 _KIND = {
@@ -39,6 +42,8 @@ class Failure:
 
     urn: str | None
     message: str
+    site: str = ""
+    """The logical name of its provider, which is the site's."""
 
 
 @dataclass
@@ -57,10 +62,14 @@ class Run:
     """URN → create, update, delete or replace."""
     doing: dict[str, float] = field(default_factory=dict)
     """URN of what is being made now → since when (monotonic seconds)."""
+    lost: list[Creation] = field(default_factory=list)
+    """Creations that failed: whether what they were to make exists is not known."""
     refreshing: bool = False
     seen: set[str] = field(default_factory=set)
     done: set[str] = field(default_factory=set)
     started: float = field(default_factory=time.monotonic)
+    began: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    _sites: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -81,15 +90,22 @@ class Run:
             elif event.res_outputs_event:
                 line = self._ends(event.res_outputs_event.metadata)
             elif event.res_op_failed_event:
-                self.doing.pop(event.res_op_failed_event.metadata.urn, None)
-                self.counts["failed"] += 1
+                self._fails(event.res_op_failed_event.metadata)
             elif event.diagnostic_event:
                 self._says(event.diagnostic_event)
         if self.watcher:
             self.watcher.changed(self, line)
 
+    def _fails(self, step: Any) -> None:
+        self.doing.pop(step.urn, None)
+        self.counts["failed"] += 1
+        if _op(step) in ("create", "create-replacement") and _counts(step) and step.new:
+            self.lost.append(Creation(as_entry(step.new), self.began))
+
     def _begins(self, step: Any) -> str | None:
         op, urn = _op(step), step.urn
+        state = step.new or step.old
+        self._sites[urn] = site_of(getattr(state, "provider", None) or step.provider or "")
         self.refreshing = op == "refresh"
         if op == "refresh" or not _counts(step):
             return None
@@ -124,7 +140,7 @@ class Run:
         if not message:
             return
         if said.severity == "error":
-            self.failures.append(Failure(said.urn or None, message))
+            self.failures.append(Failure(said.urn or None, message, self._sites.get(said.urn or "", "")))
         elif said.severity == "warning":
             self.warnings.append(message)
 
@@ -135,6 +151,12 @@ def named(urn: str) -> str:
     if len(parts) < 4:
         return urn
     return f"{parts[2].split('$')[-1].split(':')[-1]} {parts[3]}"
+
+
+def site_of(provider: str) -> str:
+    """The provider's logical name, from its reference `URN::ID`; empty where there is none."""
+    parts = provider.split("::")
+    return parts[-2] if len(parts) >= 5 else ""
 
 
 def _op(step: Any) -> str:

@@ -9,7 +9,22 @@ from pathlib import Path
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
 from isthmus.engine.events import Failure, named
 
+_AGAIN = (
+    "then run the same command again: what was being made is looked up, taken into the state or made, and all"
+    " the rest is as it should be"
+)
+
 _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
+    (
+        r"error reading from server|transport is closing|code = Unavailable|resource plugin .* exited",
+        EnvironmentFault,
+        f"The provider's process ended in the middle (killed, or out of memory): see that there is room, {_AGAIN}",
+    ),
+    (
+        r"(this version of the Pulumi CLI|deployment version) is too new|newer than what this version",
+        EnvironmentFault,
+        "A newer Pulumi wrote this state: use that one, or a newer one; an older one must not write it",
+    ),
     (
         r"no matches for kind|could not find the requested resource|CRD.*not found",
         EnvironmentFault,
@@ -53,17 +68,25 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
         ),
     ),
     (
-        r"connection refused|no such host|i/o timeout|cluster is unreachable|EndpointConnectionError",
-        EnvironmentFault,
         (
-            "Something is not reachable: check the cluster and the AWS endpoint (for the sandbox"
-            " `isthmus sandbox status`), then run the same command again"
+            r"connection refused|connection reset|no such host|i/o timeout|unreachable|Could not connect to the"
+            r" endpoint|EndpointConnectionError|Connection (was closed|aborted)|unexpected EOF"
         ),
+        EnvironmentFault,
+        f"It does not answer: check that cluster or account (sandbox: `isthmus sandbox status`), {_AGAIN}",
     ),
     (
         r"currently locked by",
         EnvironmentFault,
         "Wait for the other run; if it is dead, `pulumi cancel` clears its lock",
+    ),
+    (
+        (
+            r"Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|ServiceUnavailable|InternalError"
+            r"|InternalFailure|InternalServerError|ServiceException|Read timeout"
+        ),
+        EnvironmentFault,
+        f"AWS kept refusing or failing after all retries: wait some minutes, {_AGAIN}",
     ),
     (
         r"AlreadyExists|already exists",
@@ -100,11 +123,12 @@ def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | No
     also = f" (and {others} more)" if others else ""
     what = f"{named(chosen.urn)}{also}: {message}" if chosen.urn and about else message
     see = f" The whole log is in {log}" if log else ""
+    where = f"stack {stack}, site {chosen.site}" if chosen.site else f"stack {stack}"
     for pattern, kind, todo in _KNOWN:
         if re.search(pattern, chosen.message):
-            return kind(what, where=f"stack {stack}", todo=f"{todo}.{see}")
+            return kind(what, where=where, todo=f"{todo}.{see}")
     kind = InputError if "isthmus" in chosen.message.lower() and not about else EnvironmentFault
-    return kind(what, where=f"stack {stack}", todo=f"Mend it and run the same command again.{see}")
+    return kind(what, where=where, todo=f"Mend it and run the same command again.{see}")
 
 
 def _telling(failures: Sequence[Failure]) -> Failure | None:

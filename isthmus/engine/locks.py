@@ -1,11 +1,15 @@
-"""Locks that a killed run left in a file backend, and who holds the others."""
+"""Who is at work on a stack: the engine's locks in a file backend, those of the dead, and our own."""
 
 from __future__ import annotations
 
+import contextlib
+import getpass
 import json
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault
@@ -23,7 +27,11 @@ class Lock:
 
     @property
     def dead(self) -> bool:
-        """Whether its process is known to be gone: it ran on this host and no longer does."""
+        """Whether its process is known to be gone: it ran on this host and no longer does.
+
+        A number that was given away again, after a restart of the machine above all, is known by a
+        process that began after the lock was written.
+        """
         if self.host != socket.gethostname() or self.pid <= 0:
             return False
         try:
@@ -32,7 +40,7 @@ class Lock:
             return True
         except PermissionError:
             return False
-        return _zombie(self.pid)
+        return _zombie(self.pid) or _began_after(self.pid, self.since)
 
 
 def locks(backend_url: str, project: str, stack: str) -> list[Lock]:
@@ -43,16 +51,7 @@ def locks(backend_url: str, project: str, stack: str) -> list[Lock]:
     found = []
     for file in sorted(folder.glob(f"organization/{project}/{stack}/*.json")):
         try:
-            said = json.loads(file.read_text("utf-8"))
-            found.append(
-                Lock(
-                    file,
-                    int(said.get("pid", 0)),
-                    str(said.get("hostname", "?")),
-                    str(said.get("username", "?")),
-                    str(said.get("timestamp", "?")),
-                )
-            )
+            found.append(_read(file))
         except (OSError, ValueError):
             # Written this moment, or gone this moment: the engine's own check decides.
             continue
@@ -67,15 +66,92 @@ def clear_dead(backend_url: str, project: str, stack: str) -> list[Lock]:
     cleared = []
     for lock in locks(backend_url, project, stack):
         if not lock.dead:
-            raise EnvironmentFault(
-                f"another run holds the lock: process {lock.pid} of {lock.user} on {lock.host},"
-                f" since {lock.since}",
-                where=f"stack {stack}",
-                todo=f"Wait for it; if it is dead, run `pulumi cancel --stack {stack}`",
-            )
+            raise _taken(lock, stack, f"Wait for it; if it is dead, run `pulumi cancel --stack {stack}`")
         lock.file.unlink(missing_ok=True)
         cleared.append(lock)
     return cleared
+
+
+@contextlib.contextmanager
+def turn(backend_url: str, root: Path, project: str, stack: str) -> Iterator[None]:
+    """Be the only `isthmus` at work on the stack, from its first look at the state to its last change.
+
+    The engine's lock is held for single commands; between two of them another run could come in. Ours is
+    the kernel's, on a file of the backend's folder (of the project where the backend is no folder), and
+    ends with the process. Raises `EnvironmentFault` naming who holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows: the engine's locks alone
+        yield
+        return
+    base = Path(backend_url.removeprefix("file://")).expanduser() / ".pulumi"
+    folder = (base if backend_url.startswith("file://") else root / "out") / "isthmus-turns" / project
+    file = folder / f"{stack}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = file.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise EnvironmentFault(
+            f"the file that says who is at work cannot be written ({error.strerror})",
+            where=str(file),
+            todo="Make room, or the folder writable",
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise _taken(_holder(file), stack, "Wait for it") from None
+        handle.truncate(0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        me = {"pid": os.getpid(), "username": _user(), "hostname": socket.gethostname(), "timestamp": since}
+        handle.write(json.dumps(me))
+        handle.flush()
+        yield
+
+
+def _taken(lock: Lock, stack: str, todo: str) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"another run is at work: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",
+        where=f"stack {stack}",
+        todo=todo,
+    )
+
+
+def _holder(file: Path) -> Lock:
+    try:
+        return _read(file)
+    except (OSError, ValueError):
+        return Lock(file, 0, "?", "?", "this moment")
+
+
+def _read(file: Path) -> Lock:
+    """Raises OSError or ValueError where it is being written or taken away this moment."""
+    said = json.loads(file.read_text("utf-8"))
+    who = [str(said.get(name, "?")) for name in ("hostname", "username", "timestamp")]
+    return Lock(file, int(said.get("pid", 0)), *who)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "?"
+
+
+def _began_after(pid: int, since: str, margin_s: float = 60.0) -> bool:
+    """Whether the process with that number is younger than the lock (Linux; elsewhere never known)."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(
+            int(line.split()[1])
+            for line in Path("/proc/stat").read_text().splitlines()
+            if line.startswith("btime")
+        )
+        written = datetime.fromisoformat(since).timestamp()
+    except (OSError, ValueError, IndexError, StopIteration):
+        return False
+    return boot + ticks / os.sysconf("SC_CLK_TCK") > written + margin_s
 
 
 def _zombie(pid: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,13 @@ STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
         ('Apply failed with 1 conflict: conflict with "kubectl" using apps/v1', 3, "managed-fields"),
         ("ValidatingAdmissionPolicy 'isthmus-restricted-pods' denied request: no AWS", 1, "admission"),
         ("exceeded quota: isthmus, requested: pods=1", 3, "quota"),
-        ("dial tcp 127.0.0.1:6443: connect: connection refused", 3, "reachable"),
+        ("error reading from server: EOF", 3, "provider's process ended in the middle"),
+        (
+            "An error occurred (ThrottlingException) when calling CreateKey: Rate exceeded",
+            3,
+            "after all retries",
+        ),
+        ("dial tcp 127.0.0.1:6443: connect: connection refused", 3, "does not answer"),
     ],
 )
 def test_each_known_failure_says_what_to_do(message, code, said):
@@ -32,7 +39,7 @@ def test_each_known_failure_says_what_to_do(message, code, said):
     assert said in text
     assert "some.log" in text
     assert "\n" not in text
-    assert "error occurred" not in text
+    assert not re.search(r"\d+ errors? occurred", text), "the engine's own bullet marks"
 
 
 def test_an_error_of_the_program_is_shown_without_its_traceback():
@@ -54,3 +61,9 @@ def test_further_failures_are_counted():
     other = URN.replace("model-server", "gateway")
     text = str(failure([Failure(URN, "boom"), Failure(other, "boom")], "", "dev", None))
     assert "(and 1 more)" in text
+
+
+def test_the_site_is_named_where_the_provider_is_known():
+    text = str(failure([Failure(URN, "error reading from server: EOF", "fra1")], "", "dev", None))
+    assert text.startswith("stack dev, site fra1: ")
+    assert "run the same command again" in text

@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,55 @@ def test_a_lock_of_another_stack_is_not_ours(tmp_path, dead):
 
 def test_a_remote_backend_keeps_its_own_locks():
     assert locks.locks("s3://bucket", "isthmus", "dev") == []
+
+
+def test_a_number_that_was_given_away_again_is_not_the_run_that_held_the_lock(tmp_path):
+    """After a restart of the machine the lock's number may be any process', this one's for example."""
+    file = lock(tmp_path, os.getpid())
+    said = json.loads(file.read_text()) | {"timestamp": "2020-01-01T00:00:00.123456789Z"}
+    file.write_text(json.dumps(said))
+    assert [each.pid for each in locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")] == [os.getpid()]
+    assert not file.exists()
+
+
+def test_a_living_process_keeps_its_lock(tmp_path):
+    file = lock(tmp_path, os.getpid())
+    said = json.loads(file.read_text()) | {"timestamp": datetime.now(UTC).isoformat()}
+    file.write_text(json.dumps(said))
+    with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} of ada"):
+        locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
+    assert file.exists()
+
+
+def test_the_second_of_two_is_told_who_is_at_work(tmp_path):
+    backend = f"file://{tmp_path}"
+    with locks.turn(backend, tmp_path, "isthmus", "dev"):
+        with pytest.raises(EnvironmentFault) as caught, locks.turn(backend, tmp_path, "isthmus", "dev"):
+            pass
+        with locks.turn(backend, tmp_path, "isthmus", "prod"):
+            pass
+    for part in (f"process {os.getpid()} of ", socket.gethostname(), "since 20"):
+        assert part in str(caught.value)
+    with locks.turn(backend, tmp_path, "isthmus", "dev"):
+        pass
+
+
+def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from isthmus.engine import locks\n"
+        "with locks.turn(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n    print('mine', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, f"file://{tmp_path}"], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout
+    assert child.stdout.readline() == "mine\n"
+    with (
+        pytest.raises(EnvironmentFault, match=f"process {child.pid}"),
+        locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
+    ):
+        pass
+    child.kill()
+    child.communicate()
+    with locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
+        pass

@@ -1,0 +1,51 @@
+"""What the user says about creations of a cut-off run that Isthmus could not decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from isthmus.engine.recovery import Answers
+
+MadeIds = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--made",
+        metavar="NAME=ID",
+        help="What a cut-off run was making exists, with this id (docs/recovery.md).",
+        show_default=False,
+    ),
+]
+NotMade = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--not-made",
+        metavar="NAME",
+        help="What a cut-off run was making does not exist.",
+        show_default=False,
+    ),
+]
+
+
+def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
+    """The two options together; `InputError` where they do not have their form, or contradict each other."""
+    from isthmus.contracts.errors import InputError
+    from isthmus.engine.recovery import Answers
+
+    ids = {}
+    for each in made or []:
+        # A URN holds no `=`; an id may.
+        name, _, id = each.partition("=")
+        if not (name and id):
+            raise InputError(
+                f"`{each}` is not NAME=ID",
+                where="--made",
+                todo="For example --made bank-frankfurt-vpc=vpc-0a1b",
+            )
+        ids[name] = id
+    both = sorted(set(ids) & set(not_made or []))
+    if both:
+        raise InputError(f"`{both[0]}` is said to be made and not made", where="--made, --not-made")
+    return Answers(ids, frozenset(not_made or []))

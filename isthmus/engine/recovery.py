@@ -1,0 +1,204 @@
+"""What a run that was cut off left open, decided before the next one changes anything.
+
+Every creation whose end is not known is looked up, in its cluster or its account. What exists is taken
+into the state, what does not is forgotten, and what cannot be decided is named, with the command that shows
+it: nothing is guessed, and nothing is done before all are decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.engine import aws_ways, backup, kube_lookup, pending, unanswered
+from isthmus.engine.aws_lookup import Aws
+from isthmus.engine.events import named
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown, Verdict
+
+if TYPE_CHECKING:
+    from isthmus.engine.automation import Engine
+    from isthmus.engine.kube import Cluster
+    from isthmus.engine.project import Stack
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the user has found out about creations that could not be decided, by their logical names or URNs."""
+
+    made: Mapping[str, str] = field(default_factory=dict)
+    """Name → the id of what exists."""
+    not_made: frozenset[str] = frozenset()
+
+    def of(self, creation: Creation) -> Verdict | None:
+        for key in (creation.urn, creation.name):
+            if key in self.made:
+                return Made(self.made[key])
+            if key in self.not_made:
+                return NotMade("you said so")
+        return None
+
+    def unused(self, all_: list[Creation]) -> list[str]:
+        known = {key for each in all_ for key in (each.urn, each.name)}
+        return sorted({*self.made, *self.not_made} - known)
+
+
+NO_ANSWERS = Answers()
+
+
+def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS) -> dict[str, Any]:
+    """Decide what is open and return the exported state after it.
+
+    Raises `EnvironmentFault` where a cluster or account cannot be asked, or naming what is undecided;
+    the state is then as it was. Raises `InputError` for an answer to what nobody asked.
+    """
+    root, name = stack.project.root, stack.name
+    exported = engine.export()
+    state = exported.get("deployment") or {}
+    open_ = [
+        replace(each, since=_since(state, backup.before(root, name, each.urn)))
+        for each in pending.creations(state)
+    ]
+    lost = [
+        each if each.since else replace(each, since=_since(state, None))
+        for each in unanswered.read(root, name)
+    ]
+    every = open_ + [each for each in lost if not _held(state, each)]
+    _check(answers, every, name)
+    others = [
+        each["resource"]["urn"]
+        for each in state.get("pending_operations") or []
+        if each.get("type") != "creating"
+    ]
+    if not every:
+        if lost:
+            unanswered.forget(root, name)
+        if others:
+            say(f"an earlier run was cut off in the middle of {_list(others)}; what is live decides")
+        return exported
+    say(
+        f"an earlier run was cut off while it made {_list([each.urn for each in every])}; looking at what there is"
+    )
+    asked = _Asking(stack, state)
+    verdicts = [(each, answers.of(each) or asked.about(each)) for each in every]
+    undecided = [(each, verdict) for each, verdict in verdicts if isinstance(verdict, Unknown)]
+    if undecided:
+        raise _undecided(name, undecided)
+    for each, verdict in verdicts:
+        if isinstance(verdict, Made):
+            say(f"{named(each.urn)} was made ({verdict.id}): taken into the state")
+        elif isinstance(verdict, NotMade):
+            say(f"{named(each.urn)} is to be made: {verdict.why}")
+    new = {**exported, "deployment": pending.settled(state, verdicts)}
+    engine.replace(new, exported)
+    unanswered.forget(root, name)
+    return engine.export()
+
+
+class _Asking:
+    """The clusters and accounts of a stack, by its providers in the state."""
+
+    def __init__(self, stack: Stack, state: dict[str, Any]) -> None:
+        self._label = f"{stack.project.name}/{stack.name}"
+        resources = state.get("resources") or []
+        self._providers = {
+            each["urn"]: each for each in resources if each["type"].startswith("pulumi:providers:")
+        }
+        self._ids = frozenset((each["type"], str(each["id"])) for each in resources if each.get("id"))
+        self._managers = {
+            str((each.get("outputs") or {}).get("__fieldManager"))
+            for each in resources
+            if (each.get("outputs") or {}).get("__fieldManager")
+        }
+        self._clusters: dict[str, Cluster] = {}
+        self._accounts: dict[str, Aws] = {}
+
+    def about(self, creation: Creation) -> Verdict:
+        """Made, not made, or unknown."""
+        if creation.resource.get("id"):
+            return Made(str(creation.resource["id"]))
+        provider = self._providers.get(creation.provider)
+        package = creation.type.split(":")[0]
+        if creation.type.startswith("pulumi:"):
+            return NotMade("a provider is no thing outside the state")
+        if provider is None and creation.provider:
+            return NotMade("its provider was not made yet")
+        if package == "kubernetes" and provider:
+            return kube_lookup.look(
+                creation, self._cluster(provider), known=self._managers, since=creation.since
+            )
+        if package == "aws" and provider:
+            return aws_ways.look(self._account(provider), creation)
+        return Unknown(
+            f"{creation.type} `{creation.name}`: nobody taught us how to look for what {package} makes",
+            f"pulumi stack export --stack {self._label.rpartition('/')[2]}",
+        )
+
+    def _cluster(self, provider: dict[str, Any]) -> Cluster:
+        urn = provider["urn"]
+        if urn not in self._clusters:
+            self._clusters[urn] = kube_lookup.cluster_of(provider)
+        return self._clusters[urn]
+
+    def _account(self, provider: dict[str, Any]) -> Aws:
+        urn = provider["urn"]
+        if urn not in self._accounts:
+            self._accounts[urn] = Aws(provider.get("inputs") or {}, self._label, self._ids)
+        return self._accounts[urn]
+
+
+def _since(state: dict[str, Any], copied: str | None) -> str | None:
+    """Not begun before: the stack's own entry was made by the first run after its last destruction."""
+    born = next(
+        (
+            each.get("created")
+            for each in state.get("resources") or []
+            if each["type"] == "pulumi:pulumi:Stack"
+        ),
+        None,
+    )
+    return max((each for each in (born, copied) if each), default=None)
+
+
+def _held(state: dict[str, Any], creation: Creation) -> bool:
+    """Whether the state has the very thing: the engine kept it, with what failed, or a later run made it."""
+    return any(
+        each["urn"] == creation.urn and each.get("id") and _same(each, creation)
+        for each in state.get("resources") or []
+    )
+
+
+def _same(entry: dict[str, Any], creation: Creation) -> bool:
+    return Creation(entry).inputs == creation.inputs
+
+
+def _check(answers: Answers, every: list[Creation], stack: str) -> None:
+    strange = answers.unused(every)
+    if strange:
+        open_ = ", ".join(sorted(each.name for each in every)) or "nothing"
+        raise InputError(
+            f"no creation of `{strange[0]}` is open",
+            where=f"stack {stack}",
+            todo=f"Open is: {open_}",
+        )
+
+
+def _undecided(stack: str, found: list[tuple[Creation, Unknown]]) -> EnvironmentFault:
+    """One paragraph: what may exist, how to look, what to run then."""
+    told = [f"{verdict.may} (look: `{verdict.look}`)" for _, verdict in found if isinstance(verdict, Unknown)]
+    first = found[0][0].name
+    return EnvironmentFault(
+        "an earlier run was cut off, and whether what it was making exists cannot be decided from here: "
+        + "; ".join(told),
+        where=f"stack {stack}",
+        todo=f"Nothing was changed. Run the same command again with `--made {first}=ID` for what exists, or"
+        f" `--not-made {first}` for what does not",
+    )
+
+
+def _list(urns: list[str], most: int = 6) -> str:
+    shown = ", ".join(named(urn) for urn in urns[:most])
+    return shown if len(urns) <= most else f"{shown} and {len(urns) - most} more"

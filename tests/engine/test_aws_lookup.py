@@ -1,0 +1,205 @@
+"""The ways of finding out whether an AWS resource exists, against answers that the test chooses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine import aws_lookup
+from isthmus.engine.aws_lookup import (
+    RESOURCE_TAG,
+    STACK_TAG,
+    Aws,
+    Denied,
+    child,
+    named,
+    plain,
+    tagged,
+    unheard,
+)
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown
+
+OURS = {STACK_TAG: "isthmus/dev", RESOURCE_TAG: "thing"}
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+class Answers:
+    """A client whose operations answer what they are given, or raise it."""
+
+    def __init__(self, **operations: Any) -> None:
+        self.operations = operations
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def can_paginate(self, call: str) -> bool:
+        return False
+
+    def __getattr__(self, call: str) -> Any:
+        def answer(**params: Any) -> Any:
+            self.asked.append((call, params))
+            said = self.operations[call]
+            said = said(params) if callable(said) else said
+            if isinstance(said, Exception):
+                raise said
+            return said
+
+        return answer
+
+
+def refused(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "no"}}, "Call")
+
+
+def aws(known: frozenset[tuple[str, str]] = frozenset(), **operations: Any) -> Aws:
+    identity = Answers(get_caller_identity={"Account": "123456789012", "Arn": "arn:aws-us-gov:iam::1:user/x"})
+    clients = {"some": Answers(**operations), "sts": identity}
+    return Aws({"region": "eu-central-1"}, "isthmus/dev", known, clients)
+
+
+def creation(since: str | None = None, **inputs: Any) -> Creation:
+    urn = "urn:pulumi:dev::isthmus::aws:some/thing:Thing::thing"
+    return Creation(
+        {"urn": urn, "type": "aws:some/thing:Thing", "inputs": {"__defaults": [], **inputs}}, since
+    )
+
+
+def tags(**more: str) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": value} for name, value in {**OURS, **more}.items()]
+
+
+BY_NAME = named(
+    "some",
+    "get_thing",
+    {"Name": "{name}"},
+    "{found[Arn]}",
+    found="Thing",
+    tags=("list_tags", {"Arn": "{found[Arn]}"}, "Tags"),
+)
+BY_TAGS = tagged("some", "list_things", "Things", "{found[Id]}", created="Created", gone="State=='going'")
+THING = {"Thing": {"Arn": "arn:thing"}}
+
+
+class TestByName:
+    def test_a_thing_with_our_tags_is_the_one(self):
+        assert BY_NAME(aws(get_thing=THING, list_tags={"Tags": tags()}), creation(name="a")) == Made(
+            "arn:thing"
+        )
+
+    def test_what_aws_does_not_know_was_not_made(self):
+        for code in ("NoSuchEntity", "ResourceNotFoundException", "404", "InvalidVpcID.NotFound"):
+            assert BY_NAME(aws(get_thing=refused(code)), creation(name="a")) == NotMade()
+
+    def test_a_thing_of_another_stack_is_left_alone_and_its_owner_named(self):
+        account = aws(get_thing=THING, list_tags={"Tags": tags(**{STACK_TAG: "isthmus/prod"})})
+        verdict = BY_NAME(account, creation(name="a"))
+        assert isinstance(verdict, NotMade)
+        assert "isthmus/prod" in verdict.why
+
+    def test_a_thing_without_tags_is_nobodys_guess(self):
+        verdict = BY_NAME(aws(get_thing=THING, list_tags={"Tags": []}), creation(name="a"))
+        assert isinstance(verdict, Unknown)
+        assert verdict.look == "aws some get-thing --name a --region eu-central-1"
+
+    def test_a_name_that_was_made_up_is_proof_enough(self):
+        made_up = creation(name="thing-1a2b3c4", __defaults=["name"])
+        assert BY_NAME(aws(get_thing=THING, list_tags={"Tags": []}), made_up) == Made("arn:thing")
+
+    def test_a_name_that_only_aws_plugin_knew_cannot_be_looked_up(self):
+        assert isinstance(BY_NAME(aws(), creation(namePrefix="a")), Unknown)
+
+    def test_what_the_state_has_is_not_decided_anew(self):
+        account = aws(frozenset({("aws:some/thing:Thing", "arn:thing")}), get_thing=THING)
+        assert isinstance(BY_NAME(account, creation(name="a")), NotMade)
+
+
+class TestByTags:
+    def things(self, *items: dict[str, Any], **kind: Any) -> Any:
+        listed = [{"Id": f"t-{number}", "Tags": tags(), **each} for number, each in enumerate(items)]
+        return aws(list_things={"Things": listed}, **kind)
+
+    def test_one_with_our_tags_is_the_one(self):
+        foreign = {"Tags": tags(**{RESOURCE_TAG: "another"})}
+        assert BY_TAGS(self.things(foreign, {}), creation()) == Made("t-1")
+
+    def test_two_are_named_with_their_ids_and_none_is_chosen(self):
+        verdict = BY_TAGS(self.things({}, {}), creation())
+        assert isinstance(verdict, Unknown)
+        assert "2 may be this one (t-0, t-1)" in verdict.may
+
+    def test_what_is_being_deleted_does_not_count(self):
+        assert BY_TAGS(self.things({"State": "going"}, {}), creation()) == Made("t-1")
+
+    def test_what_was_there_before_the_run_does_not_count_but_clocks_may_differ_a_little(self):
+        account = self.things(
+            {"Created": NOON - timedelta(minutes=5)}, {"Created": (NOON - timedelta(seconds=30)).isoformat()}
+        )
+        assert BY_TAGS(account, creation(since=NOON.isoformat())) == Made("t-1")
+
+    def test_tags_that_we_may_not_read_leave_it_open_unless_one_is_found(self):
+        way = tagged(
+            "some", "list_things", "Things", "{found[Id]}", tags=("list_tags", {"Id": "{found[Id]}"}, "Tags")
+        )
+        denied = refused("AccessDeniedException")
+        verdict = way(self.things({}, list_tags=denied), creation())
+        assert isinstance(verdict, Unknown)
+        assert "the tags of 1 we may not read" in verdict.may
+        some = self.things(
+            {}, {}, list_tags=lambda asked: denied if asked["Id"] == "t-0" else {"Tags": tags()}
+        )
+        assert way(some, creation()) == Made("t-1")
+
+
+def test_a_child_is_found_through_its_parent_and_by_nothing_else():
+    way = child("some", "list_parts", {"Of": "{parent}"}, "Parts[?Name=='{name}']", "{parent}_{found[Name]}")
+    account = aws(list_parts={"Parts": [{"Name": "a"}, {"Name": "b"}]})
+    assert way(account, creation(parent="p-1", name="b")) == Made("p-1_b")
+    assert way(account, creation(parent="p-1", name="c")) == NotMade()
+    assert account.client("some").asked[0] == ("list_parts", {"Of": "p-1"})
+
+
+def test_account_and_partition_are_those_of_the_caller():
+    way = child("some", "list_parts", {}, "Parts", "arn:{partition}:thing:{region}:{account}:{absent}")
+    assert way(aws(list_parts={"Parts": [1]}), creation()) == Made(
+        "arn:aws-us-gov:thing:eu-central-1:123456789012:"
+    )
+
+
+def test_a_type_without_a_way_is_named_with_a_search_by_our_tags():
+    verdict = unheard(aws(), creation())
+    assert isinstance(verdict, Unknown)
+    assert "Key=isthmus-stack,Values=isthmus/dev Key=isthmus-resource,Values=thing" in verdict.look
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (refused("ThrottlingException"), EnvironmentFault, "ThrottlingException"),
+        (refused("AccessDenied"), Denied, "get-thing: AccessDenied"),
+        (EndpointConnectionError(endpoint_url="https://x"), EnvironmentFault, "https://x"),
+    ],
+)
+def test_an_account_that_does_not_answer_is_never_taken_for_an_empty_one(error, kind, said):
+    with pytest.raises(kind, match=said):
+        BY_NAME(aws(get_thing=error), creation(name="a"))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        OURS,
+        [{"Key": name, "Value": value} for name, value in OURS.items()],
+        [{"key": name, "value": value} for name, value in OURS.items()],
+        [{"TagKey": name, "TagValue": value} for name, value in OURS.items()],
+    ],
+)
+def test_tags_are_read_in_each_of_awss_forms(form):
+    assert plain(form) == OURS
+
+
+def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_them():
+    said = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
+    assert [each["roleArn"] for each in aws_lookup._roles({"assumeRoles": said})] == ["arn:1", "arn:2"]
+    assert list(aws_lookup._roles({"assumeRoles": "not JSON"})) == []

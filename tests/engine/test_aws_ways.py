@@ -1,0 +1,122 @@
+"""Every AWS type, made at the sandbox's endpoint and then forgotten: is it found, by its way, as what it is?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG, Aws
+from isthmus.engine.aws_ways import WAYS, look
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown
+from sandbox.aws.endpoint import make_server
+from sandbox.aws.table import TYPES
+from stacks import tagging
+from tests.aws_sandbox.cases import CASES
+from tests.aws_sandbox.driver import REGION, Client, World
+
+pytestmark = pytest.mark.service
+STACK = "isthmus/dev"
+ABSENT = NotMade().why
+SINGLE = {"aws:secretsmanager/secretVersion:SecretVersion"}
+"""Made again there are two, of which the second is current: as good as one."""
+every_type = pytest.mark.parametrize("token", sorted(TYPES))
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    server = make_server("127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield World(f"http://127.0.0.1:{server.port}")
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def client(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    variables = {
+        "AWS_ENDPOINT_URL": world.url,
+        "AWS_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "ISTHMUS_SANDBOX": "1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    made = Client(variables)
+    made.configure(region=REGION)
+    yield made
+    made.close()
+
+
+def begun(client: Client, world: World, token: str) -> Creation:
+    """What the state says of a creation that was begun: inputs, tagged as the program tags."""
+    name = world.name("thing")
+    props = CASES[token].make(world)
+    if "tags" in TYPES[token].inputs:
+        props = {**props, "tags": {**props.get("tags", {}), STACK_TAG: STACK, RESOURCE_TAG: name}}
+    inputs = client.checked(token, props)
+    return Creation(
+        {"urn": f"urn:pulumi:dev::isthmus::{token}::{name}", "type": token, "custom": True, "inputs": inputs}
+    )
+
+
+CLIENTS: dict[str, Any] = {}
+
+
+def account(*known: tuple[str, str]) -> Aws:
+    # Clients take longest to make, and the endpoint is the same for all.
+    return Aws({"region": REGION}, STACK, frozenset(known), CLIENTS)
+
+
+def test_every_type_that_can_be_made_can_be_looked_up():
+    assert set(TYPES) <= set(WAYS), "a type would stop every recovery"
+
+
+def test_the_tags_are_those_that_the_program_sets():
+    assert (STACK_TAG, RESOURCE_TAG) == (tagging.STACK_TAG, tagging.RESOURCE_TAG)
+
+
+@every_type
+def test_what_was_made_is_found_by_its_id_and_what_was_not_is_not(client, world, token):
+    creation = begun(client, world, token)
+    before = look(account(), creation)
+    assert isinstance(before, NotMade), before
+    id, _ = client.create(token, creation.inputs)
+    after = look(account(), creation)
+    if before.why != ABSENT:
+        assert after == before, "a way that says that it may be made again says so always"
+        again, _ = client.create(token, creation.inputs)
+        assert again == id or token in SINGLE, "made again it is a second one"
+        return
+    assert after == Made(id)
+    assert isinstance(look(account((token, id)), creation), NotMade), "the state has it already"
+
+
+tagged_type = pytest.mark.parametrize("token", sorted(each for each in TYPES if "tags" in TYPES[each].inputs))
+
+
+@tagged_type
+def test_what_bears_another_stacks_tags_is_never_taken(client, world, token):
+    creation = begun(client, world, token)
+    foreign = {**creation.inputs, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: creation.name}}
+    client.create(token, client.checked(token, foreign))
+    verdict: Any = look(account(), creation)
+    assert not isinstance(verdict, Made), verdict
+
+
+@tagged_type
+def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
+    creation = begun(client, world, token)
+    inputs = {name: value for name, value in creation.inputs.items() if name != "tags"}
+    id, _ = client.create(token, client.checked(token, inputs))
+    verdict = look(account(), creation)
+    assert not isinstance(verdict, Made), verdict
+    if isinstance(verdict, Unknown):
+        assert id in verdict.may
+        assert verdict.look.startswith("aws ")
+        assert REGION in verdict.look

@@ -1,0 +1,172 @@
+"""Whether an object in a cluster is the one whose creation was cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine import kube_lookup
+from isthmus.engine.kube import Cluster, Refused
+from isthmus.engine.kube_lookup import look
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown
+
+LABELS = {"app.kubernetes.io/part-of": "isthmus"}
+PATH = "/apis/apps/v1/namespaces/isthmus-internal/deployments/model"
+NODE = "/api/v1/nodes/fra1-a"
+MANAGER = "pulumi-kubernetes-0a1b2c3d"
+NOON = "2026-11-25T12:00:00Z"
+
+
+class Api(Cluster):
+    """An API server with a few kinds and the objects it is given by path."""
+
+    def __init__(self, **objects: Any) -> None:
+        super().__init__("fra1", "https://fra1", None)
+        self.objects: dict[str, list[Any]] = {path: [each] for path, each in objects.items()}
+
+    def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
+        assert method == "GET", "looking changes nothing"
+        served = {
+            "/apis/apps/v1": [("deployments", "Deployment", True), ("deployments/scale", "Scale", True)],
+            "/api/v1": [("nodes", "Node", False)],
+        }
+        if path in served:
+            keys = ("name", "kind", "namespaced")
+            return {"resources": [dict(zip(keys, each, strict=True)) for each in served[path]]}
+        answers = self.objects.get(path) or [Refused(404, "not found")]
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def creation(kind: str = "Deployment", patch: bool = False, **metadata: Any) -> Creation:
+    version = "v1" if kind == "Node" else "apps/v1"
+    inputs = {
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": {"name": "model", "namespace": "isthmus-internal", "labels": LABELS, **metadata},
+        "spec": {"replicas": 1},
+    }
+    token = f"kubernetes:{version}:{kind}{'Patch' if patch else ''}"
+    return Creation({"urn": f"urn:pulumi:dev::isthmus::{token}::model", "type": token, "inputs": inputs})
+
+
+def claim(manager: str = MANAGER, fields: dict[str, Any] | None = None) -> dict[str, Any]:
+    held = {f"f:{name}": {} for name in LABELS}
+    fields = fields or {"f:metadata": {"f:labels": held}, "f:spec": {}}
+    return {"manager": manager, "operation": "Apply", "time": NOON, "fieldsV1": fields}
+
+
+def live(*claims: dict[str, Any], labels: dict[str, str] = LABELS, **metadata: Any) -> dict[str, Any]:
+    return {
+        "metadata": {
+            "labels": labels,
+            "creationTimestamp": NOON,
+            "managedFields": list(claims),
+            **metadata,
+        }
+    }
+
+
+def test_what_is_not_there_was_not_made():
+    assert look(creation(), Api()) == NotMade()
+
+
+def test_an_object_that_bears_our_fields_is_the_one_and_its_manager_is_kept():
+    verdict = look(creation(), Api(**{PATH: live(claim())}))
+    assert isinstance(verdict, Made)
+    assert verdict.id == "isthmus-internal/model"
+    assert verdict.outputs["__fieldManager"] == MANAGER, "a second manager would claim the fields again"
+    assert verdict.outputs["__initialApiVersion"] == "apps/v1"
+
+
+def test_an_object_of_somebody_else_is_not_taken_whatever_its_labels():
+    for others in (
+        live(),
+        live(claim("kubectl-apply")),
+        live(claim(), labels={}),
+        live(claim(fields={"f:spec": {}})),
+    ):
+        assert isinstance(look(creation(), Api(**{PATH: others})), NotMade)
+
+
+def test_an_object_whose_manager_the_state_knows_is_another_resources():
+    verdict = look(creation(), Api(**{PATH: live(claim())}), known=[MANAGER])
+    assert isinstance(verdict, NotMade)
+
+
+def test_a_name_that_was_made_up_is_ours_even_before_fields_are_read():
+    autonamed = creation(annotations={"pulumi.com/autonamed": "true"})
+    assert isinstance(look(autonamed, Api(**{PATH: live()})), Made)
+
+
+@pytest.mark.parametrize(
+    ("since", "kind"),
+    [("2026-11-25T12:00:30+00:00", Made), ("2026-11-25T12:05:00+00:00", NotMade), (None, Made)],
+)
+def test_an_object_from_before_the_stack_is_not_the_one_but_clocks_may_differ_a_little(since, kind):
+    assert isinstance(look(creation(), Api(**{PATH: live(claim())}), since=since), kind)
+
+
+def test_an_object_that_is_leaving_is_waited_for():
+    api = Api()
+    api.objects[PATH] = [live(claim(), deletionTimestamp=NOON)] * 3 + [Refused(404, "gone")]
+    waited: list[float] = []
+    assert look(creation(), api, sleep=waited.append) == NotMade()
+    assert len(waited) == 3
+
+
+def test_an_object_that_does_not_leave_is_named_with_what_may_hold_it():
+    api = Api(**{PATH: live(claim(), deletionTimestamp=NOON)})
+    with pytest.raises(EnvironmentFault, match=r"Deployment model.*still there.*finalizers"):
+        look(creation(), api, sleep=lambda _: None)
+
+
+def test_a_kind_that_the_cluster_lacks_cannot_have_been_made():
+    assert isinstance(look(creation("StatefulSet"), Api()), NotMade)
+
+
+def test_a_patch_is_told_by_a_manager_that_the_state_does_not_know():
+    patch = creation("Node", patch=True, name="fra1-a", namespace=None)
+    assert isinstance(look(patch, Api(**{NODE: live()})), NotMade), "the node is there anyway"
+    verdict = look(
+        patch, Api(**{NODE: live(claim("pulumi-kubernetes-old"), claim())}), known=["pulumi-kubernetes-old"]
+    )
+    assert isinstance(verdict, Made)
+    assert (verdict.id, verdict.outputs["__fieldManager"]) == ("fra1-a", MANAGER)
+
+
+def test_two_patches_that_may_each_be_it_are_named_and_none_is_chosen():
+    patch = creation("Node", patch=True, name="fra1-a", namespace=None)
+    verdict = look(patch, Api(**{NODE: live(claim(), claim("pulumi-kubernetes-ffff"))}))
+    assert isinstance(verdict, Unknown)
+    assert "pulumi-kubernetes-ffff" in verdict.may
+    assert verdict.look == "kubectl --context fra1 get nodes fra1-a -o yaml --show-managed-fields"
+
+
+def test_a_patch_that_names_its_manager_is_told_by_it():
+    chosen = creation(
+        "Node", patch=True, name="fra1-a", namespace=None,
+        annotations={"pulumi.com/patchFieldManager": "isthmus"},
+    )  # fmt: skip
+    held = {
+        "f:labels": {f"f:{name}": {} for name in LABELS},
+        "f:annotations": {"f:pulumi.com/patchFieldManager": {}},
+    }
+    verdict = look(chosen, Api(**{NODE: live(claim("isthmus", {"f:metadata": held, "f:spec": {}}))}))
+    assert isinstance(verdict, Made)
+
+
+def test_a_refusal_to_answer_is_no_answer():
+    with pytest.raises(EnvironmentFault, match="refuses to be asked"):
+        look(creation(), Api(**{PATH: Refused(403, "forbidden")}))
+
+
+def test_a_provider_without_a_context_says_so():
+    with pytest.raises(EnvironmentFault, match="fra1 names no context"):
+        kube_lookup.cluster_of(
+            {"urn": "urn:pulumi:dev::isthmus::pulumi:providers:kubernetes::fra1", "inputs": {}}
+        )

@@ -1,0 +1,104 @@
+"""Plugins whose engine is dead are ended; everything else is left alone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from isthmus.engine import leftovers
+
+BACKEND = "file:///a/backend"
+Starts = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starts]:
+    """A process with the command line of a plugin, that sleeps."""
+    running: list[subprocess.Popen[str]] = []
+
+    def started(
+        address: str, backend: str = BACKEND, name: str = "pulumi-resource-kubernetes", deaf: bool = False
+    ) -> subprocess.Popen[str]:
+        code = "import signal, time\n"
+        code += "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if deaf else ""
+        (tmp_path / "sleep.py").write_text(f"{code}print('there', flush=True)\ntime.sleep(60)\n")
+        process = subprocess.Popen(
+            [name, str(tmp_path / "sleep.py"), address],
+            executable=sys.executable,
+            env={**os.environ, "PULUMI_BACKEND_URL": backend},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        assert process.stdout
+        assert process.stdout.readline() == "there\n"
+        return process
+
+    yield started
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    """The address of an engine that lives."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def nobody() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_plugin_whose_engine_is_dead_is_ended_and_named(start, nobody):
+    process = start(nobody)
+    assert leftovers.end(BACKEND) == ["pulumi-resource-kubernetes"]
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_a_plugin_that_does_not_end_when_asked_is_killed(start, nobody, monkeypatch):
+    monkeypatch.setattr(leftovers, "_WAIT_S", 0.5)
+    process = start(nobody, deaf=True)
+    leftovers.end(BACKEND)
+    assert not psutil.pid_exists(process.pid)
+
+
+def test_what_has_a_living_engine_another_backend_or_is_no_plugin_is_left_alone(start, nobody, engine):
+    others = [
+        start(engine),
+        start(nobody, backend="file:///another"),
+        start(nobody, name="pulumi-language-python"),
+        start("--help"),
+        start("10.0.0.1:4000"),
+    ]
+    assert leftovers.end(BACKEND) == []
+    assert [each.poll() for each in others] == [None] * 5
+
+
+def test_the_sandboxs_own_plugin_is_one_too(start, nobody, tmp_path):
+    # As its shell script runs it: `python -m sandbox.aws.plugin ADDRESS`.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox.aws.plugin", nobody],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PULUMI_BACKEND_URL": BACKEND},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        assert process.stdout.readline().strip().isdigit()
+        assert leftovers.end(BACKEND) == ["pulumi-resource-aws"]
+        process.wait(timeout=5)
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,135 @@
+"""The state after what a cut-off run left open was decided."""
+
+from __future__ import annotations
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown, as_entry, creations, settled
+
+PREFIX = "urn:pulumi:dev::isthmus::"
+PROVIDER = f"{PREFIX}pulumi:providers:aws::frankfurt"
+PARENT = f"{PREFIX}isthmus:index:Network::net"
+VPC = f"{PREFIX}isthmus:index:Network$aws:ec2/vpc:Vpc::net-vpc"
+
+
+def entry(urn: str = VPC, **rest) -> dict:
+    return {
+        "urn": urn,
+        "custom": True,
+        "type": "aws:ec2/vpc:Vpc",
+        "inputs": {"__defaults": [], "cidrBlock": "10.0.0.0/16"},
+        "parent": PARENT,
+        "provider": f"{PROVIDER}::old-id",
+        **rest,
+    }
+
+
+def state(*resources: dict, pending: tuple[dict, ...] = ()) -> dict:
+    base = [
+        {"urn": PROVIDER, "custom": True, "type": "pulumi:providers:aws", "id": "new-id"},
+        {"urn": PARENT, "type": "isthmus:index:Network"},
+    ]
+    return {
+        "resources": [*base, *resources],
+        "pending_operations": [{"resource": each, "type": "creating"} for each in pending],
+    }
+
+
+def test_what_exists_is_put_in_with_its_id_under_the_provider_of_today():
+    before = state(pending=(entry(),))
+    after = settled(before, [(creations(before)[0], Made("vpc-1"))])
+    assert "pending_operations" not in after
+    made = after["resources"][-1]
+    assert (made["urn"], made["id"], made["provider"]) == (VPC, "vpc-1", f"{PROVIDER}::new-id")
+    assert made["outputs"] == {"cidrBlock": "10.0.0.0/16"}, "the next reading knows it by its inputs"
+
+
+def test_what_does_not_exist_is_forgotten():
+    before = state(pending=(entry(),))
+    assert settled(before, [(creations(before)[0], NotMade())])["resources"] == before["resources"]
+
+
+def test_what_was_made_in_place_of_another_marks_the_other_for_deletion():
+    before = state(entry(id="vpc-0"), pending=(entry(),))
+    after = settled(before, [(creations(before)[0], Made("vpc-1"))])
+    assert [(each["id"], each.get("delete")) for each in after["resources"][2:]] == [
+        ("vpc-0", True),
+        ("vpc-1", None),
+    ]
+
+
+def test_what_was_deleted_before_its_replacement_was_made_leaves_the_state():
+    before = state(entry(id="vpc-0", pendingReplacement=True), pending=(entry(),))
+    after = settled(before, [(creations(before)[0], Made("vpc-1"))])
+    assert [each["id"] for each in after["resources"][2:]] == ["vpc-1"]
+
+
+def test_what_the_state_has_already_is_not_put_in_twice():
+    before = state(entry(id="vpc-1"))
+    after = settled(before, [(Creation(entry()), Made("vpc-1"))])
+    assert after["resources"] == before["resources"]
+
+
+def test_nothing_refers_to_what_the_state_no_longer_has():
+    gone = f"{PREFIX}aws:ec2/vpc:Vpc::gone"
+    before = state()
+    lost = entry(parent=gone, dependencies=[gone, PARENT], propertyDependencies={"a": [gone], "b": None})
+    made = settled(before, [(Creation(lost), Made("x"))])["resources"][-1]
+    assert "parent" not in made
+    assert made["dependencies"] == [PARENT]
+    assert made["propertyDependencies"] == {"a": [], "b": []}
+
+
+def test_an_undecided_creation_is_never_dropped():
+    before = state(pending=(entry(),))
+    with pytest.raises(ValueError, match="is not decided"):
+        settled(before, [(creations(before)[0], Unknown("it", "look"))])
+
+
+def test_components_and_other_operations_are_no_open_creations():
+    before = state()
+    before["pending_operations"] = [
+        {"resource": entry(), "type": "updating"},
+        {"resource": {"urn": PARENT, "type": "isthmus:index:Network", "custom": False}, "type": "creating"},
+    ]
+    assert creations(before) == []
+
+
+def test_a_masked_secret_of_an_event_stays_a_secret_in_the_state():
+    step = SimpleNamespace(
+        urn=VPC, type="t", parent="", provider="", protect=None, retain_on_delete=True,
+        inputs={"data": {"key": "[secret]"}, "list": ["[secret]"], "plain": "x"},
+    )  # fmt: skip
+    made = as_entry(step)
+    assert made["retainOnDelete"] is True
+    assert made["inputs"]["plain"] == "x"
+    for value in (made["inputs"]["data"]["key"], made["inputs"]["list"][0]):
+        assert value["4dabf18193072939515e22adb298388d"] == "1b47061264138c4ac30d75fd1eb44270"
+
+
+verdicts = st.lists(
+    st.tuples(
+        st.sampled_from("abcd"), st.one_of(st.just(NotMade()), st.builds(Made, st.sampled_from("1234")))
+    ),
+    max_size=6,
+)
+
+
+@given(
+    existing=st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("5678")), unique_by=lambda e: e[0]),
+    found=verdicts,
+)
+def test_no_urn_is_twice_in_the_state_but_for_those_marked_for_deletion(existing, found):
+    before = state(*(entry(f"{PREFIX}t::{name}", id=id) for name, id in existing))
+    kept = copy.deepcopy(before)
+    after = settled(before, [(Creation(entry(f"{PREFIX}t::{name}")), each) for name, each in found])
+    living = [each["urn"] for each in after["resources"] if not each.get("delete")]
+    assert len(living) == len(set(living))
+    assert before == kept, "the old state was changed"
+    ids = {each.get("id") for each in after["resources"]}
+    assert {each.id for _, each in found if isinstance(each, Made)} | {id for _, id in existing} <= ids

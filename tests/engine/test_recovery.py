@@ -1,0 +1,201 @@
+"""What a cut-off run left open is decided before anything is changed, or named."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.engine import aws_ways, kube_lookup, recovery, unanswered
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown, Verdict
+from isthmus.engine.project import Project, Stack
+from isthmus.engine.recovery import Answers, settle
+
+PREFIX = "urn:pulumi:dev::isthmus::"
+AWS = f"{PREFIX}pulumi:providers:aws::frankfurt"
+KUBERNETES = f"{PREFIX}pulumi:providers:kubernetes::fra1"
+KEY = f"{PREFIX}aws:kms/key:Key::key"
+POD = f"{PREFIX}kubernetes:core/v1:Pod::pod"
+
+
+def entry(urn: str, **rest: Any) -> dict[str, Any]:
+    token = urn.split("::")[2]
+    provider = {"aws": AWS, "kubernetes": KUBERNETES}.get(token.split(":")[0])
+    found: dict[str, Any] = {"urn": urn, "type": token, "custom": True, "inputs": {"a": 1}, **rest}
+    return {**found, "provider": f"{provider}::id"} if provider else found
+
+
+class Engine:
+    """A stack's state, as `isthmus.engine.automation.Engine` holds it."""
+
+    def __init__(self, *pending: dict[str, Any], resources: tuple[dict[str, Any], ...] = ()) -> None:
+        born = entry(f"{PREFIX}pulumi:pulumi:Stack::isthmus-dev", created="2026-11-25T04:00:00Z")
+        base = [born, entry(AWS, id="id"), entry(KUBERNETES, id="id")]
+        self.held = {
+            "version": 3,
+            "deployment": {
+                "resources": [*base, *resources],
+                "pending_operations": [{"resource": each, "type": "creating"} for each in pending],
+            },
+        }
+        self.written = 0
+
+    def export(self) -> dict[str, Any]:
+        return copy.deepcopy(self.held)
+
+    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
+        assert was == self.held
+        self.held, self.written = new, self.written + 1
+
+    def ids(self) -> list[str]:
+        return [each["id"] for each in self.held["deployment"]["resources"][3:]]
+
+
+class World:
+    """What cluster and account say, by logical name."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[str, Verdict] = {}
+        self.asked: list[Creation] = []
+
+    def look(self, creation: Creation) -> Verdict:
+        self.asked.append(creation)
+        return self.verdicts.get(creation.name, NotMade())
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+    monkeypatch.setattr(aws_ways, "look", lambda account, creation: made.look(creation))
+    monkeypatch.setattr(kube_lookup, "look", lambda creation, one, **_: made.look(creation))
+    monkeypatch.setattr(kube_lookup, "cluster_of", lambda provider: provider["urn"])
+    return made
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    (tmp_path / "Pulumi.yaml").write_text("name: isthmus\n")
+    return Stack(Project(tmp_path), "dev")
+
+
+def settled(stack: Stack, engine: Any, answers: Answers = recovery.NO_ANSWERS) -> list[str]:
+    said: list[str] = []
+    settle(stack, engine, said.append, answers)
+    return said
+
+
+def test_a_run_that_ended_well_leaves_nothing_to_do(stack, world):
+    engine = Engine()
+    assert settled(stack, engine) == []
+    assert (engine.written, world.asked) == (0, [])
+
+
+def test_what_exists_is_taken_into_the_state_and_what_does_not_is_made_again(stack, world):
+    world.verdicts["key"] = Made("k-1")
+    engine = Engine(entry(KEY), entry(POD))
+    said = settled(stack, engine)
+    assert engine.ids() == ["k-1"]
+    assert not engine.held["deployment"].get("pending_operations")
+    assert said[0].startswith("an earlier run was cut off while it made Key key, Pod pod")
+    assert said[1:] == [
+        "Key key was made (k-1): taken into the state",
+        "Pod pod is to be made: it is not there",
+    ]
+
+
+def test_one_that_cannot_be_decided_stops_all_and_changes_nothing(stack, world):
+    world.verdicts = {"key": Made("k-1"), "pod": Unknown("Pod `pod` may be there", "kubectl get pod")}
+    engine = Engine(entry(KEY), entry(POD))
+    with pytest.raises(EnvironmentFault) as caught:
+        settled(stack, engine)
+    for part in (
+        "Pod `pod` may be there",
+        "`kubectl get pod`",
+        "--made pod=ID",
+        "--not-made pod",
+        "Nothing was",
+    ):
+        assert part in str(caught.value)
+    assert engine.written == 0
+
+
+def test_an_answer_decides_what_cannot_be_looked_up(stack, world):
+    world.verdicts["pod"] = Unknown("Pod `pod` may be there", "kubectl get pod")
+    made, not_made = Engine(entry(POD)), Engine(entry(POD))
+    settled(stack, made, Answers(made={"pod": "ns/pod"}))
+    assert made.ids() == ["ns/pod"]
+    settled(stack, not_made, Answers(not_made=frozenset({POD})))
+    assert not_made.ids() == []
+
+
+def test_an_answer_to_what_nobody_asked_is_refused_with_what_is_open(stack, world):
+    with pytest.raises(InputError, match=r"no creation of `kay` is open.*Open is: key"):
+        settled(stack, Engine(entry(KEY)), Answers(made={"kay": "k-1"}))
+    with pytest.raises(InputError, match="Open is: nothing"):
+        settled(stack, Engine(), Answers(not_made=frozenset({"key"})))
+
+
+def test_what_failed_without_an_answer_is_decided_like_what_was_cut_off(stack, world):
+    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T05:00:00+00:00")])
+    world.verdicts["key"] = Made("k-1")
+    engine = Engine()
+    settled(stack, engine)
+    assert engine.ids() == ["k-1"]
+    assert unanswered.read(stack.project.root, "dev") == [], "decided once"
+
+
+def test_what_could_not_be_decided_is_still_there_for_the_next_run(stack, world):
+    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY))])
+    world.verdicts["key"] = Unknown("a key", "aws kms list-keys")
+    with pytest.raises(EnvironmentFault):
+        settled(stack, Engine())
+    assert len(unanswered.read(stack.project.root, "dev")) == 1
+
+
+def test_what_a_later_run_has_made_is_not_asked_for_again(stack, world):
+    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY))])
+    engine = Engine(resources=(entry(KEY, id="k-1"),))
+    settled(stack, engine)
+    assert (world.asked, engine.written, unanswered.read(stack.project.root, "dev")) == ([], 0, [])
+
+
+def test_what_its_replacement_left_open_is_asked_for_though_the_old_one_is_in_the_state(stack, world):
+    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY, inputs={"a": 2}))])
+    world.verdicts["key"] = Made("k-2")
+    engine = Engine(resources=(entry(KEY, id="k-1"),))
+    settled(stack, engine)
+    assert engine.ids() == ["k-1", "k-2"]
+    assert engine.held["deployment"]["resources"][3]["delete"] is True
+
+
+def test_a_creation_is_not_older_than_the_stack(stack, world):
+    settled(stack, Engine(entry(KEY)))
+    assert world.asked[0].since == "2026-11-25T04:00:00Z"
+
+
+def test_providers_and_what_hangs_from_one_that_was_not_made_were_not_made(stack, world):
+    orphan = {**entry(KEY), "provider": f"{PREFIX}pulumi:providers:aws::oregon::id"}
+    engine = Engine(entry(f"{PREFIX}pulumi:providers:aws::oregon"), orphan)
+    settled(stack, engine)
+    assert (world.asked, engine.ids()) == ([], [])
+
+
+def test_a_kind_of_thing_that_nobody_can_look_for_is_named(stack, world):
+    with pytest.raises(EnvironmentFault, match=r"random:index:Id `seed`.*pulumi stack export --stack dev"):
+        settled(stack, Engine({**entry(f"{PREFIX}random:index:Id::seed"), "provider": f"{AWS}::id"}))
+
+
+def test_what_names_no_provider_is_not_taken_for_not_made(stack, world):
+    with pytest.raises(EnvironmentFault, match="Key `key`"):
+        settled(stack, Engine({**entry(KEY), "provider": ""}))
+
+
+def test_an_update_that_was_cut_off_is_told_and_left_to_the_refresh(stack, world):
+    engine = Engine()
+    engine.held["deployment"]["pending_operations"] = [{"resource": entry(KEY, id="k-1"), "type": "updating"}]
+    said = settled(stack, engine)
+    assert said == ["an earlier run was cut off in the middle of Key key; what is live decides"]
+    assert engine.written == 0
