@@ -112,6 +112,47 @@ def check_signed_by(pem: str, bundle: str, where: str) -> None:
     )
 
 
+def check_bearer(pem: str, subject: str, now: datetime, where: str) -> None:
+    """The first certificate in `pem` is one by which AWS knows its bearer as `subject` at `now` (UTC).
+
+    Raises `AnswerIsNo` where AWS would refuse it: it has ended or not begun, is an authority's, is not for
+    signatures, is weak, or has other names than the role's trust asks for (common name, first DNS name).
+    Who issued it is `check_signed_by`'s to say.
+    """
+    x509 = _x509()
+    leaf = _load(pem, where)[0]
+    name = _name(leaf.subject)
+
+    def refuse(what: str, todo: str = f"Issue it anew for `{subject}`") -> AnswerIsNo:
+        return AnswerIsNo(what, where=where, todo=todo)
+
+    if leaf.not_valid_after_utc <= now:
+        raise refuse(f"the certificate of '{name}' ended on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    if leaf.not_valid_before_utc > now:
+        raise refuse(f"the certificate of '{name}' begins on {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC")
+    common = [str(part.value) for part in leaf.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    dns = _extension(leaf, x509.SubjectAlternativeName)
+    names = dns.get_values_for_type(x509.DNSName) if dns else []
+    if common != [subject] or names[:1] != [subject]:
+        raise refuse(
+            f"the certificate is of '{name}' with {_listed(names)}, and the role asks for `{subject}` as common"
+            " name and first DNS name"
+        )
+    basic, usage = _extension(leaf, x509.BasicConstraints), _extension(leaf, x509.KeyUsage)
+    if basic and basic.ca:
+        raise refuse(f"'{name}' is an authority's certificate, not a bearer's")
+    if not usage or not usage.digital_signature:
+        raise refuse(
+            f"the certificate of '{name}' is not for signatures (key usage without Digital Signature)"
+        )
+    _check_strength(leaf, name, where)
+
+
+def first_only(pem: str) -> str:
+    """The first certificate in `pem`, which is all that AWS's credential helper shows of a file."""
+    return next((f"{one.group(0)}\n" for one in _BLOCK.finditer(pem) if one.group(1) == "CERTIFICATE"), pem)
+
+
 def certificates_only(pem: str) -> str:
     """`pem` without what stands around the certificates (names, comments): what is sent to AWS."""
     return "".join(f"{block.group(0)}\n" for block in _BLOCK.finditer(pem) if block.group(1) == "CERTIFICATE")
@@ -221,6 +262,19 @@ def _web_authorities() -> tuple[frozenset[bytes], frozenset[bytes]]:
             names.add(_der(root.subject))
             keys.add(_key(root))
     return frozenset(names), frozenset(keys)
+
+
+def _extension(certificate: Certificate, kind: Any) -> Any:
+    from cryptography.x509 import ExtensionNotFound
+
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except ExtensionNotFound:
+        return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"the DNS names {', '.join(names)}" if names else "no DNS name"
 
 
 def _issued(certificate: Certificate, by: Certificate) -> bool:

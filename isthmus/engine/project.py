@@ -13,6 +13,8 @@ from isthmus.contracts.errors import InputError
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
 
+SETTINGS = ("overrides", "sandbox", "kubeconfig")
+"""What a stack's configuration may say of ours (`stacks.program.Settings`)."""
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 
 
@@ -85,7 +87,30 @@ class Stack:
         found = self.settings.get("config") or {}
         if not isinstance(found, dict):
             raise InputError("`config` is not a mapping", where=str(self.config_file))
-        return {key if ":" in key else f"{self.project.name}:{key}": value for key, value in found.items()}
+        whole = {key if ":" in key else f"{self.project.name}:{key}": value for key, value in found.items()}
+        self._check(whole)
+        return whole
+
+    def _check(self, config: dict[str, Any]) -> None:
+        """A setting of ours that there is not was meant for another; `sandbox` is yes or no."""
+        prefix = f"{self.project.name}:"
+        for key, value in config.items():
+            if not key.startswith(prefix):
+                continue
+            if (name := key.removeprefix(prefix)) not in SETTINGS:
+                near = difflib.get_close_matches(name, SETTINGS, n=1)
+                hint = f"Did you mean `{prefix}{near[0]}`? " if near else ""
+                raise InputError(
+                    f"there is no setting `{key}`",
+                    where=str(self.config_file),
+                    todo=f"{hint}The settings are: {', '.join(prefix + each for each in SETTINGS)}",
+                )
+            if name == "sandbox" and str(value).lower() not in ("true", "false"):
+                raise InputError(
+                    f"`{value}` is neither true nor false",
+                    where=f"{self.config_file} ({key})",
+                    todo='Say "true" for a stack of the local sandbox, "false" for one of a real account',
+                )
 
     @property
     def overrides(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import IsthmusError
+from isthmus.contracts.errors import IsthmusError, Where
 from isthmus.engine.project import Stack
 
 if TYPE_CHECKING:
@@ -31,12 +31,15 @@ class Rendered:
 def render(stack: Stack) -> Rendered:
     """Run the stack's program against a recorder.
 
-    Raises what reading the stack's files raises (`InputError`, `AnswerIsNo`). Placeholders stand for
-    values that only a cloud or a cluster knows. The order does not depend on timing.
+    Raises what reading the stack's files raises (`InputError`, `AnswerIsNo`), and what a component refuses.
+    Placeholders stand for values that only a cloud or a cluster knows. The order does not depend on timing.
     """
     with _importing_from(str(stack.project.root)):
         program = importlib.import_module("stacks.program").program
-        return record(program, stack)
+        try:
+            return record(program, stack)
+        except IsthmusError as error:
+            raise _placed(error, stack) from error
 
 
 def record(program: Callable[[], Any], stack: Stack) -> Rendered:
@@ -120,6 +123,14 @@ def _cause(error: BaseException) -> BaseException:
             return seen
         seen = seen.__cause__ or seen.__context__
     return error
+
+
+def _placed(error: IsthmusError, stack: Stack) -> IsthmusError:
+    """A component knows its arguments and no file: name the one from which they came."""
+    if ".yaml" in error.where:
+        return error
+    file = f"{stack.config_file.parent.name}/{stack.config_file.name} and the plan"
+    return type(error)(error.what, where=Where(file, None, error.where or None), todo=error.todo)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,40 @@
+"""What can be known to fail before the engine is asked for anything, so that nothing is half-made."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from isthmus.contracts import platform_aws_checks
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.kube import Cluster
+    from isthmus.engine.project import Stack
+
+
+def of_files(
+    stack: Stack, platform: Platform, say: Callable[[str], None], today: datetime.date | None = None
+) -> None:
+    """Hold the stack's files to what only the day, or a run of its program, can tell.
+
+    A component checks its arguments when it is made, which is after others have been registered: so the
+    whole program is run against a recorder first (seconds; no engine, no cloud). Raises what it raises, and
+    `AnswerIsNo` for an authority whose certificate does not hold today.
+    """
+    from isthmus.engine import render
+
+    file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
+    day = today or datetime.datetime.now(datetime.UTC).date()
+    for line in platform_aws_checks.authorities_hold(platform, day, file):
+        say(line)
+    render.render(stack)
+
+
+def of_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
+    """Hold what the clusters hold already to the platform; raises what `identity_certificates.check` raises."""
+    from isthmus.engine import identity_certificates
+
+    for line in identity_certificates.check(platform, reached):
+        say(line)

@@ -1,0 +1,193 @@
+"""The translators' certificates that a cluster holds before a run, held to the trust and to the role."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+from typing import Any, cast
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from components import arguments_aws
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.contracts.platform import Platform
+from isthmus.engine import identity_certificates
+from isthmus.engine.kube import Cluster, Refused
+from tests.aws_sandbox.authority import DAY, Authority
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse
+
+SUBJECT = "internal-translator.isthmus-internal.svc"
+SPACE = "/api/v1/namespaces/isthmus-internal"
+OURS = Authority("Bank LLM identities")
+ISSUED = {"cert-manager.io/issuer-name": "bank-identities", "cert-manager.io/issuer-kind": "ClusterIssuer"}
+
+
+class Held:
+    """A cluster that holds some objects, by path; `status` refuses all."""
+
+    def __init__(self, objects: dict[str, dict[str, Any]], status: int = 0) -> None:
+        self.objects = objects
+        self.status = status
+        self.asked: list[str] = []
+
+    def call(self, method: str, path: str) -> dict[str, Any]:
+        assert method == "GET"
+        self.asked.append(path)
+        if self.status:
+            raise Refused(self.status, "forbidden")
+        if path not in self.objects:
+            raise Refused(404, "not found")
+        return self.objects[path]
+
+
+def pem(*certificates: x509.Certificate) -> str:
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates)
+
+
+def issued(by: Authority = OURS, name: str = SUBJECT, **more: Any) -> str:
+    return pem(by.issue(name, **more).certificate)
+
+
+def secret(text: str, annotations: dict[str, str] | None = None, data: dict[str, str] | None = None) -> Any:
+    found = {"tls.crt": base64.b64encode(text.encode()).decode(), "tls.key": "c2VjcmV0", **(data or {})}
+    return {"metadata": {"annotations": annotations or {}}, "data": found}
+
+
+def platform(named: str | None = "pki", **trust: Any) -> Platform:
+    data = platform_data()
+    data["trust"][0].update({"ca_certificates": OURS.pem, **trust})
+    if named:
+        data["identities"][0]["certificate_secret"] = named
+    return parse(data)
+
+
+def check(
+    held: dict[str, Any] | None, named: str | None = "pki", status: int = 0, space: bool = True, **trust: Any
+) -> list[str]:
+    name = named or "internal-translator-identity"
+    objects: dict[str, Any] = {SPACE: {}} if space else {}
+    if held is not None:
+        objects[f"{SPACE}/secrets/{name}"] = held
+    cluster = cast(Cluster, Held(objects, status))
+    return identity_certificates.check(platform(named, **trust), {"fra1": cluster})
+
+
+def test_what_is_looked_for_is_what_the_components_make():
+    built = platform(None)
+    (one,) = identity_certificates.bearers(built)
+    assert one.subject == arguments_aws.subject(built.identities[0]) == SUBJECT
+    assert (one.site, one.namespace, one.secret) == (
+        *("fra1", "isthmus-internal"),
+        "internal-translator-identity",
+    )
+
+
+def test_a_certificate_of_the_anchors_authority_for_that_translator_is_let_be():
+    assert check(secret(issued())) == []
+    assert check(secret(issued(), ISSUED), named=None) == []
+
+
+@pytest.mark.parametrize("named", ["pki", None])
+def test_a_foreign_issuer_is_refused_though_it_has_the_authoritys_name(named: str | None):
+    foreign = secret(issued(Authority("Bank LLM identities")), ISSUED)
+    with pytest.raises(AnswerIsNo, match="which the trust anchor does not hold") as caught:
+        check(foreign, named)
+    name = named or "internal-translator-identity"
+    assert str(caught.value).startswith(f"site fra1 (Secret isthmus-internal/{name}): ")
+    assert "Name the authority that signs it" in caught.value.todo
+    assert "\n" not in str(caught.value)
+
+
+def test_an_intermediate_in_the_secret_does_not_help_since_the_helper_shows_the_first_alone():
+    between = Authority("Between", above=OURS)
+    leaf = between.issue(SUBJECT)
+    with pytest.raises(AnswerIsNo, match="issued by 'CN=Between'"):
+        check(secret(pem(leaf.certificate, between.certificate)))
+    assert check(secret(pem(leaf.certificate)), ca_certificates=between.pem) == []
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        ({"before": 3 * DAY, "after": -1 * DAY}, "ended on "),
+        ({"before": -1 * DAY, "after": 2 * DAY}, "begins on "),
+        ({"name": "public-translator.isthmus-public.svc"}, f"the role asks for `{SUBJECT}`"),
+        ({"dns": "translator.bank.example"}, "with the DNS names translator.bank.example"),
+        ({"is_authority": True}, "is an authority's certificate, not a bearer's"),
+        ({"signs": False}, "is not for signatures"),
+    ],
+)
+def test_a_certificate_that_aws_would_refuse_is_said_before(made: dict[str, Any], says: str):
+    with pytest.raises(AnswerIsNo, match=says):
+        check(secret(issued(**made)))
+    (told,) = check(secret(issued(**made), ISSUED), named=None)
+    assert says in told
+    assert told.endswith("cert-manager is to replace it")
+
+
+def test_another_issuers_certificate_is_replaced_by_the_run_itself():
+    other = secret(issued(Authority("Other")), {**ISSUED, "cert-manager.io/issuer-name": "earlier"})
+    (told,) = check(other, named=None)
+    assert "another issuer signed the certificate" in told
+
+
+def test_an_authority_that_is_not_in_the_files_cannot_be_held_against_it():
+    arn = "arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/a1"
+    foreign = issued(Authority("Of ACM"))
+    assert check(secret(foreign), ca_certificates=None, acm_pca=arn) == []
+    old = issued(Authority("Of ACM"), before=2 * DAY, after=-DAY)
+    with pytest.raises(AnswerIsNo, match="ended on"):
+        check(secret(old), ca_certificates=None, acm_pca=arn)
+
+
+def test_a_named_secret_that_is_missing_ends_the_run_where_its_namespace_is_there():
+    with pytest.raises(EnvironmentFault, match="names a Secret that is not there") as caught:
+        check(None)
+    assert f"Put a certificate for `{SUBJECT}` there" in caught.value.todo
+    (told,) = check(None, space=False)
+    assert "this run makes the namespace, and the translator waits for the Secret" in told
+
+
+def test_what_cert_manager_will_make_is_not_missed():
+    assert check(None, named=None) == []
+    assert check(None, named=None, space=False) == []
+
+
+def test_a_cluster_that_does_not_show_secrets_is_told_of():
+    (told,) = check(secret(issued()), status=403)
+    assert "cannot be looked at (403: forbidden), so whether AWS takes it is not known" in told
+
+
+@pytest.mark.parametrize(
+    ("held", "kind", "says"),
+    [
+        ({"data": {}}, EnvironmentFault, r"has no tls\.crt"),
+        (secret("x", data={"tls.key": ""}), EnvironmentFault, r"has no tls\.key"),
+        (secret("x", data={"tls.crt": "%%"}), EnvironmentFault, r"tls\.crt is no text"),
+        (secret("hello"), InputError, "not PEM"),
+        (secret(issued() + "-----BEGIN PRIVATE KEY-----"), AnswerIsNo, "a private key stands among"),
+    ],
+)
+def test_a_secret_of_another_kind_is_named(held: dict[str, Any], kind: type[Exception], says: str):
+    with pytest.raises(kind, match=says) as caught:
+        check(held)
+    assert "Secret isthmus-internal/pki" in str(caught.value)
+
+
+def test_a_site_without_translators_is_not_asked():
+    cluster = Held({}, 500)
+    built = platform("pki")
+    assert identity_certificates.check(built, {"elsewhere": cast(Cluster, cluster)}) == []
+    assert cluster.asked == []
+
+
+def test_the_moment_counts_and_not_the_day():
+    now = datetime.datetime.now(datetime.UTC)
+    cluster = Held({SPACE: {}, f"{SPACE}/secrets/pki": secret(issued(after=datetime.timedelta(hours=1)))})
+    reached = {"fra1": cast(Cluster, cluster)}
+    assert identity_certificates.check(platform(), reached, now) == []
+    with pytest.raises(AnswerIsNo, match=r"ended on \d{4}-\d{2}-\d{2} \d{2}:\d{2} UTC"):
+        identity_certificates.check(platform(), reached, now + datetime.timedelta(hours=2))
