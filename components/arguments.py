@@ -205,6 +205,7 @@ def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailA
         made["trail"] = {
             **trail.model_dump(include={"mode", "organization", "retention_days"}),
             "notify": list(platform.contacts.security),
+            **({"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}),
         }
     made["tags"] = dict(platform.tags)
     return made  # type: ignore[return-value]

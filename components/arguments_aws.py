@@ -40,6 +40,11 @@ def tags(platform: Platform, **more: str) -> dict[str, str]:
     return {**platform.tags, **{f"isthmus.dev/{key.replace('_', '-')}": value for key, value in more.items()}}
 
 
+def bounded(site: Site) -> dict[str, str]:
+    """The organisation's boundary of every role at a site, where it has one."""
+    return {"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}
+
+
 def network_args(platform: Platform, network: Network) -> NetworkArgs:
     given = network.model_dump(include={"name", "mode", "zones", "subnets", "route_tables", "internet"})
     made: dict[str, Any] = {
@@ -47,6 +52,7 @@ def network_args(platform: Platform, network: Network) -> NetworkArgs:
         "region": region_at(platform, network.site),
         "flow_log_days": network.flow_log_days,
         "tags": tags(platform),
+        **bounded(site_of(platform, network.site)),
     }
     for key in ("cidr", "vpc"):
         if getattr(network, key):
@@ -102,6 +108,7 @@ def identity_args(
     }
     if vpc is not None:
         made["source_vpc"] = vpc
+    made |= bounded(site_of(platform, identity.site))
     if identity.permissions_boundary:
         made["permissions_boundary"] = identity.permissions_boundary
     return made  # type: ignore[return-value]
@@ -261,6 +268,7 @@ def logging_args(platform: Platform, logging: InvocationLogging) -> InvocationLo
         **logging.model_dump(include={"name", "mode", "text", "retention_days"}),
         "region": region_at(platform, logging.site),
         "tags": tags(platform),
+        **bounded(site_of(platform, logging.site)),
     }
     return made  # type: ignore[return-value]
 
@@ -284,7 +292,9 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
         "platform": platform.name,
         "budgets": settings,
         "notify": list(platform.contacts.cost),
+        "cost_tags": platform.cost_tags,
         "tags": tags(platform),
+        **bounded(site),
     }
     if watched:
         made["anomaly_usd"] = platform.anomalies.threshold_usd

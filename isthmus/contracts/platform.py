@@ -58,6 +58,8 @@ class Site(Part):
     assume_role: RoleArn | None = None
     """The role by which the provider works in the site's account, where that is another one."""
     external_id: str | None = None
+    permissions_boundary: PolicyArn | None = None
+    """AWS: the organisation's own boundary of every role made at the site; absent, one is made beside each."""
 
 
 class Pool(Part):
@@ -211,7 +213,8 @@ class Identity(Part):
     certificate_secret: str | None = None
     """A TLS Secret of the organisation's PKI in place of a cert-manager Certificate."""
     permissions_boundary: PolicyArn | None = None
-    """The organisation's own boundary; absent, one is made that keeps the trail and IAM out of reach."""
+    """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
+    trail and IAM out of reach."""
 
 
 class AuditStore(Part):
@@ -295,6 +298,9 @@ class Platform(Part):
     trails: list[Trail] = []
     budgets: list[Budget] = []
     anomalies: Anomalies = Anomalies(mode="off")
+    cost_tags: Mode = "manage"
+    """Whether the cost-allocation tags that budgets count by are activated here: in an organisation only the
+    management account may (`existing` elsewhere), and no account before a day of use."""
     provisioned: list[Provisioned] = []
     contacts: Contacts = Contacts()
     images: Images

@@ -194,6 +194,26 @@ def test_an_identitys_boundary_ends_at_the_regions_of_its_models(
     assert regions == ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
 
 
+def test_a_sites_boundary_bounds_every_role_there_and_an_identitys_own_its_role(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    wide, own = (f"arn:aws:iam::123456789012:policy/{name}" for name in ("wide", "isthmus-boundary"))
+    platform["sites"][1]["permissions_boundary"] = wide
+    build(engine, platform)
+    bounds = {made.name: made.inputs["permissionsBoundary"] for made in engine.all("Role")}
+    assert bounds.pop("isthmus-internal-bedrock-identity-role") == own
+    assert set(bounds.values()) == {wide}
+    assert len(bounds) == 6, "flow logs, log of calls, trail, two budgets, the public identity"
+
+
+def test_a_member_account_activates_no_cost_tags(engine: Engine, platform: dict[str, Any]) -> None:
+    platform["cost_tags"] = "existing"
+    build(engine, platform)
+    assert not engine.all("CostAllocationTag")
+    assert not [each for each in engine.outputs["retained"] if "tag" in each]
+    assert engine.all("Budget")
+
+
 def test_a_site_without_a_provider_is_an_error_that_names_it(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
