@@ -184,6 +184,25 @@ def test_the_private_path_goes_up_stays_unchanged_changes_and_goes(stack: Stack,
     assert_only_records_stay(stack, before)
 
 
+def test_on_a_gateway_that_connects_all_by_default_the_ends_still_reach_what_they_must(stack: Stack) -> None:
+    ec2 = stack.boto("ec2")
+    shared = ec2.create_transit_gateway(Options={"AmazonSideAsn": 64512})["TransitGateway"]
+    assert shared["Options"]["DefaultRouteTableAssociation"] == "enable"
+    default = shared["Options"]["AssociationDefaultRouteTableId"]
+    stack.own(lambda: path(link={**VPN, "transit_gateway": shared["TransitGatewayId"]}))
+    stack.up()
+    assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
+    assert stack.outputs()["transit_gateway_id"] == shared["TransitGatewayId"]
+    assert hops(ec2, "vpn") == {"10.60.0.0/16": "active"}
+    assert hops(ec2, "vpc")["10.40.0.0/16"] == "active"
+    joined = ec2.get_transit_gateway_route_table_associations(TransitGatewayRouteTableId=default)
+    assert joined["Associations"] == [], "an end is in the table that reaches everything"
+
+    stack.stack.destroy()
+    (left,) = ec2.describe_transit_gateways(TransitGatewayIds=[shared["TransitGatewayId"]])["TransitGateways"]
+    assert left["State"] == "available"
+
+
 def test_a_direct_connect_link_goes_up_stays_unchanged_and_goes(stack: Stack, tmp_path: Path) -> None:
     connect = stack.boto("directconnect")
     ordered = connect.create_connection(location="EqFA5", bandwidth="10Gbps", connectionName="fra1")
