@@ -70,28 +70,3 @@ def test_its_main_puts_the_root_on_the_path_in_place_of_its_folder() -> None:
     )
     found = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=ROOT, check=False)
     assert found.returncode == 0
-
-
-def described() -> str:
-    """The pages on components as one text."""
-    pages = ("components.md", "components-aws.md")
-    return "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages)
-
-
-def test_each_component_has_its_section_in_the_docs() -> None:
-    text = described()
-    for name in components.__all__:
-        assert f"\n## {name}\n" in text, name
-
-
-def test_the_docs_name_every_argument_and_output(schema: dict[str, Any]) -> None:
-    from pulumi.provider.experimental.analyzer import Analyzer
-
-    from components.__main__ import HOSTED
-
-    text = described()
-    for component in HOSTED:
-        section = text.split(f"\n## {component.__name__}\n")[1].split("\n## ")[0]
-        found = Analyzer("isthmus").analyze_component(component)
-        for name in (*found.inputs_mapping.values(), *found.outputs_mapping.values()):
-            assert f"`{name}`" in section, f"{component.__name__}: `{name}` is not described"

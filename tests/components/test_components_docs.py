@@ -1,0 +1,131 @@
+"""The pages on components: every argument, output and field as the package has it, and programs that run."""
+
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import components
+from tests.components.conftest import Engine
+from tests.components.platforms import bank
+
+ROOT = Path(components.__file__).resolve().parent.parent
+PAGES = ("components.md", "components-aws.md", "components-aws-identity.md", "components-aws-audit.md")
+HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
+
+
+def sections() -> dict[str, str]:
+    """What stands below each second heading, by heading."""
+    text = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
+    parts = re.split(r"(?m)^## (.+)$", text)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """The schema as the host infers it, with no engine."""
+    from pulumi.provider.experimental.component import ComponentProvider
+
+    from components.__main__ import HOSTED as CLASSES
+
+    return json.loads(ComponentProvider(CLASSES, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
+
+
+def kind(of: dict[str, Any]) -> str:
+    """As the tables name it."""
+    if "$ref" in of:
+        return of["$ref"].rsplit(":", 1)[-1]
+    match of["type"]:
+        case "array":
+            return f"list of {kind(of['items'])}"
+        case "object":
+            return f"map of {kind(of['additionalProperties'])}"
+        case "string":
+            return "text"
+    return of["type"]
+
+
+def snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
+def rows(properties: dict[str, Any], required: list[str], kinds: bool = True) -> list[str]:
+    """The lines of a table."""
+    return [
+        f"| `{snake(name)}` | "
+        + (f"{kind(of)}{', required' if name in required else ''} | " if kinds else "")
+        + f"{of['description']} |"
+        for name, of in properties.items()
+    ]
+
+
+def tables(text: str) -> list[list[str]]:
+    """The rows of each table in a text."""
+    found = re.findall(r"(?m)^\|---.*\n((?:\|.*\n)+)", f"{text}\n")
+    return [table.splitlines() for table in found]
+
+
+def test_each_component_has_a_section() -> None:
+    assert set(components.__all__) <= set(sections())
+
+
+@pytest.mark.parametrize("name", HOSTED)
+def test_arguments_and_outputs_stand_in_the_docs_as_in_the_package(schema: dict[str, Any], name: str) -> None:
+    resource = schema["resources"][f"isthmus:index:{name}"]
+    wanted = [
+        rows(resource["inputProperties"], resource.get("requiredInputs", [])),
+        rows(resource["properties"], [], kinds=False),
+    ]
+    found = tables(sections()[name])
+    assert [each for each in wanted if each not in found] == [], "write these rows"
+
+
+def test_the_fields_of_every_named_type_stand_in_the_docs_as_in_the_package(schema: dict[str, Any]) -> None:
+    text = "\n".join(sections().values())
+    for token, each in schema["types"].items():
+        name = token.rsplit(":", 1)[-1]
+        (place,) = re.findall(rf"(?m)^`{name}`: (?!as above).+\n\n((?:\|.*\n)+)", text)
+        assert tables(place) == [rows(each["properties"], each.get("required", []))], name
+
+
+@pytest.mark.parametrize("mode", ["manage", "existing", "off"])
+def test_each_singleton_knows_all_modes(schema: dict[str, Any], mode: str) -> None:
+    modes = {
+        token.rsplit(":", 1)[-1]: properties["mode"]["description"]
+        for token, properties in [
+            *((token, each["inputProperties"]) for token, each in schema["resources"].items()),
+            *((token, each["properties"]) for token, each in schema["types"].items()),
+        ]
+        if "mode" in properties
+    }
+    assert set(modes) == {
+        *("AuditTrail", "GuardrailSettings", "InvocationLogging", "Network", "SiteLink", "TrailSettings"),
+        "TrustAnchor",
+    }
+    assert [name for name, says in modes.items() if f"`{mode}`" not in says] == []
+
+
+def program(name: str) -> str:
+    (found,) = re.findall(r"(?ms)^```python\n(.+?)^```$", sections()[name])
+    return found
+
+
+@pytest.mark.parametrize("name", components.__all__)
+def test_the_program_of_each_component_makes_it(
+    engine: Engine, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "program.py").write_text(program(name), encoding="utf-8")
+    (tmp_path / "platform.yaml").write_text(yaml.safe_dump(bank()), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def run() -> Any:
+        names = runpy.run_path(str(tmp_path / "program.py"))
+        (made,) = [value for value in names.values() if type(value) is getattr(components, name)]
+        return made
+
+    engine.run(run)
+    assert [made for made in engine.made if not made.type.startswith("pulumi:")], "it makes nothing"
