@@ -137,6 +137,7 @@ class AwsSite:
                     "route_table_ids": built.route_tables,
                     "sources": sorted(let_in),
                     "grants": arguments.grants(network, callers, vouched),
+                    "private_dns": network.private_dns,
                     "tags": arguments.tags(self._platform),
                 },
                 self._at(self._site.name, [built]),

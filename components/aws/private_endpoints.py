@@ -32,12 +32,14 @@ class PrivateEndpointsArgs(TypedDict):
     """The VPC's own network; absent, only `sources` are let in."""
     grants: list[EndpointGrant]
     """Who may do what through which service's endpoint. A service that no grant names gets no endpoint."""
+    private_dns: NotRequired[bool]
+    """Whether the services' public names lead here in the VPC (default true); of a VPC's endpoints one may."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""
 
 
 class PrivateEndpoints(pulumi.ComponentResource):
-    """An interface endpoint with private DNS for each service that is granted, and S3's gateway endpoint.
+    """An interface endpoint for each service that is granted, and S3's gateway endpoint.
 
     A gateway endpoint serves what runs in the VPC; on-prem callers do not come through it.
     """
@@ -102,7 +104,7 @@ class PrivateEndpoints(pulumi.ComponentResource):
                 "subnet_ids": args["subnet_ids"],
                 "security_group_ids": [group],
                 # The service's public name leads here too: no caller in the VPC can go past it.
-                "private_dns_enabled": True,
+                "private_dns_enabled": args.get("private_dns", True),
             }
             if service == "s3":
                 kind = {"vpc_endpoint_type": "Gateway", "route_table_ids": tables}

@@ -67,6 +67,8 @@ class Network(Part):
     """An internet gateway; only where every class of the network is public."""
     services: list[Service] = []
     """Private endpoints to make; each admits named principals to named resources."""
+    private_dns: bool = True
+    """Whether the services' public names lead to the endpoints; one of a VPC's endpoints of a service may."""
     flow_log_days: int = Field(default=365, ge=1)
     """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
 

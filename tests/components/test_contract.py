@@ -42,8 +42,8 @@ ELSEWHERE: dict[type, set[str]] = {
         *("name", "site", "endpoints", "trust", "certificate_secret", "permissions_boundary", "guardrail"),
     },
     platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
-    # Classes decide which callers are let in; services, what they are granted.
-    platform_aws.Network: {"site", "classes", "services"},
+    # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
+    platform_aws.Network: {"site", "classes", "services", "private_dns"},
     platform_aws.Link: {"from_", "to"},
     # What signs and rotates certificates is the translator's, in the cluster.
     platform_aws.Trust: {"site", "issuer", "certificate_hours", "session_seconds"},

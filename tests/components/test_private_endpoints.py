@@ -86,6 +86,14 @@ def test_a_service_that_is_granted_has_an_interface_endpoint_in_each_subnet(engi
     assert engine.outputs["ids"] == {"bedrock-runtime": "net-bedrock-runtime-id"}
 
 
+def test_beside_endpoints_of_the_organisation_names_lead_to_theirs(engine: Engine) -> None:
+    build(engine, BEDROCK, private_dns=False)
+    assert engine.only("VpcEndpoint").inputs["privateDnsEnabled"] is False
+    assert engine.outputs["urls"]["bedrock-runtime"].startswith("https://vpce-"), (
+        "on-prem asks by its own name"
+    )
+
+
 def test_only_named_networks_get_in_on_443_and_nothing_gets_out(engine: Engine) -> None:
     build(engine, BEDROCK, SESSIONS, sources=["10.40.0.0/16", "10.41.7.0/24", "10.60.0.0/16"])
     rules = [made.inputs for made in engine.all("SecurityGroupIngressRule")]
