@@ -156,8 +156,8 @@ def test_an_unknown_type_is_an_error_that_names_it(stack: Stack) -> None:
     import pulumi.automation as auto
 
     with pytest.raises(auto.CommandError) as error:
-        stack.up(lambda aws, opts: aws.sns.Topic("alerts", opts=opts()) and None)
-    assert "aws:sns/topic:Topic" in str(error.value)
+        stack.up(lambda aws, opts: aws.sqs.Queue("jobs", opts=opts()) and None)
+    assert "aws:sqs/queue:Queue" in str(error.value)
     assert "sandbox/aws/table" in str(error.value)
 
 
