@@ -54,6 +54,8 @@ def program(*, live: bool = False) -> None:
     settings = configured()
     files = catalogue.read(settings.folder, settings.stack)
     platform = catalogue.assemble(files, settings.overrides)
+    if not settings.sandbox:
+        surroundings.addresses_are_real(platform)
     if live:
         surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     tagging.tag_everything(pulumi.get_project(), settings.stack)

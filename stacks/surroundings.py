@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from isthmus.contracts import addresses
 from isthmus.contracts.errors import EnvironmentFault, InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ def check(
         _clusters(contexts, kubeconfig or kubeconfig_path(environment), sandbox)
     if sandbox and any(site.kind == "aws" for site in platform.sites):
         _aws(environment)
+
+
+def addresses_are_real(platform: Platform) -> None:
+    """No link of a stack in earnest leads to an address that stands in documentation only; `InputError`."""
+    for link in platform.links:
+        if link.mode == "manage" and link.peer_ip and (inside := addresses.documented(link.peer_ip)):
+            raise InputError(
+                f"the peer `{link.peer_ip}` is an example: {inside} is for documentation, and nobody answers there",
+                where=f"links[{link.name}].peer_ip",
+                todo="Name the public address of the site's VPN device: `vpn_peer_ip` in the requirements",
+            )
 
 
 def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, locks, recovery
+from isthmus.engine import admission, locks, preflight, recovery
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
@@ -66,11 +66,13 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answe
     """
     started = time.monotonic()
     platform = stack.platform()
+    preflight.of_files(stack, platform, say)
     say("the plan, the blueprint and the overrides are valid")
     with _at_work(stack):
         reached = clusters(platform)
         for site, one in reached.items():
             say(f"site {site}: the cluster answers at {one.server}")
+        preflight.of_clusters(platform, reached, say)
         engine = Engine(stack, say)
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}

@@ -29,6 +29,12 @@ def settings(project: Path) -> Path:
     return project / "stacks" / "Pulumi.bank-dev.yaml"
 
 
+def in_earnest(project: Path) -> None:
+    """A stack of a real account and cluster, whose VPN device has a real address."""
+    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    edit(settings(project), "- name: fra1-frankfurt", "- name: fra1-frankfurt\n        peer_ip: 52.29.1.2")
+
+
 def unknown_sensitivity(project):
     edit(requirements(project), "sensitivity: restricted", "sensitivity: secretive")
 
@@ -135,7 +141,7 @@ def tools(tmp_path: Path) -> str:
 
 
 def test_no_cluster_names_context_and_address(isthmus, project, tmp_path, tools):
-    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    in_earnest(project)
     file = kubeconfig(tmp_path, "fra1", "https://127.0.0.1:9")
     ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
     assert ran.code == 3
@@ -144,7 +150,7 @@ def test_no_cluster_names_context_and_address(isthmus, project, tmp_path, tools)
 
 
 def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path, tools):
-    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    in_earnest(project)
     file = kubeconfig(tmp_path, "elsewhere", "https://127.0.0.1:9")
     ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG=str(file), PATH=tools)
     assert ran.code == 3
@@ -152,7 +158,7 @@ def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path
 
 
 def test_a_missing_tool_is_named(isthmus, project):
-    edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
+    in_earnest(project)
     ran = isthmus("up", "bank-dev", "--yes", "--project", project, PATH="/nowhere")
     assert ran.code == 3
     assert "pulumi" in ran.err

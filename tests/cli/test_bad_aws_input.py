@@ -1,0 +1,110 @@
+"""What is wrong with the AWS half, through the command line: one paragraph that says where and what to do.
+
+The cases are `bad_aws_input.yaml`. There is no sandbox and no cluster around, so that what is said of the files
+is said before anybody looks for one. `tests/sandbox/test_bad_account.py` is about what only an account tells.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from isthmus.cli import main
+from isthmus.contracts import overrides, requirements, yamlfile
+from isthmus.contracts.errors import IsthmusError
+from tests import authority
+from tests.cli import test_bad_input as files
+
+CASES: dict[str, dict[str, Any]] = yamlfile.load(Path(__file__).with_name("bad_aws_input.yaml")).data
+OVERRIDES = "isthmus:overrides"
+ISSUED, KEY = authority.make()
+CERTIFICATES = {
+    "<ended>": authority.make(end="2026-02-01")[0],
+    "<to come>": authority.make(start="2045-01-01")[0],
+    "<with its key>": ISSUED + KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+    "<of a server>": authority.make(authority=False)[0],
+    "<cut off>": ISSUED[:200],
+}
+
+
+def override(project: Path, parts: dict[str, Any]) -> None:
+    """Lay more over the stack's overrides, as its people would write it."""
+    for trust in parts.get("trust", []):
+        if text := CERTIFICATES.get(trust.get("ca_certificates", "")):
+            trust["ca_certificates"] = text
+    data = yamlfile.load(files.settings(project)).data
+    data["config"][OVERRIDES] = overrides.merge(data["config"][OVERRIDES], parts)
+    yamlfile.dump(data, "", files.settings(project))
+
+
+def change(project: Path, case: dict[str, Any]) -> None:
+    """Make the case's change in the project's files; a plan names the requirements, where they can be read."""
+    for name in ("requirements", "plan", "settings"):
+        if name in case:
+            files.edit(getattr(files, name)(project), *case[name])
+    if "override" in case:
+        override(project, case["override"])
+    if "requirements" in case:
+        try:
+            digest = requirements.load(files.requirements(project)).digest
+        except IsthmusError:
+            return
+        files.edit(files.plan(project), r"requirements_sha256: \w+", f"requirements_sha256: {digest}")
+
+
+@pytest.fixture
+def nothing_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No sandbox, no cluster, no account; and the project's own `stacks` no longer than the test."""
+    ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "stacks"}
+    for name in list(os.environ):
+        if name.startswith(("PULUMI_", "AWS_", "ISTHMUS_", "KUBECONFIG")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-home"))
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stacks"]:
+        del sys.modules[name]
+    sys.modules.update(ours)
+
+
+@pytest.mark.usefixtures("nothing_around")
+@pytest.mark.parametrize("name", CASES)
+def test_wrong_input_of_the_aws_half_is_told_in_one_paragraph_and_nothing_is_made(project, capsys, name):
+    case = CASES[name]
+    change(project, case)
+    code = main(["up", "bank-dev", "--project", str(project), "--yes"])
+    ran = capsys.readouterr()
+    assert code == case["exit"], ran.err
+    assert ran.out == ""
+    for words in case["says"]:
+        assert words in ran.err
+    assert len(ran.err.strip().splitlines()) == 1, f"more than a paragraph: {ran.err}"
+    assert "Traceback" not in ran.err
+    assert "PRIVATE KEY" not in ran.err
+    assert not (project / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["no such personal data", "a site that answers for AWS"])
+def test_render_says_the_same_of_what_a_component_refuses(isthmus, project, name):
+    case = CASES[name]
+    change(project, case)
+    ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
+    assert ran.code == case["exit"]
+    for words in case["says"]:
+        assert words in ran.err
+    assert not (project / "made").exists()
+
+
+def test_what_stands_around_a_certificate_is_let_be_and_not_sent_to_aws(isthmus, project):
+    pem = f"Bank CA\n{ISSUED}kept by team pki\n"
+    override(project, {"trust": [{"name": "frankfurt", "ca_certificates": pem}]})
+    ran = isthmus("render", "bank-dev", "--project", project, "-o", project / "made")
+    assert ran.code == 0, ran.err
+    rendered = "".join(file.read_text() for file in (project / "made" / "aws").rglob("*") if file.is_file())
+    assert ISSUED.splitlines()[1] in rendered
+    assert "kept by team pki" not in rendered
