@@ -13,6 +13,7 @@ from typing import Any
 import jmespath
 
 from isthmus.contracts.errors import InputError
+from sandbox.aws.assuming import Role, credentials
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.model import Call, Scope, Type
 from sandbox.aws.refusals import CallRefused, Tries, refusal
@@ -24,6 +25,8 @@ _NOTHING_OF_THE_USER_S = {
     "credentials_file": (None, [], os.devnull, None),
 }
 """botocore's session variables (config name, environment names, default, conversion), without sources."""
+_MADE_UP = "isthmus-sandbox"
+"""Access key and secret key: nothing checks them."""
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Settings:
     region: str
     default_tags: Mapping[str, str] = field(default_factory=dict)
     max_attempts: int = 5
+    roles: tuple[Role, ...] = ()
+    """Assumed one after the other; what is made belongs to the last one's account."""
 
     def url(self, service: str) -> str:
         """The service's endpoint. Raises `InputError` when it has none or is not on this machine."""
@@ -50,7 +55,8 @@ class Settings:
 class Api:
     """Clients by service and region, made when first used, shared by threads.
 
-    They carry made-up credentials and no proxy: nothing of the user's own AWS can be reached.
+    They carry made-up credentials, or those of a role that these assume, and no proxy: nothing of the
+    user's own AWS can be reached.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -62,35 +68,52 @@ class Api:
         self.tries = Tries()
 
     def client(self, service: str, region: str | None = None) -> Any:
-        import botocore.config
-        import botocore.session
-
         region = region or self.settings.region
         with self._lock:
             known = self._clients.get((service, region))
             if known is not None:
                 return known
             if self._session is None:
-                self._session = botocore.session.Session(session_vars=_NOTHING_OF_THE_USER_S)
-            made = self._session.create_client(
-                service,
-                region_name=region,
-                endpoint_url=self.settings.url(service),
-                aws_access_key_id="isthmus-sandbox",
-                aws_secret_access_key="isthmus-sandbox",  # noqa: S106 - not a secret: nothing checks it
-                aws_session_token=None,
-                config=botocore.config.Config(
-                    retries={"mode": "standard", "total_max_attempts": self.settings.max_attempts},
-                    connect_timeout=5,
-                    read_timeout=30,
-                    max_pool_connections=32,
-                    proxies={},
-                    s3={"addressing_style": "path"},
-                ),
-            )
+                self._session = self._signing()
+            made = self._made(self._session, service, region)
             made.meta.events.register("needs-retry", self.tries.note)
             self._clients[(service, region)] = made
             return made
+
+    def _signing(self) -> Any:
+        """A session that signs as the last of the roles. Raises `CallRefused` where one lets nobody in."""
+        import botocore.session
+
+        session = botocore.session.Session(session_vars=_NOTHING_OF_THE_USER_S)
+        session.set_credentials(_MADE_UP, _MADE_UP)
+        if self.settings.roles:
+            region, own = self.settings.region, session
+
+            def sts(keys: dict[str, Any]) -> Any:
+                return self._made(own, "sts", region, **keys)
+
+            session = botocore.session.Session(session_vars=_NOTHING_OF_THE_USER_S)
+            # botocore's only way to give a session credentials that are made anew.
+            session._credentials = credentials(self.settings.roles, sts)
+        return session
+
+    def _made(self, session: Any, service: str, region: str, **keys: Any) -> Any:
+        import botocore.config
+
+        return session.create_client(
+            service,
+            region_name=region,
+            endpoint_url=self.settings.url(service),
+            config=botocore.config.Config(
+                retries={"mode": "standard", "total_max_attempts": self.settings.max_attempts},
+                connect_timeout=5,
+                read_timeout=30,
+                max_pool_connections=32,
+                proxies={},
+                s3={"addressing_style": "path"},
+            ),
+            **keys,
+        )
 
     def account(self) -> str:
         """The account's number, asked once."""

@@ -8,11 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from isthmus.contracts.errors import InputError
+from sandbox.aws import assuming
 from sandbox.aws.calls import Settings
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.schema import UNKNOWN, nearest
 
-SERVED = ("region", "endpoints", "defaultTags", "allowedAccountIds", "forbiddenAccountIds", "maxRetries")
+SERVED = (
+    "region",
+    "endpoints",
+    "assumeRoles",
+    "defaultTags",
+    "allowedAccountIds",
+    "forbiddenAccountIds",
+    "maxRetries",
+)
 PASSED_OVER = (
     "accessKey",
     "secretKey",
@@ -31,8 +40,13 @@ PASSED_OVER = (
     "pluginDownloadURL",
 )
 """Meant for the real AWS; without meaning here and harmless."""
-REPLACING = ("region",)
-"""A provider for another region is another provider; another port is the same one."""
+
+
+def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What makes another provider of it: another region, another account. Another port is the same one."""
+    found = ["region"] if "region" in old and old["region"] != new.get("region") else []
+    before, after = (assuming.account(decoded(each).get("assumeRoles")) for each in (old, new))
+    return found + (["assumeRoles"] if before and after and before != after else [])
 
 
 def decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +89,10 @@ def problems(config: Mapping[str, Any]) -> list[tuple[str, str]]:
                 require_loopback_url(url)
     except InputError as error:
         found.append(("endpoints", str(error)))
+    try:
+        assuming.roles(config.get("assumeRoles"))
+    except InputError as error:
+        found.append(("assumeRoles", str(error)))
     return found
 
 
@@ -127,6 +145,7 @@ def settings(config: Mapping[str, Any], environment: Mapping[str, str] = os.envi
         endpoints=endpoints,
         region=str(region),
         default_tags=dict(tags.get("tags") or {}) if isinstance(tags, dict) else {},
+        roles=assuming.roles(config.get("assumeRoles")),
         max_attempts=max(1, min(10, int(config.get("maxRetries") or 4) + 1)),
     )
 

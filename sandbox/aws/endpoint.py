@@ -21,7 +21,7 @@ from sandbox.aws.loopback import require_loopback_host
 
 HEALTH = "/isthmus/health"
 ACCOUNT = "123456789012"
-"""moto's own default account, unless `--account` names another."""
+"""The account of made-up keys, unless `--account` names another; moto's own default."""
 _PRELOADED = ("sts", "s3", "kms", "iam", "logs")
 """Backends that a first `up` uses, loaded behind the listening socket."""
 
@@ -46,10 +46,11 @@ class _Health:
 
 
 def application(account: str = ACCOUNT) -> Any:
-    """The WSGI application. `account` must be set before moto is first imported in the process."""
-    os.environ["MOTO_ACCOUNT_ID"] = account
+    """The WSGI application. Whose a request is, its signature says (`sandbox.aws.accounts`)."""
+    os.environ.pop("MOTO_ACCOUNT_ID", None)  # with it, moto takes all requests for one account's
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    from sandbox.aws.accounts import Accounts
     from sandbox.aws.beside import OPERATIONS, PAGES
     from sandbox.aws.faults import Faults
     from sandbox.aws.frame import Frame
@@ -58,7 +59,8 @@ def application(account: str = ACCOUNT) -> Any:
 
     moto = DomainDispatcherApplication(create_backend_app)
     threading.Thread(target=_preload, args=(moto,), daemon=True).start()
-    return _Health(Faults(Tokens(Pages(PAGES, Frame(OPERATIONS, moto, account), account))), account)
+    answers = Tokens(Pages(PAGES, Frame(OPERATIONS, moto, account), account))
+    return _Health(Faults(Accounts(answers, account)), account)
 
 
 def _preload(moto: Any) -> None:

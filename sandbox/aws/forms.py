@@ -29,19 +29,25 @@ def parsed(model: Any, form: Mapping[str, str]) -> dict[str, Any]:
 
     if model.input_shape is None:
         return {}
-    return PROTOCOL_PARSERS[model.service_model.resolved_protocol](model).parse({"values": form})  # pyright: ignore[reportArgumentType] - a form needs no more
+    service = model.service_model
+    return PROTOCOL_PARSERS[service.resolved_protocol](_moto_s(model)).parse({"values": form})  # pyright: ignore[reportArgumentType] - a form needs no more
 
 
 def written(model: Any, answer: Mapping[str, Any]) -> bytes:
     """The XML of an answer."""
     from moto.core.serialize import SerializationContext, get_serializer_class
-    from moto.core.utils import get_service_model
 
     service = model.service_model
     made = get_serializer_class(service.service_name, service.resolved_protocol)
-    mine = get_service_model(service.service_name).operation_model(model.name)
     context = SerializationContext(str(uuid.uuid4()))
-    return str(made(mine, context).serialize(answer)["body"]).encode()
+    return str(made(_moto_s(model), context).serialize(answer)["body"]).encode()
+
+
+def _moto_s(model: Any) -> Any:
+    """The operation in moto's form of the models, which knows more of lists than botocore's."""
+    from moto.core.utils import get_service_model
+
+    return get_service_model(model.service_model.service_name).operation_model(model.name)
 
 
 def refused(model: Any, code: str, message: str) -> bytes:

@@ -13,11 +13,11 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from sandbox.aws import forms
+from sandbox.aws import accounts, forms
 from sandbox.aws.body import read as read_body
 
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
@@ -25,11 +25,13 @@ _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_requ
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: its checked parameters, the region of its signature, the account."""
+    """One request: its checked parameters, the region of its signature, the account that it is of."""
 
     params: Mapping[str, Any]
     region: str
     account: str
+    access_key: str = field(default="", compare=False)
+    """The id of the key that signed it."""
 
 
 class Refused(Exception):
@@ -84,7 +86,7 @@ class Frame:
                 form = _form(environ)
                 action = self._actions.get((signing_name, form.get("Action", "")))
                 if action:
-                    return self._serve_form(action, form, region, start_response)
+                    return self._serve_form(action, form, region, environ, start_response)
             # Werkzeug decodes PATH_INFO; the raw one keeps an encoded slash apart from a real one.
             path = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
             path = path.split("?", 1)[0]
@@ -107,7 +109,7 @@ class Frame:
         try:
             params = _parsed(model.input_shape, uri, environ)
             _check(model.input_shape, params, "ValidationException", 400)
-            answer = operation.answer(Asked(params, region, self._account))
+            answer = operation.answer(self._asked(params, region, environ))
             _check(model.output_shape, answer, "InternalServerException", 500)
             status, body = int(model.http.get("responseCode", 200)), _json(model.output_shape, answer)
         except Refused as error:
@@ -116,18 +118,26 @@ class Frame:
         return _answered(status, headers, json.dumps(body).encode(), start_response)
 
     def _serve_form(
-        self, operation: Operation, form: dict[str, str], region: str, start_response: Any
+        self,
+        operation: Operation,
+        form: dict[str, str],
+        region: str,
+        environ: dict[str, Any],
+        start_response: Any,
     ) -> list[bytes]:
         model = service_model(operation.service).operation_model(operation.name)
         try:
             params = _of_form(model, form)
             _check(model.input_shape, params, "InvalidParameterValue", 400)
-            answer = operation.answer(Asked(params, region, self._account))
+            answer = operation.answer(self._asked(params, region, environ))
             _check(model.output_shape, answer, "InternalError", 500)
             status, text = 200, forms.written(model, answer)
         except Refused as error:
             status, text = error.status, forms.refused(model, error.code, error.message)
         return _answered(status, {"Content-Type": "text/xml"}, text, start_response)
+
+    def _asked(self, params: dict[str, Any], region: str, environ: dict[str, Any]) -> Asked:
+        return Asked(params, region, accounts.of(environ, self._account), accounts.access_key(environ))
 
 
 def _answered(status: int, headers: dict[str, str], text: bytes, start_response: Any) -> list[bytes]:

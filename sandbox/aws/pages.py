@@ -33,6 +33,14 @@ class Got:
     body: bytes
     account: str
 
+    def meant(self) -> str:
+        """The account that the body names, or the sandbox's own. Raises `Refused` where it is no number."""
+        body = self.json()
+        named = body.get("account", self.account) if isinstance(body, dict) else self.account
+        if not isinstance(named, str) or not re.fullmatch(r"\d{12}", named):
+            raise Refused("ValidationException", 400, "`account` must be an account's number, 12 digits.")
+        return named
+
     def json(self) -> Any:
         """The body's JSON, `{}` when it is empty. Raises `Refused` when it is none."""
         try:

@@ -88,7 +88,7 @@ class Provider(rpc.ResourceProviderServicer):
     def DiffConfig(self, request: pb.DiffRequest, context: grpc.ServicerContext) -> pb.DiffResponse:
         old, new = plain(request.old_inputs or request.olds), plain(request.news)
         names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
-        replaces = [name for name in names if name in configuration.REPLACING and name in old]
+        replaces = configuration.replacing(old, new)
         changes = pb.DiffResponse.DIFF_SOME if names else pb.DiffResponse.DIFF_NONE
         return pb.DiffResponse(changes=changes, diffs=names, replaces=replaces)
 
@@ -106,9 +106,9 @@ class Provider(rpc.ResourceProviderServicer):
         )
 
     def start(self, settings: Settings, config: Mapping[str, Any]) -> None:
-        """Take the settings. Raises `InputError` for an account that the configuration does not allow."""
+        """Take the settings. Raises `InputError` for an account that they do not allow, `CallRefused` for a role."""
         api = Api(settings)
-        if config.get("allowedAccountIds") or config.get("forbiddenAccountIds"):
+        if settings.roles or config.get("allowedAccountIds") or config.get("forbiddenAccountIds"):
             configuration.check_account(config, api.account())
         self._resources = Resources(api)
 

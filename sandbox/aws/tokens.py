@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.aws import forms
+from sandbox.aws import accounts, forms
 from sandbox.aws.body import read as read_body
 from sandbox.aws.recognising import Sent, sent
 
@@ -70,7 +70,8 @@ def _key(environ: dict[str, Any]) -> tuple[str, ...] | None:
     raw = read_body(environ)
     if b"oken" not in raw or not any(_token(request, raw)):
         return None
-    return (request.signing_name, request.region, request.method, request.path, request.target, raw.decode())
+    whose = (accounts.of(environ, ""), request.signing_name, request.region)
+    return (*whose, request.method, request.path, request.target, raw.decode())
 
 
 def _token(request: Sent, raw: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 import uuid
 from collections.abc import Mapping
@@ -46,6 +47,13 @@ class World:
         with urllib.request.urlopen(request, timeout=10) as answer:
             answer.read()
 
+    def put(self, path: str, body: Any) -> Any:
+        """The answer of one of the sandbox's own addresses. Raises `HTTPError` for a refusal."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data=data, method="PUT")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)
+
     def name(self, stem: str) -> str:
         return f"{stem}-{uuid.uuid4().hex[:8]}"
 
@@ -70,15 +78,11 @@ class World:
 
 
 def trust(service: str = "rolesanywhere.amazonaws.com") -> str:
-    import json
-
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def document(*actions: str, resource: str = "*") -> str:
-    import json
-
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
@@ -107,8 +111,6 @@ class Client:
             raise refusal from error
 
     def configure(self, **config: Any) -> None:
-        import json
-
         wire = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
         self._call("Configure", pb.ConfigureRequest(args=struct(wire)))
 

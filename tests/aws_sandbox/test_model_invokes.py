@@ -21,13 +21,6 @@ HAIKU = "Cross-region model inference tokens per minute for Anthropic Claude Hai
 LITE = "Cross-region model inference tokens per minute for Amazon Nova Lite"
 
 
-def put(world: World, path: str, body: Any) -> Any:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(f"{world.url}{path}", data=data, method="PUT")
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)
-
-
 # -- models
 
 
@@ -67,7 +60,7 @@ def test_a_model_without_its_id_is_refused(client: Client) -> None:
 def test_a_model_can_be_added_to_a_region_until_the_sandbox_forgets(client: Client, world: World) -> None:
     titan = "amazon.titan-embed-text-v2:0"
     entry = {"modelId": titan, "modelName": "Titan Embeddings", "inputModalities": ["TEXT"]}
-    put(world, "/isthmus/bedrock/models", {"region": REGION, "models": [entry]})
+    world.put("/isthmus/bedrock/models", {"region": REGION, "models": [entry]})
     found = client.invoke(MODEL, modelId=titan)
     assert (found["modelName"], found["inputModalities"]) == ("Titan Embeddings", ["TEXT"])
     listed = world.boto("bedrock").list_foundation_models(byProvider="amazon")["modelSummaries"]
@@ -85,7 +78,7 @@ def test_a_model_can_be_added_to_a_region_until_the_sandbox_forgets(client: Clie
 )
 def test_a_wrong_list_of_models_changes_nothing(world: World, body: Any) -> None:
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        put(world, "/isthmus/bedrock/models", body)
+        world.put("/isthmus/bedrock/models", body)
     with refusal.value:
         assert refusal.value.code == 400
 
@@ -106,7 +99,7 @@ def test_a_quota_is_what_was_set_for_the_region_until_the_sandbox_forgets(
     client: Client, world: World
 ) -> None:
     before = client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE)
-    put(world, "/isthmus/service-quotas", {"region": REGION, "quotas": [{"quotaName": LITE, "value": 4000}]})
+    world.put("/isthmus/service-quotas", {"region": REGION, "quotas": [{"quotaName": LITE, "value": 4000}]})
     found = client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE)
     assert found == {**before, "value": 4000}, "AWS's own value stays"
     assert client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE, region="eu-west-1")["value"] != 4000
@@ -116,7 +109,7 @@ def test_a_quota_is_what_was_set_for_the_region_until_the_sandbox_forgets(
 
 def test_a_quota_that_the_sandbox_does_not_know_can_be_added(client: Client, world: World) -> None:
     entry = {"serviceCode": "ec2", "quotaCode": "L-ABCDEF01", "quotaName": "P instances", "value": 0}
-    put(world, "/isthmus/service-quotas", {"region": REGION, "quotas": [entry]})
+    world.put("/isthmus/service-quotas", {"region": REGION, "quotas": [entry]})
     found = client.invoke(QUOTA, serviceCode="ec2", quotaName="P instances")
     assert (found["value"], found["quotaCode"], found["defaultValue"]) == (0, "L-ABCDEF01", 0)
 
@@ -161,7 +154,7 @@ def test_a_wrong_quota_changes_nothing(client: Client, world: World, quota: Any)
     before = client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE)
     right = {"quotaName": LITE, "value": before["value"] + 1}
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        put(world, "/isthmus/service-quotas", {"region": REGION, "quotas": [right, quota]})
+        world.put("/isthmus/service-quotas", {"region": REGION, "quotas": [right, quota]})
     with refusal.value:
         assert refusal.value.code == 400
     assert client.invoke(QUOTA, serviceCode="bedrock", quotaName=LITE) == before

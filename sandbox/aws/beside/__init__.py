@@ -16,6 +16,7 @@ from sandbox.aws.beside import (
     resolver,
     rolesanywhere_sessions,
     service_quotas,
+    sts,
 )
 from sandbox.aws.beside.bedrock import OPERATIONS as BEDROCK
 from sandbox.aws.beside.bedrock_models import OPERATIONS as BEDROCK_MODELS
@@ -47,6 +48,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *resolver.OPERATIONS,
     *ROLES_ANYWHERE,
     *SERVICE_QUOTAS,
+    *sts.OPERATIONS,
     *TRANSIT_GATEWAYS,
     *VPN,
 )

@@ -70,7 +70,7 @@ def list_foundation_models(asked: Asked) -> Entry:
 
 
 def put_models(got: Got) -> tuple[int, Any]:
-    """`{"region": …, "models": [{"modelId": …, "modelName"?, …}]}`: models that the region has besides."""
+    """`{"region": …, "models": [{"modelId": …, "modelName"?, …}], "account"?}`: models that the region has besides."""
     body = got.json()
     models = body.get("models") if isinstance(body, dict) else None
     region = body.get("region") if isinstance(body, dict) else None
@@ -78,7 +78,7 @@ def put_models(got: Got) -> tuple[int, Any]:
     if not fits or not isinstance(region, str):
         wanted = 'The body must be {"region": "…", "models": [{"modelId": "…"}]}.'
         raise Refused("ValidationException", 400, wanted)
-    asked = Asked({}, region, got.account)
+    asked = Asked({}, region, got.meant())
     HELD.of(asked).models.update({one["modelId"]: one for one in models or []})
     return 200, {"models": here(asked)}
 

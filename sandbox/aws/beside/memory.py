@@ -15,7 +15,7 @@ class Memory(Generic[Held]):
     """One `Held`, from `make`, for each account and region.
 
     It is one of moto's own stores, so that moto's reset empties it together with moto's. moto is imported
-    when something is first kept: before, the account's number may not be set yet.
+    when something is first kept, as it takes its time.
     """
 
     def __init__(self, make: Callable[[], Held]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -33,7 +34,7 @@ def create_session(got: Got) -> tuple[int, Any]:
     wanted = _wanted(got)
     moment = now()
     signer = certificates.signed(got, moment)
-    asked = Asked({}, signer.region, got.account)
+    asked = Asked({}, signer.region, _account(wanted["trustAnchorArn"], got.account))
     trusted = anchor(asked, _of(asked, wanted["trustAnchorArn"], "trust-anchor"))
     chosen = profile(asked, _of(asked, wanted["profileArn"], "profile"))
     if not trusted["enabled"]:
@@ -70,6 +71,12 @@ def _wanted(got: Got) -> dict[str, Any]:
     if seconds is not None and (type(seconds) is not int or not _SHORTEST <= seconds <= _LONGEST):
         raise Refused("ValidationException", 400, f"durationSeconds must be from {_SHORTEST} to {_LONGEST}.")
     return wanted
+
+
+def _account(arn: str, default: str) -> str:
+    """A certificate belongs to no account: the trust anchor's is asked."""
+    named = arn.split(":")[4:5]
+    return named[0] if named and re.fullmatch(r"\d{12}", named[0]) else default
 
 
 def _of(asked: Asked, arn: str, kind: str) -> str:

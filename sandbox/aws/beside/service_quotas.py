@@ -131,7 +131,7 @@ def list_defaults(asked: Asked) -> dict[str, Any]:
 
 
 def put_quotas(got: Got) -> tuple[int, Any]:
-    """`{"region": …, "quotas": [{"quotaName" or "quotaCode": …, "value": …, "serviceCode"?}]}`, as given.
+    """`{"region": …, "quotas": [{"quotaName" or "quotaCode": …, "value": …, "serviceCode"?}], "account"?}`, as given.
 
     A name that Bedrock's quotas have keeps its code; any other quota needs name and code.
     """
@@ -141,7 +141,7 @@ def put_quotas(got: Got) -> tuple[int, Any]:
     if not isinstance(entries, list) or not isinstance(region, str):
         wanted = 'The body must be {"region": "…", "quotas": [{"quotaName": "…", "value": 0}]}.'
         raise Refused("ValidationException", 400, wanted)
-    asked = Asked({}, region, got.account)
+    asked = Asked({}, region, got.meant())
     made: dict[tuple[str, str], Quota] = {}
     for one in entries:
         quota = _put(asked, one if isinstance(one, dict) else {})

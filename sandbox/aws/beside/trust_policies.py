@@ -1,4 +1,4 @@
-"""Whether a role's trust policy lets IAM Roles Anywhere assume it for a certificate.
+"""Whether a role's trust policy lets someone assume it: a service, or a principal of an account.
 
 Only what such policies are made of is understood; a condition that is not never holds for an `Allow` and
 always for a `Deny`, so that nothing is granted by not being understood.
@@ -8,24 +8,41 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 SERVICE = "rolesanywhere.amazonaws.com"
 ACTIONS = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
-"""All three are asked for in every session (user guide, "trust model")."""
+"""All three are asked for in every session of IAM Roles Anywhere (user guide, "trust model")."""
 
 
-def allows(document: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+@dataclass(frozen=True)
+class Asking:
+    """Who asks: the kind of principal (`Service`, `AWS`), and whether one that a policy names is they."""
+
+    kind: str
+    named: Callable[[str], bool]
+
+
+ROLES_ANYWHERE = Asking("Service", lambda principal: principal == SERVICE)
+
+
+def allows(
+    document: Mapping[str, Any],
+    context: Mapping[str, str],
+    asking: Asking = ROLES_ANYWHERE,
+    actions: Iterable[str] = ACTIONS,
+) -> bool:
     """`context` holds the request's condition keys, `aws:SourceArn`, `aws:PrincipalTag/x509Subject/CN`, …"""
-    return all(_allowed(document, action, context) for action in ACTIONS)
+    return all(_allowed(document, action, context, asking) for action in actions)
 
 
-def _allowed(document: Mapping[str, Any], action: str, context: Mapping[str, str]) -> bool:
+def _allowed(document: Mapping[str, Any], action: str, context: Mapping[str, str], asking: Asking) -> bool:
     allowed = False
     for statement in _list(document.get("Statement")):
         deny = statement.get("Effect") == "Deny"
-        if not _about(statement, action, deny) or not _holds(statement, context, deny):
+        if not _about(statement, action, deny, asking) or not _holds(statement, context, deny):
             continue
         if deny:
             return False
@@ -33,17 +50,17 @@ def _allowed(document: Mapping[str, Any], action: str, context: Mapping[str, str
     return allowed
 
 
-def _about(statement: Mapping[str, Any], action: str, deny: bool) -> bool:
-    """Whether it speaks of the service and the action; `Not…` is understood in a `Deny` only, as all."""
+def _about(statement: Mapping[str, Any], action: str, deny: bool, asking: Asking) -> bool:
+    """Whether it speaks of them and the action; `Not…` is understood in a `Deny` only, as all."""
     if "NotAction" in statement or "NotPrincipal" in statement:
         return deny
     principal = statement.get("Principal")
-    services = _list(principal.get("Service")) if isinstance(principal, dict) else []
+    named = _list(principal.get(asking.kind)) if isinstance(principal, dict) else []
     anyone = principal == "*" or (isinstance(principal, dict) and "*" in _list(principal.get("AWS")))
     # "*" as principal does not take in services' own calls, except to deny.
-    mine = SERVICE in services or (deny and anyone)
-    named = any(_like(action.lower(), str(one).lower()) for one in _list(statement.get("Action")))
-    return mine and named
+    mine = any(asking.named(str(one)) for one in named) or (anyone and (deny or asking.kind == "AWS"))
+    meant = any(_like(action.lower(), str(one).lower()) for one in _list(statement.get("Action")))
+    return mine and meant
 
 
 def _holds(statement: Mapping[str, Any], context: Mapping[str, str], deny: bool) -> bool:
