@@ -69,7 +69,7 @@ class Engine:
             self._command(["stack", "import", "--file", str(file)])
 
     def keep_copy(self) -> None:
-        """Copy the state to `out/backups`, before it is changed."""
+        """Copy the state to `out/backups`, where it is not what the newest copy holds."""
         backup.write(self._stack.project.root, self._stack.name, self.export())
 
     def outputs(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Copies of the state, written before a run changes anything: `out/backups/STACK/TIME.json`."""
+"""Copies of the state, written before a run changes anything and when it ended well:
+`out/backups/STACK/TIME.json`.
+"""
 
 from __future__ import annotations
 

@@ -79,6 +79,9 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answe
         with _settled_after(stack, engine):
             first, proofs = _admission(engine, platform, reached, state, say, watcher)
             run = engine.up(watcher, expected=_size(state))
+        with contextlib.suppress(IsthmusError):
+            # What a later accident needs is this state; a full disk does not undo what is built.
+            engine.keep_copy()
         outputs = engine.outputs()
     return Built(
         platform=platform,

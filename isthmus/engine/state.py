@@ -112,7 +112,7 @@ def _instead(file: Path, stack: str, copies: Path) -> str:
     if ours:
         ways.append(
             f"`rm {file}`, `pulumi stack init {stack}` and `pulumi stack import --stack {stack} --file"
-            f" {ours[-1]}` (our copy, from before the last run)"
+            f" {ours[-1]}` (our newest copy)"
         )
     if not ways:
         return (
