@@ -53,6 +53,9 @@ def aws(site: Site, tags: dict[str, str], *, sandbox: bool) -> pulumi.ProviderRe
         arguments["allowed_account_ids"] = [site.account_id]
     if site.assume_role:
         # Another account than the credentials' own: its role is taken for every call.
-        role = {"role_arn": site.assume_role, "session_name": "isthmus"}
-        arguments["assume_roles"] = [role | ({"external_id": site.external_id} if site.external_id else {})]
+        # The class, not a dict: a dict's names would reach the provider as they are written here.
+        role = pulumi_aws.ProviderAssumeRoleArgs(
+            role_arn=site.assume_role, session_name="isthmus", external_id=site.external_id
+        )
+        arguments["assume_roles"] = [role]
     return pulumi_aws.Provider(site.name, **arguments)
