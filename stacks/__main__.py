@@ -20,5 +20,6 @@ if __name__ == "__main__":
     except IsthmusError as error:
         import pulumi
 
-        pulumi.log.error(str(error))
+        # `isthmus.engine.explain` reads the kind of error from its first words.
+        pulumi.log.error(f"{error.verdict}: {error}")
         sys.exit(SHOWN)

@@ -33,6 +33,8 @@ class IsthmusError(Exception):
     """
 
     exit_code = 2
+    verdict = "the input is wrong"
+    """What the exit code means, in words."""
 
     def __init__(self, what: str, *, where: Where | str | None = None, todo: str = "") -> None:
         self.what = what
@@ -53,18 +55,18 @@ class AnswerIsNo(IsthmusError):
     """The input is understood and refused: a policy, a boundary, an infeasible plan."""
 
     exit_code = 1
+    verdict = "the answer is no"
 
 
 class InputError(IsthmusError):
     """The input is wrong: a file, a key, a value, an option."""
-
-    exit_code = 2
 
 
 class EnvironmentFault(IsthmusError):
     """The surroundings are wrong: a missing tool, an unreachable cluster, no space left."""
 
     exit_code = 3
+    verdict = "the environment is wrong"
 
 
 class At(ValueError):

@@ -114,6 +114,8 @@ _STACK = "pulumi:pulumi:Stack"
 
 def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | None) -> IsthmusError:
     """The error to show. `failures` as reported; `stderr` for what came without an event."""
+    if told := _told(failures, stack):
+        return told
     about = [one for one in failures if one.urn and _STACK not in one.urn]
     chosen = next(iter(about), None) or _telling(failures)
     if chosen is None:
@@ -129,6 +131,16 @@ def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | No
             return kind(what, where=where, todo=f"{todo}.{see}")
     kind = InputError if "isthmus" in chosen.message.lower() and not about else EnvironmentFault
     return kind(what, where=where, todo=f"Mend it and run the same command again.{see}")
+
+
+def _told(failures: Sequence[Failure], stack: str) -> IsthmusError | None:
+    """An error of our own, as the program told it (`stacks.__main__`): whole, and of its own kind."""
+    for one in failures:
+        for kind in (AnswerIsNo, InputError, EnvironmentFault):
+            head, _, text = " ".join(one.message.split()).partition(f"{kind.verdict}: ")
+            if text and not head:
+                return kind(text, where=f"stack {stack}")
+    return None
 
 
 def _telling(failures: Sequence[Failure]) -> Failure | None:

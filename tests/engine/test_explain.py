@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.engine.events import Failure
 from isthmus.engine.explain import failure
 
@@ -49,6 +50,20 @@ def test_an_error_of_the_program_is_shown_without_its_traceback():
     text = str(failure([Failure(STACK, trace)], "", "dev", None))
     assert "ValueError: no such model" in text
     assert "File" not in text
+
+
+@pytest.mark.parametrize("kind", [AnswerIsNo, InputError, EnvironmentFault])
+def test_an_error_that_the_program_told_keeps_its_kind_and_its_words(kind):
+    said = kind("no such zone: exceeded quota", where="networks[x].zones", todo="Name another. " * 60)
+    told = Failure(STACK, f"{said.verdict}: {said}\n")
+    error = failure([Failure(URN, "boom"), told], "", "dev", Path("some.log"))
+    assert type(error) is kind
+    assert str(error) == f"stack dev: {said}"
+
+
+def test_words_in_the_middle_of_an_error_are_no_verdict():
+    error = failure([Failure(STACK, "boom, and the answer is no: 5")], "", "dev", None)
+    assert error.exit_code == 3
 
 
 def test_a_failure_without_events_is_taken_from_stderr():
