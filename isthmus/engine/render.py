@@ -66,8 +66,12 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
         monitor=recorder,
         organization="organization",
     )
-    # The SDK keeps the root of a program that ran before in this process, with that program's outputs.
-    getattr(runtime.settings.get_root_resource(), "outputs", {}).clear()
+    # The SDK keeps the root of a program that ran before in this process, with that program's outputs and
+    # what it had every resource changed by.
+    root = runtime.settings.get_root_resource()
+    getattr(root, "outputs", {}).clear()
+    if root is not None:
+        root._transformations = []
     setattr(runtime.settings.SETTINGS, "root_directory", str(stack.project.root))  # noqa: B010
     config, secrets = configuration(stack)
     runtime.set_all_config(config, secrets)

@@ -15,7 +15,7 @@ from isthmus.engine.render import record
 @pytest.fixture
 def stack(tmp_path: Path) -> project.Stack:
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n")
-    (tmp_path / "Pulumi.dev.yaml").write_text("config: {shop:key: {secure: v1xyz}, shop:list: [1, 2]}\n")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {till:key: {secure: v1xyz}, till:list: [1, 2]}\n")
     return project.find(tmp_path).stack("dev")
 
 
@@ -70,7 +70,7 @@ def test_options_and_configuration_reach_the_recording(stack):
     import pulumi_kubernetes as k8s
 
     def program():
-        config = pulumi.Config("shop")
+        config = pulumi.Config("till")
         assert config.require("key") == "[secret]"
         assert config.require_object("list") == [1, 2]
         opts = pulumi.ResourceOptions(
@@ -88,6 +88,23 @@ def test_options_and_configuration_reach_the_recording(stack):
         "ignoreChanges": ["data"],
         "customTimeouts": {"create": "5m"},
     }
+
+
+def test_what_one_program_changes_does_not_reach_the_next(stack):
+    import pulumi_aws as aws
+
+    from stacks.tagging import tag_everything
+
+    def tagged():
+        tag_everything("shop", "other")
+        aws.s3.Bucket("records")
+
+    (with_tags,), (without,) = (
+        [each.inputs for each in record(program, stack).resources if each.name == "records"]
+        for program in (tagged, lambda: aws.s3.Bucket("records"))
+    )
+    assert with_tags["tags"]["isthmus-stack"] == "shop/other"
+    assert "tags" not in without
 
 
 def test_two_resources_of_one_urn_are_refused(stack):
