@@ -17,10 +17,14 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox import accounting
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.sandbox
 
+DERIVED = {"Pod", "ReplicaSet", "Endpoints", "EndpointSlice", "Event", "ControllerRevision"}
+"""Made by controllers from what we make, with its labels."""
 POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": "fra1-l40s-48gb"}
 
 
@@ -30,8 +34,8 @@ class Bank:
     def __init__(self, root: Path, sandbox: Any) -> None:
         self.root = root
         self.sandbox = sandbox
-        self.kept_before: set[str] = set()
-        """What other tests of this sandbox have retained before."""
+        self.before: dict[str, set[str]] = {}
+        """What other tests of this sandbox have left in AWS, by type."""
 
     def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
         return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
@@ -72,10 +76,10 @@ class Bank:
             aws_secret_access_key="sandbox",
         )
 
-    def kept(self) -> set[str]:
-        """Names of all buckets, ids of all keys: what `destroy` may leave."""
-        buckets = {each["Name"] for each in self.aws("s3").list_buckets()["Buckets"]}
-        return buckets | {each["KeyId"] for each in self.aws("kms").list_keys()["Keys"]}
+    def in_aws(self) -> dict[str, set[str]]:
+        """What came to AWS since this stack began, by type."""
+        found = accounting.listed(self.aws)
+        return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         env = self.sandbox.env | {"PYTHONPATH": str(ROOT)}
@@ -89,7 +93,7 @@ def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(Path(sys.prefix))
     made = Bank(root, sandbox)
-    made.kept_before = made.kept()
+    made.before = accounting.listed(made.aws)
     said = made.up()
     assert "The platform bank is up" in said
     assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
@@ -136,6 +140,63 @@ def test_replicas_outlive_what_the_plan_says_they_must(bank):
 def test_a_preview_right_after_finds_nothing_to_change(bank):
     done = bank.pulumi("preview", "--expect-no-changes")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_every_resource_of_the_state_is_in_aws_and_nothing_besides(bank):
+    state = bank.state()
+    assert accounting.strange(state) == set(), "a type that nobody counts"
+    wanted, found = accounting.in_state(state), bank.in_aws()
+    assert {kind: found[kind] ^ ids for kind, ids in wanted.items() if ids != found[kind]} == {}
+    assert sum(len(ids) for ids in found.values()) > 80
+
+
+def test_every_resource_of_the_state_is_in_the_cluster_and_nothing_besides(bank):
+    ours = {
+        (
+            each["inputs"]["kind"],
+            each["inputs"]["metadata"].get("namespace", ""),
+            each["inputs"]["metadata"]["name"],
+        )
+        for each in bank.state()
+        if each["type"].startswith("kubernetes:") and not each["type"].endswith("Patch")
+        # The GPU operator's policy is read, not made.
+        if each["custom"] and not each.get("external")
+    }
+    found = _objects(bank.sandbox.client())
+    assert ours - found == set()
+    assert found - ours == set()
+    assert len(ours) > 80
+
+
+def test_what_bears_tags_says_whose_it_is(bank):
+    tags = bank.aws("resourcegroupstaggingapi").get_resources()["ResourceTagMappingList"]
+    ours = {
+        each["ResourceARN"]
+        for each in tags
+        if {"Key": "isthmus-stack", "Value": "isthmus/bank-dev"} in each["Tags"]
+    }
+    roles = [each["RoleName"] for each in bank.aws("iam").list_roles()["Roles"]]
+    for role in roles:
+        said = {each["Key"]: each["Value"] for each in bank.aws("iam").list_role_tags(RoleName=role)["Tags"]}
+        assert said["isthmus-stack"] == "isthmus/bank-dev"
+        assert said["isthmus-resource"].startswith("bank-")
+    assert roles
+    assert any(":s3:::" in arn for arn in ours)
+
+
+def test_no_secret_stands_in_the_state_in_the_clear(bank):
+    manager = bank.aws("secretsmanager")
+    values = [
+        manager.get_secret_value(SecretId=each["ARN"])["SecretString"]
+        for each in manager.list_secrets()["SecretList"]
+    ]
+    keys = {part for value in values for part in re.findall(r"[A-Za-z0-9._]{16,}", value)}
+    assert len(keys) >= 2, "two tunnels have a key each"
+    backend = Path(bank.sandbox.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    files = [each for each in (backend / ".pulumi").rglob("*") if each.is_file()]
+    files += [each for each in (bank.root / "out").rglob("*") if each.is_file()]
+    assert any("bank-dev.json" in each.name for each in files)
+    assert [(each, key) for each in files for key in keys if key.encode() in each.read_bytes()] == []
 
 
 def test_a_second_up_changes_nothing(bank):
@@ -220,14 +281,25 @@ def test_the_lock_of_a_dead_run_is_cleared(bank):
     assert f"cleared the lock of process {dead.pid}" in bank.up()
 
 
+RETAINED = {
+    "bank-frankfurt-bucket",
+    "bank-frankfurt-key",
+    "bank-frankfurt-trail-logs",
+    "bank-frankfurt-trail-log-key",
+    "bank-frankfurt-calls-logs",
+    "bank-frankfurt-calls-log-key",
+    "bank-frankfurt-network-flow-logs",
+    "bank-frankfurt-network-flow-log-key",
+}
+"""Records, and the keys that open them; by logical name."""
+
+
 def test_destroy_leaves_what_it_names_and_nothing_else(bank):
-    state = bank.state()
-    bucket = next(each["id"] for each in state if each["type"] == "aws:s3/bucket:Bucket")
-    key = next(each["id"] for each in state if each["type"] == "aws:kms/key:Key")
+    kept = [each for each in bank.state() if each["urn"].rpartition("::")[2] in RETAINED]
+    assert len(kept) == len(RETAINED)
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert bucket in done.stdout
-    assert key in done.stdout
+    assert [each["id"] for each in kept if each["id"] not in done.stdout] == []
     client = bank.sandbox.client()
     spaces = eventually(
         lambda: [name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")],
@@ -235,11 +307,37 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
     )
     assert spaces == []
     assert not [name for name in _policies(client) if name.startswith("isthmus-")]
-    assert bank.kept() - bank.kept_before == {bucket, key}
-    assert bank.aws("iam").list_roles()["Roles"] == []
+    assert eventually(lambda: _objects(client), lambda found: not found) == set()
+    assert bank.in_aws() == accounting.in_state(kept)
     left = [each for each in bank.state() if each["type"] != "pulumi:pulumi:Stack"]
     assert left == []
 
 
+def test_what_was_destroyed_comes_up_again_beside_what_was_kept(bank):
+    kept = bank.in_aws()
+    bank.up()
+    wanted, found = accounting.in_state(bank.state()), bank.in_aws()
+    assert {kind: found[kind] - kept[kind] for kind in found} == wanted
+    done = bank.isthmus("destroy", "bank-dev", "--yes")
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def _policies(client: Any) -> set[str]:
     return client.names("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies")
+
+
+def _objects(client: Any) -> set[tuple[str, str, str]]:
+    """Kind, namespace and name of all that bears our label and that no controller made."""
+    groups = client.get("/apis")["groups"]
+    found = set()
+    for root in ["/api/v1", *(f"/apis/{each['preferredVersion']['groupVersion']}" for each in groups)]:
+        for kind in client.get(root)["resources"]:
+            if "list" not in kind["verbs"] or "/" in kind["name"] or kind["kind"] in DERIVED:
+                continue
+            for each in client.get(f"{root}/{kind['name']}?labelSelector=app.kubernetes.io/part-of=isthmus")[
+                "items"
+            ]:
+                meta = each["metadata"]
+                if not meta.get("ownerReferences") and not meta.get("deletionTimestamp"):
+                    found.add((kind["kind"], meta.get("namespace", ""), meta["name"]))
+    return found

@@ -1,0 +1,40 @@
+"""What `isthmus up` leaves alone in its first step."""
+
+from isthmus.engine.building import _besides_first
+
+PREFIX = "urn:pulumi:dev::isthmus::"
+PLATFORM = "isthmus:index:LlmPlatform"
+
+
+def state(*types: str) -> dict:
+    """A resource for each qualified type, named by its number."""
+    return {
+        "resources": [
+            {"urn": f"{PREFIX}{kind}::{number}", "type": kind.rpartition("$")[2]}
+            for number, kind in enumerate(types)
+        ]
+    }
+
+
+def test_a_state_with_the_first_step_alone_has_nothing_to_leave():
+    assert _besides_first({}) == []
+    first = state(
+        "pulumi:pulumi:Stack",
+        "pulumi:providers:kubernetes",
+        PLATFORM,
+        f"{PLATFORM}$isthmus:index:AdmissionGuard",
+        f"{PLATFORM}$isthmus:index:AdmissionGuard$kubernetes:admissionregistration.k8s.io/v1:"
+        "ValidatingAdmissionPolicy",
+        f"{PLATFORM}$isthmus:index:ClassNamespace$kubernetes:core/v1:Namespace",
+    )
+    assert _besides_first(first) == []
+
+
+def test_everything_else_is_left_as_it_is():
+    held = state(
+        PLATFORM,
+        f"{PLATFORM}$isthmus:index:ModelServer",
+        f"{PLATFORM}$isthmus:index:ModelServer$kubernetes:apps/v1:Deployment",
+        f"{PLATFORM}$isthmus:index:Network$aws:ec2/vpc:Vpc",
+    )
+    assert _besides_first(held) == [each["urn"] for each in held["resources"][1:]]

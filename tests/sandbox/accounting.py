@@ -1,0 +1,211 @@
+"""What AWS's endpoint says there is, asked by AWS's own client, to be held against a stack's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+ACCOUNT = "123456789012"
+
+LISTED: dict[str, tuple[str, str, str]] = {
+    "aws:bedrock/guardrail:Guardrail": (
+        "bedrock",
+        "list_guardrails",
+        "guardrails[].join(',', [id, version])",
+    ),
+    "aws:bedrock/inferenceProfile:InferenceProfile": (
+        "bedrock",
+        "list_inference_profiles",
+        "inferenceProfileSummaries[].inferenceProfileId",
+    ),
+    "aws:budgets/budget:Budget": ("budgets", "describe_budgets", "Budgets[].BudgetName"),
+    "aws:cloudtrail/trail:Trail": ("cloudtrail", "describe_trails", "trailList[].TrailARN"),
+    "aws:cloudwatch/eventRule:EventRule": ("events", "list_rules", "Rules[].Name"),
+    "aws:cloudwatch/logGroup:LogGroup": ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": (
+        "logs",
+        "describe_metric_filters",
+        "metricFilters[].join(':', [logGroupName, filterName])",
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": (
+        "ce",
+        "get_anomaly_monitors",
+        "AnomalyMonitors[].MonitorArn",
+    ),
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": (
+        "ce",
+        "get_anomaly_subscriptions",
+        "AnomalySubscriptions[].SubscriptionArn",
+    ),
+    "aws:ec2/customerGateway:CustomerGateway": (
+        "ec2",
+        "describe_customer_gateways",
+        "CustomerGateways[?State!='deleted'].CustomerGatewayId",
+    ),
+    "aws:ec2/flowLog:FlowLog": ("ec2", "describe_flow_logs", "FlowLogs[].FlowLogId"),
+    "aws:ec2/routeTable:RouteTable": (
+        "ec2",
+        "describe_route_tables",
+        "RouteTables[?!not_null(Associations[?Main==`true`].Main | [0])].RouteTableId",
+    ),
+    "aws:ec2/securityGroup:SecurityGroup": (
+        "ec2",
+        "describe_security_groups",
+        "SecurityGroups[?GroupName!='default'].GroupId",
+    ),
+    "aws:ec2/subnet:Subnet": ("ec2", "describe_subnets", "Subnets[?DefaultForAz!=`true`].SubnetId"),
+    "aws:ec2/vpc:Vpc": ("ec2", "describe_vpcs", "Vpcs[?IsDefault!=`true`].VpcId"),
+    "aws:ec2/vpcEndpoint:VpcEndpoint": (
+        "ec2",
+        "describe_vpc_endpoints",
+        "VpcEndpoints[?State!='deleted'].VpcEndpointId",
+    ),
+    "aws:ec2/vpnConnection:VpnConnection": (
+        "ec2",
+        "describe_vpn_connections",
+        "VpnConnections[?State!='deleted'].VpnConnectionId",
+    ),
+    "aws:ec2transitgateway/routeTable:RouteTable": (
+        "ec2",
+        "describe_transit_gateway_route_tables",
+        "TransitGatewayRouteTables[?State!='deleted' && !DefaultAssociationRouteTable].TransitGatewayRouteTableId",
+    ),
+    "aws:ec2transitgateway/transitGateway:TransitGateway": (
+        "ec2",
+        "describe_transit_gateways",
+        "TransitGateways[?State!='deleted'].TransitGatewayId",
+    ),
+    "aws:ec2transitgateway/vpcAttachment:VpcAttachment": (
+        "ec2",
+        "describe_transit_gateway_vpc_attachments",
+        "TransitGatewayVpcAttachments[?VpcId && State!='deleted'].TransitGatewayAttachmentId",
+    ),
+    "aws:iam/policy:Policy": ("iam", "list_policies", "Policies[].Arn"),
+    "aws:iam/role:Role": ("iam", "list_roles", "Roles[].RoleName"),
+    "aws:kms/alias:Alias": (
+        "kms",
+        "list_aliases",
+        "Aliases[?!starts_with(AliasName, 'alias/aws/')].AliasName",
+    ),
+    "aws:kms/key:Key": ("kms", "list_keys", "Keys[].KeyId"),
+    "aws:rolesanywhere/profile:Profile": ("rolesanywhere", "list_profiles", "profiles[].profileId"),
+    "aws:rolesanywhere/trustAnchor:TrustAnchor": (
+        "rolesanywhere",
+        "list_trust_anchors",
+        "trustAnchors[].trustAnchorId",
+    ),
+    "aws:route53/resolverEndpoint:ResolverEndpoint": (
+        "route53resolver",
+        "list_resolver_endpoints",
+        "ResolverEndpoints[].Id",
+    ),
+    "aws:route53/resolverRule:ResolverRule": (
+        "route53resolver",
+        "list_resolver_rules",
+        "ResolverRules[].Id",
+    ),
+    "aws:route53/resolverRuleAssociation:ResolverRuleAssociation": (
+        "route53resolver",
+        "list_resolver_rule_associations",
+        "ResolverRuleAssociations[].Id",
+    ),
+    "aws:s3/bucket:Bucket": ("s3", "list_buckets", "Buckets[].Name"),
+    "aws:secretsmanager/secret:Secret": (
+        "secretsmanager",
+        "list_secrets",
+        "SecretList[?!starts_with(Name, 's2svpn!')].ARN",
+    ),
+    "aws:sns/topic:Topic": ("sns", "list_topics", "Topics[].TopicArn"),
+    "aws:sns/topicSubscription:TopicSubscription": (
+        "sns",
+        "list_subscriptions",
+        "Subscriptions[].SubscriptionArn",
+    ),
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": (
+        "ec2",
+        "describe_security_group_rules",
+        "SecurityGroupRules[?IsEgress && length(Tags || `[]`)>`0`].SecurityGroupRuleId",
+    ),
+    "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": (
+        "ec2",
+        "describe_security_group_rules",
+        "SecurityGroupRules[?!IsEgress && length(Tags || `[]`)>`0`].SecurityGroupRuleId",
+    ),
+}
+"""Pulumi's type → service, operation, and the ids in its answer (JMESPath) as the state holds them.
+
+A secret that a VPN connection keeps its keys in is AWS's own (`s2svpn!…`), and goes with the connection."""
+
+ASKED: dict[str, dict[str, Any]] = {
+    "list_policies": {"Scope": "Local"},
+    "describe_budgets": {"AccountId": ACCOUNT},
+    "list_inference_profiles": {"typeEquals": "APPLICATION"},
+}
+"""What an operation must be told to list ours, and not AWS's."""
+
+PARTS = {
+    "aws:bedrock/guardrailVersion:GuardrailVersion",
+    "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
+    "aws:budgets/budgetAction:BudgetAction",
+    "aws:cloudwatch/eventTarget:EventTarget",
+    "aws:costexplorer/costAllocationTag:CostAllocationTag",
+    "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
+    "aws:ec2/route:Route",
+    "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:ec2transitgateway/route:Route",
+    "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
+    "aws:iam/rolePolicy:RolePolicy",
+    "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+    "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+    "aws:s3/bucketVersioning:BucketVersioning",
+    "aws:sns/topicPolicy:TopicPolicy",
+}
+"""Settings of a thing above: they come and go with it, and AWS lists them one by one at most."""
+
+
+def listed(client: Any) -> dict[str, set[str]]:
+    """Per type, the ids of all there are; `client` makes a boto3 client for a service."""
+    import jmespath
+
+    found = {}
+    for kind, (service, operation, ids) in LISTED.items():
+        answers = list(_pages(client(service), operation))
+        found[kind] = {one for answer in answers for one in jmespath.search(ids, answer) or []}
+    keys = found["aws:kms/key:Key"]
+    found["aws:kms/key:Key"] = {each for each in keys if not _ending(client("kms"), each)}
+    return found
+
+
+def in_state(resources: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
+    """Per listed type, the ids that a state holds."""
+    found: dict[str, set[str]] = {kind: set() for kind in LISTED}
+    for each in resources:
+        if each["type"] in found and each.get("id"):
+            # A budget's id is `account:name`, a rule's `bus/name` where the bus is not the default one.
+            id = each["id"].removeprefix(f"{ACCOUNT}:")
+            found[each["type"]].add(id)
+    return found
+
+
+def strange(resources: Iterable[dict[str, Any]]) -> set[str]:
+    """AWS types of a state that are neither listed nor a part of something listed."""
+    types = {each["type"] for each in resources if each.get("custom")}
+    return {each for each in types if each.startswith("aws:")} - set(LISTED) - PARTS
+
+
+def _ending(kms: Any, key: str) -> bool:
+    """AWS's own keys, and those that wait for their deletion."""
+    said = kms.describe_key(KeyId=key)["KeyMetadata"]
+    return said["KeyState"] == "PendingDeletion" or said["KeyManager"] == "AWS"
+
+
+def _pages(client: Any, operation: str) -> Iterator[dict[str, Any]]:
+    params = ASKED.get(operation, {})
+    if client.can_paginate(operation):
+        yield from client.get_paginator(operation).paginate(**params)
+    else:
+        yield getattr(client, operation)(**params)
