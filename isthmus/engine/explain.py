@@ -16,14 +16,28 @@ _AGAIN = (
 
 _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     (
-        r"error reading from server|transport is closing|code = Unavailable|resource plugin .* exited",
+        (
+            r"error reading from server|transport is closing|transport: Error while dialing|code = Unavailable"
+            r"|resource plugin .* exited"
+        ),
         EnvironmentFault,
         f"The provider's process ended in the middle (killed, or out of memory): see that there is room, {_AGAIN}",
     ),
     (
-        r"(this version of the Pulumi CLI|deployment version) is too new|newer than what this version",
+        (
+            r"(this version of the Pulumi CLI|deployment version) is too new|newer than what this version"
+            r"|unsupported (checkpoint|deployment) version"
+        ),
         EnvironmentFault,
         "A newer Pulumi wrote this state: use that one, or a newer one; an older one must not write it",
+    ),
+    (
+        r"failed to load checkpoint|unexpected end of JSON input",
+        EnvironmentFault,
+        (
+            "The stack's state is cut off or damaged in its backend: put its last good version back, as"
+            " docs/recovery.md says, then run the same command again"
+        ),
     ),
     (
         r"no matches for kind|could not find the requested resource|CRD.*not found",

@@ -25,6 +25,12 @@ STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
         ("exceeded quota: isthmus, requested: pods=1", 3, "quota"),
         ("error reading from server: EOF", 3, "provider's process ended in the middle"),
         (
+            'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:4: connect: connection'
+            ' refused"',
+            3,
+            "provider's process ended in the middle",
+        ),
+        (
             "An error occurred (ThrottlingException) when calling CreateKey: Rate exceeded",
             3,
             "after all retries",
@@ -70,6 +76,23 @@ def test_a_failure_without_events_is_taken_from_stderr():
     text = str(failure([], "warning: x\nerror: incorrect passphrase\n", "dev", None))
     assert "incorrect passphrase" in text
     assert "PULUMI_CONFIG_PASSPHRASE" in text
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("error: failed to load checkpoint: place 1: unexpected end of JSON input", "docs/recovery.md"),
+        (
+            "error: failed to load checkpoint: unsupported checkpoint version 99",
+            "an older one must not write it",
+        ),
+    ],
+)
+def test_a_state_that_a_remote_backend_cannot_give_is_named(stderr, said):
+    """As Pulumi 3.274.1 says it of an object in S3."""
+    error = failure([], stderr, "dev", None)
+    assert error.exit_code == 3
+    assert said in str(error)
 
 
 def test_further_failures_are_counted():

@@ -1,0 +1,1 @@
+"""Recovery, tried: a run killed somewhere, and what the next one makes of it."""

@@ -1,0 +1,266 @@
+"""One row of the matrix: build, kill at a point, run the same command again, compare with a clean run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import zip_longest
+
+from tests.recovery import inventory
+from tests.recovery.world import Ended, World
+
+KILLS = ("cli", "provider", "aws-provider", "api-server", "cluster", "moto")
+PHASES = ("up", "update", "replace", "refresh", "destroy")
+_COUNTED = {"up": "created", "update": "updated", "replace": "replace", "destroy": "deleted"}
+"""What a line of progress begins with that counts as a finished resource; a refresh is counted in the log."""
+AGAIN = 2
+"""How often the same command may be needed."""
+SETTINGS = "Pulumi.{stack}.yaml"
+REPLACED = (
+    ("pvc://confidential-llama-8b-weights", "pvc://confidential-weights"),
+    ("volume: weights-meta-llama-llama-3-1-8b-instruct", "volume: weights-qwen-qwen3-32b"),
+)
+"""A claim with another name and volume is another claim."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Kill `kill` in the middle of `during`, after `point` finished resources."""
+
+    kill: str
+    during: str
+    point: int
+
+
+@dataclass
+class Outcome:
+    """How a row ended."""
+
+    row: Row
+    killed: list[str] = field(default_factory=list)
+    broke: str = ""
+    """What the killed run said, where it could still say something."""
+    again: list[Ended] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.wrong
+
+    @property
+    def seconds(self) -> float:
+        return sum(each.seconds for each in self.again)
+
+    @property
+    def undecided(self) -> list[str]:
+        return [each.error for each in self.again if "cannot be decided" in each.error]
+
+
+@dataclass
+class Clean:
+    """What a run that nobody disturbed leaves, and how many resources each phase has."""
+
+    sizes: dict[str, int]
+    kubernetes: Counter[str]
+    aws: Counter[str]
+    state: Counter[str]
+    left: tuple[Counter[str], Counter[str]]
+    """Cluster and AWS after a destroy."""
+
+
+def measure(world: World, phases: tuple[str, ...] = PHASES) -> Clean:
+    """Go through all phases undisturbed; the state is compared after the update and the replacement too."""
+    world.fresh()
+    sizes = {"up": _counted(_good(world.isthmus("up")).said, "up")}
+    kubernetes, aws = inventory.kubernetes(world.env), inventory.aws(world.env)
+    state = types(world)
+    for phase in ("update", "replace"):
+        if phase in phases:
+            _change(world, phase)
+            sizes[phase] = _counted(_good(world.isthmus("up")).said, phase)
+    _good(world.isthmus("up"))
+    sizes["refresh"] = world.log_lines("refreshing")
+    sizes["destroy"] = _counted(_good(world.isthmus("destroy")).said, "destroy")
+    left = (_quiet(world), inventory.aws(world.env))
+    return Clean(sizes, kubernetes, aws, state, left)
+
+
+def rows(
+    clean: Clean,
+    *,
+    every: int | None = None,
+    points: int = 2,
+    kills: tuple[str, ...] = KILLS,
+    phases: tuple[str, ...] = PHASES,
+) -> Iterator[Row]:
+    """A row at every `every`-th finished resource of each phase, or at `points` of each, evenly spread.
+
+    Ordered as a stack lives, one row of each phase in turn, so that a row finds what the one before it left.
+    """
+    lines = [
+        [Row(kill, during, point) for point in _points(clean.sizes[during], every, points) for kill in kills]
+        for during in PHASES
+        if during in phases
+    ]
+    for turn in zip_longest(*lines):
+        yield from (row for row in turn if row)
+
+
+def _points(size: int, every: int | None, points: int) -> list[int]:
+    """After how many finished resources; a phase that is shorter has one in its middle."""
+    if every:
+        return list(range(every, size, every)) or [max(1, size // 2)]
+    return sorted({max(1, size * number // (points + 1)) for number in range(1, points + 1)})
+
+
+def run(world: World, row: Row, clean: Clean) -> Outcome:
+    """The whole row; the world is brought to where the row begins, unless the row before left it there."""
+    outcome = Outcome(row)
+    if row.during == "up" or not world.built:
+        world.fresh()
+        if row.during != "up":
+            _good(world.isthmus("up"))
+    world.built = False
+    _change(world, row.during)
+    verb = "destroy" if row.during == "destroy" else "up"
+    killed = Watched(world.start(verb))
+    killed.until(row.during, row.point, world)
+    outcome.killed = world.kill(row.kill, killed.process)
+    if not outcome.killed:
+        outcome.wrong.append("the run was over before anything was killed")
+    said = killed.end()
+    outcome.broke = "".join(line for line in said.splitlines() if line.startswith("isthmus: "))
+    code = killed.process.returncode
+    if row.kill != "cli" and code not in (0, 3):
+        outcome.wrong.append(f"the killed run ended with {code}: {outcome.broke}")
+    if row.kill in ("api-server", "cluster", "moto"):
+        world.mend()
+    for _ in range(AGAIN):
+        outcome.again.append(world.isthmus(verb))
+        if outcome.again[-1].code == 0:
+            break
+    if outcome.again[-1].code != 0:
+        outcome.wrong.append(outcome.again[-1].error or outcome.again[-1].said[-500:])
+        return outcome
+    outcome.wrong += _gone(world, clean, row) if verb == "destroy" else _same(world, clean, row)
+    world.built = outcome.ok and verb == "up"
+    return outcome
+
+
+def _same(world: World, clean: Clean, row: Row) -> list[str]:
+    """Nothing to change, every resource once, nothing besides."""
+    wrong = []
+    preview = world.pulumi("preview", "--expect-no-changes")
+    if preview.code != 0:
+        wrong.append(f"a preview finds changes: {_steps(preview.said)}")
+    if world.state().get("pending_operations"):
+        wrong.append("operations are still pending")
+    wrong += [f"state: {each}" for each in inventory.difference(clean.state, types(world))]
+    wrong += [
+        f"cluster: {each}"
+        for each in inventory.difference(
+            _nameless(clean.kubernetes), _nameless(inventory.kubernetes(world.env))
+        )
+    ]
+    return wrong + [f"AWS: {each}" for each in inventory.difference(clean.aws, inventory.aws(world.env))]
+
+
+def _gone(world: World, clean: Clean, row: Row) -> list[str]:
+    wrong = [f"cluster: {each}" for each in inventory.difference(clean.left[0], _quiet(world))]
+    left = [each for each in world.state().get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
+    wrong += [f"state: {len(left)} left"] if left else []
+    # After the endpoint's death nothing is there to be retained.
+    wanted = Counter() if row.kill == "moto" else clean.left[1]
+    found = inventory.aws(world.env)
+    more = inventory.difference(wanted, found)
+    return wrong + [f"AWS: {each}" for each in more if row.kill != "moto" or not each.startswith("+")]
+
+
+def _quiet(world: World, seconds: float = 60.0) -> Counter[str]:
+    """The cluster's inventory once no namespace of ours is leaving any more."""
+    deadline = time.monotonic() + seconds
+    while (found := inventory.kubernetes(world.env)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+        if found == inventory.kubernetes(world.env):
+            break
+    return found
+
+
+def _nameless(found: Counter[str]) -> Counter[str]:
+    """Without the hash of a configuration's content, which an update changes."""
+    out: Counter[str] = Counter()
+    for name, count in found.items():
+        out[
+            re.sub(r"-[0-9a-f]{10}$", "", name).replace(
+                "confidential-weights", "confidential-llama-8b-weights"
+            )
+        ] += count
+    return out
+
+
+def types(world: World) -> Counter[str]:
+    """How many resources of each type the state has."""
+    return Counter(each["type"] for each in world.state().get("resources") or [])
+
+
+def _change(world: World, phase: str) -> None:
+    """Edit the project so that the next up has the phase's work to do; a second time, back again."""
+    settings = SETTINGS.format(stack=world.stack)
+    text = (world.root / "stacks" / settings).read_text("utf-8")
+    if phase == "update":
+        digest = re.search(r"isthmus/edge@sha256:([0-9a-f]{64})", text)
+        assert digest, "the bank's settings name no edge image"
+        world.edit(settings, digest[1], digest[1][::-1])
+    elif phase == "replace":
+        back = REPLACED[0][0] not in text
+        for one, other in REPLACED:
+            world.edit(settings, *((other, one) if back else (one, other)))
+
+
+class Watched:
+    """A run that is at work, and what it says on stderr."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._rest = threading.Thread(target=self._read, daemon=True)
+
+    def until(self, during: str, point: int, world: World) -> None:
+        """Wait until so many resources are finished, or the run is over; the rest is read on aside."""
+        if during == "refresh":
+            while self.process.poll() is None and world.log_lines("refreshing") < point:
+                time.sleep(0.02)
+        else:
+            for line in self.process.stderr or ():
+                self.lines.append(line)
+                if _counted("".join(self.lines), during) >= point:
+                    break
+        self._rest.start()
+
+    def end(self, seconds: float = 300) -> str:
+        """Wait for the end; all that it said, stderr first."""
+        self.process.wait(timeout=seconds)
+        self._rest.join(timeout=10)
+        return "".join(self.lines) + (self.process.stdout.read() if self.process.stdout else "")
+
+    def _read(self) -> None:
+        self.lines.extend(self.process.stderr or ())
+
+
+def _counted(said: str, phase: str) -> int:
+    return len(re.findall(rf"^  {_COUNTED[phase]}", said, re.MULTILINE))
+
+
+def _steps(said: str) -> str:
+    found = [line.strip() for line in said.splitlines() if re.match(r"\s+[-+~]{1,2} ", line)]
+    return "; ".join(found[:4]) or said[-300:]
+
+
+def _good(ended: Ended) -> Ended:
+    assert ended.code == 0, ended.said[-2000:]
+    return ended

@@ -1,0 +1,163 @@
+"""A sandbox and a copy of the bank's project of their own, to be broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from sandbox import api, processes
+from sandbox.environment import UNSET
+from sandbox.home import Home
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "bank-dev"
+PROVIDERS = {"provider": "pulumi-resource-kubernetes", "aws-provider": "sandbox.aws.plugin"}
+LONGEST_S = 300
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished command."""
+
+    code: int
+    said: str
+    seconds: float
+
+    @property
+    def error(self) -> str:
+        """The paragraph that `isthmus` ended with."""
+        found = [line for line in self.said.splitlines() if line.startswith("isthmus: ")]
+        return found[-1].removeprefix("isthmus: ") if found else ""
+
+
+class World:
+    """Everything below one folder; `close` ends all of it."""
+
+    def __init__(self, base: Path, stack: str = STACK) -> None:
+        self.base, self.stack = base, stack
+        self.home = base / "home"
+        self.root = base / "project"
+        self.built = False
+        """Whether the stack is up and as a clean run leaves it."""
+        self._running: list[subprocess.Popen[str]] = []
+
+    def fresh(self) -> None:
+        """An empty cluster, an empty AWS, an empty state and the project as it is in the checkout."""
+        self.close()
+        self.built = False
+        shutil.rmtree(self.home / "pulumi-state", ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
+        shutil.copytree(ROOT / "stacks", self.root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "Pulumi.yaml", self.root)
+        (self.root / ".venv").symlink_to(sys.prefix)
+        self.mend()
+
+    def mend(self) -> None:
+        """`isthmus sandbox up`: what was killed comes back, AWS empty."""
+        api.up(self.root / "stacks" / f"{self.stack}.requirements.yaml", home=self.home)
+
+    def close(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                processes.end([psutil.Process(process.pid)])
+            process.communicate()
+        self._running.clear()
+        api.down(self.home)
+
+    @property
+    def env(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+        kept |= {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        return kept | api.environment(self.home)
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """`isthmus WORDS STACK --yes`, running; stderr to be read while it does."""
+        return self._popen([sys.executable, "-m", "isthmus", words[0], self.stack, "--yes", *words[1:]])
+
+    def isthmus(self, *words: str) -> Ended:
+        """The same, ended."""
+        return self._ended(self.start(*words))
+
+    def pulumi(self, *words: str) -> Ended:
+        return self._ended(self._popen(["pulumi", *words, "--stack", self.stack, "--non-interactive"]))
+
+    def state(self) -> dict:
+        """The deployment, as exported."""
+        return json.loads(self.pulumi("stack", "export").said)["deployment"]
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.root / "stacks" / file
+        text = path.read_text("utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new), "utf-8")
+
+    def log_lines(self, word: str) -> int:
+        """How many lines of the engine's log hold the word."""
+        log = self.root / "out" / "logs" / f"{self.stack}.log"
+        return log.read_text("utf-8").count(word) if log.exists() else 0
+
+    def kill(self, what: str, run: subprocess.Popen[str]) -> list[str]:
+        """SIGKILL it, and name what was killed."""
+        killed = []
+        for process in self._victims(what, run):
+            try:
+                name = Path(process.cmdline()[0]).name
+                process.kill()
+            except psutil.Error:
+                continue
+            killed.append(name)
+        return killed
+
+    def _victims(self, what: str, run: subprocess.Popen[str]) -> Iterator[psutil.Process]:
+        me = psutil.Process(run.pid)
+        children = me.children(recursive=True)
+        if what == "cli":
+            # The parent first, so that it cannot say anything about its child.
+            yield me
+            yield from (each for each in children if _name(each) == "pulumi")
+        elif what in PROVIDERS:
+            yield from (each for each in children if any(PROVIDERS[what] in word for word in _line(each)))
+        else:
+            for each in processes.strays(Home.at(self.home)):
+                moto = "sandbox.aws.endpoint" in _line(each)
+                if {"api-server": _name(each) == "kube-apiserver", "cluster": not moto, "moto": moto}[what]:
+                    yield each
+
+    def _popen(self, command: list[str]) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._running.append(process)
+        return process
+
+    def _ended(self, process: subprocess.Popen[str]) -> Ended:
+        started = time.monotonic()
+        out, err = process.communicate(timeout=LONGEST_S)
+        return Ended(process.returncode, out if not err else err + out, time.monotonic() - started)
+
+
+def _line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _name(process: psutil.Process) -> str:
+    line = _line(process)
+    return Path(line[0]).name if line else ""
