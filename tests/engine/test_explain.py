@@ -25,8 +25,7 @@ STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
         ("exceeded quota: isthmus, requested: pods=1", 3, "quota"),
         ("error reading from server: EOF", 3, "provider's process ended in the middle"),
         (
-            'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:4: connect: connection'
-            ' refused"',
+            'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:4: connection refused"',
             3,
             "provider's process ended in the middle",
         ),
