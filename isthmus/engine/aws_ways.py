@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 
-from isthmus.engine.aws_lookup import Aws, Way, again, child, named, tagged, unheard
+from isthmus.engine.aws_account import Aws
+from isthmus.engine.aws_lookup import Way, again, child, named, tagged, unheard
 from isthmus.engine.pending import Creation, Verdict
 
 

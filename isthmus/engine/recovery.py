@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import EnvironmentFault, InputError
 from isthmus.engine import aws_ways, backup, kube_lookup, pending, unanswered
-from isthmus.engine.aws_lookup import Aws
+from isthmus.engine.aws_account import Aws
 from isthmus.engine.events import named
 from isthmus.engine.pending import Creation, Made, NotMade, Unknown, Verdict
 

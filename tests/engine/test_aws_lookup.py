@@ -9,18 +9,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import aws_lookup
-from isthmus.engine.aws_lookup import (
-    RESOURCE_TAG,
-    STACK_TAG,
-    Aws,
-    Denied,
-    child,
-    named,
-    plain,
-    tagged,
-    unheard,
-)
+from isthmus.engine import aws_account
+from isthmus.engine.aws_account import Aws, Denied
+from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG, child, named, plain, tagged, unheard
 from isthmus.engine.pending import Creation, Made, NotMade, Unknown
 
 OURS = {STACK_TAG: "isthmus/dev", RESOURCE_TAG: "thing"}
@@ -201,5 +192,15 @@ def test_tags_are_read_in_each_of_awss_forms(form):
 
 def test_the_roles_of_a_provider_are_taken_in_their_order_as_the_state_writes_them():
     said = '[{"roleArn": "arn:1"}, {"roleArn": "arn:2", "externalId": "x"}]'
-    assert [each["roleArn"] for each in aws_lookup._roles({"assumeRoles": said})] == ["arn:1", "arn:2"]
-    assert list(aws_lookup._roles({"assumeRoles": "not JSON"})) == []
+    assert [each["roleArn"] for each in aws_account._roles({"assumeRoles": said})] == ["arn:1", "arn:2"]
+    assert list(aws_account._roles({"assumeRoles": "not JSON"})) == []
+
+
+def test_another_account_than_the_stacks_is_not_asked(monkeypatch):
+    import boto3
+
+    identity = Answers(get_caller_identity={"Account": "999999999999"})
+    monkeypatch.setattr(boto3.Session, "client", lambda self, service, **_: identity)
+    stray = Aws({"region": "eu-central-1", "allowedAccountIds": '["123456789012"]'}, "isthmus/dev")
+    with pytest.raises(EnvironmentFault, match=r"of account 999999999999, and the stack's is 123456789012"):
+        BY_NAME(stray, creation(name="a"))

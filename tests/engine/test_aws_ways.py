@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG, Aws
+from isthmus.engine.aws_account import Aws
+from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG
 from isthmus.engine.aws_ways import WAYS, look
 from isthmus.engine.pending import Creation, Made, NotMade, Unknown
 from sandbox.aws.endpoint import make_server

@@ -1,0 +1,150 @@
+"""One AWS account and region, asked as a stack's provider asks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from isthmus.contracts.errors import EnvironmentFault
+
+_ABSENT = re.compile(r"NotFound|NoSuch|NonExist|DoesNotExist|^404$")
+_DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized")
+
+
+class Denied(EnvironmentFault):
+    """AWS answers, and does not let us see this."""
+
+
+@dataclass
+class Aws:
+    """One account and region, asked as the stack's provider asks it, for one stack."""
+
+    provider: Mapping[str, Any]
+    """The provider's inputs as the state holds them."""
+    stack: str
+    """`PROJECT/STACK`."""
+    known: frozenset[tuple[str, str]] = frozenset()
+    """Type and id of what the state has."""
+    _clients: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def region(self) -> str:
+        said = self.provider.get("region")
+        return said if isinstance(said, str) else os.environ.get("AWS_REGION", "")
+
+    @cached_property
+    def _session(self) -> Any:
+        try:
+            import boto3
+        except ImportError:
+            raise EnvironmentFault(
+                "boto3 is not installed, so AWS cannot be asked what an earlier run has made",
+                todo="Install it (`pip install boto3`), then run the same command again",
+            ) from None
+        named = self.provider.get("profile")
+        session = boto3.Session(
+            region_name=self.region or None, profile_name=named if isinstance(named, str) else None
+        )
+        for role in _roles(self.provider):
+            answer = session.client("sts").assume_role(
+                RoleArn=role["roleArn"],
+                RoleSessionName=role.get("sessionName") or "isthmus-recovery",
+                **({"ExternalId": role["externalId"]} if role.get("externalId") else {}),
+            )["Credentials"]
+            session = boto3.Session(
+                answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], self.region or None
+            )
+        allowed = _listed(self.provider, "allowedAccountIds")
+        if allowed and (here := session.client("sts").get_caller_identity()["Account"]) not in allowed:
+            raise EnvironmentFault(
+                f"the AWS credentials are of account {here}, and the stack's is {' or '.join(map(str, allowed))}",
+                todo="Take the credentials that the stack is built with: another account does not know what an"
+                " earlier run has made",
+            )
+        return session
+
+    def client(self, service: str) -> Any:
+        if service not in self._clients:
+            from botocore.config import Config
+
+            quick = Config(
+                connect_timeout=5, read_timeout=20, retries={"max_attempts": 4, "mode": "standard"}
+            )
+            self._clients[service] = self._session.client(service, config=quick)
+        return self._clients[service]
+
+    @cached_property
+    def account(self) -> str:
+        return self.ask("sts", "get_caller_identity")["Account"]
+
+    @cached_property
+    def partition(self) -> str:
+        return self.ask("sts", "get_caller_identity")["Arn"].split(":")[1]
+
+    def ask(self, service: str, call: str, **params: Any) -> dict[str, Any]:
+        """The whole answer, all pages; `{}` where AWS says that there is no such thing.
+
+        Raises `EnvironmentFault` where AWS does not answer or refuses, `Denied` where we may not ask.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        fault = EnvironmentFault
+        try:
+            client = self.client(service)
+            if client.can_paginate(call):
+                return client.get_paginator(call).paginate(**params).build_full_result()
+            return getattr(client, call)(**params)
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if _ABSENT.search(code):
+                return {}
+            fault = Denied if _DENIED.search(code) else fault
+            reason = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
+        except BotoCoreError as error:
+            reason = str(error)
+        raise fault(
+            f"AWS cannot be asked what an earlier run has made ({service} {call.replace('_', '-')}: {reason})",
+            todo="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
+            " command again",
+        )
+
+    def line(self, service: str, call: str, **params: Any) -> str:
+        """The same question for the AWS command line."""
+        words = [f"aws {'s3api' if service == 's3' else service} {call.replace('_', '-')}"]
+        for name, value in params.items():
+            option = "--" + re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+            shown = " ".join(map(_word, value)) if isinstance(value, list) else str(value)
+            words.append(f"{option} {shown}")
+        return " ".join([*words, f"--region {self.region}"])
+
+
+def _word(value: Any) -> str:
+    """A list's member in the command line's shorthand: `Name=tag:x,Values=y`."""
+    if not isinstance(value, dict):
+        return str(value)
+    return ",".join(
+        f"{name}={','.join(each) if isinstance(each, list) else each}" for name, each in value.items()
+    )
+
+
+def _roles(provider: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The roles that a provider assumes, in their order."""
+    for each in _listed(provider, "assumeRoles") or _listed(provider, "assumeRole"):
+        if isinstance(each, Mapping) and isinstance(each.get("roleArn"), str):
+            yield each
+
+
+def _listed(provider: Mapping[str, Any], name: str) -> list[Any]:
+    """A list among a provider's inputs; the state holds nested inputs as JSON."""
+    said = provider.get(name) or []
+    if isinstance(said, str):
+        try:
+            said = json.loads(said)
+        except ValueError:
+            said = []
+    return said if isinstance(said, list) else [said]
