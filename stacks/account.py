@@ -89,7 +89,12 @@ def network_is_there(asked: Asked, network: Network) -> None:
 def _existing(asked: Asked, network: Network, where: str) -> None:
     from pulumi_aws import ec2
 
-    vpc = _ask(asked, f"VPC {network.vpc}", lambda: ec2.get_vpc(id=network.vpc, opts=asked.options))
+    vpc = _ask(
+        asked,
+        f"VPC {network.vpc}",
+        lambda: ec2.get_vpc(id=network.vpc, opts=asked.options),
+        f"{where}.vpc",
+    )
     blocks = [vpc.cidr_block, *(one.cidr_block for one in vpc.cidr_block_associations or [])]
     stated = ipaddress.ip_network(network.cidr or "")
     if not any(stated.subnet_of(ipaddress.ip_network(block)) for block in blocks):  # type: ignore[arg-type]
@@ -101,22 +106,45 @@ def _existing(asked: Asked, network: Network, where: str) -> None:
     zones: set[str] = set()
     for number, name in enumerate(network.subnets):
         place = f"{where}.subnets[{number}]"
-        subnet = _ask(asked, f"subnet {name}", lambda name=name: ec2.get_subnet(id=name, opts=asked.options))
+        subnet = _ask(
+            asked,
+            f"subnet {name}",
+            lambda name=name: ec2.get_subnet(id=name, opts=asked.options),
+            place,
+        )
         if subnet.vpc_id != network.vpc:
-            raise InputError(f"subnet {name} is in {subnet.vpc_id}, not in {network.vpc}", where=place)
+            raise InputError(
+                f"subnet {name} is in {subnet.vpc_id}, not in {network.vpc}",
+                where=place,
+                todo=_private(asked, network),
+            )
         zones.add(subnet.availability_zone)
         if not network.internet and (way := _way_out(asked, name, network)):
             raise AnswerIsNo(
                 f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {way}",
                 where=place,
-                todo="Name private subnets: none of their routes leads to an internet gateway",
+                todo=_private(asked, network),
             )
     if len(zones) < 2:
         raise InputError(
             f"the subnets of VPC {network.vpc} stand in one zone ({', '.join(sorted(zones))})",
             where=f"{where}.subnets",
-            todo="Name private subnets in two zones at least",
+            todo=f"Two zones at least are needed. {_private(asked, network)}",
         )
+
+
+def _private(asked: Asked, network: Network) -> str:
+    """What to do about subnets that will not do: those of the VPC that would, none of whose routes leads out."""
+    from pulumi_aws import ec2
+
+    of_vpc = [ec2.GetSubnetsFilterArgs(name="vpc-id", values=[network.vpc or ""])]
+    found = _ask(
+        asked, f"subnets of {network.vpc}", lambda: ec2.get_subnets(filters=of_vpc, opts=asked.options)
+    )
+    private = [name for name in sorted(found.ids) if not _way_out(asked, name, network)]
+    if not private:
+        return f"{network.vpc} has no private subnet: make some in two zones, or name another VPC"
+    return f"Name private subnets of {network.vpc}: {', '.join(private)}"
 
 
 def _way_out(asked: Asked, subnet: str, network: Network) -> str | None:

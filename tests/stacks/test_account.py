@@ -71,6 +71,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     for module, name, value in (
         (pulumi_aws, "get_availability_zones", lambda: SimpleNamespace(names=made.zones)),
         (ec2, "get_vpc", lambda: made.vpc),
+        (ec2, "get_subnets", lambda: SimpleNamespace(ids=[*made.subnets])),
         (ec2, "get_route_table", lambda: SimpleNamespace(routes=made.routes)),
         (ec2, "get_instance_type_offerings", lambda: SimpleNamespace(instance_types=["g6e.12xlarge"])),
         (bedrockfoundation, "get_model", lambda: SimpleNamespace()),
@@ -137,8 +138,19 @@ def test_an_existing_private_network_is_taken(cloud: Cloud):
 
 def test_a_subnet_with_a_route_to_the_internet_is_not_private(cloud: Cloud):
     cloud.routes = PUBLIC
-    with pytest.raises(AnswerIsNo, match=r"subnet subnet-0a1 of VPC vpc-0a1 is not private.*igw-0c3"):
+    with pytest.raises(
+        AnswerIsNo, match=r"subnet subnet-0a1 of VPC vpc-0a1 is not private.*igw-0c3"
+    ) as caught:
         ask(**EXISTING)
+    assert caught.value.where == "networks[frankfurt].subnets[0]"
+    assert caught.value.todo == "vpc-0a1 has no private subnet: make some in two zones, or name another VPC"
+
+
+def test_a_vpc_that_is_not_there_is_named_where_it_stands(cloud: Cloud):
+    cloud.fault["get_vpc"] = "reading EC2 VPC: no matching EC2 VPC found"
+    with pytest.raises(InputError, match="the account has no VPC vpc-0a1") as caught:
+        ask(**EXISTING)
+    assert caught.value.where == "networks[frankfurt].vpc"
 
 
 def test_subnets_in_one_zone_are_too_few(cloud: Cloud):
@@ -149,8 +161,9 @@ def test_subnets_in_one_zone_are_too_few(cloud: Cloud):
 
 def test_a_subnet_of_another_vpc_is_named(cloud: Cloud):
     cloud.subnet_vpc = "vpc-0f9"
-    with pytest.raises(InputError, match="is in vpc-0f9, not in vpc-0a1"):
+    with pytest.raises(InputError, match="is in vpc-0f9, not in vpc-0a1") as caught:
         ask(**EXISTING)
+    assert caught.value.todo == "Name private subnets of vpc-0a1: subnet-0a1, subnet-0b2"
 
 
 def test_a_network_that_the_vpc_has_not_is_named(cloud: Cloud):
