@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -53,6 +54,40 @@ def test_every_dependency_is_pinned_with_a_hash():
     entries = re.split(r"^(?=[a-z0-9])", lock, flags=re.M)[1:]
     bare = [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
     assert not bare, f"pinned without a hash: {bare}"
+
+
+FROM = {
+    "botocore": "boto3",
+    "google": "pulumi",
+    "jmespath": "boto3",
+    "pulumi_aws": "pulumi-aws",
+    "pulumi_kubernetes": "pulumi-kubernetes",
+    "pydantic_core": "pydantic",
+    "ruamel": "ruamel-yaml",
+}
+"""The package that a module is of or comes with, where it has another name."""
+
+
+@pytest.mark.parametrize("part", ["isthmus", "components", "stacks"])
+def test_what_the_core_imports_is_installed_without_extras(part):
+    core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    modules = {
+        name.partition(".")[0]
+        for path in tracked(f"{part}/*.py", f"{part}/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in imported(node)
+    }
+    ours = {"isthmus", "components", "stacks", "sandbox", "edge"}
+    foreign = modules - set(sys.stdlib_module_names) - ours
+    assert len(foreign) > 1, "nothing was looked at"
+    missing = {FROM.get(name, name) for name in foreign} - {requirement_name(line) for line in core}
+    assert not missing, f"only in an extra, or nowhere: {sorted(missing)}"
+
+
+def imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
 
 
 def test_no_file_names_a_package_registry_host():
