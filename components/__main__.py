@@ -8,8 +8,6 @@ _HERE = Path(__file__).resolve().parent
 # in the way of Python's own modules.
 sys.path[:] = [str(_HERE.parent), *(entry for entry in sys.path if Path(entry).resolve() != _HERE)]
 
-from pulumi.provider.experimental import component_provider_host  # noqa: E402
-
 from components import (  # noqa: E402
     AdmissionGuard,
     AuditTrail,
@@ -45,4 +43,6 @@ HOSTED = [
 ]
 
 if __name__ == "__main__":
-    component_provider_host(HOSTED, name="isthmus", version="0.1.0")
+    from components.hosting import serve
+
+    serve(HOSTED, "isthmus", "0.1.0", sys.argv[1:])
