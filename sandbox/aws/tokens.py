@@ -17,8 +17,15 @@ from sandbox.aws import accounts, forms
 from sandbox.aws.body import read as read_body
 from sandbox.aws.recognising import Sent, sent
 
-NAMES = ("ClientToken", "clientToken", "ClientRequestToken", "clientRequestToken", "IdempotencyToken")
-"""How the APIs in use name it, in a form or at the top of a JSON body."""
+NAMES = (
+    "ClientToken",
+    "clientToken",
+    "ClientRequestToken",
+    "clientRequestToken",
+    "IdempotencyToken",
+    "CreatorRequestId",
+)
+"""How the APIs in use name it, in a form or at the top of a JSON body; the last is Route 53 Resolver's."""
 _RESET = "/moto-api/reset"
 _MOST = 4096
 """Answers kept; the oldest go first."""
@@ -68,7 +75,7 @@ def _key(environ: dict[str, Any]) -> tuple[str, ...] | None:
     if request is None or request.signing_name == "s3":
         return None
     raw = read_body(environ)
-    if b"oken" not in raw or not any(_token(request, raw)):
+    if not any(name.encode() in raw for name in NAMES) or not any(_token(request, raw)):
         return None
     whose = (accounts.of(environ, ""), request.signing_name, request.region)
     return (*whose, request.method, request.path, request.target, raw.decode())

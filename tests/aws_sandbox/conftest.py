@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.aws.endpoint import make_server
 from tests.aws_sandbox.driver import REGION, Client, World
+from tests.aws_sandbox.faults import ask
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +21,13 @@ def world() -> Iterator[World]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def healed(world: World) -> Iterator[None]:
+    """For a test that puts faults in: none is left after it."""
+    yield
+    ask(world, "DELETE")
 
 
 @pytest.fixture

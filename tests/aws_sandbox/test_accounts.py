@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,9 @@ from pulumi.runtime.proto import provider_pb2 as pb
 from sandbox.aws.wire import struct
 from tests.aws_sandbox.authority import Authority, create_session
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
-from tests.aws_sandbox.faults import ask, put
+from tests.aws_sandbox.faults import put
+
+pytestmark = pytest.mark.usefixtures("healed")
 
 OWN, THEIRS = "123456789012", "210987654321"
 BUCKET, ROLE, GUARDRAIL = "aws:s3/bucket:Bucket", "aws:iam/role:Role", "aws:bedrock/guardrail:Guardrail"
@@ -56,12 +57,6 @@ def role(world: World, *statements: dict[str, Any], account: str = THEIRS, **mor
     document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
     made = iam.create_role(RoleName=world.name("deploy"), AssumeRolePolicyDocument=document, **more)
     return str(made["Role"]["Arn"])
-
-
-@pytest.fixture(autouse=True)
-def _healed(world: World) -> Iterator[None]:
-    yield
-    ask(world, "DELETE")
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ what was done although nobody heard of it is made once, or the state says what m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,14 +17,10 @@ from sandbox.aws.wire import plain
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
 from tests.aws_sandbox.faults import UNHEARD, ask, asking, put
 
+pytestmark = pytest.mark.usefixtures("healed")
+
 KEY, GROUP, ROLE = "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup", "aws:iam/role:Role"
 TABLE, BUCKET = "aws:ec2/routeTable:RouteTable", "aws:s3/bucket:Bucket"
-
-
-@pytest.fixture(autouse=True)
-def _healed(world: World) -> Iterator[None]:
-    yield
-    ask(world, "DELETE")
 
 
 @pytest.fixture(autouse=True)

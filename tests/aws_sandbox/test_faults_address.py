@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,11 +14,7 @@ from sandbox.aws.faults import KINDS, Fault, Wrong, faults_of
 from tests.aws_sandbox.driver import World
 from tests.aws_sandbox.faults import ask, asking, put
 
-
-@pytest.fixture(autouse=True)
-def _healed(world: World) -> Iterator[None]:
-    yield
-    ask(world, "DELETE")
+pytestmark = pytest.mark.usefixtures("healed")
 
 
 def test_the_first_calls_pass_and_then_as_many_as_were_asked_meet_the_fault(world: World) -> None:

@@ -168,9 +168,11 @@ def delete_transit_gateway(asked: Asked) -> dict[str, Any]:
     made = gateway(asked, id)
     if any(one.transit_gateway_id == id for one in backend.transit_gateway_attachments.values()):
         raise Refused("IncorrectState", 400, f"{id} has non-deleted Transit Gateway Attachments.")
-    backend.transit_gateways_route_tables.pop(made.default_route_table.id, None)
-    if any(one.transit_gateway_id == id for one in backend.transit_gateways_route_tables.values()):
+    default = made.default_route_table.id
+    tables = backend.transit_gateways_route_tables.values()
+    if any(one.transit_gateway_id == id and one.id != default for one in tables):
         raise Refused("IncorrectState", 400, f"{id} has non-deleted Transit Gateway Route Tables.")
+    backend.transit_gateways_route_tables.pop(default, None)
     answer = {"TransitGateway": {**_hub(made), "State": "deleting"}}
     backend.delete_transit_gateway(id)
     backend.tags.pop(id, None)
