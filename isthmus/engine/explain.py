@@ -123,6 +123,8 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
 ]
 
 _NOISE = re.compile(r"^\d+ errors? occurred:\s*|\s*\*\s+|^update failed$|^error:\s*", re.MULTILINE)
+_CUT_OFF = "Resource monitor has terminated"
+"""What a program is told that the engine ended: why it did stands elsewhere."""
 _STACK = "pulumi:pulumi:Stack"
 
 
@@ -152,7 +154,7 @@ def _told(failures: Sequence[Failure], stack: str) -> IsthmusError | None:
     for one in failures:
         for kind in (AnswerIsNo, InputError, EnvironmentFault):
             head, _, text = " ".join(one.message.split()).partition(f"{kind.verdict}: ")
-            if text and not head:
+            if text and not head and _CUT_OFF not in text:
                 return kind(text, where=f"stack {stack}")
     return None
 

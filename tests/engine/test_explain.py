@@ -66,6 +66,13 @@ def test_an_error_that_the_program_told_keeps_its_kind_and_its_words(kind):
     assert str(error) == f"stack dev: {said}"
 
 
+def test_a_program_that_the_engine_ended_is_not_asked_why():
+    told = Failure(STACK, "the environment is wrong: no zones: Resource monitor has terminated, shutting down")
+    provider = "urn:pulumi:dev::isthmus::pulumi:providers:aws::frankfurt"
+    error = failure([told, Failure(provider, "could not read plugin: exit status 1")], "", "dev", None)
+    assert "aws frankfurt: could not read plugin" in str(error)
+
+
 def test_words_in_the_middle_of_an_error_are_no_verdict():
     error = failure([Failure(STACK, "boom, and the answer is no: 5")], "", "dev", None)
     assert error.exit_code == 3
