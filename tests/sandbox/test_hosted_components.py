@@ -18,6 +18,7 @@ OUTPUTS = {
     "Network": ("vpcId", "subnetIds", "routeTableIds", "retained"),
     "PrivateEndpoints": ("urls", "ids"),
     "WorkloadIdentity": ("roleArn", "roleName", "profileArn", "boundaryArn"),
+    "SiteLink": ("transitGatewayId", "inboundResolverIps"),
     "TrustAnchor": ("arn",),
 }
 """By component: the outputs that the programs below read."""
@@ -62,7 +63,7 @@ def network(cidr: str = "10.60.0.0/16") -> dict[str, Any]:
 
 
 def path() -> None:
-    """Four components, each fed by outputs of those before it."""
+    """Five components, each fed by outputs of those before it."""
     import pulumi
 
     from tests import authority
@@ -105,6 +106,30 @@ def path() -> None:
             ],
         },
     )
+    link = make(
+        "SiteLink",
+        {
+            "name": "fra1-frankfurt",
+            "kind": "vpn",
+            "mode": "manage",
+            "region": REGION,
+            "vpcId": made.vpcId,
+            "vpcCidr": "10.60.0.0/16",
+            "subnetIds": made.subnetIds,
+            # A list that is known, of what is not yet: a route is made in each.
+            "routeTableIds": [made.routeTableIds[0]],
+            "sources": ["10.40.0.0/16"],
+            "peerIp": "198.51.100.7",
+            "siteAsn": 65010,
+            "amazonAsn": 64512,
+            "resolvers": "manage",
+            "siteDns": ["10.40.0.53"],
+            "zones": [],
+            "classes": ["internal"],
+        },
+    )
+    pulumi.export("gateway", link.transitGatewayId)
+    pulumi.export("resolvers", link.inboundResolverIps)
     pulumi.export("vpc", made.vpcId)
     pulumi.export("role", identity.roleArn)
     pulumi.export("urls", endpoints.urls)
@@ -121,6 +146,11 @@ def test_components_made_by_the_plugin_feed_each_other_stay_unchanged_and_go(sta
     (made,) = ec2.describe_vpc_endpoints()["VpcEndpoints"]
     assert made["VpcId"] == outputs["vpc"]
     assert outputs["role"] in made["PolicyDocument"]
+    (table,) = ec2.describe_route_tables(
+        Filters=[{"Name": "route.destination-cidr-block", "Values": ["10.40.0.0/16"]}]
+    )["RouteTables"]
+    assert outputs["gateway"] in {route.get("TransitGatewayId") for route in table["Routes"]}
+    assert [address.rpartition(".")[0] for address in outputs["resolvers"]] == ["10.60.0", "10.60.32"]
     assert set(kinds(stack.stack.preview(refresh=True, expect_no_changes=True).change_summary)) == {"same"}
     stack.stack.destroy()
     assert {vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"]} == mine
