@@ -67,7 +67,9 @@ def test_an_error_that_the_program_told_keeps_its_kind_and_its_words(kind):
 
 
 def test_a_program_that_the_engine_ended_is_not_asked_why():
-    told = Failure(STACK, "the environment is wrong: no zones: Resource monitor has terminated, shutting down")
+    told = Failure(
+        STACK, "the environment is wrong: no zones: Resource monitor has terminated, shutting down"
+    )
     provider = "urn:pulumi:dev::isthmus::pulumi:providers:aws::frankfurt"
     error = failure([told, Failure(provider, "could not read plugin: exit status 1")], "", "dev", None)
     assert "aws frankfurt: could not read plugin" in str(error)
