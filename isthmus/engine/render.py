@@ -67,7 +67,10 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
         organization="organization",
     )
     # The SDK keeps the root of a program that ran before in this process, with that program's outputs and
-    # what it had every resource changed by.
+    # what it had every resource changed by; of one that failed, what it was still waiting for and its error.
+    kept: Any = runtime.settings.SETTINGS
+    kept.rpc_manager.clear()
+    kept.outputs.clear()
     root = runtime.settings.get_root_resource()
     getattr(root, "outputs", {}).clear()
     if root is not None:

@@ -90,6 +90,27 @@ def test_options_and_configuration_reach_the_recording(stack):
     }
 
 
+def test_a_program_that_failed_does_not_fail_the_next(stack):
+    import pulumi_aws as aws
+
+    def too_long(text: str) -> str:
+        raise LookupError(f"too long: {text}")
+
+    @pulumi.runtime.test
+    def fails():
+        """As under the SDK's own mocks, which leave the error of a resource where they found it."""
+        from isthmus.engine.recorder import Placeholders
+
+        pulumi.runtime.set_mocks(Placeholders())
+        for name in ("one", "two", "three"):
+            aws.s3.Bucket(name, bucket=pulumi.Output.from_input(name).apply(too_long))
+
+    with pytest.raises(LookupError, match="too long"):
+        fails()
+    found = record(lambda: aws.s3.Bucket("records"), stack).resources
+    assert [each.name for each in found if each.type == "aws:s3/bucket:Bucket"] == ["records"]
+
+
 def test_what_one_program_changes_does_not_reach_the_next(stack):
     import pulumi_aws as aws
 
