@@ -13,6 +13,7 @@ from typing import Any
 import jmespath
 
 from isthmus.contracts.errors import InputError
+from sandbox.aws import tokens
 from sandbox.aws.assuming import Role, credentials
 from sandbox.aws.loopback import require_loopback_url
 from sandbox.aws.model import Call, Scope, Type
@@ -152,11 +153,12 @@ class Api:
         except (refused.ClientError, refused.BotoCoreError, answers.ResponseParserError) as error:
             raise refusal(token, service, operation, error, self.tries) from None
 
-    def repeatable(self, kind: Type, operation: str) -> bool:
-        """Whether AWS does the call once, however often its request comes: it has an idempotency token."""
+    def repeatable(self, kind: Type) -> bool:
+        """Whether AWS makes it once, however often the request comes: the request has an idempotency token."""
         client = self.client(kind.service)
-        model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-        return bool(model.idempotent_members)
+        operation = client.meta.method_to_api_mapping[kind.create.operation]
+        model = client.meta.service_model.operation_model(operation)
+        return bool(model.idempotent_members) or any(name in kind.create.params for name in tokens.NAMES)
 
     def make(self, kind: Type, call: Call, scope: Scope) -> dict[str, Any] | None:
         """Make one call of the table; the properties in its answer, or None when there is no such thing."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
+
+import jmespath
 
 from sandbox.aws.schema import Prop, has_unknown
 
@@ -83,6 +87,42 @@ def pairs(tags: Mapping[str, str] | None, key: str, value: str) -> list[dict[str
     return [{key: name, value: text} for name, text in sorted((tags or {}).items())] or None
 
 
+def fresh_token(scope: Scope) -> str:
+    """The idempotency token of one call and its retries; botocore itself fills in those that its models mark."""
+    return f"isthmus-{uuid.uuid4()}"
+
+
+def only(
+    operation: str, ids: str, filters: Mapping[str, str]
+) -> Callable[[Callable[..., Any], Scope], str | None]:
+    """A `Type.twin` by a listing: the one id (JMESPath `ids`) that passes `filters`, names to properties."""
+
+    def found(call: Callable[..., Any], scope: Scope) -> str | None:
+        if any(scope.get(name) is None for name in filters.values()):
+            return None
+        wanted = [{"Name": key, "Values": [scope[name]]} for key, name in filters.items()]
+        listed = jmespath.search(ids, call(operation, Filters=wanted)) or []
+        return str(listed[0]) if len(listed) == 1 else None
+
+    return found
+
+
+def every(operation: str, ids: str, **params: Any) -> Callable[[Callable[..., Any], Scope], list[str]]:
+    """A `Type.several` by a listing, all of its pages: JMESPath `ids` over each."""
+
+    def found(call: Callable[..., Any], scope: Scope) -> list[str]:
+        made, more = [], {name: value(scope) if callable(value) else value for name, value in params.items()}
+        while True:
+            answer = call(operation, **more)
+            made += [str(id) for id in jmespath.search(ids, answer) or []]
+            next_ = [name for name in ("nextToken", "NextToken", "NextPageToken") if answer.get(name)]
+            if not next_:
+                return made
+            more[next_[0]] = answer[next_[0]]
+
+    return found
+
+
 @dataclass(frozen=True)
 class Type:
     """One resource type."""
@@ -114,6 +154,14 @@ class Type:
     """Adds to what the reads found, in Pulumi's names: what takes a call for each part."""
     before_update: Hook | None = None
     before_delete: Hook | None = None
+    twin: Callable[[Callable[..., Any], Scope], str | None] | None = None
+    """The id of the only one that there may be of such inputs, asked of AWS: where the inputs do not say it."""
+    several: Callable[[Callable[..., Any], Scope], list[str]] | None = None
+    """The ids of all that there are: of a type of which AWS makes a second one of the same."""
+    born: Callable[[Callable[..., Any], Scope], datetime | None] | None = None
+    """When it was made, of a type whose creating call carries no tags: they cannot say whose it is."""
+    started: tuple[str, ...] = ()
+    """Properties that `after_create` sets."""
     doubles: bool | None = None
     """Whether AWS makes a second one of the same; by default where neither name nor id forbids it."""
     unknowable: str = ""

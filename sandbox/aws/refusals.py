@@ -95,26 +95,26 @@ def refusal(token: str, service: str, operation: str, error: Exception, tries: T
     )
 
 
-def twice(token: str, operation: str) -> str:
-    """What the state says of `{id}` when a second one may exist."""
-    return (
-        f"{token}: `{{id}}` is made. An earlier try of {operation} had no answer, and AWS takes no token that would "
-        "make the two one: a second one may exist, which no stack knows. Look for it by its tags and delete it by "
-        "hand, then run the same command again; it goes on from here."
+def twice(token: str, operation: str, id: str, others: list[str]) -> str:
+    """What the state says of `id` when a second one exists, or (none of `others`) nobody knows whether one does."""
+    because = (
+        f"an earlier try of {operation} had no answer, and AWS takes no token that would make the two one"
     )
-
-
-def found_again(token: str, id: str, operation: str) -> str:
-    """What the state says of a resource whose making nobody heard of."""
+    if others:
+        named = ", ".join(f"`{other}`" for other in others)
+        return (
+            f"{token}: `{id}` is made, and {named} is there too, all as was asked: {because}. Delete {named} by hand, "
+            "unless another resource or stack has it, then run the same command again; it goes on from here."
+        )
     return (
-        f"{token}: {operation} had no answer at first, but `{id}` exists, and all of it is as was asked: it is "
-        "taken as made by that call. Run the same command again; it goes on from here."
+        f"{token}: `{id}` is made, but {because}: a second one may exist, which no stack knows. Look for it by its "
+        "tags and delete it by hand, then run the same command again; it goes on from here."
     )
 
 
 def stranger(token: str, id: str, differing: list[str]) -> str:
     """Why what exists under the name is not taken as this run's own."""
-    why = f"differs in {', '.join(differing)}" if differing else "bears no tag that says whose it is"
+    why = f"differs in {', '.join(differing)}" if differing else "nothing says that it is this run's"
     return (
         f"`{id}` exists, but {why}, so it is not taken over. If it is yours, "
         f"`pulumi import {token} <name> '{id}'`; if not, give the resource another name."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.aws.calls import Api, CallRefused
 from sandbox.aws.checking import DEFAULTS, from_prefix
 from sandbox.aws.diffing import diff
 from sandbox.aws.model import Call, Facet, Hook, Type
-from sandbox.aws.refusals import found_again, stranger, twice
+from sandbox.aws.refusals import stranger, twice
 from sandbox.aws.schema import UNKNOWN, differences, filled_in_by_aws, has_unknown
 
 PARTITIONS = {
@@ -69,13 +70,16 @@ class Resources:
         scope = self.scope(kind, values)
         if kind.before_create:
             self._hook(kind, kind.before_create, scope)
+        began = datetime.now(UTC).replace(microsecond=0)
         try:
             made = self.api.make(kind, kind.create, scope)
         except CallRefused as error:
-            raise self._unheard(kind, scope, values, error) from None
+            made = self._unheard(kind, scope, values, error, began)
+            unsure = False
+        else:
+            unsure = self._unsure(kind, scope)
         if made is None:
             raise CallRefused(f"{kind.token}: {kind.create.operation} found nothing to take over")
-        doubt = self._doubt(kind, scope)
         scope |= made
         scope |= {name: make(scope) for name, make in kind.derived.items()}
         id = kind.id.format_map(scope)
@@ -100,8 +104,9 @@ class Resources:
             raise MadeButUnfinished(id, state, str(error)) from None
         if found is None:
             raise CallRefused(f"{kind.token}: {id} was made but cannot be read")
-        if doubt:
-            raise MadeButUnfinished(id, found[0], doubt.format(id=id))
+        others = self._others(kind, scope, id, values) if unsure else []
+        if others is None or others:
+            raise MadeButUnfinished(id, found[0], twice(kind.token, kind.create.operation, id, others or []))
         return id, found[0]
 
     def _as_it_is(self, kind: Type, id: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -112,34 +117,72 @@ class Resources:
             return None
         return found[0] if found else None
 
-    def _doubt(self, kind: Type, scope: Mapping[str, Any]) -> str:
-        """Why a second one may exist beside what was just made; empty where there is no doubt."""
-        if not self.api.tries.unanswered or self.api.repeatable(kind, kind.create.operation):
-            return ""
-        doubles = kind.doubles
-        if doubles is None:
-            doubles = not kind.autoname and kind.foretold_id(scope) is None
-        return twice(kind.token, kind.create.operation) if doubles else ""
+    def _unsure(self, kind: Type, scope: Mapping[str, Any]) -> bool:
+        """Whether AWS may have made two: a try had no answer, and nothing tells AWS that it is the same."""
+        if not self.api.tries.unanswered or self.api.repeatable(kind):
+            return False
+        if kind.doubles is not None:
+            return kind.doubles
+        return not kind.autoname and kind.twin is None and kind.foretold_id(scope) is None
+
+    def _others(
+        self, kind: Type, scope: Mapping[str, Any], id: str, inputs: Mapping[str, Any]
+    ) -> list[str] | None:
+        """The ids of others that are all as was asked; None where nobody says."""
+        if kind.several is None:
+            return None
+        try:
+            there = kind.several(self.api.raw(kind, scope["region"]), scope)
+            states = {each: self.read(kind, each, inputs, None) for each in there if each != id}
+        except CallRefused:
+            return None
+        return [
+            each for each, found in states.items() if found and not self._differing(kind, inputs, found[0])
+        ]
+
+    def _differing(self, kind: Type, inputs: Mapping[str, Any], state: Mapping[str, Any]) -> set[str]:
+        """What of all that the creating call carries is not as was asked."""
+        later = {name for facet in kind.facets if facet.at_create for name in facet.props}
+        later |= {"tags", *kind.started} if kind.tagging and kind.tagging.whole else {*kind.started}
+        return set(diff(kind, inputs, state, self.api.settings.default_tags, []).props) - later
 
     def _unheard(
-        self, kind: Type, scope: Mapping[str, Any], inputs: Mapping[str, Any], error: CallRefused
-    ) -> Exception:
-        """`error`; or, where AWS made the thing although nobody heard of it, what the state must say.
+        self,
+        kind: Type,
+        scope: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        error: CallRefused,
+        began: datetime,
+    ) -> dict[str, Any]:
+        """What AWS made although nobody heard of it. Raises `error` where it made nothing, or another's.
 
-        Taken as this run's own only where its id is foretold, and everything that the creating call
-        carries, tags included, is as was asked.
+        Taken as this run's own only where its inputs say which it is, and everything that the creating
+        call carries, tags included, is as was asked; without tags to bear, that it was made since then.
         """
-        id = kind.foretold_id(scope) if error.unsure else None
+        id = self._only_one(kind, scope) if error.unsure else None
         state = self._as_it_is(kind, id, inputs) if id else None
         if id is None or state is None:
-            return error
-        later = {name for facet in kind.facets if facet.at_create for name in facet.props}
-        later |= {"tags"} if kind.tagging and kind.tagging.whole else set()
-        differing = set(diff(kind, inputs, state, self.api.settings.default_tags, []).props) - later
-        unmarked = "tags" in kind.inputs and not state.get("tagsAll")
+            raise error
+        differing = self._differing(kind, inputs, state)
+        if kind.born:
+            born = kind.born(self.api.raw(kind, scope["region"]), scope)
+            unmarked = born is None or born < began
+        else:
+            unmarked = "tags" in kind.inputs and not state.get("tagsAll")
         if differing or unmarked:
-            return CallRefused(f"{error} {stranger(kind.token, id, sorted(differing))}", error.code, True)
-        return MadeButUnfinished(id, state, found_again(kind.token, id, kind.create.operation))
+            raise CallRefused(f"{error} {stranger(kind.token, id, sorted(differing))}", error.code, True)
+        told = {name: value for name, value in state.items() if name in kind.outputs and name != "tagsAll"}
+        return {**told, **(kind.parse_id(id) or {})}
+
+    def _only_one(self, kind: Type, scope: Mapping[str, Any]) -> str | None:
+        """The id of what there can be once only; None where nobody says, or AWS allows several."""
+        id = kind.foretold_id(scope)
+        if id is not None or kind.twin is None:
+            return id
+        try:
+            return kind.twin(self.api.raw(kind, scope["region"]), scope)
+        except CallRefused:
+            return None
 
     def read(
         self, kind: Type, id: str, inputs: Mapping[str, Any] | None, state: Mapping[str, Any] | None

@@ -31,6 +31,12 @@ def healed(world: World) -> Iterator[None]:
 
 
 @pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore waits up to 20 s between tries; here it does not."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+
+
+@pytest.fixture
 def bare() -> Iterator[Client]:
     """A provider that nobody has configured."""
     client = Client()

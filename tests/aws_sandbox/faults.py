@@ -7,7 +7,10 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.aws_sandbox.driver import REGION, World
+from pulumi.runtime.proto import provider_pb2 as pb
+from pulumi.runtime.proto import status_pb2
+
+from tests.aws_sandbox.driver import REGION, Refusal, World
 
 UNHEARD = ("server-error", "timeout", "drop")
 """Faults after which the call may have been done; what is throttled was not."""
@@ -38,3 +41,13 @@ def asking(service: str, world: World, tries: int) -> Any:
     config = Config(retries={"total_max_attempts": tries, "mode": "standard"})
     names = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": REGION}
     return boto3.client(service, endpoint_url=world.url, config=config, **names)
+
+
+def unfinished(refusal: Refusal) -> pb.ErrorResourceInitFailed:
+    """What the engine keeps in the state of a creation that failed half-way."""
+    details = dict(refusal.__cause__.trailing_metadata())  # pyright: ignore
+    assert "grpc-status-details-bin" in details, f"nothing is kept in the state: {refusal}"
+    status = status_pb2.Status.FromString(details["grpc-status-details-bin"])
+    failed = pb.ErrorResourceInitFailed()
+    assert status.details[0].Unpack(failed)
+    return failed

@@ -15,7 +15,7 @@ from tests.aws_sandbox.authority import Authority, create_session
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
 from tests.aws_sandbox.faults import put
 
-pytestmark = pytest.mark.usefixtures("healed")
+pytestmark = pytest.mark.usefixtures("healed", "at_once")
 
 OWN, THEIRS = "123456789012", "210987654321"
 BUCKET, ROLE, GUARDRAIL = "aws:s3/bucket:Bucket", "aws:iam/role:Role", "aws:bedrock/guardrail:Guardrail"
@@ -57,11 +57,6 @@ def role(world: World, *statements: dict[str, Any], account: str = THEIRS, **mor
     document = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
     made = iam.create_role(RoleName=world.name("deploy"), AssumeRolePolicyDocument=document, **more)
     return str(made["Role"]["Arn"])
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 
 # -- whose it is

@@ -16,6 +16,7 @@ from sandbox.aws.faults import KINDS, Fault, faults_of
 from sandbox.aws.invokes import INVOKES
 from sandbox.aws.model import Type
 from sandbox.aws.table import TYPES
+from tests.aws_sandbox.lost import TWICE, UNTOLD
 
 PAGE = Path(__file__).parents[2] / "docs" / "sandbox-aws.md"
 
@@ -44,6 +45,8 @@ def tables() -> dict[str, str]:
         "pages": "| what | address |\n|---|---|\n"
         + "\n".join(f"| {each.what} | `{each.method} {each.path}` |" for each in PAGES),
         "types": types + "\n".join(_row(kind) for _, kind in sorted(TYPES.items())),
+        "twice": "\n".join(f"- `{token}`" for token in sorted(TWICE)),
+        "untold": "\n".join(f"- `{token}`" for token in sorted(UNTOLD)),
         "functions": "\n".join(f"- `{token}`" for token in INVOKES),
     }
 
@@ -52,7 +55,7 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"(<!-- {name}: [^\n]*-->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["beside", "pages", "types", "functions"])
+@pytest.mark.parametrize("name", ["beside", "pages", "types", "twice", "untold", "functions"])
 def test_the_page_s_table_is_the_code_s(name: str) -> None:
     found = _pattern(name).search(PAGE.read_text(encoding="utf-8"))
     assert found is not None

@@ -10,23 +10,16 @@ from typing import Any
 
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
-from pulumi.runtime.proto import status_pb2
 
 from sandbox.aws.faults import KINDS
 from sandbox.aws.wire import plain
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
-from tests.aws_sandbox.faults import UNHEARD, ask, asking, put
+from tests.aws_sandbox.faults import UNHEARD, ask, asking, put, unfinished
 
-pytestmark = pytest.mark.usefixtures("healed")
+pytestmark = pytest.mark.usefixtures("healed", "at_once")
 
 KEY, GROUP, ROLE = "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup", "aws:iam/role:Role"
 TABLE, BUCKET = "aws:ec2/routeTable:RouteTable", "aws:s3/bucket:Bucket"
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore waits up to 20 s between tries; here it does not."""
-    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
 
 
 @pytest.fixture
@@ -145,16 +138,6 @@ def test_deleting_what_nobody_heard_was_deleted_is_no_error(twice: Client, world
 # -- half made
 
 
-def unfinished(refusal: Refusal) -> pb.ErrorResourceInitFailed:
-    """What the engine keeps in the state of a creation that failed half-way."""
-    details = dict(refusal.__cause__.trailing_metadata())  # pyright: ignore
-    assert "grpc-status-details-bin" in details, f"nothing is kept in the state: {refusal}"
-    status = status_pb2.Status.FromString(details["grpc-status-details-bin"])
-    failed = pb.ErrorResourceInitFailed()
-    assert status.details[0].Unpack(failed)
-    return failed
-
-
 @pytest.mark.parametrize("blind", [False, True], ids=["read", "unread"])
 def test_what_was_made_stays_and_the_next_run_sets_the_rest(twice: Client, world: World, blind: bool) -> None:
     inputs = {"name": world.name("half"), "retentionInDays": 30, "tags": {"class": "x"}, "region": REGION}
@@ -193,20 +176,17 @@ def test_what_was_made_unheard_is_found_by_its_name(
 ) -> None:
     inputs = _role(world)
     put(world, "iam", "CreateRole", kind, times=times, also_done=True)
-    with pytest.raises(Refusal) as refusal:
-        twice.create(ROLE, inputs)
-    failed = unfinished(refusal.value)
-    assert failed.id == inputs["name"]
-    assert "create_role had no answer at first" in failed.reasons[0]
-    after = twice.update(ROLE, failed.id, plain(failed.properties), inputs)
-    assert twice.diff(ROLE, failed.id, after, inputs).changes == pb.DiffResponse.DIFF_NONE
+    id, state = twice.create(ROLE, inputs)
+    assert id == inputs["name"]
+    assert ask(world, "GET") == (200, []), "as many tries as were to fail"
+    assert twice.diff(ROLE, id, state, inputs).changes == pb.DiffResponse.DIFF_NONE
 
 
 @pytest.mark.parametrize(
     ("other", "why"),
     [
         ({"tags": {"isthmus-resource": "another"}}, "differs in tags"),
-        ({"tags": {}}, "bears no tag that says whose it is"),
+        ({"tags": {}}, "nothing says that it is this run's"),
     ],
 )
 def test_what_may_be_another_s_is_named_and_not_taken(
@@ -235,9 +215,7 @@ def test_with_an_idempotency_token_nothing_is_made_twice(twice: Client, world: W
 
 
 @pytest.mark.parametrize("kind", UNHEARD)
-def test_without_a_token_and_a_name_the_state_says_that_there_may_be_two(
-    twice: Client, world: World, kind: str
-) -> None:
+def test_without_a_token_and_a_name_the_second_one_is_named(twice: Client, world: World, kind: str) -> None:
     kms = world.boto("kms")
     before = len(kms.list_keys(Limit=1000)["Keys"])
     inputs = {"description": world.name("twice"), "region": REGION}
@@ -246,10 +224,23 @@ def test_without_a_token_and_a_name_the_state_says_that_there_may_be_two(
         twice.create(KEY, inputs)
     failed = unfinished(refusal.value)
     assert f"`{failed.id}` is made" in failed.reasons[0]
-    assert "a second one may exist" in failed.reasons[0]
+    assert "is there too, all as was asked" in failed.reasons[0]
     assert len(kms.list_keys(Limit=1000)["Keys"]) == before + 2
     after = twice.update(KEY, failed.id, plain(failed.properties), inputs)
     assert twice.diff(KEY, failed.id, after, inputs).changes == pb.DiffResponse.DIFF_NONE
+
+
+def test_where_nobody_says_whether_there_are_two_the_state_says_that_there_may_be(
+    twice: Client, world: World
+) -> None:
+    faults = [
+        {"service": "kms", "operation": "CreateKey", "kind": "server-error"},
+        {"service": "kms", "operation": "ListKeys", "kind": "drop", "times": 9},
+    ]
+    assert ask(world, "PUT", faults)[0] == 200
+    with pytest.raises(Refusal, match="a second one may exist, which no stack knows") as refusal:
+        twice.create(KEY, {"description": world.name("twice"), "region": REGION})
+    assert unfinished(refusal.value).id
 
 
 def test_a_throttled_creation_leaves_no_doubt(twice: Client, world: World) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, pairs
 from sandbox.aws.schema import Prop
@@ -105,6 +107,24 @@ _SETTINGS = {
     **{name: f"${name}" for name in _POLICIES},
 }
 
+
+def _of_name(operation: str, listing: str, named: str, id: Callable[[Any], str], **params: Any) -> Any:
+    """A `Type.twin`: an account has one of a name in a region."""
+
+    def found(call: Callable[..., Any], scope: Scope) -> str | None:
+        name, more = scope.get("provisionedModelName", scope.get("name")), dict(params)
+        while True:
+            listed = call(operation, **more)
+            for each in listed[listing]:
+                if each[named] == name:
+                    return id(each)
+            if not listed.get("nextToken"):
+                return None
+            more["nextToken"] = listed["nextToken"]
+
+    return found
+
+
 GUARDRAIL = Type(
     "aws:bedrock/guardrail:Guardrail",
     service="bedrock",
@@ -133,6 +153,7 @@ GUARDRAIL = Type(
         {**_SETTINGS, "tags": _tags},
         result={"guardrailId": "guardrailId", "guardrailArn": "guardrailArn", "version": "version"},
     ),
+    twin=_of_name("list_guardrails", "guardrails", "name", lambda found: f"{found['id']},DRAFT"),
     reads=(
         Call(
             "get_guardrail",
@@ -240,6 +261,13 @@ INFERENCE_PROFILE = Type(
             "arn": "inferenceProfileArn",
         },
     ),
+    twin=_of_name(
+        "list_inference_profiles",
+        "inferenceProfileSummaries",
+        "inferenceProfileName",
+        lambda found: found["inferenceProfileId"],
+        typeEquals="APPLICATION",
+    ),
     reads=(
         Call(
             "get_inference_profile",
@@ -289,6 +317,12 @@ PROVISIONED_MODEL_THROUGHPUT = Type(
             "tags": _tags,
         },
         result={"provisionedModelArn": "provisionedModelArn"},
+    ),
+    twin=_of_name(
+        "list_provisioned_model_throughputs",
+        "provisionedModelSummaries",
+        "provisionedModelName",
+        lambda found: found["provisionedModelArn"],
     ),
     reads=(
         Call(

@@ -351,6 +351,12 @@ ACTION = Type(
         },
         result={"actionId": "ActionId"},
     ),
+    several=lambda call, scope: [
+        f"{scope['owner']}:{each['ActionId']}:{scope['budgetName']}"
+        for each in call(
+            "describe_budget_actions_for_budget", AccountId=_account(scope), BudgetName=scope["budgetName"]
+        )["Actions"]
+    ],
     reads=(
         Call(
             "describe_budget_action",

@@ -128,6 +128,7 @@ TRAIL = Type(
         },
     ),
     after_create=_start,
+    started=("enableLogging",),
     reads=(
         Call(
             "describe_trails",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, every
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.kms import TAGS
 
@@ -46,6 +46,7 @@ MONITOR = Type(
         },
         result={"arn": "MonitorArn"},
     ),
+    several=every("get_anomaly_monitors", "AnomalyMonitors[].MonitorArn"),
     reads=(
         Call(
             "get_anomaly_monitors",
@@ -133,6 +134,7 @@ SUBSCRIPTION = Type(
         },
         result={"arn": "SubscriptionArn"},
     ),
+    several=every("get_anomaly_subscriptions", "AnomalySubscriptions[].SubscriptionArn"),
     reads=(
         Call(
             "get_anomaly_subscriptions",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Hook, Scope, Tagging, Type, pairs
+from sandbox.aws.model import AutoName, Call, Facet, Hook, Scope, Tagging, Type, every, pairs
 from sandbox.aws.refusals import CallRefused
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
+_ENDED = ("deleting", "deleted", "disassociating", "disassociated")
 _GONE = "NoSuchThing"
 """Direct Connect has one code for every refusal: what is not there is looked for before it is deleted."""
 
@@ -61,6 +62,7 @@ GATEWAY = Type(
         },
         result={"id": "directConnectGateway.directConnectGatewayId"},
     ),
+    several=every("describe_direct_connect_gateways", "directConnectGateways[].directConnectGatewayId"),
     reads=(
         Call(
             "describe_direct_connect_gateways",
@@ -90,6 +92,7 @@ GATEWAY = Type(
     delete=Call("delete_direct_connect_gateway", {"directConnectGatewayId": "$id"}, absent=(_GONE,)),
     computed={"arn": "arn:{partition}:directconnect::{account}:dx-gateway/{id}"},
     autoname=AutoName("name", None, longest=100),
+    doubles=True,
     unknowable="Nothing is routed.",
 )
 
@@ -109,6 +112,20 @@ def _change_prefixes(call: Callable[..., Any], scope: Scope) -> None:
         associationId=id,
         addAllowedPrefixesToDirectConnectGateway=[{"cidr": cidr} for cidr in wanted if cidr not in old],
         removeAllowedPrefixesToDirectConnectGateway=[{"cidr": cidr} for cidr in old if cidr not in wanted],
+    )
+
+
+def _associated(call: Callable[..., Any], scope: Scope) -> str | None:
+    """Two gateways are associated with each other once."""
+    listed = call("describe_direct_connect_gateway_associations", directConnectGatewayId=scope["dxGatewayId"])
+    return next(
+        (
+            str(each["associationId"])
+            for each in listed["directConnectGatewayAssociations"]
+            if each["associatedGateway"]["id"] == scope.get("associatedGatewayId")
+            and each["associationState"] not in _ENDED
+        ),
+        None,
     )
 
 
@@ -137,6 +154,7 @@ GATEWAY_ASSOCIATION = Type(
         },
         result={"dxGatewayAssociationId": "directConnectGatewayAssociation.associationId"},
     ),
+    twin=_associated,
     reads=(
         Call(
             "describe_direct_connect_gateway_associations",
@@ -181,6 +199,19 @@ GATEWAY_ASSOCIATION = Type(
 
 def _number(name: str) -> Callable[[Scope], int | None]:
     return lambda scope: int(scope[name]) if scope.get(name) else None
+
+
+def _on_its_vlan(call: Callable[..., Any], scope: Scope) -> str | None:
+    """A VLAN of a connection carries one interface."""
+    listed = call("describe_virtual_interfaces", connectionId=scope["connectionId"])["virtualInterfaces"]
+    return next(
+        (
+            str(each["virtualInterfaceId"])
+            for each in listed
+            if each["vlan"] == scope["vlan"] and each["virtualInterfaceState"] not in _ENDED
+        ),
+        None,
+    )
 
 
 TRANSIT_VIRTUAL_INTERFACE = Type(
@@ -231,6 +262,7 @@ TRANSIT_VIRTUAL_INTERFACE = Type(
         },
         result={"id": "virtualInterface.virtualInterfaceId"},
     ),
+    twin=_on_its_vlan,
     reads=(
         Call(
             "describe_virtual_interfaces",

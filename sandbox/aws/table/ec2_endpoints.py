@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Type
+from sandbox.aws.model import Call, Facet, Scope, Type, fresh_token
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -77,6 +77,7 @@ VPC_ENDPOINT = Type(
     create=Call(
         "create_vpc_endpoint",
         {
+            "ClientToken": fresh_token,
             "VpcId": "$vpcId",
             "ServiceName": "$serviceName",
             "VpcEndpointType": "$vpcEndpointType",
@@ -200,6 +201,7 @@ FLOW_LOG = Type(
     create=Call(
         "create_flow_logs",
         {
+            "ClientToken": fresh_token,
             "ResourceType": lambda scope: _resources(scope)[0],
             "ResourceIds": lambda scope: [_resources(scope)[1]],
             "TrafficType": "$trafficType",

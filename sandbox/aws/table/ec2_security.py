@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Type
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, only
 from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -83,6 +83,11 @@ SECURITY_GROUP = Type(
         },
         result={"id": "GroupId"},
     ),
+    twin=only(
+        "describe_security_groups",
+        "SecurityGroups[].GroupId",
+        {"group-name": "name", "vpc-id": "vpcId"},
+    ),
     # AWS lets a new group out to everywhere; the real plugin takes that rule away.
     after_create=_empty,
     reads=(
@@ -132,6 +137,7 @@ DEFAULT_SECURITY_GROUP = Type(
         pick="SecurityGroups[0]",
         result={"id": "GroupId"},
     ),
+    doubles=False,
     after_create=_take_over,
     reads=(
         Call(
@@ -191,6 +197,33 @@ def _modified(scope: Scope) -> list[dict[str, Any]]:
     return [{"SecurityGroupRuleId": scope["id"], "SecurityGroupRule": rule}]
 
 
+def _same_rule(egress: bool) -> Callable[[Callable[..., Any], Scope], str | None]:
+    """A group has a rule of that direction, protocol, ports and peer once."""
+    told = {
+        "FromPort": "fromPort",
+        "ToPort": "toPort",
+        "CidrIpv4": "cidrIpv4",
+        "CidrIpv6": "cidrIpv6",
+        "PrefixListId": "prefixListId",
+    }
+
+    def found(call: Callable[..., Any], scope: Scope) -> str | None:
+        filters = [{"Name": "group-id", "Values": [scope["securityGroupId"]]}]
+        for each in call("describe_security_group_rules", Filters=filters)["SecurityGroupRules"]:
+            # All protocols have no ports: AWS says -1.
+            named = (
+                told if scope["ipProtocol"] != "-1" else {k: v for k, v in told.items() if "Port" not in k}
+            )
+            same = all(each.get(theirs) == scope.get(ours) for theirs, ours in named.items())
+            peer = each.get("ReferencedGroupInfo", {}).get("GroupId")
+            same = same and each["IsEgress"] is egress and each["IpProtocol"] == scope["ipProtocol"]
+            if same and peer == scope.get("referencedSecurityGroupId"):
+                return str(each["SecurityGroupRuleId"])
+        return None
+
+    return found
+
+
 def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
     lower = direction.lower()
     changing = (
@@ -226,6 +259,7 @@ def _rule(direction: Literal["Ingress", "Egress"]) -> Type:
             },
             result={"securityGroupRuleId": "SecurityGroupRules[0].SecurityGroupRuleId"},
         ),
+        twin=_same_rule(egress=direction == "Egress"),
         reads=(
             Call(
                 "describe_security_group_rules",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Type
+from sandbox.aws.model import Call, Facet, Scope, Type, every, only
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -84,6 +84,7 @@ TRANSIT_GATEWAY = Type(
         },
         result={"id": "TransitGateway.TransitGatewayId"},
     ),
+    several=every("describe_transit_gateways", "TransitGateways[].TransitGatewayId"),
     reads=(
         Call(
             "describe_transit_gateways",
@@ -211,6 +212,11 @@ VPC_ATTACHMENT = Type(
             "TagSpecifications": tag_specifications("transit-gateway-attachment"),
         },
         result={"id": "TransitGatewayVpcAttachment.TransitGatewayAttachmentId"},
+    ),
+    twin=only(
+        "describe_transit_gateway_vpc_attachments",
+        "TransitGatewayVpcAttachments[?State!='deleted' && State!='deleting'].TransitGatewayAttachmentId",
+        {"transit-gateway-id": "transitGatewayId", "vpc-id": "vpcId"},
     ),
     reads=(
         Call(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Scope, Type
+from sandbox.aws.model import Call, Scope, Type, every
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -34,6 +34,9 @@ ROUTE_TABLE = Type(
             "TagSpecifications": tag_specifications("transit-gateway-route-table"),
         },
         result={"id": "TransitGatewayRouteTable.TransitGatewayRouteTableId"},
+    ),
+    several=every(
+        "describe_transit_gateway_route_tables", "TransitGatewayRouteTables[].TransitGatewayRouteTableId"
     ),
     reads=(
         Call(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Type
+from sandbox.aws.model import Call, Facet, Scope, Type, every, only
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -56,6 +56,7 @@ VPC = Type(
         },
         result={"id": "Vpc.VpcId"},
     ),
+    several=every("describe_vpcs", "Vpcs[].VpcId"),
     reads=(
         Call(
             "describe_vpcs",
@@ -142,6 +143,7 @@ SUBNET = Type(
         },
         result={"id": "Subnet.SubnetId"},
     ),
+    twin=only("describe_subnets", "Subnets[].SubnetId", {"vpc-id": "vpcId", "cidr-block": "cidrBlock"}),
     reads=(
         Call(
             "describe_subnets",
@@ -211,6 +213,7 @@ INTERNET_GATEWAY = Type(
         {"TagSpecifications": tag_specifications("internet-gateway")},
         result={"id": "InternetGateway.InternetGatewayId"},
     ),
+    several=every("describe_internet_gateways", "InternetGateways[].InternetGatewayId"),
     reads=(
         Call(
             "describe_internet_gateways",

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-from sandbox.aws.model import Call, Facet, Scope, Type
+from sandbox.aws.model import Call, Facet, Scope, Type, every
 from sandbox.aws.schema import Prop, same_members, to_api
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -52,6 +52,7 @@ CUSTOMER_GATEWAY = Type(
         },
         result={"id": "CustomerGateway.CustomerGatewayId"},
     ),
+    several=every("describe_customer_gateways", "CustomerGateways[].CustomerGatewayId"),
     reads=(
         Call(
             "describe_customer_gateways",
@@ -274,6 +275,7 @@ VPN_CONNECTION = Type(
         },
         result={"id": "VpnConnection.VpnConnectionId"},
     ),
+    several=every("describe_vpn_connections", "VpnConnections[].VpnConnectionId"),
     reads=(
         Call(
             "describe_vpn_connections",

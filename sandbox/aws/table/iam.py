@@ -125,6 +125,19 @@ def _delete_versions(call: Callable[..., Any], scope: Scope) -> None:
             call("delete_policy_version", PolicyArn=scope["id"], VersionId=version["VersionId"])
 
 
+def _named(call: Callable[..., Any], scope: Scope) -> str | None:
+    """The policy of that name: an account has one, whatever its path."""
+    marker: dict[str, Any] = {}
+    while True:
+        listed = call("list_policies", Scope="Local", **marker)
+        for each in listed["Policies"]:
+            if each["PolicyName"] == scope["name"]:
+                return str(each["Arn"])
+        if not listed.get("IsTruncated"):
+            return None
+        marker = {"Marker": listed["Marker"]}
+
+
 POLICY = Type(
     "aws:iam/policy:Policy",
     service="iam",
@@ -149,6 +162,7 @@ POLICY = Type(
         },
         result={"arn": "Policy.Arn"},
     ),
+    twin=_named,
     reads=(
         Call(
             "get_policy",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type, pairs
+from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type, every, pairs
 from sandbox.aws.schema import Prop, same_tail
 
 REGION = Prop(replace=True, computed=True)
@@ -42,6 +42,7 @@ KEY = Type(
         },
         result={"keyId": "KeyMetadata.KeyId", "arn": "KeyMetadata.Arn"},
     ),
+    several=every("list_keys", "Keys[].KeyId", Limit=1000),
     reads=(
         Call(
             "describe_key",

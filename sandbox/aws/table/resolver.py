@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, fresh_token, only
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
@@ -17,11 +16,6 @@ _TAGGING = Tagging(
     remove=Call("untag_resource", {"ResourceArn": "$arn", "TagKeys": "$tagsGone"}),
 )
 _READ_TAGS = Call("list_tags_for_resource", {"ResourceArn": "$arn"}, result={"tagsAll": "Tags"})
-
-
-def _request_id(scope: Scope) -> str:
-    """AWS tells requests apart by it; the retries of one call carry the same."""
-    return f"isthmus-{uuid.uuid4()}"
 
 
 def _pairs(wanted: list[Any], actual: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -91,7 +85,7 @@ RESOLVER_ENDPOINT = Type(
     create=Call(
         "create_resolver_endpoint",
         {
-            "CreatorRequestId": _request_id,
+            "CreatorRequestId": fresh_token,
             "Direction": "$direction",
             "IpAddresses": lambda scope: [
                 {"SubnetId": each["subnetId"], **({"Ip": each["ip"]} if each.get("ip") else {})}
@@ -171,7 +165,7 @@ RESOLVER_RULE = Type(
     create=Call(
         "create_resolver_rule",
         {
-            "CreatorRequestId": _request_id,
+            "CreatorRequestId": fresh_token,
             "DomainName": "$domainName",
             "Name": "$name",
             "ResolverEndpointId": "$resolverEndpointId",
@@ -243,6 +237,11 @@ RESOLVER_RULE_ASSOCIATION = Type(
         "associate_resolver_rule",
         {"Name": "$name", "ResolverRuleId": "$resolverRuleId", "VPCId": "$vpcId"},
         result={"id": "ResolverRuleAssociation.Id"},
+    ),
+    twin=only(
+        "list_resolver_rule_associations",
+        "ResolverRuleAssociations[].Id",
+        {"ResolverRuleId": "resolverRuleId", "VPCId": "vpcId"},
     ),
     reads=(
         Call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
@@ -39,6 +40,11 @@ def _empty(call: Callable[..., Any], scope: Scope) -> None:
             )
         if not things or not found.get("IsTruncated"):
             return
+
+
+def _born(call: Callable[..., Any], scope: Scope) -> datetime | None:
+    listed = call("list_buckets", Prefix=scope["bucket"])["Buckets"]
+    return next((each["CreationDate"] for each in listed if each["Name"] == scope["bucket"]), None)
 
 
 BUCKET = Type(
@@ -84,6 +90,7 @@ BUCKET = Type(
         remove=Call("delete_bucket_tagging", _BUCKET),
         whole=True,
     ),
+    born=_born,
     before_delete=_empty,
     delete=Call("delete_bucket", _BUCKET, absent=_GONE),
     computed={

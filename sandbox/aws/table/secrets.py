@@ -37,6 +37,7 @@ SECRET = Type(
         },
         result={"arn": "ARN"},
     ),
+    twin=lambda call, scope: call("describe_secret", SecretId=scope["name"])["ARN"],
     reads=(
         Call(
             "describe_secret",
