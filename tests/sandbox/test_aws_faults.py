@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import pytest
 
 from tests.aws_sandbox.driver import World
 from tests.aws_sandbox.faults import ask
-from tests.aws_sandbox.stack import Stack, endpoint, kinds
+from tests.aws_sandbox.stack import Stack, endpoint
+from tests.aws_sandbox.stack import kinds as counts
 
 pytestmark = pytest.mark.sandbox
 
@@ -122,11 +124,12 @@ def faulty(stack: Stack, *faults: dict[str, Any]) -> None:
     assert status == 200, answer
 
 
-def each_of(calls: dict[str, tuple[str, ...]], kind: str, **more: Any) -> list[dict[str, Any]]:
+def each_of(calls: dict[str, tuple[str, ...]], *kinds: str, **more: Any) -> list[dict[str, Any]]:
+    """A fault for each of the calls; of several kinds, one after the other."""
+    names = [(service, each) for service, operations in calls.items() for each in operations]
     return [
         {"service": service, "operation": operation, "kind": kind, "seconds": 0.2, **more}
-        for service, operations in calls.items()
-        for operation in operations
+        for (service, operation), kind in zip(names, itertools.cycle(kinds), strict=False)
     ]
 
 
@@ -142,21 +145,26 @@ def whole(stack: Stack) -> None:
     """All is there once, and the state knows it as it is."""
     assert counted(stack) == ONCE
     after = stack.stack.preview(refresh=True, expect_no_changes=True)
-    assert set(kinds(after.change_summary)) == {"same"}
+    assert set(counts(after.change_summary)) == {"same"}
 
 
-@pytest.mark.parametrize("kind", ["throttle", "server-error", "timeout"])
-def test_a_burst_on_every_call_is_outlasted_by_an_up_and_by_a_destroy(stack: Stack, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "times"),
+    [(("throttle",), 1), (("server-error", "timeout", "drop"), 2)],
+    ids=["throttled", "failing"],
+)
+def test_a_burst_on_every_call_is_outlasted_by_an_up_and_by_a_destroy(
+    stack: Stack, kinds: tuple[str, ...], times: int
+) -> None:
     stack.own(program())
-    times = 1 if kind == "throttle" else 2  # after which the pauses are a second and more
-    faulty(stack, *each_of(MAKING, kind, times=times), *each_of(LOOKING, kind))
+    faulty(stack, *each_of(MAKING, *kinds, times=times), *each_of(LOOKING, *kinds))
     stack.up()
     assert left(stack) == [], "a fault was never met"
     whole(stack)
     # What is throttled was not done; all else may have been, and its answer was lost.
-    faulty(stack, *each_of(DELETING, kind, also_done=kind != "throttle"), *each_of(LOOKING, kind))
+    faulty(stack, *each_of(DELETING, *kinds, also_done="throttle" not in kinds))
     stack.stack.destroy()
-    assert not [fault for fault in left(stack) if fault["operation"].startswith("Delete")]
+    assert left(stack) == []
     assert counted(stack) == {}
 
 
@@ -182,38 +190,32 @@ def test_what_was_made_unheard_is_there_once_by_its_token_or_its_name(stack: Sta
     whole(stack)
 
 
-@pytest.mark.parametrize(
-    ("service", "operation", "kind", "resource", "call", "made"),
-    [
-        ("ec2", "CreateVpc", "throttle", "aws:ec2:Vpc (net)", "aws:ec2/vpc:Vpc: create_vpc of ec2", "vpc"),
-        (
-            "bedrock",
-            "CreateGuardrail",
-            "drop",
-            "aws:bedrock:Guardrail (guard)",
-            "aws:bedrock/guardrail:Guardrail: create_guardrail of bedrock",
-            "guardrail",
-        ),
-    ],
-)
-def test_a_failure_that_lasts_ends_soon_names_call_and_resource_and_the_next_run_completes(
-    stack: Stack, service: str, operation: str, kind: str, resource: str, call: str, made: str
+def test_failures_that_last_end_soon_name_calls_and_resources_and_the_next_run_completes(
+    stack: Stack,
 ) -> None:
     import pulumi.automation as auto
 
     stack.own(program(retries=2))
-    faulty(stack, {"service": service, "operation": operation, "kind": kind, "times": 999})
+    faulty(
+        stack,
+        {"service": "ec2", "operation": "CreateVpc", "kind": "throttle", "times": 999},
+        {"service": "bedrock", "operation": "CreateGuardrail", "kind": "timeout", "times": 999, "seconds": 2},
+    )
     began = time.monotonic()
     with pytest.raises(auto.CommandError) as failed:
         stack.up()
     assert time.monotonic() - began < 60
     said = str(failed.value)
-    assert resource in said
-    assert f"{call} failed at each of 3 tries" in said
+    for resource, call in (
+        ("aws:ec2:Vpc (net)", "aws:ec2/vpc:Vpc: create_vpc of ec2"),
+        ("aws:bedrock:Guardrail (guard)", "aws:bedrock/guardrail:Guardrail: create_guardrail of bedrock"),
+    ):
+        assert resource in said
+        assert f"{call} failed at each of 3 tries" in said
     assert "Run the same command again" in said
-    assert 999 - left(stack)[0]["times"] == 3
+    assert [999 - fault["times"] for fault in left(stack)] == [3, 3]
     there = counted(stack)
-    assert made not in there
+    assert {"vpc", "guardrail"}.isdisjoint(there)
     assert set(there.values()) <= {1}
     stack.up()
     whole(stack)
