@@ -1,0 +1,90 @@
+"""`isthmus up` of the bank while AWS throttles, fails, hangs and loses answers: one run, and everything there once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.aws_sandbox.driver import World as Endpoint
+from tests.aws_sandbox.faults import ask
+from tests.recovery.world import World
+from tests.sandbox import accounting
+
+pytestmark = pytest.mark.sandbox
+
+FAILING = {
+    "throttle": (
+        "iam PutRolePolicy",
+        "ec2 CreateVpcEndpoint",
+        "logs PutRetentionPolicy",
+        "sts GetCallerIdentity",
+    ),
+    "server-error": ("ec2 CreateVpc", "kms CreateKey", "ec2 CreateTransitGateway", "s3 PutBucketPolicy"),
+    "timeout": ("rolesanywhere CreateTrustAnchor", "ec2 CreateVpnConnection", "bedrock GetGuardrail"),
+    "drop": ("cloudwatch PutMetricAlarm", "ec2 CreateRoute", "budgets DescribeBudget", "ec2 DescribeVpcs"),
+}
+"""Calls that fail twice and are not done."""
+UNHEARD = (
+    "bedrock CreateGuardrail",
+    "bedrock CreateInferenceProfile",
+    "cloudtrail CreateTrail",
+    "ec2 CreateSecurityGroup",
+    "ec2 CreateSubnet",
+    "ec2 CreateTransitGatewayVpcAttachment",
+    "iam CreatePolicy",
+    "iam CreateRole",
+    "logs CreateLogGroup",
+    "route53resolver CreateResolverEndpoint",
+    "route53resolver AssociateResolverRule",
+    "s3 CreateBucket",
+    "sns CreateTopic",
+)
+"""Calls that are done, and whose first answer is lost."""
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_bank_goes_up_through_an_aws_that_fails_and_nothing_is_there_twice(world: World) -> None:
+    import boto3
+
+    failing = [
+        dict(zip(("service", "operation"), call.split(), strict=True))
+        | {"kind": kind, "times": 2, "seconds": 0.3}
+        for kind, calls in FAILING.items()
+        for call in calls
+    ]
+    unheard = [
+        dict(zip(("service", "operation"), call.split(), strict=True)) | {"kind": "drop", "also_done": True}
+        for call in UNHEARD
+    ]
+    try:
+        world.fresh()
+        url = world.env["AWS_ENDPOINT_URL"]
+        status, answer = ask(Endpoint(url), "PUT", [*failing, *unheard])
+        assert status == 200, answer
+        done = world.isthmus("up")
+        assert done.code == 0, done.error or done.said[-2000:]
+        _, left = ask(Endpoint(url), "GET")
+        assert [f"{each['service']} {each['operation']}" for each in left] == [], (
+            "faults that no call has met"
+        )
+        state = world.state()["resources"]
+        found = accounting.listed(
+            lambda service: boto3.client(
+                service,
+                endpoint_url=url,
+                region_name="eu-central-1",
+                aws_access_key_id="x",
+                aws_secret_access_key="x",
+            )
+        )
+        wanted = accounting.in_state(state)
+        assert {kind: found[kind] ^ ids for kind, ids in wanted.items() if ids != found[kind]} == {}
+        assert sum(len(ids) for ids in found.values()) > 80
+        assert not [each["urn"] for each in state if each.get("initErrors")]
+    finally:
+        world.close()
