@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from sandbox.aws.faults import KINDS, Fault, Wrong, faults_of
+from tests.aws_sandbox.authority import Authority, create_session
 from tests.aws_sandbox.driver import World
 from tests.aws_sandbox.faults import ask, asking, put
 
@@ -75,6 +76,15 @@ def test_what_is_no_fault_is_refused_with_the_reason_and_changes_nothing(
     assert status == 400
     assert reason in answer["message"]
     assert ask(world, "GET")[1][0]["times"] == 3
+
+
+def test_a_session_by_certificate_meets_the_faults_of_any_service_only(world: World) -> None:
+    identity, arn = Authority("Bank root").issue("payments"), "arn:aws:iam::123456789012:role/nobody"
+    arns: dict[str, str] = {"trustAnchorArn": arn, "profileArn": arn, "roleArn": arn}
+    put(world, "rolesanywhere", "*", "throttle")
+    assert create_session(world.url, identity, arns)[2] != "ThrottlingException"
+    put(world, "*", "*", "throttle")
+    assert create_session(world.url, identity, arns)[2] == "ThrottlingException"
 
 
 def test_what_is_left_can_be_put_again(world: World) -> None:

@@ -73,7 +73,8 @@ CUSTOMER_GATEWAY = Type(
     tagging=TAGGING,
     delete=Call("delete_customer_gateway", {"CustomerGatewayId": "$id"}, absent=_GATEWAY_GONE),
     computed={"arn": arn("customer-gateway")},
-    unknowable="Whether anything answers at the address.",
+    unknowable="Whether anything answers at the address. In AWS a second one of the same address, number and "
+    "device name is the first one again; here it is another.",
 )
 
 _CIPHERS = ["AES128", "AES256", "AES128-GCM-16", "AES256-GCM-16"]
