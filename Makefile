@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check fast lint test soak bench lock clean install toolchain
+.PHONY: help up down check fast lint test soak recovery bench lock clean install toolchain
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -57,6 +57,9 @@ test: lint toolchain ## everything, on the real engine, cluster and AWS endpoint
 
 soak: toolchain ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
+
+recovery: toolchain ## the recovery matrix, printed: a kill of everything at every fifth resource of the bank's (hours)
+	$(BIN)/python -m tests.recovery --every 5
 
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench

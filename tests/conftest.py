@@ -26,6 +26,7 @@ TOGETHER = {
     # A sandbox of their own each: one more at a time is enough.
     "tests/sandbox/test_cluster_life.py": "life",
     "tests/sandbox/test_down_and_up.py": "life",
+    "tests/sandbox/test_recovery.py": "life",
 }
 """Files that one worker runs, one after the other."""
 

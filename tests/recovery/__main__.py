@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.recovery import inventory, matrix
+from tests.recovery import matrix
 from tests.recovery.world import STACK, World
 
 
@@ -31,7 +31,6 @@ def main() -> int:
         world = World(Path(base), asked.stack)
         try:
             clean = matrix.measure(world, phases)
-            inventory.environment(world.env)
             sizes = ", ".join(f"{name} {size}" for name, size in clean.sizes.items())
             print(f"Resources finished in an undisturbed run: {sizes}\n")
             print(HEAD)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from tests.recovery import inventory
 from tests.recovery.world import Ended, World
 
 KILLS = ("cli", "provider", "aws-provider", "api-server", "cluster", "moto")
@@ -66,7 +65,7 @@ class Clean:
     """What a run that nobody disturbed leaves, and how many resources each phase has."""
 
     sizes: dict[str, int]
-    kubernetes: Counter[str]
+    cluster: Counter[str]
     aws: Counter[str]
     state: Counter[str]
     left: tuple[Counter[str], Counter[str]]
@@ -77,7 +76,7 @@ def measure(world: World, phases: tuple[str, ...] = PHASES) -> Clean:
     """Go through all phases undisturbed; the state is compared after the update and the replacement too."""
     world.fresh()
     sizes = {"up": _counted(_good(world.isthmus("up")).said, "up")}
-    kubernetes, aws = inventory.kubernetes(world.env), inventory.aws(world.env)
+    cluster, aws = world.in_cluster(), world.in_aws()
     state = types(world)
     for phase in ("update", "replace"):
         if phase in phases:
@@ -86,8 +85,8 @@ def measure(world: World, phases: tuple[str, ...] = PHASES) -> Clean:
     _good(world.isthmus("up"))
     sizes["refresh"] = world.log_lines("refreshing")
     sizes["destroy"] = _counted(_good(world.isthmus("destroy")).said, "destroy")
-    left = (_quiet(world), inventory.aws(world.env))
-    return Clean(sizes, kubernetes, aws, state, left)
+    left = (_quiet(world), world.in_aws())
+    return Clean(sizes, cluster, aws, state, left)
 
 
 def rows(
@@ -160,33 +159,36 @@ def _same(world: World, clean: Clean, row: Row) -> list[str]:
         wrong.append(f"a preview finds changes: {_steps(preview.said)}")
     if world.state().get("pending_operations"):
         wrong.append("operations are still pending")
-    wrong += [f"state: {each}" for each in inventory.difference(clean.state, types(world))]
+    wrong += [f"state: {each}" for each in difference(clean.state, types(world))]
     wrong += [
-        f"cluster: {each}"
-        for each in inventory.difference(
-            _nameless(clean.kubernetes), _nameless(inventory.kubernetes(world.env))
-        )
+        f"cluster: {each}" for each in difference(_nameless(clean.cluster), _nameless(world.in_cluster()))
     ]
-    return wrong + [f"AWS: {each}" for each in inventory.difference(clean.aws, inventory.aws(world.env))]
+    return wrong + [f"AWS: {each}" for each in difference(clean.aws, world.in_aws())]
 
 
 def _gone(world: World, clean: Clean, row: Row) -> list[str]:
-    wrong = [f"cluster: {each}" for each in inventory.difference(clean.left[0], _quiet(world))]
+    wrong = [f"cluster: {each}" for each in difference(clean.left[0], _quiet(world))]
     left = [each for each in world.state().get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
     wrong += [f"state: {len(left)} left"] if left else []
     # After the endpoint's death nothing is there to be retained.
     wanted = Counter() if row.kill == "moto" else clean.left[1]
-    found = inventory.aws(world.env)
-    more = inventory.difference(wanted, found)
+    found = world.in_aws()
+    more = difference(wanted, found)
     return wrong + [f"AWS: {each}" for each in more if row.kill != "moto" or not each.startswith("+")]
+
+
+def difference(wanted: Counter[str], found: Counter[str]) -> list[str]:
+    """`+` what is too much, `-` what is missing."""
+    more = [f"+{count} {name}" for name, count in sorted((found - wanted).items())]
+    return more + [f"-{count} {name}" for name, count in sorted((wanted - found).items())]
 
 
 def _quiet(world: World, seconds: float = 60.0) -> Counter[str]:
     """The cluster's inventory once no namespace of ours is leaving any more."""
     deadline = time.monotonic() + seconds
-    while (found := inventory.kubernetes(world.env)) and time.monotonic() < deadline:
+    while (found := world.in_cluster()) and time.monotonic() < deadline:
         time.sleep(0.5)
-        if found == inventory.kubernetes(world.env):
+        if found == world.in_cluster():
             break
     return found
 

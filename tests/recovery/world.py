@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from pathlib import Path
 import psutil
 
 from sandbox import api, processes
+from sandbox.cluster.client import KubeClient
 from sandbox.environment import UNSET
 from sandbox.home import Home
+from tests.accounting import aws, cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "bank-dev"
@@ -93,6 +96,18 @@ class World:
     def state(self) -> dict:
         """The deployment, as exported."""
         return json.loads(self.pulumi("stack", "export").said)["deployment"]
+
+    def in_aws(self) -> Counter[str]:
+        """How many there are in AWS, by type."""
+        return aws.counted(aws.clients(self.env))
+
+    def in_cluster(self, context: str = "fra1") -> Counter[str]:
+        """What there is of ours in the cluster, by kind and name."""
+        client = KubeClient.of(self.home / "kubeconfig", context)
+        try:
+            return cluster.counted(client)
+        finally:
+            client.close()
 
     def edit(self, file: str, old: str, new: str) -> None:
         path = self.root / "stacks" / file

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.accounting import aws
 from tests.aws_sandbox.driver import World as Endpoint
 from tests.aws_sandbox.faults import ask
 from tests.recovery.world import World
-from tests.sandbox import accounting
 
 pytestmark = pytest.mark.sandbox
 
@@ -49,8 +49,6 @@ def world(tmp_path: Path) -> World:
 
 
 def test_the_bank_goes_up_through_an_aws_that_fails_and_nothing_is_there_twice(world: World) -> None:
-    import boto3
-
     failing = [
         dict(zip(("service", "operation"), call.split(), strict=True))
         | {"kind": kind, "times": 2, "seconds": 0.3}
@@ -73,16 +71,8 @@ def test_the_bank_goes_up_through_an_aws_that_fails_and_nothing_is_there_twice(w
             "faults that no call has met"
         )
         state = world.state()["resources"]
-        found = accounting.listed(
-            lambda service: boto3.client(
-                service,
-                endpoint_url=url,
-                region_name="eu-central-1",
-                aws_access_key_id="x",
-                aws_secret_access_key="x",
-            )
-        )
-        wanted = accounting.in_state(state)
+        found = aws.listed(aws.clients(world.env))
+        wanted = aws.in_state(state)
         assert {kind: found[kind] ^ ids for kind, ids in wanted.items() if ids != found[kind]} == {}
         assert sum(len(ids) for ids in found.values()) > 80
         assert not [each["urn"] for each in state if each.get("initErrors")]

@@ -25,8 +25,8 @@ from isthmus.contracts import overrides, requirements, yamlfile
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import UNSET
+from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
-from tests.sandbox import accounting
 
 pytestmark = pytest.mark.sandbox
 
@@ -44,6 +44,7 @@ class Account:
         self.home = home
         kept = {name: value for name, value in os.environ.items() if name not in UNSET}
         self.env = kept | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.boto = aws.clients(self.env)
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
         self.root = Path()
 
@@ -69,17 +70,6 @@ class Account:
         assert count, f"{pattern!r} is not in {name}"
         self.file(name).write_text(text)
 
-    def boto(self, service: str) -> Any:
-        import boto3
-
-        return boto3.client(
-            service,
-            endpoint_url=self.env["AWS_ENDPOINT_URL"],
-            region_name=REGION,
-            aws_access_key_id="sandbox",
-            aws_secret_access_key="sandbox",
-        )
-
     def quota(self, tokens: float) -> None:
         body = {"region": REGION, "quotas": [{"quotaName": HAIKU, "value": tokens}]}
         url = f"{self.env['AWS_ENDPOINT_URL']}/isthmus/service-quotas"
@@ -99,7 +89,7 @@ class Account:
     def held(self) -> dict[str, Any]:
         """Everything of ours, or that could be, at the endpoint and in the cluster."""
         policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
-        found: dict[str, Any] = dict(accounting.listed(self.boto))
+        found: dict[str, Any] = dict(aws.listed(self.boto))
         found["namespaces"] = self.cluster.names("/api/v1/namespaces")
         found["policies"] = self.cluster.names(policies)
         found["deployments"] = self.cluster.names("/apis/apps/v1/deployments")

@@ -17,14 +17,12 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox import accounting
+from tests.accounting import aws, cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.sandbox
 
-DERIVED = {"Pod", "ReplicaSet", "Endpoints", "EndpointSlice", "Event", "ControllerRevision"}
-"""Made by controllers from what we make, with its labels."""
 POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": "fra1-l40s-48gb"}
 
 
@@ -34,6 +32,7 @@ class Bank:
     def __init__(self, root: Path, sandbox: Any) -> None:
         self.root = root
         self.sandbox = sandbox
+        self.aws = aws.clients(sandbox.env)
         self.before: dict[str, set[str]] = {}
         """What other tests of this sandbox have left in AWS, by type."""
 
@@ -64,21 +63,9 @@ class Bank:
         assert count, f"{pattern!r} is not in {name}"
         file.write_text(changed)
 
-    def aws(self, service: str) -> Any:
-        import boto3
-
-        env = self.sandbox.env
-        return boto3.client(
-            service,
-            endpoint_url=env["AWS_ENDPOINT_URL"],
-            region_name=env["AWS_REGION"],
-            aws_access_key_id="sandbox",
-            aws_secret_access_key="sandbox",
-        )
-
     def in_aws(self) -> dict[str, set[str]]:
         """What came to AWS since this stack began, by type."""
-        found = accounting.listed(self.aws)
+        found = aws.listed(self.aws)
         return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -93,7 +80,7 @@ def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(Path(sys.prefix))
     made = Bank(root, sandbox)
-    made.before = accounting.listed(made.aws)
+    made.before = aws.listed(made.aws)
     said = made.up()
     assert "The platform bank is up" in said
     assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
@@ -144,8 +131,8 @@ def test_a_preview_right_after_finds_nothing_to_change(bank):
 
 def test_every_resource_of_the_state_is_in_aws_and_nothing_besides(bank):
     state = bank.state()
-    assert accounting.strange(state) == set(), "a type that nobody counts"
-    wanted, found = accounting.in_state(state), bank.in_aws()
+    assert aws.strange(state) == set(), "a type that nobody counts"
+    wanted, found = aws.in_state(state), bank.in_aws()
     assert {kind: found[kind] ^ ids for kind, ids in wanted.items() if ids != found[kind]} == {}
     assert sum(len(ids) for ids in found.values()) > 80
 
@@ -162,7 +149,7 @@ def test_every_resource_of_the_state_is_in_the_cluster_and_nothing_besides(bank)
         # The GPU operator's policy is read, not made.
         if each["custom"] and not each.get("external")
     }
-    found = _objects(bank.sandbox.client())
+    found = cluster.objects(bank.sandbox.client())
     assert ours - found == set()
     assert found - ours == set()
     assert len(ours) > 80
@@ -307,8 +294,8 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
     )
     assert spaces == []
     assert not [name for name in _policies(client) if name.startswith("isthmus-")]
-    assert eventually(lambda: _objects(client), lambda found: not found) == set()
-    assert bank.in_aws() == accounting.in_state(kept)
+    assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
+    assert bank.in_aws() == aws.in_state(kept)
     left = [each for each in bank.state() if each["type"] != "pulumi:pulumi:Stack"]
     assert left == []
 
@@ -316,7 +303,7 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
 def test_what_was_destroyed_comes_up_again_beside_what_was_kept(bank):
     kept = bank.in_aws()
     bank.up()
-    wanted, found = accounting.in_state(bank.state()), bank.in_aws()
+    wanted, found = aws.in_state(bank.state()), bank.in_aws()
     assert {kind: found[kind] - kept[kind] for kind in found} == wanted
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
@@ -324,20 +311,3 @@ def test_what_was_destroyed_comes_up_again_beside_what_was_kept(bank):
 
 def _policies(client: Any) -> set[str]:
     return client.names("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies")
-
-
-def _objects(client: Any) -> set[tuple[str, str, str]]:
-    """Kind, namespace and name of all that bears our label and that no controller made."""
-    groups = client.get("/apis")["groups"]
-    found = set()
-    for root in ["/api/v1", *(f"/apis/{each['preferredVersion']['groupVersion']}" for each in groups)]:
-        for kind in client.get(root)["resources"]:
-            if "list" not in kind["verbs"] or "/" in kind["name"] or kind["kind"] in DERIVED:
-                continue
-            for each in client.get(f"{root}/{kind['name']}?labelSelector=app.kubernetes.io/part-of=isthmus")[
-                "items"
-            ]:
-                meta = each["metadata"]
-                if not meta.get("ownerReferences") and not meta.get("deletionTimestamp"):
-                    found.add((kind["kind"], meta.get("namespace", ""), meta["name"]))
-    return found

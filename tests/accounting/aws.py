@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 ACCOUNT = "123456789012"
@@ -167,8 +169,29 @@ PARTS = {
 """Settings of a thing above: they come and go with it, and AWS lists them one by one at most."""
 
 
-def listed(client: Any) -> dict[str, set[str]]:
-    """Per type, the ids of all there are; `client` makes a boto3 client for a service."""
+def clients(env: Mapping[str, str]) -> Callable[[str], Any]:
+    """What makes AWS's own client for a service of the sandbox whose environment this is."""
+    import boto3
+    from botocore.config import Config
+
+    return partial(
+        boto3.client,
+        endpoint_url=env["AWS_ENDPOINT_URL"],
+        region_name=env["AWS_REGION"],
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",
+        # The endpoint is on this machine, whatever proxies there are to the world.
+        config=Config(proxies={}),
+    )
+
+
+def counted(client: Callable[[str], Any]) -> Counter[str]:
+    """Per type, how many there are: what two lives of a stack have in common."""
+    return +Counter({kind: len(ids) for kind, ids in listed(client).items()})
+
+
+def listed(client: Callable[[str], Any]) -> dict[str, set[str]]:
+    """Per type, the ids of all there are."""
     import jmespath
 
     found = {}

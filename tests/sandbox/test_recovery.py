@@ -1,0 +1,191 @@
+"""A sample of the recovery matrix, two runs at once, and a state that is brought back from its copy.
+
+One sandbox and one undisturbed run for all; each test goes on from what the one before it left. The whole
+matrix is `make recovery`, and part of `make soak`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from isthmus.engine import explain
+from tests.accounting import aws
+from tests.recovery import matrix
+from tests.recovery.matrix import Clean, Row
+from tests.recovery.world import World
+
+pytestmark = pytest.mark.sandbox
+
+CHANCE = random.Random(20261125)
+"""Points differ from row to row and never from run to run."""
+RESOURCES = 200
+"""The bank has some more: no point lies behind its last."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("recovery"))
+    made.fresh()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def intruders() -> dict[str, str]:
+    """What those were told who came while the first run was at work."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def clean(world: World, intruders: dict[str, str]) -> Clean:
+    """The undisturbed run, but for two who are refused meanwhile."""
+    empty = world.in_aws()
+    first = matrix.Watched(world.start("up"))
+    first.until("up", 5, world)
+    for verb in ("up", "destroy"):
+        second = world.isthmus(verb)
+        intruders[verb] = f"{second.code}: {second.error}"
+    intruders["pid"] = str(first.process.pid)
+    said = first.end()
+    assert first.process.returncode == 0, said[-2000:]
+    world.built = True
+    resources = world.state()["resources"]
+    retained = Counter(
+        each["type"] for each in resources if each.get("retainOnDelete") and each["type"] in aws.LISTED
+    )
+    sizes: dict[str, int] = dict.fromkeys(matrix.PHASES, RESOURCES)
+    return Clean(
+        sizes,
+        world.in_cluster(),
+        world.in_aws(),
+        matrix.types(world),
+        (Counter(), empty + retained),
+    )
+
+
+def recovers(world: World, clean: Clean, kill: str, during: str, point: int) -> None:
+    outcome = matrix.run(world, Row(kill, during, point), clean)
+    assert outcome.ok, "; ".join(outcome.wrong)
+    assert len(outcome.again) == 1, f"the same command was needed {len(outcome.again)} times"
+
+
+def test_two_at_once_are_refused_and_told_who_is_at_work(clean: Clean, intruders: dict[str, str]) -> None:
+    for verb in ("up", "destroy"):
+        assert intruders[verb].startswith("3: "), intruders[verb]
+        assert f"another run is at work: process {intruders['pid']} of " in intruders[verb]
+
+
+def test_a_provider_killed_in_an_update_is_made_good(world: World, clean: Clean) -> None:
+    recovers(world, clean, "provider", "update", CHANCE.randrange(1, 5))
+
+
+def test_aws_lost_in_an_update_is_built_again_by_the_next(world: World, clean: Clean) -> None:
+    recovers(world, clean, "moto", "update", CHANCE.randrange(1, 5))
+
+
+def test_a_state_that_is_cut_off_is_named_and_comes_back_by_the_commands_that_are_named(
+    world: World, clean: Clean
+) -> None:
+    file = next((world.home / "pulumi-state").glob(f".pulumi/stacks/*/{world.stack}.json"))
+    file.write_bytes(file.read_bytes()[:20000])
+    broken = world.isthmus("up")
+    assert broken.code == 3
+    assert "is cut off after 20000 bytes" in broken.error
+    assert str(file) in broken.error
+    commands = re.search(r"`(rm [^`]+)`, `(pulumi [^`]+)` and `(pulumi [^`]+)`", broken.error)
+    assert commands, broken.error
+    for command in commands.groups():
+        done = subprocess.run(
+            shlex.split(command), cwd=world.root, env=world.env, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    preview = world.pulumi("preview", "--expect-no-changes")
+    assert preview.code == 0, preview.said[-2000:]
+
+
+def test_a_state_of_a_newer_engine_is_left_alone(world: World, clean: Clean) -> None:
+    file = next((world.home / "pulumi-state").glob(f".pulumi/stacks/*/{world.stack}.json"))
+    good = file.read_text("utf-8")
+    file.write_text(json.dumps({**json.loads(good), "version": 99}), "utf-8")
+    newer = world.isthmus("up")
+    assert (newer.code, "is of version 99" in newer.error) == (3, True), newer.said[-2000:]
+    assert json.loads(file.read_text("utf-8"))["version"] == 99, "nothing may be written over it"
+    file.write_text(good, "utf-8")
+
+
+def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_path: Path) -> None:
+    """As docs/recovery.md says; the sandbox's own stacks have a file backend, so plain `pulumi` here."""
+    env = world.env
+    s3 = aws.clients(env)("s3")
+    bucket = "isthmus-recovery-state"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    env |= {
+        "PULUMI_BACKEND_URL": f"s3://{bucket}?region=eu-central-1&s3ForcePathStyle=true"
+        f"&hostname_immutable=true&endpoint={env['AWS_ENDPOINT_URL']}"
+    }
+    shutil.copy(world.root / "Pulumi.yaml", tmp_path)
+    shutil.copytree(world.root / "stacks", tmp_path / "stacks")
+
+    def pulumi(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["pulumi", *words, "--stack", world.stack]
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    def urns() -> list[str]:
+        return [
+            each["urn"] for each in json.loads(pulumi("stack", "export").stdout)["deployment"]["resources"]
+        ]
+
+    copy = max((world.root / "out" / "backups" / world.stack).glob("*.json"))
+    key = f".pulumi/stacks/isthmus/{world.stack}.json"
+    bring_back = ("stack", "import", "--file", str(copy))
+    assert pulumi("stack", "init").returncode == 0
+    assert pulumi(*bring_back).returncode == 0
+    before = urns()
+    assert len(before) > RESOURCES
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    s3.put_object(Bucket=bucket, Key=key, Body=body[:20000])
+    broken = pulumi("stack", "export")
+    assert broken.returncode != 0
+    told = explain.failure([], broken.stderr, world.stack, None)
+    assert "cut off or damaged in its backend" in str(told)
+    s3.delete_object(Bucket=bucket, Key=key)
+    assert pulumi("stack", "init").returncode == 0
+    assert pulumi(*bring_back).returncode == 0
+    assert urns() == before
+    for each in s3.list_objects_v2(Bucket=bucket)["Contents"]:
+        s3.delete_object(Bucket=bucket, Key=each["Key"])
+    # What AWS holds is compared with the undisturbed run later.
+    s3.delete_bucket(Bucket=bucket)
+
+
+def test_a_command_line_killed_in_a_destroy_leaves_nothing_behind(world: World, clean: Clean) -> None:
+    recovers(world, clean, "cli", "destroy", CHANCE.randrange(20, RESOURCES))
+
+
+def test_an_api_server_killed_in_the_first_build_doubles_nothing(world: World, clean: Clean) -> None:
+    recovers(world, clean, "api-server", "up", CHANCE.randrange(20, RESOURCES))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(24 * 3600)
+def test_the_whole_matrix(tmp_path: Path) -> None:
+    """A kill of everything at every fifth resource of every phase: hours."""
+    world = World(tmp_path)
+    try:
+        clean = matrix.measure(world)
+        outcomes = [matrix.run(world, row, clean) for row in matrix.rows(clean, every=5)]
+    finally:
+        world.close()
+    assert [f"{each.row}: {'; '.join(each.wrong)}" for each in outcomes if not each.ok] == []
