@@ -44,7 +44,7 @@ lint: install
 	$(BIN)/pyright
 
 fast: install
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not service and not soak'
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not service and not soak' --hypothesis-profile quick
 
 check: install ## lint, types, imports and the fast tests
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint fast
@@ -58,8 +58,8 @@ test: lint toolchain ## everything, on the real engine, cluster and AWS endpoint
 soak: toolchain ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
 
-recovery: toolchain ## the recovery matrix, printed: a kill of everything at every fifth resource of the bank's (hours)
-	$(BIN)/python -m tests.recovery --every 5
+recovery: toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
+	$(BIN)/python -m tests.recovery
 
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench

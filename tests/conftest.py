@@ -11,6 +11,8 @@ from xdist.scheduler import LoadFileScheduling
 
 settings.register_profile("usual", max_examples=200, deadline=None)
 settings.load_profile("usual")
+settings.register_profile("quick", max_examples=40, deadline=None)
+"""`make check`: a look at each property at every save; `make test` looks closer."""
 settings.register_profile("soak", max_examples=2000, deadline=None)
 """`make soak`: properties tried on many more inputs."""
 

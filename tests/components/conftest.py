@@ -189,3 +189,11 @@ def build(engine: Engine, platform: dict[str, Any], *, only_admission: bool = Fa
         return LlmPlatform("isthmus", checked, providers, only_admission=only_admission)
 
     engine.run(program)
+
+
+@pytest.fixture(scope="session")
+def built() -> Engine:
+    """The bank's platform as it is built unchanged, once for all who only read."""
+    made = Engine()
+    build(made, bank())
+    return made

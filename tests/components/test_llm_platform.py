@@ -10,20 +10,16 @@ from isthmus.contracts.platform import Platform
 from tests.components.conftest import Engine, build
 
 
-def test_each_gateway_is_named_with_its_class_site_and_address(
-    engine: Engine, platform: dict[str, Any]
-) -> None:
-    build(engine, platform)
-    named = {(each["class"], each["site"], each["address"]) for each in engine.outputs["gateways"]}
+def test_each_gateway_is_named_with_its_class_site_and_address(built: Engine) -> None:
+    named = {(each["class"], each["site"], each["address"]) for each in built.outputs["gateways"]}
     assert named == {
         (held, "fra1", f"https://{held}-gateway.isthmus-{held}.svc:8443")
         for held in ("restricted", "confidential", "internal", "public")
     }
 
 
-def test_each_endpoint_is_named_with_its_model_and_place(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    places = {each["id"]: (each["target"], each["place"]) for each in engine.outputs["endpoints"]}
+def test_each_endpoint_is_named_with_its_model_and_place(built: Engine) -> None:
+    places = {each["id"]: (each["target"], each["place"]) for each in built.outputs["endpoints"]}
     assert places == {
         "restricted-llama-70b": ("onprem-vllm", "fra1/fra1-h100-sxm-80gb"),
         "confidential-llama-8b": ("onprem-vllm", "fra1/fra1-l40s-48gb"),
@@ -32,9 +28,8 @@ def test_each_endpoint_is_named_with_its_model_and_place(engine: Engine, platfor
     }
 
 
-def test_a_line_says_where_each_workloads_data_may_go(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    lines = engine.outputs["data_paths"]
+def test_a_line_says_where_each_workloads_data_may_go(built: Engine) -> None:
+    lines = built.outputs["data_paths"]
     assert lines[0] == "transaction-narratives (restricted): fra1/restricted-llama-70b only; never AWS", lines
     assert "never AWS" not in lines[2]
     assert "processed in eu-central-1, eu-north-1, eu-west-1" in lines[2]
@@ -49,46 +44,41 @@ def test_regions_come_from_the_site_and_the_profile_where_the_endpoint_names_non
     assert "eu-west-3" in engine.outputs["data_paths"][3]
 
 
-def test_the_gpus_requested_are_the_plans(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
+def test_the_gpus_requested_are_the_plans(built: Engine) -> None:
     requested = sum(
         made.spec["replicas"] * int(box["resources"]["requests"].get("nvidia.com/gpu", 0))
-        for made in engine.all("Deployment")
+        for made in built.all("Deployment")
         for box in made.pod["containers"]
     )
     assert requested == 14
 
 
-def test_every_resource_takes_its_sites_provider(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    for made in engine.made:
+def test_every_resource_takes_its_sites_provider(built: Engine) -> None:
+    for made in built.made:
         if not made.type.startswith("pulumi:"):
             wanted = "frankfurt" if made.type.startswith("aws:") else "fra1"
             assert made.provider == wanted, f"{made.name} is not at {wanted}"
 
 
-def test_every_resource_is_named_after_its_parent(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    for made in engine.made:
+def test_every_resource_is_named_after_its_parent(built: Engine) -> None:
+    for made in built.made:
         if not made.type.startswith("pulumi:"):
             assert made.name.startswith(f"{made.parent}-"), f"{made.name} below {made.parent}"
 
 
-def test_workloads_wait_for_the_admission_bindings(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    order = [made.name for made in engine.made]
-    last_binding = max(order.index(made.name) for made in engine.all("ValidatingAdmissionPolicyBinding"))
-    for made in engine.all("Deployment"):
+def test_workloads_wait_for_the_admission_bindings(built: Engine) -> None:
+    order = [made.name for made in built.made]
+    last_binding = max(order.index(made.name) for made in built.all("ValidatingAdmissionPolicyBinding"))
+    for made in built.all("Deployment"):
         assert order.index(made.name) > last_binding, f"{made.name} could be made before admission guards it"
 
 
-def test_gateways_wait_for_the_taints_of_gpu_machines(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    order = [made.name for made in engine.made]
-    last_taint = max(order.index(made.name) for made in engine.all("NodePatch"))
-    models = {made.name for made in engine.all("Deployment") if "llama" in made.name}
+def test_gateways_wait_for_the_taints_of_gpu_machines(built: Engine) -> None:
+    order = [made.name for made in built.made]
+    last_taint = max(order.index(made.name) for made in built.all("NodePatch"))
+    models = {made.name for made in built.all("Deployment") if "llama" in made.name}
     assert len(models) == 2, "a model server waits for the pool that it selects, and needs no other"
-    for made in engine.all("Deployment"):
+    for made in built.all("Deployment"):
         if made.name not in models:
             assert order.index(made.name) > last_taint, f"{made.name} could settle on a GPU machine"
 
@@ -107,9 +97,8 @@ def test_one_replica_more_changes_the_deployment_and_the_quota_only(
     assert len(again.made) == len(before)
 
 
-def test_a_quota_has_room_for_a_replica_that_is_ending(engine: Engine, platform: dict[str, Any]) -> None:
-    build(engine, platform)
-    quota = engine.only("ResourceQuota", "isthmus-fra1-restricted-quota").spec["hard"]
+def test_a_quota_has_room_for_a_replica_that_is_ending(built: Engine) -> None:
+    quota = built.only("ResourceQuota", "isthmus-fra1-restricted-quota").spec["hard"]
     assert quota["requests.nvidia.com/gpu"] == "12", "8 in use, and 4 of one that ends"
 
 
@@ -123,10 +112,9 @@ def test_twice_the_same_contract_gives_the_same_resources(engine: Engine, platfo
 
 
 def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole_account_shares(
-    engine: Engine, platform: dict[str, Any]
+    built: Engine,
 ) -> None:
-    build(engine, platform)
-    assert sorted(engine.outputs["retained"]) == [
+    assert sorted(built.outputs["retained"]) == [
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-audit-trail-logs",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-calls-logs",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-network-flow-logs",
@@ -182,13 +170,10 @@ def test_each_class_with_a_network_of_its_own_has_its_own_link_and_endpoints(
     }
 
 
-def test_an_identitys_boundary_ends_at_the_regions_of_its_models(
-    engine: Engine, platform: dict[str, Any]
-) -> None:
+def test_an_identitys_boundary_ends_at_the_regions_of_its_models(built: Engine) -> None:
     import json
 
-    build(engine, platform)
-    boundary = json.loads(engine.only("Policy", "isthmus-public-bedrock-identity-boundary").inputs["policy"])
+    boundary = json.loads(built.only("Policy", "isthmus-public-bedrock-identity-boundary").inputs["policy"])
     (denied,) = [each for each in boundary["Statement"] if each["Sid"] == "NoOtherRegion"]
     regions = denied["Condition"]["StringNotEquals"]["aws:RequestedRegion"]
     assert regions == ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]

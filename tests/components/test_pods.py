@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.conftest import Engine, build
+from tests.components.conftest import Engine
 
 ALLOWED_VOLUMES = {
     "configMap",
@@ -30,10 +30,9 @@ KEYLESS = {
 
 
 @pytest.fixture
-def bank(engine: Engine, platform: dict[str, Any]) -> Engine:
-    build(engine, platform)
-    assert len(engine.pods()) == 8, sorted(engine.pods())
-    return engine
+def bank(built: Engine) -> Engine:
+    assert len(built.pods()) == 8, sorted(built.pods())
+    return built
 
 
 def boxes(pod: dict[str, Any]) -> list[dict[str, Any]]:

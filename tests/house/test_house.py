@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,23 +71,13 @@ FROM = {
 @pytest.mark.parametrize("part", ["isthmus", "components", "stacks"])
 def test_what_the_core_imports_is_installed_without_extras(part):
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    modules = {
-        name.partition(".")[0]
-        for path in tracked(f"{part}/*.py", f"{part}/**/*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        for name in imported(node)
-    }
+    graph = grimp.build_graph(part, include_external_packages=True, cache_dir=None)
+    modules = {name for name in graph.modules if graph.is_module_squashed(name)}
     ours = {"isthmus", "components", "stacks", "sandbox", "edge"}
     foreign = modules - set(sys.stdlib_module_names) - ours
     assert len(foreign) > 1, "nothing was looked at"
     missing = {FROM.get(name, name) for name in foreign} - {requirement_name(line) for line in core}
     assert not missing, f"only in an extra, or nowhere: {sorted(missing)}"
-
-
-def imported(node: ast.AST) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
 
 
 def test_no_file_names_a_package_registry_host():

@@ -14,6 +14,8 @@ from itertools import zip_longest
 from tests.recovery.world import Ended, World
 
 KILLS = ("cli", "provider", "aws-provider", "api-server", "cluster", "moto")
+SERVED = ("api-server", "cluster", "moto")
+"""What is no process of the run's, and is started again by hand."""
 PHASES = ("up", "update", "replace", "refresh", "destroy")
 _COUNTED = {"up": "created", "update": "updated", "replace": "replace", "destroy": "deleted"}
 """What a line of progress begins with that counts as a finished resource; a refresh is counted in the log."""
@@ -75,16 +77,16 @@ class Clean:
 def measure(world: World, phases: tuple[str, ...] = PHASES) -> Clean:
     """Go through all phases undisturbed; the state is compared after the update and the replacement too."""
     world.fresh()
-    sizes = {"up": _counted(_good(world.isthmus("up")).said, "up")}
+    sizes = {"up": counted(good(world.isthmus("up")).said, "up")}
     cluster, aws = world.in_cluster(), world.in_aws()
     state = types(world)
     for phase in ("update", "replace"):
         if phase in phases:
             _change(world, phase)
-            sizes[phase] = _counted(_good(world.isthmus("up")).said, phase)
-    _good(world.isthmus("up"))
+            sizes[phase] = counted(good(world.isthmus("up")).said, phase)
+    good(world.isthmus("up"))
     sizes["refresh"] = world.log_lines("refreshing")
-    sizes["destroy"] = _counted(_good(world.isthmus("destroy")).said, "destroy")
+    sizes["destroy"] = counted(good(world.isthmus("destroy")).said, "destroy")
     left = (_quiet(world), world.in_aws())
     return Clean(sizes, cluster, aws, state, left)
 
@@ -92,17 +94,16 @@ def measure(world: World, phases: tuple[str, ...] = PHASES) -> Clean:
 def rows(
     clean: Clean,
     *,
-    every: int | None = None,
     points: int = 2,
     kills: tuple[str, ...] = KILLS,
     phases: tuple[str, ...] = PHASES,
 ) -> Iterator[Row]:
-    """A row at every `every`-th finished resource of each phase, or at `points` of each, evenly spread.
+    """Rows at `points` of each phase, evenly spread.
 
     Ordered as a stack lives, one row of each phase in turn, so that a row finds what the one before it left.
     """
     lines = [
-        [Row(kill, during, point) for point in _points(clean.sizes[during], every, points) for kill in kills]
+        [Row(kill, during, point) for point in _points(clean.sizes[during], points) for kill in kills]
         for during in PHASES
         if during in phases
     ]
@@ -110,10 +111,8 @@ def rows(
         yield from (row for row in turn if row)
 
 
-def _points(size: int, every: int | None, points: int) -> list[int]:
-    """After how many finished resources; a phase that is shorter has one in its middle."""
-    if every:
-        return list(range(every, size, every)) or [max(1, size // 2)]
+def _points(size: int, points: int) -> list[int]:
+    """After how many finished resources."""
     return sorted({max(1, size * number // (points + 1)) for number in range(1, points + 1)})
 
 
@@ -123,7 +122,7 @@ def run(world: World, row: Row, clean: Clean) -> Outcome:
     if row.during == "up" or not world.built:
         world.fresh()
         if row.during != "up":
-            _good(world.isthmus("up"))
+            good(world.isthmus("up"))
     world.built = False
     _change(world, row.during)
     verb = "destroy" if row.during == "destroy" else "up"
@@ -133,11 +132,11 @@ def run(world: World, row: Row, clean: Clean) -> Outcome:
     if not outcome.killed:
         outcome.wrong.append("the run was over before anything was killed")
     said = killed.end()
-    outcome.broke = "".join(line for line in said.splitlines() if line.startswith("isthmus: "))
+    outcome.broke = paragraph(said)
     code = killed.process.returncode
     if row.kill != "cli" and code not in (0, 3):
         outcome.wrong.append(f"the killed run ended with {code}: {outcome.broke}")
-    if row.kill in ("api-server", "cluster", "moto"):
+    if row.kill in SERVED:
         world.mend()
     for _ in range(AGAIN):
         outcome.again.append(world.isthmus(verb))
@@ -146,12 +145,12 @@ def run(world: World, row: Row, clean: Clean) -> Outcome:
     if outcome.again[-1].code != 0:
         outcome.wrong.append(outcome.again[-1].error or outcome.again[-1].said[-500:])
         return outcome
-    outcome.wrong += _gone(world, clean, row) if verb == "destroy" else _same(world, clean, row)
+    outcome.wrong += gone(world, clean, row.kill) if verb == "destroy" else same(world, clean)
     world.built = outcome.ok and verb == "up"
     return outcome
 
 
-def _same(world: World, clean: Clean, row: Row) -> list[str]:
+def same(world: World, clean: Clean) -> list[str]:
     """Nothing to change, every resource once, nothing besides."""
     wrong = []
     preview = world.pulumi("preview", "--expect-no-changes")
@@ -166,15 +165,16 @@ def _same(world: World, clean: Clean, row: Row) -> list[str]:
     return wrong + [f"AWS: {each}" for each in difference(clean.aws, world.in_aws())]
 
 
-def _gone(world: World, clean: Clean, row: Row) -> list[str]:
+def gone(world: World, clean: Clean, kill: str) -> list[str]:
+    """Nothing is left but what a destroy retains."""
     wrong = [f"cluster: {each}" for each in difference(clean.left[0], _quiet(world))]
     left = [each for each in world.state().get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"]
     wrong += [f"state: {len(left)} left"] if left else []
     # After the endpoint's death nothing is there to be retained.
-    wanted = Counter() if row.kill == "moto" else clean.left[1]
+    wanted = Counter() if kill == "moto" else clean.left[1]
     found = world.in_aws()
     more = difference(wanted, found)
-    return wrong + [f"AWS: {each}" for each in more if row.kill != "moto" or not each.startswith("+")]
+    return wrong + [f"AWS: {each}" for each in more if kill != "moto" or not each.startswith("+")]
 
 
 def difference(wanted: Counter[str], found: Counter[str]) -> list[str]:
@@ -240,7 +240,7 @@ class Watched:
         else:
             for line in self.process.stderr or ():
                 self.lines.append(line)
-                if _counted("".join(self.lines), during) >= point:
+                if counted("".join(self.lines), during) >= point:
                     break
         self._rest.start()
 
@@ -254,7 +254,15 @@ class Watched:
         self.lines.extend(self.process.stderr or ())
 
 
-def _counted(said: str, phase: str) -> int:
+def paragraph(said: str) -> str:
+    """What `isthmus` ended with."""
+    return "".join(
+        line.removeprefix("isthmus: ") for line in said.splitlines() if line.startswith("isthmus: ")
+    )
+
+
+def counted(said: str, phase: str) -> int:
+    """How many resources the phase has finished."""
     return len(re.findall(rf"^  {_COUNTED[phase]}", said, re.MULTILINE))
 
 
@@ -263,6 +271,7 @@ def _steps(said: str) -> str:
     return "; ".join(found[:4]) or said[-300:]
 
 
-def _good(ended: Ended) -> Ended:
+def good(ended: Ended) -> Ended:
+    """The same, for a run that nobody disturbed."""
     assert ended.code == 0, ended.said[-2000:]
     return ended
