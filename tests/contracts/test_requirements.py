@@ -70,6 +70,12 @@ WRONG = [
     ("kind: aws", "kind: aw", "`aw` is not one of on-prem, aws"),
     ("kind: aws\n    ", "", "the key 'kind' is missing"),
     ("allow: [bedrock", "allow: [bedrok", "Did you mean `bedrock`?"),
+    (
+        "allow: [bedrock",
+        "existing: {kms_key: 'arn:aws:kms:eu-central-1:1:key/k'}\n    allow: [bedrock",
+        "is not supported yet",
+    ),
+    ("allow: [bedrock", "existing: {hosted_zone: Z1}\n    allow: [bedrock", "unknown key `hosted_zone`"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
     ("peak_rps: 3.0", 'peak_rps: "3"', "is text: a number is wanted. Write it without quotes"),
     ("peak_rps: 3.0", "peak_rps: true", "a number is wanted"),
