@@ -1,6 +1,8 @@
 """What holds for every pod and every Kubernetes object of the platform."""
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +70,30 @@ def test_every_image_is_named_by_digest(bank: Engine) -> None:
     for name, pod in bank.pods().items():
         for box in boxes(pod):
             assert re.search(r"@sha256:[0-9a-f]{64}$", box["image"]), f"{name}: {box['image']}"
+
+
+def instructions(word: str) -> list[str]:
+    text = (Path(__file__).parents[2] / "edge" / "Containerfile").read_text("utf-8")
+    return re.findall(rf"^{word} (.+)$", text, re.MULTILINE)
+
+
+def test_the_edges_command_finds_the_python_of_the_edges_image(bank: Engine) -> None:
+    commands = {
+        tuple(box["command"])
+        for pod in bank.pods().values()
+        for box in boxes(pod)
+        if box.get("command", [])[1:3] == ["-m", "edge"]
+    }
+    assert len(commands) == 1, "the edge's containers are not looked at"
+    program, *arguments = commands.pop()
+    (entrypoint,) = (json.loads(each) for each in instructions("ENTRYPOINT"))
+    (defaults,) = (json.loads(each) for each in instructions("CMD"))
+    paths = [found[1] for each in instructions("ENV") if (found := re.search(r"(?:^|\s)PATH=(\S+)", each))]
+    assert len(paths) == 1
+    # The base has a `python` on its own PATH, without the edge's packages: ours must come first.
+    assert f"{paths[0].split(':')[0]}/{program}" == entrypoint[0]
+    assert paths[0].endswith(":$PATH")
+    assert arguments == [*entrypoint[1:], *defaults]
 
 
 def test_no_container_has_a_secret_or_an_aws_key_in_its_environment(bank: Engine) -> None:
