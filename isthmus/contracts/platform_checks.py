@@ -164,9 +164,9 @@ def images_are_from_named_registries(platform: Platform) -> None:
         if not prefix.endswith("/") or len(prefix) < 2:
             what = f"`{prefix}` does not end in `/`, so `{prefix}.elsewhere/` would pass too"
             raise At(what, *("images", "registries", index), todo=f"Write `{prefix.rstrip('/')}/`")
-    for name in ("edge", "translator", "vllm"):
+    for name in ("edge", "translator", "vllm", "credential_helper"):
         reference = getattr(images, name)
-        if not reference.startswith(tuple(images.registries)):
+        if reference is not None and not reference.startswith(tuple(images.registries)):
             raise At(
                 f"the image `{reference}` is from none of the named registries "
                 f"({', '.join(images.registries)})",

@@ -136,9 +136,12 @@ def test_a_global_profile_is_refused():
     assert "every commercial region" in says
 
 
-def test_an_image_from_an_unnamed_registry_is_refused():
-    image = f"docker.io/vllm/vllm@{DIGEST}"
-    assert "none of the named registries" in refused(AnswerIsNo, lambda d: d["images"].update(vllm=image))
+@pytest.mark.parametrize("name", ["edge", "translator", "vllm", "credential_helper"])
+def test_an_image_from_an_unnamed_registry_is_refused(name: str):
+    image = f"docker.io/somebody/{name}@{DIGEST}"
+    says = refused(AnswerIsNo, lambda d: d["images"].update({name: image}))
+    assert "none of the named registries" in says
+    assert says.startswith(f"platform (images.{name})")
 
 
 def test_records_are_kept_as_long_as_the_strictest_class_demands():
