@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pulumi
@@ -98,17 +99,18 @@ def boundary_policy(
     which AWS Budgets denies); absent, as for every other identity: nothing of IAM at all.
 
     Raises `AnswerIsNo` for a statement that the denials would leave without effect or that holds a wildcard
-    action, `InputError` for one that allows nothing.
+    action, `InputError` for one that allows nothing. A call that deletes records is such a one where every
+    bucket is held, and with `audit_buckets` where it is allowed on nothing but these.
     """
     if not allow_statements:
         raise InputError("a boundary that allows nothing", where="boundary", todo="Name its statements")
+    held = _held(audit_buckets)
     for at, statement in enumerate(allow_statements):
-        _check(statement, f"boundary.statements.{at}", bool(role_policies))
-    records = [part for bucket in audit_buckets for part in (bucket, f"{bucket}/*")] or ["*"]
+        _check(statement, f"boundary.statements.{at}", bool(role_policies), held)
     denials: list[dict[str, Any]] = [
         _deny("KeepTheTrail", TRAIL),
         _deny("KeepTheWatch", WATCH),
-        _deny("KeepTheRecords", RECORDS, records),
+        _deny("KeepTheRecords", RECORDS, held),
         _deny("KeepTheKeys", KEYS),
         # Creating access keys is part of it, named too so that a search for it finds it.
         *_no_iam(list(role_policies)),
@@ -177,7 +179,17 @@ def _no_iam(roles: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _check(statement: Mapping[str, Any], where: str, iam: bool) -> None:
+def _held(audit_buckets: Sequence[str]) -> list[str]:
+    """Patterns of the buckets, and of what is in them, on which calls of `RECORDS` are denied."""
+    return [part for bucket in audit_buckets for part in (bucket, f"{bucket}/*")] or ["*"]
+
+
+def _records_only(resource: Any, held: Sequence[str]) -> bool:
+    """Whether a statement's resource, a pattern or not, lies within what is held, as far as its text tells."""
+    return "*" in held or (isinstance(resource, str) and any(fnmatchcase(resource, each) for each in held))
+
+
+def _check(statement: Mapping[str, Any], where: str, iam: bool, held: Sequence[str]) -> None:
     actions = statement.get("Action")
     named = [actions] if isinstance(actions, str) else list(actions or ())
     if statement.get("Effect") != "Allow" or not named or not statement.get("Resource"):
@@ -186,13 +198,17 @@ def _check(statement: Mapping[str, Any], where: str, iam: bool) -> None:
             where=where,
             todo="Denials are added to it by themselves",
         )
+    resources = statement["Resource"]
+    touched = resources if isinstance(resources, list | tuple) else [resources]
+    in_vain = RECORDS if all(_records_only(each, held) for each in touched) else []
     for action in named:
         service = action.partition(":")[0]
         if "*" in action:
             raise AnswerIsNo(
                 f"'{action}' allows more than one action", where=where, todo="Name each action itself"
             )
-        refused = action in (*TRAIL, *WATCH, *KEYS, *ONWARD) or service in ("organizations", "account")
+        denied = (*TRAIL, *WATCH, *KEYS, *ONWARD, *in_vain)
+        refused = action in denied or service in ("organizations", "account")
         if refused or (service == "iam" and not iam):
             raise AnswerIsNo(
                 f"'{action}' is denied to every identity of ours", where=where, todo="Leave it out"

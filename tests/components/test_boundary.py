@@ -64,7 +64,16 @@ def test_a_denial_stands_above_whatever_the_roles_own_policy_says(action: str) -
 
 @pytest.mark.parametrize(
     "action",
-    ["*", "bedrock:*", "bedrock:Invoke*", "iam:PassRole", "cloudtrail:StopLogging", "sts:AssumeRole"],
+    [
+        *("*", "bedrock:*", "bedrock:Invoke*"),
+        *(
+            "iam:PassRole",
+            "cloudtrail:StopLogging",
+            "sts:AssumeRole",
+            "s3:DeleteObject",
+            "s3:PutBucketPolicy",
+        ),
+    ],
 )
 def test_a_wildcard_or_a_denied_action_is_refused(action: str) -> None:
     with pytest.raises(AnswerIsNo):
@@ -98,6 +107,18 @@ def test_buckets_named_as_audit_stores_are_held_and_others_are_not() -> None:
     )
     assert not allowed(policy, "s3:DeleteObject", "arn:aws:s3:::llm-audit-1/records/1")
     assert allowed(policy, "s3:DeleteObject", "arn:aws:s3:::scratch/1")
+
+
+@pytest.mark.parametrize("resource", ["arn:aws:s3:::llm-audit-1", "arn:aws:s3:::llm-audit-1/records/*"])
+def test_a_call_that_deletes_records_is_refused_where_it_is_allowed_on_audit_stores_only(
+    resource: str,
+) -> None:
+    for resources in (resource, [resource]):
+        erase = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": resources}
+        with pytest.raises(AnswerIsNo, match="s3:DeleteObject"):
+            boundary_policy([erase], audit_buckets=["arn:aws:s3:::llm-audit-*"])
+    both = {"Effect": "Allow", "Action": "s3:DeleteObject", "Resource": [resource, "arn:aws:s3:::scratch/*"]}
+    assert boundary_policy([both], audit_buckets=["arn:aws:s3:::llm-audit-*"])
 
 
 def test_the_role_that_budgets_act_by_may_attach_policies_to_the_named_roles_only() -> None:
@@ -146,7 +167,10 @@ def test_a_policy_too_long_for_aws_is_named_before_aws_says_so() -> None:
     assert len(fitting(json.dumps(boundary_policy([INVOKE]), indent=2), "r")) < boundary.POLICY_CHARACTERS
 
 
-@given(st.lists(st.sampled_from(boundary.TRAIL + boundary.WATCH + boundary.KEYS), min_size=1), st.data())
+@given(
+    st.lists(st.sampled_from(boundary.TRAIL + boundary.WATCH + boundary.RECORDS + boundary.KEYS), min_size=1),
+    st.data(),
+)
 def test_no_statement_that_is_accepted_can_switch_a_safeguard_off(actions: list[str], data: Any) -> None:
     harmless = data.draw(st.lists(st.sampled_from(["bedrock:InvokeModel", "logs:PutLogEvents"]), min_size=1))
     policy = boundary_policy([{**INVOKE, "Action": harmless, "Resource": ["*"]}])
