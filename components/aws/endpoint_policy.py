@@ -4,6 +4,7 @@ An endpoint's policy bounds every call through it, whoever's credentials sign it
 account it is of no use.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
@@ -68,7 +69,11 @@ def check_grant(grant: EndpointGrant, where: str) -> None:
 
 
 def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> list[str]:
-    """Resources that are some, not any; `*` only where each action knows none."""
+    """Resources that are some, not any; `*` only where each action knows none.
+
+    A wildcard may stand for a region, since a model is called in each destination of a profile, and for a part
+    of a name or what lies below it (`audit/*`); never for an account, or for the whole of a name.
+    """
     if not resources:
         raise InputError(
             f"the grant for {grant['service']} names no resources",
@@ -76,15 +81,35 @@ def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> li
             todo="An endpoint's policy names who may do what to what",
         )
     for at, resource in enumerate(resources):
-        # An ARN has five fields before the resource's own.
-        anything = resource.split(":", 5)[-1] in ("*", "*/*", "")
-        if anything and not all(action in UNSCOPED for action in grant["actions"]):
+        if resource == "*" and all(action in UNSCOPED for action in grant["actions"]):
+            continue
+        if _any(resource):
             raise InputError(
                 f"'{resource}' is any resource of {grant['service']}",
                 where=f"{where}.{at}",
-                todo="Name their ARNs; only actions that know no resource take '*'",
+                todo="Name account and resource (`repository/edge`, `audit/*`); only actions that know no"
+                " resource take '*'",
             )
     return list(resources)
+
+
+def _any(resource: str) -> bool:
+    """Whether a resource's account, its type or the first part of its name is left open."""
+    if not resource.startswith("arn:"):
+        # What is known to AWS only (a placeholder of `isthmus render`) has no wildcard.
+        return not resource or _open(resource)
+    # Fields of an ARN: arn, partition, service, region, account, and the resource's own; too few are empty.
+    _, part, service, _, account, own = [*resource.split(":", 5), "", "", "", ""][:6]
+    # A bucket's name comes first; others begin with their kind, or are a name alone.
+    kind, *names = ["", own.split("/", 1)[0]] if service == "s3" else re.split("[:/]+", own)
+    if not names:
+        kind, names = "", [kind]
+    named = next((each for each in names if each), "")
+    return any(map(_open, (part, service, account, kind))) or re.search(r"\w", named) is None
+
+
+def _open(text: str) -> bool:
+    return "*" in text or "?" in text
 
 
 def _principal(service: str, principal: str, where: str) -> str:

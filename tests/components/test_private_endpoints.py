@@ -246,7 +246,18 @@ def test_whatever_bears_tags_has_them(engine: Engine) -> None:
         ({"actions": ["bedrock:*"]}, "is not one action", "actions.0"),
         ({"actions": ["s3:GetObject"]}, "is not one action of bedrock-runtime", "actions.0"),
         ({"resources": ["*"]}, "is any resource", "resources.0"),
-        ({"resources": ["arn:aws:bedrock:eu-central-1:1:*"]}, "is any resource", "resources.0"),
+        *(
+            ({"resources": [PROFILE, resource]}, "is any resource", "resources.1")
+            for resource in (
+                *("", "*", "?", "arn:aws:bedrock", "arn:aws:bedrock:eu-central-1:1:", "arn:*"),
+                *("arn:aws:bedrock:eu-central-1:1:*", "arn:aws:bedrock:eu-central-1:1:*/*"),
+                *("arn:aws:bedrock:*::foundation-model/*", "arn:aws:bedrock:*::foundation-model/**"),
+                *("arn:aws:bedrock:eu-central-1:1:guardrail/?*", "arn:aws:bedrock:eu-central-1:1:*/a"),
+                *("arn:aws:bedrock:eu-central-1:*:guardrail/a", "arn:*:bedrock:eu-central-1:1:guardrail/a"),
+                *("arn:aws:*:eu-central-1:1:guardrail/a", "arn:aws:bedrock:eu-central-1:?23:guardrail/a"),
+                *("arn:aws:logs:eu-central-1:1:log-group:*", "arn:aws:s3:::*", "arn:aws:s3:::*/records/1"),
+            )
+        ),
     ],
 )
 def test_a_grant_that_names_too_little_or_too_much_is_refused(
@@ -257,6 +268,25 @@ def test_a_grant_that_names_too_little_or_too_much_is_refused(
     assert refused.value.where == f"networks.frankfurt.grants.1.{where}"
     assert refused.value.todo
     assert not engine.made
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0",
+        "arn:aws:bedrock:eu-central-1::foundation-model/amazon.nova-*",
+        "arn:aws-us-gov:bedrock:us-gov-west-1:123456789012:guardrail/abc",
+        "arn:aws:s3:::audit",
+        "arn:aws:s3:::audit/*",
+        "arn:aws:s3:::*-audit/records/*",
+        "arn:aws:logs:eu-central-1:123456789012:log-group:/isthmus/trail:*",
+        "arn:aws:sqs:eu-central-1:123456789012:queue",
+        "${bank-frankfurt-profile.arn}",
+    ],
+)
+def test_a_wildcard_for_a_region_or_for_a_part_of_a_name_is_taken(engine: Engine, resource: str) -> None:
+    build(engine, {**BEDROCK, "resources": [resource]})
+    assert statements(engine, "bedrock-runtime")[0]["Resource"] == [resource]
 
 
 def test_a_roles_arn_is_no_principal_of_roles_anywhere(engine: Engine) -> None:
