@@ -12,7 +12,7 @@ from typing import Any
 from isthmus.contracts.platform import Platform
 from isthmus.report.graph import Graph, Resource, listed, statements
 from isthmus.report.permissions import roles
-from isthmus.report.reach import Network, Pods
+from isthmus.report.reach import Network, Pods, overlaps
 
 
 class Drawing:
@@ -55,54 +55,108 @@ def network(graph: Graph, platform: Platform) -> str:
             drawing.node(_key(one), one.name, one.namespace, indent=4)
         drawing.end()
     for vpc in sorted(graph.of("aws:ec2/vpc:Vpc"), key=lambda each: each.name):
-        drawing.begin(vpc.name, f"VPC {vpc.inputs.get('cidrBlock')} · {_internet(graph)}")
+        drawing.begin(vpc.name, f"VPC {vpc.inputs.get('cidrBlock')} · {_internet(graph, vpc)}")
         for subnet in _inside(graph, vpc, "aws:ec2/subnet:Subnet"):
             words = (f"subnet {subnet.inputs.get('cidrBlock')}", str(subnet.inputs.get("availabilityZone")))
             drawing.node(subnet.name, *words, indent=4)
         for endpoint in _inside(graph, vpc, "aws:ec2/vpcEndpoint:VpcEndpoint"):
             drawing.node(endpoint.name, _service(endpoint), "private endpoint", indent=4)
-        for resolver in graph.of("aws:route53/resolverEndpoint:ResolverEndpoint"):
+        for resolver in _resolvers(graph, vpc):
             words = f"{str(resolver.inputs.get('direction')).lower()} resolver"
             drawing.node(resolver.name, words, indent=4)
         drawing.end()
-    gateways = _links(graph, drawing)
+    ends = _links(graph, drawing)
     for one in sorted(pods.pods, key=lambda each: (each.namespace, each.name)):
-        _ways(drawing, pods, one, gateways, graph)
+        _ways(drawing, pods, one, ends)
     return drawing.text()
 
 
-def _links(graph: Graph, drawing: Drawing) -> list[str]:
-    """Transit gateways, what joins them, and what they join; ids of the on-prem ends."""
-    ends: list[str] = []
+def _links(graph: Graph, drawing: Drawing) -> dict[str, list[str]]:
+    """Transit gateways, what joins them, and what they join; by a VPC's network, ids of its on-prem ends."""
+    ends: dict[str, list[str]] = {}
     for gateway in graph.of("aws:ec2transitgateway/transitGateway:TransitGateway"):
         middle = drawing.node(gateway.name, "transit gateway", f"ASN {gateway.inputs.get('amazonSideAsn')}")
-        for vpn in graph.of("aws:ec2/vpnConnection:VpnConnection"):
-            if gateway in graph.referred(vpn.inputs.get("transitGatewayId")):
-                for peer in graph.referred(vpn.inputs.get("customerGatewayId")):
-                    words = (
-                        f"site's device {peer.inputs.get('ipAddress')}",
-                        f"ASN {peer.inputs.get('bgpAsn')}",
-                    )
-                    ends.append(drawing.node(peer.name, *words))
-                    drawing.edge(ends[-1], middle, "VPN, two tunnels", "==>")
-        for way in graph.of("aws:directconnect/gateway:Gateway"):
-            ends.append(drawing.node(way.name, "Direct Connect gateway"))
-            drawing.edge(ends[-1], middle, "Direct Connect", "==>")
+        mine = _ends(graph, drawing, gateway, middle)
         for attachment in graph.of("aws:ec2transitgateway/vpcAttachment:VpcAttachment"):
-            for vpc in graph.referred(attachment.inputs.get("vpcId"), ":Vpc"):
-                for endpoint in _inside(graph, vpc, "aws:ec2/vpcEndpoint:VpcEndpoint"):
-                    drawing.edge(middle, drawing.node(endpoint.name), "443", "==>")
-                for resolver in graph.of("aws:route53/resolverEndpoint:ResolverEndpoint"):
-                    drawing.edge(middle, drawing.node(resolver.name), "53")
+            if gateway in graph.referred(attachment.inputs.get("transitGatewayId")):
+                for vpc in graph.referred(attachment.inputs.get("vpcId"), ":Vpc"):
+                    ends.setdefault(str(vpc.inputs.get("cidrBlock")), []).extend(mine)
+                    _through(graph, drawing, gateway, vpc)
     return ends
 
 
-def _ways(drawing: Drawing, network: Network, pods: Pods, ends: list[str], graph: Graph) -> None:
+def _ends(graph: Graph, drawing: Drawing, gateway: Resource, middle: str) -> list[str]:
+    """A transit gateway's VPNs and Direct Connect gateways."""
+    ends: list[str] = []
+    for vpn in graph.of("aws:ec2/vpnConnection:VpnConnection"):
+        if gateway in graph.referred(vpn.inputs.get("transitGatewayId")):
+            for peer in graph.referred(vpn.inputs.get("customerGatewayId")):
+                words = (f"site's device {peer.inputs.get('ipAddress')}", f"ASN {peer.inputs.get('bgpAsn')}")
+                ends.append(drawing.node(peer.name, *words))
+                drawing.edge(ends[-1], middle, "VPN, two tunnels", "==>")
+    for joined in graph.of("aws:directconnect/gatewayAssociation:GatewayAssociation"):
+        if gateway in graph.referred(joined.inputs.get("associatedGatewayId")):
+            for way in graph.referred(joined.inputs.get("dxGatewayId"), ":Gateway"):
+                ends.append(drawing.node(way.name, "Direct Connect gateway"))
+                drawing.edge(ends[-1], middle, "Direct Connect", "==>")
+    return ends
+
+
+def _through(graph: Graph, drawing: Drawing, gateway: Resource, vpc: Resource) -> None:
+    """What the rules of a VPC's security groups let in from a gateway's site, and out to it.
+
+    A rule counts where a route to the gateway covers addresses of it.
+    """
+    tables = {each.name for each in _inside(graph, vpc, "aws:ec2/routeTable:RouteTable")}
+    behind = [
+        str(route.inputs.get("destinationCidrBlock"))
+        for route in graph.of("aws:ec2/route:Route")
+        if gateway in graph.referred(route.inputs.get("transitGatewayId"))
+        and tables & {each.name for each in graph.referred(route.inputs.get("routeTableId"))}
+    ]
+    middle = drawing.node(gateway.name)
+    for one in (*_inside(graph, vpc, "aws:ec2/vpcEndpoint:VpcEndpoint"), *_resolvers(graph, vpc)):
+        node = drawing.node(one.name)
+        for cidr, port in _rules(graph, one, "Ingress"):
+            if overlaps(cidr, behind):
+                drawing.edge(middle, node, f"{port} from {cidr}", "==>")
+        for cidr, port in _rules(graph, one, "Egress"):
+            if overlaps(cidr, behind):
+                drawing.edge(node, middle, f"{port} to {cidr}")
+                drawing.edge(middle, drawing.node(cidr, cidr), port)
+
+
+def _rules(graph: Graph, one: Resource, direction: str) -> list[tuple[str, str]]:
+    """Addresses and ports that the rules of a resource's security groups let pass one way."""
+    groups = graph.referred(one.inputs.get("securityGroupIds"), ":SecurityGroup")
+    found: set[tuple[str, str]] = set()
+    for rule in graph.of(f"aws:vpc/securityGroup{direction}Rule:SecurityGroup{direction}Rule"):
+        if any(group in graph.referred(rule.inputs.get("securityGroupId")) for group in groups):
+            first, last = rule.inputs.get("fromPort"), rule.inputs.get("toPort")
+            if rule.inputs.get("cidrIpv4"):
+                port = f"{first}" if first == last else f"{first}-{last}"
+                found.add((str(rule.inputs["cidrIpv4"]), port))
+    return sorted(found)
+
+
+def _resolvers(graph: Graph, vpc: Resource) -> list[Resource]:
+    """The resolver endpoints in a VPC: they say it by their security groups."""
+    return [
+        each
+        for each in graph.of("aws:route53/resolverEndpoint:ResolverEndpoint")
+        if any(
+            vpc in graph.referred(group.inputs.get("vpcId"))
+            for group in graph.referred(each.inputs.get("securityGroupIds"), ":SecurityGroup")
+        )
+    ]
+
+
+def _ways(drawing: Drawing, network: Network, pods: Pods, ends: dict[str, list[str]]) -> None:
+    """A pod's ways out: to other pods, and to addresses, those of a VPC by the ends of its links."""
     for peer, port in network.ways_out(pods):
         if "ipBlock" in peer:
             cidr = peer["ipBlock"]["cidr"]
-            vpcs = [str(vpc.inputs.get("cidrBlock")) for vpc in graph.of("aws:ec2/vpc:Vpc")]
-            targets = ends if cidr in vpcs else [drawing.node(cidr, cidr)]
+            targets = ends.get(cidr) or [drawing.node(cidr, cidr)]
             for target in targets:
                 drawing.edge(_id(pods), target, f"{cidr}:{port}")
         else:
@@ -188,8 +242,8 @@ def _inside(graph: Graph, vpc: Resource, kind: str) -> list[Resource]:
     )
 
 
-def _internet(graph: Graph) -> str:
-    gateways = list(graph.of("aws:ec2/internetGateway:InternetGateway"))
+def _internet(graph: Graph, vpc: Resource) -> str:
+    gateways = _inside(graph, vpc, "aws:ec2/internetGateway:InternetGateway")
     return "internet gateway" if gateways else "no internet gateway"
 
 

@@ -14,7 +14,7 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.platform import Platform
 from isthmus.report.graph import Graph, Resource, listed, statements
 from isthmus.report.permissions import SWITCHING_OFF, roles
-from isthmus.report.reach import Network, overlaps, within
+from isthmus.report.reach import ANYWHERE, Network, overlaps, within
 
 INVOKE = "bedrock:InvokeModel"
 _ENDPOINT = re.compile(r"https://vpce-\$\{([^.${}]+)\.id\}\.([a-z.-]+?)\.([a-z]{2}-[a-z0-9-]+)\.vpce\.")
@@ -25,6 +25,7 @@ def all_of(graph: Graph, platform: Platform) -> list[str]:
     return [
         *restricted_reaches_no_aws(graph, platform),
         *aws_is_called_through_our_endpoints(graph, platform),
+        *only_public_work_is_beside_the_internet(graph, platform),
         *nobody_switches_the_trail_off(graph),
         *no_access_key(graph),
         *everything_is_tagged(graph),
@@ -100,12 +101,66 @@ def aws_is_called_through_our_endpoints(graph: Graph, platform: Platform) -> lis
         for cidr, port in sorted(network.reached(space).blocks):
             if not within(cidr, mine) or port != "443":
                 broken.append(f"{space} reaches {cidr} port {port}, beyond the private endpoints")
-    for way in graph.of("aws:ec2/internetGateway:InternetGateway", "aws:ec2/natGateway:NatGateway"):
+    return broken
+
+
+def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform) -> list[str]:
+    """An internet gateway only where the platform says so, and only public work comes into its network."""
+    broken: list[str] = []
+    open_: dict[str, list[Resource]] = {}
+    for way in graph.of("aws:ec2/internetGateway:InternetGateway"):
+        vpcs = graph.referred(way.inputs.get("vpcId"), ":Vpc")
+        reasons = [why for vpc in vpcs for why in _not_public_alone(graph, platform, vpc)]
+        if not vpcs:
+            reasons.append("its network is not known")
+        broken += [f"{way.name} leads from a network to the internet, and {why}" for why in reasons]
+        if not reasons:
+            open_[way.name] = vpcs
+    for way in graph.of("aws:ec2/natGateway:NatGateway"):
         broken.append(f"{way.name} leads from a network to the internet")
     for route in graph.of("aws:ec2/route:Route"):
-        if route.inputs.get("destinationCidrBlock") == "0.0.0.0/0":
-            broken.append(f"route {route.name} leads anywhere")
+        if route.inputs.get("destinationCidrBlock") == ANYWHERE:
+            ways = graph.referred(route.inputs.get("gatewayId"), ":InternetGateway")
+            tables = graph.referred(route.inputs.get("routeTableId"), ":RouteTable")
+            own = [vpc for table in tables for vpc in graph.referred(table.inputs.get("vpcId"), ":Vpc")]
+            if not (ways and own) or any(open_.get(way.name) != own for way in ways):
+                broken.append(f"route {route.name} leads anywhere")
     return broken
+
+
+def _not_public_alone(graph: Graph, platform: Platform, vpc: Resource) -> list[str]:
+    """Why a VPC may not lie beside the internet: who but public work is let in, or could be."""
+    cidr = str(vpc.inputs.get("cidrBlock"))
+    stated = [one for one in platform.networks if one.internet and one.mode == "manage" and one.cidr == cidr]
+    reasons = [] if stated else ["the platform states none for it"]
+    reasons += [f"it carries {one} work" for network in stated for one in network.classes if one != "public"]
+    network = Network(graph)
+    for space in sorted({pods.namespace for pods in network.pods if pods.class_ != "public"}):
+        if any(overlaps(block, [cidr]) for block, _ in network.reached(space).blocks):
+            reasons.append(f"{space} reaches it")
+    callers: set[str] = set()
+    for deployment in graph.of("kubernetes:apps/v1:Deployment"):
+        labels = deployment.inputs["spec"]["template"]["metadata"].get("labels") or {}
+        if labels.get("isthmus.dev/class") == "public":
+            callers.update(_identity(deployment)[:2])
+    for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
+        if vpc in graph.referred(endpoint.inputs.get("vpcId")):
+            named = {who for one in statements(endpoint.inputs.get("policy")) for who in _callers(one)}
+            reasons += [f"{endpoint.name} lets {who} in" for who in sorted(named - callers)]
+    return reasons
+
+
+def _callers(statement: dict[str, Any]) -> list[str]:
+    """Whom a statement of an endpoint's policy lets in, by role or certificate; `anybody` where it names nobody."""
+    if statement.get("Effect") != "Allow":
+        return []
+    found = [
+        who
+        for test in (statement.get("Condition") or {}).values()
+        for key in ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
+        for who in listed(test.get(key))
+    ]
+    return found or ["anybody"]
 
 
 def nobody_switches_the_trail_off(graph: Graph) -> list[str]:

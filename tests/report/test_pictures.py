@@ -14,6 +14,7 @@ from isthmus.engine import project, render
 from isthmus.report import pictures
 from isthmus.report.graph import Graph
 from tests.catalogue.bank import ROOT, STACK, platform
+from tests.report.apart import apart
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
 
@@ -47,6 +48,31 @@ def test_no_arrow_leads_from_a_restricted_pod_towards_aws(texts: dict[str, str])
     arrows = [line.strip() for line in texts["network"].split("\n") if "restricted" in line and "-->" in line]
     assert len(arrows) == 2
     assert not any("peer" in line or "10.80" in line or "gateway[" in line for line in arrows)
+
+
+def test_dns_arrows_go_the_way_that_the_rules_let_it(texts: dict[str, str]):
+    lines = texts["network"].split("\n")
+    assert '  bank_fra1_frankfurt_gateway ==>|"53 from 10.40.0.53/32"| bank_fra1_frankfurt_inbound' in lines
+    assert '  bank_fra1_frankfurt_outbound -->|"53 to 10.40.0.53/32"| bank_fra1_frankfurt_gateway' in lines
+    assert not any(re.search(r"> ?(\|.*\|)? bank_fra1_frankfurt_outbound$", line) for line in lines)
+
+
+def test_an_arrow_into_the_network_goes_with_its_rule():
+    resources = render.render(project.find(ROOT).stack(STACK)).resources
+    without = [each for each in resources if not each.type.endswith(":SecurityGroupIngressRule")]
+    assert len(without) < len(resources)
+    assert '==>|"443' not in pictures.network(Graph(without), platform())
+
+
+def test_two_networks_at_a_site_have_each_its_own(tmp_path: Path):
+    text = pictures.network(*apart(tmp_path))
+    assert "VPC 10.80.0.0/16 · no internet gateway" in text
+    assert "VPC 10.81.0.0/16 · internet gateway" in text
+    joined = set(re.findall(r"^  bank_fra1_(\w+)_gateway ==>\|[^|]+\| bank_(\w+?)_endpoints_", text, re.M))
+    assert joined == {("frankfurt", "frankfurt"), ("open", "open")}
+    ways = set(re.findall(r"_(\w+)_translator -->\|[^|]+\| bank_fra1_(\w+)_peer", text))
+    assert ways == {("internal_internal", "frankfurt"), ("public_public", "open")}
+    assert text.count('["inbound resolver"]') == 1
 
 
 def test_every_role_of_the_graph_is_in_the_picture(texts: dict[str, str]):

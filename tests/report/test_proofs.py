@@ -16,6 +16,7 @@ from isthmus.report import proofs
 from isthmus.report.graph import Graph
 from tests.catalogue.bank import ROOT, STACK
 from tests.catalogue.bank import platform as bank
+from tests.report.apart import apart
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -186,3 +187,79 @@ def test_a_key_in_a_pod_is_found(altered: Any):
 
     graph = altered("Deployment", "internal-gateway-translator-server", add)
     assert any("sets AWS_ACCESS_KEY_ID" in each for each in proofs.no_access_key(graph))
+
+
+@pytest.fixture(scope="module")
+def public_apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Platform]:
+    return apart(tmp_path_factory.mktemp("project"))
+
+
+def _changed(graph: Graph, kind: str, name: str, how: Change) -> Graph:
+    """The graph with the inputs of one resource changed."""
+    made, count = [], 0
+    for each in graph.resources:
+        if each.type.endswith(kind) and each.name.endswith(name):
+            inputs = copy.deepcopy(each.inputs)
+            how(inputs)
+            each, count = replace(each, inputs=inputs), count + 1  # type: ignore[type-var]
+        made.append(each)
+    assert count == 1, f"{count} of {kind} {name}"
+    return Graph(made)
+
+
+def test_public_work_may_have_a_network_beside_the_internet(public_apart: tuple[Graph, Platform]):
+    graph, platform = public_apart
+    assert len(list(graph.of("ec2/internetGateway:InternetGateway"))) == 1
+    assert proofs.all_of(graph, platform) == []
+
+
+def test_an_internet_gateway_that_the_platform_does_not_state_is_found(
+    public_apart: tuple[Graph, Platform], platform: Platform
+):
+    broken = proofs.only_public_work_is_beside_the_internet(public_apart[0], platform)
+    assert any("the platform states none for it" in each for each in broken)
+    assert any("open-network-internet-route leads anywhere" in each for each in broken)
+
+
+def _joins(vpc: str) -> Change:
+    return lambda inputs: inputs.update(vpcId=f"${{{vpc}.id}}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "how", "says"),
+    [
+        ("NetworkPolicy", "internal-gateway-translator-network", _let_out("10.81.4.0/24"), "reaches it"),
+        (
+            "VpcEndpoint",
+            "frankfurt-endpoints-rolesanywhere",
+            _joins("bank-open-network-vpc"),
+            "lets internal",
+        ),
+        (
+            "VpcEndpoint",
+            "open-endpoints-bedrock-runtime",
+            _policy(lambda each: [one.pop("Condition") for one in each]),
+            "lets anybody in",
+        ),
+        (
+            "InternetGateway",
+            "open-network-internet",
+            _joins("bank-frankfurt-network-vpc"),
+            "isthmus-internal reaches it",
+        ),
+        ("InternetGateway", "open-network-internet", lambda inputs: inputs.clear(), "is not known"),
+        (
+            "ec2/route:Route",
+            "internet-route",
+            lambda inputs: inputs.update(routeTableId="${bank-frankfurt-network-routes.id}"),
+            "leads anywhere",
+        ),
+        ("ec2/route:Route", "internet-route", lambda inputs: inputs.pop("gatewayId"), "leads anywhere"),
+    ],
+)
+def test_other_work_beside_the_internet_is_found(
+    public_apart: tuple[Graph, Platform], kind: str, name: str, how: Change, says: str
+):
+    graph, platform = public_apart
+    broken = proofs.only_public_work_is_beside_the_internet(_changed(graph, kind, name, how), platform)
+    assert any(says in each for each in broken), broken

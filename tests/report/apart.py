@@ -1,0 +1,60 @@
+"""The bank with its public work in a network of its own, beside the internet."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.overrides import merge
+from isthmus.contracts.platform import Platform
+from isthmus.engine import project, render
+from isthmus.report.graph import Graph
+from tests.catalogue.bank import ROOT, STACK
+
+CIDR = "10.81.0.0/16"
+OVERRIDES: dict[str, Any] = {
+    "networks": [
+        {"name": "frankfurt", "classes": ["internal"]},
+        {
+            "name": "open",
+            "site": "frankfurt",
+            "mode": "manage",
+            "classes": ["public"],
+            "cidr": CIDR,
+            "zones": ["eu-central-1a", "eu-central-1b"],
+            "internet": True,
+            "services": ["bedrock-runtime", "rolesanywhere"],
+            "flow_log_days": 365,
+        },
+    ],
+    "links": [
+        {"name": "fra1-frankfurt", "classes": ["internal"]},
+        {
+            "name": "fra1-open",
+            "from": "fra1",
+            "to": "frankfurt",
+            "kind": "vpn",
+            "mode": "manage",
+            "classes": ["public"],
+            "peer_ip": "198.51.100.11",
+            "site_asn": 65010,
+            "amazon_asn": 64513,
+            "resolvers": "off",
+        },
+    ],
+    "gateways": [{"name": "public-fra1", "destinations": [{"name": "frankfurt", "cidr": CIDR, "port": 443}]}],
+}
+
+
+def apart(folder: Path) -> tuple[Graph, Platform]:
+    """The graph of that platform, rendered from a copy of the project in `folder`."""
+    shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Pulumi.yaml", folder)
+    file = folder / "stacks" / f"Pulumi.{STACK}.yaml"
+    data = yamlfile.load(file).data
+    data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
+    yamlfile.dump(data, "", file)
+    stack = project.find(folder).stack(STACK)
+    return Graph(render.render(stack).resources), stack.platform()
