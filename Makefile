@@ -3,7 +3,6 @@
 
 PYTHON ?= python3
 STACK ?= bank-dev
-# Real CustomResourceDefinitions, where they lie beside the checkout; stand-ins otherwise.
 VENV := .venv
 BIN := $(VENV)/bin
 ISTHMUS := $(BIN)/isthmus

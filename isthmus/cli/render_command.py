@@ -33,15 +33,14 @@ def render(
     Manifests under kubernetes/, AWS inputs under aws/, and graph.json, outputs.json, platform.yaml; pictures of
     the network and the identities as Mermaid (network.mmd, identities.mmd). Ends with 1 where a boundary does
     not hold in what was rendered: restricted work that could reach AWS, a role that could end the trail.
-    A value that only a cloud knows is a placeholder such as ${audit-key.arn}. The same input gives the same
+    A value that only a cloud knows is a placeholder such as ${bank-frankfurt-bucket.id}. The same input gives the same
     bytes. A folder that an earlier render made is replaced whole.
     """  # fmt: skip
     from isthmus.cli import console
-    from isthmus.contracts.errors import AnswerIsNo
+    from isthmus.engine import preflight, rendered_files
     from isthmus.engine import project as projects
     from isthmus.engine import render as rendering
-    from isthmus.engine import rendered_files
-    from isthmus.report import pictures, proofs
+    from isthmus.report import pictures
     from isthmus.report.graph import Graph
 
     chosen = projects.find(project).stack(stack)
@@ -60,10 +59,4 @@ def render(
             out.print(part)
     custom = sum(1 for each in rendered.resources if each.made)
     console.err().print(f"{custom} resources, {len(made)} files in {target}", markup=False)
-    broken = proofs.all_of(graph, platform)
-    if broken:
-        raise AnswerIsNo(
-            "what was rendered breaks a boundary: " + "; ".join(broken),
-            where=str(target),
-            todo="Take back the change to the components or the overrides that opened it",
-        )
+    preflight.boundaries_hold(rendered.resources, platform, str(target))

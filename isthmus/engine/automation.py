@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import backup, explain, leftovers, locks, unanswered
+from isthmus.engine import backend, backup, explain, leftovers, locks, unanswered
 from isthmus.engine import state as states
 from isthmus.engine.events import Run, Watcher
+from isthmus.engine.pending import Creation
 from isthmus.engine.project import Stack
 
 
@@ -32,13 +33,13 @@ class Engine:
         self._log = _log_file(stack)
         try:
             workspace = automation.LocalWorkspace(work_dir=str(stack.project.root))
-            backend = os.environ.get("PULUMI_BACKEND_URL", "")
-            for lock in locks.clear_dead(backend, stack.project.name, stack.name):
+            states_at = backend.url(stack.project)
+            for lock in locks.clear_dead(states_at, stack.project.name, stack.name):
                 say(f"cleared the lock of process {lock.pid}, which is dead")
-            for plugin in leftovers.end(backend):
+            for plugin in leftovers.end(os.environ.get("PULUMI_BACKEND_URL", "")):
                 say(f"ended {plugin}, which a dead run left behind")
             copies = backup.folder(stack.project.root, stack.name)
-            states.check(backend, stack.project.name, stack.name, copies)
+            states.check(states_at, stack.project.name, stack.name, copies)
             self._engine = automation.Stack.create_or_select(stack.name, workspace)
         except automation.CommandError as error:
             raise explain.failure([], str(error), stack.name, None) from error
@@ -115,7 +116,10 @@ class Engine:
     def _run(self, watcher: Watcher | None, expected: int, operation: Callable[..., Any]) -> Run:
         from pulumi import automation
 
-        run = Run(watcher=watcher, expected=expected)
+        def write_down(creation: Creation) -> None:
+            unanswered.add(self._stack.project.root, self._stack.name, [creation])
+
+        run = Run(watcher=watcher, expected=expected, on_lost=write_down)
         with self._log.open("a", encoding="utf-8") as log:
 
             def note(line: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, locks, preflight, recovery
+from isthmus.engine import admission, backend, locks, preflight, recovery
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
@@ -69,7 +69,7 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answe
     preflight.of_files(stack, platform, say)
     say("the plan, the blueprint and the overrides are valid")
     with _at_work(stack):
-        reached = clusters(platform)
+        reached = clusters(platform, stack)
         for site, one in reached.items():
             say(f"site {site}: the cluster answers at {one.server}")
         preflight.of_clusters(platform, reached, say)
@@ -122,10 +122,12 @@ def destroy(
 @contextlib.contextmanager
 def _at_work(stack: Stack) -> Iterator[None]:
     """In the stack's surroundings, and alone."""
-    with surroundings(stack):
-        backend = os.environ.get("PULUMI_BACKEND_URL", "")
-        with locks.turn(backend, stack.project.root, stack.project.name, stack.name):
-            yield
+    # One after the other: the surroundings say which backend it is.
+    with contextlib.ExitStack() as held:
+        held.enter_context(surroundings(stack))
+        project = stack.project
+        held.enter_context(locks.turn(backend.url(project), project.root, project.name, stack.name))
+        yield
 
 
 @contextlib.contextmanager

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.engine.pending import Creation, as_entry
 
 CREATE, UPDATE, DELETE, SAME, REPLACE = "create", "update", "delete", "same", "replace"
@@ -62,6 +65,8 @@ class Run:
     """URN → create, update, delete or replace."""
     doing: dict[str, float] = field(default_factory=dict)
     """URN of what is being made now → since when (monotonic seconds)."""
+    on_lost: Callable[[Creation], None] | None = None
+    """Is told of a creation that failed, at once: this process may be killed before the engine ends."""
     lost: list[Creation] = field(default_factory=list)
     """Creations that failed: whether what they were to make exists is not known."""
     refreshing: bool = False
@@ -100,7 +105,12 @@ class Run:
         self.doing.pop(step.urn, None)
         self.counts["failed"] += 1
         if _op(step) in ("create", "create-replacement") and _counts(step) and step.new:
-            self.lost.append(Creation(as_entry(step.new), self.began))
+            lost = Creation(as_entry(step.new), self.began)
+            self.lost.append(lost)
+            if self.on_lost:
+                # What cannot be written now is written, or told, at the run's end.
+                with contextlib.suppress(EnvironmentFault, OSError):
+                    self.on_lost(lost)
 
     def _begins(self, step: Any) -> str | None:
         op, urn = _op(step), step.urn

@@ -19,7 +19,10 @@ _WAIT_S = 5.0
 
 
 def end(backend_url: str) -> list[str]:
-    """End the orphaned plugins of runs against this backend, and name them; [] where psutil is missing."""
+    """End the orphaned plugins of runs with this `PULUMI_BACKEND_URL` (empty: without one), and name them.
+
+    [] where psutil is missing.
+    """
     try:
         import psutil
     except ImportError:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import platform_aws_checks
+from isthmus.contracts.errors import AnswerIsNo
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.engine.kube import Cluster
     from isthmus.engine.project import Stack
+    from isthmus.engine.recorder import Resource
 
 
 def of_files(
@@ -20,8 +22,9 @@ def of_files(
     """Hold the stack's files to what only the day, or a run of its program, can tell.
 
     A component checks its arguments when it is made, which is after others have been registered: so the
-    whole program is run against a recorder first (seconds; no engine, no cloud). Raises what it raises, and
-    `AnswerIsNo` for an authority whose certificate does not hold today.
+    whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
+    held to the boundaries. Raises what it raises, and `AnswerIsNo` for a boundary that would be open or an
+    authority whose certificate does not hold today.
     """
     from isthmus.engine import render
 
@@ -29,7 +32,21 @@ def of_files(
     day = today or datetime.datetime.now(datetime.UTC).date()
     for line in platform_aws_checks.authorities_hold(platform, day, file):
         say(line)
-    render.render(stack)
+    boundaries_hold(render.render(stack).resources, platform, file)
+
+
+def boundaries_hold(resources: Iterable[Resource], platform: Platform, where: str) -> None:
+    """Raise `AnswerIsNo` naming every boundary that a rendered stack breaks (`isthmus.report.proofs`)."""
+    from isthmus.report import proofs
+    from isthmus.report.graph import Graph
+
+    broken = proofs.all_of(Graph(resources), platform)
+    if broken:
+        raise AnswerIsNo(
+            "what is to be made breaks a boundary: " + "; ".join(broken),
+            where=where,
+            todo="Take back the change to the components or the overrides that opened it",
+        )
 
 
 def of_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:

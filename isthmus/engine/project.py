@@ -111,6 +111,19 @@ class Stack:
                     where=f"{self.config_file} ({key})",
                     todo='Say "true" for a stack of the local sandbox, "false" for one of a real account',
                 )
+            if name == "kubeconfig" and not (isinstance(value, str) and Path(value).is_absolute()):
+                # The engine, its providers and this command run in different folders.
+                raise InputError(
+                    f"`{value}` is not an absolute path",
+                    where=f"{self.config_file} ({key})",
+                    todo="Write the whole path of one kubeconfig, or leave it to the variable KUBECONFIG",
+                )
+
+    @property
+    def kubeconfig(self) -> str | None:
+        """What `isthmus:kubeconfig` says; None: the variable KUBECONFIG."""
+        found = self.config.get(f"{self.project.name}:kubeconfig")
+        return str(found) if found else None
 
     @property
     def overrides(self) -> dict[str, Any]:

@@ -84,13 +84,16 @@ def _check_tools(in_sandbox: bool) -> None:
         raise EnvironmentFault(f"{' and '.join(missing)} is not on PATH", todo=todo)
 
 
-def clusters(platform: Platform) -> dict[str, Cluster]:
+def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
     """The cluster of each on-prem site, by the site's name, each of which has answered.
 
     Raises `EnvironmentFault` naming context and address of one that does not, within some seconds.
     """
     sites = [site for site in platform.sites if site.kind == "on-prem"]
-    found = {site.name: cluster(site.kube_context or site.name) for site in sites}
+    # The program's own order: the stack's setting, then the variable.
+    named = stack.kubeconfig
+    environment = {**os.environ, "KUBECONFIG": named} if named else None
+    found = {site.name: cluster(site.kube_context or site.name, environment) for site in sites}
 
     def asked(one: Cluster) -> Any:
         return one.check(ANSWER_S)

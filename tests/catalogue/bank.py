@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.requirements import Requirements
+from isthmus.engine import project, render
+from isthmus.engine.render import Rendered
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ROOT / "stacks"
@@ -44,6 +47,12 @@ def both(folder: Path = STACKS) -> tuple[Requirements, Plan]:
         wanted.load(folder / f"{STACK}.requirements.yaml"),
         plans.load(folder / f"{STACK}.plan.yaml"),
     )
+
+
+@functools.cache
+def rendered() -> Rendered:
+    """The bank's stack as its program asks for it, once for all who only read."""
+    return render.render(project.find(ROOT).stack(STACK))
 
 
 def platform(folder: Path = STACKS, **changes: Any) -> Platform:

@@ -149,6 +149,24 @@ def test_no_cluster_names_context_and_address(isthmus, project, tmp_path, tools)
     assert "https://127.0.0.1:9" in ran.err
 
 
+def test_the_cluster_is_sought_in_the_kubeconfig_that_the_stacks_settings_name(
+    isthmus, project, tmp_path, tools
+):
+    in_earnest(project)
+    file = kubeconfig(tmp_path, "fra1", "https://127.0.0.1:9")
+    edit(settings(project), "config:\n", f"config:\n  isthmus:kubeconfig: {file}\n")
+    ran = isthmus("up", "bank-dev", "--yes", "--project", project, KUBECONFIG="/nowhere", PATH=tools)
+    assert ran.code == 3
+    assert "https://127.0.0.1:9" in ran.err
+
+
+def test_a_kubeconfig_that_every_folder_would_find_elsewhere_is_refused(isthmus, project):
+    edit(settings(project), "config:\n", "config:\n  isthmus:kubeconfig: kube/config\n")
+    ran = isthmus("up", "bank-dev", "--yes", "--project", project)
+    assert ran.code == 2
+    assert "`kube/config` is not an absolute path" in ran.err
+
+
 def test_a_missing_context_lists_those_that_there_are(isthmus, project, tmp_path, tools):
     in_earnest(project)
     file = kubeconfig(tmp_path, "elsewhere", "https://127.0.0.1:9")

@@ -64,3 +64,20 @@ def test_the_total_is_never_less_than_what_the_stack_had():
 
 def test_a_resource_goes_by_kind_and_name():
     assert named(URN) == "Deployment model-server"
+
+
+def test_a_creation_that_fails_is_told_at_once_and_kept():
+    told: list[str] = []
+    run = Run(on_lost=lambda creation: told.append(creation.urn))
+    run.on_event(event("resourcePreEvent", "create"))
+    run.on_event(event("resOpFailedEvent", "create", status=1, steps=0))
+    assert told == [URN] == [each.urn for each in run.lost]
+
+
+def test_a_list_that_cannot_be_written_now_is_left_to_the_runs_end():
+    def full(creation: object) -> None:
+        raise OSError("no space left")
+
+    run = Run(on_lost=full)
+    run.on_event(event("resOpFailedEvent", "create", status=1, steps=0))
+    assert [each.urn for each in run.lost] == [URN]

@@ -13,12 +13,13 @@ import pytest
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.engine import project, render
+from tests.catalogue import bank
 from tests.catalogue.bank import ROOT, STACK, STACKS, plan_data
 
 
 @pytest.fixture(scope="module")
 def rendered() -> render.Rendered:
-    return render.render(project.find(ROOT).stack(STACK))
+    return bank.rendered()
 
 
 def providers(found: render.Rendered) -> dict[str, dict[str, Any]]:
