@@ -222,9 +222,7 @@ def _anomalies(
         # What it counts by cannot be changed: another platform is another monitor, with another name.
         name=aws_name(f"{name}-monitor", BUDGET_NAME, args["platform"]),
         monitor_type="CUSTOM",
-        monitor_specification=json.dumps(
-            {"Tags": {"Key": f"user:{TAG_KEYS['platform']}", "Values": [args["platform"]]}}
-        ),
+        monitor_specification=json.dumps(_counted(args["platform"])),
         tags=args.get("tags", {}),
         opts=child,
     )
@@ -249,6 +247,13 @@ def _anomalies(
             tags=args.get("tags", {}),
             opts=pulumi.ResourceOptions(parent=child.parent, depends_on=[topic.ready]),
         )
+
+
+def _counted(platform: str) -> dict[str, Any]:
+    """What a monitor counts, as the provider reads it back: with every member that it knows, or each up would make
+    another monitor. The key is the tag's own, without `user:`, as pulumi-aws's example has it."""
+    nothing = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
+    return {**nothing, "Tags": {"Key": TAG_KEYS["platform"], "MatchOptions": None, "Values": [platform]}}
 
 
 def _roles(settings: BudgetSettings) -> list[pulumi.Input[str]]:

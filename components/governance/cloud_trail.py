@@ -209,10 +209,12 @@ def _role(
         "Sid": "WriteItsStreams",
         "Effect": "Allow",
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        # The stream's name is CloudTrail's: the account's or the organisation's id, `_CloudTrail_`, the region.
+        # The stream's name is CloudTrail's: the account's id, `_CloudTrail_` and the region; of an organisation's
+        # trail its id, `_` and what AWS does not document further (CloudTrail User Guide, "Role policy document
+        # for CloudTrail to use CloudWatch Logs for monitoring").
         "Resource": [
-            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, folder, region)
-            for folder in to.folders
+            pulumi.Output.format("{}:log-stream:{}_CloudTrail_{}*", group, to.folders[0], region),
+            *(pulumi.Output.format("{}:log-stream:{}_*", group, folder) for folder in to.folders[1:]),
         ],
     }
     role = Role(

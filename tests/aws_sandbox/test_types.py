@@ -189,3 +189,13 @@ def test_what_the_sandbox_forgot_is_gone_and_can_still_be_deleted(
     world.forget()
     assert client.read(token, id, state, inputs)[0] == ""
     client.delete(token, id, state)
+
+
+def test_a_monitors_specification_is_read_back_whole_as_by_pulumi_aws(client: Client, world: World) -> None:
+    token = "aws:costexplorer/anomalyMonitor:AnomalyMonitor"
+    bare = '{"Tags": {"Key": "isthmus.dev/class", "Values": ["internal"]}}'
+    news = client.checked(token, {**CASES[token].make(world), "monitorSpecification": bare})
+    id, state = client.create(token, news)
+    assert set(client.diff(token, id, state, news).replaces) == {"monitorSpecification"}, (
+        "AWS's provider would make another monitor on every up: the members that are null are missing"
+    )

@@ -191,8 +191,9 @@ def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine)
     monitor = engine.only("AnomalyMonitor").inputs
     assert monitor["monitorType"] == "CUSTOM", "an account has one of all services, often already"
     assert json.loads(monitor["monitorSpecification"]) == {
-        "Tags": {"Key": "user:isthmus-platform", "Values": ["bank"]}
-    }
+        **dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or")),
+        "Tags": {"Key": "isthmus-platform", "MatchOptions": None, "Values": ["bank"]},
+    }, "without the members that are null the provider sees a change, and makes another monitor"
     at_once = engine.only("AnomalySubscription", "b-at-once").inputs
     daily = engine.only("AnomalySubscription", "b-daily").inputs
     assert (at_once["frequency"], at_once["subscribers"]) == (

@@ -16,9 +16,34 @@ _TAGGING = Tagging(
 _READ_TAGS = Call("list_tags_for_resource", {"ResourceArn": "$arn"}, result={"tagsAll": "ResourceTags"})
 
 
+_OPERATORS = ("And", "CostCategories", "Dimensions", "Not", "Or", "Tags")
+_OF_VALUES = ("Key", "MatchOptions", "Values")
+
+
 def _specification(scope: Scope) -> Any:
     text = scope.get("monitorSpecification")
-    return json.loads(text) if text else None
+    return _told(json.loads(text)) if text else None
+
+
+def _told(part: Any) -> Any:
+    """Without members that are null: the provider parses the text into AWS's structure, which leaves them out."""
+    if isinstance(part, dict):
+        return {name: _told(value) for name, value in part.items() if value is not None}
+    return [_told(each) for each in part] if isinstance(part, list) else part
+
+
+def _whole(part: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An expression as the provider reads it back: every member that the structure has, null where it is absent."""
+    if part is None:
+        return None
+    whole: dict[str, Any] = {name: part.get(name) for name in _OPERATORS}
+    for name in ("And", "Or"):
+        whole[name] = [_whole(each) for each in whole[name]] if whole[name] else None
+    whole["Not"] = _whole(whole["Not"])
+    for name in ("CostCategories", "Dimensions", "Tags"):
+        values = whole[name]
+        whole[name] = {key: values.get(key) for key in _OF_VALUES} if values else None
+    return whole
 
 
 MONITOR = Type(
@@ -57,7 +82,9 @@ MONITOR = Type(
                 "monitorType": "MonitorType",
                 "monitorDimension": "MonitorDimension",
                 "monitorSpecification": lambda found: (
-                    json.dumps(found["MonitorSpecification"]) if found.get("MonitorSpecification") else None
+                    json.dumps(_whole(found["MonitorSpecification"]))
+                    if found.get("MonitorSpecification")
+                    else None
                 ),
             },
             absent=("UnknownMonitorException",),
