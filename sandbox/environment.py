@@ -25,8 +25,11 @@ UNSET = (
     "AWS_SESSION_TOKEN",
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",  # the sandbox's own address would be passed over
 )
 """Variables that must not be set beside those of `variables`."""
+UNSET_PREFIX = "AWS_ENDPOINT_URL_"
+"""Beginning of more such: a service's own address (`AWS_ENDPOINT_URL_S3`) wins over that of all."""
 
 
 PASSPHRASE = "isthmus-sandbox"  # noqa: S105
@@ -86,9 +89,14 @@ def variables(home: Home) -> dict[str, str]:
     }
 
 
+def unset() -> list[str]:
+    """Names of what to unset: those of `UNSET`, and what this process was given of `UNSET_PREFIX`."""
+    return [*UNSET, *sorted(name for name in os.environ if name.startswith(UNSET_PREFIX))]
+
+
 def shell(home: Home) -> str:
     """Lines for `eval`."""
-    lines = [f"unset {' '.join(UNSET)}"]
+    lines = [f"unset {' '.join(unset())}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(home).items()]
     return "\n".join(lines) + "\n"
 

@@ -76,14 +76,16 @@ def up(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of real CustomResourceDefinitions; without it, stand-ins of the same names.",
+            help="Folder of real CustomResourceDefinitions; without it, ../shared/crds beside the checkout where it "
+            "lies there, else stand-ins of the same names.",
             file_okay=False,
             show_default=False,
         ),
     ] = None,
     home: Home = None,
 ) -> None:
-    """Bring up a cluster for each on-prem site, and AWS."""
+    """Bring up a cluster for each on-prem site, and AWS; and make the requirements' stack in the sandbox's
+    backend, where they are those of a sandbox stack."""
     from isthmus.cli import console
     from sandbox import api
 

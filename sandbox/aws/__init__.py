@@ -19,7 +19,11 @@ def simulated() -> list[dict[str, str]]:
         "note": "in memory; no IAM or endpoint policy is enforced",
     }
     beside = [
-        {"what": f"{service}: {', '.join(names)}", "by": "Isthmus, beside moto", "note": "moto has none"}
+        {
+            "what": f"{service}: {', '.join(names)}",
+            "by": "Isthmus, beside moto",
+            "note": "moto has none, or answers otherwise than AWS",
+        }
         for service, names in by_service.items()
     ]
     beside += [{"what": page.what, "by": "Isthmus, beside moto", "note": page.path} for page in PAGES]

@@ -61,6 +61,15 @@ def test_it_says_that_it_is_well_and_what_it_simulates(running: str) -> None:
     assert health["simulated"][0]["by"].startswith("moto ")
 
 
+def test_what_moto_has_too_is_not_said_to_be_lacking() -> None:
+    from moto.sts.responses import TokenResponse
+
+    assert hasattr(TokenResponse, "assume_role")
+    (ours,) = [each for each in sandbox.aws.simulated() if each["what"].startswith("sts: ")]
+    assert "AssumeRole" in ours["what"]
+    assert ours["note"] == "moto has none, or answers otherwise than AWS"
+
+
 def test_the_account_is_the_one_named(running: str) -> None:
     assert client(running, "sts").get_caller_identity()["Account"] == "424242424242"
 

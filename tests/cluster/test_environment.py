@@ -45,6 +45,21 @@ def test_a_shell_that_evaluates_it_has_every_variable(home):
     assert found["AWS_REGION"] == "eu-west-1"
 
 
+def test_an_address_of_one_aws_service_alone_does_not_outlive_it(home, monkeypatch):
+    elsewhere = {
+        "AWS_ENDPOINT_URL_S3": "https://s3.example",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "https://b.example",
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    }
+    for name, value in elsewhere.items():
+        monkeypatch.setenv(name, value)
+    printed = subprocess.run(
+        ["sh", "-c", environment.shell(home) + "env"], capture_output=True, check=True, text=True
+    ).stdout
+    assert "AWS_ENDPOINT_URL=http://127.0.0.1:20001\n" in printed
+    assert not [name for name in elsewhere if f"{name}=" in printed]
+
+
 def test_every_sandbox_has_the_passphrase_that_the_committed_stack_settings_belong_to(home, tmp_path):
     """With one of its own each, Pulumi would rewrite the salt in the repository, and refuse the next machine."""
     other = Home.at(tmp_path / "other")

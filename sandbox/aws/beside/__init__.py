@@ -1,4 +1,4 @@
-"""What moto lacks, served beside it: one module a service, gathered here."""
+"""What moto lacks, or answers otherwise than AWS, served beside it: one module a service, gathered here."""
 
 from __future__ import annotations
 
