@@ -1,0 +1,33 @@
+"""What the user says of creations that could not be decided, by name or by URN."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.cli.answering import answers
+from isthmus.contracts.errors import InputError
+
+URN = "urn:pulumi:bank-dev::isthmus::isthmus:index:SiteLink$aws:ec2/vpc:Vpc::bank-vpc"
+OTHER = "urn:pulumi:bank-dev::isthmus::aws:ec2/internetGateway:InternetGateway::bank-vpc"
+
+
+def test_names_and_urns_are_taken_with_their_ids():
+    said = answers(["bucket=b=1", f"{URN}=vpc-0a"], ["key", OTHER])
+    assert said.made == {"bucket": "b=1", URN: "vpc-0a"}
+    assert said.not_made == {"key", OTHER}
+
+
+@pytest.mark.parametrize(
+    ("made", "not_made"), [("bank-vpc", "bank-vpc"), (URN, URN), (URN, "bank-vpc"), ("bank-vpc", URN)]
+)
+def test_what_is_said_to_be_made_and_not_made_is_refused(made: str, not_made: str):
+    with pytest.raises(InputError, match="made and not made") as refused:
+        answers([f"{made}=vpc-0a"], ["key", not_made])
+    assert refused.value.todo
+    assert not_made in str(refused.value)
+
+
+@pytest.mark.parametrize("each", ["bank-vpc", "=vpc-0a", "bank-vpc="])
+def test_what_is_no_name_with_an_id_is_refused(each: str):
+    with pytest.raises(InputError, match="is not NAME=ID"):
+        answers([each], None)
