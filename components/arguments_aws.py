@@ -283,9 +283,8 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
     settings: list[dict[str, Any]] = []
     for budget in mine:
         entry: dict[str, Any] = budget.model_dump(exclude={"site"})
-        role = _denied_role(platform, budget.scope, budget.of, roles) if budget.action == "deny" else None
-        if role is not None:
-            entry["role_name"] = role
+        if budget.action == "deny":
+            entry["role_names"] = _denied_roles(platform, budget.scope, budget.of, roles)
         settings.append(entry)
     made: dict[str, Any] = {
         "name": site.name,
@@ -301,12 +300,16 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
     return made  # type: ignore[return-value]
 
 
-def _denied_role(platform: Platform, scope: str, of: str, roles: dict[str, Any]) -> Any:
+def _denied_roles(platform: Platform, scope: str, of: str, roles: dict[str, Any]) -> list[Any]:
+    """Of each identity of the class at the site, or of each that serves this workload alone."""
+    found: list[Any] = []
     for identity in platform.identities:
+        if identity.name not in roles:
+            continue
         served = {workload for _, workload in served_by(platform, identity)}
         if (scope == "class" and identity.class_ == of) or (scope == "workload" and served == {of}):
-            return roles.get(identity.name)
-    return None
+            found.append(roles[identity.name])
+    return found
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ class Budget(Part):
     alert_pct: list[Annotated[int, Field(ge=1, le=1000)]] = [80, 100]
     """Alerts of actual spend; one of forecast spend at 100 % comes with them."""
     action: Literal["none", "deny"] = "none"
-    """`deny`: at 100 % the identity of that class may call no model until someone lifts it."""
+    """`deny`: at 100 % no identity of that class at the site may call a model until someone lifts it."""
 
 
 class Anomalies(Part):

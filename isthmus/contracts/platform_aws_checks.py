@@ -210,10 +210,14 @@ def budgets_mean_something(platform: Platform) -> None:
             raise At(f"{budget.scope} {budget.of} has two budgets at {budget.site}", *path)
         seen.add((budget.site, budget.scope, budget.of))
         if budget.action == "deny" and not any(
-            _denied(platform, budget.scope, budget.of, one.name) for one in platform.identities
+            _denied(platform, budget.scope, budget.of, one.name)
+            for one in platform.identities
+            if one.site == budget.site
         ):
-            what = f"budget {budget.name} would deny, and no identity serves {budget.scope} {budget.of}"
-            raise At(what, *(*path, "action"), todo="Say `action: none`")
+            whom = f"no identity at {budget.site} serves {budget.scope} {budget.of}"
+            what = f"budget {budget.name} would deny, and {whom}"
+            todo = "Say `action: none`, or give it the site whose account has that identity"
+            raise At(what, *(*path, "action"), todo=todo)
     if (platform.budgets or platform.anomalies.mode == "manage") and not platform.contacts.cost:
         what = "nobody is told of a budget that ends: contacts.cost is empty"
         raise At(what, *("contacts", "cost"), todo="Name the address of a group")

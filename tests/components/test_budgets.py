@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import Budgets
+from components import Budgets, arguments_aws
 from components.governance.budget_action import CALLS, denying
 from components.governance.budgets import TAG_KEYS
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Platform
 from tests.components.conftest import ACCOUNT, Engine
+from tests.components.platforms import bank
 
 CLASS: dict[str, Any] = {
     "name": "internal",
@@ -141,6 +143,8 @@ def test_what_is_denied_is_every_call_that_costs_by_use(engine: Engine) -> None:
 def test_budgets_may_attach_that_policy_to_that_role_and_nothing_else(engine: Engine) -> None:
     denied(engine)
     role = f"arn:aws:iam::{ACCOUNT}:role/internal-role"
+    written = engine.only("RolePolicy", "b-internal-role-policy")
+    assert written.inputs["name"] == aws_name("b-internal-role-policy", 128)
     attaches = statement(engine, "RolePolicy", "b-internal-role-policy")
     assert attaches["Action"] == ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
     assert attaches["Resource"] == [role]
@@ -175,6 +179,18 @@ def test_several_roles_of_a_class_are_denied_together(engine: Engine) -> None:
     assert action["roles"] == ["internal-role", "second-role"]
     attaches = statement(engine, "RolePolicy", "b-internal-role-policy")
     assert [arn.rpartition("/")[2] for arn in attaches["Resource"]] == ["internal-role", "second-role"]
+
+
+def test_a_class_is_denied_by_every_identity_of_it_at_the_site() -> None:
+    data = bank()
+    data["identities"].append({**data["identities"][0], "name": "internal-second"})
+    platform = Platform.model_validate(data)
+    roles = {one.name: f"{one.name}-role" for one in platform.identities}
+    made = arguments_aws.budgets_args(platform, platform.sites[1], roles)
+    assert made is not None
+    denied = {each["name"]: each.get("role_names") for each in made["budgets"]}
+    assert denied["internal-frankfurt"] == ["internal-bedrock-role", "internal-second-role"]
+    assert denied["public-frankfurt"] == ["public-bedrock-role"]
 
 
 def test_each_budget_denies_by_a_policy_of_its_own(engine: Engine) -> None:

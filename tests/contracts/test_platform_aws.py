@@ -231,12 +231,23 @@ def test_somebody_is_told(whom: str):
     [
         ({"of": "confidental"}, "`confidental` is no class here"),
         ({"scope": "workload", "of": "policy"}, "`policy` is no workload here"),
-        ({"scope": "class", "of": "restricted"}, "no identity serves class restricted"),
+        ({"scope": "class", "of": "restricted"}, "no identity at frankfurt serves class restricted"),
         ({"monthly_usd": 0}, "greater than 0"),
     ],
 )
 def test_a_budget_is_over_what_there_is(values: dict[str, Any], says: str):
     assert says in refused(InputError, changed("budgets", **values))
+
+
+def test_a_denial_has_an_identity_at_its_own_site():
+    def elsewhere(data: dict[str, Any]) -> None:
+        milan = {**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": []}
+        data["sites"].append(milan)
+        data["budgets"][0]["site"] = "milan"
+
+    says = refused(InputError, elsewhere)
+    assert "no identity at milan serves class internal" in says
+    assert says.startswith("platform (budgets[internal-frankfurt].action)")
 
 
 @pytest.mark.parametrize(
