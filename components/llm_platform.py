@@ -30,7 +30,7 @@ class LlmPlatform(pulumi.ComponentResource):
     endpoints: pulumi.Output[list[dict[str, str]]]
     """Each endpoint's id, class, model, place and target."""
     audit: pulumi.Output[list[dict[str, Any]]]
-    """Each audit store's name, site, mode, bucket and endpoint."""
+    """Each audit store's name, site, mode, bucket, endpoint and `retention_days`."""
     retained: pulumi.Output[list[str]]
     """What a destroy leaves on purpose."""
     links: pulumi.Output[list[dict[str, Any]]]

@@ -44,7 +44,7 @@ class SiteLinkArgs(TypedDict):
     direct_connect_gateway: NotRequired[pulumi.Input[str]]
     """`direct-connect`: id of a gateway that exists; absent, one is made."""
     direct_connect_asn: NotRequired[int]
-    """`direct-connect`: BGP number of the gateway that is made; absent, the one after `amazon_asn`."""
+    """`direct-connect`: BGP number of the gateway that is made; absent, a private one that neither end has."""
     connection: NotRequired[str]
     """`direct-connect`: the ordered connection for a transit interface; may be absent for a gateway that exists."""
     vlan: NotRequired[int]

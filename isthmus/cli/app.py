@@ -12,7 +12,7 @@ from isthmus.cli.lazy import LazyGroup
 
 HELP = """Take an enterprise LLM from pilot to production as infrastructure code.
 
-Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment is wrong."""
+Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment is wrong; 130 interrupted."""
 
 
 class _Commands(LazyGroup):
