@@ -2,7 +2,7 @@
 
 kubernetes/<site>/<namespace or cluster>/<kind>-<name>.yaml   for `kubectl apply --server-side -f`
 aws/<site>/<type>-<name>.json                                 a resource's inputs
-graph.json, outputs.json, platform.yaml
+graph.json, outputs.json, platform.yaml, and what the caller adds (`isthmus render`: its pictures)
 """
 
 from __future__ import annotations

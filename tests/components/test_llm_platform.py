@@ -84,17 +84,15 @@ def test_gateways_wait_for_the_taints_of_gpu_machines(built: Engine) -> None:
 
 
 def test_one_replica_more_changes_the_deployment_and_the_quota_only(
-    engine: Engine, platform: dict[str, Any]
+    engine: Engine, platform: dict[str, Any], built: Engine
 ) -> None:
-    build(engine, platform)
     # A table and its association bear one name, so do a topic's key and the rule that watches the trail's.
-    before = {(made.type, made.name): made.inputs for made in engine.made}
-    again = Engine()
+    before = {(made.type, made.name): made.inputs for made in built.made}
     platform["endpoints"][1].update(replicas=7, gpus=7)
-    build(again, platform)
-    changed = {made.name for made in again.made if made.inputs != before.get((made.type, made.name))}
+    build(engine, platform)
+    changed = {made.name for made in engine.made if made.inputs != before.get((made.type, made.name))}
     assert changed == {"isthmus-confidential-llama-8b-server", "isthmus-fra1-confidential-quota"}
-    assert len(again.made) == len(before)
+    assert len(engine.made) == len(before)
 
 
 def test_a_quota_has_room_for_a_replica_that_is_ending(built: Engine) -> None:
@@ -102,13 +100,13 @@ def test_a_quota_has_room_for_a_replica_that_is_ending(built: Engine) -> None:
     assert quota["requests.nvidia.com/gpu"] == "12", "8 in use, and 4 of one that ends"
 
 
-def test_twice_the_same_contract_gives_the_same_resources(engine: Engine, platform: dict[str, Any]) -> None:
+def test_twice_the_same_contract_gives_the_same_resources(
+    engine: Engine, platform: dict[str, Any], built: Engine
+) -> None:
     build(engine, platform)
-    again = Engine()
-    build(again, platform)
-    one, other = ({(made.type, made.name): made.inputs for made in each.made} for each in (engine, again))
+    one, other = ({(made.type, made.name): made.inputs for made in each.made} for each in (engine, built))
     assert one == other
-    assert len(one) == len(engine.made) == len(again.made)
+    assert len(one) == len(engine.made) == len(built.made)
 
 
 def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole_account_shares(

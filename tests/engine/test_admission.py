@@ -42,7 +42,7 @@ class Api(BaseHTTPRequestHandler):
 def server():
     Api.asked = []
     made = HTTPServer(("127.0.0.1", 0), Api)
-    thread = threading.Thread(target=made.serve_forever)
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield Cluster("fra1", f"http://127.0.0.1:{made.server_port}", None)
     made.shutdown()
