@@ -106,6 +106,8 @@ class BedrockAccess(pulumi.ComponentResource):
         policy = call_policy(args["models"], called, set(bought), guarded, vpc, self._account, key)
         RolePolicy(
             f"{name}-policy",
+            # The role is not ours alone: another region's access may write its policy there too.
+            name=aws_name(f"{name}-policy", 128),
             role=args["role"],
             policy=pulumi.Output.json_dumps(policy).apply(
                 lambda text: fitting(text, f"{where} (policy)", INLINE_CHARACTERS)

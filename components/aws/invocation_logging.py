@@ -94,6 +94,7 @@ class InvocationLogging(pulumi.ComponentResource):
         )
         policy = RolePolicy(
             f"{name}-policy",
+            name=aws_name(f"{name}-policy", 128),
             role=role.name,
             policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": writes}),
             opts=child,

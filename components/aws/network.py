@@ -185,6 +185,7 @@ class Network(pulumi.ComponentResource):
         )
         policy = RolePolicy(
             f"{name}-flow-policy",
+            name=aws_name(f"{name}-flow-policy", 128),
             role=role.name,
             policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": writes}),
             opts=child,

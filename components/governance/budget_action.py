@@ -91,6 +91,7 @@ def denial(
     )
     allowed = RolePolicy(
         f"{name}-role-policy",
+        name=aws_name(f"{name}-role-policy", 128),
         role=role.name,
         policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [attaches]}),
         opts=child,

@@ -243,6 +243,7 @@ def _role(
     )
     policy = RolePolicy(
         f"{name}-role-policy",
+        name=aws_name(f"{name}-role-policy", 128),
         role=role.name,
         policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [writes]}),
         opts=child,

@@ -223,6 +223,7 @@ def _metric_alarms(
     tampering, silence = alarm_names(name)
     LogMetricFilter(
         f"{name}-filter",
+        name=metric,
         log_group_name=watched.log_group,
         pattern=filter_pattern(),
         metric_transformation={"name": metric, "namespace": NAMESPACE, "value": "1"},

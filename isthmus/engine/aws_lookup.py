@@ -39,20 +39,22 @@ def named(
     name: str = "name",
     found: str = "@",
     tags: str | tuple[str, Mapping[str, Any], str] | None = None,
+    prefixed: Way | None = None,
 ) -> Way:
     """By the name among the inputs.
 
     `params` and `id` are templates over the inputs, `{account}`, `{region}` and `{partition}`, and `id`
     over the answer's part `found` (JMESPath, templated too) as `{found[Arn]}`. `tags` is JMESPath over that part, or a
     further call (operation, params as templates, JMESPath). A name that Pulumi made up is ours alone;
-    another's thing is told by its tags.
+    another's thing is told by its tags. `prefixed` is the way where only a `namePrefix` is given.
     """
 
     def way(aws: Aws, creation: Creation) -> Verdict:
         scope = _scope(aws, creation)
         if not scope.get(name):
             # Made up by AWS's plugin from a prefix, and known to nobody else.
-            return unheard(aws, creation)
+            found_by = prefixed if prefixed and scope.get("namePrefix") else unheard
+            return found_by(aws, creation)
         asked = _filled(params, scope)
         part = search(_fill(found, scope), aws.ask(service, call, **asked) or {})
         if not part:
@@ -171,6 +173,20 @@ def again(why: str) -> Way:
     return lambda aws, creation: NotMade(why)
 
 
+def put(name: str | None = None, by_name: Way | None = None) -> Way:
+    """A setting of its parent: set again it is the same, if the input `name` says which one is meant.
+
+    A name that was made up is another one in the next run, and what bears the first stays: it is looked for.
+    """
+
+    def way(aws: Aws, creation: Creation) -> Verdict:
+        if name is None or (creation.inputs.get(name) and not creation.made_up(name)):
+            return NotMade("it is a setting of its parent: set again, it is the same")
+        return (by_name or unheard)(aws, creation)
+
+    return way
+
+
 def _one(found: list[str], creation: Creation, line: str) -> Verdict:
     if len(found) == 1:
         return Made(str(found[0]))
@@ -213,6 +229,9 @@ def _older(created: Any, since: str | None) -> bool:
     """Whether a thing is from before the creation began: kept from an earlier life of the stack."""
     if created is None or since is None:
         return False
+    if isinstance(created, int | float):
+        # CloudWatch Logs counts milliseconds.
+        created = datetime.fromtimestamp(created / 1000, UTC)
     if isinstance(created, str):
         created = datetime.fromisoformat(created)
     if created.tzinfo is None:

@@ -6,10 +6,9 @@ does when it is repeated is as of knowledge of AWS, not checked against an accou
 
 from __future__ import annotations
 
-import os
-
 from isthmus.engine.aws_account import Aws
 from isthmus.engine.aws_lookup import Way, again, child, named, tagged, unheard
+from isthmus.engine.aws_settings import SETTINGS, simulated
 from isthmus.engine.pending import Creation, Verdict
 
 
@@ -22,11 +21,6 @@ def _ec2(call: str, items: str, id: str, *, gone: str | None = None, created: st
     return tagged("ec2", call, items, f"{{found[{id}]}}", gone=gone, created=created, filtered=True)
 
 
-def _simulated() -> bool:
-    """Whether our own plugin makes the ids, which for two types are not AWS's plugin's."""
-    return os.environ.get("ISTHMUS_SANDBOX") == "1"
-
-
 def _association(aws: Aws, creation: Creation) -> Verdict:
     """A subnet's or gateway's place in a route table."""
     way = child(
@@ -35,7 +29,7 @@ def _association(aws: Aws, creation: Creation) -> Verdict:
         {"RouteTableIds": ["{routeTableId}"]},
         "RouteTables[].Associations[] | [?(SubnetId && SubnetId=='{subnetId}') ||"
         " (GatewayId && GatewayId=='{gatewayId}')]",
-        "{subnetId}{gatewayId}" if _simulated() else "{found[RouteTableAssociationId]}",
+        "{subnetId}{gatewayId}" if simulated() else "{found[RouteTableAssociationId]}",
     )
     return way(aws, creation)
 
@@ -48,7 +42,7 @@ def _dx_association(aws: Aws, creation: Creation) -> Verdict:
         {"directConnectGatewayId": "{dxGatewayId}"},
         "directConnectGatewayAssociations[?associatedGateway.id=='{associatedGatewayId}' &&"
         " associationState!='disassociated' && associationState!='disassociating']",
-        "{found[associationId]}" if _simulated() else "ga-{dxGatewayId}{associatedGatewayId}",
+        "{found[associationId]}" if simulated() else "ga-{dxGatewayId}{associatedGatewayId}",
     )
     return way(aws, creation)
 
@@ -70,7 +64,6 @@ def _budget_action(aws: Aws, creation: Creation) -> Verdict:
     return way(aws, creation)
 
 
-_PUT = again("it is a setting of its parent: set again, it is the same")
 _DELETED = "State=='deleted' || State=='deleting'"
 _TGW_PAIR = "{transitGatewayRouteTableId}_{transitGatewayAttachmentId}"
 _DX_GATEWAY = "arn:{partition}:directconnect::{account}:dx-gateway/{found[directConnectGatewayId]}"
@@ -90,8 +83,6 @@ WAYS: dict[str, Way] = {
         found="Policies[?PolicyName=='{name}'] | [0]",
         tags=("list_policy_tags", {"PolicyArn": "{found[Arn]}"}, "Tags"),
     ),
-    "aws:iam/rolePolicy:RolePolicy": _PUT,
-    "aws:iam/rolePolicyAttachment:RolePolicyAttachment": _PUT,
     # Keys and secrets
     "aws:kms/key:Key": tagged(
         "kms",
@@ -123,7 +114,6 @@ WAYS: dict[str, Way] = {
     "aws:secretsmanager/secretVersion:SecretVersion": again(
         "a version more is the current one, with the same value"
     ),
-    "aws:secretsmanager/secretPolicy:SecretPolicy": _PUT,
     # Storage
     "aws:s3/bucket:Bucket": named(
         "s3",
@@ -142,12 +132,16 @@ WAYS: dict[str, Way] = {
         "{name}",
         found="logGroups[?logGroupName=='{name}'] | [0]",
         tags=("list_tags_log_group", {"logGroupName": "{name}"}, "tags"),
+        prefixed=tagged(
+            "logs",
+            "describe_log_groups",
+            "logGroups",
+            "{found[logGroupName]}",
+            params={"logGroupNamePrefix": "{namePrefix}"},
+            tags=("list_tags_for_resource", {"resourceArn": "{found[logGroupArn]}"}, "tags"),
+            created="creationTime",
+        ),
     ),
-    "aws:cloudwatch/logMetricFilter:LogMetricFilter": _PUT,
-    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy": _PUT,
-    "aws:cloudwatch/metricAlarm:MetricAlarm": _PUT,
-    "aws:cloudwatch/eventRule:EventRule": _PUT,
-    "aws:cloudwatch/eventTarget:EventTarget": _PUT,
     "aws:cloudtrail/trail:Trail": named(
         "cloudtrail",
         "describe_trails",
@@ -164,7 +158,6 @@ WAYS: dict[str, Way] = {
         found="Topics[?ends_with(TopicArn, ':{name}')] | [0]",
         tags=("list_tags_for_resource", {"ResourceArn": "{found[TopicArn]}"}, "Tags"),
     ),
-    "aws:sns/topicPolicy:TopicPolicy": _PUT,
     "aws:sns/topicSubscription:TopicSubscription": again(
         "subscribing an address again gives the same subscription"
     ),
@@ -361,7 +354,6 @@ WAYS: dict[str, Way] = {
         tags=("list_tags_for_resource", {"resourceARN": "{found[provisionedModelArn]}"}, "tags"),
         created="creationTime",
     ),
-    "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration": _PUT,
     # Roles Anywhere
     "aws:rolesanywhere/trustAnchor:TrustAnchor": tagged(
         "rolesanywhere",
@@ -379,17 +371,6 @@ WAYS: dict[str, Way] = {
         tags=("list_tags_for_resource", {"resourceArn": "{found[profileArn]}"}, "tags"),
         created="createdAt",
     ),
-    **{
-        f"aws:s3/{lower}:{lower[0].upper()}{lower[1:]}": _PUT
-        for lower in (
-            "bucketLifecycleConfiguration",
-            "bucketObjectLockConfiguration",
-            "bucketOwnershipControls",
-            "bucketPolicy",
-            "bucketPublicAccessBlock",
-            "bucketServerSideEncryptionConfiguration",
-            "bucketVersioning",
-        )
-    },
+    **SETTINGS,
 }
 """By type token. A type that is not here is never decided: it is named, and the run stops."""

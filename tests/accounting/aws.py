@@ -139,6 +139,9 @@ LISTED: dict[str, tuple[str, str, str]] = {
 
 A secret that a VPN connection keeps its keys in is AWS's own (`s2svpn!…`), and goes with the connection."""
 
+INLINE = "aws:iam/rolePolicy:RolePolicy"
+"""Listed role by role: one that no state knows keeps its permissions on a role that lives on."""
+
 ASKED: dict[str, dict[str, Any]] = {
     "list_policies": {"Scope": "Local"},
     "describe_budgets": {"AccountId": ACCOUNT},
@@ -157,7 +160,6 @@ PARTS = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:ec2transitgateway/route:Route",
     "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
-    "aws:iam/rolePolicy:RolePolicy",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
     "aws:s3/bucketPolicy:BucketPolicy",
@@ -198,6 +200,12 @@ def listed(client: Callable[[str], Any]) -> dict[str, set[str]]:
     for kind, (service, operation, ids) in LISTED.items():
         answers = list(_pages(client(service), operation))
         found[kind] = {one for answer in answers for one in jmespath.search(ids, answer) or []}
+    found[INLINE] = {
+        f"{role}:{name}"
+        for role in found["aws:iam/role:Role"]
+        for page in _pages(client("iam"), "list_role_policies", RoleName=role)
+        for name in page["PolicyNames"]
+    }
     keys = found["aws:kms/key:Key"]
     found["aws:kms/key:Key"] = {each for each in keys if not _ending(client("kms"), each)}
     return found
@@ -205,7 +213,7 @@ def listed(client: Callable[[str], Any]) -> dict[str, set[str]]:
 
 def in_state(resources: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
     """Per listed type, the ids that a state holds."""
-    found: dict[str, set[str]] = {kind: set() for kind in LISTED}
+    found: dict[str, set[str]] = {kind: set() for kind in (*LISTED, INLINE)}
     for each in resources:
         if each["type"] in found and each.get("id"):
             # A budget's id is `account:name`, a rule's `bus/name` where the bus is not the default one.
@@ -217,7 +225,7 @@ def in_state(resources: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
 def strange(resources: Iterable[dict[str, Any]]) -> set[str]:
     """AWS types of a state that are neither listed nor a part of something listed."""
     types = {each["type"] for each in resources if each.get("custom")}
-    return {each for each in types if each.startswith("aws:")} - set(LISTED) - PARTS
+    return {each for each in types if each.startswith("aws:")} - set(LISTED) - {INLINE} - PARTS
 
 
 def _ending(kms: Any, key: str) -> bool:
@@ -226,8 +234,8 @@ def _ending(kms: Any, key: str) -> bool:
     return said["KeyState"] == "PendingDeletion" or said["KeyManager"] == "AWS"
 
 
-def _pages(client: Any, operation: str) -> Iterator[dict[str, Any]]:
-    params = ASKED.get(operation, {})
+def _pages(client: Any, operation: str, **more: str) -> Iterator[dict[str, Any]]:
+    params = {**ASKED.get(operation, {}), **more}
     if client.can_paginate(operation):
         yield from client.get_paginator(operation).paginate(**params)
     else:

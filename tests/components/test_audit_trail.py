@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from components.aws.names import aws_name
 from components.governance.cloud_trail import BEDROCK_DATA
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine
@@ -248,6 +249,8 @@ def test_the_role_of_cloudtrail_is_bounded_and_writes_to_its_own_streams_only(en
     trust = statements(engine, "Role", "t-trail-role", "assumeRolePolicy")["ThisTrail"]
     assert trust["Principal"] == {"Service": "cloudtrail.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceArn": trail_arn(engine)}}
+    written = engine.only("RolePolicy", "t-trail-role-policy")
+    assert written.inputs["name"] == aws_name("t-trail-role-policy", 128)
     streams = f"arn:aws:cloudwatch/logGroup:::t-trail-logs:log-stream:{ACCOUNT}_CloudTrail_{REGION}*"
     for kind, name in (("RolePolicy", "t-trail-role-policy"), ("Policy", "t-trail-boundary")):
         writes = statements(engine, kind, name)["WriteItsStreams"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.aws.names import partition
+from components.aws.names import aws_name, partition
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.bedrock import (
     CLAIMS,
@@ -102,7 +102,10 @@ def test_no_allowance_has_a_wildcard_and_no_key_is_made(engine: Engine) -> None:
         "InferenceProfile",
         "RolePolicy",
     }
-    assert engine.only("RolePolicy").inputs["role"] == "internal-role"
+    written = engine.only("RolePolicy")
+    assert written.inputs["role"] == "internal-role"
+    # Two accesses (of two regions, say) may write to one role.
+    assert written.inputs["name"] == aws_name(written.name, 128)
 
 
 def test_all_that_may_be_invoked_is_told_for_the_private_endpoint(engine: Engine) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import Budgets, arguments_aws
+from components.aws.names import aws_name
 from components.governance.budget_action import CALLS, denying
 from components.governance.budgets import TAG_KEYS
 from isthmus.contracts.errors import InputError

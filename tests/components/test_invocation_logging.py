@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from components import InvocationLogging
+from components.aws.names import aws_name
 from isthmus.contracts.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
@@ -69,6 +70,7 @@ def test_only_bedrock_of_this_account_and_region_writes_by_the_role(engine: Engi
 
 def test_the_role_writes_to_bedrocks_stream_and_its_boundary_allows_no_more(engine: Engine) -> None:
     logging(engine)
+    assert engine.only("RolePolicy").inputs["name"] == aws_name("l-policy", 128)
     stream = f"{GROUP}:log-stream:aws/bedrock/modelinvocations"
     for kind in ("RolePolicy", "Policy"):
         policy = json.loads(engine.only(kind).inputs["policy"])

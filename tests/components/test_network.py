@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from components import Network
 from components.aws.log_group import RETENTIONS, retention
+from components.aws.names import aws_name
 from components.aws.network import subnet_plan
 from isthmus.contracts.errors import InputError
 from tests.components.conftest import ACCOUNT, Engine
@@ -120,6 +121,7 @@ def test_the_flow_logs_role_is_for_this_accounts_flow_logs_and_writes_to_one_gro
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
         "ArnLike": {"aws:SourceArn": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc-flow-log/*"},
     }
+    assert engine.only("RolePolicy").inputs["name"] == aws_name("net-flow-policy", 128)
     write, find = policy(engine.only("RolePolicy").inputs["policy"])
     group = group_arn(engine.only("LogGroup").name)
     assert write["Resource"] == [group, f"{group}:*"]

@@ -98,6 +98,7 @@ def test_a_trail_that_falls_silent_sounds_an_alarm(engine: Engine) -> None:
     assert silence["dimensions"] == {"LogGroupName": "t-trail-logs"}
     tampering = engine.only("MetricAlarm", "t-alarms-tampering").inputs
     transformed = engine.only("LogMetricFilter").inputs["metricTransformation"]
+    assert engine.only("LogMetricFilter").inputs["name"] == transformed["name"], "a name of its own each run"
     assert (tampering["namespace"], tampering["metricName"]) == (
         transformed["namespace"],
         transformed["name"],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -121,3 +123,64 @@ def test_what_bears_no_tags_is_taken_by_nobody_or_named(client, world, token):
         assert id in verdict.may
         assert verdict.look.startswith("aws ")
         assert REGION in verdict.look
+
+
+@pytest.mark.parametrize(
+    "token", ["aws:iam/rolePolicy:RolePolicy", "aws:cloudwatch/logMetricFilter:LogMetricFilter"]
+)
+def test_a_setting_whose_name_was_made_up_is_looked_for_since_the_next_run_makes_up_another(
+    client, world, token
+):
+    inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
+    creation = with_inputs(token, client.checked(token, inputs))
+    assert creation.made_up("name")
+    assert look(account(), creation) == NotMade()
+    id, _ = client.create(token, creation.resource["inputs"])
+    assert look(account(), creation) == Made(id)
+    assert isinstance(look(account((token, id)), creation), NotMade), "the state has it already"
+
+
+def test_a_metric_filters_id_is_its_name_where_the_plugin_is_awss(client, world, monkeypatch):
+    token = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
+    inputs = {name: value for name, value in CASES[token].make(world).items() if name != "name"}
+    creation = with_inputs(token, client.checked(token, inputs))
+    client.create(token, creation.resource["inputs"])
+    monkeypatch.delenv("ISTHMUS_SANDBOX")
+    assert look(account(), creation) == Made(creation.inputs["name"])
+
+
+@pytest.mark.parametrize(
+    ("token", "inputs"),
+    [
+        ("aws:cloudwatch/eventTarget:EventTarget", {"rule": "r", "arn": "arn:aws:sns:x"}),
+        ("aws:cloudwatch/eventRule:EventRule", {"namePrefix": "r"}),
+        ("aws:cloudwatch/metricAlarm:MetricAlarm", {"name": "a-1234567", "__defaults": ["name"]}),
+        ("aws:iam/rolePolicy:RolePolicy", {"role": "r", "namePrefix": "p"}),
+    ],
+)
+def test_a_setting_whose_name_is_not_known_is_never_said_to_be_the_same_again(token, inputs):
+    assert isinstance(look(account(), with_inputs(token, inputs)), Unknown)
+
+
+def test_a_log_group_is_found_by_its_prefix_its_tags_and_its_age(client, world):
+    token, prefix = "aws:cloudwatch/logGroup:LogGroup", world.name("/isthmus/flow")
+    ours = {"namePrefix": prefix, "tags": {STACK_TAG: STACK, RESOURCE_TAG: "flow"}}
+    creation = with_inputs(token, client.checked(token, ours), name="flow")
+    assert "name" not in creation.inputs
+    foreign = {**ours, "tags": {STACK_TAG: "isthmus/prod", RESOURCE_TAG: "flow"}}
+    client.create(token, client.checked(token, foreign))
+    assert look(account(), creation) == NotMade()
+    id, _ = client.create(token, creation.resource["inputs"])
+    assert look(account(), creation) == Made(id)
+    assert look(account((token, id)), creation) == NotMade(), "the state has it already"
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert look(account(), replace(creation, since=later.isoformat())) == NotMade(), "an earlier life's"
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    assert look(account(), replace(creation, since=earlier.isoformat())) == Made(id)
+    client.create(token, creation.resource["inputs"])
+    assert isinstance(look(account(), creation), Unknown), "two, and none is chosen"
+
+
+def with_inputs(token: str, inputs: dict[str, Any], name: str = "thing") -> Creation:
+    urn = f"urn:pulumi:dev::isthmus::{token}::{name}"
+    return Creation({"urn": urn, "type": token, "custom": True, "inputs": inputs})
