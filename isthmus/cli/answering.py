@@ -44,7 +44,10 @@ def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
                 where="--made",
                 todo="For example --made bank-frankfurt-vpc=vpc-0a1b",
             )
-        ids[name] = id
+        if ids.setdefault(name, id) != id:
+            raise InputError(
+                f"`{name}` is said to be made with two ids", where="--made", todo="Give the one that exists"
+            )
     for one in sorted(ids):
         for other in not_made or []:
             if _could_be_one(one, other):

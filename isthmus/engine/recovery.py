@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import EnvironmentFault, InputError
@@ -41,6 +42,33 @@ class Answers:
                 return NotMade("you said so")
         return None
 
+    def check(self, every: list[Creation], stack: str) -> None:
+        """`InputError` for an answer to what nobody asked, to several creations, or against another one."""
+        where = f"stack {stack}"
+        strange = self.unused(every)
+        if strange:
+            open_ = ", ".join(sorted({each.name for each in every})) or "nothing"
+            raise InputError(f"no creation of `{strange[0]}` is open", where=where, todo=f"Open is: {open_}")
+        for key in sorted({*self.made, *self.not_made}):
+            urns = sorted({each.urn for each in every if each.name == key})
+            if len(urns) > 1:
+                raise InputError(
+                    f"`{key}` is the name of {len(urns)} open creations",
+                    where=where,
+                    todo=f"Say which, by its URN: {', '.join(urns)}",
+                )
+        for each in every:
+            said = {self.made.get(key) for key in (each.urn, each.name) if key in self.made}
+            if len(said) + bool({each.urn, each.name} & self.not_made) > 1:
+                ids = " and ".join(sorted(map(str, said)))
+                raise InputError(
+                    f"`{each.name}` is said to be made ({ids}) and not made"
+                    if len(said) == 1
+                    else f"`{each.name}` is said to be made with several ids ({ids})",
+                    where=where,
+                    todo="Give one answer to one creation",
+                )
+
     def unused(self, all_: list[Creation]) -> list[str]:
         known = {key for each in all_ for key in (each.urn, each.name)}
         return sorted({*self.made, *self.not_made} - known)
@@ -67,7 +95,7 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
         for each in unanswered.read(root, name)
     ]
     every = open_ + [each for each in lost if not _held(state, each)]
-    _check(answers, every, name)
+    answers.check(every, name)
     others = [
         each["resource"]["urn"]
         for each in state.get("pending_operations") or []
@@ -86,7 +114,7 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
     verdicts = [(each, answers.of(each) or asked.about(each)) for each in every]
     undecided = [(each, verdict) for each, verdict in verdicts if isinstance(verdict, Unknown)]
     if undecided:
-        raise _undecided(name, undecided)
+        raise _undecided(name, undecided, every)
     for each, verdict in verdicts:
         if isinstance(verdict, Made):
             say(f"{named(each.urn)} was made ({verdict.id}): taken into the state")
@@ -164,38 +192,43 @@ def _since(state: dict[str, Any], copied: str | None) -> str | None:
 
 
 def _held(state: dict[str, Any], creation: Creation) -> bool:
-    """Whether the state has the very thing: the engine kept it, with what failed, or a later run made it."""
+    """Whether the state has the very thing: the engine kept it, with what failed, or a later run made it.
+
+    What the state had before the run began is another one: the one that was to be replaced, perhaps for no
+    change of its inputs.
+    """
     return any(
-        each["urn"] == creation.urn and each.get("id") and _same(each, creation)
+        each["urn"] == creation.urn
+        and each.get("id")
+        and _same(each, creation)
+        and not _before(each.get("created"), creation.since)
         for each in state.get("resources") or []
     )
+
+
+def _before(created: str | None, since: str | None) -> bool:
+    """By the same machine's clock, or another's on which the last run was; not known is no."""
+    if not created or not since:
+        return False
+    return datetime.fromisoformat(created) < datetime.fromisoformat(since)
 
 
 def _same(entry: dict[str, Any], creation: Creation) -> bool:
     return Creation(entry).inputs == creation.inputs
 
 
-def _check(answers: Answers, every: list[Creation], stack: str) -> None:
-    strange = answers.unused(every)
-    if strange:
-        open_ = ", ".join(sorted(each.name for each in every)) or "nothing"
-        raise InputError(
-            f"no creation of `{strange[0]}` is open",
-            where=f"stack {stack}",
-            todo=f"Open is: {open_}",
-        )
-
-
-def _undecided(stack: str, found: list[tuple[Creation, Unknown]]) -> EnvironmentFault:
+def _undecided(stack: str, found: list[tuple[Creation, Unknown]], every: list[Creation]) -> EnvironmentFault:
     """One paragraph: what may exist, how to look, what to run then."""
     told = [f"{verdict.may} (look: `{verdict.look}`)" for _, verdict in found if isinstance(verdict, Unknown)]
-    first = found[0][0].name
+    first = found[0][0]
+    shared = len({each.urn for each in every if each.name == first.name}) > 1
+    call = first.urn if shared else first.name
     return EnvironmentFault(
         "an earlier run was cut off, and whether what it was making exists cannot be decided from here: "
         + "; ".join(told),
         where=f"stack {stack}",
-        todo=f"Nothing was changed. Run the same command again with `--made {first}=ID` for what exists, or"
-        f" `--not-made {first}` for what does not",
+        todo=f"Nothing was changed. Run the same command again with `--made {call}=ID` for what exists, or"
+        f" `--not-made {call}` for what does not",
     )
 
 

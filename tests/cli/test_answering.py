@@ -27,6 +27,12 @@ def test_what_is_said_to_be_made_and_not_made_is_refused(made: str, not_made: st
     assert not_made in str(refused.value)
 
 
+def test_two_ids_of_one_thing_are_refused_and_the_same_twice_is_not():
+    with pytest.raises(InputError, match="made with two ids"):
+        answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0b"], None)
+    assert answers(["bank-vpc=vpc-0a", "bank-vpc=vpc-0a"], None).made == {"bank-vpc": "vpc-0a"}
+
+
 @pytest.mark.parametrize("each", ["bank-vpc", "=vpc-0a", "bank-vpc="])
 def test_what_is_no_name_with_an_id_is_refused(each: str):
     with pytest.raises(InputError, match="is not NAME=ID"):

@@ -138,6 +138,39 @@ def test_an_answer_to_what_nobody_asked_is_refused_with_what_is_open(stack, worl
         settled(stack, Engine(), Answers(not_made=frozenset({"key"})))
 
 
+RULE = f"{PREFIX}aws:cloudwatch/eventRule:EventRule::key"
+
+
+def test_a_name_that_two_open_creations_share_decides_neither_and_their_urns_are_listed(stack, world):
+    world.verdicts["key"] = Unknown("a key or a rule", "aws kms list-keys")
+    engine = Engine(entry(KEY), entry(RULE))
+    for answers in (Answers(made={"key": "k-1"}), Answers(not_made=frozenset({"key"}))):
+        with pytest.raises(InputError, match="`key` is the name of 2 open creations") as caught:
+            settled(stack, engine, answers)
+        assert f"{RULE}, {KEY}" in str(caught.value)
+    with pytest.raises(EnvironmentFault) as undecided:
+        settled(stack, engine)
+    assert f"--not-made {KEY}`" in str(undecided.value), "what is proposed would be refused"
+    assert engine.written == 0
+    settled(stack, engine, Answers(made={KEY: "k-1"}, not_made=frozenset({RULE})))
+    assert engine.ids() == ["k-1"]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        Answers(made={KEY: "k-1"}, not_made=frozenset({"key"})),
+        Answers(made={"key": "k-1"}, not_made=frozenset({KEY})),
+        Answers(made={"key": "k-1", KEY: "k-2"}),
+    ],
+)
+def test_two_answers_to_one_creation_under_its_name_and_its_urn_are_refused(stack, world, answers):
+    engine = Engine(entry(KEY))
+    with pytest.raises(InputError, match="`key` is said to be made"):
+        settled(stack, engine, answers)
+    assert engine.written == 0
+
+
 def test_what_failed_without_an_answer_is_decided_like_what_was_cut_off(stack, world):
     unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T05:00:00+00:00")])
     world.verdicts["key"] = Made("k-1")
@@ -169,6 +202,21 @@ def test_what_its_replacement_left_open_is_asked_for_though_the_old_one_is_in_th
     settled(stack, engine)
     assert engine.ids() == ["k-1", "k-2"]
     assert engine.held["deployment"]["resources"][3]["delete"] is True
+
+
+def test_a_replacement_without_a_change_is_asked_for_when_what_the_state_has_is_older(stack, world):
+    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
+    world.verdicts["key"] = Made("k-2")
+    engine = Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T05:00:00.123456789Z"),))
+    settled(stack, engine)
+    assert engine.ids() == ["k-1", "k-2"]
+    assert engine.held["deployment"]["resources"][3]["delete"] is True
+
+
+def test_what_the_run_itself_or_a_later_one_made_is_not_asked_for(stack, world):
+    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
+    settled(stack, Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T06:00:01Z"),)))
+    assert (world.asked, unanswered.read(stack.project.root, "dev")) == ([], [])
 
 
 def test_a_creation_is_not_older_than_the_stack(stack, world):
