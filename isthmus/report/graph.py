@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
@@ -57,3 +57,30 @@ def statements(document: Any) -> list[dict[str, Any]]:
 def listed(value: Any) -> list[str]:
     """AWS writes one as itself and many as a list."""
     return [] if value is None else [value] if isinstance(value, str) else [str(each) for each in value]
+
+
+def templates(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Every pod that a resource describes, at whatever depth its kind keeps the template: `metadata` and `spec`."""
+    if isinstance(value, Mapping):
+        spec = value.get("spec")
+        if isinstance(spec, Mapping) and isinstance(spec.get("containers"), list):
+            yield value
+        for each in value.values():
+            yield from templates(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from templates(each)
+
+
+def place(resource: Resource) -> tuple[str, str]:
+    """Name and namespace of a resource of Kubernetes."""
+    meta = resource.inputs.get("metadata") or {}
+    return str(meta.get("name") or resource.name), str(meta.get("namespace") or "default")
+
+
+def boxes(template: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Every container of a pod."""
+    spec = template["spec"]
+    return [
+        box for key in ("containers", "initContainers", "ephemeralContainers") for box in spec.get(key) or []
+    ]

@@ -6,7 +6,8 @@ Over-stated on purpose: conditions of what is allowed are taken to hold, denials
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.report.graph import Graph, Resource, listed, statements
@@ -17,25 +18,91 @@ SWITCHING_OFF = (
     "cloudtrail:UpdateTrail",
     "cloudtrail:PutEventSelectors",
     "cloudtrail:PutInsightSelectors",
-    "s3:DeleteBucket",
-    "s3:DeleteObjectVersion",
-    "s3:PutBucketPolicy",
-    "s3:DeleteBucketPolicy",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:BypassGovernanceRetention",
-    "kms:ScheduleKeyDeletion",
-    "kms:DisableKey",
-    "kms:PutKeyPolicy",
-    "logs:DeleteLogGroup",
+    "cloudtrail:DeleteEventDataStore",
+    "cloudtrail:StopEventDataStoreIngestion",
+    "config:DeleteConfigurationRecorder",
+    "config:StopConfigurationRecorder",
+    "config:PutConfigurationRecorder",
+    "config:DeleteDeliveryChannel",
+    "config:DeleteConfigRule",
+    "guardduty:DeleteDetector",
+    "guardduty:UpdateDetector",
+    "guardduty:DeleteMembers",
+    "guardduty:DisassociateFromAdministratorAccount",
+    "guardduty:DisassociateMembers",
+    "guardduty:StopMonitoringMembers",
     "cloudwatch:DeleteAlarms",
-    "events:DisableRule",
+    "cloudwatch:DisableAlarmActions",
+    "cloudwatch:PutMetricAlarm",
+    "logs:AssociateKmsKey",
+    "logs:DeleteLogGroup",
+    "logs:DeleteLogStream",
+    "logs:DeleteMetricFilter",
+    "logs:DeleteRetentionPolicy",
+    "logs:DisassociateKmsKey",
+    "logs:PutMetricFilter",
+    "logs:PutRetentionPolicy",
+    "bedrock:DeleteModelInvocationLoggingConfiguration",
+    "bedrock:PutModelInvocationLoggingConfiguration",
+    "bedrock:DeleteGuardrail",
+    "bedrock:UpdateGuardrail",
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:PutBucketAcl",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketOwnershipControls",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketPublicAccessBlock",
+    "s3:PutBucketVersioning",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutReplicationConfiguration",
+    "kms:CreateGrant",
+    "kms:DeleteImportedKeyMaterial",
+    "kms:DisableKey",
+    "kms:DisableKeyRotation",
+    "kms:PutKeyPolicy",
+    "kms:ScheduleKeyDeletion",
     "events:DeleteRule",
+    "events:DisableRule",
+    "events:PutRule",
+    "events:PutTargets",
+    "events:RemoveTargets",
+    "sns:AddPermission",
     "sns:DeleteTopic",
+    "sns:RemovePermission",
+    "sns:SetTopicAttributes",
+    "sns:Unsubscribe",
     "iam:CreateAccessKey",
+    "iam:CreateLoginProfile",
+    "iam:CreatePolicyVersion",
+    "iam:CreateRole",
+    "iam:CreateServiceSpecificCredential",
+    "iam:CreateUser",
     "iam:DeleteRolePermissionsBoundary",
+    "iam:PassRole",
     "iam:PutRolePermissionsBoundary",
+    "iam:PutRolePolicy",
+    "iam:SetDefaultPolicyVersion",
+    "iam:UpdateAssumeRolePolicy",
+    "organizations:DeletePolicy",
+    "organizations:DetachPolicy",
+    "organizations:DisablePolicyType",
+    "organizations:LeaveOrganization",
+    "organizations:UpdatePolicy",
+    "account:CloseAccount",
+    "account:DisableRegion",
+    "sts:AssumeRole",
+    "sts:AssumeRoot",
+    "sts:GetFederationToken",
 )
-"""By each of these the trail, its records or its alarms could be taken away."""
+"""By each of these the trail, its records or its alarms could be taken away, or someone become who may. A test
+holds the list to what the components' boundary denies and their alarms watch."""
+_GIVEN = re.compile(r"arn:aws[\w-]*:iam::(?!aws:)[^:]+:policy/.+")
+"""A policy of an account; those of AWS's own bound nobody."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +116,8 @@ class Role:
     """Statements of its boundary; None: it has none, or one that the rendering does not hold."""
     given: str | None
     """ARN of a boundary of the organisation's, whose words are not known here."""
+    unknown: list[str] = field(default_factory=list)
+    """ARNs of policies attached to it whose words the rendering does not hold."""
 
     @property
     def name(self) -> str:
@@ -70,19 +139,40 @@ def roles(graph: Graph) -> list[Role]:
         documents = [
             statement
             for policy in graph.of("aws:iam/rolePolicy:RolePolicy")
-            if role in graph.referred(policy.inputs.get("role"), ":Role")
-            or _names(policy.inputs.get("role"), role)
+            if _is(graph, policy.inputs.get("role"), role)
             for statement in statements(policy.inputs.get("policy"))
         ]
-        for attachment in graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
-            if role in graph.referred(attachment.inputs.get("role"), ":Role"):
-                for policy in graph.referred(attachment.inputs.get("policyArn"), ":Policy"):
-                    documents += statements(policy.inputs.get("policy"))
+        for inline in role.inputs.get("inlinePolicies") or []:
+            documents += statements(inline.get("policy"))
+        unknown: list[str] = []
+        for arn in _attached(graph, role):
+            ours = graph.referred(arn, "aws:iam/policy:Policy")
+            documents += [s for each in ours for s in statements(each.inputs.get("policy"))]
+            if not ours:
+                unknown.append(str(arn))
         bound = role.inputs.get("permissionsBoundary")
         ours = graph.referred(bound, "aws:iam/policy:Policy")
         boundary = [s for each in ours for s in statements(each.inputs.get("policy"))] if ours else None
-        made.append(Role(role, documents, boundary, bound if bound and not ours else None))
+        given = bound if not ours and isinstance(bound, str) and _GIVEN.fullmatch(bound) else None
+        made.append(Role(role, documents, boundary, given, unknown))
     return made
+
+
+def _attached(graph: Graph, role: Resource) -> list[Any]:
+    """ARNs of every managed policy that the role has, in whichever of the ways it is attached."""
+    arns = list(role.inputs.get("managedPolicyArns") or [])
+    for each in graph.of("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
+        if _is(graph, each.inputs.get("role"), role):
+            arns.append(each.inputs.get("policyArn"))
+    for each in graph.of("aws:iam/policyAttachment:PolicyAttachment"):
+        if any(_is(graph, one, role) for one in each.inputs.get("roles") or []):
+            arns.append(each.inputs.get("policyArn"))
+    return arns
+
+
+def _is(graph: Graph, value: Any, role: Resource) -> bool:
+    """Whether a value means the role, by reference or by its own name."""
+    return role in graph.referred(value, ":Role") or _names(value, role)
 
 
 def _names(value: Any, role: Resource) -> bool:
@@ -98,12 +188,13 @@ def _says(documents: list[dict[str, Any]], effect: str, action: str, *, bare: bo
         if bare and "*" not in listed(statement.get("Resource")):
             continue
         if "NotAction" in statement:
-            if not any(_covers(each, action) for each in listed(statement["NotAction"])):
+            if not any(covers(each, action) for each in listed(statement["NotAction"])):
                 return True
-        elif any(_covers(each, action) for each in listed(statement.get("Action"))):
+        elif any(covers(each, action) for each in listed(statement.get("Action"))):
             return True
     return False
 
 
-def _covers(pattern: str, action: str) -> bool:
+def covers(pattern: str, action: str) -> bool:
+    """Whether a policy's action or resource, with its wildcards, is or holds this one."""
     return fnmatch.fnmatchcase(action.lower(), pattern.lower())

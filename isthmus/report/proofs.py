@@ -6,17 +6,20 @@ wrote which part. A name in AWS that the graph does not make is not vouched for.
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import Any
 
-from isthmus.contracts import yamlfile
 from isthmus.contracts.platform import Platform
-from isthmus.report.graph import Graph, Resource, listed, statements
-from isthmus.report.permissions import SWITCHING_OFF, roles
+from isthmus.report.endpoints import callers, lets, loose
+from isthmus.report.graph import Graph, Resource, statements
+from isthmus.report.keys import no_access_key
 from isthmus.report.reach import ANYWHERE, Network, overlaps, within
+from isthmus.report.routes import beyond, leaving, networks
+from isthmus.report.trail import nobody_switches_the_trail_off, the_trail_stands
+from isthmus.report.translators import Translator, translators
 
 INVOKE = "bedrock:InvokeModel"
+SUBJECT = "rolesanywhere:x509Subject/CN"
 _ENDPOINT = re.compile(r"https://vpce-\$\{([^.${}]+)\.id\}\.([a-z.-]+?)\.([a-z]{2}-[a-z0-9-]+)\.vpce\.")
 
 
@@ -27,6 +30,7 @@ def all_of(graph: Graph, platform: Platform) -> list[str]:
         *aws_is_called_through_our_endpoints(graph, platform),
         *only_public_work_is_beside_the_internet(graph, platform),
         *nobody_switches_the_trail_off(graph),
+        *the_trail_stands(graph, platform),
         *no_access_key(graph),
         *everything_is_tagged(graph),
     ]
@@ -39,7 +43,9 @@ def restricted_reaches_no_aws(graph: Graph, platform: Platform) -> list[str]:
     aws += [network.cidr for network in platform.networks if network.cidr]
     broken: list[str] = []
     network = Network(graph)
-    spaces = sorted({pods.namespace for pods in network.pods if pods.class_ == "restricted"})
+    spaces = network.spaces("restricted")
+    if not spaces and any(one.class_ == "restricted" for one in platform.gateways):
+        broken.append("there is no restricted namespace")
     for space in spaces:
         reached = network.reached(space)
         for cidr, port in sorted(reached.blocks):
@@ -51,56 +57,53 @@ def restricted_reaches_no_aws(graph: Graph, platform: Platform) -> list[str]:
             f"{space} reaches {each}, whose own ways are not known" for each in sorted(reached.elsewhere)
         ]
         broken += [
-            f"{space} reaches {pods.name} of class {pods.class_}"
+            f"{space} reaches {pods.name} of class {pods.class_ or pods.namespace}"
             for pods in sorted(reached.pods, key=lambda each: each.name)
-            if pods.class_ not in ("", "restricted")
+            if pods.class_ not in ("", "restricted") or pods.namespace not in spaces
         ]
     return broken
 
 
 def aws_is_called_through_our_endpoints(graph: Graph, platform: Platform) -> list[str]:
     """Each translator calls Bedrock and Roles Anywhere at endpoints of ours, whose policies name it."""
-    broken: list[str] = []
+    broken = loose(graph, networks(graph, platform))
     network = Network(graph)
-    for deployment in graph.of("kubernetes:apps/v1:Deployment"):
-        labels = deployment.inputs["spec"]["template"]["metadata"].get("labels") or {}
-        if labels.get("isthmus.dev/role") != "translator":
-            continue
+    for one in translators(graph):
         mine = [
-            one.cidr
-            for one in platform.networks
-            if one.cidr and one.mode != "off" and labels.get("isthmus.dev/class") in one.classes
+            each.cidr
+            for each in platform.networks
+            if each.cidr and each.mode != "off" and one.class_ in each.classes
         ]
-        if labels.get("isthmus.dev/class") == "public" and not mine:
+        if one.class_ == "public" and not mine:
             continue  # by the contract, public work alone may go by AWS's public names
-        name = deployment.inputs["metadata"]["name"]
-        role, subject, sessions = _identity(deployment)
-        if not role:
-            broken.append(f"{name} has no AWS identity in its pods")
+        if not one.role:
+            broken.append(f"{one.name} has no AWS identity in its pods")
             continue
-        for model in _models(graph, deployment):
-            endpoint = _own(graph, model.get("endpoint_url"), "bedrock-runtime")
-            if endpoint is None:
-                broken.append(
-                    f"{name} calls {model['name']} at {model.get('endpoint_url') or 'the public name'}"
-                )
-            elif not _names(endpoint, "aws:PrincipalArn", role, INVOKE, model.get("model_id")):
-                broken.append(f"the policy of {endpoint.name} does not let {name} call {model['name']}")
-        endpoint = _own(graph, sessions, "rolesanywhere")
-        if endpoint is None:
-            broken.append(f"{name} asks for sessions at {sessions or 'the public name'}")
-        elif not _names(
-            endpoint,
-            "rolesanywhere:x509Subject/CN",
-            subject,
-            "rolesanywhere:CreateSession",
-            _anchor(deployment),
-        ):
-            broken.append(f"the policy of {endpoint.name} does not let {name} ask for sessions")
-        space = deployment.inputs["metadata"]["namespace"]
-        for cidr, port in sorted(network.reached(space).blocks):
+        broken += _calls(graph, one)
+        for cidr, port in sorted(network.reached(one.namespace).blocks):
             if not within(cidr, mine) or port != "443":
-                broken.append(f"{space} reaches {cidr} port {port}, beyond the private endpoints")
+                broken.append(f"{one.namespace} reaches {cidr} port {port}, beyond the private endpoints")
+    return broken
+
+
+def _calls(graph: Graph, one: Translator) -> list[str]:
+    """Which calls of a translator no endpoint of ours lets in by name."""
+    broken: list[str] = []
+    models = one.models(graph)
+    if not models:
+        broken.append(f"{one.name} has no configuration that names its models")
+    for model in models:
+        endpoint = _own(graph, model.get("endpoint_url"), "bedrock-runtime")
+        name = model["name"]
+        if endpoint is None:
+            broken.append(f"{one.name} calls {name} at {model.get('endpoint_url') or 'the public name'}")
+        elif not lets(graph, endpoint, "aws:PrincipalArn", one.role, INVOKE, model.get("model_id")):
+            broken.append(f"the policy of {endpoint.name} does not let {one.name} call {name}")
+    endpoint = _own(graph, one.sessions, "rolesanywhere")
+    if endpoint is None:
+        broken.append(f"{one.name} asks for sessions at {one.sessions or 'the public name'}")
+    elif not lets(graph, endpoint, SUBJECT, one.subject, "rolesanywhere:CreateSession", one.anchor):
+        broken.append(f"the policy of {endpoint.name} does not let {one.name} ask for sessions")
     return broken
 
 
@@ -116,15 +119,14 @@ def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform) ->
         broken += [f"{way.name} leads from a network to the internet, and {why}" for why in reasons]
         if not reasons:
             open_[way.name] = vpcs
-    for way in graph.of("aws:ec2/natGateway:NatGateway"):
-        broken.append(f"{way.name} leads from a network to the internet")
-    for route in graph.of("aws:ec2/route:Route"):
-        if route.inputs.get("destinationCidrBlock") == ANYWHERE:
-            ways = graph.referred(route.inputs.get("gatewayId"), ":InternetGateway")
-            tables = graph.referred(route.inputs.get("routeTableId"), ":RouteTable")
-            own = [vpc for table in tables for vpc in graph.referred(table.inputs.get("vpcId"), ":Vpc")]
-            if not (ways and own) or any(open_.get(way.name) != own for way in ways):
-                broken.append(f"route {route.name} leads anywhere")
+    broken += leaving(graph)
+    for route, stated, where in beyond(graph, platform):
+        ways = graph.referred(stated.get("gatewayId"), ":InternetGateway")
+        tables = graph.referred(stated.get("routeTableId"), ":RouteTable")
+        own = [vpc for table in tables for vpc in graph.referred(table.inputs.get("vpcId"), ":Vpc")]
+        if where != ANYWHERE or not (ways and own) or any(open_.get(way.name) != own for way in ways):
+            to = "anywhere" if where == ANYWHERE else f"to {where}, outside the sites and networks"
+            broken.append(f"route {route.name} leads {to}")
     return broken
 
 
@@ -138,54 +140,14 @@ def _not_public_alone(graph: Graph, platform: Platform, vpc: Resource) -> list[s
     for space in sorted({pods.namespace for pods in network.pods if pods.class_ != "public"}):
         if any(overlaps(block, [cidr]) for block, _ in network.reached(space).blocks):
             reasons.append(f"{space} reaches it")
-    callers: set[str] = set()
-    for deployment in graph.of("kubernetes:apps/v1:Deployment"):
-        labels = deployment.inputs["spec"]["template"]["metadata"].get("labels") or {}
-        if labels.get("isthmus.dev/class") == "public":
-            callers.update(_identity(deployment)[:2])
+    public = {
+        who for each in translators(graph) if each.class_ == "public" for who in (each.role, each.subject)
+    }
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
         if vpc in graph.referred(endpoint.inputs.get("vpcId")):
-            named = {who for one in statements(endpoint.inputs.get("policy")) for who in _callers(one)}
-            reasons += [f"{endpoint.name} lets {who} in" for who in sorted(named - callers)]
+            named = {who for one in statements(endpoint.inputs.get("policy")) for who in callers(one)}
+            reasons += [f"{endpoint.name} lets {who} in" for who in sorted(named - public)]
     return reasons
-
-
-def _callers(statement: dict[str, Any]) -> list[str]:
-    """Whom a statement of an endpoint's policy lets in, by role or certificate; `anybody` where it names nobody."""
-    if statement.get("Effect") != "Allow":
-        return []
-    found = [
-        who
-        for test in (statement.get("Condition") or {}).values()
-        for key in ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
-        for who in listed(test.get(key))
-    ]
-    return found or ["anybody"]
-
-
-def nobody_switches_the_trail_off(graph: Graph) -> list[str]:
-    """No role of ours may stop, blind or erase the trail, and each is bounded, whatever is added to it later."""
-    broken: list[str] = []
-    for role in roles(graph):
-        if role.boundary is None and role.given is None:
-            broken.append(f"role {role.name} has no permissions boundary")
-        broken += [f"role {role.name} may {action}" for action in SWITCHING_OFF if role.may(action)]
-    for trail in graph.of("aws:cloudtrail/trail:Trail"):
-        if trail.inputs.get("enableLogging") is False:
-            broken.append(f"trail {trail.name} does not log")
-    return broken
-
-
-def no_access_key(graph: Graph) -> list[str]:
-    """No AWS key is made, and none stands in a pod."""
-    broken = [f"{key.name} is an access key" for key in graph.of("aws:iam/accessKey:AccessKey")]
-    for deployment in graph.of("kubernetes:apps/v1:Deployment"):
-        spec = deployment.inputs["spec"]["template"]["spec"]
-        for box in [*spec.get("containers", []), *spec.get("initContainers", [])]:
-            for variable in box.get("env") or []:
-                if variable["name"] in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-                    broken.append(f"{deployment.name} sets {variable['name']} in {box['name']}")
-    return broken
 
 
 def everything_is_tagged(graph: Graph) -> list[str]:
@@ -211,58 +173,9 @@ def bears_tags(token: str) -> bool:
     return found is not None and "Mapping" in str(found.annotation)
 
 
-def _identity(deployment: Resource) -> tuple[str, str, str]:
-    """Role, certificate's name and sessions' URL of a translator's credential helper."""
-    options = _options(deployment)
-    meta = deployment.inputs["metadata"]
-    return (
-        options.get("--role-arn", ""),
-        f"{meta['name']}.{meta['namespace']}.svc",
-        options.get("--endpoint", ""),
-    )
-
-
-def _anchor(deployment: Resource) -> str:
-    return _options(deployment).get("--trust-anchor-arn", "")
-
-
-def _options(deployment: Resource) -> dict[str, str]:
-    for box in deployment.inputs["spec"]["template"]["spec"].get("initContainers") or []:
-        command = box.get("command") or []
-        if command[:1] == ["aws_signing_helper"]:
-            return {key: value for key, value in itertools.pairwise(command) if key.startswith("--")}
-    return {}
-
-
-def _models(graph: Graph, deployment: Resource) -> list[dict[str, Any]]:
-    """The models in the configuration that the translator's pods mount."""
-    volumes = deployment.inputs["spec"]["template"]["spec"].get("volumes") or []
-    wanted = {each["configMap"]["name"] for each in volumes if "configMap" in each}
-    for config in graph.of("kubernetes:core/v1:ConfigMap"):
-        meta = config.inputs["metadata"]
-        if meta["name"] in wanted and meta["namespace"] == deployment.inputs["metadata"]["namespace"]:
-            return yamlfile.loads(config.inputs["data"]["config.yaml"], config.name).data["models"]
-    return []
-
-
 def _own(graph: Graph, url: Any, service: str) -> Resource | None:
     """The private endpoint of ours that a URL leads to, if it is one of that service."""
     found = _ENDPOINT.match(str(url or ""))
     if found is None or found[2] != service:
         return None
     return next((each for each in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if each.name == found[1]), None)
-
-
-def _names(endpoint: Resource, key: str, who: str, action: str, what: str | None) -> bool:
-    """Whether a statement of the endpoint's policy lets `who` do `action` to `what`, all three by name."""
-    for statement in statements(endpoint.inputs.get("policy")):
-        condition = statement.get("Condition") or {}
-        named = [value for test in condition.values() for value in listed(test.get(key))]
-        if (
-            statement.get("Effect") == "Allow"
-            and who in named
-            and action in listed(statement.get("Action"))
-            and what in listed(statement.get("Resource"))
-        ):
-            return True
-    return False

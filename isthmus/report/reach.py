@@ -11,19 +11,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.report.graph import Graph, Resource
+from isthmus.report.graph import Graph, place, templates
 
 NAMESPACE = "kubernetes.io/metadata.name"
+CLASS = "isthmus.dev/class"
 ANYWHERE = "0.0.0.0/0"
+ANYWHERE_6 = "::/0"
+_ANY_WAY: list[tuple[dict[str, Any], str]] = [
+    ({"ipBlock": {"cidr": ANYWHERE}}, "any"),
+    ({"ipBlock": {"cidr": ANYWHERE_6}}, "any"),
+]
 
 
 @dataclass(frozen=True)
 class Pods:
-    """The pods of one Deployment."""
+    """The pods of one workload, whatever its kind."""
 
     name: str
     namespace: str
     labels: tuple[tuple[str, str], ...]
+    host: bool = False
+    """On the node's own network, where no policy holds them."""
 
     @property
     def role(self) -> str:
@@ -31,7 +39,7 @@ class Pods:
 
     @property
     def class_(self) -> str:
-        return dict(self.labels).get("isthmus.dev/class", "")
+        return dict(self.labels).get(CLASS, "")
 
 
 @dataclass
@@ -46,10 +54,21 @@ class Reached:
 
 
 class Network:
-    """The Deployments, namespaces and network policies of a rendering."""
+    """The workloads, namespaces and network policies of a rendering."""
 
     def __init__(self, graph: Graph) -> None:
-        self.pods = [_pods(each) for each in graph.of("kubernetes:apps/v1:Deployment")]
+        self.pods = list(
+            dict.fromkeys(
+                Pods(
+                    *place(each),
+                    tuple(sorted(((template.get("metadata") or {}).get("labels") or {}).items())),
+                    bool(template["spec"].get("hostNetwork")),
+                )
+                for each in graph.resources
+                if each.type.startswith("kubernetes:")
+                for template in templates(each.inputs)
+            )
+        )
         self._policies = list(graph.of("kubernetes:networking.k8s.io/v1:NetworkPolicy"))
         self._namespaces = {
             each.inputs["metadata"]["name"]: {
@@ -58,6 +77,15 @@ class Network:
             }
             for each in graph.of("kubernetes:core/v1:Namespace")
         }
+
+    def spaces(self, class_: str) -> list[str]:
+        """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
+        known = {each.namespace for each in self.pods} | {
+            str(each.inputs["metadata"].get("namespace") or "default") for each in self._policies
+        }
+        found = {name for name, labels in self._namespaces.items() if labels.get(CLASS) == class_}
+        found |= {name for name in known | set(self._namespaces) if name == f"isthmus-{class_}"}
+        return sorted(found | {each.namespace for each in self.pods if each.class_ == class_})
 
     def reached(self, namespace: str) -> Reached:
         """All that the pods of a namespace reach, over whatever pods lie between."""
@@ -75,28 +103,43 @@ class Network:
                     found.blocks.add((peer["ipBlock"]["cidr"], port))
                 else:
                     matched = self.matched(peer, pods.namespace)
-                    if not matched:
+                    if not matched or not self._pinned(peer):
                         found.elsewhere.add(_selectors(peer))
                     todo += matched
         return found
 
     def ways_out(self, pods: Pods) -> list[tuple[dict[str, Any], str]]:
+        if pods.host:
+            return _ANY_WAY
         mine = [
             each.inputs["spec"]
             for each in self._policies
-            if each.inputs["metadata"].get("namespace") == pods.namespace
-            and "Egress" in (each.inputs["spec"].get("policyTypes") or [])
+            if (each.inputs["metadata"].get("namespace") or "default") == pods.namespace
+            and _bounds_egress(each.inputs["spec"])
             and _matches(each.inputs["spec"].get("podSelector") or {}, dict(pods.labels))
         ]
         if not mine:
-            return [({"ipBlock": {"cidr": ANYWHERE}}, "any")]
+            return _ANY_WAY
         ways: list[tuple[dict[str, Any], str]] = []
         for spec in mine:
             for rule in spec.get("egress") or []:
-                ports = [str(each.get("port", "any")) for each in rule.get("ports") or [{}]]
-                peers = rule.get("to") or [{"ipBlock": {"cidr": ANYWHERE}}]
+                ports = [_port(each) for each in rule.get("ports") or [{}]]
+                peers = rule.get("to") or [peer for peer, _ in _ANY_WAY]
                 ways += [(peer, port) for peer in peers for port in ports]
         return ways
+
+    def _pinned(self, peer: Mapping[str, Any]) -> bool:
+        """Whether a peer's namespaces are named, and all of the graph; others may bear any label."""
+        where = peer.get("namespaceSelector")
+        if where is None:
+            return True
+        named = [{str(value)} for key, value in (where.get("matchLabels") or {}).items() if key == NAMESPACE]
+        named += [
+            set(each.get("values") or [])
+            for each in where.get("matchExpressions") or []
+            if each["key"] == NAMESPACE and each["operator"] == "In"
+        ]
+        return any(names <= set(self._namespaces) for names in named)
 
     def matched(self, peer: Mapping[str, Any], namespace: str) -> list[Pods]:
         where = peer.get("namespaceSelector")
@@ -112,20 +155,39 @@ class Network:
 
 
 def within(block: str, networks: list[str]) -> bool:
-    """Whether an address range lies in one of the networks."""
-    inner = ipaddress.ip_network(block)
-    return any(inner.subnet_of(ipaddress.ip_network(each)) for each in networks)  # type: ignore[arg-type]
+    """Whether an address range lies in one of the networks; what is no range lies in none."""
+    inner = _network(block)
+    outer = [_network(each) for each in networks]
+    if isinstance(inner, ipaddress.IPv4Network):
+        return any(isinstance(each, ipaddress.IPv4Network) and inner.subnet_of(each) for each in outer)
+    if isinstance(inner, ipaddress.IPv6Network):
+        return any(isinstance(each, ipaddress.IPv6Network) and inner.subnet_of(each) for each in outer)
+    return False
 
 
 def overlaps(block: str, networks: list[str]) -> bool:
-    """Whether an address range shares an address with one of the networks."""
-    return any(ipaddress.ip_network(block).overlaps(ipaddress.ip_network(each)) for each in networks)
+    """Whether an address range shares an address with one of the networks; what is no range could."""
+    inner = _network(block)
+    outer = [_network(each) for each in networks]
+    return any(inner is None or each is None or inner.overlaps(each) for each in outer)
 
 
-def _pods(deployment: Resource) -> Pods:
-    meta = deployment.inputs["metadata"]
-    labels = deployment.inputs["spec"]["template"]["metadata"].get("labels") or {}
-    return Pods(meta["name"], meta["namespace"], tuple(sorted(labels.items())))
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _bounds_egress(spec: Mapping[str, Any]) -> bool:
+    """Whether a policy is one of egress; without `policyTypes`, Kubernetes takes it as one where it has rules."""
+    types = spec.get("policyTypes")
+    return "Egress" in types if types else bool(spec.get("egress"))
+
+
+def _port(port: Mapping[str, Any]) -> str:
+    first = str(port.get("port", "any"))
+    return f"{first}-{port['endPort']}" if port.get("endPort") else first
 
 
 def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

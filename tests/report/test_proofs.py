@@ -11,42 +11,12 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import project, render
+from isthmus.engine import render
 from isthmus.report import proofs
 from isthmus.report.graph import Graph
-from tests.catalogue.bank import ROOT, STACK
-from tests.catalogue.bank import platform as bank
 from tests.report.apart import apart
 
 Change = Callable[[dict[str, Any]], Any]
-
-
-@pytest.fixture(scope="module")
-def rendered() -> render.Rendered:
-    return render.render(project.find(ROOT).stack(STACK))
-
-
-@pytest.fixture(scope="module")
-def platform() -> Platform:
-    return bank()
-
-
-@pytest.fixture
-def altered(rendered: render.Rendered) -> Callable[[str, str, Change], Graph]:
-    """The graph with the inputs of the resources of a type, whose name ends so, changed."""
-
-    def change(kind: str, name: str, how: Change) -> Graph:
-        made, count = [], 0
-        for each in rendered.resources:
-            if each.type.endswith(kind) and each.name.endswith(name) and each.made:
-                inputs = copy.deepcopy(each.inputs)
-                how(inputs)
-                each, count = replace(each, inputs=inputs), count + 1
-            made.append(each)
-        assert count, f"no {kind} {name}"
-        return Graph(made)
-
-    return change
 
 
 def test_nothing_breaks_the_banks_boundaries(rendered: render.Rendered, platform: Platform):

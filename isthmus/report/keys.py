@@ -1,0 +1,69 @@
+"""Whether a key of AWS's is made, or stands where pods could read it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isthmus.report.graph import Graph, Resource, boxes, place, templates
+
+VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}")
+_NAME = re.compile(
+    "|".join(("aws_?access_?key_?id", "aws_?secret_?access_?key", "aws_?session_?token")), re.I
+)
+
+
+def no_access_key(graph: Graph) -> list[str]:
+    """No AWS key is made, and none stands in a pod or in what pods read."""
+    broken = [f"{key.name} is an access key" for key in graph.of("aws:iam/accessKey:AccessKey")]
+    for resource in graph.resources:
+        if not resource.type.startswith("kubernetes:"):
+            continue
+        if _KEY.search(json.dumps(resource.inputs)) or any(map(_KEY.search, _opened(resource))):
+            broken.append(f"{resource.name} holds an access key")
+        if resource.type.endswith(":Secret") and _NAME.search(" ".join(_entries(resource))):
+            broken.append(f"{resource.name} holds an access key by its names")
+        for template in templates(resource.inputs):
+            for box in boxes(template):
+                broken += [f"{resource.name} {why} in {box['name']}" for why in _set(graph, resource, box)]
+    return broken
+
+
+def _set(graph: Graph, resource: Resource, box: Mapping[str, Any]) -> Iterator[str]:
+    for variable in box.get("env") or []:
+        if variable["name"] in VARIABLES:
+            yield f"sets {variable['name']}"
+    for source in box.get("envFrom") or []:
+        prefix = str(source.get("prefix") or "")
+        for part, kind in (("secretRef", ":Secret"), ("configMapRef", ":ConfigMap")):
+            if source.get(part):
+                wanted = (str(source[part].get("name")), place(resource)[1])
+                found = [each for each in graph.of(kind) if place(each) == wanted]
+                names = {prefix + name for each in found for name in _entries(each)}
+                yield from (f"sets {name}" for name in VARIABLES if name in names)
+                if not found:
+                    yield f"takes its environment from {wanted[0]}, whose words are not known,"
+
+
+def _entries(resource: Resource) -> list[str]:
+    return [
+        name
+        for part in ("data", "stringData")
+        for name in (resource.inputs.get(part) if isinstance(resource.inputs.get(part), dict) else None) or {}
+    ]
+
+
+def _opened(resource: Resource) -> Iterator[str]:
+    """A Secret's data as pods read it."""
+    data = resource.inputs.get("data")
+    if resource.type.endswith(":Secret") and isinstance(data, dict):
+        for value in data.values():
+            try:
+                yield base64.b64decode(str(value), validate=True).decode("utf-8", "replace")
+            except (binascii.Error, ValueError):
+                continue

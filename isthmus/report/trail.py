@@ -1,0 +1,102 @@
+"""Whether the trail stands, and nobody of the rendering's could take it, its records or its keys away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from isthmus.contracts.platform import Platform
+from isthmus.report.graph import Graph, Resource, listed, statements
+from isthmus.report.permissions import SWITCHING_OFF, covers, roles
+
+_ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
+"""The account itself: within it, roles' own policies and boundaries decide."""
+_USERS = ("aws:iam/user:User", "aws:iam/group:Group")
+_GUARDED = (
+    "aws:s3/bucketPolicy:BucketPolicy",
+    "aws:s3/bucket:Bucket",
+    "aws:s3/bucketV2:BucketV2",
+    "aws:kms/key:Key",
+    "aws:kms/keyPolicy:KeyPolicy",
+    "aws:sns/topic:Topic",
+    "aws:sns/topicPolicy:TopicPolicy",
+    "aws:cloudwatch/logResourcePolicy:LogResourcePolicy",
+)
+"""What bears the policy of a bucket, key, topic or log group."""
+
+
+def nobody_switches_the_trail_off(graph: Graph) -> list[str]:
+    """No role of ours may stop, blind or erase the trail, and each is bounded, whatever is added to it later."""
+    broken: list[str] = []
+    for role in roles(graph):
+        if role.boundary is None and role.given is None:
+            broken.append(f"role {role.name} has no permissions boundary")
+        broken += [f"role {role.name} may {action}" for action in SWITCHING_OFF if role.may(action)]
+        broken += [f"role {role.name} has {arn}, whose words are not known" for arn in role.unknown]
+    for each in graph.of(*_USERS):
+        broken.append(f"{each.name} is a user or group of IAM, which no boundary of ours holds")
+    for each in graph.of(*_GUARDED):
+        for statement in statements(each.inputs.get("policy")):
+            broken += [f"the policy of {each.name} lets {why}" for why in _gives_away(each, statement)]
+    for trail in graph.of("aws:cloudtrail/trail:Trail"):
+        broken += [f"trail {trail.name} {why}" for why in _lacks(trail)]
+    return broken
+
+
+def the_trail_stands(graph: Graph, platform: Platform) -> list[str]:
+    """As many trails are made as the platform says."""
+    wanted = [one.name for one in platform.trails if one.mode == "manage"]
+    found = list(graph.of("aws:cloudtrail/trail:Trail"))
+    if len(found) < len(wanted):
+        return [f"of the trails {', '.join(wanted)}, {len(found)} are made"]
+    return []
+
+
+def _lacks(trail: Resource) -> Iterator[str]:
+    if trail.inputs.get("enableLogging") is False:
+        yield "does not log"
+    if trail.inputs.get("isMultiRegionTrail") is not True:
+        yield "records one region only"
+    if trail.inputs.get("enableLogFileValidation") is not True:
+        yield "does not validate its files"
+    if trail.inputs.get("includeGlobalServiceEvents") is False:
+        yield "leaves out IAM and the other global services"
+    if not _sees_management(trail.inputs):
+        yield "leaves out calls that change things"
+
+
+def _sees_management(inputs: dict[str, Any]) -> bool:
+    """Whether every management event is recorded; a trail without selectors records them."""
+    advanced, plain = inputs.get("advancedEventSelectors"), inputs.get("eventSelectors")
+    if advanced:
+        # One field alone: further ones would narrow it.
+        return any(
+            [(one.get("field"), one.get("equals")) for one in selector.get("fieldSelectors") or []]
+            == [("eventCategory", ["Management"])]
+            for selector in advanced
+        )
+    return not plain or any(
+        one.get("includeManagementEvents") is not False
+        and one.get("readWriteType", "All") == "All"
+        and not one.get("excludeManagementEventSources")
+        for one in plain
+    )
+
+
+def _gives_away(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
+    """What a resource's own policy lets others do, beside and above the boundaries of roles."""
+    if statement.get("Effect") != "Allow":
+        return
+    principal = statement.get("Principal")
+    who = listed(principal.get("AWS")) if isinstance(principal, dict) else listed(principal)
+    actions = listed(statement.get("Action"))
+    if "NotPrincipal" in statement or any("*" in each for each in who):
+        yield "anybody in"
+    if "NotAction" in statement or any(each == "*" or each.endswith(":*") for each in actions):
+        yield f"its callers do {', '.join(actions) or 'all that it does not name'}"
+        return
+    own = resource.type.startswith("aws:kms/") and all(map(_ROOT.fullmatch, who))
+    for action in SWITCHING_OFF:
+        if not own and any(covers(each, action) for each in actions):
+            yield f"its callers do {action}"

@@ -1,0 +1,91 @@
+"""Pods that call AWS, known by the credential helper in them; what they are told to call, and as whom."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.contracts import yamlfile
+from isthmus.report.graph import Graph, boxes, place, templates
+
+HELPER = "aws_signing_helper"
+
+
+@dataclass(frozen=True)
+class Translator:
+    """A workload whose pods have an AWS identity, or should by their role."""
+
+    name: str
+    namespace: str
+    class_: str
+    template: Mapping[str, Any]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What its credential helper is told."""
+        for box in boxes(self.template):
+            words = _words(box)
+            if _helps(box):
+                return {key: value for key, value in itertools.pairwise(words) if key.startswith("--")}
+        return {}
+
+    @property
+    def role(self) -> str:
+        return self.options.get("--role-arn", "")
+
+    @property
+    def subject(self) -> str:
+        """Its certificate's common name."""
+        return f"{self.name}.{self.namespace}.svc"
+
+    @property
+    def sessions(self) -> str:
+        return self.options.get("--endpoint", "")
+
+    @property
+    def anchor(self) -> str:
+        return self.options.get("--trust-anchor-arn", "")
+
+    def models(self, graph: Graph) -> list[dict[str, Any]]:
+        """The models in the configuration that the pods mount; none where there is no such configuration."""
+        volumes = self.template["spec"].get("volumes") or []
+        wanted = {each["configMap"].get("name") for each in volumes if each.get("configMap")}
+        for config in graph.of("kubernetes:core/v1:ConfigMap"):
+            name, namespace = place(config)
+            text = (config.inputs.get("data") or {}).get("config.yaml")
+            if name in wanted and namespace == self.namespace and text:
+                return yamlfile.loads(text, config.name).data.get("models") or []
+        return []
+
+
+def translators(graph: Graph) -> Iterator[Translator]:
+    """Every workload with the credential helper in its pods, or that calls itself a translator."""
+    for each in graph.resources:
+        if not each.type.startswith("kubernetes:"):
+            continue
+        for template in templates(each.inputs):
+            labels = (template.get("metadata") or {}).get("labels") or {}
+            if labels.get("isthmus.dev/role") == "translator" or any(map(_helps, boxes(template))):
+                name, namespace = place(each)
+                yield Translator(name, namespace, _class(graph, namespace, labels), template)
+
+
+def _class(graph: Graph, namespace: str, labels: Mapping[str, str]) -> str:
+    """The namespace's class, which its pods cannot choose; the pods' own where the namespace has none."""
+    for each in graph.of("kubernetes:core/v1:Namespace"):
+        meta = each.inputs["metadata"]
+        if meta.get("name") == namespace and "isthmus.dev/class" in (meta.get("labels") or {}):
+            return meta["labels"]["isthmus.dev/class"]
+    return labels.get("isthmus.dev/class", "")
+
+
+def _helps(box: Mapping[str, Any]) -> bool:
+    return any(word.rsplit("/", 1)[-1] == HELPER for word in _words(box)) or "credential-helper" in str(
+        box.get("image")
+    )
+
+
+def _words(box: Mapping[str, Any]) -> list[str]:
+    return [str(word) for key in ("command", "args") for word in box.get(key) or []]

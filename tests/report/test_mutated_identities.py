@@ -1,0 +1,186 @@
+"""What a reviewer broke in roles, trail, translators and keys of the bank's real graph: each must be found."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from components.aws import boundary
+from components.governance import trail_alarms
+from isthmus.contracts.platform import Platform
+from isthmus.engine import render
+from isthmus.report import permissions, proofs
+from isthmus.report.graph import Graph
+from tests.report.mutating import KINDS, finds, plus, template, workload
+
+CALLS = {
+    "DeleteBucketEncryption": "PutEncryptionConfiguration",
+    "DeleteBucketOwnershipControls": "PutBucketOwnershipControls",
+    "DeleteBucketPublicAccessBlock": "PutBucketPublicAccessBlock",
+    "PutBucketEncryption": "PutEncryptionConfiguration",
+    "PutBucketLifecycle": "PutLifecycleConfiguration",
+    "PutBucketReplication": "PutReplicationConfiguration",
+}
+"""Where S3's call is allowed by an action of another name."""
+
+
+def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
+    named = set(permissions.SWITCHING_OFF)
+    denied = {*boundary.TRAIL, *boundary.WATCH, *boundary.RECORDS, *boundary.KEYS, *boundary.ONWARD}
+    watched = {
+        f"{service}:{CALLS.get(call, call) if service == 's3' else call}"
+        for service, calls in {
+            "cloudtrail": trail_alarms.TRAIL,
+            "kms": trail_alarms.KEY,
+            "s3": trail_alarms.STORE,
+            "logs": trail_alarms.LOGS,
+            "events": trail_alarms.RULES,
+            "sns": trail_alarms.TOPIC,
+            "cloudwatch": trail_alarms.ALARMS,
+        }.items()
+        for call in calls
+    }
+    assert [
+        each for each in sorted(denied | watched) if not any(permissions.covers(each, one) for one in named)
+    ] == []
+    assert len(named) == len(permissions.SWITCHING_OFF)
+
+
+ROLE = "internal-frankfurt-identity-role"
+STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLogging", "Resource": "*"}})
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        (
+            {"permissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"},
+            "has no permissions boundary",
+        ),
+        ({"permissionsBoundary": None, "inlinePolicies": [{"policy": STOP}]}, "may cloudtrail:StopLogging"),
+        ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
+    ],
+)
+def test_a_role_by_its_own_inputs(altered: Any, parts: dict[str, Any], says: str):
+    graph = altered("iam/role:Role", ROLE, lambda inputs: inputs.update(parts))
+    finds(proofs.nobody_switches_the_trail_off(graph), says)
+
+
+OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "says"),
+    [
+        (
+            "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+            {"role": f"${{bank-{ROLE}.name}}", "policyArn": "arn:aws:iam::aws:policy/IAMFullAccess"},
+            "words are not known",
+        ),
+        (
+            "aws:iam/policyAttachment:PolicyAttachment",
+            {"roles": [f"${{bank-{ROLE}.name}}"], "policyArn": "arn:aws:iam::aws:policy/IAMFullAccess"},
+            "words are not known",
+        ),
+        ("aws:iam/user:User", {}, "user or group"),
+        ("aws:iam/group:Group", {}, "user or group"),
+    ],
+)
+def test_what_is_put_beside_a_role(added: Any, kind: str, inputs: dict[str, Any], says: str):
+    finds(proofs.nobody_switches_the_trail_off(added(kind, inputs)), says)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "parts", "says"),
+    [
+        ("BucketPolicy", "", {"Principal": "*", "Action": "s3:GetObject"}, "lets anybody in"),
+        ("BucketPolicy", "", {"Principal": OUTSIDE, "Action": "s3:*"}, "callers do s3:*"),
+        ("BucketPolicy", "", {"Principal": OUTSIDE, "Action": "s3:PutBucket*"}, "do s3:PutBucketPolicy"),
+        ("kms/key:Key", "frankfurt-key", {"Principal": {"AWS": "*"}, "Action": "kms:Decrypt"}, "anybody in"),
+        ("kms/key:Key", "frankfurt-key", {"Principal": OUTSIDE, "Action": "kms:*"}, "callers do kms:*"),
+    ],
+)
+def test_a_resources_own_policy_that_gives_it_away(
+    altered: Any, kind: str, name: str, parts: dict[str, Any], says: str
+):
+    graph = altered(kind, name, plus(Effect="Allow", Resource="*", **parts))
+    finds(proofs.nobody_switches_the_trail_off(graph), says)
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"),
+    [
+        ({"isMultiRegionTrail": False}, "one region"),
+        ({"isMultiRegionTrail": None}, "one region"),
+        ({"enableLogFileValidation": False}, "does not validate"),
+        ({"includeGlobalServiceEvents": False}, "leaves out IAM"),
+        (
+            {
+                "advancedEventSelectors": [
+                    {"fieldSelectors": [{"field": "eventCategory", "equals": ["Data"]}]}
+                ]
+            },
+            "change",
+        ),
+        ({"advancedEventSelectors": [], "eventSelectors": [{"readWriteType": "ReadOnly"}]}, "change"),
+    ],
+)
+def test_a_trail_that_sees_less(altered: Any, parts: dict[str, Any], says: str):
+    graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(parts))
+    finds(proofs.nobody_switches_the_trail_off(graph), says)
+
+
+def test_no_trail_where_the_platform_says_manage(rendered: render.Rendered, platform: Platform):
+    graph = Graph(each for each in rendered.resources if not each.type.endswith(":Trail"))
+    finds(proofs.all_of(graph, platform), "0 are made")
+
+
+def test_a_translator_whose_models_are_not_known(altered: Any, platform: Platform):
+    graph = altered(
+        "ConfigMap",
+        "internal-gateway-translator-config",
+        lambda inputs: inputs["metadata"].update(name="other"),
+    )
+    finds(
+        proofs.aws_is_called_through_our_endpoints(graph, platform), "no configuration that names its models"
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pods_with_the_credential_helper_are_translators_whatever_their_label(
+    added: Any, platform: Platform, kind: str
+):
+    pod = template(**{"isthmus.dev/class": "public"})
+    pod["spec"]["containers"][0]["command"] = ["/bin/aws_signing_helper", "serve", "--role-arn", "other"]
+    graph = added(kind, workload(kind, "isthmus-internal", pod))
+    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    finds(broken, "more asks for sessions at the public name")
+
+
+KEY = "AKIA" + "IOSFODNN7EXAMPLE"
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "says"),
+    [
+        ("Secret", {"data": {"a": base64.b64encode(KEY.encode()).decode()}}, "holds an access key"),
+        ("Secret", {"stringData": {"a": f"key={KEY}"}}, "holds an access key"),
+        ("Secret", {"data": {"AWS_SECRET_ACCESS_KEY": "eA=="}}, "by its names"),
+        ("ConfigMap", {"data": {"a": KEY}}, "holds an access key"),
+        ("ConfigMap", {"data": {"ACCESS_KEY_ID": "x"}}, "sets AWS_ACCESS_KEY_ID in"),
+        ("ConfigMap", {"metadata": {"name": "elsewhere"}}, "whose words are not known"),
+    ],
+)
+def test_a_key_by_way_of_a_secret(added: Any, altered: Any, kind: str, inputs: dict[str, Any], says: str):
+    ref = {"secretRef" if kind == "Secret" else "configMapRef": {"name": "more"}, "prefix": "AWS_"}
+    graph = altered(
+        "Deployment",
+        "internal-gateway-translator-server",
+        lambda own: own["spec"]["template"]["spec"]["containers"][0].update(envFrom=[ref]),
+    )
+    meta = {"metadata": {"name": "more", "namespace": "isthmus-internal"}}
+    more = added(f"kubernetes:core/v1:{kind}", {**meta, **inputs}).resources[-1]
+    finds(proofs.no_access_key(Graph([*graph.resources, more])), says)  # type: ignore[list-item]

@@ -1,0 +1,237 @@
+"""What a reviewer broke in the networks of the bank's real graph, one after the other: each must be found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.platform import Platform
+from isthmus.engine import render
+from isthmus.report import proofs, reach
+from isthmus.report.graph import Graph
+from tests.report.mutating import KINDS, Change, document, finds, plus, template, workload
+
+NAMED = "kubernetes.io/metadata.name"
+
+
+def _policy_of(space: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "more", "namespace": space}, "spec": {"podSelector": {}, **spec}}
+
+
+def _to(*peers: dict[str, Any]) -> dict[str, Any]:
+    return {"egress": [{"to": list(peers)}]}
+
+
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (_to({"ipBlock": {"cidr": "10.80.0.0/16"}}), "holds addresses of AWS"),
+        ({**_to({"ipBlock": {"cidr": "::/0"}}), "policyTypes": ["Egress"]}, "reaches ::/0 port any, outside"),
+        (_to({"ipBlock": {"cidr": "2001:db8::/32"}}), "outside the on-prem sites"),
+        # Matches a pod of the graph; pods of other namespaces match too.
+        (
+            _to(
+                {"namespaceSelector": {}, "podSelector": {"matchLabels": {"isthmus.dev/class": "restricted"}}}
+            ),
+            "not known",
+        ),
+        (
+            _to({"namespaceSelector": {"matchLabels": {"isthmus.dev/class": "restricted"}}}),
+            "whose own ways are not known",
+        ),
+        (
+            _to(
+                {
+                    "namespaceSelector": {
+                        "matchExpressions": [
+                            {"key": NAMED, "operator": "In", "values": ["isthmus-restricted", "other"]}
+                        ]
+                    }
+                }
+            ),
+            "not known",
+        ),
+    ],
+)
+def test_one_more_policy_in_the_restricted_namespace(
+    added: Any, platform: Platform, spec: dict[str, Any], says: str
+):
+    graph = added(POLICY, _policy_of("isthmus-restricted", **spec))
+    finds(proofs.restricted_reaches_no_aws(graph, platform), says)
+
+
+def test_a_policy_of_ingress_alone_lets_nothing_out(added: Any, platform: Platform):
+    graph = added(POLICY, _policy_of("isthmus-restricted", ingress=[{"from": [{"podSelector": {}}]}]))
+    assert proofs.restricted_reaches_no_aws(graph, platform) == []
+
+
+def test_peers_pinned_to_the_restricted_namespace_are_known(added: Any, platform: Platform):
+    peer = {"namespaceSelector": {"matchLabels": {NAMED: "isthmus-restricted"}}, "podSelector": {}}
+    graph = added(POLICY, _policy_of("isthmus-restricted", **_to(peer)))
+    assert proofs.restricted_reaches_no_aws(graph, platform) == []
+
+
+def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
+    assert not reach.within("::/0", ["10.0.0.0/8"])
+    assert not reach.within("10.0.0.0/8", ["::/0"])
+    assert not reach.overlaps("::/0", ["10.0.0.0/8"])
+    assert reach.within("2001:db8::/64", ["2001:db8::/32"])
+    assert not reach.within("${vpc.cidr}", ["0.0.0.0/0"])
+    assert reach.overlaps("${vpc.cidr}", ["10.0.0.0/8"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pods_of_every_kind_are_seen(added: Any, platform: Platform, kind: str):
+    pod = template(**{"isthmus.dev/class": "internal", "isthmus.dev/role": "model"})
+    inside = added(kind, workload(kind, "isthmus-internal", pod))
+    assert (
+        reach.Pods("more", "isthmus-internal", tuple(sorted(pod["metadata"]["labels"].items())))
+        in reach.Network(inside).pods
+    )
+    # On its node's network, no policy holds it.
+    pod["spec"]["hostNetwork"] = True
+    graph = added(kind, workload(kind, "isthmus-restricted", pod))
+    finds(proofs.restricted_reaches_no_aws(graph, platform), "isthmus-restricted reaches 0.0.0.0/0")
+
+
+@pytest.mark.parametrize("label", [True, False])
+def test_the_restricted_namespace_is_one_without_its_pods_labels(
+    rendered: render.Rendered, platform: Platform, label: bool
+):
+    """By the namespace's label, or by its name where that is gone too."""
+    out = _policy_of("isthmus-restricted", **_to({"ipBlock": {"cidr": "0.0.0.0/0"}}))
+    made = []
+    for each in rendered.resources:
+        text = json.dumps(each.inputs)
+        if each.type.endswith(":Deployment"):
+            text = text.replace('"isthmus.dev/class": "restricted"', '"other": "label"')
+        if each.type.endswith(":Namespace") and not label:
+            text = text.replace("isthmus.dev/class", "other")
+        made.append(replace(each, inputs=json.loads(text)))
+        if each.name.endswith("restricted-default-deny"):
+            made.append(replace(each, name="more", inputs=out))
+    finds(proofs.restricted_reaches_no_aws(Graph(made), platform), "isthmus-restricted reaches 0.0.0.0/0")
+
+
+def _each(**parts: Any) -> Change:
+    return document(lambda said: [one.update(parts) for one in said])
+
+
+CALLER = "arn:aws:iam:::${bank-internal-frankfurt-identity-role.arn}"
+MODEL = "arn:aws:bedrock:::${bank-internal-frankfurt-internal-haiku-policy-assistant.arn}"
+
+
+def _when(operator: str, value: str = CALLER) -> dict[str, Any]:
+    return {"Condition": {operator: {"aws:PrincipalArn": [value]}}}
+
+
+GRANT: dict[str, Any] = {"Effect": "Allow", "Action": ["bedrock:InvokeModel"], "Resource": [MODEL]}
+DENIAL: dict[str, Any] = {"Effect": "Deny", "Action": "bedrock:*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (plus(**GRANT), "lets anybody in"),
+        (plus(**GRANT, **_when("ArnNotEquals")), "lets anybody in"),
+        (plus(**GRANT, **_when("ArnEqualsIfExists")), "lets anybody in"),
+        (plus(**GRANT, **_when("ForAllValues:ArnEquals")), "lets anybody in"),
+        (plus(**GRANT, **_when("ArnLike", "arn:aws:iam::*:role/*")), "lets anybody in"),
+        (plus(**{**GRANT, **_when("ArnEquals"), "Action": "*"}), "callers do *"),
+        (plus(**{**GRANT, **_when("ArnEquals"), "Action": ["bedrock:*"]}), "callers do bedrock:*"),
+        (plus(**{**GRANT, **_when("ArnEquals"), "Resource": "*"}), "callers reach *"),
+        (
+            plus(**{**GRANT, **_when("ArnEquals"), "Resource": "arn:aws:bedrock:*:*:foundation-model/a"}),
+            "callers reach arn",
+        ),
+        (plus(Effect="Allow", NotAction="sts:*", Resource=MODEL, **_when("ArnEquals")), "does not name"),
+        (
+            _each(Condition={"ArnNotEquals": {"aws:PrincipalArn": [CALLER]}}),
+            "does not let internal-translator",
+        ),
+        (plus(**DENIAL), "does not let internal-translator call"),
+        (plus(**DENIAL, **_when("ArnEquals")), "does not let internal-translator call"),
+        (
+            plus(**DENIAL, **_when("ArnNotEquals", "arn:aws:iam::1:role/x")),
+            "does not let internal-translator",
+        ),
+        (
+            plus(Effect="Deny", NotAction="sts:*", NotResource="arn:x"),
+            "does not let internal-translator call",
+        ),
+        (lambda inputs: inputs.pop("policy"), "has no policy"),
+    ],
+)
+def test_an_endpoint_that_lets_in_more_or_less_than_its_caller(
+    altered: Any, platform: Platform, how: Change, says: str
+):
+    graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", how)
+    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), says)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {**DENIAL, **_when("ArnNotEquals")},
+        {**DENIAL, "Action": "bedrock:DeleteGuardrail"},
+        {**GRANT, "Action": "sts:GetCallerIdentity", "Resource": "*", **_when("ArnEquals")},
+    ],
+)
+def test_what_denies_others_alone_or_knows_no_resource_is_no_finding(
+    altered: Any, platform: Platform, extra: dict[str, Any]
+):
+    def narrow(said: list[dict[str, Any]]) -> None:
+        said[:] = [one for one in said if CALLER in json.dumps(one)]
+        said.append({"Principal": "*", **extra})
+
+    graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", document(narrow))
+    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    assert [each for each in broken if "public-translator" not in each] == []
+
+
+@pytest.mark.parametrize(
+    "source", [{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}, {"prefixListId": "pl-1"}]
+)
+def test_an_endpoint_open_to_all_addresses(altered: Any, platform: Platform, source: dict[str, str]):
+    def change(inputs: dict[str, Any]) -> None:
+        inputs.pop("cidrIpv4")
+        inputs.update(source)
+
+    graph = altered("SecurityGroupIngressRule", "endpoints-tcp-10-40-0-0-16", change)
+    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "endpoints-bedrock-runtime is open to")
+
+
+def test_an_endpoint_open_by_its_groups_inline_rules(altered: Any, platform: Platform):
+    rule = {"cidrBlocks": ["0.0.0.0/0"], "fromPort": 443, "toPort": 443, "protocol": "tcp"}
+    graph = altered("SecurityGroup", "endpoints-group", lambda inputs: inputs.update(ingress=[rule]))
+    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "open to 0.0.0.0/0")
+
+
+TABLE = "${bank-frankfurt-network-routes.id}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs", "says"),
+    [
+        ("aws:ec2/route:Route", {"destinationIpv6CidrBlock": "::/0", "routeTableId": TABLE}, "leads to ::/0"),
+        ("aws:ec2/route:Route", {"destinationCidrBlock": "0.0.0.0/1", "routeTableId": TABLE}, "leads to 0.0"),
+        ("aws:ec2/route:Route", {"destinationPrefixListId": "pl-1", "routeTableId": TABLE}, "leads to pl-1"),
+        ("aws:ec2transitgateway/route:Route", {"destinationCidrBlock": "0.0.0.0/0"}, "leads anywhere"),
+        ("aws:ec2transitgateway/route:Route", {"destinationCidrBlock": "10.99.0.0/16"}, "leads to 10.99"),
+        ("aws:ec2/routeTable:RouteTable", {"routes": [{"cidrBlock": "0.0.0.0/0"}]}, "leads anywhere"),
+        ("aws:ec2/routeTable:RouteTable", {"routes": [{"ipv6CidrBlock": "::/0"}]}, "leads to ::/0"),
+        ("aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway", {}, "to the internet"),
+        ("aws:ec2/vpcPeeringConnection:VpcPeeringConnection", {}, "joins a network to another"),
+        ("aws:ec2transitgateway/peeringAttachment:PeeringAttachment", {}, "joins a network to another"),
+    ],
+)
+def test_a_way_out_of_the_networks(
+    added: Any, platform: Platform, kind: str, inputs: dict[str, Any], says: str
+):
+    finds(proofs.only_public_work_is_beside_the_internet(added(kind, inputs), platform), says)
