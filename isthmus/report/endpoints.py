@@ -24,7 +24,7 @@ def loose(graph: Graph, networks: list[str]) -> list[str]:
     """Endpoints whose policy lets in anybody, for anything, or whose security group is open beyond `networks`."""
     broken: list[str] = []
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
-        said = list(_policies(graph, endpoint))
+        said = list(policies(graph, endpoint))
         if not any(said):
             broken.append(f"{endpoint.name} has no policy, so AWS lets anybody in for anything")
         for statement in (one for document in said for one in document if one.get("Effect") == "Allow"):
@@ -53,7 +53,7 @@ def lets(graph: Graph, endpoint: Resource, key: str, who: str, action: str, what
     """Whether the endpoint's policy lets `who` do `action` to `what`, all three by name, and does not deny it."""
     if not who or not what:
         return False
-    said = [one for document in _policies(graph, endpoint) for one in document]
+    said = [one for document in policies(graph, endpoint) for one in document]
     allowed = any(
         one.get("Effect") == "Allow"
         and who in _named(one, key)
@@ -66,7 +66,8 @@ def lets(graph: Graph, endpoint: Resource, key: str, who: str, action: str, what
     )
 
 
-def _policies(graph: Graph, endpoint: Resource) -> Iterator[list[dict[str, Any]]]:
+def policies(graph: Graph, endpoint: Resource) -> Iterator[list[dict[str, Any]]]:
+    """Statements of each policy that an endpoint is given, its own and one put on it."""
     yield statements(endpoint.inputs.get("policy"))
     for each in graph.of("aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy"):
         if endpoint in graph.referred(each.inputs.get("vpcEndpointId")):

@@ -170,6 +170,21 @@ def _attached(graph: Graph, role: Resource) -> list[Any]:
     return arns
 
 
+def astray(graph: Graph) -> list[Resource]:
+    """Policies put on a role that the rendering does not make: what it may do with them is not known."""
+    made = list(graph.of("aws:iam/role:Role"))
+    found = []
+    for each in graph.of(
+        "aws:iam/rolePolicy:RolePolicy",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "aws:iam/policyAttachment:PolicyAttachment",
+    ):
+        for value in [each.inputs.get("role"), *(each.inputs.get("roles") or [])]:
+            if value is not None and not any(_is(graph, value, role) for role in made):
+                found.append(each)
+    return found
+
+
 def _is(graph: Graph, value: Any, role: Resource) -> bool:
     """Whether a value means the role, by reference or by its own name."""
     return role in graph.referred(value, ":Role") or _names(value, role)

@@ -10,8 +10,8 @@ import re
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.report.endpoints import callers, lets, loose
-from isthmus.report.graph import Graph, Resource, statements
+from isthmus.report.endpoints import callers, lets, loose, policies
+from isthmus.report.graph import Graph, Resource
 from isthmus.report.keys import no_access_key
 from isthmus.report.reach import ANYWHERE, Network, overlaps, within
 from isthmus.report.routes import beyond, leaving, networks
@@ -44,6 +44,7 @@ def restricted_reaches_no_aws(graph: Graph, platform: Platform) -> list[str]:
     broken: list[str] = []
     network = Network(graph)
     spaces = network.spaces("restricted")
+    broken += [f"{each.name} is a network policy of a kind that is not read here" for each in network.unread]
     if not spaces and any(one.class_ == "restricted" for one in platform.gateways):
         broken.append("there is no restricted namespace")
     for space in spaces:
@@ -83,6 +84,21 @@ def aws_is_called_through_our_endpoints(graph: Graph, platform: Platform) -> lis
         for cidr, port in sorted(network.reached(one.namespace).blocks):
             if not within(cidr, mine) or port != "443":
                 broken.append(f"{one.namespace} reaches {cidr} port {port}, beyond the private endpoints")
+    return [*broken, *_others_reach_beyond(network, platform)]
+
+
+def _others_reach_beyond(network: Network, platform: Platform) -> list[str]:
+    """Classes between public and restricted reach the sites and their own networks, with a translator or without."""
+    broken: list[str] = []
+    on_prem = [cidr for site in platform.sites if site.kind == "on-prem" for cidr in site.cidrs]
+    for class_ in sorted({one.class_ for one in platform.gateways} - {"public", "restricted"}):
+        own = [one.cidr for one in platform.networks if one.cidr and class_ in one.classes]
+        for space in network.spaces(class_):
+            broken += [
+                f"{space} reaches {cidr} port {port}, outside the sites and the networks of {class_} work"
+                for cidr, port in sorted(network.reached(space).blocks)
+                if not within(cidr, on_prem + own)
+            ]
     return broken
 
 
@@ -145,7 +161,8 @@ def _not_public_alone(graph: Graph, platform: Platform, vpc: Resource) -> list[s
     }
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
         if vpc in graph.referred(endpoint.inputs.get("vpcId")):
-            named = {who for one in statements(endpoint.inputs.get("policy")) for who in callers(one)}
+            said = [one for document in policies(graph, endpoint) for one in document]
+            named = {who for one in said for who in callers(one)}
             reasons += [f"{endpoint.name} lets {who} in" for who in sorted(named - public)]
     return reasons
 

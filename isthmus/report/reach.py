@@ -14,6 +14,7 @@ from typing import Any
 from isthmus.report.graph import Graph, place, templates
 
 NAMESPACE = "kubernetes.io/metadata.name"
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 CLASS = "isthmus.dev/class"
 ANYWHERE = "0.0.0.0/0"
 ANYWHERE_6 = "::/0"
@@ -69,7 +70,15 @@ class Network:
                 for template in templates(each.inputs)
             )
         )
-        self._policies = list(graph.of("kubernetes:networking.k8s.io/v1:NetworkPolicy"))
+        self.unread = [
+            each
+            for each in graph.resources
+            if each.type.startswith("kubernetes:")
+            and each.type.endswith(("NetworkPolicy", "NetworkPolicyPatch"))
+            and each.type != POLICY
+        ]
+        """Policies of a network plugin's own, or patches: what they let through is not known here."""
+        self._policies = list(graph.of(POLICY))
         self._namespaces = {
             each.inputs["metadata"]["name"]: {
                 **(each.inputs["metadata"].get("labels") or {}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.report.graph import Graph, Resource, listed, statements
-from isthmus.report.permissions import SWITCHING_OFF, covers, roles
+from isthmus.report.permissions import SWITCHING_OFF, astray, covers, roles
 
 _ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
 """The account itself: within it, roles' own policies and boundaries decide."""
@@ -34,6 +34,10 @@ def nobody_switches_the_trail_off(graph: Graph) -> list[str]:
             broken.append(f"role {role.name} has no permissions boundary")
         broken += [f"role {role.name} may {action}" for action in SWITCHING_OFF if role.may(action)]
         broken += [f"role {role.name} has {arn}, whose words are not known" for arn in role.unknown]
+        for statement in statements(role.resource.inputs.get("assumeRolePolicy")):
+            if statement.get("Effect") == "Allow" and _anybody(statement):
+                broken.append(f"anybody may become role {role.name}")
+    broken += [f"{each.name} is put on a role that is not known" for each in astray(graph)]
     for each in graph.of(*_USERS):
         broken.append(f"{each.name} is a user or group of IAM, which no boundary of ours holds")
     for each in graph.of(*_GUARDED):
@@ -88,15 +92,25 @@ def _gives_away(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
     """What a resource's own policy lets others do, beside and above the boundaries of roles."""
     if statement.get("Effect") != "Allow":
         return
-    principal = statement.get("Principal")
-    who = listed(principal.get("AWS")) if isinstance(principal, dict) else listed(principal)
     actions = listed(statement.get("Action"))
-    if "NotPrincipal" in statement or any("*" in each for each in who):
+    if _anybody(statement):
         yield "anybody in"
     if "NotAction" in statement or any(each == "*" or each.endswith(":*") for each in actions):
         yield f"its callers do {', '.join(actions) or 'all that it does not name'}"
         return
-    own = resource.type.startswith("aws:kms/") and all(map(_ROOT.fullmatch, who))
+    own = resource.type.startswith("aws:kms/") and all(map(_ROOT.fullmatch, _who(statement)))
     for action in SWITCHING_OFF:
         if not own and any(covers(each, action) for each in actions):
             yield f"its callers do {action}"
+
+
+def _who(statement: dict[str, Any]) -> list[str]:
+    """Principals of a statement that are no services of AWS."""
+    principal = statement.get("Principal")
+    if not isinstance(principal, dict):
+        return listed(principal)
+    return [each for kind in ("AWS", "Federated") for each in listed(principal.get(kind))]
+
+
+def _anybody(statement: dict[str, Any]) -> bool:
+    return "NotPrincipal" in statement or any("*" in each for each in _who(statement))

@@ -50,6 +50,9 @@ def test_the_list_holds_what_the_boundary_denies_and_the_alarms_watch():
 
 
 ROLE = "internal-frankfurt-identity-role"
+BECOME = json.dumps(
+    {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}]}
+)
 STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLogging", "Resource": "*"}})
 
 
@@ -61,6 +64,7 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
             "has no permissions boundary",
         ),
         ({"permissionsBoundary": None, "inlinePolicies": [{"policy": STOP}]}, "may cloudtrail:StopLogging"),
+        ({"assumeRolePolicy": BECOME}, "anybody may become role"),
         ({"managedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"]}, "words are not known"),
     ],
 )
@@ -85,6 +89,7 @@ OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
             {"roles": [f"${{bank-{ROLE}.name}}"], "policyArn": "arn:aws:iam::aws:policy/IAMFullAccess"},
             "words are not known",
         ),
+        ("aws:iam/rolePolicy:RolePolicy", {"role": "admin", "policy": STOP}, "role that is not known"),
         ("aws:iam/user:User", {}, "user or group"),
         ("aws:iam/group:Group", {}, "user or group"),
     ],

@@ -66,6 +66,30 @@ def test_one_more_policy_in_the_restricted_namespace(
     finds(proofs.restricted_reaches_no_aws(graph, platform), says)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["kubernetes:cilium.io/v2:CiliumNetworkPolicy", "kubernetes:networking.k8s.io/v1:NetworkPolicyPatch"],
+)
+def test_a_policy_of_a_kind_that_is_not_read(added: Any, platform: Platform, kind: str):
+    graph = added(kind, _policy_of("isthmus-restricted"))
+    finds(proofs.restricted_reaches_no_aws(graph, platform), "not read here")
+
+
+@pytest.mark.parametrize("space", ["isthmus-confidential", "isthmus-internal"])
+def test_a_way_out_of_a_class_without_its_translator(added: Any, platform: Platform, space: str):
+    graph = added(POLICY, _policy_of(space, **_to({"ipBlock": {"cidr": "192.0.2.0/24"}})))
+    finds(
+        proofs.aws_is_called_through_our_endpoints(graph, platform),
+        f"{space} reaches 192.0.2.0/24 port any, outside",
+    )
+
+
+def test_a_range_of_ports_beyond_https(added: Any, platform: Platform):
+    rule = {"to": [{"ipBlock": {"cidr": "10.80.0.0/16"}}], "ports": [{"port": 443, "endPort": 9000}]}
+    graph = added(POLICY, _policy_of("isthmus-internal", egress=[rule]))
+    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "port 443-9000, beyond")
+
+
 def test_a_policy_of_ingress_alone_lets_nothing_out(added: Any, platform: Platform):
     graph = added(POLICY, _policy_of("isthmus-restricted", ingress=[{"from": [{"podSelector": {}}]}]))
     assert proofs.restricted_reaches_no_aws(graph, platform) == []
@@ -211,6 +235,17 @@ def test_an_endpoint_open_by_its_groups_inline_rules(altered: Any, platform: Pla
     rule = {"cidrBlocks": ["0.0.0.0/0"], "fromPort": 443, "toPort": 443, "protocol": "tcp"}
     graph = altered("SecurityGroup", "endpoints-group", lambda inputs: inputs.update(ingress=[rule]))
     finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "open to 0.0.0.0/0")
+
+
+def test_a_policy_put_on_an_endpoint_besides_its_own(added: Any, platform: Platform):
+    graph = added(
+        "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy",
+        {
+            "vpcEndpointId": "${bank-frankfurt-endpoints-rolesanywhere.id}",
+            "policy": json.dumps({"Statement": {**GRANT, "Principal": "*"}}),
+        },
+    )
+    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "rolesanywhere lets anybody in")
 
 
 TABLE = "${bank-frankfurt-network-routes.id}"
