@@ -103,7 +103,7 @@ def _existing(asked: Asked, network: Network, where: str) -> None:
             where=f"{where}.cidr",
             todo="State the VPC's own network",
         )
-    zones: set[str] = set()
+    zones: dict[str, str] = {}
     for number, name in enumerate(network.subnets):
         place = f"{where}.subnets[{number}]"
         subnet = _ask(
@@ -118,19 +118,20 @@ def _existing(asked: Asked, network: Network, where: str) -> None:
                 where=place,
                 todo=_private(asked, network),
             )
-        zones.add(subnet.availability_zone)
+        zone = subnet.availability_zone
+        if zone in zones:
+            raise InputError(
+                f"subnets {zones[zone]} and {name} of VPC {network.vpc} both stand in {zone}",
+                where=place,
+                todo=f"AWS takes one a zone for endpoints and attachments. {_private(asked, network)}",
+            )
+        zones[zone] = name
         if not network.internet and (way := _way_out(asked, name, network)):
             raise AnswerIsNo(
                 f"subnet {name} of VPC {network.vpc} is not private: its route table leads to {way}",
                 where=place,
                 todo=_private(asked, network),
             )
-    if len(zones) < 2:
-        raise InputError(
-            f"the subnets of VPC {network.vpc} stand in one zone ({', '.join(sorted(zones))})",
-            where=f"{where}.subnets",
-            todo=f"Two zones at least are needed. {_private(asked, network)}",
-        )
 
 
 def _private(asked: Asked, network: Network) -> str:

@@ -26,6 +26,7 @@ PII = (
 """Kinds of personal data that a guardrail knows (API model of `CreateGuardrail`, botocore, 2026-11)."""
 UNFILTERED = ("embed", "rerank", "sonic")
 """In the ids of models that take no guardrail (user guide, supported models for guardrails, read 2026-11)."""
+GUARDRAIL = r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):[0-9]*:guardrail/[a-z0-9]+"
 STRENGTHS = ("none", "low", "medium", "high")
 _CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
 
@@ -140,8 +141,15 @@ def guardrail(
         if not id:
             raise InputError("names no guardrail_id", where=where, todo="Give the guardrail's id or ARN")
         version = _numbered(version, f"{where}.version")
-        if id.startswith("arn:"):
-            if id.split(":")[3] != region:
+        named = re.fullmatch(GUARDRAIL, id)
+        if named is None:
+            raise InputError(
+                f"'{id}' is no guardrail's id or ARN",
+                where=f"{where}.guardrail_id",
+                todo="Write it like a1b2c3d4e5f6 or arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6",
+            )
+        if found := named["region"]:
+            if found != region:
                 raise InputError(
                     f"the guardrail {id} does not stand in {region}",
                     where=f"{where}.guardrail_id",

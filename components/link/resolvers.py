@@ -74,7 +74,8 @@ def _forward(
     """Ask the site's servers for a zone, from the VPC."""
     from pulumi_aws import route53
 
-    label = zone.replace(".", "-")
+    # Dots and hyphens stay apart: a.b.example and a-b.example are two zones.
+    label = zone.replace("-", "--").replace(".", "-")
     rule = route53.ResolverRule(
         f"{name}-{label}",
         name=f"{name}-{label}"[:64],

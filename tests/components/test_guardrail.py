@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.aws.guardrail import digest, settings_of
+from isthmus.contracts.errors import InputError
 from tests.components.bedrock import (
     CLAIMS,
     FILTERED,
@@ -125,6 +126,12 @@ def test_an_existing_guardrail_is_named_by_id_or_arn_and_none_is_made(engine: En
     assert engine.outputs["guardrail_id"] == f"{OWN}:guardrail/g7"
     assert may(engine, CLAIMS, bedrock_GuardrailIdentifier=f"{OWN}:guardrail/g7:4")
     assert not may(engine, CLAIMS)
+
+
+@pytest.mark.parametrize("id", ["arn:x", "arn:aws:s3:::g7", "My Guardrail", f"{OWN}:guardrail/"])
+def test_what_is_no_guardrails_name_is_refused(engine: Engine, id: str) -> None:
+    with pytest.raises(InputError, match="no guardrail's id or ARN"):
+        access(engine, guardrail={"mode": "existing", "guardrail_id": id, "version": "4"})
 
 
 def test_who_calls_through_a_guardrail_under_a_key_may_open_that_key_and_no_other(engine: Engine) -> None:

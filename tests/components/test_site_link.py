@@ -245,6 +245,13 @@ def test_the_vpc_asks_the_site_for_the_sites_zones_only(engine: Engine) -> None:
     assert passes(leaving) == DNS
 
 
+def test_zones_that_differ_by_a_dot_only_have_rules_of_their_own(engine: Engine) -> None:
+    zones = ["a-b.example", "a.b.example"]
+    build(engine, zones=zones)
+    rules = of(engine, "aws:route53/resolverRule:")
+    assert [rule["domainName"] for rule in rules.values()] == zones
+
+
 def test_without_zones_nothing_leaves_the_vpc_for_a_name(engine: Engine) -> None:
     build(engine, zones=[])
     assert list(of(engine, "aws:route53/")) == ["link-inbound"]

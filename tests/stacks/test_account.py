@@ -153,10 +153,13 @@ def test_a_vpc_that_is_not_there_is_named_where_it_stands(cloud: Cloud):
     assert caught.value.where == "networks[frankfurt].vpc"
 
 
-def test_subnets_in_one_zone_are_too_few(cloud: Cloud):
-    cloud.subnets["subnet-0b2"] = "eu-central-1a"
-    with pytest.raises(InputError, match="stand in one zone"):
-        ask(**EXISTING)
+@pytest.mark.parametrize("more", [{}, {"subnet-0c3": "eu-central-1b"}])
+def test_two_subnets_in_one_zone_are_refused(cloud: Cloud, more: dict[str, str]):
+    cloud.subnets = {"subnet-0a1": "eu-central-1a", "subnet-0b2": "eu-central-1a", **more}
+    says = "subnets subnet-0a1 and subnet-0b2 of VPC vpc-0a1 both stand in eu-central-1a"
+    with pytest.raises(InputError, match=says) as caught:
+        ask(**{**EXISTING, "subnets": [*cloud.subnets]})
+    assert caught.value.where == "networks[frankfurt].subnets[1]"
 
 
 def test_a_subnet_of_another_vpc_is_named(cloud: Cloud):
