@@ -17,6 +17,8 @@ ACTIONS = ("none", "deny")
 ALERTS = 9
 """Alerts of actual spend, beside the one of forecast spend: a budget takes ten (Budgets quotas, as of knowledge,
 not checked)."""
+MOST = 1e9
+"""USD: beyond, an amount is a slip of the hand."""
 BUDGET_NAME = 100
 """Characters of a budget's name (API reference, as of knowledge, not checked)."""
 
@@ -81,9 +83,9 @@ class Budgets(pulumi.ComponentResource):
         super().__init__("isthmus:index:Budgets", name, dict(args), opts)
         where = f"budgets.{args['name']}"
         watched = args.get("anomaly_usd")
-        if watched is not None and not watched > 0:
+        if watched is not None and not 0 < round(float(watched), 2) <= MOST:
             raise InputError(
-                f"unusual spend of {watched} USD is none",
+                f"unusual spend of {watched} USD is {'too much' if watched > MOST else 'none'}",
                 where=f"{where}.anomaly_usd",
                 todo="Name an amount, or leave it out",
             )
@@ -158,7 +160,7 @@ class Budgets(pulumi.ComponentResource):
             name=aws_name(at, BUDGET_NAME),
             account_id=account,
             budget_type="COST",
-            limit_amount=str(round(float(settings["monthly_usd"]), 2)),
+            limit_amount=_plain(settings["monthly_usd"]),
             limit_unit="USD",
             time_unit="MONTHLY",
             cost_filters=[{"name": "TagKeyValue", "values": [f"user:{key}${settings['of']}"]}],
@@ -241,7 +243,7 @@ def _anomalies(
                 "dimension": {
                     "key": "ANOMALY_TOTAL_IMPACT_ABSOLUTE",
                     "match_options": ["GREATER_THAN_OR_EQUAL"],
-                    "values": [str(round(float(args.get("anomaly_usd", 0)), 2))],
+                    "values": [_plain(args.get("anomaly_usd", 0))],
                 }
             },
             tags=args.get("tags", {}),
@@ -254,6 +256,11 @@ def _counted(platform: str) -> dict[str, Any]:
     another monitor. The key is the tag's own, without `user:`, as pulumi-aws's example has it."""
     nothing = dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or"))
     return {**nothing, "Tags": {"Key": TAG_KEYS["platform"], "MatchOptions": None, "Values": [platform]}}
+
+
+def _plain(usd: float) -> str:
+    """To the cent, and never as 1e+16, which AWS would not read."""
+    return f"{float(usd):.2f}"
 
 
 def _roles(settings: BudgetSettings) -> list[pulumi.Input[str]]:
@@ -275,9 +282,11 @@ def _check(settings: BudgetSettings, where: str) -> None:
     one_of(settings["scope"], tuple(TAG_KEYS), f"{where}.scope")
     one_of(settings["action"], ACTIONS, f"{where}.action")
     usd = settings["monthly_usd"]
-    if not round(float(usd), 2) > 0:
+    if not 0 < round(float(usd), 2) <= MOST:
         raise InputError(
-            f"a budget of {usd} USD is none", where=f"{where}.monthly_usd", todo="Name an amount above 0"
+            f"a budget of {usd} USD is {'too much' if usd > MOST else 'none'}",
+            where=f"{where}.monthly_usd",
+            todo="Name an amount above 0, of at most a thousand million",
         )
     shares = settings["alert_pct"]
     if (

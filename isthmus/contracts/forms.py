@@ -8,26 +8,42 @@ FORMS = {
     r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$": (
         "`pvc://CLAIM/PATH` or `oci://REFERENCE@sha256:DIGEST`"
     ),
-    r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$": (
-        "an ARN like `arn:aws:kms:eu-central-1:123456789012:key/…`"
+    r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$": (
+        "a role's ARN like `arn:aws:iam::123456789012:role/NAME`"
     ),
-    r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$": "a role's ARN like `arn:aws:iam::123456789012:role/NAME`",
-    r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+$": (
-        "a policy's ARN like `arn:aws:iam::123456789012:policy/NAME`"
+    r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$": (
+        "the ARN of a policy of the account's own (none of AWS's) like `arn:aws:iam::123456789012:policy/NAME`"
     ),
-    r"^[^@\s]+@[^@\s]+\.[^@\s]+$": "an address like `team@bank.example`",
-    r"^[a-z]{2,4}(-[a-z]+)+-\d[a-z]$": "an availability zone like `eu-central-1a`",
+    r"^arn:aws[a-z-]*:rolesanywhere:[a-z0-9-]+:[0-9]{12}:trust-anchor/[A-Za-z0-9-]+$": (
+        "a trust anchor's ARN like `arn:aws:rolesanywhere:eu-central-1:123456789012:trust-anchor/ID`"
+    ),
+    r"^arn:aws[a-z-]*:acm-pca:[a-z0-9-]+:[0-9]{12}:certificate-authority/[A-Za-z0-9-]+$": (
+        "a private authority's ARN like `arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/ID`"
+    ),
+    r"^([a-z0-9]+|arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:guardrail/[a-z0-9]+)$": (
+        "a guardrail's id or ARN like `a1b2c3d4e5f6` or "
+        "`arn:aws:bedrock:eu-central-1:123456789012:guardrail/a1b2c3d4e5f6`"
+    ),
+    r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$": (
+        "a gateway's id like `0a1b2c3d-4e5f-6789-abcd-0123456789ab`"
+    ),
+    r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@([A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}$": (
+        "an address like `team@bank.example`"
+    ),
+    r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$": "a bucket's name like `llm-audit`",
+    r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a name as Kubernetes has them, like `bank-internal-ca`",
+    r"^[a-z]{2,4}(-[a-z]+)+-[0-9][a-z]$": "an availability zone like `eu-central-1a`",
     r"^vpc-[0-9a-f]+$": "a VPC's id like `vpc-0a1b2c3d4e5f67890`",
     r"^subnet-[0-9a-f]+$": "a subnet's id like `subnet-0a1b2c3d4e5f67890`",
     r"^rtb-[0-9a-f]+$": "a route table's id like `rtb-0a1b2c3d4e5f67890`",
     r"^tgw-[0-9a-f]+$": "a transit gateway's id like `tgw-0a1b2c3d4e5f67890`",
     r"^dxcon-[0-9a-z]+$": "a connection's id like `dxcon-fh6ayh1d`",
-    r"^([a-z0-9-]+\.)+[a-z]{2,}$": "a DNS zone like `fra1.bank.example`",
+    r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a DNS zone like `fra1.bank.example`",
     r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$": "a name of at most 40 characters a-z, 0-9 and `-`",
     r"^sha256:[0-9a-f]{64}$": "`sha256:` and 64 hexadecimal digits",
     r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$": "an image by digest: `registry.example/NAME@sha256:DIGEST`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
-    r"^\d{12}$": "an account's 12 digits",
+    r"^[0-9]{12}$": "an account's 12 digits",
     r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "a quantity like `8`, `500m` or `64Gi`",
 }
 """Every pattern of the contracts (a test holds them together), and what to write."""

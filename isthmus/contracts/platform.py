@@ -6,6 +6,7 @@ Every part that can be named carries `name` or `id`, by which overrides merge li
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -16,6 +17,7 @@ from isthmus.contracts.platform_aws import (
     Anomalies,
     Budget,
     Contacts,
+    Days,
     Guardrail,
     InvocationLogging,
     Link,
@@ -27,9 +29,11 @@ from isthmus.contracts.platform_aws import (
     Trust,
 )
 from isthmus.contracts.words import (
+    AccountId,
     Cidr,
     DnsLabel,
     ImageReference,
+    KubeName,
     Mode,
     Part,
     Sensitivity,
@@ -38,6 +42,7 @@ from isthmus.contracts.words import (
     Target,
 )
 
+_HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 """As Kubernetes writes an amount."""
 
@@ -54,7 +59,7 @@ class Site(Part):
     dns: list[str] = []
     """The site's own resolvers (addresses), which know no cloud zone."""
     region: str | None = None
-    account_id: str | None = None
+    account_id: AccountId | None = None
     assume_role: RoleArn | None = None
     """The role by which the provider works in the site's account, where that is another one."""
     external_id: str | None = None
@@ -137,7 +142,7 @@ class Endpoint(Part):
     """How long starting may take: pulling the image and reading the weights."""
     surge: bool = False
     """Roll with one replica more: only where GPUs are kept for it (the pool's `reserved_gpus`)."""
-    certificate_secret: str | None = None
+    certificate_secret: KubeName | None = None
     """A named TLS Secret in place of a cert-manager Certificate."""
     # On Bedrock
     region: str | None = None
@@ -193,9 +198,9 @@ class Gateway(Part):
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""
     destinations: list[Destination] = []
     """For the translator: where AWS is reached. For a restricted gateway: on-prem only."""
-    callers_secret: str
+    callers_secret: KubeName
     """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
-    certificate_secret: str | None = None
+    certificate_secret: KubeName | None = None
 
 
 class Identity(Part):
@@ -210,7 +215,7 @@ class Identity(Part):
     """What vouches for its certificates: one of `trust`."""
     guardrail: DnsLabel | None = None
     """The guardrail without which it may call no model: one of `guardrails`."""
-    certificate_secret: str | None = None
+    certificate_secret: KubeName | None = None
     """A TLS Secret of the organisation's PKI in place of a cert-manager Certificate."""
     permissions_boundary: PolicyArn | None = None
     """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
@@ -223,12 +228,21 @@ class AuditStore(Part):
     name: DnsLabel
     site: DnsLabel
     mode: Mode
-    retention_days: int = Field(ge=1)
+    retention_days: Days
     """The strictest minimum of the classes whose records it holds."""
     endpoint: str | None = None
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
-    bucket: str | None = None
+    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
     """`existing`: the bucket, with object lock."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _sealed(cls, value: str | None) -> str | None:
+        # The value is not repeated: what is refused may hold a password.
+        if value is not None and not _HTTPS.fullmatch(value):
+            todo = "Write it like https://s3.fra1.bank.example: https, host and port; credentials never stand here"
+            raise At("the store's endpoint is no plain https address", todo=todo)
+        return value
 
 
 class Images(Part):
@@ -239,7 +253,7 @@ class Images(Part):
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     registries: list[str] = Field(min_length=1)
     """Image prefixes that admission lets in, each ending in `/`."""
-    pull_secret: str | None = None
+    pull_secret: KubeName | None = None
 
 
 class Monitoring(Part):
@@ -260,7 +274,7 @@ class Operators(Part):
 class Issuer(Part):
     """The cert-manager issuer that signs gateways, translators and model servers."""
 
-    name: str
+    name: KubeName
     kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
 
 

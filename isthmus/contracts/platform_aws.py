@@ -10,14 +10,45 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from isthmus.contracts.words import Cidr, DnsLabel, Mode, Part, Sensitivity
+from isthmus.contracts.words import Cidr, DnsLabel, KubeName, Mode, Part, Sensitivity
 
-Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{0,12}:.+$")]
-RoleArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$")]
-PolicyArn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/.+$")]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
-Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-\d[a-z]$")]
-Usd = Annotated[float, Field(gt=0)]
+RoleArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$")
+]
+PolicyArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+$")
+]
+"""A policy of an account's own: AWS's managed ones (`iam::aws:`) allow, and bound nothing."""
+AnchorArn = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^arn:aws[a-z-]*:rolesanywhere:[a-z0-9-]+:[0-9]{12}:trust-anchor/[A-Za-z0-9-]+$"
+    ),
+]
+AuthorityArn = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^arn:aws[a-z-]*:acm-pca:[a-z0-9-]+:[0-9]{12}:certificate-authority/[A-Za-z0-9-]+$"
+    ),
+]
+GuardrailId = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]+|arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:guardrail/[a-z0-9]+)$"
+    ),
+]
+Uuid = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")
+]
+Email = Annotated[
+    str,
+    Field(max_length=254),
+    StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@([A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}$"),
+]
+Zone = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9][a-z]$")]
+Usd = Annotated[float, Field(gt=0, le=1e9)]
+Days = Annotated[int, Field(ge=1, le=36500)]
+"""A hundred years: S3's object lock takes no more."""
 
 SERVICES = (
     "bedrock-runtime",
@@ -69,7 +100,7 @@ class Network(Part):
     """Private endpoints to make; each admits named principals to named resources."""
     private_dns: bool = True
     """Whether the services' public names lead to the endpoints; one of a VPC's endpoints of a service may."""
-    flow_log_days: int = Field(default=365, ge=1)
+    flow_log_days: Days = 365
     """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
 
 
@@ -94,21 +125,23 @@ class Link(Part):
     amazon_asn: int = Field(default=64512, ge=1, le=4294967294)
     transit_gateway: Annotated[str, StringConstraints(pattern=r"^tgw-[0-9a-f]+$")] | None = None
     """One that exists; absent, one is made."""
-    direct_connect_gateway: str | None = None
+    direct_connect_gateway: Uuid | None = None
     """`direct-connect`: one that exists; absent, one is made."""
     connection: Annotated[str, StringConstraints(pattern=r"^dxcon-[0-9a-z]+$")] | None = None
     """`direct-connect`: the ordered connection on which a transit interface is made."""
     vlan: int | None = Field(default=None, ge=1, le=4094)
     resolvers: Mode = "manage"
     """Inbound and outbound DNS resolvers: the site asks AWS for AWS's zones, AWS the site for the site's."""
-    zones: list[Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]] = []
+    zones: list[
+        Annotated[str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$")]
+    ] = []
     """DNS zones of the site that the network may ask the site's resolvers for."""
 
 
 class TrustIssuer(Part):
     """The cert-manager issuer that signs the certificates by which translators prove who they are."""
 
-    name: str
+    name: KubeName
     kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
 
 
@@ -120,9 +153,9 @@ class Trust(Part):
     mode: Mode = "manage"
     ca_certificates: str | None = None
     """`manage`: the authority's certificates as PEM; never a public web authority's."""
-    acm_pca: Arn | None = None
+    acm_pca: AuthorityArn | None = None
     """`manage`: in place of it, a private authority of ACM."""
-    trust_anchor: Arn | None = None
+    trust_anchor: AnchorArn | None = None
     """`existing`."""
     issuer: TrustIssuer | None = None
     """Signs translators' certificates; absent, each identity names its Secret."""
@@ -146,7 +179,7 @@ class Guardrail(Part):
     site: DnsLabel
     class_: Sensitivity = Field(alias="class")
     mode: Mode = "manage"
-    guardrail_id: str | None = None
+    guardrail_id: GuardrailId | None = None
     """`existing`."""
     version: str | None = None
     """`existing`: a numbered version, never `DRAFT`."""
@@ -168,7 +201,7 @@ class InvocationLogging(Part):
     mode: Mode = "manage"
     text: bool = False
     """Prompts and answers too; only where every class at the site may keep content."""
-    retention_days: int = Field(ge=1)
+    retention_days: Days
 
 
 class Trail(Part):
@@ -179,7 +212,7 @@ class Trail(Part):
     mode: Mode = "manage"
     organization: bool = False
     """A trail of the whole organisation; the site's account must be its management account or delegate."""
-    retention_days: int = Field(ge=1)
+    retention_days: Days
     """Of the searchable copy in CloudWatch Logs."""
 
 
@@ -205,7 +238,7 @@ class Anomalies(Part):
     mode: Mode = "manage"
     site: DnsLabel | None = None
     """The AWS site in whose account it is; absent: the first."""
-    threshold_usd: Usd = 100
+    threshold_usd: float = Field(default=100, ge=0.01, le=1e9)
 
 
 class Contacts(Part):

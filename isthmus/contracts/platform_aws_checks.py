@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _TAG = re.compile(r"[\w .:/=+@-]+")
 """Letters and digits of any script, and the signs that every service takes (AWS's tagging guide)."""
+TAGS = 40
+"""Of the 50 that AWS takes, ten are left for Isthmus's own."""
 PARTS = ("networks", "links", "trust", "guardrails", "invocation_logging", "trails", "budgets", "provisioned")
 
 
@@ -67,12 +69,19 @@ def _same_site(mine: str, other: str, *path: str | int) -> None:
 def _one_each(platform: Platform) -> None:
     """Singletons: of a region (logging), of an account (trails), of a class at a site (guardrails)."""
     accounts = {site.name: site.account_id or site.name for site in platform.sites}
-    for part, what in (("invocation_logging", "logs of calls"), ("trust", "trust anchors")):
-        seen: dict[str, str] = {}
+    places = {site.name: (accounts[site.name], site.region) for site in platform.sites}
+    sites = {site.name: site.name for site in platform.sites}
+    for part, what, of in (
+        ("invocation_logging", "logs of calls", places),
+        ("trust", "trust anchors", sites),
+    ):
+        seen: dict[object, str] = {}
         for index, one in enumerate(getattr(platform, part)):
-            if one.site in seen:
-                raise At(f"{one.site} has two {what}, `{seen[one.site]}` and `{one.name}`", part, index)
-            seen[one.site] = one.name
+            if of[one.site] in seen:
+                both = f"`{seen[of[one.site]]}` and `{one.name}`"
+                where = one.site if of is sites else f"the account and region of {one.site}"
+                raise At(f"{where} has two {what}, {both}", part, index, todo="Keep one")
+            seen[of[one.site]] = one.name
     trails: dict[str, str] = {}
     for index, trail in enumerate(platform.trails):
         if accounts[trail.site] in trails:
@@ -89,6 +98,18 @@ def _one_each(platform: Platform) -> None:
                 f"class {guardrail.class_} has two guardrails at {guardrail.site}", *("guardrails", index)
             )
         pairs.add((guardrail.site, guardrail.class_))
+
+
+def boundaries_are_the_accounts(platform: Platform) -> None:
+    """A policy bounds roles of its own account only."""
+    sites = {site.name: site for site in platform.sites}
+    for part in ("sites", "identities"):
+        for index, one in enumerate(getattr(platform, part)):
+            site = sites[one.name if part == "sites" else one.site]
+            bound = one.permissions_boundary
+            if bound and site.account_id and bound.split(":")[4] != site.account_id:
+                what = f"`{bound}` is not a policy of {site.name}'s account {site.account_id}"
+                raise At(what, *(part, index, "permissions_boundary"), todo="Name a policy of that account")
 
 
 def identities_are_vouched_for(platform: Platform) -> None:
@@ -239,7 +260,17 @@ def _denied(platform: Platform, scope: str, of: str, identity: str) -> bool:
 
 def tags_are_taken(platform: Platform) -> None:
     """AWS takes every tag: it names none of AWS's own, and has letters, digits and some signs only."""
+    if len(platform.tags) > TAGS:
+        raise At(
+            f"{len(platform.tags)} tags, and AWS takes 50 of a resource, some of which are Isthmus's own",
+            "tags",
+            todo=f"Name {TAGS} at most",
+        )
+    own = {"isthmus-platform": platform.name, "isthmus-blueprint": platform.blueprint}
     for key, value in platform.tags.items():
+        if key.lower().startswith(("isthmus-", "isthmus.dev/")) and own.get(key) != value:
+            what = f"the tag `{key}` is Isthmus's own: budgets, and the search for what is lost, go by it"
+            raise At(what, "tags", key, todo="Name it otherwise")
         if key.lower().startswith("aws:"):
             raise At(f"the tag `{key}` begins as AWS's own do", "tags", key, todo="Name it otherwise")
         if (
@@ -269,6 +300,7 @@ def _kept_long_enough(days: int, classes: Iterable[str], *path: str | int) -> No
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (
     aws_names,
+    boundaries_are_the_accounts,
     identities_are_vouched_for,
     logs_and_trails_follow_the_strictest,
     budgets_mean_something,

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import handling, platform_aws_checks, platform_boundaries, platform_network_checks
+from isthmus.contracts import (
+    handling,
+    platform_aws_checks,
+    platform_boundaries,
+    platform_network_checks,
+    platform_repetitions,
+)
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.packing import Replica, capacities, pack
@@ -242,6 +248,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     names_are_unique,
     names_exist,
     sites_are_whole,
+    *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
     targets_fit_sites,
     models_have_what_they_need,

@@ -14,7 +14,8 @@ from isthmus.contracts.errors import At
 if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
-    from isthmus.contracts.platform import Platform, Site
+    from isthmus.contracts.platform import Gateway, Platform, Site
+    from isthmus.contracts.platform_aws import Network
 
 
 def networks_are_whole(platform: Platform) -> None:
@@ -170,6 +171,7 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
                 todo=f"Add class {gateway.class_} to a link from {gateway.site} to {to}",
                 no=True,
             )
+        _reaches(gateway, index, network)
         missing = [one for one in ("bedrock-runtime", "rolesanywhere") if one not in network.services]
         if missing:
             raise At(
@@ -177,6 +179,20 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
                 *("networks", platform.networks.index(network), "services"),
                 todo="Add it to its services",
                 no=True,
+            )
+
+
+def _reaches(gateway: Gateway, index: int, network: Network) -> None:
+    """A gateway's ways out to AWS end in its network, where the private endpoints stand."""
+    place = addresses.network(network.cidr or "", *("networks", network.name, "cidr"))
+    for number, destination in enumerate(gateway.destinations):
+        path = ("gateways", index, "destinations", number, "cidr")
+        if not addresses.network(destination.cidr, *path).subnet_of(place):
+            raise At(
+                f"`{destination.cidr}` is not within network {network.name}, `{place}`: the gateway would not "
+                "reach the private endpoints there",
+                *path,
+                todo=f"Name `{place}` or a part of it here and among the site's networks, or correct the network's",
             )
 
 

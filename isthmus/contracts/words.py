@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Sensitivity = Literal["public", "internal", "confidential", "restricted"]
 """How sensitive a workload's data is, from least to most."""
@@ -34,7 +34,11 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
 """An image by digest: `registry/name[:tag]@sha256:…`."""
 Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
-AccountId = Annotated[str, StringConstraints(pattern=r"^\d{12}$")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+KubeName = Annotated[
+    str, Field(max_length=253), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+]
+"""An object's name in Kubernetes (a DNS subdomain)."""
 
 
 class Part(BaseModel):

@@ -276,6 +276,7 @@ def test_an_account_that_is_named_takes_the_place_of_the_providers(engine: Engin
         ({"monthly_usd": -5.0}, "budget of -5.0 USD"),
         ({"monthly_usd": float("nan")}, "budget of nan USD"),
         ({"monthly_usd": 0.001}, "budget of 0.001 USD"),
+        ({"monthly_usd": 1e16}, "too much"),
         ({"scope": "team"}, "'team' is not known"),
         ({"action": "stop"}, "'stop' is not known"),
         ({"action": "deny"}, "needs a role"),
@@ -304,7 +305,7 @@ def test_two_budgets_of_one_name_are_refused(engine: Engine) -> None:
         budgets(engine, {}, {"of": "public"})
 
 
-@pytest.mark.parametrize("usd", [0, -1, float("nan")])
+@pytest.mark.parametrize("usd", [0, -1, 0.004, float("nan")])
 def test_an_amount_of_unusual_spend_that_is_none_is_refused(engine: Engine, usd: float) -> None:
     with pytest.raises(InputError, match="none"):
         budgets(engine, anomaly_usd=usd)
@@ -316,4 +317,5 @@ def test_any_amount_is_told_to_the_cent(usd: float, scope: str) -> None:
     budgets(engine, {"monthly_usd": usd, "scope": scope})
     text = engine.only("Budget").inputs["limitAmount"]
     assert abs(float(text) - usd) <= 0.0051
+    assert "e" not in text.lower()
     assert "e" not in text.lower(), f"{text} is no amount to AWS"

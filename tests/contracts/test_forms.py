@@ -15,7 +15,7 @@ PATTERNS = sorted(
     {
         pattern
         for file in CONTRACTS.glob("*.py")
-        for pattern in re.findall(r"""pattern=r"(.+?)"\)""", file.read_text("utf-8"))
+        for pattern in re.findall(r"""pattern=r"(.+?)"\s*\)""", file.read_text("utf-8"))
     }
 )
 

@@ -75,7 +75,7 @@ def test_two_networks_share_no_address():
         ({"mode": "existing"}, "names no vpc"),
         ({"mode": "existing", "vpc": "vpc-1"}, "names no private subnets of vpc-1"),
         (
-            {"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1"] * 2},
+            {"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1"]},
             "names one private subnet of vpc-1",
         ),
         ({"mode": "existing", "vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"]}, "names no route_tables"),
@@ -175,7 +175,10 @@ def test_an_identity_without_a_trust_is_refused_and_keys_are_no_way_out():
     ("change", "says"),
     [
         (without("trust", "ca_certificates"), "needs ca_certificates or acm_pca"),
-        (changed("trust", acm_pca="arn:aws:acm-pca:eu-central-1:123456789012:ca/1"), "one of the two"),
+        (
+            changed("trust", acm_pca="arn:aws:acm-pca:eu-central-1:123456789012:certificate-authority/1"),
+            "one of the two",
+        ),
         (changed("trust", mode="existing"), "names no trust_anchor"),
         (without("trust", "issuer"), "has no certificate: no issuer, no Secret"),
         (lambda data: data["images"].pop("credential_helper"), "no image of the credential helper"),

@@ -1,0 +1,119 @@
+"""Ids, names and amounts of the wrong kind are refused before AWS would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import InputError
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse, refused
+
+OTHERS = "arn:aws:iam::210987654321:policy/edge"
+LONG = "a" * 250 + "@bank.example"
+
+
+@pytest.mark.parametrize(
+    ("part", "index", "values", "says"),
+    [
+        ("sites", 1, {"account_id": "12345"}, "an account's 12 digits"),
+        ("sites", 1, {"account_id": "١٢٣٤٥٦٧٨٩٠١٢"}, "an account's 12 digits"),
+        ("sites", 1, {"permissions_boundary": "arn:aws:iam::aws:policy/ReadOnlyAccess"}, "none of AWS's"),
+        ("sites", 1, {"permissions_boundary": "arn:aws:iam::123456789012:role/edge"}, "the ARN of a policy"),
+        ("sites", 1, {"account_id": "123456789012", "permissions_boundary": OTHERS}, "is not a policy of"),
+        ("identities", 0, {"permissions_boundary": "arn:aws:iam::aws:policy/Admin"}, "none of AWS's"),
+        ("trust", 0, {"trust_anchor": "arn:aws:iam::123456789012:role/x"}, "a trust anchor's ARN"),
+        (
+            "trust",
+            0,
+            {"acm_pca": "arn:aws:acm:eu-central-1:123456789012:certificate/x"},
+            "a private authority's",
+        ),
+        ("guardrails", 0, {"guardrail_id": "arn:x"}, "a guardrail's id or ARN"),
+        ("audit", 0, {"bucket": "LLM_Audit"}, "a bucket's name"),
+        ("audit", 0, {"retention_days": 36501}, "36500"),
+        ("trails", 0, {"retention_days": 36501}, "36500"),
+        ("links", 0, {"direct_connect_gateway": "dx-0a"}, "a gateway's id like"),
+        ("gateways", 2, {"certificate_secret": "Own TLS"}, "a name as Kubernetes has them"),
+        ("budgets", 0, {"monthly_usd": 1e10}, "less than or equal to"),
+        ("budgets", 0, {"monthly_usd": float("inf")}, "less than or equal to"),
+    ],
+)
+def test_what_is_of_another_kind_is_told_by_example(part: str, index: int, values: dict[str, Any], says: str):
+    assert says in refused(InputError, lambda data: data[part][index].update(values))
+
+
+def test_an_identitys_boundary_is_of_its_sites_account():
+    def other(data: dict[str, Any]) -> None:
+        data["sites"][1]["account_id"] = "123456789012"
+        data["identities"][0]["permissions_boundary"] = OTHERS
+
+    says = refused(InputError, other)
+    assert says.startswith("platform (identities[internal-frankfurt].permissions_boundary)")
+    assert f"`{OTHERS}` is not a policy of frankfurt's account 123456789012" in says
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "says"),
+    [
+        ("issuer", {"name": "Bank CA"}, "a name as Kubernetes has them"),
+        ("anomalies", {"mode": "manage", "threshold_usd": 0.004}, "greater than or equal to 0.01"),
+        ("contacts", {"cost": ["kosten@bänk.example"]}, "an address like `team@bank.example`"),
+        ("contacts", {"security": [LONG]}, "254"),
+    ],
+)
+def test_so_are_the_platforms_own(part: str, values: dict[str, Any], says: str):
+    assert says in refused(InputError, lambda data: data.setdefault(part, {}).update(values))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://s3.bank.example", "https://user:hunter2@s3.bank.example", "s3.bank.example"]
+)
+def test_a_store_is_reached_by_https_and_without_a_password(url: str):
+    says = refused(InputError, lambda data: data["audit"][0].update(endpoint=url))
+    assert says.startswith("platform (audit[fra1].endpoint)")
+    assert "hunter2" not in says
+
+
+@pytest.mark.parametrize(
+    "key", ["isthmus-stack", "isthmus.dev/class", "isthmus-platform", "Isthmus-Platform"]
+)
+def test_isthmus_own_tags_are_not_for_others(key: str):
+    says = refused(InputError, lambda data: data.update(tags={key: "other"}))
+    assert f"the tag `{key}` is Isthmus's own" in says
+
+
+def test_the_blueprints_own_tags_are_let_be():
+    tags = {"isthmus-platform": "bank", "isthmus-blueprint": "regulated-hybrid", "owner": "llm"}
+    assert parse({**platform_data(), "tags": tags}).tags == tags
+
+
+def test_more_tags_than_aws_has_room_for_are_refused():
+    many = {f"tag-{number}": "1" for number in range(41)}
+    assert "41 tags" in refused(InputError, lambda data: data.update(tags=many))
+
+
+def test_one_log_of_calls_an_account_and_region():
+    def twice(data: dict[str, Any]) -> None:
+        data["sites"][1]["account_id"] = "123456789012"
+        data["sites"].append({**data["sites"][1], "name": "second", "cidrs": []})
+        data["invocation_logging"].append({**data["invocation_logging"][0], "name": "two", "site": "second"})
+
+    says = refused(InputError, twice)
+    assert "has two logs of calls, `frankfurt` and `two`" in says
+    assert says.startswith("platform (invocation_logging[two])")
+
+
+def test_another_region_has_a_log_of_its_own():
+    data = platform_data()
+    data["sites"][1]["account_id"] = "123456789012"
+    data["sites"].append({**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": []})
+    data["invocation_logging"].append({**data["invocation_logging"][0], "name": "two", "site": "milan"})
+    assert len(parse(data).invocation_logging) == 2
+
+
+def test_a_gateway_reaches_aws_within_its_network():
+    says = refused(InputError, lambda data: data["networks"][0].update(cidr="100.64.0.0/16"))
+    assert says.startswith("platform (gateways[internal-fra1].destinations[bedrock].cidr)")
+    assert "`10.80.0.0/16` is not within network frankfurt, `100.64.0.0/16`" in says
