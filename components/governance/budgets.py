@@ -259,8 +259,8 @@ def _counted(platform: str) -> dict[str, Any]:
 
 
 def _plain(usd: float) -> str:
-    """To the cent, and never as 1e+16, which AWS would not read."""
-    return f"{float(usd):.2f}"
+    """To the cent, whole dollars without cents (as pulumi-aws's examples have them), and never as 1e+16."""
+    return f"{float(usd):.2f}".removesuffix(".00")
 
 
 def _roles(settings: BudgetSettings) -> list[pulumi.Input[str]]:
