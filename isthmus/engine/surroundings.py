@@ -51,7 +51,7 @@ def surroundings(stack: Stack, home: Path | None = None) -> Iterator[None]:
 def _enter_sandbox(stack: Stack, home: Path | None) -> None:
     try:
         from sandbox import api
-        from sandbox.environment import UNSET
+        from sandbox.environment import unset
     except ImportError as error:
         raise EnvironmentFault(
             f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
@@ -68,7 +68,7 @@ def _enter_sandbox(stack: Stack, home: Path | None) -> None:
             where=fault.where,
             todo=f"Run `isthmus sandbox up {named}`",
         ) from None
-    for name in UNSET:
+    for name in unset():
         os.environ.pop(name, None)
     os.environ.update(found)
 

@@ -17,7 +17,7 @@ import psutil
 
 from sandbox import api, processes
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import UNSET
+from sandbox.environment import unset
 from sandbox.home import Home
 from tests.accounting import aws, cluster
 
@@ -78,7 +78,7 @@ class World:
 
     @property
     def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+        kept = {name: value for name, value in os.environ.items() if name not in unset()}
         kept |= {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
         return kept | api.environment(self.home)
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from sandbox import api
-from sandbox.environment import UNSET
+from sandbox.environment import unset
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "stacks" / "bank-dev.requirements.yaml"
@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in UNSET}
+    kept = {name: value for name, value in os.environ.items() if name not in unset()}
     return kept | api.environment(home) | {"PYTHONPATH": str(ROOT)}
 
 
