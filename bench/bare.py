@@ -10,28 +10,45 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OUTPUTS = ("arn", "id", "bucket", "keyId", "name", "spec.clusterIP")
-"""Outputs that our inputs are made of. An `id` last: it equals the name of most AWS resources."""
+NAMED = ("bucket", "name")
+"""Outputs that are inputs too, with a generated end."""
+COMMON = {"region", "tagsAll", "ownerId", "state", "status"}
+"""Outputs that many resources share: no sign that a value flows from this one."""
 SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105
 """By this key Pulumi marks a secret in an exported state."""
 AUTO_NAME = re.compile(r"[a-z0-9-]+-[0-9a-f]{7}")
 COMPONENT = re.compile(r"^(isthmus:|pulumi:pulumi:Stack)")
 
 
-def _output(resource: dict[str, Any], name: str) -> str | None:
-    if name == "id":
-        return resource.get("id")
-    value: Any = resource.get("outputs", {})
-    for part in name.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value if isinstance(value, str) and len(value) > 5 else None
+def _outputs(resource: dict[str, Any]) -> dict[str, list[str | int]]:
+    """Value → where it stands in the outputs, of those that only the provider knows; an `id` last."""
+    given = resource.get("inputs", {})
+    outputs = {
+        key: value
+        for key, value in (resource.get("outputs") or {}).items()
+        if not key.startswith("__") and key not in COMMON and (key in NAMED or value != given.get(key))
+    }
+    found = dict(_texts(outputs, []))
+    return found if resource.get("id") is None else {resource["id"]: ["id"], **found}
 
 
-def _with_references(value: Any, known: list[tuple[str, str, str]]) -> Any:
-    """Replace every occurrence of a known output by a reference `{"ref": [urn, output]}`."""
+def _texts(value: Any, path: list[str | int]) -> Iterator[tuple[str, list[str | int]]]:
+    if isinstance(value, str) and len(value) > 5:
+        yield value, path
+    elif isinstance(value, dict) and SECRET not in value:
+        for key, item in value.items():
+            yield from _texts(item, [*path, key])
+    elif isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _texts(item, [*path, at])
+
+
+def _with_references(value: Any, known: list[tuple[str, str, list[str | int]]]) -> Any:
+    """Replace every occurrence of a known output by a reference `{"ref": [urn, path]}`."""
     if isinstance(value, dict) and SECRET in value:
         return {"secret": json.loads(value["plaintext"])}
     if isinstance(value, dict):
@@ -53,8 +70,11 @@ def _with_references(value: Any, known: list[tuple[str, str, str]]) -> Any:
     return value
 
 
-def program_from_state(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The resources of an exported stack, flat and in an order in which they can be registered."""
+def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str, Any]]:
+    """The resources of an exported stack, flat and in an order in which they can be registered.
+
+    Its clusters are those of `kubeconfig`: the state names the ones of the stack that it was taken from.
+    """
     resources = state["deployment"]["resources"]
     by_urn = {resource["urn"]: resource for resource in resources}
     program = []
@@ -71,10 +91,12 @@ def program_from_state(state: dict[str, Any]) -> list[dict[str, Any]]:
             known = [
                 (text, urn, output)
                 for urn in sorted(depends.get(key) or ())
-                for output in OUTPUTS
-                if urn in by_urn and (text := _output(by_urn[urn], output))
+                if urn in by_urn
+                for text, output in _outputs(by_urn[urn]).items()
             ]
             flat[key] = _with_references(value, sorted(known, key=lambda item: -len(item[0])))
+        if resource["type"] == "pulumi:providers:kubernetes":
+            flat["kubeconfig"] = kubeconfig
         program.append(
             {
                 "urn": resource["urn"],

@@ -28,18 +28,36 @@ def import_sdk(token: str) -> None:
     getattr(importlib.import_module(path), kind)
 
 
+def within(value: Any, path: list[str | int]) -> Any:
+    """What stands at the path; None where nothing does, as for a value that is not known yet."""
+    for part in path:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def referred(value: Any) -> set[tuple[str, str]]:
+    """URN and head of the path of each output that an input takes."""
+    if isinstance(value, list):
+        return {one for item in value for one in referred(item)}
+    if not isinstance(value, dict):
+        return set()
+    if set(value) == {"ref"}:
+        return {(value["ref"][0], value["ref"][1][0])}
+    return {one for item in value.values() for one in referred(item)}
+
+
 def resolve(value: Any) -> Any:
     if isinstance(value, list):
         return [resolve(item) for item in value]
     if not isinstance(value, dict):
         return value
     if set(value) == {"ref"}:
-        urn, output = value["ref"]
-        if output == "id":
-            return made[urn].id
-        head, *rest = output.split(".")
+        urn, (head, *rest) = value["ref"]
         result = getattr(made[urn], head)
-        return result.apply(lambda got: got.get(rest[0]) if got else None) if rest else result
+        return result.apply(lambda got: within(got, rest)) if rest else result
     if set(value) == {"secret"}:
         return pulumi.Output.secret(value["secret"])
     if set(value) == {"concat"}:
@@ -47,7 +65,9 @@ def resolve(value: Any) -> Any:
     return {key: resolve(item) for key, item in value.items()}
 
 
-for entry in json.loads(Path("resources.json").read_text()):
+entries = json.loads(Path("resources.json").read_text())
+taken = {one for entry in entries for one in referred(entry["inputs"])}
+for entry in entries:
     token = entry["type"]
     timeouts = {
         key: f"{int(entry['timeouts'][key] / SECONDS[key])}s" for key in SECONDS if entry["timeouts"].get(key)
@@ -64,5 +84,6 @@ for entry in json.loads(Path("resources.json").read_text()):
         made[entry["urn"]] = pulumi.ProviderResource(token.rsplit(":", 1)[1], entry["name"], inputs)
         continue
     import_sdk(token)
-    outputs = {name: None for name in ("arn", "bucket", "keyId", "name", "spec") if name not in inputs}
+    heads = {head for urn, head in taken if urn == entry["urn"]} - {"id"}
+    outputs = dict.fromkeys(sorted(heads - set(inputs)))
     made[entry["urn"]] = pulumi.CustomResource(token, entry["name"], {**outputs, **inputs}, opts)
