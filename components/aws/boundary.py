@@ -7,79 +7,11 @@ from typing import Any
 
 import pulumi
 
+from isthmus.contracts.aws_calls import KEYS, ONWARD, RECORDS, TRAIL, WATCH
 from isthmus.contracts.errors import AnswerIsNo, InputError
 
 POLICY_CHARACTERS = 6144
 """Longest managed policy, characters without white space (IAM's quotas, as of knowledge, not checked)."""
-
-TRAIL = [
-    "cloudtrail:StopLogging",
-    "cloudtrail:DeleteTrail",
-    "cloudtrail:UpdateTrail",
-    "cloudtrail:PutEventSelectors",
-    "cloudtrail:PutInsightSelectors",
-    "cloudtrail:DeleteEventDataStore",
-    "cloudtrail:StopEventDataStoreIngestion",
-]
-"""Calls that switch CloudTrail off, wholly or in part."""
-WATCH = [
-    "config:DeleteConfigurationRecorder",
-    "config:StopConfigurationRecorder",
-    "config:PutConfigurationRecorder",
-    "config:DeleteDeliveryChannel",
-    "config:DeleteConfigRule",
-    "guardduty:DeleteDetector",
-    "guardduty:UpdateDetector",
-    "guardduty:DeleteMembers",
-    "guardduty:DisassociateFromAdministratorAccount",
-    "guardduty:DisassociateMembers",
-    "guardduty:StopMonitoringMembers",
-    "cloudwatch:DeleteAlarms",
-    "cloudwatch:DisableAlarmActions",
-    "logs:DeleteLogGroup",
-    "logs:DeleteLogStream",
-    "logs:DeleteMetricFilter",
-    "logs:DeleteRetentionPolicy",
-    "logs:DisassociateKmsKey",
-    "logs:PutRetentionPolicy",
-    "bedrock:DeleteModelInvocationLoggingConfiguration",
-    "bedrock:PutModelInvocationLoggingConfiguration",
-    "bedrock:DeleteGuardrail",
-    "bedrock:UpdateGuardrail",
-]
-"""Calls that blind whoever watches: AWS Config, GuardDuty, alarms, logs; and that loosen a guardrail."""
-RECORDS = [
-    "s3:BypassGovernanceRetention",
-    "s3:DeleteBucket",
-    "s3:DeleteBucketPolicy",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:PutBucketAcl",
-    "s3:PutBucketObjectLockConfiguration",
-    "s3:PutBucketPolicy",
-    "s3:PutBucketPublicAccessBlock",
-    "s3:PutBucketVersioning",
-    "s3:PutEncryptionConfiguration",
-    "s3:PutLifecycleConfiguration",
-]
-"""Calls that delete records or change who may."""
-KEYS = [
-    "kms:CreateGrant",
-    "kms:DeleteImportedKeyMaterial",
-    "kms:DisableKey",
-    "kms:DisableKeyRotation",
-    "kms:PutKeyPolicy",
-    "kms:ScheduleKeyDeletion",
-]
-"""Calls by which sealed records become unreadable, or readable to others."""
-ONWARD = [
-    "organizations:*",
-    "account:*",
-    "sts:AssumeRole",
-    "sts:AssumeRoot",
-    "sts:GetFederationToken",
-]
-"""Ways from this identity to another one."""
 
 
 def boundary_policy(

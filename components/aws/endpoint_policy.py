@@ -4,21 +4,18 @@ An endpoint's policy bounds every call through it, whoever's credentials sign it
 account it is of no use.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import pulumi
 
 from components.aws.bedrock_access import partition
+from isthmus.contracts.aws_calls import UNSCOPED, any_resource
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_aws import SERVICES
 
 PREFIX = {"bedrock-runtime": "bedrock", "ecr.api": "ecr", "ecr.dkr": "ecr", "sagemaker.runtime": "sagemaker"}
 """Of a service's actions in IAM, where it is not the service's own name."""
-UNSCOPED = ("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels")
-"""Actions that know no resource (service authorization reference; as of knowledge, not checked): only for
-these may a grant's resource be `*`."""
 LATER = "known later"
 """In place of a resource that is an output: it is looked at once it is known."""
 
@@ -83,7 +80,7 @@ def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> li
     for at, resource in enumerate(resources):
         if resource == "*" and all(action in UNSCOPED for action in grant["actions"]):
             continue
-        if _any(resource):
+        if any_resource(resource):
             raise InputError(
                 f"'{resource}' is any resource of {grant['service']}",
                 where=f"{where}.{at}",
@@ -91,25 +88,6 @@ def _resources(grant: EndpointGrant, resources: Sequence[str], where: str) -> li
                 " resource take '*'",
             )
     return list(resources)
-
-
-def _any(resource: str) -> bool:
-    """Whether a resource's account, its type or the first part of its name is left open."""
-    if not resource.startswith("arn:"):
-        # What is known to AWS only (a placeholder of `isthmus render`) has no wildcard.
-        return not resource or _open(resource)
-    # Fields of an ARN: arn, partition, service, region, account, and the resource's own; too few are empty.
-    _, part, service, _, account, own = [*resource.split(":", 5), "", "", "", ""][:6]
-    # A bucket's name comes first; others begin with their kind, or are a name alone.
-    kind, *names = ["", own.split("/", 1)[0]] if service == "s3" else re.split("[:/]+", own)
-    if not names:
-        kind, names = "", [kind]
-    named = next((each for each in names if each), "")
-    return any(map(_open, (part, service, account, kind))) or re.search(r"\w", named) is None
-
-
-def _open(text: str) -> bool:
-    return "*" in text or "?" in text
 
 
 def _principal(service: str, principal: str, where: str) -> str:

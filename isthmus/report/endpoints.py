@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from isthmus.contracts.aws_calls import UNSCOPED, any_resource
 from isthmus.report.graph import Graph, Resource, listed, statements
 from isthmus.report.permissions import covers
 from isthmus.report.reach import within
@@ -14,8 +15,6 @@ CALLERS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
 """Condition keys that say who calls: role, or certificate."""
 NAMING = ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "StringEqualsIgnoreCase")
 """Operators that hold only for who is named; with `IfExists` or `ForAllValues` they hold for nobody's call too."""
-UNSCOPED = ("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels")
-"""Actions that know no resource."""
 _LAYERS = re.compile(r"arn:aws[\w-]*:s3:::prod-[a-z0-9-]+-starport-layer-bucket/\*")
 """Amazon ECR's own bucket of image layers, read by links that it signs itself."""
 
@@ -92,19 +91,8 @@ def _wide(statement: dict[str, Any]) -> Iterator[str]:
         yield "anybody in"
     if not actions or any("*" in each or "?" in each for each in actions):
         yield f"its callers do {', '.join(actions) or 'all that it does not name'}"
-    if not resources or (any(map(_any, resources)) and not all(each in UNSCOPED for each in actions)):
-        yield f"its callers reach {', '.join(filter(_any, resources)) or 'all that it does not name'}"
-
-
-def _any(resource: str) -> bool:
-    """Whether a resource leaves open its account, its kind, or the whole of its name."""
-    if not resource.startswith("arn:"):
-        return not resource or "*" in resource
-    _, part, service, _, account, own = [*resource.split(":", 5), "", "", "", ""][:6]
-    kind, _, name = own.partition("/") if "/" in own else ("", "", own)
-    return any("*" in each or "?" in each for each in (part, service, account, kind)) or (
-        service != "s3" and not re.search(r"\w", name)
-    )
+    if not resources or (any(map(any_resource, resources)) and not all(each in UNSCOPED for each in actions)):
+        yield f"its callers reach {', '.join(filter(any_resource, resources)) or 'all that it does not name'}"
 
 
 def _denies(statement: dict[str, Any], key: str, who: str, action: str, what: str) -> bool:

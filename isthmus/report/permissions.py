@@ -10,62 +10,20 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.contracts import aws_calls
 from isthmus.report.graph import Graph, Resource, listed, statements
 
 SWITCHING_OFF = (
-    "cloudtrail:StopLogging",
-    "cloudtrail:DeleteTrail",
-    "cloudtrail:UpdateTrail",
-    "cloudtrail:PutEventSelectors",
-    "cloudtrail:PutInsightSelectors",
-    "cloudtrail:DeleteEventDataStore",
-    "cloudtrail:StopEventDataStoreIngestion",
-    "config:DeleteConfigurationRecorder",
-    "config:StopConfigurationRecorder",
-    "config:PutConfigurationRecorder",
-    "config:DeleteDeliveryChannel",
-    "config:DeleteConfigRule",
-    "guardduty:DeleteDetector",
-    "guardduty:UpdateDetector",
-    "guardduty:DeleteMembers",
-    "guardduty:DisassociateFromAdministratorAccount",
-    "guardduty:DisassociateMembers",
-    "guardduty:StopMonitoringMembers",
-    "cloudwatch:DeleteAlarms",
-    "cloudwatch:DisableAlarmActions",
+    *aws_calls.TRAIL,
+    *aws_calls.WATCH,
+    *aws_calls.RECORDS,
+    *aws_calls.KEYS,
+    *(each for each in aws_calls.ONWARD if "*" not in each),
     "cloudwatch:PutMetricAlarm",
     "logs:AssociateKmsKey",
-    "logs:DeleteLogGroup",
-    "logs:DeleteLogStream",
-    "logs:DeleteMetricFilter",
-    "logs:DeleteRetentionPolicy",
-    "logs:DisassociateKmsKey",
     "logs:PutMetricFilter",
-    "logs:PutRetentionPolicy",
-    "bedrock:DeleteModelInvocationLoggingConfiguration",
-    "bedrock:PutModelInvocationLoggingConfiguration",
-    "bedrock:DeleteGuardrail",
-    "bedrock:UpdateGuardrail",
-    "s3:BypassGovernanceRetention",
-    "s3:DeleteBucket",
-    "s3:DeleteBucketPolicy",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:PutBucketAcl",
-    "s3:PutBucketObjectLockConfiguration",
     "s3:PutBucketOwnershipControls",
-    "s3:PutBucketPolicy",
-    "s3:PutBucketPublicAccessBlock",
-    "s3:PutBucketVersioning",
-    "s3:PutEncryptionConfiguration",
-    "s3:PutLifecycleConfiguration",
     "s3:PutReplicationConfiguration",
-    "kms:CreateGrant",
-    "kms:DeleteImportedKeyMaterial",
-    "kms:DisableKey",
-    "kms:DisableKeyRotation",
-    "kms:PutKeyPolicy",
-    "kms:ScheduleKeyDeletion",
     "events:DeleteRule",
     "events:DisableRule",
     "events:PutRule",
@@ -95,12 +53,9 @@ SWITCHING_OFF = (
     "organizations:UpdatePolicy",
     "account:CloseAccount",
     "account:DisableRegion",
-    "sts:AssumeRole",
-    "sts:AssumeRoot",
-    "sts:GetFederationToken",
 )
-"""By each of these the trail, its records or its alarms could be taken away, or someone become who may. A test
-holds the list to what the components' boundary denies and their alarms watch."""
+"""By each of these the trail, its records or its alarms could be taken away, or someone become who may: what the
+components' boundary denies, and what else their alarms watch or a role could rise by (a test holds it to both)."""
 _GIVEN = re.compile(r"arn:aws[\w-]*:iam::(?!aws:)[^:]+:policy/.+")
 """A policy of an account; those of AWS's own bound nobody."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from isthmus.contracts import yamlfile
 from isthmus.report.graph import Graph, boxes, place, templates
+from isthmus.report.reach import CLASS
 
 HELPER = "aws_signing_helper"
 
@@ -76,9 +77,9 @@ def _class(graph: Graph, namespace: str, labels: Mapping[str, str]) -> str:
     """The namespace's class, which its pods cannot choose; the pods' own where the namespace has none."""
     for each in graph.of("kubernetes:core/v1:Namespace"):
         meta = each.inputs["metadata"]
-        if meta.get("name") == namespace and "isthmus.dev/class" in (meta.get("labels") or {}):
-            return meta["labels"]["isthmus.dev/class"]
-    return labels.get("isthmus.dev/class", "")
+        if meta.get("name") == namespace and CLASS in (meta.get("labels") or {}):
+            return meta["labels"][CLASS]
+    return labels.get(CLASS, "")
 
 
 def _helps(box: Mapping[str, Any]) -> bool:
