@@ -171,6 +171,14 @@ DENIAL: dict[str, Any] = {"Effect": "Deny", "Action": "bedrock:*", "Resource": "
         (plus(**{**GRANT, **_when("ArnEquals"), "Action": ["bedrock:*"]}), "callers do bedrock:*"),
         (plus(**{**GRANT, **_when("ArnEquals"), "Resource": "*"}), "callers reach *"),
         (
+            plus(**{**GRANT, **_when("ArnEquals"), "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*"}),
+            "callers reach arn:aws:s3",
+        ),
+        (
+            plus(**{**GRANT, **_when("ArnEquals"), "Resource": "arn:aws:logs:eu-west-1:1:log-group:*"}),
+            "callers reach arn:aws:logs",
+        ),
+        (
             plus(**{**GRANT, **_when("ArnEquals"), "Resource": "arn:aws:bedrock:*:*:foundation-model/a"}),
             "callers reach arn",
         ),
