@@ -59,4 +59,4 @@ def render(
             out.print(part)
     custom = sum(1 for each in rendered.resources if each.made)
     console.err().print(f"{custom} resources, {len(made)} files in {target}", markup=False)
-    preflight.boundaries_hold(rendered.resources, platform, str(target))
+    preflight.boundaries_hold(graph, platform, str(target))

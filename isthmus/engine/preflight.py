@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import platform_aws_checks
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.engine.kube import Cluster
     from isthmus.engine.project import Stack
-    from isthmus.engine.recorder import Resource
+    from isthmus.report.graph import Graph
 
 
 def of_files(
@@ -27,20 +27,20 @@ def of_files(
     authority whose certificate does not hold today.
     """
     from isthmus.engine import render
+    from isthmus.report.graph import Graph
 
     file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
     day = today or datetime.datetime.now(datetime.UTC).date()
     for line in platform_aws_checks.authorities_hold(platform, day, file):
         say(line)
-    boundaries_hold(render.render(stack).resources, platform, file)
+    boundaries_hold(Graph(render.render(stack).resources), platform, file)
 
 
-def boundaries_hold(resources: Iterable[Resource], platform: Platform, where: str) -> None:
+def boundaries_hold(graph: Graph, platform: Platform, where: str) -> None:
     """Raise `AnswerIsNo` naming every boundary that a rendered stack breaks (`isthmus.report.proofs`)."""
     from isthmus.report import proofs
-    from isthmus.report.graph import Graph
 
-    broken = proofs.all_of(Graph(resources), platform)
+    broken = proofs.all_of(graph, platform)
     if broken:
         raise AnswerIsNo(
             "what is to be made breaks a boundary: " + "; ".join(broken),

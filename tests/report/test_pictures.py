@@ -6,27 +6,29 @@ Run as a program, it draws them anew.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from isthmus.engine import project, render
+from isthmus.engine.recorder import Resource
 from isthmus.report import pictures
 from isthmus.report.graph import Graph
-from tests.catalogue.bank import ROOT, STACK, platform
+from tests.catalogue.bank import ROOT, STACK, platform, rendered
 from tests.report.apart import apart
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
 
 
-def drawn() -> dict[str, str]:
-    graph = Graph(render.render(project.find(ROOT).stack(STACK)).resources)
+def drawn(resources: Iterable[Resource]) -> dict[str, str]:
+    graph = Graph(resources)
     return {"network": pictures.network(graph, platform()), "identities": pictures.identities(graph)}
 
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, str]:
-    return drawn()
+    return drawn(rendered().resources)
 
 
 def _pattern(name: str) -> re.Pattern[str]:
@@ -41,7 +43,7 @@ def test_the_page_shows_the_graphs_own_picture(texts: dict[str, str], name: str)
 
 
 def test_the_same_graph_gives_the_same_text(texts: dict[str, str]):
-    assert drawn() == texts
+    assert drawn(render.render(project.find(ROOT).stack(STACK)).resources) == texts
 
 
 def test_no_arrow_leads_from_a_restricted_pod_towards_aws(texts: dict[str, str]):
@@ -58,7 +60,7 @@ def test_dns_arrows_go_the_way_that_the_rules_let_it(texts: dict[str, str]):
 
 
 def test_an_arrow_into_the_network_goes_with_its_rule():
-    resources = render.render(project.find(ROOT).stack(STACK)).resources
+    resources = rendered().resources
     without = [each for each in resources if not each.type.endswith(":SecurityGroupIngressRule")]
     assert len(without) < len(resources)
     assert '==>|"443' not in pictures.network(Graph(without), platform())
@@ -90,6 +92,6 @@ def test_every_arrow_joins_two_nodes_that_are_drawn(texts: dict[str, str]):
 
 if __name__ == "__main__":
     page = PAGE.read_text("utf-8")
-    for key, text in drawn().items():
+    for key, text in drawn(rendered().resources).items():
         page = _pattern(key).sub(lambda found, text=text: f"{found[1]}{text}{found[3]}", page)
     PAGE.write_text(page, "utf-8")
