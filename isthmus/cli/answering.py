@@ -48,23 +48,6 @@ def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
             raise InputError(
                 f"`{name}` is said to be made with two ids", where="--made", todo="Give the one that exists"
             )
-    for one in sorted(ids):
-        for other in not_made or []:
-            if _could_be_one(one, other):
-                also = "" if one == other else f", by that name and as `{other}`"
-                raise InputError(
-                    f"`{one}` is said to be made and not made{also}",
-                    where="--made, --not-made",
-                    todo="Give one of them; where two creations have the name, give the URN of each",
-                )
-    return Answers(ids, frozenset(not_made or []))
-
-
-def _could_be_one(one: str, other: str) -> bool:
-    """Whether two answers are about the same creation: by the same words, or one by its URN, one by its name."""
-    return one == other or _name(one) == other or one == _name(other)
-
-
-def _name(answered: str) -> str:
-    """The logical name in a URN (`urn:pulumi:STACK::PROJECT::TYPE::NAME`; it may hold `::`), or the text itself."""
-    return answered.split("::", 3)[-1] if answered.startswith("urn:pulumi:") else answered
+    found = Answers(ids, frozenset(not_made or []))
+    found.agree()
+    return found

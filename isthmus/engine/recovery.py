@@ -42,8 +42,27 @@ class Answers:
                 return NotMade("you said so")
         return None
 
+    def agree(self) -> None:
+        """`InputError` where two answers to one creation, by its name and by its URN, contradict each other."""
+        for one in sorted(self.made):
+            for other in sorted(self.not_made):
+                if _could_be_one(one, other):
+                    raise InputError(
+                        f"`{_name(one)}` is said to be made and not made{_also(one, other)}",
+                        where="--made, --not-made",
+                        todo="Give one of them; where two creations have the name, give the URN of each",
+                    )
+            for other in sorted(self.made):
+                if _could_be_one(one, other) and self.made[one] != self.made[other]:
+                    raise InputError(
+                        f"`{_name(one)}` is said to be made with two ids{_also(one, other)}",
+                        where="--made",
+                        todo="Give the one that exists",
+                    )
+
     def check(self, every: list[Creation], stack: str) -> None:
-        """`InputError` for an answer to what nobody asked, to several creations, or against another one."""
+        """`InputError` for answers that contradict each other, or one to what nobody asked or to several creations."""
+        self.agree()
         where = f"stack {stack}"
         strange = self.unused(every)
         if strange:
@@ -57,17 +76,6 @@ class Answers:
                     where=where,
                     todo=f"Say which, by its URN: {', '.join(urns)}",
                 )
-        for each in every:
-            said = {self.made.get(key) for key in (each.urn, each.name) if key in self.made}
-            if len(said) + bool({each.urn, each.name} & self.not_made) > 1:
-                ids = " and ".join(sorted(map(str, said)))
-                raise InputError(
-                    f"`{each.name}` is said to be made ({ids}) and not made"
-                    if len(said) == 1
-                    else f"`{each.name}` is said to be made with several ids ({ids})",
-                    where=where,
-                    todo="Give one answer to one creation",
-                )
 
     def unused(self, all_: list[Creation]) -> list[str]:
         known = {key for each in all_ for key in (each.urn, each.name)}
@@ -75,6 +83,22 @@ class Answers:
 
 
 NO_ANSWERS = Answers()
+
+
+def _could_be_one(one: str, other: str) -> bool:
+    """Whether two answers are about the same creation: by the same words, or one by its URN, one by its name."""
+    return one == other or _name(one) == other or one == _name(other)
+
+
+def _also(one: str, other: str) -> str:
+    """The URN that one of two answers to the same creation gave, where one did."""
+    urn = max(one, other, key=len)
+    return "" if urn == _name(urn) else f", by that name or as `{urn}`"
+
+
+def _name(answered: str) -> str:
+    """The logical name in a URN (`urn:pulumi:STACK::PROJECT::TYPE::NAME`; it may hold `::`), or the text itself."""
+    return answered.split("::", 3)[-1] if answered.startswith("urn:pulumi:") else answered
 
 
 def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS) -> dict[str, Any]:
