@@ -7,7 +7,6 @@ What ours does more (contracts, catalogue, template, components) may cost at mos
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -28,10 +27,11 @@ class Side:
 
     def __init__(self, name: str, home: Path, project: Path, stack: str) -> None:
         from sandbox import api
+        from sandbox.environment import kept
 
         self.name, self.project, self.stack = name, project, stack
         api.up(ROOT / "stacks" / f"{STACK}.requirements.yaml", home=home)
-        self.env = {**os.environ, **api.environment(home)}
+        self.env = kept() | api.environment(home)
 
     def pulumi(self, *words: str) -> float:
         return run(["pulumi", *words, "-s", self.stack, "--non-interactive"], cwd=self.project, env=self.env)

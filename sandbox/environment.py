@@ -94,6 +94,12 @@ def unset() -> list[str]:
     return [*UNSET, *sorted(name for name in os.environ if name.startswith(UNSET_PREFIX))]
 
 
+def kept() -> dict[str, str]:
+    """This process' own variables but for those: what `variables` may be laid over."""
+    dropped = set(unset())
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
 def shell(home: Home) -> str:
     """Lines for `eval`."""
     lines = [f"unset {' '.join(unset())}"]

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass, field
 
 from tests.recovery import matrix
-from tests.recovery.matrix import Clean, Watched
-from tests.recovery.world import World
+from tests.recovery.matrix import Clean
+from tests.recovery.world import World, paragraph
 
 PHASES = ("up", "destroy")
 MOST = 200
@@ -38,30 +38,20 @@ class Chain:
 def run(world: World, kill: str, during: str, clean: Clean, every: int = 5) -> Chain:
     """Run the same command until it ends well, killing at every `every`-th resource that it finishes."""
     chain, started = Chain(kill, during), time.monotonic()
-    if during == "up" or not world.built:
-        world.fresh()
-        if during == "destroy":
-            matrix.good(world.isthmus("up"))
-    world.built = False
+    matrix.begin(world, during)
     for number in range(1, MOST):
         # An AWS that has forgotten all is built from nothing each time: the point moves on instead.
         point = every * number if (kill, during) == ("moto", "up") else every
-        at_work = Watched(world.start(during))
-        at_work.until(during, point, world)
-        reached = matrix.counted("".join(at_work.lines), during) >= point
-        killed = world.kill(kill, at_work.process) if reached else []
-        said, code = at_work.end(), at_work.process.returncode
+        killed, said, code = matrix.disturbed(world, kill, during, point, during)
         chain.kills += bool(killed)
-        if killed and kill in matrix.SERVED:
-            world.mend()
         if code == 0:
             if not killed:
                 break
             continue
         if not killed or (kill != "cli" and code != 3):
-            chain.wrong.append(f"run {number} ended with {code}: {matrix.paragraph(said)}")
+            chain.wrong.append(f"run {number} ended with {code}: {paragraph(said)}")
             break
-        told = matrix.paragraph(said) or "-"
+        told = paragraph(said) or "-"
         chain.broke[told] = chain.broke.get(told, 0) + 1
     else:
         chain.wrong.append(f"no end after {MOST} runs")

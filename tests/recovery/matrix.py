@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from tests.recovery.world import Ended, World
+from tests.recovery.world import Ended, World, paragraph
 
 KILLS = ("cli", "provider", "aws-provider", "api-server", "cluster", "moto")
 SERVED = ("api-server", "cluster", "moto")
@@ -119,25 +119,15 @@ def _points(size: int, points: int) -> list[int]:
 def run(world: World, row: Row, clean: Clean) -> Outcome:
     """The whole row; the world is brought to where the row begins, unless the row before left it there."""
     outcome = Outcome(row)
-    if row.during == "up" or not world.built:
-        world.fresh()
-        if row.during != "up":
-            good(world.isthmus("up"))
-    world.built = False
+    begin(world, row.during)
     _change(world, row.during)
     verb = "destroy" if row.during == "destroy" else "up"
-    killed = Watched(world.start(verb))
-    killed.until(row.during, row.point, world)
-    outcome.killed = world.kill(row.kill, killed.process)
+    outcome.killed, said, code = disturbed(world, row.kill, row.during, row.point, verb)
     if not outcome.killed:
         outcome.wrong.append("the run was over before anything was killed")
-    said = killed.end()
     outcome.broke = paragraph(said)
-    code = killed.process.returncode
     if row.kill != "cli" and code not in (0, 3):
         outcome.wrong.append(f"the killed run ended with {code}: {outcome.broke}")
-    if row.kill in SERVED:
-        world.mend()
     for _ in range(AGAIN):
         outcome.again.append(world.isthmus(verb))
         if outcome.again[-1].code == 0:
@@ -148,6 +138,28 @@ def run(world: World, row: Row, clean: Clean) -> Outcome:
     outcome.wrong += gone(world, clean, row.kill) if verb == "destroy" else same(world, clean)
     world.built = outcome.ok and verb == "up"
     return outcome
+
+
+def begin(world: World, during: str) -> None:
+    """Bring the world to where a phase begins, unless what ran before has left it there."""
+    if during == "up" or not world.built:
+        world.fresh()
+        if during != "up":
+            good(world.isthmus("up"))
+    world.built = False
+
+
+def disturbed(world: World, kill: str, during: str, point: int, verb: str) -> tuple[list[str], str, int]:
+    """Run the command and kill once `point` resources are finished: what was killed, what the run said, its code.
+
+    Nothing is killed where the run is over before.
+    """
+    run = Watched(world.start(verb))
+    killed = world.kill(kill, run.process) if run.until(during, point, world) else []
+    said = run.end()
+    if killed and kill in SERVED:
+        world.mend()
+    return killed, said, run.process.returncode
 
 
 def same(world: World, clean: Clean) -> list[str]:
@@ -232,17 +244,19 @@ class Watched:
         self.lines: list[str] = []
         self._rest = threading.Thread(target=self._read, daemon=True)
 
-    def until(self, during: str, point: int, world: World) -> None:
-        """Wait until so many resources are finished, or the run is over; the rest is read on aside."""
+    def until(self, during: str, point: int, world: World) -> bool:
+        """Wait until so many resources are finished, or the run is over; whether they are. The rest is read aside."""
         if during == "refresh":
-            while self.process.poll() is None and world.log_lines("refreshing") < point:
+            while not (reached := world.log_lines("refreshing") >= point) and self.process.poll() is None:
                 time.sleep(0.02)
         else:
+            reached = False
             for line in self.process.stderr or ():
                 self.lines.append(line)
-                if counted("".join(self.lines), during) >= point:
+                if reached := counted("".join(self.lines), during) >= point:
                     break
         self._rest.start()
+        return reached
 
     def end(self, seconds: float = 300) -> str:
         """Wait for the end; all that it said, stderr first."""
@@ -252,13 +266,6 @@ class Watched:
 
     def _read(self) -> None:
         self.lines.extend(self.process.stderr or ())
-
-
-def paragraph(said: str) -> str:
-    """What `isthmus` ended with."""
-    return "".join(
-        line.removeprefix("isthmus: ") for line in said.splitlines() if line.startswith("isthmus: ")
-    )
 
 
 def counted(said: str, phase: str) -> int:

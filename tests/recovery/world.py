@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import psutil
 
 from sandbox import api, processes
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import unset
+from sandbox.environment import kept
 from sandbox.home import Home
 from tests.accounting import aws, cluster
 
@@ -38,8 +37,13 @@ class Ended:
     @property
     def error(self) -> str:
         """The paragraph that `isthmus` ended with."""
-        found = [line for line in self.said.splitlines() if line.startswith("isthmus: ")]
-        return found[-1].removeprefix("isthmus: ") if found else ""
+        return paragraph(self.said)
+
+
+def paragraph(said: str) -> str:
+    """What `isthmus` ended with; empty where it ended well, or was killed."""
+    found = [line for line in said.splitlines() if line.startswith("isthmus: ")]
+    return found[-1].removeprefix("isthmus: ") if found else ""
 
 
 class World:
@@ -78,12 +82,12 @@ class World:
 
     @property
     def env(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in unset()}
-        kept |= {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
-        return kept | api.environment(self.home)
+        ours = {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT)}
+        return kept() | ours | api.environment(self.home)
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """`isthmus WORDS STACK --yes`, running; stderr to be read while it does."""
+        """`isthmus WORDS STACK --yes`, running; stderr to be read while it does. The log begins anew with it."""
+        self._log.unlink(missing_ok=True)
         return self._popen([sys.executable, "-m", "isthmus", words[0], self.stack, "--yes", *words[1:]])
 
     def isthmus(self, *words: str) -> Ended:
@@ -117,8 +121,11 @@ class World:
 
     def log_lines(self, word: str) -> int:
         """How many lines of the engine's log hold the word."""
-        log = self.root / "out" / "logs" / f"{self.stack}.log"
-        return log.read_text("utf-8").count(word) if log.exists() else 0
+        return self._log.read_text("utf-8").count(word) if self._log.exists() else 0
+
+    @property
+    def _log(self) -> Path:
+        return self.root / "out" / "logs" / f"{self.stack}.log"
 
     def kill(self, what: str, run: subprocess.Popen[str]) -> list[str]:
         """SIGKILL it, and name what was killed."""

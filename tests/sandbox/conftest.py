@@ -18,7 +18,7 @@ from filelock import FileLock
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import BINARIES
-from sandbox.environment import unset
+from sandbox.environment import kept
 from sandbox.toolchain import find, path_entries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,8 +72,7 @@ def sandbox(toolchain: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         with lock:
             _write(users, _living(users) | {os.getpid()})
             api.up(requirements, home=home)
-        env = {name: value for name, value in os.environ.items() if name not in unset()}
-        found = Sandbox(home, requirements, env | api.environment(home))
+        found = Sandbox(home, requirements, kept() | api.environment(home))
         try:
             yield found
         finally:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -24,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from isthmus.contracts import overrides, requirements, yamlfile
 from sandbox import api
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import unset
+from sandbox.environment import kept
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
 
@@ -42,8 +41,7 @@ class Account:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        kept = {name: value for name, value in os.environ.items() if name not in unset()}
-        self.env = kept | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
         self.boto = aws.clients(self.env)
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
         self.root = Path()

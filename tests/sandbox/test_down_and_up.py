@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 from sandbox import api
-from sandbox.environment import unset
+from sandbox.environment import kept
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "stacks" / "bank-dev.requirements.yaml"
@@ -41,8 +40,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in unset()}
-    return kept | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+    return kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
 
 
 def up(project: Path, home: Path) -> str:
