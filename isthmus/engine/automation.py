@@ -38,6 +38,8 @@ class Engine:
                 say(f"cleared the lock of process {lock.pid}, which is dead")
             for plugin in leftovers.end(os.environ.get("PULUMI_BACKEND_URL", "")):
                 say(f"ended {plugin}, which a dead run left behind")
+            for file in states.drop_broken_attributes(states_at, stack.project.name, stack.name):
+                say(f"removed {file.name}, which a dead run left cut off: it says nothing of the state")
             copies = backup.folder(stack.project.root, stack.name)
             states.check(states_at, stack.project.name, stack.name, copies)
             self._engine = automation.Stack.create_or_select(stack.name, workspace)

@@ -78,6 +78,31 @@ def read(file: Path) -> dict[str, Any]:
     return latest
 
 
+def drop_broken_attributes(backend_url: str, project: str, stack: str) -> list[Path]:
+    """Remove the attributes files of the stack's own that a killed engine left cut off, and name them.
+
+    A file backend keeps content type and checksum of each file in a further one (`FILE.attrs`), written in place
+    (gocloud.dev/blob/fileblob, attrs.go). Cut off, it keeps the engine from a state that is whole (`failed to
+    load checkpoint: EOF`); where it is missing, the engine does without.
+    """
+    base = folder(backend_url)
+    if base is None:
+        return []
+    found = [*(base / "stacks" / project).glob(f"{stack}.json*.attrs")]
+    for room in ("locks", "history", "backups"):
+        found += (base / room).glob(f"**/{project}/{stack}/*.attrs")
+    dropped = []
+    for file in sorted(found):
+        try:
+            json.loads(file.read_text("utf-8"))
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            file.unlink(missing_ok=True)
+            dropped.append(file)
+    return dropped
+
+
 def check(backend_url: str, project: str, stack: str, copies: Path) -> None:
     """Raise `EnvironmentFault` where the stack's file cannot be used, naming what can take its place.
 

@@ -99,3 +99,26 @@ def test_another_backend_is_left_to_the_engine(backend, tmp_path):
 def test_a_file_that_is_cut_off_anywhere_is_never_taken_for_whole(tmp_path, length):
     place(tmp_path, TEXT[:length])
     assert "is cut off after" in (message := told(tmp_path)) or "is empty" in message
+
+
+ATTRIBUTES = '{"user.content_type":"application/json","md5":"rL0Y20zC+Fzt72VPzMSk2A=="}'
+
+
+@pytest.mark.parametrize("where", ["stacks/isthmus/dev.json", "history/isthmus/dev/dev-1.history.json"])
+@pytest.mark.parametrize("cut", ["", ATTRIBUTES[:20]])
+def test_attributes_that_are_cut_off_are_taken_away_and_whole_ones_stay(tmp_path, where, cut):
+    place(tmp_path, TEXT)
+    broken = tmp_path / ".pulumi" / f"{where}.attrs"
+    broken.parent.mkdir(parents=True, exist_ok=True)
+    broken.write_text(cut)
+    whole = broken.with_name("dev.json.bak.attrs")
+    whole.write_text(ATTRIBUTES)
+    other = tmp_path / ".pulumi/stacks/isthmus/production.json.attrs"
+    other.write_text("")
+    assert state.drop_broken_attributes(f"file://{tmp_path}", "isthmus", "dev") == [broken]
+    assert (broken.exists(), whole.exists(), other.exists()) == (False, True, True)
+    state.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
+
+
+def test_another_backend_has_no_attributes_of_ours(tmp_path):
+    assert state.drop_broken_attributes("s3://bucket", "isthmus", "dev") == []

@@ -116,6 +116,17 @@ def test_a_state_that_is_cut_off_is_named_and_comes_back_by_the_commands_that_ar
     assert preview.code == 0, preview.said[-2000:]
 
 
+def test_attributes_that_a_killed_engine_left_empty_do_not_keep_us_from_the_state(
+    world: World, clean: Clean
+) -> None:
+    file = next((world.home / "pulumi-state").glob(f".pulumi/stacks/*/{world.stack}.json.attrs"))
+    file.write_bytes(b"")
+    assert "EOF" in world.pulumi("stack", "export").said, "what a plain Pulumi says of it"
+    again = world.isthmus("up")
+    assert again.code == 0, again.said[-2000:]
+    assert f"removed {file.name}" in again.said
+
+
 def test_a_state_of_a_newer_engine_is_left_alone(world: World, clean: Clean) -> None:
     file = next((world.home / "pulumi-state").glob(f".pulumi/stacks/*/{world.stack}.json"))
     good = file.read_text("utf-8")
