@@ -36,6 +36,13 @@ def render(
     A value that only a cloud knows is a placeholder such as ${bank-frankfurt-bucket.id}. The same input gives the same
     bytes. A folder that an earlier render made is replaced whole.
     """  # fmt: skip
+    from isthmus.engine import render as rendering
+
+    with rendering.uncollected():
+        _write(stack, output, summary, project)
+
+
+def _write(stack: str, output: Path | None, summary: bool, project: Path | None) -> None:
     from isthmus.cli import console
     from isthmus.engine import preflight, rendered_files
     from isthmus.engine import project as projects

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 from pathlib import Path
 
 import pulumi
 import pytest
 
 from isthmus.engine import project, rendered_files
-from isthmus.engine.render import record
+from isthmus.engine.render import record, render, uncollected
 
 
 @pytest.fixture
@@ -143,3 +145,29 @@ def test_an_error_of_the_program_comes_out(stack):
 
     with pytest.raises(LookupError, match="no such thing"):
         record(program, stack)
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_rendering_a_project_leaves_no_program_of_its_behind(stack, monkeypatch, loaded):
+    """What comes after it in this process may be of another project, and this one's folder may be gone."""
+    import stacks
+
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "stacks")
+    folder = stack.project.root / "stacks"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "program.py").write_text(
+        "import pulumi\n\ndef program():\n    pulumi.export('whose', 'shop')\n"
+    )
+    assert render(stack).outputs == {"whose": "shop"}
+    assert sys.modules.get("stacks") is (stacks if loaded else None)
+    assert "stacks.program" not in sys.modules or str(folder) not in str(
+        sys.modules["stacks.program"].__file__
+    )
+
+
+def test_no_garbage_is_looked_for_while_a_program_runs_and_is_again_after_it():
+    with uncollected():
+        within = gc.isenabled()
+    assert (within, gc.isenabled()) == (False, True)
