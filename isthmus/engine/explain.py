@@ -61,7 +61,7 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
         "The namespace's quota is used up: end what else runs in it, then run the same command again",
     ),
     (
-        r"ValidatingAdmissionPolicy|denied the request|denied request",
+        r"denied the request|denied request",
         AnswerIsNo,
         "The cluster's admission refuses this: mend what it names in the plan or the overrides",
     ),
@@ -103,6 +103,15 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
         f"AWS kept refusing or failing after all retries: wait some minutes, {_AGAIN}",
     ),
     (
+        r"DeleteConflict",
+        EnvironmentFault,
+        (
+            "Something is attached that this stack did not attach, perhaps by a budget that has acted: see it (`aws iam"
+            " list-attached-role-policies`, `aws iam list-entities-for-policy`), detach it (`aws iam"
+            " detach-role-policy`), then run the same command again"
+        ),
+    ),
+    (
         r"AlreadyExists|already exists",
         EnvironmentFault,
         (
@@ -123,6 +132,8 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
 ]
 
 _NOISE = re.compile(r"^\d+ errors? occurred:\s*|\s*\*\s+|^update failed$|^error:\s*", re.MULTILINE)
+_NAMES = re.compile(r"urn:pulumi:[^\s\"']+|https?://[^\s\"']+")
+"""What a failure is about: a type or an address may read like a reason (`ValidatingAdmissionPolicy`, `?timeout=`)."""
 _CUT_OFF = "Resource monitor has terminated"
 """What a program is told that the engine ended: why it did stands elsewhere."""
 _STACK = "pulumi:pulumi:Stack"
@@ -142,8 +153,9 @@ def failure(failures: Sequence[Failure], stderr: str, stack: str, log: Path | No
     what = f"{named(chosen.urn)}{also}: {message}" if chosen.urn and about else message
     see = f" The whole log is in {log}" if log else ""
     where = f"stack {stack}, site {chosen.site}" if chosen.site else f"stack {stack}"
+    reason = _NAMES.sub("", chosen.message)
     for pattern, kind, todo in _KNOWN:
-        if re.search(pattern, chosen.message):
+        if re.search(pattern, reason):
             return kind(what, where=where, todo=f"{todo}.{see}")
     kind = InputError if "isthmus" in chosen.message.lower() and not about else EnvironmentFault
     return kind(what, where=where, todo=f"Mend it and run the same command again.{see}")

@@ -13,6 +13,12 @@ from isthmus.engine.explain import failure
 
 URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
 STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
+NOT_ADMISSION = (
+    'resource "urn:pulumi:dev::isthmus::x$kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy::g"'
+    ' was not successfully created by the Kubernetes API server: Patch "https://127.0.0.1:1/apis/admission'
+    'registration.k8s.io/v1/validatingadmissionpolicies/x?timeout=5s": unexpected EOF'
+)
+"""Of an API server that died: types and addresses read like other reasons."""
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,11 @@ STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
         ("1 error occurred:\n\t* 0/4 nodes are available: 2 Insufficient nvidia.com/gpu.", 3, "free GPUs"),
         ('Apply failed with 1 conflict: conflict with "kubectl" using apps/v1', 3, "managed-fields"),
         ("ValidatingAdmissionPolicy 'isthmus-restricted-pods' denied request: no AWS", 1, "admission"),
+        (
+            "An error occurred (DeleteConflict) when calling the DeleteRole operation: must detach all policies",
+            3,
+            "a budget that has acted",
+        ),
         ("exceeded quota: isthmus, requested: pods=1", 3, "quota"),
         ("error reading from server: EOF", 3, "provider's process ended in the middle"),
         (
@@ -35,6 +46,11 @@ STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"
             "after all retries",
         ),
         ("dial tcp 127.0.0.1:6443: connect: connection refused", 3, "does not answer"),
+        (
+            NOT_ADMISSION,
+            3,
+            "does not answer",
+        ),
     ],
 )
 def test_each_known_failure_says_what_to_do(message, code, said):
