@@ -19,6 +19,8 @@ SERVED = ("api-server", "cluster", "moto")
 PHASES = ("up", "update", "replace", "refresh", "destroy")
 _COUNTED = {"up": "created", "update": "updated", "replace": "replace", "destroy": "deleted"}
 """What a line of progress begins with that counts as a finished resource; a refresh is counted in the log."""
+_ADMITTED = "the cluster refuses"
+"""What an `up` says when its first step, which makes nothing in AWS, is over."""
 AGAIN = 2
 """How often the same command may be needed."""
 SETTINGS = "Pulumi.{stack}.yaml"
@@ -155,7 +157,8 @@ def disturbed(world: World, kill: str, during: str, point: int, verb: str) -> tu
     Nothing is killed where the run is over before.
     """
     run = Watched(world.start(verb))
-    killed = world.kill(kill, run.process) if run.until(during, point, world) else []
+    after = _ADMITTED if (kill, during) == ("aws-provider", "up") else ""
+    killed = world.kill(kill, run.process) if run.until(during, point, world, after) else []
     said = run.end()
     if killed and kill in SERVED:
         world.mend()
@@ -244,8 +247,11 @@ class Watched:
         self.lines: list[str] = []
         self._rest = threading.Thread(target=self._read, daemon=True)
 
-    def until(self, during: str, point: int, world: World) -> bool:
-        """Wait until so many resources are finished, or the run is over; whether they are. The rest is read aside."""
+    def until(self, during: str, point: int, world: World, after: str = "") -> bool:
+        """Wait until so many resources are finished, or the run is over; whether they are. The rest is read aside.
+
+        `after`: only those count that are finished after this has been said.
+        """
         if during == "refresh":
             while not (reached := world.log_lines("refreshing") >= point) and self.process.poll() is None:
                 time.sleep(0.02)
@@ -253,7 +259,7 @@ class Watched:
             reached = False
             for line in self.process.stderr or ():
                 self.lines.append(line)
-                if reached := counted("".join(self.lines), during) >= point:
+                if reached := counted(self._said(after), during) >= point:
                     break
         self._rest.start()
         return reached
@@ -263,6 +269,10 @@ class Watched:
         self.process.wait(timeout=seconds)
         self._rest.join(timeout=10)
         return "".join(self.lines) + (self.process.stdout.read() if self.process.stdout else "")
+
+    def _said(self, after: str) -> str:
+        said = "".join(self.lines)
+        return said.partition(after)[2] if after else said
 
     def _read(self) -> None:
         self.lines.extend(self.process.stderr or ())
