@@ -20,6 +20,14 @@ def aws_name(name: str, longest: int, *told_apart_by: object) -> str:
     return f"{plain}-{digits}" if plain else digits
 
 
+def for_auto_name(name: str, longest: int) -> str:
+    """A logical name of which Pulumi's own name, eight characters more, is not longer than AWS takes.
+
+    For what must have another name in each of its lives, since an earlier one is retained.
+    """
+    return name if len(name) <= longest - 8 else aws_name(name, longest - 8)
+
+
 def partition(region: str) -> str:
     """The AWS partition of a region, e.g. `aws-eusc` for the European Sovereign Cloud."""
     for prefix, found in (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"), ("eusc-", "aws-eusc")):

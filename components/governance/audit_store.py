@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.aws.bedrock_access import partition
+from components.aws.names import for_auto_name, partition
 
 ADMINISTER = [
     "kms:DescribeKey",
@@ -23,6 +23,8 @@ ADMINISTER = [
     "kms:DisableKey",
 ]
 """What an account's administrators may do with a key; none of it reads what is sealed."""
+BUCKET_NAME = 63
+"""Characters of a bucket's name at most."""
 CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
 
 
@@ -72,7 +74,13 @@ def make_store(
     key = make_key(
         name, site=site, region=region, account=account, delivery=delivery, tags=tags, parent=parent
     )
-    bucket = s3.Bucket(f"{name}-bucket", object_lock_enabled=True, force_destroy=False, tags=tags, opts=kept)
+    bucket = s3.Bucket(
+        for_auto_name(f"{name}-bucket", BUCKET_NAME),
+        object_lock_enabled=True,
+        force_destroy=False,
+        tags=tags,
+        opts=kept,
+    )
     versioning = s3.BucketVersioning(
         f"{name}-versioning",
         bucket=bucket.id,

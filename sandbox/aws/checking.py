@@ -41,6 +41,10 @@ def check(
             inputs[auto.prop] = old[auto.prop]
         else:
             inputs[auto.prop] = automatic(auto, name, seed)
+            if len(inputs[auto.prop]) > auto.longest:
+                # As the real plugin refuses it, rather than cut it.
+                reason = f"name '{name}' plus {_SUFFIX + 1} random chars is longer than maximum length {auto.longest}"
+                failures.append((auto.prop, reason))
         made_up.append(auto.prop)
     elif auto and auto.prop in inputs and auto.prefix_prop and auto.prefix_prop in inputs:
         reason = f"`{auto.prop}` and `{auto.prefix_prop}` of {kind.token} exclude each other."
@@ -53,11 +57,10 @@ def check(
 
 
 def automatic(auto: AutoName, name: str, seed: bytes) -> str:
-    """`<name>-<7 hex>`, cut to the type's longest; the same seed gives the same name."""
+    """`<name>-<7 hex>`; the same seed gives the same name."""
     source = random.Random(seed) if seed else secrets.SystemRandom()  # noqa: S311 - a name, not a secret
     suffix = "".join(source.choice("0123456789abcdef") for _ in range(_SUFFIX))
-    shaped = auto.shape(name)
-    return f"{shaped[: auto.longest - _SUFFIX - 1]}-{suffix}"
+    return f"{auto.shape(name)}-{suffix}"
 
 
 def from_prefix(auto: AutoName, prefix: str) -> str:

@@ -36,9 +36,18 @@ def test_the_engine_s_seed_decides_the_made_up_name(client: Client) -> None:
     assert one["name"] == two["name"] != other["name"]
 
 
-def test_a_made_up_name_keeps_within_the_type_s_length(client: Client) -> None:
-    inputs, _ = client.check(BUCKET, {}, name="x" * 200)
+def test_a_made_up_name_that_is_longer_than_aws_takes_is_refused_as_the_real_plugin_does(
+    client: Client,
+) -> None:
+    inputs, failures = client.check(BUCKET, {}, name="x" * 55)
     assert len(inputs["bucket"]) == 63
+    assert not failures
+    _, failures = client.check(BUCKET, {}, name="x" * 56)
+    assert [prop for prop, _ in failures] == ["bucket"]
+    assert "longer than maximum length 63" in failures[0][1]
+
+
+def test_a_made_up_name_begins_as_the_type_s_names_must(client: Client) -> None:
     alias, _ = client.check("aws:kms/alias:Alias", {"targetKeyId": "k"}, name="audit")
     assert alias["name"].startswith("alias/audit-")
 
