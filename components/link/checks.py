@@ -14,6 +14,8 @@ from isthmus.contracts.errors import AnswerIsNo, InputError
 
 LOG_DAYS = 365
 """How long a link's log is kept where nothing is said."""
+DNS_SERVERS = 6
+"""Addresses that a resolver rule forwards to at most (AWS's quota `Target IP addresses per rule`, as of knowledge)."""
 AWS_ZONES = (
     *("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws", "aws.dev", "amazon.com", "amazonaws.cn"),
     *("amazonwebservices.com", "awsapps.com", "awsstatic.com", "cloudfront.net"),
@@ -60,6 +62,12 @@ def check_resolvers(args: Mapping[str, Any], where: str) -> None:
             "resolvers need the site's DNS servers, and none is named",
             where=f"{where}.site_dns",
             todo="Name their addresses (`dns` of the site), or set resolvers to 'off'",
+        )
+    if len(args["site_dns"]) > DNS_SERVERS:
+        raise InputError(
+            f"{len(args['site_dns'])} DNS servers, and a resolver rule of AWS's takes {DNS_SERVERS}",
+            where=f"{where}.site_dns",
+            todo=f"Name {DNS_SERVERS} of them (`dns` of the site)",
         )
     sources = ipv4_networks(args["sources"], f"{where}.sources")
     for at, text in enumerate(args["site_dns"]):

@@ -43,6 +43,7 @@ FORMS = {
     r"^sha256:[0-9a-f]{64}$": "`sha256:` and 64 hexadecimal digits",
     r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$": "an image by digest: `registry.example/NAME@sha256:DIGEST`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
+    r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
     r"^[0-9]{12}$": "an account's 12 digits",
     r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "a quantity like `8`, `500m` or `64Gi`",
 }

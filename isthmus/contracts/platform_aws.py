@@ -183,6 +183,8 @@ class Guardrail(Part):
     """`existing`."""
     version: str | None = None
     """`existing`: a numbered version, never `DRAFT`."""
+    earlier_versions: list[Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,7}$")]] = []
+    """Versions that calls may name besides, while pods that know a new one replace those that do not."""
     pii: list[Pii] = []
     attack_strength: Literal["low", "medium", "high"] = "high"
     """Filter on prompts that attack the model's instructions."""

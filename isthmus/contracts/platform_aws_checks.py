@@ -17,7 +17,7 @@ from isthmus.contracts.unique import unique
 if TYPE_CHECKING:
     import datetime
 
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform import Platform, Site
 
 _TAG = re.compile(r"[\w .:/=+@-]+")
 """Letters and digits of any script, and the signs that every service takes (AWS's tagging guide)."""
@@ -68,7 +68,7 @@ def _same_site(mine: str, other: str, *path: str | int) -> None:
 
 def _one_each(platform: Platform) -> None:
     """Singletons: of a region (logging), of an account (trails), of a class at a site (guardrails)."""
-    accounts = {site.name: site.account_id or site.name for site in platform.sites}
+    accounts = {site.name: _account(site) for site in platform.sites}
     places = {site.name: (accounts[site.name], site.region) for site in platform.sites}
     sites = {site.name: site.name for site in platform.sites}
     for part, what, of in (
@@ -98,6 +98,11 @@ def _one_each(platform: Platform) -> None:
                 f"class {guardrail.class_} has two guardrails at {guardrail.site}", *("guardrails", index)
             )
         pairs.add((guardrail.site, guardrail.class_))
+
+
+def _account(site: Site) -> str:
+    """The account in which a site stands: as stated, else its role's, else the one of the credentials in use."""
+    return site.account_id or (site.assume_role.split(":")[4] if site.assume_role else "the credentials' own")
 
 
 def boundaries_are_the_accounts(platform: Platform) -> None:
@@ -195,7 +200,7 @@ def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
             )
         _kept_long_enough(logging.retention_days, held, "invocation_logging", index, "retention_days")
     sites = {trail.site: (index, trail) for index, trail in enumerate(platform.trails)}
-    accounts = {site.name: site.account_id or site.name for site in platform.sites}
+    accounts = {site.name: _account(site) for site in platform.sites}
     for site in [site for site in platform.sites if site.kind == "aws"]:
         held = _cloud_classes(platform, site.name)
         trailed = [found for found in sites.values() if accounts[found[1].site] == accounts[site.name]]
@@ -284,6 +289,12 @@ def tags_are_taken(platform: Platform) -> None:
                 *("tags", key),
                 todo="Use letters, digits, blanks and _.:/=+-@, 128 of them in a key and 256 in a value at most",
             )
+    counted = platform.anomalies.mode == "manage" or any(one.scope == "platform" for one in platform.budgets)
+    if counted and "isthmus-platform" not in platform.tags:
+        what = "the tag `isthmus-platform`, by which the platform's budget and its anomalies are counted, is missing"
+        raise At(
+            what, "tags", todo=f"Say `isthmus-platform: {platform.name}`, or leave out what takes it away"
+        )
 
 
 def _cloud_classes(platform: Platform, site: str) -> list[str]:

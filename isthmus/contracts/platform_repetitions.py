@@ -18,6 +18,7 @@ _LISTS = {
     "sites": ("cidrs", "dns"),
     "pools": ("node_names",),
     "identities": ("endpoints",),
+    "guardrails": ("earlier_versions",),
     "networks": ("classes", "services", "subnets", "route_tables"),
     "links": ("classes", "sources", "zones"),
 }

@@ -172,7 +172,9 @@ def platform() -> dict[str, Any]:
     return bank()
 
 
-def build(engine: Engine, platform: dict[str, Any], *, only_admission: bool = False) -> None:
+def build(
+    engine: Engine, platform: dict[str, Any], *, only_admission: bool = False, name: str = "isthmus"
+) -> None:
     """The whole platform, or its first step, each site with a provider of its own."""
     from pulumi_aws import Provider as Aws
     from pulumi_kubernetes import Provider as Kubernetes
@@ -186,7 +188,7 @@ def build(engine: Engine, platform: dict[str, Any], *, only_admission: bool = Fa
             for site in platform["sites"]
         }
         checked = Platform.model_validate(platform)
-        return LlmPlatform("isthmus", checked, providers, only_admission=only_admission)
+        return LlmPlatform(name, checked, providers, only_admission=only_admission)
 
     engine.run(program)
 

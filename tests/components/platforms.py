@@ -32,6 +32,7 @@ def bank() -> dict[str, Any]:
         "isthmus": "v1",
         "name": "bank",
         "blueprint": "regulated-hybrid",
+        "tags": {"isthmus-platform": "bank"},
         "sites": [
             {
                 "name": "fra1",

@@ -1,5 +1,6 @@
 """The whole platform, from the bank's contract."""
 
+import json
 from typing import Any
 
 import pulumi
@@ -7,7 +8,25 @@ import pytest
 
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Platform
-from tests.components.conftest import Engine, build
+from tests.components.conftest import Engine, bank, build
+
+WIDE, OWN = (f"arn:aws:iam::123456789012:policy/{name}" for name in ("wide", "isthmus-boundary"))
+
+
+@pytest.fixture(scope="module")
+def varied() -> Engine:
+    """The bank with regions left to its site and profiles, a boundary of its own, and throughput bought."""
+    platform, engine = bank(), Engine()
+    for endpoint in platform["endpoints"][2:]:
+        del endpoint["region"], endpoint["destination_regions"]
+    platform["sites"][1]["permissions_boundary"] = WIDE
+    (guardrail,) = [one for one in platform["guardrails"] if one["name"] == "internal-frankfurt"]
+    guardrail["earlier_versions"] = ["7"]
+    platform["provisioned"] = [
+        {"name": "units", "endpoint": "public-nova-lite", "model_units": 1, "commitment": "one-month"}
+    ]
+    build(engine, platform)
+    return engine
 
 
 def test_each_gateway_is_named_with_its_class_site_and_address(built: Engine) -> None:
@@ -35,13 +54,8 @@ def test_a_line_says_where_each_workloads_data_may_go(built: Engine) -> None:
     assert "processed in eu-central-1, eu-north-1, eu-west-1" in lines[2]
 
 
-def test_regions_come_from_the_site_and_the_profile_where_the_endpoint_names_none(
-    engine: Engine, platform: dict[str, Any]
-) -> None:
-    for endpoint in platform["endpoints"][2:]:
-        del endpoint["region"], endpoint["destination_regions"]
-    build(engine, platform)
-    assert "eu-west-3" in engine.outputs["data_paths"][3]
+def test_regions_come_from_the_site_and_the_profile_where_the_endpoint_names_none(varied: Engine) -> None:
+    assert "eu-west-3" in varied.outputs["data_paths"][3]
 
 
 def test_the_gpus_requested_are_the_plans(built: Engine) -> None:
@@ -126,20 +140,16 @@ def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole
     ]
 
 
-def test_what_the_engine_leaves_behind_is_named(engine: Engine, platform: dict[str, Any]) -> None:
-    platform["provisioned"] = [
-        {"name": "units", "endpoint": "public-nova-lite", "model_units": 1, "commitment": "one-month"}
-    ]
-    build(engine, platform)
+def test_what_the_engine_leaves_behind_is_named(varied: Engine) -> None:
     parts = {  # not things of their own, but settings of a bucket that is named
         *("BucketVersioning", "BucketObjectLockConfiguration", "BucketServerSideEncryptionConfiguration"),
         *("BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy"),
     }
-    left = [made for made in engine.made if made.retained and made.kind not in parts]
+    left = [made for made in varied.made if made.retained and made.kind not in parts]
     assert {made.kind for made in left} == {
         *("Bucket", "Key", "LogGroup", "CostAllocationTag", "ProvisionedModelThroughput")
     }
-    assert len(engine.outputs["retained"]) == len(left)
+    assert len(varied.outputs["retained"]) == len(left)
 
 
 def test_each_class_with_a_network_of_its_own_has_its_own_link_and_endpoints(
@@ -169,24 +179,28 @@ def test_each_class_with_a_network_of_its_own_has_its_own_link_and_endpoints(
 
 
 def test_an_identitys_boundary_ends_at_the_regions_of_its_models(built: Engine) -> None:
-    import json
-
     boundary = json.loads(built.only("Policy", "isthmus-public-bedrock-identity-boundary").inputs["policy"])
     (denied,) = [each for each in boundary["Statement"] if each["Sid"] == "NoOtherRegion"]
     regions = denied["Condition"]["StringNotEquals"]["aws:RequestedRegion"]
     assert regions == ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
 
 
-def test_a_sites_boundary_bounds_every_role_there_and_an_identitys_own_its_role(
-    engine: Engine, platform: dict[str, Any]
-) -> None:
-    wide, own = (f"arn:aws:iam::123456789012:policy/{name}" for name in ("wide", "isthmus-boundary"))
-    platform["sites"][1]["permissions_boundary"] = wide
-    build(engine, platform)
-    bounds = {made.name: made.inputs["permissionsBoundary"] for made in engine.all("Role")}
-    assert bounds.pop("isthmus-internal-bedrock-identity-role") == own
-    assert set(bounds.values()) == {wide}
+def test_a_sites_boundary_bounds_every_role_there_and_an_identitys_own_its_role(varied: Engine) -> None:
+    bounds = {made.name: made.inputs["permissionsBoundary"] for made in varied.all("Role")}
+    assert bounds.pop("isthmus-internal-bedrock-identity-role") == OWN
+    assert set(bounds.values()) == {WIDE}
     assert len(bounds) == 6, "flow logs, log of calls, trail, two budgets, the public identity"
+
+
+def test_calls_may_name_an_earlier_version_of_a_guardrail_while_pods_roll(varied: Engine) -> None:
+    def versions(policy: str) -> set[str]:
+        found = json.loads(varied.only("RolePolicy", policy).inputs["policy"])["Statement"]
+        (denied,) = [each for each in found if each["Sid"] == "NoCallPastTheGuardrail"]
+        (named,) = [each["bedrock:GuardrailIdentifier"] for each in denied["Condition"].values()]
+        return {one.rpartition(":")[2] for one in named}
+
+    assert "7" in versions("isthmus-internal-bedrock-policy")
+    assert "7" not in versions("isthmus-public-bedrock-policy")
 
 
 def test_a_member_account_activates_no_cost_tags(engine: Engine, platform: dict[str, Any]) -> None:

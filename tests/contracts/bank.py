@@ -217,6 +217,7 @@ def platform_data() -> dict[str, Any]:
         "isthmus": "v1",
         "name": "bank",
         "blueprint": "regulated-hybrid",
+        "tags": {"isthmus-platform": "bank"},
         "sites": [
             {
                 "name": "fra1",

@@ -266,6 +266,42 @@ def test_a_singleton_is_one(part: str, says: str):
     assert says in refused(InputError, lambda data: data[part].append({**data[part][0], "name": "second"}))
 
 
+@pytest.mark.parametrize(
+    ("values", "refuses"),
+    [
+        ({}, True),
+        ({"assume_role": "arn:aws:iam::210987654321:role/deploy"}, False),
+        ({"account_id": "210987654321"}, False),
+    ],
+)
+def test_sites_that_state_no_account_are_in_the_same_one(values: dict[str, Any], refuses: bool):
+    def elsewhere(data: dict[str, Any]) -> None:
+        data["sites"].append(
+            {**data["sites"][1], "name": "milan", "region": "eu-south-1", "cidrs": [], **values}
+        )
+        data["trails"].append({**data["trails"][0], "name": "milan", "site": "milan"})
+
+    if refuses:
+        assert "the account of milan has two trails" in refused(InputError, elsewhere)
+    else:
+        data = platform_data()
+        elsewhere(data)
+        assert len(parse(data).trails) == 2
+
+
+@pytest.mark.parametrize("part", ["budgets", "anomalies"])
+def test_a_tag_that_money_is_counted_by_is_not_taken_away(part: str):
+    def without(data: dict[str, Any]) -> None:
+        data["tags"] = {"owner": "llm"}
+        if part == "budgets":
+            data["anomalies"] = {"mode": "off"}
+            data["budgets"][0].update(scope="platform", of=data["name"], action="none")
+
+    says = refused(InputError, without)
+    assert says.startswith("platform (tags)")
+    assert "Say `isthmus-platform: bank`" in says
+
+
 def test_a_network_can_be_the_organisations_own():
     data = platform_data()
     network(data).update(

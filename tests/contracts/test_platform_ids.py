@@ -31,6 +31,8 @@ LONG = "a" * 250 + "@bank.example"
             "a private authority's",
         ),
         ("guardrails", 0, {"guardrail_id": "arn:x"}, "a guardrail's id or ARN"),
+        ("guardrails", 0, {"earlier_versions": ["DRAFT"]}, "a numbered version like `3`"),
+        ("guardrails", 0, {"earlier_versions": ["1", "1"]}, "stands twice"),
         ("audit", 0, {"bucket": "LLM_Audit"}, "a bucket's name"),
         ("audit", 0, {"retention_days": 36501}, "36500"),
         ("trails", 0, {"retention_days": 36501}, "36500"),
