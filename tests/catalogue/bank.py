@@ -56,7 +56,14 @@ def rendered() -> Rendered:
 
 
 def platform(folder: Path = STACKS, **changes: Any) -> Platform:
-    """The bank's platform, `changes` laid over its overrides."""
+    """The bank's platform, `changes` laid over its overrides; the caller's own."""
     from isthmus.contracts.overrides import merge
 
+    if folder == STACKS and not changes:
+        return _as_it_is().model_copy(deep=True)
     return catalogue.platform(folder, STACK, merge(overrides(), changes))
+
+
+@functools.cache
+def _as_it_is() -> Platform:
+    return catalogue.platform(STACKS, STACK, overrides())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,8 @@ from isthmus import catalogue
 from isthmus.catalogue import filters, rendering
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.plan import Plan
+from isthmus.contracts.requirements import Requirements
 from tests.catalogue.bank import both, plan_data, requirements_data, write
 from tests.catalogue.test_shelf import HEADER, shelf
 
@@ -38,10 +42,15 @@ def test_the_same_input_renders_to_the_same_bytes():
     assert first == second
 
 
+@functools.cache
+def as_it_is() -> tuple[Requirements, Plan, dict[str, Any]]:
+    """The bank's files, and what they render to."""
+    return *both(), catalogue.render(NAME, *both())
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_of_the_requirements_can_break_the_platform(text: str):
-    requirements, plan = both()
-    before = catalogue.render(NAME, requirements, plan)
+    requirements, plan, before = copy.deepcopy(as_it_is())
     site = requirements.sites[0].model_copy(update={"kube_context": text})
     changed = requirements.model_copy(update={"sites": [site, *requirements.sites[1:]]})
     rendered = catalogue.render(NAME, changed, plan)

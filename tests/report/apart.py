@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +50,16 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-def apart(folder: Path) -> tuple[Graph, Platform]:
-    """The graph of that platform, rendered from a copy of the project in `folder`."""
-    shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", folder)
-    file = folder / "stacks" / f"Pulumi.{STACK}.yaml"
-    data = yamlfile.load(file).data
-    data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
-    yamlfile.dump(data, "", file)
-    stack = project.find(folder).stack(STACK)
-    return Graph(render.render(stack).resources), stack.platform()
+@functools.cache
+def apart() -> tuple[Graph, Platform]:
+    """The graph of that platform, rendered once from a copy of the project, for all who only read."""
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base)
+        shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "Pulumi.yaml", folder)
+        file = folder / "stacks" / f"Pulumi.{STACK}.yaml"
+        data = yamlfile.load(file).data
+        data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
+        yamlfile.dump(data, "", file)
+        stack = project.find(folder).stack(STACK)
+        return Graph(render.render(stack).resources), stack.platform()

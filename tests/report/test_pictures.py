@@ -66,8 +66,8 @@ def test_an_arrow_into_the_network_goes_with_its_rule():
     assert '==>|"443' not in pictures.network(Graph(without), platform())
 
 
-def test_two_networks_at_a_site_have_each_its_own(tmp_path: Path):
-    text = pictures.network(*apart(tmp_path))
+def test_two_networks_at_a_site_have_each_its_own():
+    text = pictures.network(*apart())
     assert "VPC 10.80.0.0/16 · no internet gateway" in text
     assert "VPC 10.81.0.0/16 · internet gateway" in text
     joined = set(re.findall(r"^  bank_fra1_(\w+)_gateway ==>\|[^|]+\| bank_(\w+?)_endpoints_", text, re.M))

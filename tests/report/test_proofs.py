@@ -159,9 +159,9 @@ def test_a_key_in_a_pod_is_found(altered: Any):
     assert any("sets AWS_ACCESS_KEY_ID" in each for each in proofs.no_access_key(graph))
 
 
-@pytest.fixture(scope="module")
-def public_apart(tmp_path_factory: pytest.TempPathFactory) -> tuple[Graph, Platform]:
-    return apart(tmp_path_factory.mktemp("project"))
+@pytest.fixture
+def public_apart() -> tuple[Graph, Platform]:
+    return apart()
 
 
 def _changed(graph: Graph, kind: str, name: str, how: Change) -> Graph:
