@@ -50,7 +50,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Rooms of which nothing is asked for are not even loaded: half of the time until the first test."""
     if not collection_path.is_dir() or collection_path.parent != HERE:
         return None
-    asked = config.getoption("markexpr")
+    asked = config.getoption("markexpr") or ""
     room = collection_path.name
     out = (room in SERVICES and "not service" in asked) or (room == "sandbox" and "not sandbox" in asked)
     return True if out else None
