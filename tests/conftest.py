@@ -15,7 +15,7 @@ gc.set_threshold(500_000, 20, 100)
 
 settings.register_profile("usual", max_examples=200, deadline=None)
 settings.load_profile("usual")
-settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("quick", max_examples=25, deadline=None)
 """`make check`: a look at each property at every save; `make test` looks closer."""
 settings.register_profile("soak", max_examples=2000, deadline=None)
 """`make soak`: properties tried on many more inputs."""
@@ -33,14 +33,10 @@ TOGETHER = {
     "tests/sandbox/test_cluster_life.py": "life",
     "tests/sandbox/test_down_and_up.py": "life",
     "tests/sandbox/test_recovery.py": "life",
-    # They read one rendering of the bank, or build its whole platform: once, and the SDK loaded once for it.
+    # They read one rendering of the bank, or one build of its platform, and the SDK is loaded once for them.
+    "tests/components": "bank",
     "tests/report": "bank",
     "tests/stacks": "bank",
-    "tests/components/test_components_docs.py": "bank",
-    "tests/components/test_edge_accepts.py": "bank",
-    "tests/components/test_first_step.py": "bank",
-    "tests/components/test_llm_platform.py": "bank",
-    "tests/components/test_pods.py": "bank",
     "tests/engine/test_preflight.py": "bank",
 }
 """Files, or rooms of files, that one worker runs, one after the other."""

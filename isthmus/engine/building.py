@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, backend, locks, preflight, recovery
+from isthmus.engine import admission, backend, locks, preflight, recovery, silence
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
@@ -76,7 +76,7 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answe
         engine = Engine(stack, say)
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
-        with _settled_after(stack, engine):
+        with _settled_after(stack, engine), silence.watched(reached, say):
             first, proofs = _admission(engine, platform, reached, state, say, watcher)
             run = engine.up(watcher, expected=_size(state))
         with contextlib.suppress(IsthmusError):
@@ -105,7 +105,8 @@ def destroy(
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
         outputs = engine.outputs()
-        run = engine.destroy(watcher, expected=_size(state))
+        with silence.watched(_there(stack), say):
+            run = engine.destroy(watcher, expected=_size(state))
     # The engine's step for what is retained is a deletion too, from the state alone.
     kept = sum(
         1 for each in state.get("resources") or [] if each.get("custom") and each.get("retainOnDelete")
@@ -117,6 +118,14 @@ def destroy(
         pending_keys=_pending_keys(state),
         seconds=time.monotonic() - started,
     )
+
+
+def _there(stack: Stack) -> dict[str, Cluster]:
+    """The clusters that answer before a destroy; none where the stack's files no longer say which."""
+    try:
+        return clusters(stack.platform(), stack)
+    except IsthmusError:
+        return {}
 
 
 @contextlib.contextmanager

@@ -321,11 +321,7 @@ PRIVATE = ("10.1.2.3", "172.20.0.1", "192.168.1.1", "100.64.3.4", "127.0.0.1", "
         ({"route_table_ids": []}, "no route table", "route_table_ids"),
         ({"route_table_ids": pulumi.Output.from_input(["rtb-1"])}, "is not known", "route_table_ids"),
         ({"site_dns": []}, "none is named", "site_dns"),
-        (
-            {"site_dns": [f"10.40.0.{at}" for at in range(7)]},
-            "7 DNS servers, and a resolver rule",
-            "site_dns",
-        ),
+        ({"site_dns": ["10.40.0.53"] * 7}, "7 DNS servers, and a resolver rule", "site_dns"),
         ({"site_dns": ["10.99.0.53"]}, "in none of the networks that may cross", "site_dns.0"),
         ({"site_dns": ["dns.bank.example"]}, "not an IPv4 address", "site_dns.0"),
         ({"zones": ["example"]}, "not a DNS zone", "zones.0"),

@@ -1,0 +1,150 @@
+"""A cluster that is silent for too long ends the run; one that answers, whatever it says, does not."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.engine import silence
+from isthmus.engine.kube import Refused
+
+
+class Cluster:
+    """Answers, refuses, or is silent, as it is told."""
+
+    context = "fra1"
+    server = "https://127.0.0.1:6443"
+
+    def __init__(self, does: type[Exception] | None = None) -> None:
+        self.does = does
+        self.asked = 0
+
+    def call(self, *_: Any, **__: Any) -> Any:
+        self.asked += 1
+        if self.does is Refused:
+            raise Refused(401, "who are you")
+        if self.does:
+            raise EnvironmentFault("does not answer")
+        return {}
+
+
+def watch(cluster: Cluster, said: list[str], turns: list[int]) -> silence.Watch:
+    return silence.Watch({"fra1": cluster}, said.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
+
+
+def during(watching: silence.Watch, seconds: float) -> None:
+    thread = threading.Thread(target=watching.run)
+    thread.start()
+    time.sleep(seconds)
+    watching.end()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_silence_is_told_and_ends_the_run_after_its_limit():
+    said: list[str] = []
+    turns: list[int] = []
+    watching = watch(Cluster(EnvironmentFault), said, turns)
+    during(watching, 0.1)
+    assert said == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
+    assert (watching.gone, turns) == (None, [])
+    watching = watch(Cluster(EnvironmentFault), said, turns)
+    during(watching, 0.5)
+    assert (watching.gone, turns) == ("fra1", [0])
+
+
+@pytest.mark.parametrize("does", [None, Refused])
+def test_an_answer_is_one_whatever_it_says(does: type[Exception] | None):
+    cluster, turns = Cluster(does), []
+    watching = watch(cluster, [], turns)
+    during(watching, 0.5)
+    assert cluster.asked > 5
+    assert (watching.gone, turns) == (None, [])
+
+
+def test_a_cluster_that_answers_again_begins_anew():
+    cluster, said, turns = Cluster(EnvironmentFault), [], []
+    watching = watch(cluster, said, turns)
+    thread = threading.Thread(target=watching.run)
+    thread.start()
+    for does in (None, EnvironmentFault, None):
+        time.sleep(0.12)
+        cluster.does = does
+    time.sleep(0.1)
+    watching.end()
+    thread.join(5)
+    assert (watching.gone, turns, len(said)) == (None, [], 2)
+
+
+def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(silence, "PATIENCE_S", 0.05)
+    turns: list[int] = []
+    during(watch(Cluster(EnvironmentFault), [], turns), 0.6)
+    assert turns[:3] == [0, 1, 2]
+
+
+def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(silence.VARIABLE, "1")
+    monkeypatch.setattr(silence, "EVERY_S", 0.05)
+    ended = threading.Event()
+    monkeypatch.setattr(silence, "interrupt", lambda turn: ended.set())
+
+    def run(cluster: Cluster, error: Exception, after: threading.Event | None = None) -> None:
+        clusters: Any = {"fra1": cluster}
+        with silence.watched(clusters, lambda _: None):
+            assert after is None or after.wait(20)
+            raise error
+
+    with pytest.raises(
+        EnvironmentFault, match=r"has not answered at https://127\.0\.0\.1:6443 for 1 s"
+    ) as told:
+        run(Cluster(EnvironmentFault), EnvironmentFault("the engine was interrupted"), ended)
+    assert "site fra1" in str(told.value)
+    with pytest.raises(AnswerIsNo, match="other"):
+        run(Cluster(), AnswerIsNo("other"))
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-5", "nan", "1e9"])
+def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str):
+    monkeypatch.setenv(silence.VARIABLE, text)
+    with pytest.raises(InputError, match=silence.VARIABLE):
+        silence.limit()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A child of the engine's name that ends at the second Ctrl-C."""
+    (tmp_path / "pulumi").symlink_to(sys.executable)
+    code = (
+        "import signal, sys, time\nseen = []\n"
+        "def heard(*_):\n    seen.append(1)\n    print(len(seen), flush=True)\n    len(seen) > 1 and sys.exit(7)\n"
+        "signal.signal(signal.SIGINT, heard)\nprint('there', flush=True)\ntime.sleep(60)\ntime.sleep(60)\n"
+    )
+    command = [str(tmp_path / "pulumi"), "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "there\n"
+        yield process
+        process.kill()
+
+
+def test_the_engine_is_interrupted_twice_and_then_killed(engine: subprocess.Popen[str]):
+    assert engine.stdout
+    silence.interrupt(0)
+    assert engine.stdout.readline() == "1\n"
+    silence.interrupt(1)
+    assert engine.wait(10) == 7
+
+
+def test_an_engine_that_heeds_no_interruption_is_killed(engine: subprocess.Popen[str]):
+    silence.interrupt(2)
+    assert engine.wait(10) == -signal.SIGKILL
