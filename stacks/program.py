@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus import catalogue
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import UP_STEP
-from stacks import account, surroundings, tagging
+from stacks import account, ahead, surroundings, tagging
 
 if TYPE_CHECKING:
     import pulumi
@@ -61,6 +61,7 @@ def program(*, live: bool = False) -> None:
     tagging.tag_everything(pulumi.get_project(), settings.stack)
     made = site_providers(platform, settings, live=live)
     if live:
+        ahead.load(platform)
         for line in account.check(platform, files.plan, files.requirements, made):
             pulumi.log.warn(line)
     if os.environ.get(UP_STEP) == "admission":

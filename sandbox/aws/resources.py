@@ -98,8 +98,11 @@ class Resources:
         except CallRefused as error:
             missing = {name for facet in late for name in facet.props}
             missing |= {"tags", "tagsAll"} if kind.tagging and kind.tagging.whole else set()
+            # An unknown value in a failed creation has the engine forget the id, and refuse its own state then.
             state = self._as_it_is(kind, id, values) or {
-                name: value for name, value in self._plain(kind, scope).items() if name not in missing
+                name: value
+                for name, value in self._plain(kind, scope).items()
+                if name not in missing and not has_unknown(value)
             }
             raise MadeButUnfinished(id, state, str(error)) from None
         if found is None:

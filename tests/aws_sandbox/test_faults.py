@@ -6,12 +6,14 @@ what was done although nobody heard of it is made once, or the state says what m
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
 from sandbox.aws.faults import KINDS
+from sandbox.aws.schema import UNKNOWN
 from sandbox.aws.wire import plain
 from tests.aws_sandbox.driver import REGION, Client, Refusal, World, trust
 from tests.aws_sandbox.faults import UNHEARD, ask, asking, put, unfinished
@@ -155,6 +157,30 @@ def test_what_was_made_stays_and_the_next_run_sets_the_rest(twice: Client, world
     after = twice.update(GROUP, failed.id, state, inputs)
     assert after["retentionInDays"] == 30
     assert after["tagsAll"] == {"class": "x"}
+
+
+def test_what_was_made_and_cannot_be_read_is_kept_without_what_is_not_known(
+    twice: Client, world: World
+) -> None:
+    """An unknown output (an ARN that AWS has not told yet) would have the engine store it without its id."""
+    ec2 = world.boto("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    group = ec2.create_security_group(GroupName=world.name("g"), Description="g", VpcId=vpc)["GroupId"]
+    inputs = {
+        "securityGroupId": group,
+        "ipProtocol": "udp",
+        "fromPort": 53,
+        "toPort": 53,
+        "cidrIpv4": "10.40.0.53/32",
+    }
+    faults = [{"service": "ec2", "operation": "DescribeSecurityGroupRules", "kind": "throttle", "times": 9}]
+    assert ask(world, "PUT", faults)[0] == 200
+    with pytest.raises(Refusal, match="describe_security_group_rules of ec2 failed") as refusal:
+        twice.create("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", {**inputs, "region": REGION})
+    failed = unfinished(refusal.value)
+    assert failed.id.startswith("sgr-")
+    assert UNKNOWN not in json.dumps(plain(failed.properties))
+    assert plain(failed.properties)["cidrIpv4"] == "10.40.0.53/32"
 
 
 # -- done, and nobody heard of it
