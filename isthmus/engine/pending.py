@@ -87,12 +87,16 @@ Verdict = Made | NotMade | Unknown
 
 
 def creations(state: dict[str, Any]) -> list[Creation]:
-    """The creations that a state says were begun and not ended, in its order."""
-    return [
-        Creation(each["resource"])
-        for each in state.get("pending_operations") or []
-        if each.get("type") == "creating" and each["resource"].get("custom")
+    """The creations that a state says were begun and not ended, in its order, and those that it has without an id.
+
+    The engine keeps a failed creation so where it could not read what its provider said of it, and refuses
+    its own state from then on ("marked as custom but has no ID").
+    """
+    begun = [
+        each["resource"] for each in state.get("pending_operations") or [] if each.get("type") == "creating"
     ]
+    nameless = [each for each in state.get("resources") or [] if _nameless(each)]
+    return [Creation(each) for each in [*begun, *nameless] if each.get("custom")]
 
 
 def as_entry(step: Any) -> dict[str, Any]:
@@ -119,6 +123,7 @@ def settled(state: dict[str, Any], verdicts: list[tuple[Creation, Verdict]]) -> 
     new = copy.deepcopy(state)
     new.pop("pending_operations", None)
     resources: list[dict[str, Any]] = new.setdefault("resources", [])
+    resources[:] = [each for each in resources if not _nameless(each)]
     for creation, verdict in verdicts:
         if isinstance(verdict, Unknown):
             raise ValueError(f"{creation.urn} is not decided")
@@ -131,7 +136,16 @@ def settled(state: dict[str, Any], verdicts: list[tuple[Creation, Verdict]]) -> 
             if each["urn"] == creation.urn:
                 each["delete"] = True
         resources.append(_entry(resources, creation, verdict))
+    known = {each["urn"] for each in resources}
+    for each in resources:
+        _forget_strangers(each, known)
     return new
+
+
+def _nameless(entry: dict[str, Any]) -> bool:
+    """A thing that nobody can find again; what is to be deleted is left to the engine."""
+    a_thing = entry.get("custom") and not entry["type"].startswith("pulumi:")
+    return bool(a_thing and not entry.get("id") and not entry.get("delete"))
 
 
 def _there(resources: list[dict[str, Any]], creation: Creation, made: Made) -> bool:
@@ -143,18 +157,25 @@ def _entry(resources: list[dict[str, Any]], creation: Creation, made: Made) -> d
     entry = copy.deepcopy(creation.resource)
     entry["id"] = made.id
     entry["outputs"] = entry.get("outputs") or {**creation.inputs, **made.outputs}
-    if entry.get("parent") not in known:
-        entry.pop("parent", None)
     provider = known.get(creation.provider)
     if provider is not None:
         entry["provider"] = f"{creation.provider}::{provider['id']}"
-    entry["dependencies"] = [each for each in entry.get("dependencies") or [] if each in known]
-    if "propertyDependencies" in entry:
+    return entry
+
+
+def _forget_strangers(entry: dict[str, Any], known: set[str]) -> None:
+    """The engine refuses a state in which something refers to what is not there."""
+    if entry.get("parent") not in known:
+        entry.pop("parent", None)
+    if entry.get("dependencies"):
+        entry["dependencies"] = [each for each in entry["dependencies"] if each in known]
+    if entry.get("propertyDependencies"):
         entry["propertyDependencies"] = {
             name: [each for each in urns or [] if each in known]
             for name, urns in entry["propertyDependencies"].items()
         }
-    return entry
+    if entry.get("deletedWith") not in known:
+        entry.pop("deletedWith", None)
 
 
 def _unmasked(value: Any) -> Any:

@@ -118,7 +118,8 @@ def settle(stack: Stack, engine: Engine, say: Say, answers: Answers = NO_ANSWERS
         each if each.since else replace(each, since=_since(state, None))
         for each in unanswered.read(root, name)
     ]
-    every = open_ + [each for each in lost if not _held(state, each)]
+    told = [(each.urn, each.inputs) for each in open_]
+    every = open_ + [each for each in lost if not _held(state, each) and (each.urn, each.inputs) not in told]
     answers.check(every, name)
     others = [
         each["resource"]["urn"]

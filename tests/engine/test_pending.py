@@ -75,6 +75,26 @@ def test_what_the_state_has_already_is_not_put_in_twice():
     assert after["resources"] == before["resources"]
 
 
+def test_what_the_state_has_without_an_id_is_an_open_creation_too():
+    """The engine refuses its own state then, until somebody deletes the entry by hand."""
+    rule = f"{PREFIX}aws:ec2/route:Route::rule"
+    before = state(entry(), entry(rule, id="r-1", dependencies=[VPC], propertyDependencies={"vpcId": [VPC]}))
+    (found,) = creations(before)
+    assert found.urn == VPC
+    made = settled(before, [(found, Made("vpc-1"))])["resources"]
+    assert sorted(each["id"] for each in made[2:]) == ["r-1", "vpc-1"]
+    assert next(each for each in made if each["urn"] == rule)["dependencies"] == [VPC]
+    gone = settled(before, [(found, NotMade())])["resources"]
+    assert [each["urn"] for each in gone[2:]] == [rule]
+    assert (gone[2]["dependencies"], gone[2]["propertyDependencies"]) == ([], {"vpcId": []})
+
+
+def test_what_is_to_be_deleted_is_the_engines_to_delete():
+    before = state(entry(delete=True))
+    assert not creations(before)
+    assert settled(before, [])["resources"] == before["resources"]
+
+
 def test_nothing_refers_to_what_the_state_no_longer_has():
     gone = f"{PREFIX}aws:ec2/vpc:Vpc::gone"
     before = state()
