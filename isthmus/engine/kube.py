@@ -6,6 +6,7 @@ Standard library only, so that `isthmus up` needs nothing that the program itsel
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import ssl
@@ -75,7 +76,7 @@ class Cluster:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             raise Refused(error.code, _message(error.read())) from None
-        except (urllib.error.URLError, TimeoutError, OSError) as error:
+        except (urllib.error.URLError, TimeoutError, OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise EnvironmentFault(
                 f"the cluster of context `{self.context}` does not answer at {self.server} ({reason})",

@@ -70,12 +70,12 @@ class Watch:
         self._ended.set()
 
     def _silent(self, site: str, one: Cluster) -> float:
-        """Seconds since it answered; a refusal is an answer."""
+        """Seconds since it answered; a refusal is an answer, and what is no JSON comes from somebody else."""
         try:
             one.call("GET", "/version", timeout=self.every)
         except Refused:
             pass
-        except EnvironmentFault:
+        except (EnvironmentFault, ValueError):
             return time.monotonic() - self._heard[site]
         self._heard[site] = time.monotonic()
         return 0

@@ -33,7 +33,7 @@ class Cluster:
         if self.does is Refused:
             raise Refused(401, "who are you")
         if self.does:
-            raise EnvironmentFault("does not answer")
+            raise self.does("does not answer")
         return {}
 
 
@@ -50,14 +50,15 @@ def during(watching: silence.Watch, seconds: float) -> None:
     assert not thread.is_alive()
 
 
-def test_silence_is_told_and_ends_the_run_after_its_limit():
+@pytest.mark.parametrize("does", [EnvironmentFault, ValueError])
+def test_silence_is_told_and_ends_the_run_after_its_limit(does: type[Exception]):
     said: list[str] = []
     turns: list[int] = []
-    watching = watch(Cluster(EnvironmentFault), said, turns)
+    watching = watch(Cluster(does), said, turns)
     during(watching, 0.1)
     assert said == ["site fra1: its cluster does not answer; the run ends after 0 s of that"]
     assert (watching.gone, turns) == (None, [])
-    watching = watch(Cluster(EnvironmentFault), said, turns)
+    watching = watch(Cluster(does), said, turns)
     during(watching, 0.5)
     assert (watching.gone, turns) == ("fra1", [0])
 

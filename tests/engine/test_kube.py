@@ -1,0 +1,53 @@
+"""What the API server says, or does not, reaches the caller as what it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine.kube import Cluster, Refused
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers by the path: `/cut` ends in the middle, `/no` refuses, all else is fine."""
+
+    def do_GET(self) -> None:
+        body = b'{"message": "who are you"}' if self.path == "/no" else b'{"gitVersion": "v1"}'
+        self.send_response(401 if self.path == "/no" else 200)
+        self.send_header("Content-Length", str(len(body) + (100 if self.path == "/cut" else 0)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Cluster("fra1", f"http://127.0.0.1:{server.server_port}", None)
+        server.shutdown()
+        thread.join(5)
+
+
+def test_an_answer_is_data_and_a_refusal_has_its_words(cluster: Cluster):
+    assert cluster.check() == "v1"
+    with pytest.raises(Refused, match="401: who are you"):
+        cluster.call("GET", "/no")
+
+
+def test_an_answer_that_is_cut_off_is_none(cluster: Cluster):
+    """As of an API server that is killed while it speaks."""
+    with pytest.raises(EnvironmentFault, match="does not answer at http://127"):
+        cluster.call("GET", "/cut")
+
+
+def test_where_nobody_listens_the_context_and_the_address_are_named():
+    with pytest.raises(EnvironmentFault, match=r"context `fra1` does not answer at http://127\.0\.0\.1:9"):
+        Cluster("fra1", "http://127.0.0.1:9", None).check()
