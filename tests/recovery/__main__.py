@@ -27,8 +27,7 @@ def main() -> int:
         print(f"not understood: {', '.join(strange) or '--every, --points'}", file=sys.stderr)
         return 2
     failed = 0
-    # An end that was asked for takes the sandbox with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _ended)
     with tempfile.TemporaryDirectory(prefix="isthmus-recovery-") as base:
         world = World(Path(base), asked.stack)
         try:
@@ -44,6 +43,12 @@ def main() -> int:
             world.close()
     print(f"\n{failed} did not recover" if failed else "\nEverything recovered")
     return 1 if failed else 0
+
+
+def _ended(*_: object) -> None:
+    """An end that was asked for takes the sandbox with it, however often it is asked for."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
 
 
 HEAD = (
