@@ -7,8 +7,9 @@ from typing import Any
 
 import pulumi
 
-from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, partition
+from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
 from components.aws.invocation_logging import InvocationLoggingArgs
+from components.aws.names import partition
 from components.aws.network import NetworkArgs
 from components.aws.private_endpoints import EndpointGrant
 from components.aws.trust_anchor import TrustAnchorArgs

@@ -18,7 +18,6 @@ from components.aws.bedrock_policy import (
 from components.aws.boundary import fitting
 from components.aws.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
 from components.aws.names import aws_name
-from components.aws.names import partition as partition  # told from here before it had a place of its own
 from components.checks import may_use_aws, one_of, sensitivity
 from isthmus.contracts.errors import InputError
 

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import pulumi
 
-from components.aws.bedrock_access import partition
+from components.aws.names import partition
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_aws import SERVICES

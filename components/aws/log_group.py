@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
-from components.aws.bedrock_access import partition
+from components.aws.names import partition
 from isthmus.contracts.errors import InputError
 
 RETENTIONS = (

@@ -7,10 +7,9 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.addresses import ipv4_network
-from components.aws.bedrock_access import partition
 from components.aws.boundary import boundary_arn
 from components.aws.log_group import SealedLogGroup, retention, sealed_log_group
-from components.aws.names import aws_name
+from components.aws.names import aws_name, partition
 from components.checks import MODES, one_of
 from isthmus.contracts.errors import InputError
 

@@ -4,7 +4,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.bedrock_access import partition
+from components.aws.names import partition
 from components.checks import MODES, one_of
 from components.governance.audit_store import Delivery, Store, make_key, make_store
 from components.governance.cloud_trail import TrailSettings, check_trail, delivery, make_trail

@@ -5,10 +5,9 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.bedrock_access import partition
 from components.aws.boundary import boundary_arn
 from components.aws.log_group import sealed_log_group
-from components.aws.names import aws_name
+from components.aws.names import aws_name, partition
 from components.governance.audit_store import CLOUDTRAIL, Delivery, Store
 from isthmus.contracts.errors import AnswerIsNo, InputError
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pulumi
 
-from components.aws.bedrock_access import partition
-from components.aws.names import aws_name
+from components.aws.names import aws_name, partition
 from components.governance.topic import Publisher, Topic, sealed_topic, topic_name
 
 NAMESPACE = "isthmus/audit"

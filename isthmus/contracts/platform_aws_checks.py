@@ -17,7 +17,7 @@ from isthmus.contracts.unique import unique
 if TYPE_CHECKING:
     import datetime
 
-    from isthmus.contracts.platform import Platform, Site
+    from isthmus.contracts.platform import Platform
 
 _TAG = re.compile(r"[\w .:/=+@-]+")
 """Letters and digits of any script, and the signs that every service takes (AWS's tagging guide)."""
@@ -68,7 +68,7 @@ def _same_site(mine: str, other: str, *path: str | int) -> None:
 
 def _one_each(platform: Platform) -> None:
     """Singletons: of a region (logging), of an account (trails), of a class at a site (guardrails)."""
-    accounts = {site.name: _account(site) for site in platform.sites}
+    accounts = _accounts(platform)
     places = {site.name: (accounts[site.name], site.region) for site in platform.sites}
     sites = {site.name: site.name for site in platform.sites}
     for part, what, of in (
@@ -100,9 +100,13 @@ def _one_each(platform: Platform) -> None:
         pairs.add((guardrail.site, guardrail.class_))
 
 
-def _account(site: Site) -> str:
-    """The account in which a site stands: as stated, else its role's, else the one of the credentials in use."""
-    return site.account_id or (site.assume_role.split(":")[4] if site.assume_role else "the credentials' own")
+def _accounts(platform: Platform) -> dict[str, str]:
+    """The account of each site, by its name: as stated, else its role's, else the one of the credentials in use."""
+    own = "the credentials' own"
+    return {
+        site.name: site.account_id or (site.assume_role.split(":")[4] if site.assume_role else own)
+        for site in platform.sites
+    }
 
 
 def boundaries_are_the_accounts(platform: Platform) -> None:
@@ -200,7 +204,7 @@ def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
             )
         _kept_long_enough(logging.retention_days, held, "invocation_logging", index, "retention_days")
     sites = {trail.site: (index, trail) for index, trail in enumerate(platform.trails)}
-    accounts = {site.name: _account(site) for site in platform.sites}
+    accounts = _accounts(platform)
     for site in [site for site in platform.sites if site.kind == "aws"]:
         held = _cloud_classes(platform, site.name)
         trailed = [found for found in sites.values() if accounts[found[1].site] == accounts[site.name]]
