@@ -40,6 +40,8 @@ TOGETHER = {
     "tests/engine/test_preflight.py": "bank",
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
+ALONE = "tests/sandbox/test_recovery_whole.py"
+"""Whose every test takes the better part of an hour: whichever worker is free runs the next."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -66,6 +68,8 @@ class ByFile(LoadFileScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
+        if file == ALONE:
+            return nodeid
         room = file.rpartition("/")[0]
         return TOGETHER.get(file) or TOGETHER.get(room) or file
 

@@ -1,7 +1,7 @@
 """A sample of the recovery matrix, two runs at once, and a state that is brought back from its copy.
 
 One sandbox and one undisturbed run for all; each test goes on from what the one before it left. The whole
-matrix is `make recovery`, and part of `make soak`.
+matrix is `make recovery` and, in test_recovery_whole.py, part of `make soak`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import pytest
 from isthmus.engine import explain
 from tests.accounting import aws
 from tests.recovery import matrix
-from tests.recovery.__main__ import results
 from tests.recovery.matrix import Clean, Row
 from tests.recovery.world import World
 
@@ -188,16 +187,3 @@ def test_a_command_line_killed_in_a_destroy_leaves_nothing_behind(world: World, 
 
 def test_an_api_server_killed_in_the_first_build_doubles_nothing(world: World, clean: Clean) -> None:
     recovers(world, clean, "api-server", "up", CHANCE.randrange(20, RESOURCES))
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(24 * 3600)
-def test_the_whole_matrix(tmp_path: Path) -> None:
-    """A kill of everything at every fifth resource of up and destroy, and in every other phase: hours."""
-    world = World(tmp_path)
-    try:
-        clean = matrix.measure(world)
-        found = list(results(world, clean, matrix.KILLS, matrix.PHASES, every=5, points=2, rows=False))
-    finally:
-        world.close()
-    assert [line for ok, line in found if not ok] == []
