@@ -2,8 +2,7 @@
 
 Contracts are checked without a cloud; here the account is read, through the site's own provider, so that plain
 `pulumi up` and a preview ask the same. Each fault is one paragraph. Nothing here is changed or made.
-Not asked, since no function of pulumi-aws tells it: whether the account has agreed to a model's terms; a
-first call would say so.
+Whether it may call a model is asked by `stacks.model_access`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import bedrock_quotas, platform_aws_checks
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from stacks import model_access
 
 if TYPE_CHECKING:
     import pulumi
@@ -45,6 +45,8 @@ def check(
     requirements: Requirements,
     providers: dict[str, pulumi.ProviderResource],
     today: datetime.date | None = None,
+    *,
+    sandbox: bool = False,
 ) -> list[str]:
     """Raise for the first thing that the account lacks; return what is to be known besides, a line each.
 
@@ -56,13 +58,14 @@ def check(
     for site in platform.sites:
         if site.kind != "aws":
             continue
-        asked = Asked(site, providers[site.name])
+        asked, models = Asked(site, providers[site.name]), model_access.Account(site, sandbox)
         for network in platform.networks:
             if network.site == site.name:
                 network_is_there(asked, network)
         for endpoint in platform.endpoints:
             if endpoint.site == site.name and endpoint.target == "bedrock":
                 model_is_there(asked, endpoint)
+                told += models.may_call(endpoint)
         instances_are_there(asked, plan)
         told += quotas_suffice(asked, plan, requirements)
     return told

@@ -62,7 +62,7 @@ def program(*, live: bool = False) -> None:
     made = site_providers(platform, settings, live=live)
     if live:
         ahead.load(platform)
-        for line in account.check(platform, files.plan, files.requirements, made):
+        for line in account.check(platform, files.plan, files.requirements, made, sandbox=settings.sandbox):
             pulumi.log.warn(line)
     if os.environ.get(UP_STEP) == "admission":
         LlmPlatform(platform.name, platform, made, only_admission=True)

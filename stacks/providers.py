@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from isthmus import aws_session
+
 if TYPE_CHECKING:
     import pulumi
 
     from isthmus.contracts.platform import Site
-
-_DUMMY = "sandbox"
 
 
 def kubernetes(site: Site, kubeconfig: str) -> pulumi.ProviderResource:
@@ -40,9 +40,10 @@ def aws(site: Site, tags: dict[str, str], *, sandbox: bool) -> pulumi.ProviderRe
         "default_tags": pulumi_aws.ProviderDefaultTagsArgs(tags=tags),
     }
     if sandbox:
+        key, secret = aws_session.KEYS_OF_THE_SANDBOX
         arguments |= {
-            "access_key": _DUMMY,
-            "secret_key": _DUMMY,
+            "access_key": key,
+            "secret_key": secret,
             "s3_use_path_style": True,
             "skip_credentials_validation": True,
             "skip_metadata_api_check": True,

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from isthmus import aws_session
 from isthmus.contracts.errors import EnvironmentFault
 
+_WHY = "what an earlier run has made"
 _ABSENT = re.compile(r"NotFound|NoSuch|NonExist|DoesNotExist|^404$")
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized")
 
@@ -39,43 +41,18 @@ class Aws:
 
     @cached_property
     def _session(self) -> Any:
-        try:
-            import boto3
-        except ImportError:
-            raise EnvironmentFault(
-                "boto3 is not installed, so AWS cannot be asked what an earlier run has made",
-                todo="Install it (`pip install boto3`), then run the same command again",
-            ) from None
         named = self.provider.get("profile")
-        session = boto3.Session(
-            region_name=self.region or None, profile_name=named if isinstance(named, str) else None
+        return aws_session.session(
+            self.region,
+            _roles(self.provider),
+            why=_WHY,
+            profile=named if isinstance(named, str) else None,
+            accounts=[str(each) for each in _listed(self.provider, "allowedAccountIds")],
         )
-        for role in _roles(self.provider):
-            answer = session.client("sts").assume_role(
-                RoleArn=role["roleArn"],
-                RoleSessionName=role.get("sessionName") or "isthmus-recovery",
-                **({"ExternalId": role["externalId"]} if role.get("externalId") else {}),
-            )["Credentials"]
-            session = boto3.Session(
-                answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], self.region or None
-            )
-        allowed = _listed(self.provider, "allowedAccountIds")
-        if allowed and (here := session.client("sts").get_caller_identity()["Account"]) not in allowed:
-            raise EnvironmentFault(
-                f"the AWS credentials are of account {here}, and the stack's is {' or '.join(map(str, allowed))}",
-                todo="Take the credentials that the stack is built with: another account does not know what an"
-                " earlier run has made",
-            )
-        return session
 
     def client(self, service: str) -> Any:
         if service not in self._clients:
-            from botocore.config import Config
-
-            quick = Config(
-                connect_timeout=5, read_timeout=20, retries={"max_attempts": 4, "mode": "standard"}
-            )
-            self._clients[service] = self._session.client(service, config=quick)
+            self._clients[service] = aws_session.client(self._session, service)
         return self._clients[service]
 
     @cached_property
@@ -108,7 +85,7 @@ class Aws:
         except BotoCoreError as error:
             reason = str(error)
         raise fault(
-            f"AWS cannot be asked what an earlier run has made ({service} {call.replace('_', '-')}: {reason})",
+            f"AWS cannot be asked {_WHY} ({service} {call.replace('_', '-')}: {reason})",
             todo="Check credentials, region and endpoint (sandbox: `isthmus sandbox status`), then run the same"
             " command again",
         )

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.sandbox
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "eu-central-1"
 HAIKU = "Cross-region model inference tokens per minute for Anthropic Claude Haiku 4.5"
+HAIKU_ID = "anthropic.claude-haiku-4-5-20251001-v1:0"
 SPACE = "/api/v1/namespaces/isthmus-internal"
 SUBJECT = "internal-translator.isthmus-internal.svc"
 
@@ -69,8 +70,14 @@ class Account:
         self.file(name).write_text(text)
 
     def quota(self, tokens: float) -> None:
-        body = {"region": REGION, "quotas": [{"quotaName": HAIKU, "value": tokens}]}
-        url = f"{self.env['AWS_ENDPOINT_URL']}/isthmus/service-quotas"
+        self.put("service-quotas", {"quotas": [{"quotaName": HAIKU, "value": tokens}]})
+
+    def access(self, agreement: str) -> None:
+        self.put("bedrock/access", {"modelId": HAIKU_ID, "access": {"agreement": agreement}})
+
+    def put(self, page: str, given: dict[str, Any]) -> None:
+        body = {"region": REGION, **given}
+        url = f"{self.env['AWS_ENDPOINT_URL']}/isthmus/{page}"
         sent = urllib.request.Request(url, data=json.dumps(body).encode(), method="PUT")
         with urllib.request.urlopen(sent, timeout=10) as answer:
             assert answer.status == 200
@@ -119,6 +126,8 @@ def account(running: Account, tmp_path: Path) -> Account:
     root = tmp_path / "project"
     root.mkdir()
     running.take(root)
+    running.quota(5_000_000)
+    running.access("AVAILABLE")
     return running
 
 
@@ -132,6 +141,15 @@ def too_small_a_quota(account: Account) -> list[str]:
         "needs 2,457,000 tokens a minute of anthropic.claude-haiku-4-5-20251001-v1:0",
         f"the quota `{HAIKU}` is 1,000",
         "Have AWS raise it (Service Quotas), or place the work elsewhere",
+    ]
+
+
+def a_model_whose_terms_nobody_agreed_to(account: Account) -> list[str]:
+    account.access("NOT_AVAILABLE")
+    return [
+        "endpoints[internal-haiku].model: ",
+        f"the account of frankfurt, {REGION} has not agreed to the terms of {HAIKU_ID}: NOT_AVAILABLE",
+        "Have who may subscribe in AWS Marketplace agree to them once",
     ]
 
 
@@ -259,6 +277,7 @@ def a_certificate_that_has_ended(account: Account) -> list[str]:
 
 CASES: list[tuple[Callable[[Account], list[str]], int]] = [
     (too_small_a_quota, 1),
+    (a_model_whose_terms_nobody_agreed_to, 1),
     (a_model_that_the_region_has_not, 2),
     (a_zone_that_the_account_has_not, 2),
     (a_vpc_without_private_subnets, 1),
@@ -273,7 +292,6 @@ CASES: list[tuple[Callable[[Account], list[str]], int]] = [
 def test_what_is_wrong_is_told_in_one_paragraph_and_nothing_is_made(
     account: Account, wrong: Callable[[Account], list[str]], code: int
 ) -> None:
-    account.quota(5_000_000)
     said = wrong(account)
     before = account.held()
     done = account.up()

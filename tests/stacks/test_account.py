@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.contracts.platform import Platform
-from stacks import account
+from stacks import account, model_access
 from tests import authority
 from tests.catalogue.bank import both
 from tests.contracts.bank import platform_data
@@ -39,6 +39,11 @@ class Cloud:
         self.regions = ["eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"]
         self.quota: float | None = None
         self.fault: dict[str, str] = {}
+        self.called: list[str] = []
+
+    def may_call(self, endpoint: str) -> list[str]:
+        self.called.append(endpoint)
+        return []
 
     def answer(self, name: str, value: Any) -> Any:
         def asked(**_: Any) -> Any:
@@ -81,6 +86,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     monkeypatch.setattr(ec2, "get_subnet", made.subnet)
     monkeypatch.setattr(servicequotas, "get_service_quota", quota)
     monkeypatch.setattr(account.Asked, "options", None)
+    monkeypatch.setattr(model_access.Account, "may_call", lambda _, endpoint: made.may_call(endpoint.id))
     return made
 
 
@@ -105,6 +111,13 @@ def test_a_quota_below_the_plans_peak_is_an_answer(cloud: Cloud):
     cloud.quota = 1000
     with pytest.raises(AnswerIsNo, match=r"needs 2,457,000 tokens a minute.*is 1,000"):
         ask()
+
+
+def test_every_endpoint_on_bedrock_is_asked_for_and_no_other(cloud: Cloud):
+    ask()
+    wanted = [each.id for each in parse(platform_data()).endpoints if each.target == "bedrock"]
+    assert wanted
+    assert cloud.called == wanted
 
 
 def test_a_zone_that_the_account_has_not_is_named_with_those_it_has(cloud: Cloud):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.aws.beside import (
+    bedrock_access,
     bedrock_models,
     budgets,
     cloudtrail,
@@ -33,6 +34,7 @@ from sandbox.aws.pages import Page
 OPERATIONS: tuple[Operation, ...] = (
     *BEDROCK,
     *BEDROCK_MODELS,
+    *bedrock_access.OPERATIONS,
     *BEDROCK_TAGS,
     *budgets.OPERATIONS,
     *cloudtrail.OPERATIONS,
@@ -52,5 +54,10 @@ OPERATIONS: tuple[Operation, ...] = (
     *TRANSIT_GATEWAYS,
     *VPN,
 )
-PAGES: tuple[Page, ...] = (*rolesanywhere_sessions.PAGES, *bedrock_models.PAGES, *service_quotas.PAGES)
+PAGES: tuple[Page, ...] = (
+    *rolesanywhere_sessions.PAGES,
+    *bedrock_models.PAGES,
+    *bedrock_access.PAGES,
+    *service_quotas.PAGES,
+)
 """What no model of botocore describes: AWS's own and the sandbox's (`sandbox.aws.pages`)."""

@@ -26,6 +26,8 @@ class Held:
     """Provisioned throughput by id."""
     models: dict[str, Entry] = field(default_factory=dict)
     """Foundation models that someone added to those of the contract's table, by id."""
+    access: dict[str, Entry] = field(default_factory=dict)
+    """What was set of an account's access to a model, by its id."""
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     """By ARN."""
 

@@ -1,0 +1,67 @@
+"""AWS's SDK with a provider's credentials: which roles are taken, and whose account is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+
+from isthmus import aws_session
+from isthmus.contracts.errors import EnvironmentFault
+
+
+class Sts:
+    """Who asks, and which roles were assumed with whose key."""
+
+    def __init__(self) -> None:
+        self.assumed: list[tuple[str | None, dict[str, Any]]] = []
+        self.key: str | None = None
+
+    def assume_role(self, **given: Any) -> dict[str, Any]:
+        self.assumed.append((self.key, given))
+        key = f"key{len(self.assumed)}"
+        return {"Credentials": {"AccessKeyId": key, "SecretAccessKey": "s", "SessionToken": "t"}}
+
+    def get_caller_identity(self) -> dict[str, str]:
+        return {"Account": "210987654321"}
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Sts:
+    made = Sts()
+
+    def client(self: boto3.Session, service: str, **_: Any) -> Sts:
+        assert service == "sts"
+        found = self.get_credentials()
+        made.key = found.access_key if found else None
+        return made
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    return made
+
+
+def test_roles_are_assumed_each_with_what_the_one_before_gave(sts: Sts) -> None:
+    roles = [{"roleArn": "arn:1", "externalId": "seven"}, {"roleArn": "arn:2", "sessionName": "deploy"}]
+    made = aws_session.session("eu-central-1", roles, why="a thing", keys=("first", "secret"))
+    assert sts.assumed == [
+        ("first", {"RoleArn": "arn:1", "RoleSessionName": "isthmus", "ExternalId": "seven"}),
+        ("key1", {"RoleArn": "arn:2", "RoleSessionName": "deploy"}),
+    ]
+    assert made.get_credentials().access_key == "key2"
+    assert made.region_name == "eu-central-1"
+
+
+def test_credentials_of_another_account_are_refused(sts: Sts) -> None:
+    says = "of account 210987654321, and the stack's is 123456789012"
+    with pytest.raises(EnvironmentFault, match=says) as caught:
+        aws_session.session("eu-central-1", why="whether it may", accounts=["123456789012"], keys=("a", "b"))
+    assert (caught.value.todo or "").endswith("cannot be asked whether it may")
+    aws_session.session("eu-central-1", why="x", accounts=["1", "210987654321"], keys=("a", "b"))
+
+
+def test_a_client_gives_up_soon_and_may_be_of_another_region() -> None:
+    made = aws_session.session("eu-central-1", why="x", keys=("a", "b"))
+    client = aws_session.client(made, "bedrock", "eu-west-1")
+    assert client.meta.region_name == "eu-west-1"
+    assert client.meta.config.read_timeout == 20
