@@ -38,6 +38,11 @@ def main() -> bool:
         RUNS, lambda: timed([*isthmus, "--help"]), lambda: timed([sys.executable, "-c", "pass"])
     )
     fine = verdict(Series("isthmus --help", mine), Series("python alone", other), share=0.0, seconds=0.3)
+    print("command line: isthmus size, at most 0.5 s in all")
+    size = [*isthmus, "size", "--model", "meta-llama/Llama-3.3-70B-Instruct", "--gpu", "h100-sxm-80gb"]
+    size += ["--prompt-tokens", "2400", "--output-tokens", "450", "--rps", "3.9", "--ttft-ms", "2500"]
+    mine, other = alternate(RUNS, lambda: timed(size), lambda: timed([sys.executable, "-c", "pass"]))
+    fine &= verdict(Series("isthmus size", mine), Series("python alone", other), share=0.0, seconds=0.5)
     with tempfile.TemporaryDirectory() as directory:
         render = [*isthmus, "render", "bank-dev", "-o", f"{directory}/out"]
         imports = [sys.executable, "-c", _sdk_modules()]

@@ -23,6 +23,8 @@ settings.register_profile("soak", max_examples=2000, deadline=None)
 HERE = Path(__file__).parent
 SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
+SLOW = ("tests/planning/test_throughput.py",)
+"""Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {
     # One stack, one set of policies and a few GPUs in the one shared cluster.
     "tests/sandbox/test_admission.py": "cluster",
@@ -56,7 +58,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(HERE).parts[0] in SERVICES:
+        path = item.path.relative_to(HERE)
+        if path.parts[0] in SERVICES or f"tests/{path.as_posix()}" in SLOW:
             item.add_marker("service")
 
 

@@ -40,7 +40,8 @@ def test_a_model_is_where_the_table_calls_or_routes_to_it_and_nowhere_else(
         model = inference_profiles.model_of(row.profile)
         for region in (row.source_region, *row.destination_regions):
             found = client.invoke(MODEL, modelId=model, region=region)
-            assert found["modelArn"] == f"arn:aws:bedrock:{region}::foundation-model/{model}"
+            partition = "aws-us-gov" if region.startswith("us-gov-") else "aws"
+            assert found["modelArn"] == f"arn:{partition}:bedrock:{region}::foundation-model/{model}"
     with pytest.raises(Refusal, match="ResourceNotFoundException"):
         client.invoke(MODEL, modelId="amazon.nova-lite-v1:0", region="sa-east-1")
 

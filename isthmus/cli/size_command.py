@@ -1,0 +1,165 @@
+"""`isthmus size`: does a model fit a GPU, and how many of them does a load need?"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from isthmus.planning.sizing import Answer
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+
+
+class CacheType(StrEnum):
+    """Elements of the key-value cache."""
+
+    auto = "auto"
+    fp8 = "fp8"
+
+
+def complete_model(incomplete: str) -> list[str]:
+    from isthmus.planning import models
+
+    return [each for each in models.ids() if incomplete.lower() in each.lower()]
+
+
+def complete_gpu(incomplete: str) -> list[str]:
+    from isthmus.planning import gpus
+
+    return [each for each in gpus.ids() if each.startswith(incomplete)]
+
+
+@app.command()
+def size(
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The hub's id, or the path of a config.json.",
+            autocompletion=complete_model,
+            show_default=False,
+        ),
+    ],
+    gpu: Annotated[
+        str, typer.Option(help="E.g. h100-sxm-80gb.", autocompletion=complete_gpu, show_default=False)
+    ],
+    prompt_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens of a prompt, on average.", show_default=False)
+    ],
+    output_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens of an answer; 0 for embeddings.", show_default=False)
+    ],
+    precision: Annotated[
+        str | None, typer.Option(help="Of the weights; default: the first published.", show_default=False)
+    ] = None,
+    tp: Annotated[
+        int | None,
+        typer.Option(min=1, help="GPUs that share each layer; default: the best.", show_default=False),
+    ] = None,
+    pp: Annotated[int, typer.Option(min=1, help="Stages of layers, each on GPUs of its own.")] = 1,
+    mig: Annotated[str | None, typer.Option(help="A MIG profile, e.g. 3g.40gb.", show_default=False)] = None,
+    rps: Annotated[
+        float | None, typer.Option(help="Requests a second at the peak.", show_default=False)
+    ] = None,
+    concurrency: Annotated[
+        float | None, typer.Option(help="Callers who ask again once answered.", show_default=False)
+    ] = None,
+    ttft_ms: Annotated[
+        float | None, typer.Option(help="First token within, at the 95th percentile.", show_default=False)
+    ] = None,
+    tpot_ms: Annotated[
+        float | None,
+        typer.Option(help="Each further token within, at the 95th percentile.", show_default=False),
+    ] = None,
+    prompt_p95: Annotated[
+        int | None, typer.Option(min=1, help="95th percentile of the prompt.", show_default=False)
+    ] = None,
+    output_p95: Annotated[
+        int | None, typer.Option(min=0, help="95th percentile of the answer.", show_default=False)
+    ] = None,
+    prefix_hit: Annotated[float, typer.Option(help="Part of the prompt that is cached already.")] = 0.0,
+    arrival_cv: Annotated[float, typer.Option(help="Variation of the times between arrivals.")] = 1.0,
+    max_model_len: Annotated[
+        int | None, typer.Option(min=1, help="Longest sequence; default: the p95s.", show_default=False)
+    ] = None,
+    max_num_seqs: Annotated[
+        int | None, typer.Option(min=1, help="Most sequences at once; default: vLLM's.", show_default=False)
+    ] = None,
+    kv_cache_dtype: Annotated[CacheType, typer.Option(help="Elements of the cache.")] = CacheType.auto,
+    gpu_memory_utilization: Annotated[float, typer.Option(help="Part of the memory for the engine.")] = 0.9,
+    format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
+) -> None:
+    """Say whether a model fits a GPU, how many GPUs a load needs, and how sure that is (80 % intervals)."""
+    from dataclasses import asdict
+
+    from isthmus.cli import console
+    from isthmus.planning import gpus, models, question, sizing
+
+    known, card = models.find(model), gpus.find(gpu)
+    asked = question.asked(
+        known,
+        card,
+        precision=precision,
+        tensor_parallel=tp,
+        pipeline_parallel=pp,
+        mig=mig,
+        rate=rps,
+        callers=concurrency,
+        ttft_ms=ttft_ms,
+        tpot_ms=tpot_ms,
+        prompt=prompt_tokens,
+        output=output_tokens,
+        prompt_p95=prompt_p95,
+        output_p95=output_p95,
+        hit=prefix_hit,
+        burst=arrival_cv,
+        max_model_len=max_model_len,
+        max_num_seqs=max_num_seqs,
+        cache_dtype=kv_cache_dtype.value,
+        utilization=gpu_memory_utilization,
+    )
+    answer = sizing.size(asked)
+    if format is Format.json:
+        console.print_json(asdict(answer))
+    else:
+        print("\n".join(_lines(answer, asked.precision)))
+    if answer.min_gpus is None:
+        raise typer.Exit(1)
+
+
+def _lines(answer: Answer, precision: str) -> list[str]:
+    """For people: the answer first, then its figures with their intervals, then what they rest on."""
+    if answer.min_gpus is not None:
+        head = f"fits: {answer.min_gpus} GPU{'s' if answer.min_gpus > 1 else ''}"
+    elif answer.fits:
+        head = "starts, but keeps the targets with no number of replicas"
+    else:
+        head = "does not fit"
+    lines = [head, ""]
+    rows: list[tuple[str, float | int | None, str, str]] = [
+        ("tensor parallelism", answer.tensor_parallel, "", ""),
+        (f"weights, {precision}", answer.weights_gib, "GiB a GPU", ""),
+        ("cache", answer.kv_cache_tokens, "tokens a replica", ""),
+        ("at once", answer.max_concurrency, "requests a replica", ""),
+        ("throughput", answer.throughput_tokens_per_s, "output tokens/s in all", "throughput_tokens_per_s"),
+        ("first token (p95)", answer.ttft_ms, "ms", "ttft_ms"),
+        ("each further (p95)", answer.tpot_ms, "ms", "tpot_ms"),
+    ]
+    for name, value, unit, key in rows:
+        if value is None or (value == 0 and key):
+            continue
+        between = answer.interval.get(key)
+        told = f"  (80 %: {between[0]:,.6g} to {between[1]:,.6g})" if between else ""
+        lines.append(f"  {name:20} {value:>10,.6g} {unit}{told}".rstrip())
+    evidence = answer.evidence
+    lines += ["", f"{evidence['kind']}: {evidence['source']} ({evidence['as_of']})"]
+    return [*lines, *(f"- {note}" for note in answer.notes)]

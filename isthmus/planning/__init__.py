@@ -1,0 +1,1 @@
+"""From requirements to a plan: models, GPUs and prices as data with their sources, and what follows from them."""

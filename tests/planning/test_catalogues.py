@@ -1,0 +1,132 @@
+"""The catalogues' data: enough of it, in order, each row with its source and its day."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import gpus as contract
+from isthmus.contracts.errors import InputError
+from isthmus.planning import gpus, models
+
+DATA = Path(models.__file__).with_name("data")
+DAY = re.compile(r"^20\d\d(-\d\d(-\d\d)?)?$")
+
+
+def evidence(row: dict[str, Any]) -> None:
+    told = row["evidence"]
+    assert told["kind"] in ("given", "list-price", "measured")
+    assert len(told["source"]) > 5
+    assert DAY.match(told["as_of"]), told["as_of"]
+
+
+@pytest.mark.parametrize(
+    "file", sorted(path.name for path in DATA.glob("*.json") if path.name != "calibration.json")
+)
+def test_every_row_has_its_source_and_its_day(file: str) -> None:
+    for row in json.loads((DATA / file).read_text("utf-8")):
+        evidence(row)
+
+
+def test_there_are_models_enough_of_each_task() -> None:
+    tasks = [row["task"] for row in models.rows()]
+    assert len(tasks) >= 40
+    assert {
+        task: tasks.count(task) >= 3 for task in ("chat", "embedding", "rerank", "guard")
+    } == dict.fromkeys(("chat", "embedding", "rerank", "guard"), True)
+    assert sorted(models.ids(), key=str.lower) == list(models.ids())
+    assert len(set(models.ids())) == len(models.ids())
+
+
+@pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
+def test_a_model_says_what_it_may_be_served_in_and_by_whom_it_may_be_used(row: dict[str, Any]) -> None:
+    found = models.find(row["id"])
+    assert found.precisions
+    assert found.licence
+    assert row["licence"]["source"]
+    assert all(code and text.endswith(".") for code, text in found.excludes)
+    assert 0 < found.context <= 10_485_760
+    assert all(each["repo"].count("/") == 1 for each in row["precisions"])
+
+
+def test_llama_4_excludes_multimodal_use_in_the_eu() -> None:
+    codes = [code for code, _ in models.find("meta-llama/Llama-4-Scout-17B-16E-Instruct").excludes]
+    assert "eu-domiciled-multimodal" in codes
+
+
+def test_the_gpus_are_those_of_the_contract() -> None:
+    assert sorted(gpus.ids()) == sorted(contract.GPUS)
+
+
+@pytest.mark.parametrize("id", gpus.ids())
+def test_a_gpu_has_less_memory_than_its_label_and_its_slices_have_less_than_it(id: str) -> None:
+    found, label = gpus.find(id), contract.GPUS[id]
+    assert 0.96 * label.memory_mib < found.usable_mib <= label.memory_mib
+    assert bool(found.slices) == label.mig_capable
+    for part in found.slices:
+        assert 0 < part.bandwidth <= 1
+        assert 0 < part.compute <= 1
+        assert part.usable_mib is None or part.usable_mib < 1.01 * found.usable_mib
+        size = int(part.profile.split(".")[1].removesuffix("gb"))
+        assert part.usable_mib is None or part.usable_mib / 1024 <= size * 1.01
+    assert ("fp8" in found.precisions) == (label.family != "ampere")
+    assert ("nvfp4" in found.precisions) == (label.family == "blackwell")
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (
+            lambda: gpus.find("h100-sxm-80g"),
+            r"the GPU `h100-sxm-80g` is not known\. Did you mean `h100-sxm-80gb`\?",
+        ),
+        (lambda: gpus.find("l4-24gb").slice("1g.10gb"), "l4-24gb has no MIG profile `1g.10gb`. It has none"),
+        (lambda: gpus.find("h100-sxm-80gb").slice("9g"), r"It has: 1g\.10gb, "),
+        (lambda: gpus.find("b300-sxm-288gb").slice("1g.34gb"), "the memory of .* is not known"),
+        (lambda: models.find("qwen3-32b"), r"not in the catalogue\. Did you mean `Qwen/Qwen3-32B`\?"),
+        (
+            lambda: models.find("meta-llama/Llama-3.3-70B"),
+            r"Did you mean `meta-llama/Llama-3.3-70B-Instruct`\?",
+        ),
+        (lambda: models.find("zzz"), "Name the path of its `config.json`"),
+        (lambda: models.find("./nowhere/config.json"), "cannot be read as JSON"),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest(ask: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        ask()
+
+
+def test_a_model_of_the_user_s_own_is_read_from_its_configuration(tmp_path: Path) -> None:
+    row = next(row for row in models.rows() if row["id"] == "Qwen/Qwen3-8B")
+    (tmp_path / "config.json").write_text(json.dumps(row["config"]))
+    for path in (tmp_path, tmp_path / "config.json"):
+        found = models.find(str(path))
+        assert found.architecture == models.find("Qwen/Qwen3-8B").architecture
+        assert found.precisions == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("[1]", "holds no configuration"),
+        (" " * (1 << 20) + "{}", "over 1 MiB"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        models.of_config(path)
+
+
+def test_the_grid_is_small_and_its_licence_is_kept() -> None:
+    assert (DATA / "step_times.jsonl").stat().st_size < 5 << 20
+    notice = (DATA / "NOTICE").read_text("utf-8")
+    assert "Apache License, Version 2.0" in notice
+    assert "NVIDIA" in notice

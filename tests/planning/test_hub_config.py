@@ -1,0 +1,132 @@
+"""A model's `config.json` becomes the architecture that its published parameters and its code say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts.errors import InputError
+from isthmus.planning import hub_config, models
+
+LLAMA = next(row["config"] for row in models.rows() if row["id"] == "meta-llama/Llama-3.1-8B-Instruct")
+BEYOND = {
+    "deepseek-ai/DeepSeek-V3.2": "a layer for speculation",
+    "nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16": "a layer for speculation",
+    "nvidia/NVIDIA-Nemotron-3-Ultra-550B-A55B-BF16": "a layer for speculation",
+    "Qwen/Qwen3-Next-80B-A3B-Instruct": "a layer for speculation",
+    "zai-org/GLM-4.7": "a layer for speculation",
+    "zai-org/GLM-5.1": "a layer for speculation",
+    "zai-org/GLM-5.2": "a layer for speculation",
+    "Qwen/Qwen3-Embedding-8B": "stores no output embedding, though its configuration does not tie it",
+}
+"""Models whose published total counts what is not served as text, or less than is served."""
+
+
+@pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
+def test_the_parameters_that_are_counted_are_those_that_are_published(row: dict[str, Any]) -> None:
+    counted = hub_config.architecture(row["config"], row["id"]).total
+    published = row["parameters"]["total"]
+    if row["id"] in BEYOND:
+        assert abs(counted / published - 1) < 0.09, BEYOND[row["id"]]
+    elif "multimodal" in row["tags"]:
+        # The vision tower is published with the text model.
+        assert -0.001 < published / counted - 1 < 0.12
+    else:
+        assert counted == pytest.approx(published, rel=0.009)
+
+
+@pytest.mark.parametrize(
+    ("id", "active"),
+    [
+        ("Qwen/Qwen3-30B-A3B", 3.3e9),
+        ("Qwen/Qwen3-235B-A22B", 22e9),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", 12.9e9),
+        ("deepseek-ai/DeepSeek-V3", 37e9),
+        ("openai/gpt-oss-120b", 5.1e9),
+        ("openai/gpt-oss-20b", 3.6e9),
+        ("nvidia/NVIDIA-Nemotron-3-Super-120B-A12B-BF16", 12e9),
+    ],
+)
+def test_what_a_token_passes_of_a_model_with_experts_is_what_its_publisher_says(
+    id: str, active: float
+) -> None:
+    assert models.find(id).architecture.active == pytest.approx(active, rel=0.09)
+
+
+def test_a_cache_keeps_two_vectors_a_layer_and_head() -> None:
+    assert models.find("meta-llama/Llama-3.1-8B-Instruct").architecture.cache_of_token() * 2 == 131_072
+
+
+def test_a_latent_cache_is_kept_whole_by_every_gpu() -> None:
+    model = models.find("deepseek-ai/DeepSeek-V3").architecture
+    assert model.cache_of_token(1) == model.cache_of_token(8) == 61 * (512 + 64)
+
+
+def test_fewer_heads_than_gpus_are_repeated() -> None:
+    model = models.find("Qwen/Qwen3-30B-A3B").architecture
+    assert model.cache_of_token(4) == model.cache_of_token(8)
+    assert model.cache_of_token(2) == 2 * model.cache_of_token(4)
+
+
+def test_layers_with_a_window_keep_no_more_than_it() -> None:
+    model = models.find("google/gemma-3-27b-it").architecture
+    [full] = [each for each in model.caches if each.kind == "full"]
+    [window] = [each for each in model.caches if each.kind == "window"]
+    assert (full.layers, window.layers, window.window) == (10, 52, 1024)
+    long = model.cache_of_sequence(32768, 1, 2) - model.cache_of_sequence(16384, 1, 2)
+    assert long == 16384 * full.of_token(1) * 2
+
+
+def test_a_state_does_not_grow_with_the_sequence() -> None:
+    model = models.find("nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16").architecture
+    short, long = model.cache_of_sequence(0, 1, 2), model.cache_of_sequence(1000, 1, 2)
+    assert short > 0
+    assert long - short == 1000 * 6 * 2 * 2 * 128 * 2
+
+
+def test_a_window_that_the_engine_does_not_use_is_none() -> None:
+    kinds = [each.kind for each in models.find("Qwen/Qwen2.5-7B-Instruct").architecture.caches]
+    assert kinds == ["full"]
+
+
+def test_a_text_model_within_a_multimodal_one_is_found() -> None:
+    whole = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
+    assert hub_config.architecture(whole) == hub_config.architecture(LLAMA)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model_type": "llamma"}, r"type `llamma` are not known. Did you mean `llama`\?"),
+        ({"model_type": None}, "type `` are not known"),
+        ({"hidden_size": None}, "`hidden_size` is missing"),
+        ({"hidden_size": "4096"}, "`hidden_size` is '4096', not a whole number"),
+        ({"hidden_size": True}, "not a whole number"),
+        ({"num_hidden_layers": -3}, "`num_hidden_layers` is -3"),
+        ({"num_attention_heads": 0}, "`num_attention_heads` is 0"),
+        ({"layer_types": ["full_attention"]}, "names 1 layers of 32"),
+        ({"layer_types": ["telepathy"] * 32}, "layers of the type `telepathy` are not known"),
+    ],
+)
+def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        hub_config.architecture({**LLAMA, **change}, "mine/config.json")
+    assert str(caught.value).startswith("mine/config.json: ")
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 1 << 40), st.text(max_size=5), st.lists(st.text(max_size=3))
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(LLAMA)), VALUES))
+def test_a_wrong_configuration_is_an_input_error_and_nothing_else(change: dict[str, Any]) -> None:
+    try:
+        found = hub_config.architecture({**LLAMA, **change})
+    except InputError:
+        return
+    assert found.total >= found.embedding > 0
+    assert all(each.layers > 0 for each in found.caches)

@@ -1,0 +1,105 @@
+"""A replica under a load: waits grow, nothing is promised beyond what it carries."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.planning import load
+from isthmus.planning.load import Lengths
+
+
+class Plain:
+    """A millisecond for ten tokens of prompt; ten for a step, and a twentieth more for each sequence."""
+
+    def prefill(self, tokens: float) -> float:
+        return tokens / 10
+
+    def decode(self, batch: float, context: float) -> float:
+        return 10 + batch / 20
+
+
+STEPS = Plain()
+CHAT = Lengths(3000, 300, 6000, 600)
+
+
+def test_callers_share_the_engine_s_time() -> None:
+    # A request costs 300 ms of prefill and its part of 300 steps of 10.5 ms that ten share.
+    assert load.closed(STEPS, CHAT, 10, 100) == pytest.approx(1000 / (300 + 300 * 10.5 / 10))
+
+
+def test_more_callers_than_the_cache_holds_are_served_no_faster() -> None:
+    assert load.closed(STEPS, CHAT, 500, 50) == load.closed(STEPS, CHAT, 50, 50)
+
+
+def test_a_rate_that_is_not_carried_is_none() -> None:
+    top = load.capacity(STEPS, CHAT, 100)
+    assert load.serve(STEPS, CHAT, top * 0.9, 100) is not None
+    assert load.serve(STEPS, CHAT, top * 1.1, 100) is None
+
+
+def test_a_load_of_nearly_nothing_waits_for_nobody() -> None:
+    served = load.serve(STEPS, CHAT, 1e-6, 100)
+    assert served is not None
+    assert served.tpot_mean == pytest.approx(STEPS.decode(1, 1), rel=0.01)
+    least = load.FRONT_MS + load.FIRST_STEPS * 10.05 + 300
+    assert served.ttft_mean == pytest.approx(least, rel=0.01)
+    assert served.ttft_p95 > served.ttft_mean
+
+
+def test_what_the_cache_has_already_is_not_read_again() -> None:
+    cached = Lengths(3000, 300, 6000, 600, hit=0.5)
+    assert load.prefill(STEPS, 3000, 0.5) == pytest.approx(150)
+    assert load.capacity(STEPS, cached, 100) > load.capacity(STEPS, CHAT, 100)
+
+
+def test_bursts_lengthen_the_wait() -> None:
+    calm, burst = (load.serve(STEPS, CHAT, 2.0, 100, cv) for cv in (1.0, 3.0))
+    assert calm is not None
+    assert burst is not None
+    assert burst.ttft_p95 > calm.ttft_p95
+
+
+def test_what_writes_nothing_has_no_steps() -> None:
+    read = Lengths(300, 0, 300, 0)
+    served = load.serve(STEPS, read, 10, 256)
+    assert served is not None
+    assert served.running == pytest.approx(0, abs=1e-9)
+    assert load.closed(STEPS, read, 64, 256) == pytest.approx(1000 / 30)
+
+
+def test_the_spread_of_lengths_is_that_of_their_percentile() -> None:
+    assert load._spread(100, 100) == 0
+    sigma = 0.8
+    mean, p95 = math.exp(sigma**2 / 2), math.exp(1.645 * sigma)
+    assert load._spread(mean, p95) == pytest.approx(math.sqrt(math.expm1(sigma**2)), rel=0.01)
+
+
+LENGTHS = st.builds(
+    lambda prompt, output, more, hit: Lengths(prompt, output, prompt * more, output * more, hit),
+    st.floats(1, 20000),
+    st.floats(1, 4000),
+    st.floats(1, 4),
+    st.floats(0, 0.95),
+)
+
+
+@given(LENGTHS, st.floats(0.01, 0.99), st.floats(1, 500))
+def test_a_heavier_load_is_never_answered_sooner(lengths: Lengths, part: float, most: float) -> None:
+    top = load.capacity(STEPS, lengths, most)
+    lighter, heavier = (load.serve(STEPS, lengths, top * part * each, most) for each in (0.5, 1.0))
+    if heavier is None:
+        return
+    assert lighter is not None
+    assert lighter.running <= heavier.running + 1e-9
+    assert lighter.tpot_mean <= heavier.tpot_mean + 1e-9
+    assert lighter.ttft_p95 <= heavier.ttft_p95 + 1e-6
+    assert heavier.running <= most
+    assert heavier.tpot_p95 >= heavier.tpot_mean
+    # Little's law: as many run as come while one is answered.
+    if heavier.running > 1:
+        needed = heavier.rate * lengths.output * heavier.tpot_mean / 1000
+        assert heavier.running == pytest.approx(needed, rel=0.01, abs=0.01)

@@ -1,0 +1,195 @@
+"""How many GPUs a load needs: never fewer than keep its targets, and the reason where none do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts.errors import InputError
+from isthmus.planning import gpus, models, question, sizing
+from isthmus.planning.sizing import Answer
+
+USUAL: dict[str, Any] = {
+    "prompt": 2400,
+    "output": 450,
+    "prompt_p95": 6000,
+    "output_p95": 900,
+    "hit": 0.0,
+    "precision": None,
+    "tensor_parallel": None,
+    "pipeline_parallel": 1,
+    "mig": None,
+    "rate": None,
+    "callers": None,
+    "ttft_ms": None,
+    "tpot_ms": None,
+    "burst": 1.0,
+    "max_model_len": None,
+    "max_num_seqs": None,
+    "cache_dtype": "auto",
+    "utilization": 0.9,
+}
+
+
+def size(
+    model: str = "meta-llama/Llama-3.3-70B-Instruct", gpu: str = "h100-sxm-80gb", **changes: Any
+) -> Answer:
+    return sizing.size(question.asked(models.find(model), gpus.find(gpu), **{**USUAL, **changes}))
+
+
+def test_the_banks_restricted_workload_needs_four_gpus() -> None:
+    found = size(precision="fp8", rate=3.9, ttft_ms=2500, tpot_ms=60)
+    assert (found.fits, found.min_gpus, found.tensor_parallel) == (True, 4, 2)
+    assert found.throughput_tokens_per_s == pytest.approx(3.9 * 450, rel=0.01)
+    assert found.evidence["kind"] == "interpolated"
+    low, high = found.interval["tpot_ms"]
+    assert low < (found.tpot_ms or 0) < high <= 60
+
+
+def test_a_card_that_nobody_measured_is_estimated_and_less_sure() -> None:
+    sure = size("meta-llama/Llama-3.1-8B-Instruct", "h100-sxm-80gb", precision="fp8", rate=1)
+    less = size("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", precision="fp8", rate=1)
+    assert (sure.evidence["kind"], less.evidence["kind"]) == ("interpolated", "estimated")
+
+    def reach(found: Answer) -> float:
+        return found.interval["tpot_ms"][1] / found.interval["tpot_ms"][0]
+
+    assert reach(less) > 1.3 * reach(sure)
+
+
+def test_weights_of_one_s_own_precision_are_estimated_for_any_model() -> None:
+    found = size("Qwen/Qwen3-32B", "l40s-48gb", precision="int4", rate=0.1)
+    assert found.evidence["kind"] == "estimated"
+    assert found.weights_gib == pytest.approx(18.4, rel=0.05)
+
+
+def test_a_model_that_does_not_fit_says_why_at_each_degree() -> None:
+    found = size("meta-llama/Llama-3.1-405B-Instruct", "l4-24gb", precision="bf16")
+    assert (found.fits, found.min_gpus, found.throughput_tokens_per_s) == (False, None, None)
+    assert [note.split(":")[0] for note in found.notes] == [
+        f"with tensor parallelism {each}" for each in (1, 2, 4, 8)
+    ]
+
+
+def test_targets_that_no_number_of_replicas_keeps_are_told_with_what_one_request_takes() -> None:
+    found = size(rate=1, ttft_ms=5)
+    assert (found.fits, found.min_gpus) == (True, None)
+    assert any("even a request alone" in note for note in found.notes)
+
+
+def test_without_a_load_the_most_within_the_targets_is_told() -> None:
+    free, bound = (
+        size(precision="fp8", tensor_parallel=4),
+        size(precision="fp8", tensor_parallel=4, tpot_ms=25),
+    )
+    assert (bound.throughput_tokens_per_s or 0) < (free.throughput_tokens_per_s or 0)
+    assert (bound.tpot_ms or 99) <= 25
+    for found in (free, bound):
+        low, high = found.interval["throughput_tokens_per_s"]
+        assert low <= (found.throughput_tokens_per_s or 0) <= high
+
+
+def test_an_embedding_model_writes_nothing_and_is_told_in_what_it_reads() -> None:
+    found = size("BAAI/bge-m3", "l4-24gb", output=0, output_p95=None, prompt_p95=None, prompt=300, rate=50)
+    assert (found.min_gpus, found.tpot_ms, found.kv_cache_tokens) == (1, None, 0)
+    assert any("15,000 tokens a second are read" in note for note in found.notes)
+
+
+def test_a_slice_is_slower_than_its_card() -> None:
+    whole = size("meta-llama/Llama-3.1-8B-Instruct", tensor_parallel=1)
+    part = size("meta-llama/Llama-3.1-8B-Instruct", mig="3g.40gb")
+    assert 0 < (part.throughput_tokens_per_s or 0) < 0.6 * (whole.throughput_tokens_per_s or 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"precision": "fp7"}, r"--precision: `fp7` is no precision\. Did you mean `fp8`\?"),
+        ({"precision": "nvfp4"}, r"--precision: h100-sxm-80gb does not compute in nvfp4\. It has: bf16"),
+        (
+            {"precision": "mxfp4"},
+            "--precision: nobody is known to publish meta-llama/Llama-3.3-70B-Instruct in mxfp4",
+        ),
+        ({"prompt": 200_000, "prompt_p95": None}, "--prompt-tokens: prompt and answer have 200,450 tokens"),
+        ({"tensor_parallel": 3}, r"--tp: 64 attention heads do not divide by 3\. Say one of 1, 2, 4, 8"),
+        ({"mig": "1g.10gb", "tensor_parallel": 2}, "--tp: a model is not spread over MIG slices"),
+        ({"rate": 1.0, "callers": 2.0}, "--concurrency: a rate and a number of callers are two loads"),
+        ({"rate": -1.0}, "--rps: -1 is not above 0"),
+        ({"rate": math.nan}, "--rps: nan is not above 0"),
+        ({"callers": 0.5}, "--concurrency: 0.5 is less than 1"),
+        ({"ttft_ms": 0.0}, "--ttft-ms: 0 is not above 0"),
+        ({"hit": 1.0}, "--prefix-hit: 1 is not between 0 and 1"),
+        ({"utilization": 1.5}, "--gpu-memory-utilization: 1.5 is not between"),
+        ({"prompt_p95": 100}, "--prompt-p95: the 95th percentile 100 is below the mean 2400"),
+        (
+            {"max_model_len": 100},
+            "--max-model-len: prompt and answer have 2,850 tokens, the longest sequence 100",
+        ),
+        (
+            {"output": 0, "output_p95": None},
+            "--output-tokens: meta-llama/Llama-3.3-70B-Instruct writes tokens",
+        ),
+    ],
+)
+def test_numbers_that_cannot_be_are_named_by_their_option(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        size(**changes)
+
+
+def test_an_embedding_model_is_not_asked_to_write() -> None:
+    with pytest.raises(InputError, match="writes no tokens: it is for embedding"):
+        size("BAAI/bge-m3", "l4-24gb", output=20)
+
+
+CHOICES = st.sampled_from([models.find(id) for id in models.ids()])
+
+
+@given(
+    CHOICES,
+    st.sampled_from(sorted(gpus.ids())),
+    st.integers(1, 4000),
+    st.integers(1, 1000),
+    st.floats(0.01, 200),
+    st.sampled_from([None, 300.0, 3000.0]),
+    st.sampled_from([None, 20.0, 100.0]),
+)
+def test_more_load_never_needs_fewer_gpus_and_figures_have_evidence(
+    model: models.Model,
+    gpu: str,
+    prompt: int,
+    output: int,
+    rate: float,
+    ttft: float | None,
+    tpot: float | None,
+) -> None:
+    def ask(load: float) -> Answer | None:
+        written = output if model.task in ("chat", "guard") else 0
+        asked = {**USUAL, "prompt": prompt, "output": written, "prompt_p95": None, "output_p95": None}
+        asked |= {"rate": load, "ttft_ms": ttft, "tpot_ms": tpot}
+        try:
+            return sizing.size(question.asked(model, gpus.find(gpu), **asked))
+        except InputError:
+            return None
+
+    less, more = ask(rate), ask(rate * 3)
+    if less is None or more is None:
+        assert less is more
+        return
+    assert (less.min_gpus is None) == (more.min_gpus is None) or more.min_gpus is None
+    if less.min_gpus is None or more.min_gpus is None:
+        return
+    assert less.min_gpus <= more.min_gpus
+    for found in (less, more):
+        assert found.evidence["kind"] in ("interpolated", "estimated")
+        assert found.evidence["source"]
+        if ttft is not None:
+            assert (found.ttft_ms or 0) <= ttft
+        if tpot is not None and found.tpot_ms is not None:
+            assert found.tpot_ms <= tpot
+        figures = [value for value in asdict(found).values() if isinstance(value, float)]
+        assert all(math.isfinite(value) for value in figures)

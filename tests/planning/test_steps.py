@@ -1,0 +1,120 @@
+"""Step times: between the grid's points and beyond them, from the data sheet, and calibrated."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.planning import gpus, grid, models
+from isthmus.planning.grid import Calibrated, Calibration
+from isthmus.planning.roofline import Roofline
+from isthmus.planning.steps import BATCHES, CONTEXTS, PROMPTS, Grid
+
+GRID = Grid(
+    tuple(100 * tokens for tokens in PROMPTS),
+    tuple(tuple(5000 + 10 * batch + batch * context // 100 for context in CONTEXTS) for batch in BATCHES),
+)
+
+
+def test_the_grid_s_points_are_as_they_were_measured() -> None:
+    assert GRID.prefill(1024) == pytest.approx(102.4)
+    assert GRID.decode(8, 4096) == pytest.approx((5000 + 80 + 8 * 4096 // 100) / 1000)
+
+
+def test_between_points_and_beyond_them_the_lines_go_on() -> None:
+    assert GRID.prefill(1500) == pytest.approx(150)
+    assert GRID.prefill(262144) == pytest.approx(26214.4)
+    assert GRID.decode(12, 4096) == pytest.approx((GRID.decode(8, 4096) + GRID.decode(16, 4096)) / 2)
+    assert GRID.decode(1024, 4096) > 1.9 * GRID.decode(512, 4096) - 5
+
+
+def test_a_step_has_a_least_time() -> None:
+    assert GRID.prefill(1) == GRID.prefill(128)
+    assert GRID.decode(0, 0) == GRID.decode(1, 256)
+
+
+@given(st.floats(1, 200000), st.floats(1, 200000))
+def test_more_tokens_never_take_less_time(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert GRID.prefill(low) <= GRID.prefill(high) * (1 + 1e-9)
+
+
+CASES = sorted(grid.everything())[::97]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
+def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
+    found = grid.find(*case)
+    assert found is not None
+    steps, source = found
+    assert (steps, source) == grid.everything()[case]
+    assert "measured under vLLM 0." in source
+    assert all(value > 0 for value in steps.prefill_us)
+    assert len(steps.decode_us) == len(BATCHES)
+    assert all(len(row) == len(CONTEXTS) and min(row) > 0 for row in steps.decode_us)
+    assert case[0] in models.ids()
+    assert case[1] in gpus.ids()
+
+
+def test_a_case_that_nobody_measured_is_not_found() -> None:
+    assert grid.find("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
+
+
+def test_the_closest_calibration_is_taken() -> None:
+    exact = grid.calibration("llama", "h100-sxm-80gb", "fp8", sparse=False)
+    same_card = grid.calibration("llama", "h100-sxm-80gb", "bf16", sparse=False)
+    other_card = grid.calibration("llama", "l40s-48gb", "bf16", sparse=False)
+    assert exact.rows > 0
+    assert exact.spread < same_card.spread
+    assert (same_card.rows, other_card.rows) == (0, 0)
+    assert other_card != grid.calibration("mixtral", "l40s-48gb", "bf16", sparse=True)
+
+
+def test_a_calibration_stretches_and_adds() -> None:
+    by = Calibrated(GRID, Calibration(2.0, 3.0, 1.5, 0.1, 9))
+    assert by.prefill(1024) == pytest.approx(2 * 102.4 + 1.5)
+    assert by.decode(8, 4096) == pytest.approx(3 * GRID.decode(8, 4096) + 1.5)
+
+
+def roof(
+    gpu: str, precision: str = "bf16", degree: int = 1, model: str = "meta-llama/Llama-3.1-8B-Instruct"
+) -> Roofline:
+    return Roofline(models.find(model).architecture, gpus.find(gpu).card, precision, degree)
+
+
+def test_a_faster_card_is_faster_and_a_group_is_too() -> None:
+    for slow, fast in (
+        ("l4-24gb", "l40s-48gb"),
+        ("l40s-48gb", "h100-sxm-80gb"),
+        ("h100-sxm-80gb", "b200-sxm-180gb"),
+    ):
+        assert roof(fast).prefill(4096) < roof(slow).prefill(4096)
+        assert roof(fast).decode(32, 2048) < roof(slow).decode(32, 2048)
+    assert roof("h100-sxm-80gb", degree=4).decode(1, 2048) < roof("h100-sxm-80gb").decode(1, 2048)
+
+
+def test_a_single_token_cannot_be_read_faster_than_the_memory_allows() -> None:
+    for gpu in gpus.ids():
+        card = gpus.find(gpu).card
+        least = (
+            2
+            * models.find("meta-llama/Llama-3.1-8B-Instruct").architecture.dense
+            / (card.bandwidth_gb_s * 1e6)
+        )
+        assert roof(gpu).decode(1, 1) > least
+
+
+def test_few_tokens_read_few_experts() -> None:
+    one = roof("h100-sxm-80gb", model="Qwen/Qwen3-30B-A3B")
+    assert one.decode(1, 1) < one.decode(64, 1) / 2
+
+
+@given(st.sampled_from(sorted(gpus.ids())), st.integers(1, 512), st.integers(1, 65536))
+def test_the_roofline_grows_with_batch_and_context(gpu: str, batch: int, context: int) -> None:
+    made = roof(gpu)
+    assert made.decode(batch, context) <= made.decode(batch + 1, context) + 1e-9
+    assert made.decode(batch, context) <= made.decode(batch, context + 100) + 1e-9
+    assert math.isfinite(made.prefill(context))

@@ -1,0 +1,137 @@
+"""Predicted throughput against measured runs of vLLM, by the rules that `scripts/fit_throughput.py` fits with.
+
+The calibration that is shipped was fitted to all runs, so what judges it here is fitted anew to half of the
+configurations, and the other half is compared.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import pytest
+
+from isthmus.planning import gpus, grid, load, models
+from isthmus.planning.grid import Calibrated, Calibration
+from isthmus.planning.roofline import Roofline
+from isthmus.planning.speed import EIGHTY
+from isthmus.planning.steps import StepTimes
+from scripts.fit_throughput import fit_calibration, off
+from tests.planning.runs import Run, aside, everything, kept, most, usable
+
+Key = tuple[str, str, str]
+
+
+def key(run: Run) -> Key:
+    return models.find(run.model).architecture.kind, run.gpu, run.precision
+
+
+def measured(run: Run) -> StepTimes:
+    return grid.everything()[run.case][0]
+
+
+@functools.cache
+def inside() -> dict[Key, list[Run]]:
+    """Runs of cases that the grid has, by what a calibration is of; only where enough are kept to fit one."""
+    groups: dict[Key, list[Run]] = {}
+    for run in usable()[0]:
+        if run.case in grid.everything():
+            groups.setdefault(key(run), []).append(run)
+    return {name: runs for name, runs in groups.items() if len(kept(runs)) >= 8}
+
+
+@functools.cache
+def by_half() -> dict[Key, Calibration]:
+    return {name: fit_calibration(kept(runs), measured) for name, runs in inside().items()}
+
+
+@functools.cache
+def held() -> tuple[tuple[Run, float], ...]:
+    """Every run kept aside, and the logarithm of predicted by measured."""
+    return tuple(
+        (run, off(run, Calibrated(measured(run), by_half()[name])))
+        for name, runs in inside().items()
+        for run in aside(runs)
+    )
+
+
+def within(values: list[float], ratio: float) -> float:
+    return sum(abs(value) <= math.log(ratio) for value in values) / len(values)
+
+
+def test_nine_of_ten_runs_kept_aside_are_within_one_point_three(capsys: pytest.CaptureFixture[str]) -> None:
+    values = [value for _, value in held()]
+    runs, left = usable()
+    with capsys.disabled():
+        print(
+            f"\nthroughput: {len(everything())} runs, {len(runs)} used, {len(values)} kept aside; left out: {left}"
+        )
+        print(f"throughput in the grid: {within(values, 1.3):.1%} within 1.3")
+    assert len(values) > 300
+    assert within(values, 1.3) >= 0.9
+
+
+def shipped(run: Run) -> Calibration:
+    model = models.find(run.model).architecture
+    return grid.calibration(model.kind, run.gpu, run.precision, sparse=model.expert_count > 0)
+
+
+def test_the_intervals_hold_four_of_five_runs_and_promise_too_much_of_one_in_twenty() -> None:
+    inside_it, broken = [], []
+    for run, value in held():
+        reach = EIGHTY * shipped(run).spread
+        inside_it.append(abs(value) <= reach)
+        broken.append(value - reach > math.log(1.1))
+    assert sum(inside_it) / len(inside_it) >= 0.8
+    assert sum(broken) / len(broken) <= 0.05
+
+
+def roof(run: Run) -> Roofline:
+    return Roofline(models.find(run.model).architecture, gpus.find(run.gpu).card, run.precision, run.tp)
+
+
+def left_out(part: Callable[[Run], str]) -> list[tuple[Run, float]]:
+    """Each run by a roofline calibrated to runs that share neither its card, or neither its kind of model."""
+    runs = usable()[0]
+    found = []
+    for name in sorted({part(run) for run in runs}):
+        by = fit_calibration([run for run in runs if part(run) != name][::6], roof)
+        found += [(run, off(run, Calibrated(roof(run), by))) for run in runs if part(run) == name]
+    return found
+
+
+@pytest.mark.parametrize(
+    "part", [lambda run: run.gpu, lambda run: key(run)[0]], ids=["one GPU", "one kind of model"]
+)
+def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
+    part: Callable[[Run], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = left_out(part)
+    values = [value for _, value in found]
+    spread = grid.calibrations()[("roofline", "*", "*")].spread
+    with capsys.disabled():
+        print(f"\nroofline, left out by turns: {len(values)} runs, {within(values, 1.6):.1%} within 1.6")
+    assert within(values, 1.6) >= 0.8
+    assert within(values, math.exp(EIGHTY * spread)) >= 0.8
+    too_much = [value - EIGHTY * spread > math.log(1.1) for value in values]
+    assert sum(too_much) / len(too_much) <= 0.05
+
+
+def test_the_first_token_s_spread_is_what_is_said_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    values = []
+    for runs in inside().values():
+        for run in runs:
+            if most(run) >= run.callers:
+                steps = Calibrated(measured(run), shipped(run))
+                told = load.callers(steps, run.lengths, run.callers, most(run))
+                values.append(math.log(told.ttft_mean / run.ttft_ms))
+    with capsys.disabled():
+        print(
+            f"\nTTFT: {len(values)} runs, {within(values, 1.5):.1%} within 1.5, {within(values, 2):.1%} within 2"
+        )
+    assert within(values, math.exp(EIGHTY * load.TTFT_SPREAD)) >= 0.8
+
+
+def test_a_run_faster_than_its_card_is_not_believed() -> None:
+    assert usable()[1]["a series of which a run is faster than its card can be (its prompts were cached)"] > 0
