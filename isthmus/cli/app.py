@@ -18,6 +18,7 @@ Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment 
 class _Commands(LazyGroup):
     table: ClassVar[dict[str, tuple[str, str]]] = {
         "blueprints": ("isthmus.cli.blueprints_command", "List the blueprints, or show one."),
+        "plan": ("isthmus.cli.plan_command", "Choose models and places at the least cost, sized and priced."),
         "size": ("isthmus.cli.size_command", "Does a model fit a GPU; how many does a load need?"),
         "schema": ("isthmus.cli.schema_command", "Print the JSON Schema of a file that you write."),
         "render": (

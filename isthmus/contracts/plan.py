@@ -7,7 +7,7 @@ The keys are the command line's contract (`isthmus plan --format json`). In a pl
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr, StringConstraints
 
@@ -21,6 +21,47 @@ class Sourced(FilePart):
     kind: Evidence
     source: str
     as_of: str
+
+
+class Predicted(FilePart):
+    """What an endpoint will do at its workloads' peak, at that moment's best knowledge."""
+
+    slo: Literal["kept", "unverified", "none"]
+    """`kept` at the slow end of the interval; `unverified` where nobody knows an API's latency; none asked for."""
+    peak_rps: float
+    """Requests a second that its workloads send at their peak, all together."""
+    capacity_rps: float | None = None
+    """Requests a second of that mixture that it carries within the goals; null for an API."""
+    after_loss_rps: float | None = None
+    """The same after the loss of what its workloads must survive."""
+    ttft_p95_ms: float | None = None
+    ttft_interval_ms: list[float] | None = None
+    """80 % of cases lie within, here and below."""
+    tpot_p95_ms: float | None = None
+    tpot_interval_ms: list[float] | None = None
+    kv_cache_tokens: int | None = None
+    """Of one replica."""
+
+
+class Stress(FilePart):
+    """What the plan does under a load beyond the peak."""
+
+    factor: float
+    """The load, as a multiple of the peak."""
+    holds: bool
+    breaks_first: str | None = None
+    """The endpoint that no longer carries its load first; null where all hold at every load (APIs)."""
+    breaks_at: float | None = None
+    """The multiple of the peak at which it does."""
+    needs: list[str] = []
+    """What it would take to hold at `factor`, a sentence each."""
+
+
+class WayOut(FilePart):
+    """A change that makes infeasible requirements feasible, solved again and priced."""
+
+    what: str
+    monthly_cost_usd: float = Field(ge=0)
 
 
 class PlannedAdapter(FilePart):
@@ -62,7 +103,7 @@ class PlannedEndpoint(FilePart):
     kv_cache_dtype: str | None = None
     adapters: list[PlannedAdapter] = []
     engine_version: str | None = None
-    predicted: dict[str, Any] | None = None
+    predicted: Predicted | None = None
     evidence: Sourced | None = None
 
 
@@ -92,6 +133,8 @@ class CostItem(FilePart):
     unit: str
     unit_price_usd: float
     monthly_usd: float
+    counted: bool = True
+    """False: shown, and no part of the total (what stands idle)."""
     evidence: Sourced | None = None
 
 
@@ -115,10 +158,11 @@ class Plan(FilePart):
     gateways: list[PlannedGateway]
     cost_items: list[CostItem] | None = None
     monthly_cost_usd: float | None = Field(default=None, ge=0)
-    stress: dict[str, Any] | None = None
+    stress: Stress | None = None
     alternatives: list[Alternative] | None = None
     conflicts: list[str] = []
-    ways_out: list[str] = []
+    """Demands that cannot hold together; dropping any one of them makes the rest feasible."""
+    ways_out: list[WayOut] = []
     warnings: list[str] = []
     prices_as_of: str | None = None
 

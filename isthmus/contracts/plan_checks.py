@@ -47,7 +47,12 @@ def feasible(plan: Plan, requirements: Requirements) -> None:
     """An infeasible plan is an answer, not something to build."""
     if not plan.feasible:
         why = "; ".join(plan.conflicts) or "it names no conflict"
-        raise At(f"the plan is infeasible: {why}", "feasible", todo="; ".join(plan.ways_out), no=True)
+        raise At(
+            f"the plan is infeasible: {why}",
+            "feasible",
+            todo="; ".join(way.what for way in plan.ways_out),
+            no=True,
+        )
 
 
 def names_are_unique(plan: Plan, requirements: Requirements) -> None:

@@ -5,10 +5,12 @@ its prefill, and its share of the decoding steps; what is left of the engine's t
 
 - a decoding step over B sequences takes d(B), and while a share λp of the time goes to prefills (λ requests a second
   of p seconds each) the next token takes d(B) / (1 - λp); B itself is λ times how long a request decodes;
-- a request's first token waits for the prefills before it (Pollaczek and Khinchine's wait, which a peak of
-  arrivals and long prompts lengthen), and for its own, between which the others' tokens are made.
+- a request's first token waits for the prefills before it (Pollaczek and Khinchine's wait, which bursts and long
+  prompts lengthen), and for its own, between which the others' tokens are made;
+- a whole answer meets few large prefills, some answers many: a gamma distribution gives what 95 % of them see.
 
-The closed form for a fixed number of callers was compared with 960 measured runs (docs/sizing.md).
+The closed form for a fixed number of callers was compared with measured runs (docs/sizing.md), the rest with a
+discrete-event simulation that shares nothing with it (bench/simulate.py).
 """
 
 from __future__ import annotations
@@ -30,6 +32,12 @@ _WAVE, _WAVE_POWER = 0.105, 0.92
 TTFT_SPREAD = 0.32
 """Of the logarithm of predicted by measured TTFT, where 80 % of the runs lie: 83 % within 1.5 times, 96 % within 2."""
 _ROUNDS = 60
+BATCHED = 8192
+_P95_OF_NORMAL = 1.645
+_GAUSS = ((-2.8570, 0.0113), (-1.3556, 0.2221), (0.0, 0.5333), (1.3556, 0.2221), (2.8570, 0.0113))
+"""Gauss and Hermite's five points, for means over a normal distribution."""
+_SWING = 2.33
+"""Standard deviations of the running sequences that the cache must hold besides: 1 % of the time is above."""
 _P95 = math.log(20)
 """How many means the 95th percentile of an exponential wait is."""
 
@@ -49,6 +57,16 @@ class Lengths:
     def context(self) -> float:
         """Tokens that a sequence has on average while it decodes."""
         return self.prompt + self.output / 2
+
+    @property
+    def stretch(self) -> float:
+        """How much longer the answer is that a look at a running sequence finds: long ones run longer. At most 4."""
+        return min(4.0, math.exp(_sigma(self.output, self.output_p95) ** 2))
+
+    @property
+    def longer(self) -> float:
+        """Tokens that a running sequence has, looked at at any time."""
+        return self.prompt + self.output * self.stretch / 2
 
 
 @dataclass(frozen=True)
@@ -72,7 +90,11 @@ class Served:
 def prefill(steps: StepTimes, prompt: float, hit: float) -> float:
     """Milliseconds of a prompt's prefill, without what the prefix cache has."""
     known = prompt * hit
-    return steps.prefill(prompt) - (steps.prefill(known) if known >= 1 else 0.0)
+    whole = steps.prefill(prompt)
+    if known < 1:
+        return whole
+    # Never less than what is left would take by itself.
+    return max(whole - steps.prefill(known), min(whole, steps.prefill(prompt - known)))
 
 
 def share(steps: StepTimes, lengths: Lengths) -> float:
@@ -99,40 +121,67 @@ def capacity(steps: StepTimes, lengths: Lengths, most: float) -> float:
     return closed(steps, lengths, most, most) * LOUD
 
 
-def serve(steps: StepTimes, lengths: Lengths, rate: float, most: float, burst: float = 1.0) -> Served | None:
+def serve(
+    steps: StepTimes, lengths: Lengths, rate: float, most: float, burst: float = 1.0, batched: float = BATCHED
+) -> Served | None:
     """One replica at `rate` requests a second; None where it does not keep up.
 
-    `burst`: the coefficient of variation of the times between arrivals (1: as if by chance).
+    `burst`: the coefficient of variation of the times between arrivals (1: as if by chance). `batched`: tokens that
+    the engine takes into one step.
     """
-    own = prefill(steps, lengths.prompt, lengths.hit)
-    spent = rate * share(steps, lengths) / 1000
+    mean, square = _prefills(steps, lengths)
+    # Short prompts share a step, so each takes less than it would alone.
+    packed = share(steps, lengths) / max(prefill(steps, lengths.prompt, lengths.hit), 1e-9)
+    own, square = mean * packed, square * packed**2
+    spent = rate * own / 1000
     running = _running(steps, lengths, rate, spent, most)
     if running is None:
         return None
-    high = min(most, running + 1.645 * math.sqrt(running) * max(1.0, burst))
-    tpot = steps.decode(running, lengths.context) / (1 - spent)
-    tpot_p95 = max(tpot, steps.decode(high, lengths.context) / (1 - spent))
-    ttft, ttft_p95 = _first_token(steps, lengths, rate, own, running, burst)
-    full = running / most
+    step = steps.decode(max(running, 1.0), lengths.longer)
+    part = min(1.0, lengths.prompt * (1 - lengths.hit) / batched)
+    wait, tail = _wait(rate, own + step * part, square / own**2 if own else 0.0, burst)
+    high = min(most, running + _P95_OF_NORMAL * math.sqrt(running * max(1.0, burst)))
+    tpot, tpot_p95 = _further(
+        steps, lengths, rate, (own, square, spent), (step, high), own + step * part + wait
+    )
+    around = FRONT_MS + FIRST_STEPS * step
     return Served(
         rate=rate,
         running=running,
         running_p95=high,
-        busy=max(spent, full, rate / (capacity(steps, lengths, most) / LOUD)),
-        ttft_mean=ttft,
-        ttft_p95=ttft_p95,
+        busy=max(spent, running / most, rate / (capacity(steps, lengths, most) / LOUD)),
+        ttft_mean=around + mean + wait,
+        ttft_p95=around + prefill(steps, lengths.prompt_p95, lengths.hit) + tail,
         tpot_mean=tpot,
-        tpot_p95=tpot_p95,
+        tpot_p95=max(tpot, tpot_p95),
+    )
+
+
+def _prefills(steps: StepTimes, lengths: Lengths) -> tuple[float, float]:
+    """Mean and mean square of a prefill's milliseconds over the lengths of prompts."""
+    sigma = _sigma(lengths.prompt, lengths.prompt_p95)
+    if sigma == 0:
+        one = prefill(steps, lengths.prompt, lengths.hit)
+        return one, one * one
+    middle = math.log(lengths.prompt) - sigma * sigma / 2
+    found = [
+        (prefill(steps, math.exp(middle + sigma * node), lengths.hit), weight) for node, weight in _GAUSS
+    ]
+    return sum(value * weight for value, weight in found), sum(
+        value * value * weight for value, weight in found
     )
 
 
 def _running(steps: StepTimes, lengths: Lengths, rate: float, spent: float, most: float) -> float | None:
-    """Sequences that decode at once: the fixed point of Little's law; None where there is none below `most`."""
+    """Sequences that decode at once: the fixed point of Little's law.
+
+    None where there is none, or where its swings would fill the cache: an engine that runs out of it throws work away.
+    """
     if spent >= LOUD:
         return None
 
     def needed(running: float) -> float:
-        step = steps.decode(running, lengths.context) / (1 - spent)
+        step = steps.decode(running, lengths.longer) / (1 - spent)
         return rate * lengths.output * step / 1000
 
     if needed(most) > most * LOUD:
@@ -141,7 +190,57 @@ def _running(steps: StepTimes, lengths: Lengths, rate: float, spent: float, most
     for _ in range(_ROUNDS):
         middle = (low + high) / 2
         low, high = (middle, high) if needed(max(middle, 1e-9)) > middle else (low, middle)
-    return max(high, min(1.0, rate * lengths.output * steps.decode(1, lengths.context) / 1000))
+    running = max(high, min(1.0, rate * lengths.output * steps.decode(1, lengths.longer) / 1000))
+    return running if running + _SWING * math.sqrt(running * lengths.stretch) <= max(most, 1.0) else None
+
+
+def _wait(rate: float, service: float, square: float, burst: float) -> tuple[float, float]:
+    """Milliseconds that a request waits for others' prefills (Pollaczek and Khinchine), and what of it at p95.
+
+    `square`: the mean square of a prefill by its mean's square.
+    """
+    used = min(rate * service / 1000, LOUD)
+    if used <= 0:
+        return 0.0, 0.0
+    wait = used * service * (burst**2 + max(0.0, square - 1)) / (2 * (1 - used))
+    # Of those that wait at all the wait is close to exponential.
+    return wait, max(0.0, wait / used * (math.log(used) + _P95))
+
+
+def _further(
+    steps: StepTimes,
+    lengths: Lengths,
+    rate: float,
+    prefills: tuple[float, float, float],
+    decode: tuple[float, float],
+    before: float,
+) -> tuple[float, float]:
+    """Milliseconds a further token takes over a whole answer, on average and at the 95th percentile of answers.
+
+    An answer is slowed by the prefills that come while it is made, and by those that were queued behind its own: few
+    large ones, so some answers meet many. `before`: milliseconds until its prefill was done, while others queued.
+    Checked against a discrete-event simulation (bench/simulate.py).
+    """
+    own, square, spent = prefills
+    step, high = decode
+    left = 1 - spent
+    a_ms = rate / 1000
+    tokens, stretch = max(1.0, lengths.output - 1), lengths.stretch
+    behind = a_ms * before * own
+    slowed = step * spent / left + behind * stretch / (tokens * left)
+    spread_behind = behind * (square / own if own else 0.0) + behind**2
+    variance = step * a_ms * square * stretch / (tokens * left**3)
+    variance += (spread_behind / left**2 + behind * a_ms * square / left**3) * (stretch / tokens) ** 2
+    variance += ((steps.decode(max(high, 1.0), lengths.longer) - step) / _P95_OF_NORMAL / left) ** 2
+    return step / left, step + _gamma_p95(slowed, variance)
+
+
+def _gamma_p95(mean: float, variance: float) -> float:
+    """95th percentile of a gamma distribution (Wilson and Hilferty's cube root)."""
+    if mean <= 0 or variance <= 0:
+        return max(mean, 0.0)
+    shape = max(0.25, mean * mean / variance)
+    return mean * max(0.0, 1 - 1 / (9 * shape) + _P95_OF_NORMAL / (3 * math.sqrt(shape))) ** 3
 
 
 def callers(steps: StepTimes, lengths: Lengths, count: float, most: float) -> Served:
@@ -159,29 +258,9 @@ def callers(steps: StepTimes, lengths: Lengths, count: float, most: float) -> Se
     return Served(rate, running, running, 1.0, ttft + queued, ttft + wave + queued, tpot, tpot)
 
 
-def _first_token(
-    steps: StepTimes, lengths: Lengths, rate: float, own: float, running: float, burst: float
-) -> tuple[float, float]:
-    """Milliseconds until the first token, on average and at the 95th percentile."""
-    step = steps.decode(max(running, 1.0), lengths.context)
-    long = prefill(steps, lengths.prompt_p95, lengths.hit)
-    # A prefill is cut into steps, each of which carries a token of every sequence that decodes.
-    service = share(steps, lengths) + step
-    used = min(rate * service / 1000, LOUD)
-    spread = _spread(lengths.prompt, lengths.prompt_p95)
-    wait = used * service * (burst**2 + spread**2) / (2 * (1 - used))
-    # Of those that wait at all the wait is close to exponential.
-    waiting = wait / used if used > 0 else 0.0
-    tail = max(0.0, waiting * (math.log(used) + _P95)) if used > 0 else 0.0
-    around = FRONT_MS + FIRST_STEPS * step
-    return around + own + wait, around + long + tail
-
-
-def _spread(mean: float, p95: float) -> float:
-    """Coefficient of variation of a log-normal length with this mean and 95th percentile; at most 3."""
+def _sigma(mean: float, p95: float) -> float:
+    """The log-normal's parameter for a length with this mean and 95th percentile; at most what a percentile allows."""
     if p95 <= mean:
         return 0.0
-    ratio = math.log(p95 / mean)
-    inside = 1.645**2 - 2 * ratio
-    sigma = 1.645 - math.sqrt(inside) if inside > 0 else 1.645
-    return min(3.0, math.sqrt(math.expm1(sigma**2)))
+    inside = _P95_OF_NORMAL**2 - 2 * math.log(p95 / mean)
+    return _P95_OF_NORMAL - math.sqrt(max(0.0, inside))

@@ -72,10 +72,33 @@ def test_what_writes_nothing_has_no_steps() -> None:
 
 
 def test_the_spread_of_lengths_is_that_of_their_percentile() -> None:
-    assert load._spread(100, 100) == 0
+    assert load._sigma(100, 100) == 0
     sigma = 0.8
     mean, p95 = math.exp(sigma**2 / 2), math.exp(1.645 * sigma)
-    assert load._spread(mean, p95) == pytest.approx(math.sqrt(math.expm1(sigma**2)), rel=0.01)
+    assert load._sigma(mean, p95) == pytest.approx(sigma, rel=0.01)
+
+
+def test_long_prompts_take_more_than_their_part() -> None:
+    class Square(Plain):
+        def prefill(self, tokens: float) -> float:
+            return tokens**2 / 1e5
+
+    mean, square = load._prefills(Square(), Lengths(1000, 10, 2000, 10))
+    sigma = load._sigma(1000, 2000)
+    assert mean == pytest.approx(10 * math.exp(sigma**2), rel=0.02)
+    assert square > mean**2
+
+
+def test_an_engine_whose_cache_its_swings_would_fill_is_not_trusted() -> None:
+    served = load.serve(STEPS, CHAT, 1.0, 100)
+    assert served is not None
+    assert load.serve(STEPS, CHAT, 1.0, served.running * 1.2) is None
+
+
+def test_spread_answers_meet_more_prefills_than_the_mean() -> None:
+    served = load.serve(STEPS, CHAT, 2.0, 200)
+    assert served is not None
+    assert served.tpot_p95 > 1.2 * served.tpot_mean
 
 
 LENGTHS = st.builds(

@@ -1,0 +1,194 @@
+"""`isthmus plan`: from requirements to a sized, priced plan, or why there is none."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.options import complete_blueprint
+
+if TYPE_CHECKING:
+    from isthmus.contracts.plan import Plan
+    from isthmus.contracts.requirements import Requirements
+    from isthmus.planning.planner import Offer, Planned
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+REQUIREMENTS, PLAN = ".requirements.yaml", ".plan.yaml"
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+    yaml = "yaml"
+    html = "html"
+
+
+@app.command()
+def plan(
+    requirements: Annotated[
+        Path, typer.Argument(metavar="REQUIREMENTS", help="The requirements' file.", show_default=False)
+    ],
+    blueprint: Annotated[
+        str | None,
+        typer.Option(help="Take this blueprint.", autocompletion=complete_blueprint, show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="PLAN", help="Write the plan here.", show_default=False),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE", help="The day on which prices' age and exceptions are judged; default: today."
+        ),
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text,
+) -> None:
+    """Choose models and places for every workload at the least cost, sized, priced and explained.
+
+    The plan is a lock: what stands in PLAN (or beside the requirements) is an input, and at equal cost stays. Without
+    `-o` nothing is written. A plan that is not feasible never takes the place of one that is.
+    """
+    import datetime
+
+    from isthmus.cli import console
+    from isthmus.contracts import plan_checks
+    from isthmus.contracts import requirements as requirements_of
+    from isthmus.planning import age, moved, planner
+
+    today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+    wanted = requirements_of.load(requirements)
+    before = _before(requirements, output)
+    found = planner.plan(wanted, _offers(), today, blueprint=blueprint, before=before)
+    if found.plan.feasible:
+        # What was made must hold to what every plan is held to, or it is not shown.
+        plan_checks.check(found.plan, wanted)
+    err = console.err()
+    words, old = age.told(found.plan.prices_as_of, today)
+    err.print(f"{'warning: ' if old else ''}{words}", markup=False)
+    for line in moved.differences(before, found.plan) if before is not None and found.plan.feasible else []:
+        err.print(f"against the plan that is there: {line}", markup=False)
+    if output is not None:
+        _write(output, found.plan, before, requirements)
+    _show(found, wanted, format, words)
+    if not found.plan.feasible:
+        raise typer.Exit(1)
+
+
+def _offers() -> list[Offer]:
+    """The catalogue's blueprints, as the planner judges them."""
+    from isthmus import catalogue
+    from isthmus.planning.planner import Offer
+
+    return [
+        Offer(each.name, each.header.classes, each.header.scale.gpus_from, each.header.scale.gpus_to)
+        for each in catalogue.blueprints()
+    ]
+
+
+def _before(requirements: Path, output: Path | None) -> Plan | None:
+    """The plan that is there: in PLAN, else beside the requirements; None where there is none."""
+    from isthmus.contracts import plan as plan_of
+
+    beside = requirements.with_name(requirements.name.removesuffix(REQUIREMENTS) + PLAN)
+    path = output or (beside if requirements.name.endswith(REQUIREMENTS) else None)
+    return plan_of.load(path) if path is not None and path.exists() else None
+
+
+def _data(plan: Plan) -> dict[str, object]:
+    return plan.model_dump(by_alias=True, mode="json")
+
+
+HEADER = """{schema}
+Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
+
+
+def _text(plan: Plan, schema: str) -> str:
+    from isthmus.contracts import yamlfile
+
+    return yamlfile.dumps(_data(plan), HEADER.format(schema=yamlfile.schema_header(schema)))
+
+
+def _write(path: Path, plan: Plan, before: Plan | None, requirements: Path) -> None:
+    from isthmus.cli import console
+    from isthmus.contracts import yamlfile
+
+    if not plan.feasible and before is not None and before.feasible:
+        console.err().print(f"{path} is left as it is: it is feasible, and this one is not", markup=False)
+        return
+    text = _text(plan, "../docs/schemas/plan.json")
+    if path.exists() and path.read_text("utf-8") == text:
+        console.err().print(f"{path}: nothing changed", markup=False)
+        return
+    yamlfile.write_text(path, text)
+    console.err().print(f"{path} is written", markup=False)
+
+
+def _show(found: Planned, requirements: Requirements, format: Format, age: str) -> None:
+    from isthmus.cli import console
+
+    if format is Format.json:
+        console.print_json(_data(found.plan))
+    elif format is Format.yaml:
+        print(_text(found.plan, "../docs/schemas/plan.json"), end="")
+    elif format is Format.html:
+        from isthmus.report import plan_page
+
+        print(plan_page.page(found.plan, requirements, explained=found.told, age=age), end="")
+    else:
+        print("\n".join(_lines(found)))
+
+
+def _lines(found: Planned) -> list[str]:
+    """For people: the decision, then where each workload runs and why, then money, then what breaks."""
+    plan = found.plan
+    if not plan.feasible:
+        lines = ["infeasible: these cannot hold together"]
+        lines += [f"  - {each}" for each in plan.conflicts]
+        lines += [
+            "",
+            "ways out, each solved again:"
+            if plan.ways_out
+            else "no change of a single demand was found to help",
+        ]
+        lines += [f"  - {way.what}: {way.monthly_cost_usd:,.0f} USD a month" for way in plan.ways_out]
+        for name, why in found.rejected.items():
+            lines += ["", f"{name}: ruled out"] + [f"  - {each}" for each in why]
+        return lines
+    gpus = sum(each.gpus for each in plan.endpoints)
+    lines = [f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {gpus} GPUs in use", ""]
+    for placement in plan.placements:
+        endpoint = plan.endpoint(placement.endpoint)
+        if endpoint is None:
+            continue
+        size = (
+            f"{endpoint.replicas} x {endpoint.tensor_parallel} {endpoint.gpu}"
+            if endpoint.gpu
+            else endpoint.target
+        )
+        part = "" if placement.share == 1 else f", {placement.share:.0%} of requests"
+        lines.append(
+            f"{placement.workload} ({placement.sensitivity}) on {endpoint.model}, {endpoint.precision}: {size} at "
+            f"{endpoint.site}{part}"
+        )
+        lines.append(f"  {placement.why}")
+    lines += ["", "a month:"]
+    for item in plan.cost_items or []:
+        shown = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
+        lines.append(
+            f"  {shown}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
+        )
+    lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  in all; what stands in brackets is not counted")
+    if plan.stress is not None and plan.stress.breaks_first is not None:
+        holds = "holds" if plan.stress.holds else "does not hold"
+        first = f"{plan.stress.breaks_first} breaks first, at {plan.stress.breaks_at:g} times"
+        lines += ["", f"at {plan.stress.factor:g} times the peak it {holds}: {first}"]
+        lines += [f"  - {each}" for each in plan.stress.needs]
+    lines += ["", *found.told, *(f"warning: {each}" for each in plan.warnings)]
+    return lines

@@ -1,0 +1,83 @@
+"""How a model runs on GPUs of a kind, and how much of a workload one replica carries within its goals."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+from isthmus.planning import gpus, load, memory, models, speed
+from isthmus.planning.demand import Demand
+from isthmus.planning.memory import Adapter, Memory, Settings
+from isthmus.planning.speed import Speed
+
+MOST_SEQS = 256
+"""`--max-num-seqs` of every endpoint that is planned, at most."""
+UTILIZATION = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How a model runs on GPUs of a kind: its memory and its speed. Made once a case, and compared by being it."""
+
+    model: str
+    degree: int
+    memory: Memory
+    speed: Speed
+    max_model_len: int
+    adapters: tuple[Adapter, ...]
+
+
+@functools.lru_cache(maxsize=4096)
+def fit(
+    id: str, gpu: str, precision: str, degree: int, context: int, adapters: tuple[Adapter, ...]
+) -> Fit | str:
+    model, card = models.find(id), gpus.find(gpu)
+    if precision not in card.precisions:
+        return f"the card does not compute in {precision}"
+    longest = min(context, model.context) if model.context else context
+    found = memory.measure(
+        model.architecture,
+        precision=precision,
+        usable_mib=card.usable_mib,
+        settings=Settings(longest, UTILIZATION, max_num_seqs=MOST_SEQS, adapters=adapters),
+        tensor_parallel=degree,
+        large_card=card.large,
+        beside=model.beside(precision),
+    )
+    if not found.starts:
+        return found.why
+    return Fit(id, degree, found, speed.of(model, card, precision, degree), longest, adapters)
+
+
+def at_once(fit: Fit, lengths: load.Lengths) -> float:
+    """Requests of this shape that the cache and the settings let run at once."""
+    model = models.find(fit.model).architecture
+    if model.encoder:
+        return MOST_SEQS
+    of_one = memory.one_sequence(model, int(lengths.prompt + lengths.output), fit.degree, 1, 2.0)
+    return max(1.0, min(MOST_SEQS, fit.memory.cache * memory.GIB / of_one))
+
+
+def kept(fit: Fit, most: float, wanted: Demand, rate: float, ttft: float | None, tpot: float | None) -> bool:
+    """Whether one replica keeps the goals at `rate` requests a second, at the slow end of the interval."""
+    slow = load.serve(fit.speed.at(speed.EIGHTY), wanted.lengths, rate, most, wanted.burst)
+    middle = load.serve(fit.speed.steps, wanted.lengths, rate, most, wanted.burst)
+    if slow is None or middle is None:
+        return False
+    first = max(slow.ttft_p95, middle.ttft_p95 * math.exp(speed.EIGHTY * load.TTFT_SPREAD))
+    return (ttft is None or first <= ttft) and (tpot is None or slow.tpot_p95 <= tpot)
+
+
+@functools.lru_cache(maxsize=65536)
+def carried(fit: Fit, wanted: Demand, ttft: float | None, tpot: float | None) -> float:
+    """Requests a second that one replica carries within the goals, at the slow end of the interval; 0 for none."""
+    most = at_once(fit, wanted.lengths)
+    high = load.capacity(fit.speed.at(speed.EIGHTY), wanted.lengths, most)
+    if not kept(fit, most, wanted, high * 1e-4, ttft, tpot):
+        return 0.0
+    low = 0.0
+    for _ in range(14):
+        middle = (low + high) / 2
+        low, high = (middle, high) if kept(fit, most, wanted, middle, ttft, tpot) else (low, middle)
+    return low

@@ -1,0 +1,38 @@
+"""Where the gateway of each class stands: at an on-prem site where there is one, since applications are there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isthmus.contracts import jurisdictions
+from isthmus.contracts.requirements import OnPremSite
+
+if TYPE_CHECKING:
+    from isthmus.contracts.requirements import Requirements
+
+
+def home(requirements: Requirements, class_: str) -> str | None:
+    """The site of a class's gateway: the first on-prem one that every residency of the class allows, else an AWS one.
+
+    None where no site will do.
+    """
+    residencies = [
+        list(each.residency or []) for each in requirements.workloads if each.sensitivity == class_
+    ]
+
+    def allowed(place: str) -> bool:
+        return all(jurisdictions.meets(place, residency) for residency in residencies)
+
+    places = [(site.name, site.jurisdiction) for site in requirements.sites if isinstance(site, OnPremSite)]
+    if class_ != "restricted":
+        places += [
+            (site.name, jurisdictions.of_region(site.region))
+            for site in requirements.sites
+            if not isinstance(site, OnPremSite)
+        ]
+    return next((name for name, place in places if allowed(place)), None)
+
+
+def host(class_: str) -> str:
+    """The name that applications call."""
+    return f"{class_}-gateway.isthmus-{class_}.svc"

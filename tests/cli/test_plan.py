@@ -1,0 +1,139 @@
+"""`isthmus plan`, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from isthmus.contracts import plan as plan_of
+from isthmus.contracts import plan_checks, requirements
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = [
+    *("version", "requirements_sha256", "blueprint", "feasible", "endpoints", "placements", "gateways"),
+    *(
+        "cost_items",
+        "monthly_cost_usd",
+        "stress",
+        "alternatives",
+        "conflicts",
+        "ways_out",
+        "warnings",
+        "prices_as_of",
+    ),
+]
+AS_OF = ("--as-of", "2026-11-25")
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Path:
+    target = tmp_path / "bank.requirements.yaml"
+    shutil.copy(ROOT / "stacks" / "bank-dev.requirements.yaml", target)
+    return target
+
+
+def test_json_has_the_keys_of_the_contract(isthmus, bank):
+    ran = isthmus("plan", bank, "--format", "json", *AS_OF)
+    assert ran.code == 0
+    assert list(json.loads(ran.out)) == KEYS
+
+
+def test_the_plan_that_is_written_can_be_built(isthmus, bank, tmp_path):
+    target = tmp_path / "bank.plan.yaml"
+    ran = isthmus("plan", bank, "-o", target, *AS_OF)
+    assert ran.code == 0
+    plan_checks.check(plan_of.load(target), requirements.load(bank))
+    assert [each.name for each in tmp_path.iterdir() if each.suffix not in (".yaml",)] == []
+
+
+def test_with_nothing_changed_the_same_bytes_stay_and_that_is_said(isthmus, bank, tmp_path):
+    target = tmp_path / "bank.plan.yaml"
+    isthmus("plan", bank, "-o", target, *AS_OF)
+    first = target.read_bytes()
+    again = isthmus("plan", bank, "-o", target, "--as-of", "2026-12-24")
+    assert target.read_bytes() == first
+    assert f"{target}: nothing changed" in again.err
+
+
+def test_the_age_of_prices_is_told_and_never_written(isthmus, bank):
+    young, old = (
+        isthmus("plan", bank, "--format", "yaml", "--as-of", day) for day in ("2026-11-25", "2027-06-01")
+    )
+    assert young.out == old.out
+    assert "days old" in young.err
+    assert "warning" not in young.err
+    assert "warning: the oldest listed price" in old.err
+
+
+def test_an_infeasible_plan_is_exit_code_1_and_takes_no_feasible_one_s_place(isthmus, bank, tmp_path):
+    target = tmp_path / "bank.plan.yaml"
+    isthmus("plan", bank, "-o", target, *AS_OF)
+    first = target.read_bytes()
+    bank.write_text(bank.read_text().replace("monthly_usd: 60000", "monthly_usd: 20000"))
+    ran = isthmus("plan", bank, "-o", target, *AS_OF)
+    assert ran.code == 1
+    assert ran.out.startswith("infeasible: these cannot hold together\n  - budget 20,000 USD a month\n")
+    assert "ways out, each solved again:" in ran.out
+    assert target.read_bytes() == first
+    assert "is left as it is" in ran.err
+
+
+def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus):
+    ran = isthmus("plan", ROOT / "stacks" / "bank-dev.requirements.yaml", *AS_OF)
+    assert ran.out.splitlines()[0].startswith("regulated-hybrid: ")
+    assert "at 1.5 times the peak it holds" in ran.out
+    assert "against the plan that is there: " in ran.err
+
+
+def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):
+    ran = isthmus("plan", bank, "--format", "html", *AS_OF)
+    assert ran.code == 0
+    assert ran.out.startswith("<!doctype html>") or ran.out.startswith("<!DOCTYPE html>")
+    assert "transaction-narratives" in ran.out
+    assert "src=" not in ran.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "meta-llama/Llama-3.3-70B-Instruct",
+            "meta-llama/Llama-3.3-70B-Instrut",
+            "Did you mean `meta-llama/Llama-3.3-70B",
+        ),
+        ("gpu: l40s-48gb", "gpu: l40s-48g", "Did you mean `l40s-48gb`?"),
+        ("peak_rps: 20.0", "peak_rps: -20.0", "peak_rps"),
+        ("peak_rps: 20.0, mean_rps: 5.0", "peak_rps: 2.0, mean_rps: 5.0", "is below mean_rps"),
+        ("name: kyc-extraction", "name: campaign-copy", "campaign-copy"),
+    ],
+)
+def test_bad_input_is_one_paragraph_and_exit_code_2(isthmus, bank, old, new, says):
+    text = bank.read_text()
+    assert old in text
+    bank.write_text(text.replace(old, new))
+    ran = isthmus("plan", bank, *AS_OF)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_huge_file_and_a_wrong_day_are_refused(isthmus, bank):
+    assert isthmus("plan", bank, "--as-of", "yesterday").code == 2
+    bank.write_text("a: " + "x" * (10 << 20))
+    ran = isthmus("plan", bank, *AS_OF)
+    assert ran.code == 2
+    assert ran.err.count("\n") == 1
+
+
+def test_a_site_with_no_price_leaves_its_gpus_unused(isthmus, bank):
+    bank.write_text(
+        bank.read_text().replace(
+            "capex_usd_per_node: {h100-sxm-80gb: 320000, l40s-48gb: 70000}", "capex_usd_per_node: {}"
+        )
+    )
+    ran = isthmus("plan", bank, *AS_OF)
+    assert ran.code == 1
+    assert "states no capex_usd_per_node.h100-sxm-80gb" in ran.out

@@ -1,0 +1,274 @@
+"""From requirements to a plan: the bank's, its variants, and what must hold of every plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import plan_checks, yamlfile
+from isthmus.contracts import requirements as requirements_of
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.plan import Plan
+from isthmus.contracts.requirements import Requirements
+from isthmus.planning import infeasible, moved, options, planner
+from isthmus.planning.options import OnApi, OnGpus
+from isthmus.planning.planner import Offer
+
+ROOT = Path(__file__).resolve().parents[2]
+TODAY = "2026-11-25"
+CLASSES = ("public", "internal", "confidential", "restricted")
+OFFERS = (Offer("regulated-hybrid", CLASSES, 0, None),)
+BANK = ROOT / "stacks" / "bank-dev.requirements.yaml"
+
+
+def bank(**changes: Any) -> dict[str, Any]:
+    """The bank's requirements as data, some of its top keys changed."""
+    return {**yamlfile.load(BANK).data, **changes}
+
+
+def read(data: dict[str, Any]) -> Requirements:
+    document = yamlfile.loads(yamlfile.dumps(data))
+    found = yamlfile.parse(Requirements, document)
+    found._digest = yamlfile.digest(document.data)
+    return found
+
+
+def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(each for each in data["workloads"] if each["name"] == name)
+
+
+def make(data: dict[str, Any], **more: Any) -> planner.Planned:
+    return planner.plan(read(data), OFFERS, TODAY, **more)
+
+
+@pytest.fixture(scope="module")
+def bank_plan() -> planner.Planned:
+    return make(bank())
+
+
+def test_the_bank_is_feasible_and_its_plan_holds_to_all_that_plans_are_held_to(
+    bank_plan: planner.Planned,
+) -> None:
+    assert bank_plan.plan.feasible
+    plan_checks.check(bank_plan.plan, read(bank()))
+
+
+def test_restricted_and_confidential_work_stays_on_prem(bank_plan: planner.Planned) -> None:
+    for placement in bank_plan.plan.placements:
+        endpoint = bank_plan.plan.endpoint(placement.endpoint)
+        assert endpoint is not None
+        if placement.sensitivity in ("restricted", "confidential"):
+            assert (endpoint.site, endpoint.target) == ("fra1", "onprem-vllm")
+        else:
+            assert endpoint.target == "bedrock"
+        assert placement.why.endswith(".")
+
+
+def recomputed(plan: Plan) -> float:
+    """From the JSON alone, as a reader would."""
+    data = json.loads(json.dumps(plan.model_dump(by_alias=True, mode="json")))
+    total = 0.0
+    for item in data["cost_items"]:
+        assert round(item["quantity"] * item["unit_price_usd"], 2) == item["monthly_usd"]
+        assert item["evidence"]["source"]
+        assert item["evidence"]["kind"] in ("given", "list-price", "estimated")
+        total += item["monthly_usd"] if item["counted"] else 0
+    return round(total, 2)
+
+
+def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.Planned) -> None:
+    plan = bank_plan.plan
+    assert recomputed(plan) == plan.monthly_cost_usd
+    gpus = sum(each.gpus for each in plan.endpoints)
+    capital, space = 320000 * 0.75 / 48 / 8, 10.2 * 180 / 8
+    power = 10.2 * 1.3 * 0.12 * 730 / 8
+    requests = 0.4 * 3600 * 730
+    haiku = requests * (3500 * 1.1 + 350 * 5.5) / 1e6
+    nova = 0.1 * 3600 * 730 * (600 * 0.078 + 500 * 0.312) / 1e6
+    by_hand = gpus * (capital + space + power) + 12000 + 400 + haiku + nova
+    assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
+
+
+def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.Planned) -> None:
+    again = make(bank())
+    assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
+
+
+def test_what_is_there_is_an_input_and_stays(bank_plan: planner.Planned) -> None:
+    again = make(bank(), before=bank_plan.plan)
+    assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
+    assert moved.differences(bank_plan.plan, again.plan) == []
+
+
+def test_what_moves_is_said(bank_plan: planner.Planned) -> None:
+    data = bank()
+    workload(data, "campaign-copy")["traffic"]["mean_rps"] = 0.2
+    data["workloads"] = [each for each in data["workloads"] if each["name"] != "policy-assistant"]
+    told = moved.differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
+    assert "the requirements have changed since the plan that is there was made" in told
+    assert "policy-assistant is gone" in told
+    assert any(each.startswith("the month costs ") for each in told)
+
+
+def test_on_the_basis_of_cash_owned_hardware_is_sunk(bank_plan: planner.Planned) -> None:
+    found = make(bank(objective={"cost_basis": "cash", "near_tie_pct": 5}))
+    names = [item.what for item in found.plan.cost_items or []]
+    assert not any("capital" in name or "people" in name or "colocation" in name for name in names)
+    assert (found.plan.monthly_cost_usd or 0) < (bank_plan.plan.monthly_cost_usd or 0)
+    assert "owned hardware is sunk" in found.told[0]
+
+
+def test_a_near_tie_buys_a_better_score_and_no_more_than_its_part() -> None:
+    tight, loose = (make(bank(objective={"cost_basis": "allocated", "near_tie_pct": pct})) for pct in (0, 30))
+    assert (loose.plan.monthly_cost_usd or 0) <= (tight.plan.monthly_cost_usd or 0) * 1.3 + 0.1
+
+    def score(found: planner.Planned) -> float:
+        total = 0.0
+        for placement in found.plan.placements:
+            endpoint = found.plan.endpoint(placement.endpoint)
+            each = read(bank()).workload(placement.workload)
+            assert endpoint is not None
+            assert each is not None
+            scores = next(c.scores for c in each.model.candidates if c.id == endpoint.model)
+            total += each.traffic.mean_rps * scores[endpoint.precision]
+        return total
+
+    assert score(loose) > score(tight)
+
+
+def overflowing() -> planner.Planned:
+    return planner.plan(
+        requirements_of.load(ROOT / "examples" / "bank-overflow.requirements.yaml"), OFFERS, TODAY
+    )
+
+
+def test_what_comes_above_the_base_load_overflows_where_a_workload_allows_it() -> None:
+    plan = overflowing().plan
+    mine = {each.role: each for each in plan.placements if each.workload == "policy-assistant"}
+    assert set(mine) == {"primary", "overflow"}
+    assert mine["primary"].share + mine["overflow"].share == pytest.approx(1)
+    assert 0 < mine["overflow"].share < 0.5
+    first, second = (plan.endpoint(mine[role].endpoint) for role in ("primary", "overflow"))
+    assert first is not None
+    assert second is not None
+    assert (first.target, second.target) == ("onprem-vllm", "bedrock")
+    assert recomputed(plan) == plan.monthly_cost_usd
+
+
+def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
+    requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
+    found = planner.plan(requirements, OFFERS, TODAY).plan
+    assert (found.feasible, found.endpoints, found.monthly_cost_usd) == (False, [], None)
+    conflicts = infeasible.conflicts(requirements, TODAY)
+    assert [each.words for each in conflicts] == found.conflicts
+    every = frozenset(infeasible.demands(requirements))
+    others = every - frozenset(conflicts)
+    assert not infeasible.feasible(requirements, TODAY, others)
+    for each in conflicts:
+        assert infeasible.feasible(requirements, TODAY, others | {each}), each.words
+    assert 1 <= len(found.ways_out) <= 3
+    assert all(way.monthly_cost_usd > 0 for way in found.ways_out)
+
+
+def test_that_restricted_work_stays_on_prem_is_never_to_be_relaxed() -> None:
+    data = bank()
+    data["sites"] = [each for each in data["sites"] if each["kind"] == "aws"]
+    data["links"] = []
+    found = make(data).plan
+    assert not found.feasible
+    assert any(each.startswith("transaction-narratives: ") for each in found.conflicts)
+    assert found.ways_out == []
+
+
+def test_a_budget_below_the_least_cost_names_the_budget_that_would_do(bank_plan: planner.Planned) -> None:
+    found = make(bank(budget={"monthly_usd": 20000})).plan
+    assert found.conflicts == ["budget 20,000 USD a month"]
+    [way] = found.ways_out
+    assert way.what.startswith("budget 20,000 to ")
+    assert way.monthly_cost_usd <= (bank_plan.plan.monthly_cost_usd or 0) + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "says"),
+    [
+        (
+            lambda d: workload(d, "campaign-copy")["model"]["candidates"][1].update(
+                id="meta-llama/Llama-3.1-8B-Instrct"
+            ),
+            InputError,
+            r"is in no catalogue\. Did you mean `meta-llama/Llama-3.1-8B-Instruct`",
+        ),
+        (
+            lambda d: d["sites"][1].update(prices={"amazon.nova-lite-v1:0": {"input_usd_per_mtok": -1}}),
+            InputError,
+            "input_usd_per_mtok is -1, not a number of at least 0",
+        ),
+        (
+            lambda d: d["sites"][1].update(latency={"amazon.nova-lite-v1:0": {"ttft_p95_ms": "fast"}}),
+            InputError,
+            "ttft_p95_ms is 'fast', not a number above 0",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_named(change: Any, kind: type[Exception], says: str) -> None:
+    data = json.loads(json.dumps(bank()))
+    change(data)
+    with pytest.raises(kind, match=says):
+        make(data)
+
+
+def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
+    data = json.loads(json.dumps(bank()))
+    del data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"]
+    found = options.find(read(data), TODAY)
+    gpus = {
+        each.column.gpu for ways in found.by_workload.values() for each in ways if isinstance(each, OnGpus)
+    }
+    assert "h100-sxm-80gb" not in gpus
+    assert any(
+        "states no capex_usd_per_node.h100-sxm-80gb" in why for why in found.rejected["kyc-extraction"]
+    )
+
+
+def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_own_goes_first() -> None:
+    data = json.loads(json.dumps(bank()))
+    data["sites"][1]["prices"] = {
+        "eu.amazon.nova-lite-v1:0": {
+            "input_usd_per_mtok": 0.01,
+            "output_usd_per_mtok": 0.02,
+            "as_of": "2026-11-01",
+        }
+    }
+    [nova] = [x for x in options.find(read(data), TODAY).by_workload["campaign-copy"] if isinstance(x, OnApi)]
+    assert (nova.call.price.input, nova.call.price.kind) == (0.01, "given")
+    data = json.loads(json.dumps(bank()))
+    data["sites"][1].update(region="eu-south-1", jurisdiction="it")
+    found = options.find(read(data), TODAY)
+    assert not any(isinstance(each, OnApi) for each in found.by_workload["campaign-copy"])
+    assert any("has no price in eu-south-1" in why for why in found.rejected["campaign-copy"])
+
+
+def test_measured_latency_verifies_an_api_or_rules_it_out() -> None:
+    for ttft, slo in ((900, "kept"), (9000, None)):
+        data = json.loads(json.dumps(bank()))
+        told = {"ttft_p95_ms": ttft, "tpot_p95_ms": 20, "as_of": "2026-11-01"}
+        data["sites"][1]["latency"] = {"anthropic.claude-haiku-4-5-20251001-v1:0": told}
+        plan = make(data).plan
+        found = [each for each in plan.endpoints if "haiku" in each.model]
+        assert [each.predicted.slo for each in found if each.predicted] == ([slo] if slo else [])
+
+
+def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
+    offers = (Offer("pilot", ("public",), 0, 2), *OFFERS)
+    found = planner.plan(read(bank()), offers, TODAY)
+    assert found.plan.blueprint == "regulated-hybrid"
+    [other] = found.plan.alternatives or []
+    assert other.blueprint == "pilot"
+    assert "it is not made for internal, confidential, restricted work" in other.rejected_because
+    with pytest.raises(AnswerIsNo, match="blueprint pilot does not fit: it is not made for"):
+        planner.plan(read(bank()), offers, TODAY, blueprint="pilot")
+    with pytest.raises(InputError, match=r"there is no blueprint `pilto`\. Did you mean `pilot`"):
+        planner.plan(read(bank()), offers, TODAY, blueprint="pilto")

@@ -1,0 +1,192 @@
+"""Plans of random requirements: as cheap as exhaustive search finds, and within every boundary."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.contracts import jurisdictions, plan_checks
+from isthmus.contracts.requirements import Requirements
+from isthmus.planning import options, planner, pools, program
+from isthmus.planning.options import OnApi, OnGpus
+from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed
+
+MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-8B", "Qwen/Qwen3-14B")
+APIS = ("amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0")
+SMALL = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+@st.composite
+def requirements_data(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
+    """Small requirements of the bank's form."""
+    data = json.loads(json.dumps(bank(objective={"cost_basis": "allocated", "near_tie_pct": 0})))
+    data["budget"] = {"monthly_usd": 1e6}
+    given = data["sites"][0]["pools"]
+    given[0].update(nodes=draw(st.integers(1, 3)), failure_domains=1)
+    given[1].update(nodes=draw(st.integers(1, 4)), failure_domains=1)
+    workloads = []
+    for number in range(draw(st.integers(1, most))):
+        class_ = draw(st.sampled_from(CLASSES))
+        candidates: list[dict[str, Any]] = [
+            {
+                "id": id,
+                "scores": draw(st.sampled_from([{"bf16": 0.8}, {"fp8": 0.78}, {"bf16": 0.9, "fp8": 0.88}])),
+            }
+            for id in draw(st.lists(st.sampled_from(MODELS), min_size=1, max_size=2, unique=True))
+        ]
+        candidates += [
+            {"id": id, "scores": {"api": 0.85}} for id in draw(st.lists(st.sampled_from(APIS), max_size=1))
+        ]
+        prompt, output = draw(st.integers(50, 4000)), draw(st.integers(10, 600))
+        peak = draw(st.floats(0.1, 40))
+        workloads.append(
+            {
+                "name": f"w{number}",
+                "sensitivity": class_,
+                "impact": "low",
+                **draw(st.sampled_from([{}, {"residency": ["eu"]}, {"residency": ["us"]}])),
+                "model": {
+                    "candidates": candidates,
+                    "min_score": draw(st.sampled_from([0.5, 0.79])),
+                    "context_tokens": 8192,
+                },
+                "traffic": {
+                    "peak_rps": peak,
+                    "mean_rps": peak / 4,
+                    "prompt_tokens": prompt,
+                    "output_tokens": output,
+                },
+                "slo": {
+                    "ttft_p95_ms": draw(st.sampled_from([800, 3000])),
+                    "tpot_p95_ms": draw(st.sampled_from([30, 100])),
+                },
+                "survive": draw(st.sampled_from(["none", "replica", "node"])),
+            }
+        )
+    data["workloads"] = workloads
+    return data
+
+
+def cheapest(requirements: Requirements) -> float | None:
+    """By trying every choice of every workload, and the least replicas for each endpoint that follows."""
+    found = options.find(requirements, TODAY)
+    best: float | None = None
+    for chosen in itertools.product(*found.by_workload.values()):
+        cost = _cost_of(requirements, chosen)
+        if cost is not None and (best is None or cost < best):
+            best = cost
+    return best
+
+
+def _cost_of(requirements: Requirements, chosen: tuple[Any, ...]) -> float | None:
+    groups: dict[Any, list[OnGpus]] = {}
+    cost = 0.0
+    for each in chosen:
+        if isinstance(each, OnApi):
+            cost += each.monthly
+        else:
+            groups.setdefault(each.column.__class__(**{**vars(each.column), "survive": "none"}), []).append(
+                each
+            )
+    if any(isinstance(each, OnApi) for each in chosen):
+        cost += 400
+    if groups:
+        cost += 12000
+    # Workloads of one kind may share an endpoint or, where they ask to outlive different things, have their own.
+    best = 0.0
+    used: dict[str, int] = {}
+    splits = []
+    for members in groups.values():
+        levels = sorted(
+            {each.column.survive for each in members}, key=["none", "replica", "node", "domain"].index
+        )
+        splits.append(
+            [
+                (members, cut)
+                for cut in itertools.product(*[levels[levels.index(m.column.survive) :] for m in members])
+            ]
+        )
+    cheapest_of: float | None = None
+    for split in itertools.product(*splits):
+        best, used, fits = 0.0, {}, True
+        for members, levels in split:
+            by_level: dict[str, float] = {}
+            for member, level in zip(members, levels, strict=True):
+                by_level[level] = by_level.get(level, 0.0) + member.units
+            for level, load in by_level.items():
+                column = members[0].column
+                site, pool = pools.pool_of(requirements, column)
+                nodes = sum(free >= column.degree for free in pools.usable(site, pool))
+                count = _least(load, requirements.planning.headroom, level, nodes)
+                used[pool.gpu] = used.get(pool.gpu, 0) + count * column.degree
+                price = {"h100-sxm-80gb": 999.696575, "l40s-48gb": 435.071675}[pool.gpu]
+                best += count * column.degree * price
+        for pool in requirements.sites[0].pools:  # type: ignore[union-attr]
+            fits &= used.get(pool.gpu, 0) <= pool.nodes * pool.gpus_per_node
+        if fits and (cheapest_of is None or best < cheapest_of):
+            cheapest_of = best
+    return None if cheapest_of is None else cost + cheapest_of
+
+
+def _least(load: float, headroom: float, level: str, nodes: int) -> int:
+    for count in range(1, 500):
+        lost = {"none": 0, "replica": 1, "node": math.ceil(count / nodes)}[level]
+        if count >= load * (1 + headroom) - 1e-9 and count - lost >= (load - 1e-9 if level != "none" else 0):
+            return count
+    return 10_000
+
+
+@SMALL
+@given(requirements_data(most=2))
+def test_the_cheapest_plan_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
+    requirements = read(data)
+    solution = program.solve(program.Problem(requirements, options.find(requirements, TODAY)))
+    wanted = cheapest(requirements)
+    if wanted is None:
+        assert solution is None
+        return
+    assert solution is not None
+    over = sum(1 for each in solution.choices.values() if isinstance(each.option, OnApi))
+    # Data over the link is in the options' own cost.
+    assert solution.cost == pytest.approx(wanted, rel=1e-6, abs=0.01), over
+
+
+@SMALL
+@given(requirements_data())
+def test_no_plan_breaks_a_boundary_or_a_node_and_every_figure_has_evidence(data: dict[str, Any]) -> None:
+    requirements = read(data)
+    found = planner.plan(requirements, OFFERS, TODAY)
+    if not found.plan.feasible:
+        assert found.plan.conflicts
+        return
+    plan_checks.check(found.plan, requirements)
+    assert recomputed(found.plan) == found.plan.monthly_cost_usd
+    for endpoint in found.plan.endpoints:
+        assert endpoint.evidence is not None
+        assert endpoint.evidence.source
+        assert endpoint.predicted is not None
+        if endpoint.predicted.capacity_rps is not None:
+            headroom = 1 + requirements.planning.headroom
+            assert endpoint.predicted.capacity_rps >= endpoint.predicted.peak_rps * headroom * 0.99
+            after = endpoint.predicted.after_loss_rps
+            served = [
+                w
+                for w in requirements.workloads
+                if any(p.workload == w.name and p.endpoint == endpoint.id for p in found.plan.placements)
+            ]
+            if any(w.survive != "none" for w in served):
+                assert (after or 0) >= endpoint.predicted.peak_rps * 0.99
+    for placement in found.plan.placements:
+        each, endpoint = requirements.workload(placement.workload), found.plan.endpoint(placement.endpoint)
+        assert each is not None
+        assert endpoint is not None
+        if each.sensitivity == "restricted":
+            assert endpoint.target == "onprem-vllm"
+        for region in plan_checks.destinations(endpoint, requirements):
+            assert jurisdictions.meets(jurisdictions.of_region(region), list(each.residency or []))
