@@ -140,7 +140,10 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
     elif format is Format.html:
         from isthmus.report import plan_page
 
-        print(plan_page.page(found.plan, requirements, explained=found.told, age=age), end="")
+        print(
+            plan_page.page(found.plan, requirements, explained=found.told, age=age, rejected=found.rejected),
+            end="",
+        )
     else:
         print("\n".join(_lines(found)))
 

@@ -142,6 +142,12 @@ class _Model:
         self._scores: list[float] = []
         self._x: list[tuple[str, Choice, int]] = []
         self._n: dict[Column, int] = {}
+        self._asked: dict[Column, set[int]] = {}
+        for options in problem.options.by_workload.values():
+            for each in options:
+                if isinstance(each, OnGpus):
+                    levels = self._asked.setdefault(replace(each.column, survive="none"), set())
+                    levels.add(SURVIVES.index(each.column.survive))
         self._build()
 
     # -- variables and rows
@@ -198,13 +204,7 @@ class _Model:
         if isinstance(option, OnApi):
             return [None]
         own = SURVIVES.index(option.column.survive)
-        asked = {
-            SURVIVES.index(each.column.survive)
-            for options in self.problem.options.by_workload.values()
-            for each in options
-            if isinstance(each, OnGpus)
-            and replace(each.column, survive="none") == replace(option.column, survive="none")
-        }
+        asked = self._asked[replace(option.column, survive="none")]
         return [replace(option.column, survive=SURVIVES[level]) for level in sorted(asked) if level >= own]
 
     def _moving(self, name: str, option: Option) -> float:

@@ -44,8 +44,12 @@ class Grid:
         return _along(points, self.prefill_us, max(tokens, 1.0)) / 1000
 
     def decode(self, batch: float, context: float) -> float:
-        at_context = [_linear(CONTEXTS, row, context) for row in self.decode_us]
-        return _linear(BATCHES, at_context, max(batch, 1.0)) / 1000
+        if batch <= BATCHES[0]:
+            return _linear(CONTEXTS, self.decode_us[0], context) / 1000
+        low = min(bisect_right(BATCHES, batch), len(BATCHES) - 1) - 1
+        less, more = (_linear(CONTEXTS, self.decode_us[row], context) for row in (low, low + 1))
+        share = (batch - BATCHES[low]) / (BATCHES[low + 1] - BATCHES[low])
+        return (less + share * (more - less)) / 1000
 
 
 def _along(points: Sequence[float], values: Sequence[float], at: float) -> float:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
-from isthmus.report import plan_page
+from isthmus.report import plan_figures, plan_page
 from tests.catalogue.bank import both, plan_data, requirements_data
 
 LIST = {"kind": "list-price", "source": "https://aws.amazon.com/bedrock/pricing/", "as_of": "2026-11-01"}
@@ -395,5 +395,5 @@ def test_the_same_input_gives_the_same_bytes():
     ],
 )
 def test_numbers_say_no_more_than_is_known(value: float, number: str, usd: str):
-    assert plan_page.number(value) == number
-    assert plan_page.usd(value) == usd
+    assert plan_figures.number(value) == number
+    assert plan_figures.usd(value) == usd
