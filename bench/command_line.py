@@ -43,6 +43,10 @@ def main() -> bool:
     size += ["--prompt-tokens", "2400", "--output-tokens", "450", "--rps", "3.9", "--ttft-ms", "2500"]
     mine, other = alternate(RUNS, lambda: timed(size), lambda: timed([sys.executable, "-c", "pass"]))
     fine &= verdict(Series("isthmus size", mine), Series("python alone", other), share=0.0, seconds=0.5)
+    print("command line: isthmus plan of the bank, at most 2 s in all")
+    plan = [*isthmus, "plan", "stacks/bank-dev.requirements.yaml"]
+    mine, other = alternate(RUNS, lambda: timed(plan), lambda: timed([sys.executable, "-c", "pass"]))
+    fine &= verdict(Series("isthmus plan", mine), Series("python alone", other), share=0.0, seconds=2.0)
     with tempfile.TemporaryDirectory() as directory:
         render = [*isthmus, "render", "bank-dev", "-o", f"{directory}/out"]
         imports = [sys.executable, "-c", _sdk_modules()]

@@ -1,0 +1,38 @@
+"""Plans replayed in the simulator: the bank's holds, and one with too little is seen not to."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench import replay
+from isthmus.contracts import yamlfile
+from isthmus.planning import planner
+
+
+@pytest.fixture(scope="module")
+def bank() -> tuple[replay.Requirements, replay.Plan]:
+    requirements = replay.read(yamlfile.load(replay.BANK).data)
+    return requirements, planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
+
+
+def test_the_bank_s_plan_holds_at_the_peak_and_after_the_loss(
+    bank: tuple[replay.Requirements, replay.Plan],
+) -> None:
+    assert replay.broken(*bank, seed=1) == []
+
+
+def test_a_plan_with_too_few_replicas_is_seen(bank: tuple[replay.Requirements, replay.Plan]) -> None:
+    requirements, plan = bank
+    endpoints = [
+        each.model_copy(update={"replicas": 1}) if each.replicas else each for each in plan.endpoints
+    ]
+    found = replay.broken(requirements, plan.model_copy(update={"endpoints": endpoints}), seed=1)
+    assert any("transaction-narratives" in each and "at the peak" in each for each in found)
+
+
+def test_random_requirements_are_requirements() -> None:
+    chance = random.Random(5)
+    for _ in range(20):
+        assert replay.read(replay.at_random(chance)).digest

@@ -1,0 +1,86 @@
+"""Replicas on nodes: spread as their workloads ask, and no more lost than was counted with."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.planning import placing
+from isthmus.planning.options import Column
+from isthmus.planning.placing import Placed
+from tests.planning.test_planner import bank, read
+
+
+def column(degree: int, survive: Any, name: str = "Qwen/Qwen3-8B") -> Column:
+    return Column("restricted", "fra1", "h100-sxm-80gb", name, "fp8", degree, survive)
+
+
+def requirements(nodes: int, domains: int) -> Any:
+    data = json.loads(json.dumps(bank()))
+    data["sites"][0]["pools"][0].update(nodes=nodes, failure_domains=domains)
+    return read(data)
+
+
+def test_replicas_of_a_domain_are_spread_over_both() -> None:
+    one = column(2, "domain")
+    placed = placing.place(requirements(2, 2), {one: 3})[one]
+    assert isinstance(placed, Placed)
+    assert placed.by_domain("fra1") == {"fra1-a": 2, "fra1-b": 1}
+    assert (placed.lost("domain"), placed.lost("node"), placed.lost("replica"), placed.lost("none")) == (
+        2,
+        2,
+        1,
+        0,
+    )
+
+
+def test_what_may_stand_anywhere_fills_what_is_begun() -> None:
+    one = column(1, "none")
+    placed = placing.place(requirements(3, 1), {one: 4})[one]
+    assert isinstance(placed, Placed)
+    assert list(placed.by_node.values()) == [4]
+
+
+def test_numbers_that_do_not_fit_come_back_as_they_are() -> None:
+    big, small = column(8, "none"), column(4, "none", "Qwen/Qwen3-14B")
+    counts = {big: 2, small: 1}
+    assert placing.place(requirements(2, 1), counts) == counts
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(
+        st.tuples(st.sampled_from([1, 2, 4, 8]), st.sampled_from(["none", "replica", "node", "domain"])),
+        max_size=4,
+    ),
+    st.data(),
+)
+def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
+    nodes: int, kinds: list[tuple[int, Any]], data: st.DataObject
+) -> None:
+    domains = data.draw(st.integers(1, nodes))
+    columns = [column(degree, survive, f"m{at}") for at, (degree, survive) in enumerate(kinds)]
+    counts = {each: data.draw(st.integers(1, 6)) for each in columns}
+    found = placing.place(requirements(nodes, domains), counts)
+    used = [0] * nodes
+    for each, placed in found.items():
+        if not isinstance(placed, Placed):
+            return
+        assert placed.count == counts[each]
+        for node, count in placed.by_node.items():
+            used[node] += count * each.degree
+        if each.survive == "domain":
+            assert placed.lost("domain") <= math.ceil(counts[each] / domains)
+    assert max(used, default=0) <= 8
+
+
+def test_the_order_of_columns_does_not_matter() -> None:
+    one, other = column(4, "node"), column(1, "replica", "Qwen/Qwen3-14B")
+    first = placing.place(requirements(2, 2), {one: 2, other: 5})
+    assert first == placing.place(requirements(2, 2), {other: 5, one: 2})
+    assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, Placed))) == 7
