@@ -88,6 +88,9 @@ def broken(requirements: Requirements, plan: Plan, seed: int) -> list[str]:
     found = []
     for endpoint in plan.endpoints:
         for when, replicas in _states(endpoint):
+            if replicas < 1:
+                found.append(f"{endpoint.id}, {when}: nothing is left")
+                continue
             for seen, goals in _replayed(requirements, plan, endpoint, replicas, seed):
                 ttft, tpot = goals
                 if (ttft is not None and seen.ttft_p95 > ttft) or (tpot is not None and seen.tpot_p95 > tpot):

@@ -219,6 +219,10 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
             found.append(
                 f"{each.endpoint.id}: no measurements of this case, sized from the card's data sheet"
             )
+    if solution.pruned:
+        found.append(
+            f"there are so many ways that only the {program.LIKELY} likeliest of each workload were weighed"
+        )
     if solution.gap > 1e-6:
         found.append(
             f"the cheapest plan may be up to {solution.gap:.1%} cheaper: the search stopped at its gap"

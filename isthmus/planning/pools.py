@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.packing import capacities
 from isthmus.contracts.requirements import OnPremSite
+from isthmus.planning import costs
 from isthmus.planning.options import Column
 
 if TYPE_CHECKING:
@@ -18,6 +19,14 @@ def pool_of(requirements: Requirements, column: Column) -> tuple[OnPremSite, Poo
     if not isinstance(site, OnPremSite):
         raise TypeError(f"{column.site} is no on-prem site")
     return site, next(each for each in site.pools if each.gpu == column.gpu)
+
+
+def gpu_price(requirements: Requirements, column: Column) -> float:
+    """USD a month of one GPU of the column's pool, on the stated basis; a pool without a price has no options."""
+    site, pool = pool_of(requirements, column)
+    basis = requirements.objective.cost_basis
+    price = costs.node(site, pool, basis)
+    return 0.0 if isinstance(price, str) else price.of_gpu(pool, basis)
 
 
 def usable(site: OnPremSite, pool: Pool) -> list[int]:

@@ -12,16 +12,15 @@ HiGHS solves it with one thread and a fixed seed, and stops on its gap, never on
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import OnPremSite
-from isthmus.planning import costs, demand
+from isthmus.planning import costs, demand, silent
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Options
-from isthmus.planning.pools import pool_of, spread, usable
+from isthmus.planning.pools import gpu_price, pool_of, spread, usable
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
@@ -32,6 +31,8 @@ PARTS = (0.75, 0.5, 0.25)
 UNBOUND = 2000
 """Replicas of an endpoint where the GPUs are not held."""
 GAP = 1e-7
+MANY, LIKELY = 3000, 8
+"""Ways of all workloads together above which only so many of each are weighed."""
 SMALL = 400
 """Choices up to which the gap is closed wholly; above it a hundredth of the cost is left open."""
 
@@ -66,6 +67,8 @@ class Solution:
     least: float
     """The cost of the cheapest plan."""
     gap: float
+    pruned: bool = False
+    """Only the likeliest ways of each workload were weighed: there were too many."""
 
 
 @dataclass
@@ -89,6 +92,9 @@ def solve(problem: Problem) -> Solution | None:
     choices = {name: _choices(problem, name) for name in problem.options.by_workload}
     if not all(choices.values()):
         return None
+    pruned = sum(len(each) for each in choices.values()) > MANY
+    if pruned:
+        choices = {name: _likely(problem, each) for name, each in choices.items()}
     first = _Model(problem, choices)
     if not first.minimise():
         return None
@@ -100,8 +106,25 @@ def solve(problem: Problem) -> Solution | None:
         best = first.score()
         first.at_least_score(best - 1e-7)
         first.minimise()
-    found = first.solution(least, gap)
-    return found
+    return replace(first.solution(least, gap), pruned=pruned)
+
+
+def _likely(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
+    """The cheapest ways by their cost if GPUs came in parts, and the cheapest of those of the best score."""
+
+    def in_parts(choice: Choice) -> float:
+        if isinstance(choice.option, OnApi):
+            return choice.monthly
+        column = choice.option.column
+        gpus = (
+            choice.option.units * choice.part * (1 + problem.requirements.planning.headroom) * column.degree
+        )
+        return choice.monthly + gpus * gpu_price(problem.requirements, column)
+
+    ordered = sorted(choices, key=in_parts)
+    best = max(each.option.score for each in choices)
+    first = next(each for each in ordered if each.option.score == best)
+    return ordered[:LIKELY] if first in ordered[:LIKELY] else [*ordered[: LIKELY - 1], first]
 
 
 def _choices(problem: Problem, name: str) -> list[Choice]:
@@ -123,7 +146,7 @@ class _Model:
     """The program in HiGHS."""
 
     def __init__(self, problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> None:
-        highspy, solver = _silent()
+        highspy, solver = silent.solver()
         self.problem, self.choices = problem, choices
         self.requirements = problem.requirements
         self.gap = 0.0
@@ -135,7 +158,7 @@ class _Model:
         count = sum(len(each) for each in choices.values())
         settings = {"output_flag": False, "threads": 1, "random_seed": 0}
         settings["mip_rel_gap"] = 0.02 if problem.least_only else GAP if count <= SMALL else 0.01
-        settings["mip_max_nodes"] = 200_000
+        settings["mip_max_nodes"] = 100_000 if count <= SMALL else 2_000 if count <= 5 * SMALL else 100
         for key, value in settings.items():
             self._highs.setOptionValue(key, value)
         self._costs: list[float] = []
@@ -216,8 +239,7 @@ class _Model:
 
     def _replicas(self, column: Column, terms: Mapping[int, float]) -> None:
         site, pool = pool_of(self.requirements, column)
-        price = costs.node(site, pool, self.requirements.objective.cost_basis)
-        each = 0.0 if isinstance(price, str) else price.of_gpu(pool, self.requirements.objective.cost_basis)
+        each = gpu_price(self.requirements, column)
         most = self._most(site, pool, column)
         n = self._n[column] = self._variable(0, most, each * column.degree)
         headroom = 1 + self.requirements.planning.headroom
@@ -340,23 +362,6 @@ class _Model:
         chosen = {name: choice for name, choice, index in self._x if values[index] > 0.5}
         counts = {column: round(values[index]) for column, index in self._n.items() if values[index] > 0.5}
         return Solution(chosen, counts, self.cost(), least, gap)
-
-
-def _silent() -> tuple[Any, Any]:
-    """The solver, which greets on stdout when it is made, before it can be told not to."""
-    import highspy
-
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        made = highspy.Highs()
-        made.setOptionValue("output_flag", False)
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
-    return highspy, made
 
 
 def _on(option: Option, column: Column) -> Option:
