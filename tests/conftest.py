@@ -23,7 +23,13 @@ settings.register_profile("soak", max_examples=2000, deadline=None)
 HERE = Path(__file__).parent
 SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
-SLOW = ("tests/planning/test_throughput.py",)
+SLOW = (
+    "tests/bench/test_replay.py",
+    "tests/bench/test_simulate.py",
+    "tests/planning/test_planner.py",
+    "tests/planning/test_random_plans.py",
+    "tests/planning/test_throughput.py",
+)
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {
     # One stack, one set of policies and a few GPUs in the one shared cluster.
