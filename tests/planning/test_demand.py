@@ -57,9 +57,12 @@ def test_what_overflows_is_what_comes_above_a_part_of_the_peak() -> None:
     assert demand.beyond(found, 0.5) == pytest.approx(1 / 25)
 
 
+BANK = read(bank())
+
+
 @given(st.floats(0.01, 1), st.floats(0.01, 1))
 def test_a_lower_part_overflows_more(one: float, other: float) -> None:
-    found = read(bank()).workload("policy-assistant")
+    found = BANK.workload("policy-assistant")
     assert found is not None
     low, high = sorted((one, other))
     assert 0 <= demand.beyond(found, high) <= demand.beyond(found, low) < 1

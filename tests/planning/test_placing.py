@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from typing import Any
@@ -20,6 +21,7 @@ def column(degree: int, survive: Any, name: str = "Qwen/Qwen3-8B") -> Column:
     return Column("restricted", "fra1", "h100-sxm-80gb", name, "fp8", degree, survive)
 
 
+@functools.cache
 def requirements(nodes: int, domains: int) -> Any:
     data = json.loads(json.dumps(bank()))
     data["sites"][0]["pools"][0].update(nodes=nodes, failure_domains=domains)
