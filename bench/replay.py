@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.simulate import Seen, Stream, replay
+from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts import yamlfile
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import Requirements
@@ -38,10 +39,7 @@ MODELS = (
 
 def read(data: dict[str, Any]) -> Requirements:
     """Requirements from data, with their digest."""
-    document = yamlfile.loads(yamlfile.dumps(data))
-    found = yamlfile.parse(Requirements, document)
-    found._digest = yamlfile.digest(document.data)
-    return found
+    return requirements_of.parse(yamlfile.loads(yamlfile.dumps(data)))
 
 
 def at_random(chance: random.Random) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from typing import Any, NoReturn
 from isthmus.contracts import handling, inference_profiles
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import Requirements
 from isthmus.contracts.words import SENSITIVITIES
 
-_SURVIVE = ("none", "replica", "node", "domain")
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 
@@ -47,7 +47,7 @@ def destination_regions(endpoint: dict[str, Any], site: dict[str, Any]) -> list[
 
 def most_survived(workloads: Iterable[dict[str, Any]]) -> str:
     """The largest part whose loss any of the workloads wants to outlive."""
-    return max((each["survive"] for each in workloads), key=_SURVIVE.index, default="none")
+    return max((each["survive"] for each in workloads), key=SURVIVES.index, default="none")
 
 
 def by_sensitivity(classes: Iterable[str]) -> list[str]:

@@ -75,7 +75,7 @@ def plan(
     for line in moved.differences(before, found.plan) if before is not None and found.plan.feasible else []:
         err.print(f"against the plan that is there: {line}", markup=False)
     if output is not None:
-        _write(output, found.plan, before, requirements)
+        _write(output, found.plan, before)
     _show(found, wanted, format, words)
     if not found.plan.feasible:
         raise typer.Exit(1)
@@ -109,20 +109,22 @@ HEADER = """{schema}
 Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
 
 
-def _text(plan: Plan, schema: str) -> str:
+def _text(plan: Plan) -> str:
     from isthmus.contracts import yamlfile
 
-    return yamlfile.dumps(_data(plan), HEADER.format(schema=yamlfile.schema_header(schema)))
+    return yamlfile.dumps(
+        _data(plan), HEADER.format(schema=yamlfile.schema_header("../docs/schemas/plan.json"))
+    )
 
 
-def _write(path: Path, plan: Plan, before: Plan | None, requirements: Path) -> None:
+def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     from isthmus.cli import console
     from isthmus.contracts import yamlfile
 
     if not plan.feasible and before is not None and before.feasible:
         console.err().print(f"{path} is left as it is: it is feasible, and this one is not", markup=False)
         return
-    text = _text(plan, "../docs/schemas/plan.json")
+    text = _text(plan)
     if path.exists() and path.read_text("utf-8") == text:
         console.err().print(f"{path}: nothing changed", markup=False)
         return
@@ -136,7 +138,7 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
     if format is Format.json:
         console.print_json(_data(found.plan))
     elif format is Format.yaml:
-        print(_text(found.plan, "../docs/schemas/plan.json"), end="")
+        print(_text(found.plan), end="")
     elif format is Format.html:
         from isthmus.report import plan_page
 

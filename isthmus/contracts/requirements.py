@@ -7,7 +7,7 @@ The parts live in `requirements_workloads` and `requirements_sites`.
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -17,6 +17,9 @@ from isthmus.contracts.requirements_sites import AwsSite, Link, OnPremSite, Site
 from isthmus.contracts.requirements_workloads import Workload
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import DnsLabel, FilePart
+
+if TYPE_CHECKING:
+    from isthmus.contracts.yamlfile import Document
 
 __all__ = ["AwsSite", "OnPremSite", "Requirements", "Workload", "load"]
 
@@ -179,7 +182,13 @@ def load(path: str | os.PathLike[str]) -> Requirements:
     """
     from isthmus.contracts import yamlfile
 
-    document = yamlfile.load(path)
+    return parse(yamlfile.load(path))
+
+
+def parse(document: Document) -> Requirements:
+    """Requirements of a document, with the digest of what it holds. Raises what `load` raises."""
+    from isthmus.contracts import yamlfile
+
     requirements = yamlfile.parse(Requirements, document)
     requirements._digest = yamlfile.digest(document.data)
     return requirements

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
 from isthmus.contracts.plan_capacity import SURVIVES
-from isthmus.planning import demand, load, speed
+from isthmus.planning import demand, load, promise, speed
 from isthmus.planning.fits import MOST_SEQS, UTILIZATION, Fit, at_once
 from isthmus.planning.load import Lengths
 from isthmus.planning.options import Column, OnApi, OnGpus, Options
 from isthmus.planning.placing import Placed
 from isthmus.planning.program import Choice, Solution
+from isthmus.planning.promise import three
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
@@ -169,22 +170,16 @@ def _predicted(
     middle = load.serve(fit.speed.steps, lengths, each, most, burst)
     slow = load.serve(fit.speed.at(speed.EIGHTY), lengths, each, most, burst)
     fast = load.serve(fit.speed.at(-speed.EIGHTY), lengths, each, most, burst)
-    own = math.exp(speed.EIGHTY * load.TTFT_SPREAD)
     known = middle is not None and slow is not None and fast is not None
     return Predicted(
         slo="kept",
-        peak_rps=_three(rate),
-        capacity_rps=_three(rate * count / units),
-        after_loss_rps=_three(rate * (count - lost) / units),
-        ttft_p95_ms=_three(middle.ttft_p95) if middle else None,
-        ttft_interval_ms=[
-            _three(min(fast.ttft_p95, middle.ttft_p95 / own)),  # type: ignore[union-attr]
-            _three(max(slow.ttft_p95, middle.ttft_p95 * own)),  # type: ignore[union-attr]
-        ]
-        if known
-        else None,
-        tpot_p95_ms=_three(middle.tpot_p95) if middle and lengths.output else None,
-        tpot_interval_ms=[_three(fast.tpot_p95), _three(slow.tpot_p95)] if known and lengths.output else None,  # type: ignore[union-attr]
+        peak_rps=three(rate),
+        capacity_rps=three(rate * count / units),
+        after_loss_rps=three(rate * (count - lost) / units),
+        ttft_p95_ms=three(middle.ttft_p95) if middle else None,
+        ttft_interval_ms=[three(each) for each in promise.first_token(fast, middle, slow)] if known else None,  # type: ignore[arg-type]
+        tpot_p95_ms=three(middle.tpot_p95) if middle and lengths.output else None,
+        tpot_interval_ms=[three(fast.tpot_p95), three(slow.tpot_p95)] if known and lengths.output else None,  # type: ignore[union-attr]
         kv_cache_tokens=fit.memory.cache_tokens,
     )
 
@@ -214,13 +209,8 @@ def _on_api(
             "inference_profile": option.call.profile,
             "model": option.model,
             "precision": "api",
-            "predicted": Predicted(slo="kept" if option.verified else "unverified", peak_rps=_three(peak)),
+            "predicted": Predicted(slo="kept" if option.verified else "unverified", peak_rps=three(peak)),
             "evidence": Sourced(kind=price.kind, source=price.source, as_of=price.as_of),  # type: ignore[arg-type]
         }
     )
     return Made(endpoint, primary, overflow)
-
-
-def _three(value: float) -> float:
-    """Three significant digits."""
-    return float(f"{value:.3g}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 
-from isthmus.planning import gpus, load, memory, models, speed
+from isthmus.planning import gpus, load, memory, models, promise, speed
 from isthmus.planning.demand import Demand
 from isthmus.planning.memory import Adapter, Memory, Settings
 from isthmus.planning.speed import Speed
@@ -52,21 +51,15 @@ def fit(
 
 def at_once(fit: Fit, lengths: load.Lengths) -> float:
     """Requests of this shape that the cache and the settings let run at once."""
-    model = models.find(fit.model).architecture
-    if model.encoder:
-        return MOST_SEQS
-    of_one = memory.one_sequence(model, int(lengths.prompt + lengths.output), fit.degree, 1, 2.0)
-    return max(1.0, min(MOST_SEQS, fit.memory.cache * memory.GIB / of_one))
+    tokens = int(lengths.prompt + lengths.output)
+    return memory.at_once(models.find(fit.model).architecture, fit.memory, tokens, MOST_SEQS, fit.degree)
 
 
 def kept(fit: Fit, most: float, wanted: Demand, rate: float, ttft: float | None, tpot: float | None) -> bool:
     """Whether one replica keeps the goals at `rate` requests a second, at the slow end of the interval."""
     slow = load.serve(fit.speed.at(speed.EIGHTY), wanted.lengths, rate, most, wanted.burst)
     middle = load.serve(fit.speed.steps, wanted.lengths, rate, most, wanted.burst)
-    if slow is None or middle is None:
-        return False
-    first = max(slow.ttft_p95, middle.ttft_p95 * math.exp(speed.EIGHTY * load.TTFT_SPREAD))
-    return (ttft is None or first <= ttft) and (tpot is None or slow.tpot_p95 <= tpot)
+    return promise.holds(slow, middle, ttft, tpot)
 
 
 @functools.lru_cache(maxsize=65536)

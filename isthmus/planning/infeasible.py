@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import WayOut
+from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.planning import options, program
 from isthmus.planning.options import Dropped
 from isthmus.planning.program import Problem
+from isthmus.planning.promise import three
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
@@ -82,10 +84,10 @@ def feasible(requirements: Requirements, today: str, dropped: frozenset[Demand])
 
 def _cost(requirements: Requirements, today: str, dropped: frozenset[Demand] = frozenset()) -> float | None:
     pairs: Dropped = frozenset((each.whose, each.what) for each in dropped)
-    found = options.find(_surviving(requirements, pairs), today, pairs)
+    surviving = _surviving(requirements, pairs)
     problem = Problem(
-        _surviving(requirements, pairs),
-        found,
+        surviving,
+        options.find(surviving, today, pairs),
         budget=("platform", "budget") not in pairs,
         least_only=True,
         held=frozenset(whose for whose, what in pairs if what == "gpus"),
@@ -204,12 +206,11 @@ def _changes(requirements: Requirements, demand: Demand, today: str) -> Iterator
     elif demand.what in ("ttft_p95_ms", "tpot_p95_ms"):
         now = getattr(workload.slo, demand.what)
         for times in (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0):
-            then = float(f"{now * times:.3g}")
+            then = three(now * times)
             words = f"{workload.name}: {demand.what} {now:g} to {then:g}"
             yield words, with_it(slo=workload.slo.model_copy(update={demand.what: then}))
     elif demand.what == "survive":
-        levels = ("none", "replica", "node", "domain")
-        for level in reversed(levels[: levels.index(workload.survive)]):
+        for level in reversed(SURVIVES[: SURVIVES.index(workload.survive)]):
             yield f"{workload.name}: survive {workload.survive} to {level}", with_it(survive=level)
 
 

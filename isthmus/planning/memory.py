@@ -164,6 +164,22 @@ def one_sequence(
     return model.cache_of_sequence(blocks, tensor_parallel, element_bytes) / pipeline_parallel
 
 
+def at_once(
+    model: Architecture,
+    found: Memory,
+    tokens: int,
+    limit: int,
+    tensor_parallel: int,
+    pipeline_parallel: int = 1,
+    element_bytes: float = 2.0,
+) -> float:
+    """Requests of so many tokens that a cache holds at once, at most `limit`; an encoder has no cache."""
+    if model.encoder:
+        return limit
+    of_one = one_sequence(model, tokens, tensor_parallel, pipeline_parallel, element_bytes)
+    return max(1.0, min(limit, found.cache * GIB / of_one))
+
+
 def cache_tokens(
     model: Architecture,
     cache_bytes: float,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
@@ -20,7 +20,7 @@ from isthmus.planning.options import Column, Options
 from isthmus.planning.program import Problem, Solution
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements import Requirements, Workload
 
 MOST_CUTS = 40
 
@@ -121,29 +121,27 @@ def _placements(
         why = reasons.why(requirements, found, workload, choice)
         primary = next(each for each in made if workload.name in each.primary)
         share = round(1 - choice.share, 6)
-        placements.append(
-            Placement(
-                workload=workload.name,
-                sensitivity=workload.sensitivity,
-                endpoint=primary.endpoint.id,
-                role="primary",
-                share=share,
-                why=why,
-            )
-        )
+        placements.append(_placement(workload, primary, "primary", share, why))
         if choice.overflow is not None:
             other = next(each for each in made if workload.name in each.overflow)
-            placements.append(
-                Placement(
-                    workload=workload.name,
-                    sensitivity=workload.sensitivity,
-                    endpoint=other.endpoint.id,
-                    role="overflow",
-                    share=round(1 - share, 6),
-                    why=f"What comes above {choice.part:.0%} of the peak goes on to the API: no GPUs are kept for it.",
-                )
+            why = (
+                f"What comes above {choice.part:.0%} of the peak goes on to the API: no GPUs are kept for it."
             )
+            placements.append(_placement(workload, other, "overflow", round(1 - share, 6), why))
     return placements
+
+
+def _placement(
+    workload: Workload, made: Made, role: Literal["primary", "overflow"], share: float, why: str
+) -> Placement:
+    return Placement(
+        workload=workload.name,
+        sensitivity=workload.sensitivity,
+        endpoint=made.endpoint.id,
+        role=role,
+        share=share,
+        why=why,
+    )
 
 
 def _gateways(requirements: Requirements) -> list[PlannedGateway]:

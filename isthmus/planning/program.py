@@ -156,7 +156,7 @@ class _Model:
         self._good = highspy.HighsModelStatus.kOptimal
         self._highs: Any = solver
         count = sum(len(each) for each in choices.values())
-        settings = {"output_flag": False, "threads": 1, "random_seed": 0}
+        settings: dict[str, float] = {"threads": 1, "random_seed": 0}
         settings["mip_rel_gap"] = 0.02 if problem.least_only else GAP if count <= SMALL else 0.01
         settings["mip_max_nodes"] = 100_000 if count <= SMALL else 2_000 if count <= 5 * SMALL else 100
         for key, value in settings.items():
@@ -175,13 +175,11 @@ class _Model:
 
     # -- variables and rows
 
-    def _variable(
-        self, low: float, high: float, cost: float, score: float = 0.0, *, whole: bool = True
-    ) -> int:
+    def _variable(self, low: float, high: float, cost: float, score: float = 0.0) -> int:
+        """A whole number."""
         index = len(self._costs)
         self._highs.addVar(low, high)
-        if whole:
-            self._highs.changeColIntegrality(index, self._integer)
+        self._highs.changeColIntegrality(index, self._integer)
         self._costs.append(cost)
         self._scores.append(score)
         return index
@@ -337,8 +335,8 @@ class _Model:
             self._highs.changeColCost(index, value)
         self._highs.changeObjectiveSense(sense)
         self._highs.run()
-        self.gap = max(0.0, float(self._highs.getInfo().mip_gap))
         info = self._highs.getInfo()
+        self.gap = max(0.0, float(info.mip_gap))
         return self._highs.getModelStatus() == self._good or info.primal_solution_status == 2
 
     def at_most(self, cost: float) -> None:

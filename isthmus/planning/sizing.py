@@ -11,12 +11,13 @@ import math
 from dataclasses import dataclass, field
 
 from isthmus.contracts.errors import InputError
-from isthmus.planning import load, memory, speed
+from isthmus.planning import load, memory, promise, speed
 from isthmus.planning.gpus import GpuKind
 from isthmus.planning.load import Lengths, Served
 from isthmus.planning.memory import Memory, Settings
 from isthmus.planning.models import Model
 from isthmus.planning.precision import BYTES, CACHE_BYTES
+from isthmus.planning.promise import three
 from isthmus.planning.speed import Speed
 
 DEGREES = (1, 2, 4, 8)
@@ -165,24 +166,19 @@ def _candidate(asked: Asked, degree: int) -> Candidate:
 def _most(asked: Asked, found: Memory, degree: int) -> float:
     """Requests of this shape at once: of the cache at their average length, and of the settings."""
     limit = asked.max_num_seqs or (1024 if asked.gpu.large and not asked.mig else 256)
-    model = asked.model.architecture
-    if model.encoder:
-        return limit
-    tokens = int(asked.lengths.prompt + asked.lengths.output)
-    of_one = memory.one_sequence(
-        model, tokens, degree, asked.pipeline_parallel, CACHE_BYTES[asked.cache_dtype]
+    return memory.at_once(
+        asked.model.architecture,
+        found,
+        int(asked.lengths.prompt + asked.lengths.output),
+        limit,
+        degree,
+        asked.pipeline_parallel,
+        CACHE_BYTES[asked.cache_dtype],
     )
-    return max(1.0, min(limit, found.cache * memory.GIB / of_one))
 
 
 def _keeps(asked: Asked, slow: Served | None, middle: Served | None) -> bool:
-    """Whether the targets hold at the slow end of the interval: of the steps, and of what TTFT has besides."""
-    if slow is None or middle is None:
-        return False
-    first = max(slow.ttft_p95, middle.ttft_p95 * math.exp(speed.EIGHTY * load.TTFT_SPREAD))
-    if asked.ttft_ms is not None and first > asked.ttft_ms:
-        return False
-    return asked.tpot_ms is None or slow.tpot_p95 <= asked.tpot_ms
+    return promise.holds(slow, middle, asked.ttft_ms, asked.tpot_ms)
 
 
 def _at(asked: Asked, how: Speed, rate: float, most: float, deviations: float = 0.0) -> Served | None:
@@ -250,11 +246,11 @@ def _answer(asked: Asked, best: Candidate) -> Answer:
     else:
         rates = [slow.rate * output * replicas, fast.rate * output * replicas]
     interval = {
-        "throughput_tokens_per_s": [_round(each) for each in sorted(rates)],
-        "ttft_ms": [_round(each) for each in _first_tokens(served, slow, fast)],
+        "throughput_tokens_per_s": [three(each) for each in sorted(rates)],
+        "ttft_ms": [three(each) for each in promise.first_token(fast, served, slow)],
     }
     if output:
-        interval["tpot_ms"] = [_round(each) for each in sorted((fast.tpot_p95, slow.tpot_p95))]
+        interval["tpot_ms"] = [three(each) for each in sorted((fast.tpot_p95, slow.tpot_p95))]
     return Answer(
         fits=True,
         min_gpus=best.degree * asked.pipeline_parallel * replicas,
@@ -262,20 +258,13 @@ def _answer(asked: Asked, best: Candidate) -> Answer:
         weights_gib=round(best.memory.weights, 2),
         kv_cache_tokens=best.memory.cache_tokens,
         max_concurrency=int(best.most),
-        throughput_tokens_per_s=_round(middle),
-        ttft_ms=_round(served.ttft_p95),
-        tpot_ms=_round(served.tpot_p95) if output else None,
+        throughput_tokens_per_s=three(middle),
+        ttft_ms=three(served.ttft_p95),
+        tpot_ms=three(served.tpot_p95) if output else None,
         evidence={"kind": how.kind, "source": how.source, "as_of": how.as_of},
         interval=interval,
         notes=_notes(asked, best, how, served, replicas),
     )
-
-
-def _first_tokens(served: Served, slow: Served, fast: Served) -> list[float]:
-    """The interval of the first token, whose own spread comes on top of the steps'."""
-    own = math.exp(speed.EIGHTY * load.TTFT_SPREAD)
-    low, high = sorted((fast.ttft_p95, slow.ttft_p95))
-    return [min(low, served.ttft_p95 / own), max(high, served.ttft_p95 * own)]
 
 
 def _notes(asked: Asked, best: Candidate, how: Speed, served: Served, replicas: int) -> list[str]:
@@ -290,7 +279,7 @@ def _notes(asked: Asked, best: Candidate, how: Speed, served: Served, replicas: 
     ]
     if not asked.lengths.output:
         read = served.rate * replicas * asked.lengths.prompt
-        notes.append(f"no tokens are written: {_round(read):,.0f} tokens a second are read")
+        notes.append(f"no tokens are written: {three(read):,.0f} tokens a second are read")
     if asked.rate is None and asked.callers is None:
         within = "within the targets" if asked.ttft_ms or asked.tpot_ms else "at all"
         notes.append(f"no load was stated: throughput is the most that one replica carries {within}")
@@ -330,14 +319,6 @@ def _no(asked: Asked, starting: list[Candidate], tried: list[Candidate]) -> Answ
 
 def _of_memory(asked: Asked) -> dict[str, str]:
     return {"kind": "estimated", "source": asked.gpu.source, "as_of": asked.gpu.as_of}
-
-
-def _round(value: float) -> float:
-    """Three significant digits: more would be a lie."""
-    if value == 0 or not math.isfinite(value):
-        return value
-    digits = 2 - math.floor(math.log10(abs(value)))
-    return round(value, digits) if digits > 0 else float(round(value, digits))
 
 
 def precision_of(model: Model, gpu: GpuKind) -> str:

@@ -11,6 +11,7 @@ from isthmus.planning.endpoints import Made
 from isthmus.planning.options import Column
 from isthmus.planning.pools import pool_of, usable
 from isthmus.planning.program import Solution
+from isthmus.planning.promise import three
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
@@ -45,7 +46,7 @@ def of(
         factor=factor,
         holds=at[first] >= factor - 1e-9,
         breaks_first=first,
-        breaks_at=float(f"{at[first]:.3g}"),
+        breaks_at=three(at[first]),
         needs=needs,
     )
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
 from isthmus.report.plan_figures import bar, number, per_cent, predicted, scale, times, usd
 
@@ -33,7 +34,6 @@ _TARGETS = {
     "sagemaker": "Amazon SageMaker",
     "bedrock": "Amazon Bedrock",
 }
-_SURVIVE = ("none", "replica", "node", "domain")
 _LINKS = {"vpn": "VPN", "direct-connect": "Direct Connect"}
 _FORBIDDEN = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
@@ -202,7 +202,7 @@ class Outlook:
     def of(cls, plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> Outlook:
         names = dict.fromkeys(each.workload for each in plan.placements if each.endpoint == endpoint.id)
         served = [found for name in names if (found := requirements.workload(name)) is not None]
-        survive = max((each.survive for each in served), key=_SURVIVE.index, default="none")
+        survive = max((each.survive for each in served), key=SURVIVES.index, default="none")
         return cls(endpoint, endpoint.predicted, served, survive)
 
     def goals(self, key: str) -> list[tuple[float, str]]:

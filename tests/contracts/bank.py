@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from isthmus.contracts import plan_checks, yamlfile
+from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
 from tests.authority import aws_half
@@ -88,10 +89,7 @@ links:
 
 def requirements(text: str = REQUIREMENTS) -> Requirements:
     """Requirements parsed from text, with their digest."""
-    document = yamlfile.loads(text, "bank.requirements.yaml")
-    parsed = yamlfile.parse(Requirements, document)
-    parsed._digest = yamlfile.digest(document.data)
-    return parsed
+    return requirements_of.parse(yamlfile.loads(text, "bank.requirements.yaml"))
 
 
 def _gpu(id_: str, class_: str, gpu: str, model: str, **rest: Any) -> dict[str, Any]:

@@ -30,10 +30,7 @@ def bank(**changes: Any) -> dict[str, Any]:
 
 
 def read(data: dict[str, Any]) -> Requirements:
-    document = yamlfile.loads(yamlfile.dumps(data))
-    found = yamlfile.parse(Requirements, document)
-    found._digest = yamlfile.digest(document.data)
-    return found
+    return requirements_of.parse(yamlfile.loads(yamlfile.dumps(data)))
 
 
 def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
