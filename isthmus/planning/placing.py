@@ -11,7 +11,7 @@ from isthmus.contracts.plan import zone_name
 from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.requirements_sites import Pool
 from isthmus.planning.options import Column
-from isthmus.planning.pools import pool_of
+from isthmus.planning.pools import pool_of, spread
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _pool(
         by_node: dict[int, int] = {}
         domains = [0] * pool.failure_domains
         for _ in range(replicas[column]):
-            node = _node(pool, column, free, by_node, domains, replicas[column])
+            node = _node(site, pool, column, free, by_node, domains, replicas[column])
             if node is None:
                 return None
             free[node] -= column.degree
@@ -92,13 +92,23 @@ def _pool(
 
 
 def _node(
-    pool: Pool, column: Column, free: list[int], by_node: dict[int, int], domains: list[int], count: int
+    site: OnPremSite,
+    pool: Pool,
+    column: Column,
+    free: list[int],
+    by_node: dict[int, int],
+    domains: list[int],
+    count: int,
 ) -> int | None:
     """The node with the fewest of its own, in the domain with the fewest, where it fits tightest."""
     room = [node for node, gpus in enumerate(free) if gpus >= column.degree]
     if column.survive == "domain":
-        most = math.ceil(count / pool.failure_domains)
+        most = math.ceil(count / spread(site, pool, column))
         room = [node for node in room if domains[node % pool.failure_domains] < most]
+    if column.survive == "node":
+        # The program counts on the loss of no more: where others fill the nodes, these numbers do not pack.
+        most = math.ceil(count / spread(site, pool, column))
+        room = [node for node in room if by_node.get(node, 0) < most]
     if column.survive == "none":
         return min(room, key=lambda node: (free[node], node), default=None)
     return min(

@@ -269,3 +269,20 @@ def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
         planner.plan(read(bank()), offers, TODAY, blueprint="pilot")
     with pytest.raises(InputError, match=r"there is no blueprint `pilto`\. Did you mean `pilot`"):
         planner.plan(read(bank()), offers, TODAY, blueprint="pilto")
+
+
+def test_what_shall_outlive_a_node_is_not_packed_onto_the_one_that_others_left() -> None:
+    """Seven replicas of two GPUs leave room for two small ones on one node of four only: those numbers do not pack."""
+    from isthmus.planning import placing
+    from isthmus.planning.options import Column
+
+    data = bank()
+    pool = {"gpu": "l40s-48gb", "nodes": 4, "gpus_per_node": 4, "failure_domains": 1, "interconnect": "pcie"}
+    data["sites"][0]["pools"] = [pool]
+    large = Column("public", "fra1", "l40s-48gb", "Qwen/Qwen3-8B", "bf16", 2, "node")
+    small = Column("public", "fra1", "l40s-48gb", "meta-llama/Llama-3.1-8B-Instruct", "bf16", 1, "node")
+    numbers = {large: 7, small: 2}
+    assert placing.place(read(data), numbers) == numbers
+    placed = placing.place(read(data), {large: 6, small: 2})[small]
+    assert isinstance(placed, placing.Placed)
+    assert placed.lost("node") == 1
