@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from isthmus.contracts.errors import At
 from isthmus.contracts.plan import Plan, PlannedEndpoint
-from isthmus.contracts.requirements import AwsSite, Requirements
+from isthmus.contracts.requirements import AwsSite, Requirements, Workload
 
 LABELS = {
     "amazon.nova-micro-v1:0": "Amazon Nova Micro",
@@ -35,6 +35,8 @@ class Need:
     """Index of the endpoint in the plan, the first that shares the quota."""
     site: str
     region: str
+    crossing: bool
+    """Called through a cross-region inference profile."""
     kind: str
     """`tokens` or `requests`, a minute."""
     amount: int
@@ -55,23 +57,45 @@ def needs(plan: Plan, requirements: Requirements) -> list[Need]:
         place = requirements.site(site)
         if not isinstance(place, AwsSite):
             continue
-        ids = {endpoint.id for _, endpoint in endpoints}
         tokens = asked = 0.0
-        for placement in plan.placements:
-            workload = requirements.workload(placement.workload)
-            if placement.endpoint not in ids or workload is None:
-                continue
-            traffic = workload.traffic
-            a_minute = traffic.peak_rps * 60 * placement.share * (1 + requirements.planning.headroom)
-            asked += a_minute
-            tokens += a_minute * (
-                traffic.prompt_tokens.mean + times_output(model) * traffic.output_tokens.mean
-            )
+        for _, endpoint in endpoints:
+            more_tokens, more = _of_endpoint(plan, requirements, endpoint)
+            tokens, asked = tokens + more_tokens, asked + more
         region = endpoints[0][1].region or place.region
         for kind, amount in (("tokens", tokens), ("requests", asked)):
             names = quota_names(model, kind, crossing=crossing)
-            made.append(Need(endpoints[0][0], site, region, kind, math.ceil(amount), model, names))
+            amount = math.ceil(amount - 1e-6)
+            made.append(Need(endpoints[0][0], site, region, crossing, kind, amount, model, names))
     return made
+
+
+def _of_endpoint(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> tuple[float, float]:
+    """Tokens and requests a minute at the peak, with headroom."""
+    served: list[tuple[Workload, float, str]] = []
+    for placement in plan.placements:
+        workload = requirements.workload(placement.workload)
+        if placement.endpoint == endpoint.id and workload is not None:
+            served.append((workload, placement.share, placement.role))
+    headroom = requirements.planning.headroom
+    told = endpoint.predicted.peak_rps if endpoint.predicted else None
+    if told is not None and any(role == "overflow" for _, _, role in served):
+        # What overflows is a small part of the month and may be most of the peak: the endpoint says how much comes.
+        asked = told * 60 * (1 + headroom)
+        return asked * max(tokens_of(workload, endpoint.model) for workload, _, _ in served), asked
+    each = [(a_minute(workload, headroom) * share, workload) for workload, share, _ in served]
+    tokens = sum(asked * tokens_of(workload, endpoint.model) for asked, workload in each)
+    return tokens, sum(asked for asked, _ in each)
+
+
+def a_minute(workload: Workload, headroom: float) -> float:
+    """Requests a minute at the workload's peak, with headroom."""
+    return workload.traffic.peak_rps * 60 * (1 + headroom)
+
+
+def tokens_of(workload: Workload, model: str) -> float:
+    """What a request counts against the model's quota of tokens."""
+    traffic = workload.traffic
+    return traffic.prompt_tokens.mean + times_output(model) * traffic.output_tokens.mean
 
 
 def times_output(model: str) -> int:

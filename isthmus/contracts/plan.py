@@ -55,6 +55,10 @@ class Stress(FilePart):
     """The multiple of the peak at which it does."""
     needs: list[str] = []
     """What it would take to hold at `factor`, a sentence each."""
+    outgrown_first: str | None = None
+    """The endpoint that growth makes too small first; null where no workload grows, or none is in ten years."""
+    outgrown_in_months: int | None = None
+    """Whole months from now until its intact replicas no longer carry the peak."""
 
 
 class WayOut(FilePart):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
 from isthmus.contracts.plan_capacity import SURVIVES
+from isthmus.contracts.requirements import AwsSite
 from isthmus.planning import demand, load, promise, speed
 from isthmus.planning.fits import MOST_SEQS, UTILIZATION, Fit, at_once
 from isthmus.planning.load import Lengths
@@ -50,7 +51,7 @@ def make(
         choice = solution.choices[workload.name]
         if isinstance(choice.option, OnGpus):
             columns.setdefault(choice.option.column, []).append(workload.name)
-        for option in (choice.option, choice.overflow):
+        for option, _, _ in choice.parts:
             if isinstance(option, OnApi):
                 key = (workload.sensitivity, option.site, option.call.profile, option.model)
                 primary, overflow, _ = apis.setdefault(key, ([], [], option))
@@ -66,7 +67,7 @@ def _name(class_: str, model: str, taken: set[str]) -> str:
     """`CLASS-MODEL`, as short as a name of Kubernetes must be; a number where it is taken."""
     short = model.rpartition("/")[2].lower()
     # A provider's name, dates and versions of an API's id, and what every chat model is called.
-    short = re.sub(r"^[a-z0-9]+\.|-v\d+(:\d+)?$|-20\d{6}", "", short)
+    short = re.sub(r"^[a-z0-9]+\.|-v\d+:\d+$|-20\d{6}", "", short)
     short = re.sub(r"-(instruct|chat|it)\b", "", re.sub(r"[^a-z0-9]+", "-", short)).strip("-")
     base = f"{class_}-{short}"[:LONGEST_NAME].strip("-")
     name, number = base, 2
@@ -100,20 +101,28 @@ def _on_gpus(
     }
     lengths, rate = _mixture(requirements, names, choices)
     most = at_once(fit, lengths)
+    site = requirements.site(column.site)
+    region = site.region if isinstance(site, AwsSite) else None
+    spread = survive in ("node", "domain") and placed.within_domains
     endpoint = PlannedEndpoint.model_validate(
         {
             "id": _name(column.class_, column.model, taken),
             "class": column.class_,
             "site": column.site,
-            "target": "onprem-vllm",
+            "target": column.target,
+            "region": region,
             "model": column.model,
             "precision": column.precision,
             "gpu": column.gpu,
+            "mig_profile": column.mig,
+            "instance_type": column.instance,
+            "purchase": column.purchase,
             "tensor_parallel": column.degree,
-            "nodes_per_replica": 1,
+            "nodes_per_replica": column.nodes,
             "replicas": count,
-            "replicas_by_domain": placed.by_domain(column.site) if survive in ("node", "domain") else None,
-            "gpus": column.degree * count,
+            # Zones of AWS have no names that requirements know.
+            "replicas_by_domain": placed.by_domain(column.site) if spread and region is None else None,
+            "gpus": column.degree * column.nodes * count,
             "max_model_len": fit.max_model_len,
             "max_num_seqs": max(1, min(MOST_SEQS, math.ceil(most * 1.1))),
             "gpu_memory_utilization": UTILIZATION,

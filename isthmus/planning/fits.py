@@ -25,34 +25,49 @@ class Fit:
     speed: Speed
     max_model_len: int
     adapters: tuple[Adapter, ...]
+    stages: int = 1
+    """Nodes of a replica."""
 
 
 @functools.lru_cache(maxsize=4096)
 def fit(
-    id: str, gpu: str, precision: str, degree: int, context: int, adapters: tuple[Adapter, ...]
+    id: str,
+    gpu: str,
+    precision: str,
+    degree: int,
+    context: int,
+    adapters: tuple[Adapter, ...],
+    *,
+    mig: str | None = None,
+    stages: int = 1,
 ) -> Fit | str:
+    """How the model runs on `degree` cards, or a slice of one, of each of `stages` nodes; or why it does not."""
     model, card = models.find(id), gpus.find(gpu)
+    part = card.slice(mig) if mig else None
     if precision not in card.precisions:
         return f"the card does not compute in {precision}"
     longest = min(context, model.context) if model.context else context
     found = memory.measure(
         model.architecture,
         precision=precision,
-        usable_mib=card.usable_mib,
+        usable_mib=part.usable_mib if part and part.usable_mib else card.usable_mib,
         settings=Settings(longest, UTILIZATION, max_num_seqs=MOST_SEQS, adapters=adapters),
         tensor_parallel=degree,
-        large_card=card.large,
+        pipeline_parallel=stages,
+        large_card=card.large and part is None,
         beside=model.beside(precision),
     )
     if not found.starts:
         return found.why
-    return Fit(id, degree, found, speed.of(model, card, precision, degree), longest, adapters)
+    how = speed.of(model, card, precision, degree, part=part, stages=stages)
+    return Fit(id, degree, found, how, longest, adapters, stages)
 
 
 def at_once(fit: Fit, lengths: load.Lengths) -> float:
     """Requests of this shape that the cache and the settings let run at once."""
     tokens = int(lengths.prompt + lengths.output)
-    return memory.at_once(models.find(fit.model).architecture, fit.memory, tokens, MOST_SEQS, fit.degree)
+    known = models.find(fit.model).architecture
+    return memory.at_once(known, fit.memory, tokens, MOST_SEQS, fit.degree, fit.stages)
 
 
 def kept(fit: Fit, most: float, wanted: Demand, rate: float, ttft: float | None, tpot: float | None) -> bool:

@@ -8,14 +8,14 @@ work stays on-prem is no wish to be relaxed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import WayOut
 from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.planning import options, program
-from isthmus.planning.options import Dropped
+from isthmus.planning import program, ways
+from isthmus.planning.options import Rules
 from isthmus.planning.program import Problem
 from isthmus.planning.promise import three
 
@@ -46,7 +46,7 @@ class Demand:
     words: str
 
 
-def demands(requirements: Requirements) -> list[Demand]:
+def demands(requirements: Requirements, rules: Rules) -> list[Demand]:
     """Everything that can be dropped. What comes first is dropped first where it does not matter: the budget, since it
     hides what else is short.
     """
@@ -68,8 +68,8 @@ def demands(requirements: Requirements) -> list[Demand]:
         }
         found += [Demand(name, key, f"{name}: {words}") for key in _OF_WORKLOAD if (words := stated[key])]
     for site in requirements.sites:
-        if isinstance(site, AwsSite) and "bedrock" not in site.allow:
-            found.append(Demand(site.name, "allow", f"{site.name}: no bedrock"))
+        if isinstance(site, AwsSite):
+            found += _of_aws(site, rules)
         for pool in site.pools if isinstance(site, OnPremSite) else []:
             whose = f"{site.name}/{pool.gpu}"
             count = pool.nodes * pool.gpus_per_node - pool.reserved_gpus
@@ -77,28 +77,32 @@ def demands(requirements: Requirements) -> list[Demand]:
     return found
 
 
-def feasible(requirements: Requirements, today: str, dropped: frozenset[Demand]) -> bool:
+def _of_aws(site: AwsSite, rules: Rules) -> Iterator[Demand]:
+    """What its owner does not allow of what the blueprint could build there, and what its account may use."""
+    services = {"bedrock": "bedrock", "eks": "eks-vllm", "sagemaker": "sagemaker"}
+    closed = [name for name, target in services.items() if name not in site.allow and target in rules.builds]
+    if closed:
+        yield Demand(site.name, "allow", f"{site.name}: no {' and no '.join(closed)}")
+    if site.quotas:
+        yield Demand(site.name, "quotas", f"{site.name}: the quotas of its account")
+
+
+def feasible(requirements: Requirements, rules: Rules, dropped: frozenset[Demand]) -> bool:
     """Whether there is a plan without those demands."""
-    return _cost(requirements, today, dropped) is not None
+    return _cost(requirements, rules, dropped) is not None
 
 
-def _cost(requirements: Requirements, today: str, dropped: frozenset[Demand] = frozenset()) -> float | None:
-    pairs: Dropped = frozenset((each.whose, each.what) for each in dropped)
-    surviving = _surviving(requirements, pairs)
-    problem = Problem(
-        surviving,
-        options.find(surviving, today, pairs),
-        budget=("platform", "budget") not in pairs,
-        least_only=True,
-        held=frozenset(whose for whose, what in pairs if what == "gpus"),
-    )
+def _cost(requirements: Requirements, rules: Rules, dropped: frozenset[Demand] = frozenset()) -> float | None:
+    without = replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
+    surviving = _surviving(requirements, without)
+    problem = Problem(surviving, ways.find(surviving, without), dropped=without.dropped, least_only=True)
     solution = program.solve(problem)
     return None if solution is None else solution.cost
 
 
-def _surviving(requirements: Requirements, pairs: Dropped) -> Requirements:
+def _surviving(requirements: Requirements, rules: Rules) -> Requirements:
     """The requirements with `survive` dropped where it is."""
-    names = {whose for whose, what in pairs if what == "survive"}
+    names = {whose for whose, what in rules.dropped if what == "survive"}
     if not names:
         return requirements
     workloads = [
@@ -108,56 +112,54 @@ def _surviving(requirements: Requirements, pairs: Dropped) -> Requirements:
     return requirements.model_copy(update={"workloads": workloads})
 
 
-def conflicts(requirements: Requirements, today: str) -> list[Demand]:
+def conflicts(requirements: Requirements, rules: Rules) -> list[Demand]:
     """Demands of which dropping any one makes the rest feasible.
 
     Where nothing that can be dropped helps, what is left is said: a class that no place may serve.
     """
-    every = demands(requirements)
-    if not feasible(requirements, today, frozenset(every)):
+    every = demands(requirements, rules)
+    if not feasible(requirements, rules, frozenset(every)):
         return [
             Demand(name, "handling", words)
-            for name, words in _impossible(requirements, today, frozenset(every))
+            for name, words in _impossible(requirements, rules, frozenset(every))
         ]
     kept, dropped = list(every), frozenset[Demand]()
     for each in every:
         # What is not needed for the conflict is dropped for good.
-        if not feasible(requirements, today, dropped | {each}):
+        if not feasible(requirements, rules, dropped | {each}):
             dropped |= {each}
             kept.remove(each)
     return kept
 
 
 def _impossible(
-    requirements: Requirements, today: str, dropped: frozenset[Demand]
+    requirements: Requirements, rules: Rules, dropped: frozenset[Demand]
 ) -> Iterator[tuple[str, str]]:
-    pairs: Dropped = frozenset((each.whose, each.what) for each in dropped)
-    found = options.find(_surviving(requirements, pairs), today, pairs)
-    for name, ways in found.by_workload.items():
-        if not ways:
+    without = replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
+    found = ways.find(_surviving(requirements, without), without)
+    for name, options in found.by_workload.items():
+        if not options:
             last = found.rejected[name][-1] if found.rejected[name] else "it has no candidate"
             yield name, f"{name}: {last}"
 
 
-def ways_out(requirements: Requirements, found: list[Demand], today: str) -> list[WayOut]:
+def ways_out(requirements: Requirements, found: list[Demand], rules: Rules) -> list[WayOut]:
     """Up to three changes that help, the cheapest first, each solved again and priced.
 
     Where a change helps but for the budget, the budget that it takes is part of it.
     """
-    ways = []
+    told = []
     for each in found:
-        for words, changed in _changes(requirements, each, today):
-            cost = _cost(changed, today)
-            if cost is None and changed.budget is not None:
-                cost = _cost(changed.model_copy(update={"budget": None}), today)
-                if cost is not None:
-                    words += (
-                        f", and budget {changed.budget.monthly_usd:,.0f} to {_raised(cost):,} USD a month"
-                    )
-            if cost is not None:
-                ways.append(WayOut(what=words, monthly_cost_usd=round(cost, 2)))
-                break
-    return sorted(ways, key=lambda way: (way.monthly_cost_usd, way.what))[:MOST_WAYS]
+        for words, changed in _changes(requirements, each):
+            cost = _cost(changed.model_copy(update={"budget": None}), rules)
+            if cost is None:
+                continue
+            budget = changed.budget
+            if budget is not None and cost > budget.monthly_usd:
+                words += f"{', and ' if words else ''}budget {budget.monthly_usd:,.0f} to {_raised(cost):,} USD a month"
+            told.append(WayOut(what=words, monthly_cost_usd=round(cost, 2)))
+            break
+    return sorted(told, key=lambda way: (way.monthly_cost_usd, way.what))[:MOST_WAYS]
 
 
 def _raised(cost: float) -> int:
@@ -165,18 +167,10 @@ def _raised(cost: float) -> int:
     return -(-int(cost * 1.02 + 1) // 100) * 100
 
 
-def _changes(requirements: Requirements, demand: Demand, today: str) -> Iterator[tuple[str, Requirements]]:
-    """Changes of one demand, the smallest first."""
-    if demand.what == "budget" and requirements.budget is not None:
-        cost = _cost(requirements.model_copy(update={"budget": None}), today)
-        if cost is not None:
-            raised = _raised(cost)
-            yield (
-                f"budget {requirements.budget.monthly_usd:,.0f} to {raised:,} USD a month",
-                requirements.model_copy(
-                    update={"budget": requirements.budget.model_copy(update={"monthly_usd": raised})}
-                ),
-            )
+def _changes(requirements: Requirements, demand: Demand) -> Iterator[tuple[str, Requirements]]:
+    """Changes of one demand, the smallest first; the words are empty where only the budget is to be raised."""
+    if demand.what == "budget":
+        yield "", requirements
         return
     if demand.what == "gpus":
         yield from _more_nodes(requirements, demand)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import CostItem, Sourced
-from isthmus.contracts.requirements import OnPremSite
-from isthmus.planning import costs, demand
+from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.planning import costs, demand, gateways, hardware, instances
 from isthmus.planning.options import Column, OnApi
-from isthmus.planning.program import Choice, apis_of, crosses
+from isthmus.planning.program import Choice, crosses
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def items(
     requirements: Requirements, choices: Mapping[str, Choice], replicas: Mapping[Column, int]
 ) -> list[CostItem]:
-    """All items, pools first, then sites, APIs and links; what stands idle is not counted."""
+    """All items: pools, sites, instances, APIs, links; what stands idle is not counted."""
     found = _pools(requirements, replicas)
     basis = requirements.objective.cost_basis
     used = {column.site for column in replicas}
@@ -28,32 +28,58 @@ def items(
             found.append(
                 _item(f"{site.name}: support", 1, "month", site.cost.support_usd_per_month, _given())
             )
+    found += _instances(requirements, replicas)
     for name, choice in choices.items():
-        for option in apis_of(choice):
-            share = choice.share if option is choice.overflow else 1.0
-            found += _api(requirements, name, option, share)
+        for option, share, _ in choice.parts:
+            if isinstance(option, OnApi):
+                found += _api(requirements, name, option, share)
+    found += _links(requirements, choices)
+    return [each for each in found if each.monthly_usd or not each.counted]
+
+
+def _instances(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
+    """What is bought of AWS by the hour: instances by the class that they serve, and clusters."""
+    found: list[CostItem] = []
+    bought = hardware.bought(replicas)
+    hours = demand.HOURS
+    for site in requirements.sites:
+        mine = {of: count for of, count in bought.items() if of.site == site.name}
+        for of in sorted(mine, key=str):
+            rate = hardware.hourly(requirements, of)
+            told = Sourced(kind=rate.kind, source=rate.source, as_of=rate.as_of)  # type: ignore[arg-type]
+            whose = f", {of.owner.model}" if of.owner else ""
+            title = f"{site.name}, {mine[of]} x {of.instance} ({rate.purchase}), {of.class_}{whose}"
+            found.append(_item(title, mine[of] * hours, "hours", rate.usd_per_hour, told))
+        if isinstance(site, AwsSite) and any(of.target == "eks-vllm" for of in mine):
+            rate = instances.cluster(site.region, site.prices)
+            if rate is not None:
+                told = Sourced(kind=rate.kind, source=rate.source, as_of=rate.as_of)  # type: ignore[arg-type]
+                found.append(_item(f"{site.name}: EKS cluster", hours, "hours", rate.usd_per_hour, told))
+    return found
+
+
+def _links(requirements: Requirements, choices: Mapping[str, Choice]) -> list[CostItem]:
+    found: list[CostItem] = []
     for link in requirements.links:
-        over = [
-            (name, option, choice)
-            for name, choice in choices.items()
-            for option in apis_of(choice)
-            if crosses(requirements, name, option.site, link)
-        ]
+        moved, over = 0.0, False
+        for name, choice in choices.items():
+            workload = requirements.workload(name)
+            home = gateways.home(requirements, workload.sensitivity) if workload else None
+            for option, share, _ in choice.parts:
+                if crosses(home, option.site, link):
+                    wanted, over = _demand(requirements, name), True
+                    tokens = wanted.prompt_tokens + wanted.output_tokens
+                    moved += share * costs.gigabytes(wanted.requests, tokens)
         if not over:
             continue
         title = f"link {link.from_} to {link.to}"
         found.append(_item(title, 1, "month", link.usd_per_month, _given()))
-        moved = 0.0
-        for name, option, choice in over:
-            wanted = _demand(requirements, name)
-            part = choice.share if option is choice.overflow else 1.0
-            moved += part * costs.gigabytes(wanted.requests, wanted.prompt_tokens + wanted.output_tokens)
         source = (
             f"{costs.BYTES_PER_TOKEN} bytes a token and {costs.BYTES_PER_REQUEST} a request: an assumption"
         )
         guess = Sourced(kind="estimated", source=source, as_of="2026-11-25")
         found.append(_item(f"{title}: data", moved, "GB", link.usd_per_gb, guess))
-    return [each for each in found if each.monthly_usd or not each.counted]
+    return found
 
 
 def total(found: list[CostItem]) -> float:
@@ -64,13 +90,10 @@ def total(found: list[CostItem]) -> float:
 def _pools(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
     found: list[CostItem] = []
     basis = requirements.objective.cost_basis
+    taken = hardware.taken(replicas)
     for site in requirements.sites:
         for pool in site.pools if isinstance(site, OnPremSite) else []:
-            used = sum(
-                count * column.degree
-                for column, count in replicas.items()
-                if (column.site, column.gpu) == (site.name, pool.gpu)
-            )
+            used = taken.get((site.name, pool.gpu), 0)
             price = costs.node(site, pool, basis)  # type: ignore[arg-type]
             if isinstance(price, str):
                 continue

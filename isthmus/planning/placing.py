@@ -10,27 +10,42 @@ from isthmus.contracts.packing import capacities
 from isthmus.contracts.plan import zone_name
 from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.requirements_sites import Pool
+from isthmus.planning import hardware
+from isthmus.planning.hardware import Shared, pool_of, shared, spread
 from isthmus.planning.options import Column
-from isthmus.planning.pools import pool_of, spread
 
 
 @dataclass(frozen=True)
 class Placed:
-    """Replicas of a column by node, of its pool's nodes from 0."""
+    """The nodes of each replica, of its pool's from 0; on AWS of the instances that are its own."""
 
-    by_node: Mapping[int, int]
+    replicas: tuple[tuple[int, ...], ...]
     domains: int
 
     @property
     def count(self) -> int:
-        return sum(self.by_node.values())
+        return len(self.replicas)
+
+    @property
+    def by_node(self) -> dict[int, int]:
+        """Replicas that stand on a node, or on a part of them."""
+        found: dict[int, int] = {}
+        for nodes in self.replicas:
+            for node in nodes:
+                found[node] = found.get(node, 0) + 1
+        return found
 
     def by_domain(self, site: str) -> dict[str, int]:
-        """By the zone's name, all zones of the pool."""
+        """By the zone's name, all zones of the pool. A replica over several nodes is counted where its first stands."""
         found = {zone_name(site, domain): 0 for domain in range(self.domains)}
-        for node, count in self.by_node.items():
-            found[zone_name(site, node % self.domains)] += count
+        for nodes in self.replicas:
+            found[zone_name(site, nodes[0] % self.domains)] += 1
         return found
+
+    @property
+    def within_domains(self) -> bool:
+        """Whether no replica over several nodes stands in several domains."""
+        return all(len({node % self.domains for node in nodes}) == 1 for nodes in self.replicas)
 
     def lost(self, survive: str) -> int:
         """Replicas that go with the largest part of that kind."""
@@ -40,10 +55,10 @@ class Placed:
             return min(1, self.count)
         if survive == "node":
             return max(self.by_node.values(), default=0)
-        domains = [0] * self.domains
-        for node, count in self.by_node.items():
-            domains[node % self.domains] += count
-        return max(domains)
+        return max(
+            sum(any(node % self.domains == domain for node in nodes) for nodes in self.replicas)
+            for domain in range(self.domains)
+        )
 
 
 def place(
@@ -53,7 +68,10 @@ def place(
     found: dict[Column, Placed] = {}
     by_pool: dict[tuple[str, str], list[Column]] = {}
     for column in sorted(replicas, key=_order):
-        by_pool.setdefault((column.site, column.gpu), []).append(column)
+        if column.instance is not None:
+            found[column] = _on_instances(column, replicas[column])
+        else:
+            by_pool.setdefault((column.site, column.gpu), []).append(column)
     for columns in by_pool.values():
         site, pool = pool_of(requirements, columns[0])
         placed = _pool(site, pool, columns, replicas)
@@ -63,10 +81,20 @@ def place(
     return found
 
 
-def _order(column: Column) -> tuple[int, str, str]:
-    """The largest first, then those that ask to be spread most."""
+def _on_instances(column: Column, count: int) -> Placed:
+    """Full instances one after the other; those that shall outlive a zone by turns, half of them in each."""
+    holds = hardware.each_holds(column)
+    if column.survive != "domain":
+        return Placed(tuple((at // holds,) for at in range(count)), hardware.ZONES)
+    zones = hardware.ZONES
+    return Placed(tuple((at // zones // holds * zones + at % zones,) for at in range(count)), zones)
+
+
+def _order(column: Column) -> tuple[bool, int, str, str]:
+    """Whole GPUs first, the largest first, then those that ask to be spread most."""
     return (
-        -column.degree,
+        column.mig is not None,
+        -column.degree * column.nodes,
         {"domain": "a", "node": "b", "replica": "c", "none": "d"}[column.survive],
         str(column),
     )
@@ -77,42 +105,75 @@ def _pool(
 ) -> dict[Column, Placed] | None:
     free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
     found: dict[Column, Placed] = {}
+    sharing: dict[Shared, list[Column]] = {}
     for column in columns:
-        by_node: dict[int, int] = {}
-        domains = [0] * pool.failure_domains
-        for _ in range(replicas[column]):
-            node = _node(site, pool, column, free, by_node, domains, replicas[column])
-            if node is None:
-                return None
-            free[node] -= column.degree
-            by_node[node] = by_node.get(node, 0) + 1
-            domains[node % pool.failure_domains] += 1
-        found[column] = Placed(by_node, pool.failure_domains)
+        of = shared(column)
+        if of is not None and of.owner is None:
+            sharing.setdefault(of, []).append(column)
+            continue
+        holds = hardware.each_holds(column)
+        units = math.ceil(replicas[column] / holds)
+        nodes = _units(site, pool, column, free, units)
+        if nodes is None:
+            return None
+        each = tuple(nodes[at // holds] for at in range(replicas[column]))
+        found[column] = Placed(each, pool.failure_domains)
+    for of, members in sharing.items():
+        cut = _units(site, pool, members[0], free, hardware.needed(of, replicas))
+        if cut is None:
+            return None
+        holds, begin = hardware.each_holds(members[0]), 0
+        for column in members:
+            each = tuple(cut[at // holds] for at in range(begin, begin + replicas[column]))
+            found[column] = Placed(each, pool.failure_domains)
+            begin += replicas[column]
     return found
 
 
-def _node(
-    site: OnPremSite,
-    pool: Pool,
-    column: Column,
-    free: list[int],
-    by_node: dict[int, int],
-    domains: list[int],
-    count: int,
-) -> int | None:
-    """The node with the fewest of its own, in the domain with the fewest, where it fits tightest."""
+def _units(
+    site: OnPremSite, pool: Pool, column: Column, free: list[int], count: int
+) -> list[tuple[int, ...]] | None:
+    """The nodes of so many replicas, or of so many cut GPUs; what they take is taken from `free`."""
+    found: list[tuple[int, ...]] = []
+    by_node: dict[int, int] = {}
+    domains = [0] * pool.failure_domains
+    # The program counts on the loss of no more: where others fill the nodes, these numbers do not pack.
+    most = math.ceil(count / spread(site, pool, column))
+    for _ in range(count):
+        nodes = _nodes(pool, column, free, by_node, domains, most)
+        if nodes is None:
+            return None
+        for node in nodes:
+            free[node] -= column.degree
+            by_node[node] = by_node.get(node, 0) + 1
+        domains[nodes[0] % pool.failure_domains] += 1
+        found.append(nodes)
+    return found
+
+
+def _nodes(
+    pool: Pool, column: Column, free: list[int], by_node: dict[int, int], domains: list[int], most: int
+) -> tuple[int, ...] | None:
+    """The nodes with the fewest of its own, in the domain with the fewest, where it fits tightest."""
     room = [node for node, gpus in enumerate(free) if gpus >= column.degree]
     if column.survive == "domain":
-        most = math.ceil(count / spread(site, pool, column))
         room = [node for node in room if domains[node % pool.failure_domains] < most]
     if column.survive == "node":
-        # The program counts on the loss of no more: where others fill the nodes, these numbers do not pack.
-        most = math.ceil(count / spread(site, pool, column))
         room = [node for node in room if by_node.get(node, 0) < most]
-    if column.survive == "none":
-        return min(room, key=lambda node: (free[node], node), default=None)
-    return min(
-        room,
-        key=lambda node: (domains[node % pool.failure_domains], by_node.get(node, 0), free[node], node),
-        default=None,
-    )
+
+    def order(node: int) -> tuple[int, ...]:
+        if column.survive == "none":
+            return free[node], node
+        return domains[node % pool.failure_domains], by_node.get(node, 0), free[node], node
+
+    room.sort(key=order)
+    if column.nodes == 1:
+        return (room[0],) if room else None
+    # A replica over several nodes stays in one domain where one has the nodes: a loss then takes no more than it must.
+    for domain in dict.fromkeys(node % pool.failure_domains for node in room):
+        inside = [node for node in room if node % pool.failure_domains == domain]
+        if len(inside) >= column.nodes:
+            return tuple(inside[: column.nodes])
+    if column.survive == "domain" or len(room) < column.nodes:
+        return None
+    return tuple(room[: column.nodes])

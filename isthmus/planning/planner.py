@@ -6,17 +6,29 @@ nothing else: the age of prices is told beside the plan, never in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
 from isthmus.contracts.words import SENSITIVITIES
-from isthmus.planning import endpoints, gateways, infeasible, items, placing, program, reasons, stress
-from isthmus.planning import options as options_of
+from isthmus.planning import (
+    endpoints,
+    gateways,
+    growth,
+    hardware,
+    infeasible,
+    items,
+    placing,
+    program,
+    quotas,
+    reasons,
+    stress,
+    ways,
+)
 from isthmus.planning.endpoints import Made
-from isthmus.planning.options import Column, Options
+from isthmus.planning.options import BUILDS, Column, Options, Rules
 from isthmus.planning.program import Problem, Solution
 
 if TYPE_CHECKING:
@@ -33,6 +45,8 @@ class Offer:
     classes: Sequence[str]
     gpus_from: int
     gpus_to: int | None
+    builds: frozenset[str] = BUILDS
+    """Targets, `mig`, `several-nodes`."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,24 @@ class Planned:
     told: Sequence[str] = field(default=())
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A blueprint: its own best plan, or what rules it out."""
+
+    offer: Offer
+    rules: Rules
+    against: Sequence[str]
+    found: Options | None = None
+    """None where it is not made for the classes: nothing was tried."""
+    solution: Solution | None = None
+    nodes: Mapping[Column, placing.Placed] = field(default_factory=dict)
+    costs: Sequence[CostItem] = ()
+
+    @property
+    def cost(self) -> float:
+        return items.total(list(self.costs))
+
+
 def plan(
     requirements: Requirements,
     offers: Sequence[Offer],
@@ -53,41 +85,148 @@ def plan(
     blueprint: str | None = None,
     before: Plan | None = None,
 ) -> Planned:
-    """The cheapest plan, or why there is none and what would make one.
+    """The cheapest plan of the blueprints that fit, or why there is none and what would make one.
 
     `before`: the plan that is there; at equal cost what runs stays. Raises `InputError` for what is not understood.
     """
-    found = options_of.find(requirements, today)
-    solved = solve(requirements, found, before)
-    if solved is None:
-        return _none(requirements, found, offers, today, blueprint)
-    solution, nodes = solved
-    made = endpoints.make(requirements, found, solution, nodes)
-    costs = items.items(requirements, solution.choices, solution.replicas)
-    chosen, alternatives = _blueprint(requirements, offers, solution, items.total(costs), blueprint)
+    _known(blueprint, offers)
+    judged = list(_judge(requirements, offers, today, before))
+    chosen = _chosen(judged, blueprint)
+    if chosen.solution is None or chosen.found is None:
+        return _none(requirements, chosen)
+    solution, found = chosen.solution, chosen.found
+    made = endpoints.make(requirements, found, solution, chosen.nodes)
+    stressed = stress.of(requirements, made, solution)
+    if outgrown := growth.of(requirements, made, solution):
+        update = {"outgrown_first": outgrown.endpoint, "outgrown_in_months": outgrown.months}
+        stressed = stressed.model_copy(update=update)
     document = Plan(
         version=__version__,
         requirements_sha256=requirements.digest,
-        blueprint=chosen,
+        blueprint=chosen.offer.name,
         feasible=True,
         endpoints=[each.endpoint for each in made],
         placements=_placements(requirements, found, solution, made),
         gateways=_gateways(requirements),
-        cost_items=costs,
-        monthly_cost_usd=items.total(costs),
-        stress=stress.of(requirements, made, solution),
-        alternatives=alternatives,
+        cost_items=list(chosen.costs),
+        monthly_cost_usd=chosen.cost,
+        stress=stressed,
+        alternatives=[
+            Alternative(
+                blueprint=each.offer.name,
+                monthly_cost_usd=None if each.solution is None else each.cost,
+                rejected_because=list(each.against) or [_dearer(each, chosen)],
+            )
+            for each in judged
+            if each is not chosen
+        ],
         warnings=_warnings(made, solution),
-        prices_as_of=_oldest(costs),
+        prices_as_of=_oldest(chosen.costs),
+    )
+    document = document.model_copy(
+        update={"warnings": [*document.warnings, *quotas.warnings(document, requirements)]}
     )
     return Planned(document, found.rejected, reasons.basis(requirements, found, solution))
 
 
+def _dearer(other: Judged, chosen: Judged) -> str:
+    """Why a blueprint that fits was not taken."""
+    more = other.cost - chosen.cost
+    if more > 0:
+        return f"its best plan costs {more:,.2f} USD a month more"
+    if more < 0:
+        return f"{chosen.offer.name} was asked for: its own best plan costs {-more:,.2f} USD a month less"
+    return f"its best plan costs the same, and {chosen.offer.name} comes first"
+
+
+def _known(blueprint: str | None, offers: Sequence[Offer]) -> None:
+    names = [offer.name for offer in offers]
+    if blueprint is not None and blueprint not in names:
+        from isthmus.contracts.errors import InputError
+        from isthmus.contracts.explain import did_you_mean
+
+        raise InputError(
+            f"there is no blueprint `{blueprint}`",
+            where="--blueprint",
+            todo=f"{did_you_mean(blueprint, names)} There are: {', '.join(names)}".strip(),
+        )
+
+
+def _judge(
+    requirements: Requirements, offers: Sequence[Offer], today: str, before: Plan | None
+) -> Iterator[Judged]:
+    """Each blueprint's own best plan, and what speaks against it."""
+    used = {workload.sensitivity for workload in requirements.workloads}
+    tried: dict[tuple[frozenset[str], int | None], Judged] = {}
+    for offer in offers:
+        rules = Rules(today, offer.builds)
+        if missing := [each for each in SENSITIVITIES if each in used and each not in offer.classes]:
+            yield Judged(offer, rules, [f"it is not made for {', '.join(missing)} work"])
+            continue
+        key = offer.builds, offer.gpus_to
+        if key not in tried:
+            tried[key] = _best(requirements, offer, rules, before)
+        best = replace(tried[key], offer=offer)
+        gpus = 0 if best.solution is None else in_use(best.solution.replicas)
+        if best.solution is not None and gpus < offer.gpus_from:
+            few = f"it is made for {offer.gpus_from} GPUs or more, and {gpus} are needed"
+            best = replace(best, against=[few])
+        yield best
+
+
+def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan | None) -> Judged:
+    found = ways.find(requirements, rules)
+    solved = solve(requirements, found, before, offer.gpus_to)
+    if solved is None:
+        without = [name for name, options in found.by_workload.items() if not options]
+        why = (
+            f"nothing that it builds serves {', '.join(without)}"
+            if without
+            else f"what it builds ({', '.join(sorted(offer.builds))}) does not carry it all within the requirements"
+        )
+        if not without and offer.gpus_to is not None and solve(requirements, found, before):
+            why = f"it is made for {offer.gpus_to} GPUs at most, and more are needed"
+        return Judged(offer, rules, [why], found)
+    solution, nodes = solved
+    costs = items.items(requirements, solution.choices, solution.replicas)
+    return Judged(offer, rules, [], found, solution, nodes, costs)
+
+
+def in_use(replicas: Mapping[Column, int]) -> int:
+    """GPUs that replicas run on, cut ones counted once, those of instances that run nothing not at all."""
+    ours = sum(hardware.taken(replicas).values())
+    return ours + sum(count * each.degree for each, count in replicas.items() if each.instance is not None)
+
+
+def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
+    """The blueprint that was asked for, else the cheapest that fits, else the one whose failure is explained."""
+    from isthmus.contracts.errors import AnswerIsNo
+
+    fitting = sorted((each for each in judged if not each.against), key=lambda each: each.cost)
+    if wanted is not None:
+        mine = next(each for each in judged if each.offer.name == wanted)
+        if mine.against and (mine.found is None or mine.solution is not None):
+            raise AnswerIsNo(
+                f"blueprint {wanted} does not fit: {'; '.join(mine.against)}",
+                where="--blueprint",
+                todo=f"Those that do: {', '.join(each.offer.name for each in fitting) or 'none'}",
+            )
+        return mine
+    if fitting:
+        return fitting[0]
+    tried = [each for each in judged if each.found is not None and each.solution is None]
+    if not tried:
+        told = "; ".join(f"{each.offer.name}: {', '.join(each.against)}" for each in judged)
+        raise AnswerIsNo(f"no blueprint fits: {told}", todo="Split the requirements, or write a blueprint")
+    # The one that can build the most has the fewest reasons of its own.
+    return max(tried, key=lambda each: (len(each.rules.builds), each.offer.gpus_to is None))
+
+
 def solve(
-    requirements: Requirements, found: Options, before: Plan | None = None
+    requirements: Requirements, found: Options, before: Plan | None = None, most_gpus: int | None = None
 ) -> tuple[Solution, dict[Column, placing.Placed]] | None:
     """The solution and the nodes of its replicas; what does not pack is cut off and solved again."""
-    problem = Problem(requirements, found, stay=_stay(before))
+    problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus)
     for _ in range(MOST_CUTS):
         solution = program.solve(problem)
         if solution is None:
@@ -156,54 +295,6 @@ def _gateways(requirements: Requirements) -> list[PlannedGateway]:
     return found
 
 
-def _blueprint(
-    requirements: Requirements,
-    offers: Sequence[Offer],
-    solution: Solution,
-    cost: float,
-    wanted: str | None,
-) -> tuple[str, list[Alternative]]:
-    """The blueprint: the one that was asked for, else the first that fits; all others with what rules them out."""
-    from isthmus.contracts.errors import AnswerIsNo, InputError
-
-    used = {workload.sensitivity for workload in requirements.workloads}
-    gpus = sum(count * column.degree for column, count in solution.replicas.items())
-    against: dict[str, list[str]] = {}
-    for offer in offers:
-        missing = [class_ for class_ in SENSITIVITIES if class_ in used and class_ not in offer.classes]
-        why = [f"it is not made for {', '.join(missing)} work"] if missing else []
-        if gpus < offer.gpus_from:
-            why.append(f"it is made for {offer.gpus_from} GPUs or more, and {gpus} are needed")
-        if offer.gpus_to is not None and gpus > offer.gpus_to:
-            why.append(f"it is made for {offer.gpus_to} GPUs at most, and {gpus} are needed")
-        against[offer.name] = why
-    if wanted is not None and wanted not in against:
-        from isthmus.contracts.explain import did_you_mean
-
-        raise InputError(
-            f"there is no blueprint `{wanted}`",
-            where="--blueprint",
-            todo=f"{did_you_mean(wanted, against)} There are: {', '.join(against)}".strip(),
-        )
-    fitting = [name for name, why in against.items() if not why]
-    if wanted is None and not fitting:
-        told = "; ".join(f"{name}: {', '.join(why)}" for name, why in against.items())
-        raise AnswerIsNo(f"no blueprint fits: {told}", todo="Split the requirements, or write a blueprint")
-    if wanted is not None and against[wanted]:
-        raise AnswerIsNo(
-            f"blueprint {wanted} does not fit: {'; '.join(against[wanted])}",
-            where="--blueprint",
-            todo=f"Those that do: {', '.join(fitting) or 'none'}",
-        )
-    chosen = wanted or fitting[0]
-    others = [
-        Alternative(blueprint=name, monthly_cost_usd=None if why else cost, rejected_because=why)
-        for name, why in against.items()
-        if name != chosen
-    ]
-    return chosen, others
-
-
 def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
     found = []
     for each in made:
@@ -214,9 +305,12 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
                 "state `sites[].latency` once you have"
             )
         if each.endpoint.evidence is not None and each.endpoint.evidence.kind == "estimated":
-            found.append(
-                f"{each.endpoint.id}: no measurements of this case, sized from the card's data sheet"
+            why = (
+                f"nobody is known to have measured a pipeline over {each.endpoint.nodes_per_replica} nodes"
+                if (each.endpoint.nodes_per_replica or 1) > 1
+                else "no measurements of this case, sized from the card's data sheet"
             )
+            found.append(f"{each.endpoint.id}: {why}")
     if solution.pruned:
         found.append(
             f"there are so many ways that only the {program.LIKELY} likeliest of each workload were weighed"
@@ -238,24 +332,18 @@ def _oldest(costs: Sequence[CostItem]) -> str | None:
     return min(days, default=None)
 
 
-def _none(
-    requirements: Requirements,
-    found: Options,
-    offers: Sequence[Offer],
-    today: str,
-    blueprint: str | None,
-) -> Planned:
+def _none(requirements: Requirements, judged: Judged) -> Planned:
     """The answer no: what cannot hold together, and what would help."""
-    conflicts = infeasible.conflicts(requirements, today)
+    conflicts = infeasible.conflicts(requirements, judged.rules)
     document = Plan(
         version=__version__,
         requirements_sha256=requirements.digest,
-        blueprint=blueprint or offers[0].name,
+        blueprint=judged.offer.name,
         feasible=False,
         endpoints=[],
         placements=[],
         gateways=[],
         conflicts=[each.words for each in conflicts],
-        ways_out=infeasible.ways_out(requirements, conflicts, today),
+        ways_out=infeasible.ways_out(requirements, conflicts, judged.rules),
     )
-    return Planned(document, found.rejected)
+    return Planned(document, judged.found.rejected if judged.found else {})

@@ -1,35 +1,28 @@
 """The mixed-integer program: which option each workload takes, how many replicas of which endpoint, at the least cost.
 
-Loads are in replicas: a workload's peak takes so many of a column's. With `n` replicas, `t` of which may be lost,
-
-    (1 + headroom) load <= n        intact, with headroom
-    load <= n - t                   after the loss that its workloads must survive
-
-where `t` is 1 for a replica, and at least n / k for a node or a failure domain among k that replicas are spread over.
-HiGHS solves it with one thread and a fixed seed, and stops on its gap, never on the clock: same input, same plan.
+Hardware is counted in `isthmus.planning.capacity`; here is what is chosen, and the order in which it is solved: least
+cost, then within the near tie the best score, then again the least cost.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan_capacity import SURVIVES
-from isthmus.contracts.requirements import OnPremSite
-from isthmus.planning import costs, demand, silent
+from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.planning import capacity, costs, demand, gateways, hardware, instances, quotas
+from isthmus.planning.demand import HOURS
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Options
-from isthmus.planning.pools import gpu_price, pool_of, spread, usable
+from isthmus.planning.rows import Rows
 
 if TYPE_CHECKING:
-    from isthmus.contracts.requirements import Requirements
-    from isthmus.contracts.requirements_sites import Pool
+    from isthmus.contracts.requirements import Requirements, Workload
+    from isthmus.contracts.requirements_sites import Link
 
 PARTS = (0.75, 0.5, 0.25)
 """Parts of the peak that may stay on GPUs where the rest may overflow to an API."""
-UNBOUND = 2000
-"""Replicas of an endpoint where the GPUs are not held."""
 GAP = 1e-7
 MANY, LIKELY = 3000, 8
 """Ways of all workloads together above which only so many of each are weighed."""
@@ -50,10 +43,15 @@ class Choice:
 
     @property
     def monthly(self) -> float:
-        """USD of tokens; GPUs are counted by replica."""
-        if isinstance(self.option, OnApi):
-            return self.option.monthly
-        return self.overflow.monthly * self.share if self.overflow else 0.0
+        """USD of tokens and of data; GPUs are counted by replica."""
+        return sum(option.monthly * share for option, share, _ in self.parts)
+
+    @property
+    def parts(self) -> Iterator[tuple[Option, float, float]]:
+        """Each option, with its part of the month's requests and of the peak."""
+        yield self.option, 1.0 - self.share, self.part
+        if self.overflow is not None:
+            yield self.overflow, self.share, 1.0 - self.part
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,21 @@ class Problem:
     stay: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By workload: the model and place of the plan that is there; at equal cost it stays."""
     cuts: list[dict[Column, int]] = field(default_factory=list)
-    budget: bool = True
+    dropped: frozenset[tuple[str, str]] = frozenset()
+    """Demands that are not held, as `Rules.dropped` has them."""
     least_only: bool = False
     """The least cost is enough, no near tie; a fiftieth of it is left open."""
-    held: frozenset[str] = frozenset()
-    """Pools whose number of GPUs is not held, by `SITE/GPU`: for what stands in the way."""
+    most_gpus: int | None = None
+    """GPUs that the blueprint is made for at most."""
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Pools whose number of GPUs does not hold, by `SITE/GPU`."""
+        return frozenset(whose for whose, what in self.dropped if what == "gpus")
+
+    def quotas(self, site: str) -> bool:
+        """Whether the quotas of a site's account hold."""
+        return (site, "quotas") not in self.dropped
 
 
 def solve(problem: Problem) -> Solution | None:
@@ -95,18 +103,19 @@ def solve(problem: Problem) -> Solution | None:
     pruned = sum(len(each) for each in choices.values()) > MANY
     if pruned:
         choices = {name: _likely(problem, each) for name, each in choices.items()}
-    first = _Model(problem, choices)
-    if not first.minimise():
+    made = _Program(problem, choices)
+    rows = made.rows
+    if not rows.minimise():
         return None
-    least, gap = first.cost(), first.gap
+    least, gap = rows.cost(), rows.gap
     pct = problem.requirements.objective.near_tie_pct
     if pct > 0 and not problem.least_only:
-        first.at_most(least * (1 + pct / 100) + 1e-6)
-        first.maximise_score()
-        best = first.score()
-        first.at_least_score(best - 1e-7)
-        first.minimise()
-    return replace(first.solution(least, gap), pruned=pruned)
+        rows.cost_at_most(least * (1 + pct / 100) + 1e-6)
+        rows.maximise_score()
+        best = rows.score()
+        rows.score_at_least(best - 1e-7)
+        rows.minimise()
+    return replace(made.solution(least, gap), pruned=pruned)
 
 
 def _likely(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
@@ -115,11 +124,8 @@ def _likely(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
     def in_parts(choice: Choice) -> float:
         if isinstance(choice.option, OnApi):
             return choice.monthly
-        column = choice.option.column
-        gpus = (
-            choice.option.units * choice.part * (1 + problem.requirements.planning.headroom) * column.degree
-        )
-        return choice.monthly + gpus * gpu_price(problem.requirements, column)
+        replicas = choice.option.units * choice.part * (1 + problem.requirements.planning.headroom)
+        return choice.monthly + replicas * hardware.replica_price(problem.requirements, choice.option.column)
 
     ordered = sorted(choices, key=in_parts)
     best = max(each.option.score for each in choices)
@@ -142,90 +148,60 @@ def _choices(problem: Problem, name: str) -> list[Choice]:
     return found
 
 
-class _Model:
-    """The program in HiGHS."""
+class _Program:
+    """The program's variables, and what they mean."""
 
     def __init__(self, problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> None:
-        highspy, solver = silent.solver()
         self.problem, self.choices = problem, choices
         self.requirements = problem.requirements
-        self.gap = 0.0
-        self._inf = highspy.kHighsInf
-        self._min, self._max = highspy.ObjSense.kMinimize, highspy.ObjSense.kMaximize
-        self._integer = highspy.HighsVarType.kInteger
-        self._good = highspy.HighsModelStatus.kOptimal
-        self._highs: Any = solver
         count = sum(len(each) for each in choices.values())
-        settings: dict[str, float] = {"threads": 1, "random_seed": 0}
-        settings["mip_rel_gap"] = 0.02 if problem.least_only else GAP if count <= SMALL else 0.01
-        settings["mip_max_nodes"] = 100_000 if count <= SMALL else 2_000 if count <= 5 * SMALL else 100
-        for key, value in settings.items():
-            self._highs.setOptionValue(key, value)
-        self._costs: list[float] = []
-        self._scores: list[float] = []
-        self._x: list[tuple[str, Choice, int]] = []
-        self._n: dict[Column, int] = {}
+        self.rows = Rows(
+            gap=0.02 if problem.least_only else GAP if count <= SMALL else 0.01,
+            nodes=100_000 if count <= SMALL else 2_000 if count <= 5 * SMALL else 100,
+        )
+        self._x: list[tuple[Workload, Choice, int]] = []
         self._asked: dict[Column, set[int]] = {}
         for options in problem.options.by_workload.values():
             for each in options:
                 if isinstance(each, OnGpus):
-                    levels = self._asked.setdefault(replace(each.column, survive="none"), set())
+                    levels = self._asked.setdefault(each.column.plain, set())
                     levels.add(SURVIVES.index(each.column.survive))
-        self._build()
+        self._counts = capacity.build(self.rows, problem, self._loads())
+        self._fixed()
+        self._tokens()
+        self._gpus()
+        budget = self.requirements.budget
+        if budget is not None and ("platform", "budget") not in problem.dropped:
+            self.rows.cost_at_most(budget.monthly_usd)
 
-    # -- variables and rows
-
-    def _variable(self, low: float, high: float, cost: float, score: float = 0.0) -> int:
-        """A whole number."""
-        index = len(self._costs)
-        self._highs.addVar(low, high)
-        self._highs.changeColIntegrality(index, self._integer)
-        self._costs.append(cost)
-        self._scores.append(score)
-        return index
-
-    def _row(self, low: float, high: float, terms: Mapping[int, float]) -> int:
-        index = self._highs.getNumRow()
-        self._highs.addRow(low, high, len(terms), list(terms), list(terms.values()))
-        return index
-
-    def _build(self) -> None:
+    def _loads(self) -> dict[Column, dict[int, float]]:
+        """A variable for each choice of each workload, one of which it takes; the loads that they put on columns."""
         total = sum(each.traffic.mean_rps for each in self.requirements.workloads)
         loads: dict[Column, dict[int, float]] = {}
-        sites: dict[str, list[int]] = {}
-        for name, choices in self.choices.items():
-            workload = self.requirements.workload(name)
+        for workload in self.requirements.workloads:
             mine: dict[int, float] = {}
-            for choice in choices:
-                weight = workload.traffic.mean_rps / total if workload else 0.0
-                score = weight * (
-                    choice.option.score * (1 - choice.share) + _score(choice.overflow) * choice.share
-                )
+            for choice in self.choices[workload.name]:
+                weight = workload.traffic.mean_rps / total
+                score = weight * sum(option.score * share for option, share, _ in choice.parts)
+                cost = choice.monthly + self._moving(workload.name, choice.option)
                 for column in self._columns(choice.option):
-                    cost = choice.monthly + self._moving(name, choice.option)
-                    taken = choice if column is None else replace(choice, option=_on(choice.option, column))
-                    index = self._variable(0, 1, cost, score)
+                    index = self.rows.variable(0, 1, cost, score)
                     mine[index] = 1.0
-                    self._x.append((name, taken, index))
-                    if column is not None and isinstance(choice.option, OnGpus):
-                        loads.setdefault(column, {})[index] = choice.option.units * choice.part
-                        sites.setdefault(column.site, []).append(index)
-            self._row(1, 1, mine)
-        for column, terms in loads.items():
-            self._replicas(column, terms)
-        self._pools()
-        self._fixed(sites)
-        self._cut()
-        budget = self.requirements.budget
-        if budget is not None and self.problem.budget:
-            self.at_most(budget.monthly_usd)
+                    if column is None or isinstance(choice.option, OnApi):
+                        self._x.append((workload, choice, index))
+                        continue
+                    taken = replace(choice, option=replace(choice.option, column=column))
+                    self._x.append((workload, taken, index))
+                    loads.setdefault(column, {})[index] = choice.option.units * choice.part
+            self.rows.row(1, 1, mine)
+        return loads
 
     def _columns(self, option: Option) -> list[Column | None]:
         """The columns that an option may use: its own, and those of others that ask to outlive more."""
         if isinstance(option, OnApi):
             return [None]
         own = SURVIVES.index(option.column.survive)
-        asked = self._asked[replace(option.column, survive="none")]
+        asked = self._asked[option.column.plain]
         return [replace(option.column, survive=SURVIVES[level]) for level in sorted(asked) if level >= own]
 
     def _moving(self, name: str, option: Option) -> float:
@@ -235,143 +211,74 @@ class _Model:
             return 0.0
         return max(self.requirements.planning.move_cost_usd, 1e-4)
 
-    def _replicas(self, column: Column, terms: Mapping[int, float]) -> None:
-        site, pool = pool_of(self.requirements, column)
-        each = gpu_price(self.requirements, column)
-        most = self._most(site, pool, column)
-        n = self._n[column] = self._variable(0, most, each * column.degree)
-        headroom = 1 + self.requirements.planning.headroom
-        self._row(-self._inf, 0, {**{index: headroom * units for index, units in terms.items()}, n: -1.0})
-        for index, units in terms.items():
-            # Alone it already needs so many: the program is tighter for it.
-            self._row(-self._inf, 0, {index: float(self._alone(column, site, pool, units)), n: -1.0})
-        if column.survive == "none":
-            return
-        lost = self._variable(0, most, 0.0)
-        self._row(-self._inf, 0, {**terms, n: -1.0, lost: 1.0})
-        if column.survive == "replica":
-            for index in terms:
-                self._row(-self._inf, 0, {index: 1.0, lost: -1.0})
-            return
-        self._row(0, self._inf, {lost: float(spread(site, pool, column)), n: -1.0})
-
-    def _alone(self, column: Column, site: OnPremSite, pool: Pool, units: float) -> int:
-        """The least replicas for one load: intact with headroom, and after the loss."""
-        count = max(1, math.ceil(units * (1 + self.requirements.planning.headroom) - 1e-9))
-        while column.survive != "none":
-            across = spread(site, pool, column)
-            lost = 1 if column.survive == "replica" else math.ceil(count / across)
-            if count - lost >= units - 1e-9 or count > 1000:
-                break
-            count += 1
-        return count
-
-    def _most(self, site: OnPremSite, pool: Pool, column: Column) -> int:
-        if f"{site.name}/{pool.gpu}" in self.problem.held:
-            return UNBOUND
-        return sum(free // column.degree for free in usable(site, pool))
-
-    def _pools(self) -> None:
-        """The GPUs of each pool, and of its nodes for each size of replica."""
-        by_pool: dict[tuple[str, str], list[Column]] = {}
-        for column in self._n:
-            by_pool.setdefault((column.site, column.gpu), []).append(column)
-        for (site_name, gpu), columns in by_pool.items():
-            if f"{site_name}/{gpu}" in self.problem.held:
-                continue
-            site, pool = pool_of(self.requirements, columns[0])
-            free = usable(site, pool)
-            self._row(-self._inf, sum(free), {self._n[each]: float(each.degree) for each in columns})
-            for degree in sorted({each.degree for each in columns} - {1}):
-                # Replicas of at least this size share nodes: each node holds so many of them.
-                big = {
-                    self._n[each]: float(each.degree // degree) for each in columns if each.degree >= degree
-                }
-                self._row(-self._inf, sum(gpus // degree for gpus in free), big)
-
-    def _fixed(self, sites: Mapping[str, list[int]]) -> None:
-        """What a site, and a link, cost once they are used at all."""
-        basis = self.requirements.objective.cost_basis
+    def _fixed(self) -> None:
+        """What a site, a cluster and a link cost once they are used at all."""
         for site in self.requirements.sites:
-            if isinstance(site, OnPremSite) and site.name in sites and (once := costs.of_site(site, basis)):
-                used = self._variable(0, 1, once)
-                for index in sites[site.name]:
-                    self._row(-self._inf, 0, {index: 1.0, used: -1.0})
+            on_gpus = [
+                (choice.option.column, index)
+                for _, choice, index in self._x
+                if isinstance(choice.option, OnGpus) and choice.option.site == site.name
+            ]
+            if isinstance(site, OnPremSite):
+                once = costs.of_site(site, self.requirements.objective.cost_basis)
+                self._once(once, [index for _, index in on_gpus])
+            elif rate := instances.cluster(site.region, site.prices):
+                eks = [index for column, index in on_gpus if column.target == "eks-vllm"]
+                self._once(rate.usd_per_hour * HOURS, eks)
+        homes = {
+            each.sensitivity: gateways.home(self.requirements, each.sensitivity)
+            for each in self.requirements.workloads
+        }
         for link in self.requirements.links:
             over = [
                 index
-                for name, choice, index in self._x
-                if any(crosses(self.requirements, name, api.site, link) for api in apis_of(choice))
+                for workload, choice, index in self._x
+                if any(
+                    crosses(homes[workload.sensitivity], option.site, link) for option, _, _ in choice.parts
+                )
             ]
-            if over and link.usd_per_month:
-                used = self._variable(0, 1, link.usd_per_month)
-                for index in over:
-                    self._row(-self._inf, 0, {index: 1.0, used: -1.0})
+            self._once(link.usd_per_month, over)
 
-    def _cut(self) -> None:
-        """Numbers of replicas that do not pack, nor more of all of them: one of them must be smaller."""
-        for counts in self.problem.cuts:
-            fewer: dict[int, float] = {}
-            for column, count in counts.items():
-                if column not in self._n:
-                    continue
-                below = self._variable(0, 1, 0.0)
-                most = float(self._highs.getLp().col_upper_[self._n[column]])
-                self._row(-self._inf, most, {self._n[column]: 1.0, below: most - count + 1})
-                fewer[below] = 1.0
-            if fewer:
-                self._row(1, self._inf, fewer)
+    def _once(self, cost: float, users: Sequence[int]) -> None:
+        if cost and users:
+            used = self.rows.variable(0, 1, cost)
+            for index in users:
+                self.rows.at_most({index: 1.0, used: -1.0})
 
-    # -- objectives
+    def _tokens(self) -> None:
+        """What an account may ask of an API in a minute, where its site states it."""
+        stated = [site for site in self.requirements.sites if isinstance(site, AwsSite) and site.quotas]
+        for site in stated if stated else []:
+            if not self.problem.quotas(site.name):
+                continue
+            terms: dict[str, dict[int, float]] = {}
+            for workload, choice, index in self._x:
+                for option, _, part in choice.parts:
+                    if isinstance(option, OnApi) and option.site == site.name:
+                        for name, amount in quotas.of_call(self.requirements, workload, option.call, part):
+                            mine = terms.setdefault(name, {})
+                            mine[index] = mine.get(index, 0.0) + amount
+            for name, amount in site.quotas.items():
+                if mine := terms.get(name.lower()):
+                    self.rows.at_most(mine, amount)
 
-    def minimise(self) -> bool:
-        return self._run(self._costs, self._min)
-
-    def maximise_score(self) -> bool:
-        return self._run(self._scores, self._max)
-
-    def _run(self, objective: Sequence[float], sense: Any) -> bool:
-        for index, value in enumerate(objective):
-            self._highs.changeColCost(index, value)
-        self._highs.changeObjectiveSense(sense)
-        self._highs.run()
-        info = self._highs.getInfo()
-        self.gap = max(0.0, float(info.mip_gap))
-        return self._highs.getModelStatus() == self._good or info.primal_solution_status == 2
-
-    def at_most(self, cost: float) -> None:
-        self._row(-self._inf, cost, {index: value for index, value in enumerate(self._costs) if value})
-
-    def at_least_score(self, score: float) -> None:
-        self._row(score, self._inf, {index: value for index, value in enumerate(self._scores) if value})
-
-    def cost(self) -> float:
-        return self._sum(self._costs)
-
-    def score(self) -> float:
-        return self._sum(self._scores)
-
-    def _sum(self, weights: Sequence[float]) -> float:
-        values = self._highs.getSolution().col_value
-        return math.fsum(weight * values[index] for index, weight in enumerate(weights) if weight)
+    def _gpus(self) -> None:
+        """No more GPUs than the blueprint is made for."""
+        most = self.problem.most_gpus
+        if most is not None and self._counts:
+            gpus = {
+                index: column.degree * column.nodes / (hardware.each_holds(column) if column.mig else 1)
+                for column, index in self._counts.items()
+            }
+            self.rows.at_most(gpus, most)
 
     def solution(self, least: float, gap: float) -> Solution:
-        values = self._highs.getSolution().col_value
-        chosen = {name: choice for name, choice, index in self._x if values[index] > 0.5}
-        counts = {column: round(values[index]) for column, index in self._n.items() if values[index] > 0.5}
-        return Solution(chosen, counts, self.cost(), least, gap)
-
-
-def _on(option: Option, column: Column) -> Option:
-    return replace(option, column=column) if isinstance(option, OnGpus) else option
-
-
-def _score(option: OnApi | None) -> float:
-    return option.score if option else 0.0
-
-
-def apis_of(choice: Choice) -> list[OnApi]:
-    return [each for each in (choice.option, choice.overflow) if isinstance(each, OnApi)]
+        values = self.rows.values()
+        chosen = {workload.name: choice for workload, choice, index in self._x if values[index] > 0.5}
+        counts = {
+            column: round(values[index]) for column, index in self._counts.items() if values[index] > 0.5
+        }
+        return Solution(chosen, counts, self.rows.cost(), least, gap)
 
 
 def place(option: Option) -> tuple[str, str]:
@@ -381,10 +288,6 @@ def place(option: Option) -> tuple[str, str]:
     return option.model, option.site
 
 
-def crosses(requirements: Requirements, workload: str, site: str, link: Any) -> bool:
-    """Whether a workload's calls of an API at the site go over the link."""
-    from isthmus.planning import gateways
-
-    found = requirements.workload(workload)
-    home = gateways.home(requirements, found.sensitivity) if found else None
+def crosses(home: str | None, site: str, link: Link) -> bool:
+    """Whether what a class's gateway at `home` asks of the site goes over the link."""
     return home is not None and home != site and {home, site} == {link.from_, link.to}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import handling
+from isthmus.planning.on_gpus import words
 from isthmus.planning.options import OnApi, OnGpus, Options
 from isthmus.planning.program import Choice, Solution
 
@@ -38,7 +39,7 @@ def why(requirements: Requirements, found: Options, workload: Workload, choice: 
     rule = _RULES[workload.sensitivity]
     if isinstance(option, OnGpus):
         column = option.column
-        way = f"{column.model} at {column.precision} on {column.degree} x {column.gpu}"
+        way = f"{column.model} at {column.precision} on {words(column)}"
         taken = f"Its peak takes {option.units * choice.part:.2f} of a replica"
         headroom = f"{requirements.planning.headroom:.0%} headroom{_LOSS[workload.survive]}"
         return f"{rule} {others} {way} {least}; {score}. {taken}; replicas carry it with {headroom}."

@@ -156,7 +156,13 @@ def _candidate(asked: Asked, degree: int) -> Candidate:
         return Candidate(degree, found, 0.0)
     most = _most(asked, found, degree)
     how = speed.of(
-        asked.model, asked.gpu, asked.precision, degree, cache_bytes=CACHE_BYTES[asked.cache_dtype], part=part
+        asked.model,
+        asked.gpu,
+        asked.precision,
+        degree,
+        cache_bytes=CACHE_BYTES[asked.cache_dtype],
+        part=part,
+        stages=asked.pipeline_parallel,
     )
     replicas = _replicas(asked, how, most)
     served = _served(asked, how, most, replicas) if replicas else None

@@ -12,6 +12,8 @@ from isthmus.planning.models import Model
 from isthmus.planning.roofline import Card, Roofline
 from isthmus.planning.steps import StepTimes
 
+HOP_MS = 1.0
+"""From one node of a pipeline to the next: an assumption of ours, no measurement was found."""
 EIGHTY = 1.2816
 """Standard deviations on either side that hold 80 % of a normal distribution."""
 
@@ -28,6 +30,24 @@ class Slower:
 
     def decode(self, batch: float, context: float) -> float:
         return self.steps.decode(batch, context) * self.by
+
+
+@dataclass(frozen=True)
+class Pipelined:
+    """Step times of a pipeline over nodes: batches follow one another through its stages.
+
+    A sequence waits for every stage, in each of which a part of the batch is at work: a step takes as long as one node
+    would take for that part, and the way between nodes besides. That prefills overlap is not counted on.
+    """
+
+    steps: StepTimes
+    stages: int
+
+    def prefill(self, tokens: float) -> float:
+        return self.steps.prefill(tokens) + HOP_MS * (self.stages - 1)
+
+    def decode(self, batch: float, context: float) -> float:
+        return self.steps.decode(max(1.0, batch / self.stages), context) + HOP_MS * (self.stages - 1)
 
 
 @dataclass(frozen=True)
@@ -56,8 +76,18 @@ def of(
     *,
     cache_bytes: float = 2.0,
     part: Slice | None = None,
+    stages: int = 1,
 ) -> Speed:
-    """The measured grid where it has the case and the cache is of 16 bits; else the data sheet's roofline."""
+    """The measured grid where it has the case and the cache is of 16 bits; else the data sheet's roofline.
+
+    `stages`: nodes of a pipeline. None was measured, so that its figures are estimates whatever its nodes' are.
+    """
+    if stages > 1:
+        one = of(model, gpu, precision, tensor_parallel, cache_bytes=cache_bytes)
+        note = f"{one.note}; a pipeline over {stages} nodes was measured by nobody"
+        return replace(
+            one, steps=Pipelined(one.steps, stages), kind="estimated", spread=one.spread * 1.5, note=note
+        )
     found = None
     if part is None and cache_bytes == 2.0:
         found = grid.find(model.id, gpu.id, precision, tensor_parallel)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import Stress
 from isthmus.planning.endpoints import Made
+from isthmus.planning.hardware import each_holds, pool_of, taken, usable
 from isthmus.planning.options import Column
-from isthmus.planning.pools import pool_of, usable
 from isthmus.planning.program import Solution
 from isthmus.planning.promise import three
 
@@ -37,11 +37,9 @@ def of(
         if each.column is None or at[each.endpoint.id] >= factor - 1e-9:
             continue
         count = math.ceil(each.load * factor - 1e-9) - solution.replicas[each.column]
-        gpus = count * each.column.degree
-        free = _free(requirements, solution, each.column)
-        room = "the pool has them" if gpus <= free else f"the pool has {free} left"
         plural = "s" if count > 1 else ""
-        needs.append(f"{each.endpoint.id}: {count} more replica{plural}, {gpus} x {each.column.gpu} ({room})")
+        what = _hardware(requirements, solution, each.column, count)
+        needs.append(f"{each.endpoint.id}: {count} more replica{plural}, {what}")
     return Stress(
         factor=factor,
         holds=at[first] >= factor - 1e-9,
@@ -51,11 +49,12 @@ def of(
     )
 
 
-def _free(requirements: Requirements, solution: Solution, column: Column) -> int:
+def _hardware(requirements: Requirements, solution: Solution, column: Column, count: int) -> str:
+    """What so many more replicas run on, and whether it is there."""
+    if column.instance is not None:
+        return f"{math.ceil(count / each_holds(column))} x {column.instance}"
+    gpus = math.ceil(count / each_holds(column)) * column.degree * column.nodes
     site, pool = pool_of(requirements, column)
-    used = sum(
-        count * each.degree
-        for each, count in solution.replicas.items()
-        if (each.site, each.gpu) == (column.site, column.gpu)
-    )
-    return sum(usable(site, pool)) - used
+    free = sum(usable(site, pool)) - taken(solution.replicas).get((site.name, pool.gpu), 0)
+    room = "the pool has them" if gpus <= free else f"the pool has {free} left"
+    return f"{gpus} x {column.gpu} ({room})"

@@ -13,8 +13,8 @@ from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import infeasible, moved, options, planner
-from isthmus.planning.options import OnApi, OnGpus
+from isthmus.planning import infeasible, moved, planner, ways
+from isthmus.planning.options import OnApi, OnGpus, Rules
 from isthmus.planning.planner import Offer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,13 +159,13 @@ def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
     requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
     found = planner.plan(requirements, OFFERS, TODAY).plan
     assert (found.feasible, found.endpoints, found.monthly_cost_usd) == (False, [], None)
-    conflicts = infeasible.conflicts(requirements, TODAY)
+    conflicts = infeasible.conflicts(requirements, Rules(TODAY))
     assert [each.words for each in conflicts] == found.conflicts
-    every = frozenset(infeasible.demands(requirements))
+    every = frozenset(infeasible.demands(requirements, Rules(TODAY)))
     others = every - frozenset(conflicts)
-    assert not infeasible.feasible(requirements, TODAY, others)
+    assert not infeasible.feasible(requirements, Rules(TODAY), others)
     for each in conflicts:
-        assert infeasible.feasible(requirements, TODAY, others | {each}), each.words
+        assert infeasible.feasible(requirements, Rules(TODAY), others | {each}), each.words
     assert 1 <= len(found.ways_out) <= 3
     assert all(way.monthly_cost_usd > 0 for way in found.ways_out)
 
@@ -220,7 +220,7 @@ def test_what_is_not_understood_is_named(change: Any, kind: type[Exception], say
 def test_a_site_without_a_price_is_not_free_but_not_choosable() -> None:
     data = json.loads(json.dumps(bank()))
     del data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"]
-    found = options.find(read(data), TODAY)
+    found = ways.find(read(data), Rules(TODAY))
     gpus = {
         each.column.gpu for ways in found.by_workload.values() for each in ways if isinstance(each, OnGpus)
     }
@@ -239,11 +239,13 @@ def test_an_api_without_a_price_from_its_region_is_not_choosable_and_the_user_s_
             "as_of": "2026-11-01",
         }
     }
-    [nova] = [x for x in options.find(read(data), TODAY).by_workload["campaign-copy"] if isinstance(x, OnApi)]
+    [nova] = [
+        x for x in ways.find(read(data), Rules(TODAY)).by_workload["campaign-copy"] if isinstance(x, OnApi)
+    ]
     assert (nova.call.price.input, nova.call.price.kind) == (0.01, "given")
     data = json.loads(json.dumps(bank()))
     data["sites"][1].update(region="eu-south-1", jurisdiction="it")
-    found = options.find(read(data), TODAY)
+    found = ways.find(read(data), Rules(TODAY))
     assert not any(isinstance(each, OnApi) for each in found.by_workload["campaign-copy"])
     assert any("has no price in eu-south-1" in why for why in found.rejected["campaign-copy"])
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from isthmus.contracts import jurisdictions, plan_checks
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import options, planner, pools, program
-from isthmus.planning.options import OnApi, OnGpus
+from isthmus.planning import hardware, planner, program, ways
+from isthmus.planning.options import OnApi, OnGpus, Rules
 from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed
 
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-8B", "Qwen/Qwen3-14B")
@@ -75,7 +75,7 @@ def requirements_data(draw: st.DrawFn, most: int = 3) -> dict[str, Any]:
 
 def cheapest(requirements: Requirements) -> float | None:
     """By trying every choice of every workload, and the least replicas for each endpoint that follows."""
-    found = options.find(requirements, TODAY)
+    found = ways.find(requirements, Rules(TODAY))
     best: float | None = None
     for chosen in itertools.product(*found.by_workload.values()):
         cost = _cost_of(requirements, chosen)
@@ -121,8 +121,8 @@ def _cost_of(requirements: Requirements, chosen: tuple[Any, ...]) -> float | Non
                 by_level[level] = by_level.get(level, 0.0) + member.units
             for level, load in by_level.items():
                 column = members[0].column
-                site, pool = pools.pool_of(requirements, column)
-                nodes = sum(free >= column.degree for free in pools.usable(site, pool))
+                site, pool = hardware.pool_of(requirements, column)
+                nodes = sum(free >= column.degree for free in hardware.usable(site, pool))
                 count = _least(load, requirements.planning.headroom, level, nodes)
                 used[pool.gpu] = used.get(pool.gpu, 0) + count * column.degree
                 price = {"h100-sxm-80gb": 999.696575, "l40s-48gb": 435.071675}[pool.gpu]
@@ -146,7 +146,7 @@ def _least(load: float, headroom: float, level: str, nodes: int) -> int:
 @given(requirements_data(most=2))
 def test_the_cheapest_plan_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    solution = program.solve(program.Problem(requirements, options.find(requirements, TODAY)))
+    solution = program.solve(program.Problem(requirements, ways.find(requirements, Rules(TODAY))))
     wanted = cheapest(requirements)
     if wanted is None:
         assert solution is None

@@ -1,0 +1,73 @@
+"""Every way that each workload could run, and why not the rest: what its demands leave open, place by place.
+
+Whatever is ruled out is kept with its reason, in the order in which it was tried.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from isthmus.contracts import inference_profiles
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.requirements import AwsSite
+from isthmus.planning import bedrock, instances, models, on_apis, on_gpus
+from isthmus.planning.options import Case, Options, Rules
+
+if TYPE_CHECKING:
+    from isthmus.contracts.requirements import Requirements
+
+
+def find(requirements: Requirements, rules: Rules) -> Options:
+    """Every option. Raises `InputError` for a model that no catalogue knows, or a site's price that is none."""
+    _prices_are_of_something(requirements)
+    found = Options()
+    for index, workload in enumerate(requirements.workloads):
+        found.by_workload[workload.name], found.rejected[workload.name] = [], []
+        for number, candidate in enumerate(workload.model.candidates):
+            if candidate.id not in models.ids() and bedrock.named(candidate.id) is None:
+                _unknown(candidate.id, f"workloads.{index}.model.candidates.{number}.id")
+            for precision, score in candidate.scores.items():
+                case = Case(requirements, rules, workload, candidate.id, precision, score, found)
+                if score < workload.model.min_score and case.holds("min_score"):
+                    floor = f"below the floor of {workload.model.min_score:g}"
+                    case.reject(f"{candidate.id} at {precision} scores {score:g}, {floor}")
+                elif precision == "api":
+                    on_apis.find(case)
+                else:
+                    on_gpus.find(case)
+    return found
+
+
+def _unknown(id: str, where: str) -> None:
+    from isthmus.contracts.explain import did_you_mean
+
+    raise InputError(
+        f"the model `{id}` is in no catalogue",
+        where=where,
+        todo=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} Without known layers it cannot be sized".strip(),
+    )
+
+
+def _prices_are_of_something(requirements: Requirements) -> None:
+    """No price or latency of the organisation's own stands under a name that nothing reads. Raises `InputError`."""
+    for index, site in enumerate(requirements.sites):
+        if not isinstance(site, AwsSite):
+            continue
+        calls = {*bedrock.ids(), *(each.profile for each in inference_profiles.rows())}
+        for key, given, buys in (("prices", site.prices, True), ("latency", site.latency, False)):
+            for name in given:
+                if name in calls or (buys and instances.priced(name)):
+                    continue
+                from isthmus.contracts.explain import did_you_mean
+
+                known = sorted({*calls, *(instances.names() if buys else ())})
+                what = (
+                    "a model, an inference profile or an instance"
+                    if buys
+                    else "a model or an inference profile"
+                )
+                raise InputError(
+                    f"`{name}` is not the name of {what}",
+                    where=f"sites.{index}.{key}.{name}",
+                    todo=did_you_mean(name, known) or "Correct it, or take it out",
+                )

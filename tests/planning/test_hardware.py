@@ -1,0 +1,466 @@
+"""Plans on every kind of hardware: instances, slices, several nodes; quotas, growth, prices that are not there."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isthmus.contracts import plan_checks
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.plan import Plan, PlannedEndpoint
+from isthmus.contracts.requirements import Requirements
+from isthmus.planning import hardware, instances, planner, program, ways
+from isthmus.planning.options import Column, OnApi, OnGpus, Option, Rules
+from isthmus.planning.planner import Offer
+from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed, workload
+
+ALL = frozenset({"onprem-vllm", "bedrock", "eks-vllm", "sagemaker", "mig", "several-nodes"})
+EVERYTHING = (Offer("everything", CLASSES, 0, None, ALL),)
+SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+EU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+def copy(**changes: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(bank(**changes)))
+
+
+def cloud(**site: Any) -> dict[str, Any]:
+    """The bank's work that may leave, with no site of its own."""
+    data = copy(links=[])
+    data["sites"] = [{**data["sites"][1], **site}]
+    data["workloads"] = data["workloads"][1:]
+    return data
+
+
+def small(survive: str, id: str = "meta-llama/Llama-3.1-8B-Instruct", **pool: Any) -> dict[str, Any]:
+    """One restricted workload of little load on the bank's H100."""
+    data = copy()
+    data["workloads"] = [data["workloads"][0]]
+    mine = data["workloads"][0]
+    mine["survive"] = survive
+    mine["traffic"].update(peak_rps=0.2, mean_rps=0.1)
+    mine["model"] = {
+        "candidates": [{"id": id, "scores": {"fp8": 0.9}}],
+        "min_score": 0.5,
+        "context_tokens": 8192,
+    }
+    data["sites"][0]["pools"] = [{**data["sites"][0]["pools"][0], **pool}]
+    return data
+
+
+def make(data: dict[str, Any], offers: tuple[Offer, ...] = EVERYTHING) -> Plan:
+    """A plan that holds to what every plan is held to, and whose cost can be computed again."""
+    requirements = read(data)
+    plan = planner.plan(requirements, offers, TODAY).plan
+    if plan.feasible:
+        plan_checks.check(plan, requirements)
+        assert recomputed(plan) == plan.monthly_cost_usd
+    return plan
+
+
+def of(plan: Plan, class_: str) -> PlannedEndpoint:
+    return next(each for each in plan.endpoints if each.class_ == class_)
+
+
+# -- AWS's instances
+
+
+def test_confidential_work_runs_on_instances_of_aws_where_there_is_no_site_of_our_own() -> None:
+    plan = make(cloud())
+    found = of(plan, "confidential")
+    assert (found.target, found.region, found.purchase) == ("eks-vllm", "eu-central-1", "on-demand")
+    assert found.instance_type is not None
+    kind = instances.find(found.instance_type)
+    assert "eu-central-1" in kind.regions
+    assert kind.gpu == found.gpu
+    [item] = [each for each in plan.cost_items or [] if found.instance_type in each.what]
+    assert item.evidence is not None
+    assert item.evidence.kind == "list-price"
+    assert item.quantity == 730 * math.ceil((found.replicas or 0) * (found.tensor_parallel or 0) / kind.gpus)
+    assert any(each.what == "frankfurt: EKS cluster" for each in plan.cost_items or [])
+
+
+def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
+    plan = make(cloud(), OFFERS)
+    assert not plan.feasible
+    assert plan.conflicts == [
+        "kyc-extraction: Qwen/Qwen3-32B at fp8 on sagemaker: the blueprint does not build sagemaker"
+    ]
+
+
+def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
+    data = copy(links=[])
+    data["sites"] = [data["sites"][1]]
+    found = ways.find(read(data), Rules(TODAY, ALL))
+    assert found.by_workload["transaction-narratives"] == []
+    assert any(
+        "restricted work may not run on eks-vllm" in why for why in found.rejected["transaction-narratives"]
+    )
+
+
+def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
+    data = copy(links=[])
+    found = ways.find(read(data), Rules(TODAY, ALL))
+    assert {each.site for each in found.by_workload["kyc-extraction"]} == {"fra1"}
+    assert any("over a private link only" in why for why in found.rejected["kyc-extraction"])
+    linked = ways.find(read(copy()), Rules(TODAY, ALL))
+    assert {each.site for each in linked.by_workload["kyc-extraction"]} == {"fra1", "frankfurt"}
+    assert all(each.monthly > 0 for each in linked.by_workload["kyc-extraction"] if each.site == "frankfurt")
+
+
+def test_a_price_of_another_region_or_service_is_never_borrowed() -> None:
+    targets = {
+        each.column.target
+        for options in ways.find(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
+        for each in options
+        if isinstance(each, OnGpus)
+    }
+    assert targets == {"eks-vllm"}, "no price of SageMaker in eu-central-1 is known"
+    own = {"ml.g6e.12xlarge": {"usd_per_hour": 15.0, "as_of": "2026-11-01"}}
+    found = ways.find(read(cloud(prices=own)), Rules(TODAY, ALL))
+    bought = {
+        (each.column.instance, each.column.degree)
+        for each in found.by_workload["kyc-extraction"]
+        if isinstance(each, OnGpus) and each.column.target == "sagemaker"
+    }
+    assert bought == {("ml.g6e.12xlarge", 1), ("ml.g6e.12xlarge", 2)}
+
+
+def test_a_commitment_is_bought_only_where_its_term_is_allowed() -> None:
+    prices = {
+        "g6e.12xlarge/reserved-12": {"usd_per_hour": 5.0, "as_of": "2026-11-01", "source": "our contract"}
+    }
+    data = cloud(prices=prices)
+    assert {each.purchase for each in make(data).endpoints} == {"on-demand", None}
+    plan = make({**data, "commitments": {"max_term_months": 12}})
+    assert of(plan, "confidential").purchase == "reserved-12"
+    assert any(each.evidence and each.evidence.source == "our contract" for each in plan.cost_items or [])
+    short = make({**data, "commitments": {"max_term_months": 6}})
+    assert of(short, "confidential").purchase == "on-demand"
+
+
+def test_what_shall_outlive_a_zone_stands_in_two_with_enough_in_each() -> None:
+    data = cloud()
+    workload(data, "kyc-extraction")["survive"] = "domain"
+    found = of(make(data), "confidential")
+    assert found.predicted is not None
+    assert (found.predicted.after_loss_rps or 0) >= 20
+    assert (found.predicted.after_loss_rps or 0) <= (found.predicted.capacity_rps or 0) / 2 * 1.01
+    assert found.replicas_by_domain is None
+
+
+@pytest.mark.parametrize(
+    ("prices", "says"),
+    [
+        (
+            {"g6e.12xlarge": {"usd_per_hour": "cheap", "as_of": "x"}},
+            "usd_per_hour is 'cheap', not a number of at least 0",
+        ),
+        ({"g6e.12xlarge": {"usd_per_hour": 3}}, "the price has no day"),
+        ({"g6e.13xlarge": {"usd_per_hour": 3}}, r"`g6e.13xlarge` is not the name of a model, .* an instance"),
+        ({"amazon.nova-lite-v2:0": {}}, r"Did you mean `amazon.nova-lite-v1:0`"),
+    ],
+)
+def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        make(cloud(prices=prices))
+    import re
+
+    assert re.search(says, f"{error.value.what}. {error.value.todo}")
+
+
+# -- slices and several nodes
+
+
+def test_two_replicas_of_a_small_load_share_a_gpu_that_is_cut() -> None:
+    found = make(small("replica"))
+    [endpoint] = found.endpoints
+    assert (endpoint.mig_profile, endpoint.replicas, endpoint.gpus) == ("3g.40gb", 2, 2)
+    assert [each.quantity for each in found.cost_items or [] if each.what.endswith("capital")] == [1]
+    assert endpoint.evidence is not None
+    assert endpoint.evidence.kind == "estimated"
+
+
+def test_slices_are_for_pools_that_allow_them_and_blueprints_that_cut() -> None:
+    for data, offers in ((small("replica", mig="off"), EVERYTHING), (small("replica"), OFFERS)):
+        [endpoint] = make(data, offers).endpoints
+        assert (endpoint.mig_profile, endpoint.gpus) == (None, 2)
+
+
+def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> None:
+    data = small("node")
+    data["sites"][0]["pools"][0]["gpus_per_node"] = 1
+    data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"] = 40000
+    requirements = read(data)
+    found = ways.find(requirements, Rules(TODAY, ALL))
+    cut = [
+        each
+        for each in found.by_workload["transaction-narratives"]
+        if isinstance(each, OnGpus) and each.column.mig
+    ]
+    assert cut
+    found.by_workload["transaction-narratives"] = list(cut)
+    solved = planner.solve(requirements, found)
+    assert solved is not None
+    solution, placed = solved
+    [(column, count)] = solution.replicas.items()
+    assert count == 2 * hardware.each_holds(column)
+    assert placed[column].lost("node") == hardware.each_holds(column)
+    assert hardware.taken(solution.replicas) == {("fra1", "h100-sxm-80gb"): 2}
+
+
+def test_classes_share_no_gpu_that_is_cut() -> None:
+    data = small("replica")
+    data["workloads"].append({**data["workloads"][0], "name": "other", "sensitivity": "confidential"})
+    plan = make(data)
+    assert all(each.mig_profile for each in plan.endpoints)
+    assert [each.quantity for each in plan.cost_items or [] if each.what.endswith("capital")] == [2]
+    data["workloads"][1].update(sensitivity="restricted")
+    data["workloads"][1]["model"] = {
+        "candidates": [{"id": "Qwen/Qwen3-8B", "scores": {"fp8": 0.9}}],
+        "min_score": 0.5,
+        "context_tokens": 8192,
+    }
+    data["workloads"][0]["survive"] = data["workloads"][1]["survive"] = "none"
+    plan = make(data)
+    assert len(plan.endpoints) == 2
+    assert [each.quantity for each in plan.cost_items or [] if each.what.endswith("capital")] == [1]
+
+
+def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_domain() -> None:
+    data = small("domain", "deepseek-ai/DeepSeek-V3", nodes=6, failure_domains=2)
+    requirements = read(data)
+    found = ways.find(requirements, Rules(TODAY, ALL))
+    solved = planner.solve(requirements, found)
+    assert solved is not None
+    [(column, count)] = solved[0].replicas.items()
+    assert (column.nodes, column.degree, count) == (2, 8, 2)
+    assert solved[1][column].replicas == ((0, 2), (1, 3))
+    assert solved[1][column].lost("domain") == 1
+    [endpoint] = make(data).endpoints
+    assert (endpoint.nodes_per_replica, endpoint.gpus) == (2, 32)
+    assert endpoint.id == "restricted-deepseek-v3"
+
+
+def test_a_domain_too_small_for_a_replica_makes_no_promise_of_outliving_one() -> None:
+    assert not make(small("domain", "deepseek-ai/DeepSeek-V3", nodes=3, failure_domains=3)).feasible
+    assert make(small("node", "deepseek-ai/DeepSeek-V3", nodes=4, failure_domains=4)).feasible
+
+
+# -- quotas and growth
+
+
+QUOTAS = {"g": "Running On-Demand G and VT instances", "p": "Running On-Demand P instances"}
+HAIKU_TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 4.5"
+
+
+def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
+    data = copy()
+    data["sites"][0]["pools"][0]["nodes"] = 4
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e6}
+    plan = make(data, OFFERS)
+    assert of(plan, "internal").target == "onprem-vllm"
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e9}
+    assert of(make(data, OFFERS), "internal").target == "bedrock"
+
+
+def test_a_quota_that_leaves_no_way_is_named_among_what_conflicts() -> None:
+    data = copy()
+    data["workloads"] = [workload(data, "policy-assistant")]
+    data["workloads"][0]["model"]["candidates"] = data["workloads"][0]["model"]["candidates"][:1]
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1000}
+    plan = make(data, OFFERS)
+    assert plan.conflicts == ["frankfurt: the quotas of its account"]
+
+
+def test_what_an_account_may_run_of_instances_holds() -> None:
+    def under(**quotas: float) -> Plan:
+        return make({**cloud(quotas={QUOTAS[key]: value for key, value in quotas.items()}), "budget": None})
+
+    free = of(under(), "confidential")
+    assert free.instance_type is not None
+    vcpus = instances.find(free.instance_type).vcpus * (free.replicas or 0)
+    assert of(under(g=vcpus), "confidential") == free
+    bound = under(g=vcpus - 1)
+    assert of(bound, "confidential") != free
+    assert (bound.monthly_cost_usd or 0) > (under().monthly_cost_usd or 0)
+    none = under(g=vcpus - 1, p=0)
+    assert "frankfurt: the quotas of its account" in none.conflicts
+
+
+def test_what_aws_gives_by_default_is_a_warning_where_nothing_is_stated() -> None:
+    data = copy()
+    workload(data, "campaign-copy")["traffic"].update(peak_rps=10, mean_rps=0.1)
+    plan = make(data, OFFERS)
+    [told] = [each for each in plan.warnings if "AWS's default" in each and "tokens" in each]
+    assert told.startswith(
+        "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak, and"
+    )
+    data["sites"][1]["quotas"] = {"Cross-Region InvokeModel tokens per minute for Amazon Nova Lite": 1e6}
+    assert not any("tokens" in each for each in make(data, OFFERS).warnings)
+
+
+def test_growth_says_which_endpoint_is_too_small_and_when() -> None:
+    data = copy()
+    assert make(data, OFFERS).stress is not None
+    workload(data, "kyc-extraction")["traffic"]["growth_pct_month"] = 10
+    plan = make(data, OFFERS)
+    assert plan.stress is not None
+    endpoint = of(plan, "confidential")
+    assert plan.stress.outgrown_first == endpoint.id
+    assert endpoint.predicted is not None
+    ratio = (endpoint.predicted.capacity_rps or 0) / endpoint.predicted.peak_rps
+    assert plan.stress.outgrown_in_months == math.floor(math.log(ratio) / math.log(1.1)) + 1
+
+
+# -- blueprints
+
+
+def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
+    offers = (
+        Offer("on-prem", CLASSES, 0, None, frozenset({"onprem-vllm"})),
+        Offer("large", CLASSES, 64, None, frozenset({"onprem-vllm", "bedrock"})),
+        Offer("tiny", CLASSES, 0, 2, frozenset({"onprem-vllm", "bedrock"})),
+        *OFFERS,
+        Offer("cloud", CLASSES[:2], 0, None, frozenset({"bedrock"})),
+    )
+    plan = planner.plan(read(bank()), offers, TODAY).plan
+    assert plan.blueprint == "regulated-hybrid"
+    told = {each.blueprint: each for each in plan.alternatives or []}
+    assert told["on-prem"].monthly_cost_usd is None
+    assert told["on-prem"].rejected_because == [
+        "what it builds (onprem-vllm) does not carry it all within the requirements"
+    ]
+    same = planner.plan(read(bank()), (*OFFERS, Offer("second", CLASSES, 0, None)), TODAY).plan
+    assert [each.rejected_because for each in same.alternatives or []] == [
+        ["its best plan costs the same, and regulated-hybrid comes first"]
+    ]
+    assert told["large"].rejected_because == ["it is made for 64 GPUs or more, and 10 are needed"]
+    assert told["large"].monthly_cost_usd == plan.monthly_cost_usd
+    assert told["tiny"].rejected_because == ["it is made for 2 GPUs at most, and more are needed"]
+    assert told["cloud"].rejected_because == ["it is not made for confidential, restricted work"]
+    assert told["cloud"].monthly_cost_usd is None
+
+
+# -- against exhaustive search
+
+
+@st.composite
+def any_hardware(draw: st.DrawFn) -> dict[str, Any]:
+    """One or two workloads, little hardware, everything allowed."""
+    data = copy(objective={"cost_basis": "allocated", "near_tie_pct": 0}, budget={"monthly_usd": 1e7})
+    data["sites"][0]["pools"] = [
+        {**data["sites"][0]["pools"][0], "nodes": draw(st.integers(1, 3)), "failure_domains": 1}
+    ]
+    price = draw(st.sampled_from([4.0, 13.0, 30.0]))
+    data["sites"][1]["prices"] = {"ml.g6e.12xlarge": {"usd_per_hour": price, "as_of": "2026-11-01"}}
+    data["workloads"] = []
+    for number in range(draw(st.integers(1, 2))):
+        peak = draw(st.floats(0.1, 20))
+        data["workloads"].append(
+            {
+                "name": f"w{number}",
+                "sensitivity": draw(st.sampled_from(CLASSES[1:])),
+                "impact": "low",
+                "model": {
+                    "candidates": [
+                        {
+                            "id": draw(st.sampled_from(["Qwen/Qwen3-8B", "Qwen/Qwen3-14B"])),
+                            "scores": {"fp8": 0.8},
+                        }
+                    ],
+                    "min_score": 0.5,
+                    "context_tokens": 8192,
+                },
+                "traffic": {
+                    "peak_rps": peak,
+                    "mean_rps": peak / 4,
+                    "prompt_tokens": 900,
+                    "output_tokens": 150,
+                },
+                "slo": {"ttft_p95_ms": 3000, "tpot_p95_ms": 100},
+                "survive": draw(st.sampled_from(["none", "replica", "node", "domain"])),
+            }
+        )
+    return data
+
+
+def least(requirements: Requirements, column: Column, load: float) -> int:
+    """Replicas, intact with headroom and after the loss; whole GPUs' worth where they are the endpoint's own."""
+    step = hardware.each_holds(column) if column.mig and hardware.own(column) else 1
+    first = step * max(1, math.ceil(load * (1 + requirements.planning.headroom) / step - 1e-9))
+    for count in range(first, 2000, step):
+        if column.survive == "none" or count - hardware.lost(requirements, column, count) >= load - 1e-9:
+            return count
+    return 10**6
+
+
+def prices(requirements: Requirements, chosen: tuple[Option, ...]) -> Iterator[float]:
+    """The cost of those options, for every way in which workloads on one kind of column may share it."""
+    levels = {
+        option.column.plain: sorted(
+            {
+                o.column.survive
+                for o in chosen
+                if isinstance(o, OnGpus) and o.column.plain == option.column.plain
+            },
+            key=["none", "replica", "node", "domain"].index,
+        )
+        for option in chosen
+        if isinstance(option, OnGpus)
+    }
+    ups = [
+        [o.column.survive]
+        if isinstance(o, OnApi)
+        else levels[o.column.plain][levels[o.column.plain].index(o.column.survive) :]
+        for o in chosen
+        if isinstance(o, OnGpus)
+    ]
+    on_gpus = [o for o in chosen if isinstance(o, OnGpus)]
+    for survive in itertools.product(*ups):
+        loads: dict[Column, float] = {}
+        for option, level in zip(on_gpus, survive, strict=True):
+            column = planner.replace(option.column, survive=level)
+            loads[column] = loads.get(column, 0.0) + option.units
+        counts = {column: least(requirements, column, load) for column, load in loads.items()}
+        cost = sum(each.monthly for each in chosen)
+        for (site, gpu), used in hardware.taken(counts).items():
+            one, pool = hardware.pool_named(requirements, site, gpu)
+            if used > sum(hardware.usable(one, pool)):
+                cost = math.inf
+            some = next(column for column in counts if (column.site, column.gpu) == (site, gpu))
+            cost += used * hardware.gpu_price(requirements, some)
+        for shared, used in hardware.bought(counts).items():
+            cost += used * 730 * hardware.hourly(requirements, shared).usd_per_hour
+        cost += 12000 if any(column.site == "fra1" for column in counts) else 0
+        cost += 73 if any(column.target == "eks-vllm" for column in counts) else 0
+        cost += 400 if any(each.site == "frankfurt" for each in chosen) else 0
+        yield cost
+
+
+@SLOW
+@given(any_hardware())
+def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
+    requirements = read(data)
+    found = ways.find(requirements, Rules(TODAY, ALL))
+    wanted = min(
+        (
+            cost
+            for chosen in itertools.product(*found.by_workload.values())
+            for cost in prices(requirements, chosen)
+        ),
+        default=math.inf,
+    )
+    solution = program.solve(program.Problem(requirements, found))
+    if math.isinf(wanted):
+        assert solution is None
+        return
+    assert solution is not None
+    assert solution.cost == pytest.approx(wanted, rel=1e-6, abs=0.01)
