@@ -87,7 +87,13 @@ def _offers() -> list[Offer]:
     from isthmus.planning.planner import Offer
 
     return [
-        Offer(each.name, each.header.classes, each.header.scale.gpus_from, each.header.scale.gpus_to)
+        Offer(
+            each.name,
+            each.header.classes,
+            each.header.scale.gpus_from,
+            each.header.scale.gpus_to,
+            frozenset(each.header.builds),
+        )
         for each in catalogue.blueprints()
     ]
 
@@ -152,6 +158,8 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
 
 def _lines(found: Planned) -> list[str]:
     """For people: the decision, then where each workload runs and why, then money, then what breaks."""
+    from isthmus.report import plan_page
+
     plan = found.plan
     if not plan.feasible:
         lines = ["infeasible: these cannot hold together"]
@@ -166,17 +174,15 @@ def _lines(found: Planned) -> list[str]:
         for name, why in found.rejected.items():
             lines += ["", f"{name}: ruled out"] + [f"  - {each}" for each in why]
         return lines
-    gpus = sum(each.gpus for each in plan.endpoints)
-    lines = [f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {gpus} GPUs in use", ""]
+    lines = [
+        f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.in_use(plan)} in use",
+        "",
+    ]
     for placement in plan.placements:
         endpoint = plan.endpoint(placement.endpoint)
         if endpoint is None:
             continue
-        size = (
-            f"{endpoint.replicas} x {endpoint.tensor_parallel} {endpoint.gpu}"
-            if endpoint.gpu
-            else endpoint.target
-        )
+        size = plan_page.size(endpoint) if endpoint.gpu else endpoint.target
         part = "" if placement.share == 1 else f", {placement.share:.0%} of requests"
         lines.append(
             f"{placement.workload} ({placement.sensitivity}) on {endpoint.model}, {endpoint.precision}: {size} at "
@@ -195,5 +201,13 @@ def _lines(found: Planned) -> list[str]:
         first = f"{plan.stress.breaks_first} breaks first, at {plan.stress.breaks_at:g} times"
         lines += ["", f"at {plan.stress.factor:g} times the peak it {holds}: {first}"]
         lines += [f"  - {each}" for each in plan.stress.needs]
+    if plan.stress is not None and plan.stress.outgrown_first is not None:
+        months = plan_page.counts(plan.stress.outgrown_in_months or 0, "month")
+        lines.append(
+            f"by the growth that is stated {plan.stress.outgrown_first} is too small first, in {months}"
+        )
+    for other in plan.alternatives or []:
+        cost = "" if other.monthly_cost_usd is None else f"{other.monthly_cost_usd:,.0f} USD a month; "
+        lines += ["", f"not by the blueprint {other.blueprint}: {cost}{'; '.join(other.rejected_because)}"]
     lines += ["", *found.told, *(f"warning: {each}" for each in plan.warnings)]
     return lines

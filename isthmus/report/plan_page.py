@@ -81,7 +81,7 @@ def _template() -> Template:
     environment.filters.update(
         usd=usd, number=number, predicted=predicted, per_cent=per_cent, times=times, cut=cut
     )
-    environment.globals.update(where=where, size=size, bar=bar, scale=scale)
+    environment.globals.update(where=where, size=size, bar=bar, scale=scale, counts=counts)
     return environment.from_string(Path(__file__).with_name("plan_page.html.j2").read_text("utf-8"))
 
 
@@ -127,9 +127,6 @@ def decision(plan: Plan, requirements: Requirements) -> str:
         return f"Not feasible with the blueprint {plan.blueprint}: {what} {verb}, and {out}."
     cost = plan.monthly_cost_usd
     money = "at a cost that is not known" if cost is None else f"{usd(cost)} a month"
-    gpus = counts(sum(each.gpus for each in plan.endpoints if not each.mig_profile), "GPU")
-    slices = sum(each.gpus for each in plan.endpoints if each.mig_profile)
-    used = f"{gpus} and {counts(slices, 'MIG slice')}" if slices else gpus
     ours = {each.id for each in plan.endpoints if each.target in ON_PREM_TARGETS}
     primary = [each.endpoint in ours for each in plan.placements if each.role == "primary"]
     over = sum(each.role == "overflow" and each.endpoint not in ours for each in plan.placements)
@@ -137,7 +134,14 @@ def decision(plan: Plan, requirements: Requirements) -> str:
     homes = (
         f"{counts(sum(primary), 'workload')} on-prem and {len(primary) - sum(primary)} in the cloud{beyond}"
     )
-    return f"Feasible: {money}, {used} in use, {homes}, by the blueprint {plan.blueprint}."
+    return f"Feasible: {money}, {in_use(plan)} in use, {homes}, by the blueprint {plan.blueprint}."
+
+
+def in_use(plan: Plan) -> str:
+    """`10 GPUs`, `10 GPUs and 2 MIG slices`."""
+    gpus = counts(sum(each.gpus for each in plan.endpoints if not each.mig_profile), "GPU")
+    slices = sum(each.gpus for each in plan.endpoints if each.mig_profile)
+    return f"{gpus} and {counts(slices, 'MIG slice')}" if slices else gpus
 
 
 def placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | None]]:

@@ -270,6 +270,13 @@ def test_a_plan_that_holds_under_stress_says_so():
     assert "✓ Holds at 1.25 × the peak. Nothing breaks" in section(html, "stress")
 
 
+def test_growth_says_what_is_too_small_first_and_when():
+    grows = {"factor": 1.5, "holds": True, "outgrown_first": "confidential-llama-8b", "outgrown_in_months": 7}
+    text = section(made(full() | {"stress": grows}), "stress")
+    assert "By the growth that is stated confidential-llama-8b is too small first, in 7 months." in text
+    assert "By the growth" not in section(made(full()), "stress")
+
+
 def test_the_foot_names_version_digest_and_prices():
     text = words(made(full()))
     assert f"Isthmus 0.1.0. Requirements bank, SHA-256 {bank()[0].digest}" in text
