@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from isthmus.contracts.packing import capacities
 from isthmus.contracts.plan import zone_name
+from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.requirements_sites import Pool
 from isthmus.planning import hardware
-from isthmus.planning.hardware import Shared, pool_of, shared, spread
+from isthmus.planning.hardware import pool_of, shared, spread
 from isthmus.planning.options import Column
+from isthmus.planning.rows import Rows
+
+MOST_NODES = 200
+"""Of the search for a packing: what is not found by then is taken not to pack."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def place(
     """Every replica on a node; or, where a pool's do not fit so, the numbers of that pool."""
     found: dict[Column, Placed] = {}
     by_pool: dict[tuple[str, str], list[Column]] = {}
-    for column in sorted(replicas, key=_order):
+    for column in replicas:
         if column.instance is not None:
             found[column] = _on_instances(column, replicas[column])
         else:
@@ -90,43 +96,95 @@ def _on_instances(column: Column, count: int) -> Placed:
     return Placed(tuple((at // zones // holds * zones + at % zones,) for at in range(count)), zones)
 
 
-def _order(column: Column) -> tuple[bool, int, str, str]:
-    """Whole GPUs first, the largest first, then those that ask to be spread most."""
-    return (
-        column.mig is not None,
-        -column.degree * column.nodes,
-        {"domain": "a", "node": "b", "replica": "c", "none": "d"}[column.survive],
-        str(column),
-    )
+def _largest(column: Column) -> tuple[int, int, str]:
+    """The largest first, then those that ask to be spread most."""
+    return -column.degree * column.nodes, -SURVIVES.index(column.survive), str(column)
+
+
+def _spread(column: Column) -> tuple[bool, int, int, str]:
+    """What is laid over several nodes, then those that ask to be spread, before others fill the nodes up."""
+    return column.nodes == 1, -SURVIVES.index(column.survive), -column.degree, str(column)
 
 
 def _pool(
     site: OnPremSite, pool: Pool, columns: list[Column], replicas: Mapping[Column, int]
 ) -> dict[Column, Placed] | None:
-    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
-    found: dict[Column, Placed] = {}
-    sharing: dict[Shared, list[Column]] = {}
-    for column in columns:
+    """By two rules of thumb, and where neither finds room by a program of its own."""
+    pieces: dict[Column, int] = {}
+    sharing: dict[Column, list[Column]] = {}
+    for column in sorted(columns, key=str):
         of = shared(column)
-        if of is not None and of.owner is None:
-            sharing.setdefault(of, []).append(column)
+        if of is None or of.owner is not None:
+            pieces[column] = math.ceil(replicas[column] / hardware.each_holds(column))
             continue
-        holds = hardware.each_holds(column)
-        units = math.ceil(replicas[column] / holds)
-        nodes = _units(site, pool, column, free, units)
+        first = next((each for each in sharing if shared(each) == of), column)
+        sharing.setdefault(first, []).append(column)
+        pieces[first] = hardware.needed(of, replicas)
+    nodes = (
+        _by_rule(site, pool, pieces, _largest)
+        or _by_rule(site, pool, pieces, _spread)
+        or _by_program(site, pool, pieces)
+    )
+    if nodes is None:
+        return None
+    found: dict[Column, Placed] = {}
+    for column in pieces:
+        holds, begin = hardware.each_holds(column), 0
+        for each in sharing.get(column, [column]):
+            # Slices of one GPU after the other, those who share them one after the other.
+            mine = tuple(nodes[column][at // holds] for at in range(begin, begin + replicas[each]))
+            found[each] = Placed(mine, pool.failure_domains)
+            begin += replicas[each]
+    return found
+
+
+def _by_rule(
+    site: OnPremSite, pool: Pool, pieces: Mapping[Column, int], order: Callable[[Column], Any]
+) -> dict[Column, list[tuple[int, ...]]] | None:
+    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+    found: dict[Column, list[tuple[int, ...]]] = {}
+    for column in sorted(pieces, key=order):
+        nodes = _units(site, pool, column, free, pieces[column])
         if nodes is None:
             return None
-        each = tuple(nodes[at // holds] for at in range(replicas[column]))
-        found[column] = Placed(each, pool.failure_domains)
-    for of, members in sharing.items():
-        cut = _units(site, pool, members[0], free, hardware.needed(of, replicas))
-        if cut is None:
+        found[column] = nodes
+    return found
+
+
+def _by_program(
+    site: OnPremSite, pool: Pool, pieces: Mapping[Column, int]
+) -> dict[Column, list[tuple[int, ...]]] | None:
+    """How many of each stand on each node; what lies over several nodes is placed by rule before."""
+    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+    found: dict[Column, list[tuple[int, ...]]] = {}
+    wide = sorted((column for column in pieces if column.nodes > 1), key=_spread)
+    for column in wide:
+        nodes = _units(site, pool, column, free, pieces[column])
+        if nodes is None:
             return None
-        holds, begin = hardware.each_holds(members[0]), 0
-        for column in members:
-            each = tuple(cut[at // holds] for at in range(begin, begin + replicas[column]))
-            found[column] = Placed(each, pool.failure_domains)
-            begin += replicas[column]
+        found[column] = nodes
+    rows = Rows(gap=0.0, nodes=MOST_NODES)
+    count: dict[tuple[Column, int], int] = {}
+    single = [column for column in pieces if column.nodes == 1]
+    for column in single:
+        most = math.ceil(pieces[column] / spread(site, pool, column))
+        for node, gpus in enumerate(free):
+            room = gpus // column.degree
+            count[column, node] = rows.variable(0, min(room, most) if column.survive == "node" else room)
+        rows.row(pieces[column], pieces[column], {count[column, node]: 1.0 for node in range(len(free))})
+        for domain in range(pool.failure_domains) if column.survive == "domain" else ():
+            rows.at_most(
+                {count[column, node]: 1.0 for node in range(domain, len(free), pool.failure_domains)}, most
+            )
+    for node, gpus in enumerate(free):
+        rows.at_most({count[column, node]: float(column.degree) for column in single}, gpus)
+    if not rows.minimise():
+        return None
+    values = rows.values()
+    for column in single:
+        found[column] = [
+            (node,) for node in range(len(free)) for _ in range(round(values[count[column, node]]))
+        ]
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.planning import placing
+from isthmus.planning import hardware, placing
 from isthmus.planning.options import Column
 from isthmus.planning.placing import Placed
 from tests.planning.test_planner import bank, read
@@ -86,3 +86,27 @@ def test_the_order_of_columns_does_not_matter() -> None:
     first = placing.place(requirements(2, 2), {one: 2, other: 5})
     assert first == placing.place(requirements(2, 2), {other: 5, one: 2})
     assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, Placed))) == 7
+
+
+def test_a_pool_that_is_full_is_packed_where_no_rule_of_thumb_finds_room() -> None:
+    counts = {
+        column(4, "none", "a"): 6,
+        column(1, "domain", "b"): 4,
+        column(1, "replica", "c"): 3,
+        column(1, "node", "d"): 1,
+    }
+    needed = requirements(4, 2)
+    site, pool = hardware.pool_named(needed, "fra1", "h100-sxm-80gb")
+    assert sum(each.degree * count for each, count in counts.items()) == 32
+    for rule in (placing._largest, placing._spread):
+        assert placing._by_rule(site, pool, counts, rule) is None
+    found = placing.place(needed, counts)
+    used = [0] * 4
+    for each, placed in found.items():
+        assert isinstance(placed, Placed)
+        assert placed.count == counts[each]
+        for node, count in placed.by_node.items():
+            used[node] += count * each.degree
+        if each.survive in ("node", "domain"):
+            assert placed.lost(each.survive) <= math.ceil(counts[each] / (4 if each.survive == "node" else 2))
+    assert used == [8] * 4
