@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 from bench.replay import CLASSES, MODELS, OFFERS, TODAY, read
-from isthmus.contracts import yamlfile
 from isthmus.planning import planner, ways
 from isthmus.planning.options import Rules
 
@@ -94,7 +93,10 @@ def _workload(chance: random.Random, number: int, count: int) -> dict[str, Any]:
             "prompt_tokens": {"mean": prompt, "p95": prompt * 2},
             "output_tokens": {"mean": output, "p95": output * 2},
         },
-        "slo": {"ttft_p95_ms": chance.choice([1500, 3000, 5000]), "tpot_p95_ms": chance.choice([40, 60, 100])},
+        "slo": {
+            "ttft_p95_ms": chance.choice([1500, 3000, 5000]),
+            "tpot_p95_ms": chance.choice([40, 60, 100]),
+        },
         "survive": chance.choice(["none", "replica", "node", "domain"]),
     }
 
@@ -113,7 +115,9 @@ def measure(workloads: int, candidates: int, pools: int, seed: int = 1) -> tuple
     begin = time.perf_counter()
     planner.plan(requirements, OFFERS, TODAY)
     whole = time.perf_counter() - begin
-    print(f"  plan {base:.1f} s, of which the ways {listed:.1f} s; the whole answer {whole:.1f} s", flush=True)
+    print(
+        f"  plan {base:.1f} s, of which the ways {listed:.1f} s; the whole answer {whole:.1f} s", flush=True
+    )
     return base, 1.0 if solved is None else solved[0].gap, whole
 
 

@@ -41,6 +41,8 @@ class Candidate(FilePart):
     """A model that may serve the workload, with its score at each precision that may be chosen."""
 
     id: str = Field(min_length=1)
+    base: str | None = Field(default=None, min_length=1)
+    """Of a model of one's own the catalogue's model that it was tuned from: whose layers and whose licence it has."""
     scores: dict[Precision, Score] = Field(min_length=1)
     adapters: list[Adapter] = []
 

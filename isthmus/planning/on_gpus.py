@@ -36,10 +36,10 @@ HOST_MEMORY = 1.2
 
 def find(case: Case) -> None:
     """The options of a candidate that has a score at a precision."""
-    if case.id not in models.ids():
+    if case.base not in models.ids():
         case.reject(f"{case.label}: its weights are not to be had")
         return
-    model = models.find(case.id)
+    model = models.find(case.base)
     if (why := _licence(model, case.requirements)) and case.holds("licence"):
         case.reject(f"{case.label}: {why}")
         return
@@ -86,11 +86,11 @@ def _on_prem(case: Case) -> None:
 
 def _in_pool(case: Case, site: OnPremSite, pool: Pool) -> None:
     started = False
-    for degree in _degrees(case.id, pool.gpus_per_node):
+    for degree in _degrees(case.base, pool.gpus_per_node):
         started |= _try(case, _column(case, site.name, pool.gpu, degree))
     if not started and "several-nodes" in case.rules.builds:
         for nodes in _stages(case, pool):
-            degree = _degrees(case.id, pool.gpus_per_node)[-1]
+            degree = _degrees(case.base, pool.gpus_per_node)[-1]
             if _try(case, _column(case, site.name, pool.gpu, degree, nodes=nodes)):
                 break
     if pool.mig == "allowed" and "mig" in case.rules.builds:
@@ -141,7 +141,7 @@ def _on_aws(case: Case, target: Target) -> None:
             case.reject(f"{case.label} on {target}: no instance with GPUs has a price in {site.region}")
         for instance, rate in bought:
             # SageMaker runs one replica on an instance: GPUs that it does not use are paid for nothing.
-            for degree in _degrees(case.id, instance.gpus):
+            for degree in _degrees(case.base, instance.gpus):
                 column = _column(
                     case,
                     site.name,
@@ -156,7 +156,7 @@ def _on_aws(case: Case, target: Target) -> None:
 
 def _cheapest(case: Case, site: AwsSite, of: str) -> list[tuple[instances.Instance, instances.Rate]]:
     """Of each number of GPUs of a kind the cheapest instance with memory enough of its own for the weights."""
-    weights = weight_bytes(models.find(case.id).architecture, case.precision) / 2**30
+    weights = weight_bytes(models.find(case.base).architecture, case.precision) / 2**30
     months = case.requirements.commitments.max_term_months
     best: dict[tuple[str, int], tuple[instances.Instance, instances.Rate]] = {}
     for each in instances.offered(site.region):
@@ -215,7 +215,7 @@ def _try(case: Case, column: Column, moved: float = 0.0) -> bool:
     label = f"{case.label} on {words(column)} at {column.site}"
     context, adapters = _shared(case.requirements, case.workload.sensitivity, case.id)
     fit = fits.fit(
-        case.id,
+        case.base,
         column.gpu,
         case.precision,
         column.degree,

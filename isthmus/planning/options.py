@@ -126,6 +126,8 @@ class Case:
     precision: str
     score: float
     found: Options
+    base: str
+    """The catalogue's model whose layers and licence it has: itself, or what it was tuned from."""
 
     @property
     def label(self) -> str:

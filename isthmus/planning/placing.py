@@ -17,7 +17,7 @@ from isthmus.planning.hardware import pool_of, shared, spread
 from isthmus.planning.options import Column
 from isthmus.planning.rows import Rows
 
-MOST_NODES = 200
+MOST_NODES = 50
 """Of the search for a packing: what is not found by then is taken not to pack."""
 
 

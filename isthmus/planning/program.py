@@ -27,7 +27,8 @@ GAP = 1e-7
 MANY, LIKELY = 3000, 8
 """Ways of all workloads together above which only so many of each are weighed."""
 SMALL = 400
-"""Choices up to which the gap is closed wholly; above it a hundredth of the cost is left open."""
+"""Choices up to which the gap is closed wholly; above it a hundredth of the cost is left open, a fiftieth of what was
+pruned."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def solve(problem: Problem) -> Solution | None:
     pruned = sum(len(each) for each in choices.values()) > MANY
     if pruned:
         choices = {name: _likely(problem, each) for name, each in choices.items()}
-    made = _Program(problem, choices)
+    made = _Program(problem, choices, pruned=pruned)
     rows = made.rows
     if not rows.minimise():
         return None
@@ -151,12 +152,14 @@ def _choices(problem: Problem, name: str) -> list[Choice]:
 class _Program:
     """The program's variables, and what they mean."""
 
-    def __init__(self, problem: Problem, choices: Mapping[str, Sequence[Choice]]) -> None:
+    def __init__(
+        self, problem: Problem, choices: Mapping[str, Sequence[Choice]], *, pruned: bool = False
+    ) -> None:
         self.problem, self.choices = problem, choices
         self.requirements = problem.requirements
         count = sum(len(each) for each in choices.values())
         self.rows = Rows(
-            gap=0.02 if problem.least_only else GAP if count <= SMALL else 0.01,
+            gap=0.02 if problem.least_only or pruned else GAP if count <= SMALL else 0.01,
             nodes=100_000 if count <= SMALL else 2_000 if count <= 5 * SMALL else 100,
         )
         self._x: list[tuple[Workload, Choice, int]] = []

@@ -15,19 +15,19 @@ from isthmus.planning.options import Case, Options, Rules
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements_workloads import Candidate
 
 
 def find(requirements: Requirements, rules: Rules) -> Options:
     """Every option. Raises `InputError` for a model that no catalogue knows, or a site's price that is none."""
     _prices_are_of_something(requirements)
-    found = Options()
+    found, bases = Options(), dict[str, str]()
     for index, workload in enumerate(requirements.workloads):
         found.by_workload[workload.name], found.rejected[workload.name] = [], []
         for number, candidate in enumerate(workload.model.candidates):
-            if candidate.id not in models.ids() and bedrock.named(candidate.id) is None:
-                _unknown(candidate.id, f"workloads.{index}.model.candidates.{number}.id")
+            base = _base(candidate, bases, f"workloads.{index}.model.candidates.{number}")
             for precision, score in candidate.scores.items():
-                case = Case(requirements, rules, workload, candidate.id, precision, score, found)
+                case = Case(requirements, rules, workload, candidate.id, precision, score, found, base)
                 if score < workload.model.min_score and case.holds("min_score"):
                     floor = f"below the floor of {workload.model.min_score:g}"
                     case.reject(f"{candidate.id} at {precision} scores {score:g}, {floor}")
@@ -38,13 +38,37 @@ def find(requirements: Requirements, rules: Rules) -> Options:
     return found
 
 
+def _base(candidate: Candidate, bases: dict[str, str], where: str) -> str:
+    """The catalogue's model whose layers a candidate has. Raises `InputError` where that is not known, or not one."""
+    if candidate.base is None:
+        if candidate.id not in models.ids() and bedrock.named(candidate.id) is None:
+            _unknown(candidate.id, f"{where}.id")
+    elif candidate.base not in models.ids():
+        _unknown(candidate.base, f"{where}.base")
+    elif candidate.id in models.ids() or candidate.id in bedrock.ids():
+        raise InputError(
+            f"`{candidate.id}` is in the catalogue itself, and was not tuned from `{candidate.base}`",
+            where=f"{where}.base",
+            todo="Take it out, or give the model of your own a name of its own",
+        )
+    base = bases.setdefault(candidate.id, candidate.base or candidate.id)
+    if base != (candidate.base or candidate.id):
+        raise InputError(
+            f"`{candidate.id}` is tuned from `{base}` in one place and from `{candidate.base}` in another",
+            where=f"{where}.base",
+            todo="Say the same in both",
+        )
+    return base
+
+
 def _unknown(id: str, where: str) -> None:
     from isthmus.contracts.explain import did_you_mean
 
     raise InputError(
         f"the model `{id}` is in no catalogue",
         where=where,
-        todo=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} Without known layers it cannot be sized".strip(),
+        todo=f"{did_you_mean(id, [*models.ids(), *bedrock.ids()])} Without known layers it cannot be sized: of a model "
+        "of your own say `base`, the model that it was tuned from".strip(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -171,8 +172,6 @@ def test_what_shall_outlive_a_zone_stands_in_two_with_enough_in_each() -> None:
 def test_a_price_that_is_none_or_of_nothing_is_refused(prices: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError) as error:
         make(cloud(prices=prices))
-    import re
-
     assert re.search(says, f"{error.value.what}. {error.value.todo}")
 
 
@@ -252,6 +251,44 @@ def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_dom
 def test_a_domain_too_small_for_a_replica_makes_no_promise_of_outliving_one() -> None:
     assert not make(small("domain", "deepseek-ai/DeepSeek-V3", nodes=3, failure_domains=3)).feasible
     assert make(small("node", "deepseek-ai/DeepSeek-V3", nodes=4, failure_domains=4)).feasible
+
+
+# -- models of one's own
+
+
+def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
+    data = small("none")
+    plain = of(make(data, OFFERS), "restricted")
+    [candidate] = data["workloads"][0]["model"]["candidates"]
+    candidate.update(id="bank/narratives-8b", base=candidate["id"])
+    own = of(make(data, OFFERS), "restricted")
+    assert (own.model, own.id) == ("bank/narratives-8b", "restricted-narratives-8b")
+    assert (own.predicted, own.gpus, own.max_num_seqs) == (plain.predicted, plain.gpus, plain.max_num_seqs)
+    candidate["base"] = "CohereLabs/c4ai-command-r-08-2024"
+    found = ways.find(read(data), Rules(TODAY))
+    assert any("allows no commercial use" in why for why in found.rejected["transaction-narratives"])
+
+
+@pytest.mark.parametrize(
+    ("candidate", "says"),
+    [
+        ({"id": "bank/ours"}, "`bank/ours` is in no catalogue.*say `base`"),
+        (
+            {"id": "bank/ours", "base": "Qwen/Qwen3-8b"},
+            "`Qwen/Qwen3-8b` is in no catalogue.*mean `Qwen/Qwen3-8B`",
+        ),
+        (
+            {"id": "Qwen/Qwen3-8B", "base": "Qwen/Qwen3-14B"},
+            "is in the catalogue itself, and was not tuned from",
+        ),
+    ],
+)
+def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], says: str) -> None:
+    data = small("none")
+    data["workloads"][0]["model"]["candidates"] = [{**candidate, "scores": {"fp8": 0.9}}]
+    with pytest.raises(InputError) as error:
+        make(data)
+    assert re.search(says, f"{error.value.what}. {error.value.todo}")
 
 
 # -- quotas and growth
