@@ -9,6 +9,7 @@ date: 5 for Claude 4 models). Needs are at peak with the planning's headroom: wh
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 from isthmus.contracts.errors import At
@@ -71,20 +72,15 @@ def needs(plan: Plan, requirements: Requirements) -> list[Need]:
 
 def _of_endpoint(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> tuple[float, float]:
     """Tokens and requests a minute at the peak, with headroom."""
-    served: list[tuple[Workload, float, str]] = []
+    tokens = asked = 0.0
     for placement in plan.placements:
         workload = requirements.workload(placement.workload)
         if placement.endpoint == endpoint.id and workload is not None:
-            served.append((workload, placement.share, placement.role))
-    headroom = requirements.planning.headroom
-    told = endpoint.predicted.peak_rps if endpoint.predicted else None
-    if told is not None and any(role == "overflow" for _, _, role in served):
-        # What overflows is a small part of the month and may be most of the peak: the endpoint says how much comes.
-        asked = told * 60 * (1 + headroom)
-        return asked * max(tokens_of(workload, endpoint.model) for workload, _, _ in served), asked
-    each = [(a_minute(workload, headroom) * share, workload) for workload, share, _ in served]
-    tokens = sum(asked * tokens_of(workload, endpoint.model) for asked, workload in each)
-    return tokens, sum(asked for asked, _ in each)
+            more = a_minute(workload, requirements.planning.headroom)
+            more *= placement.share if placement.peak_share is None else placement.peak_share
+            asked += more
+            tokens += more * tokens_of(workload, endpoint.model)
+    return tokens, asked
 
 
 def a_minute(workload: Workload, headroom: float) -> float:
@@ -113,6 +109,43 @@ def quota_names(model: str, kind: str, *, crossing: bool) -> tuple[str, ...]:
     return (f"{new} {kind} per minute for {label}", f"{old} {kind} per minute for {label}")
 
 
+_NAME = re.compile(
+    r"(?P<way>on-demand|cross-region) (invokemodel|model inference) (?P<kind>tokens|requests) per minute for (?P<of>.+)"
+)
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What a quota of AWS's own name is of."""
+
+    kind: str
+    crossing: bool
+    label: str
+    """The model's name, its letters and digits only."""
+
+    def holds_for(self, model: str, kind: str, *, crossing: bool) -> bool:
+        return (self.kind, self.crossing, self.label) == (kind, crossing, _letters(_bare(model)))
+
+
+def quota(name: str) -> Quota | None:
+    """A quota by its name; None for one of another service."""
+    found = _NAME.fullmatch(name.strip().lower())
+    if found is None:
+        return None
+    # `Claude 3.5 Sonnet V2` is another quota than `Claude 3.5 Sonnet`: both hold for either, which is the safe side.
+    label = _letters(re.sub(r"\s+v\d+$", "", found["of"]))
+    return Quota(found["kind"], found["way"] == "cross-region", label)
+
+
+def _bare(model: str) -> str:
+    """A model's id without date and version: AWS's names of quotas have the same letters."""
+    return re.sub(r"(-20\d{6})?(-v?\d+)?:\d+$", "", model)
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
 def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
     """No quota that a site states (`quotas`, by AWS's own name) is below what the plan needs of it."""
     for need in needs(plan, requirements):
@@ -120,7 +153,8 @@ def stated_quotas_suffice(plan: Plan, requirements: Requirements) -> None:
         if not isinstance(site, AwsSite):
             continue
         for name, amount in site.quotas.items():
-            if name.lower() in (known.lower() for known in need.names) and amount < need.amount:
+            of = quota(name)
+            if of and of.holds_for(need.model, need.kind, crossing=need.crossing) and amount < need.amount:
                 raise At(
                     shortage(need, name, amount),
                     *("endpoints", need.endpoint),

@@ -120,6 +120,8 @@ class Placement(FilePart):
     role: Literal["primary", "overflow"]
     share: float = Field(gt=0, le=1)
     """Part of the workload's requests, 0 to 1."""
+    peak_share: float | None = Field(default=None, gt=0, le=1)
+    """Part of the workload's peak, where it is another one: what overflows is little of a month, much of a peak."""
     why: str
 
 

@@ -260,18 +260,28 @@ def _placements(
         why = reasons.why(requirements, found, workload, choice)
         primary = next(each for each in made if workload.name in each.primary)
         share = round(1 - choice.share, 6)
-        placements.append(_placement(workload, primary, "primary", share, why))
+        split = choice.overflow is not None
+        placements.append(
+            _placement(workload, primary, "primary", share, choice.part if split else None, why)
+        )
         if choice.overflow is not None:
             other = next(each for each in made if workload.name in each.overflow)
             why = (
                 f"What comes above {choice.part:.0%} of the peak goes on to the API: no GPUs are kept for it."
             )
-            placements.append(_placement(workload, other, "overflow", round(1 - share, 6), why))
+            placements.append(
+                _placement(workload, other, "overflow", round(1 - share, 6), 1 - choice.part, why)
+            )
     return placements
 
 
 def _placement(
-    workload: Workload, made: Made, role: Literal["primary", "overflow"], share: float, why: str
+    workload: Workload,
+    made: Made,
+    role: Literal["primary", "overflow"],
+    share: float,
+    peak_share: float | None,
+    why: str,
 ) -> Placement:
     return Placement(
         workload=workload.name,
@@ -279,6 +289,7 @@ def _placement(
         endpoint=made.endpoint.id,
         role=role,
         share=share,
+        peak_share=peak_share,
         why=why,
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from isthmus.contracts import bedrock_quotas
 from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.planning import capacity, costs, demand, gateways, hardware, instances, quotas
@@ -250,20 +251,25 @@ class _Program:
 
     def _tokens(self) -> None:
         """What an account may ask of an API in a minute, where its site states it."""
-        stated = [site for site in self.requirements.sites if isinstance(site, AwsSite) and site.quotas]
-        for site in stated if stated else []:
-            if not self.problem.quotas(site.name):
+        for site in self.requirements.sites:
+            if not isinstance(site, AwsSite) or not self.problem.quotas(site.name):
                 continue
-            terms: dict[str, dict[int, float]] = {}
-            for workload, choice, index in self._x:
-                for option, _, part in choice.parts:
-                    if isinstance(option, OnApi) and option.site == site.name:
-                        for name, amount in quotas.of_call(self.requirements, workload, option.call, part):
-                            mine = terms.setdefault(name, {})
-                            mine[index] = mine.get(index, 0.0) + amount
             for name, amount in site.quotas.items():
-                if mine := terms.get(name.lower()):
-                    self.rows.at_most(mine, amount)
+                if of := bedrock_quotas.quota(name):
+                    self.rows.at_most(self._asked_of(site.name, of), amount)
+
+    def _asked_of(self, site: str, quota: bedrock_quotas.Quota) -> dict[int, float]:
+        """By choice, what it takes of a quota."""
+        terms: dict[int, float] = {}
+        for workload, choice, index in self._x:
+            for option, _, part in choice.parts:
+                if not isinstance(option, OnApi) or option.site != site:
+                    continue
+                crossing = option.call.profile is not None
+                for kind, amount in quotas.of_call(self.requirements, workload, option.call, part):
+                    if quota.holds_for(option.call.model, kind, crossing=crossing):
+                        terms[index] = terms.get(index, 0.0) + amount
+        return terms
 
     def _gpus(self) -> None:
         """No more GPUs than the blueprint is made for."""

@@ -26,12 +26,10 @@ DATA = Path(__file__).with_name("data")
 def of_call(
     requirements: Requirements, workload: Workload, call: Call, part: float
 ) -> Iterator[tuple[str, float]]:
-    """Of each quota, by its name in small letters, what so much of the workload's peak takes, a minute."""
+    """Of tokens and of requests, what so much of the workload's peak takes a minute."""
     asked = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * part
-    tokens = asked * bedrock_quotas.tokens_of(workload, call.model)
-    for kind, amount in (("tokens", tokens), ("requests", asked)):
-        for name in bedrock_quotas.quota_names(call.model, kind, crossing=call.profile is not None):
-            yield name.lower(), amount
+    yield "tokens", asked * bedrock_quotas.tokens_of(workload, call.model)
+    yield "requests", asked
 
 
 @functools.cache
@@ -44,8 +42,8 @@ def warnings(plan: Plan, requirements: Requirements) -> list[str]:
     found = []
     for need in bedrock_quotas.needs(plan, requirements):
         site = requirements.site(need.site)
-        stated = {name.lower() for name in site.quotas} if isinstance(site, AwsSite) else set()
-        if any(name.lower() in stated for name in need.names):
+        stated = [bedrock_quotas.quota(name) for name in site.quotas] if isinstance(site, AwsSite) else []
+        if any(of and of.holds_for(need.model, need.kind, crossing=need.crossing) for of in stated):
             continue
         row = _default(need.model, need.region, crossing=need.crossing)
         amount = None if row is None else row[f"{need.kind}_per_minute"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import inference_profiles
+from isthmus.contracts import bedrock_quotas, inference_profiles
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.requirements import AwsSite
 from isthmus.planning import bedrock, instances, models, on_apis, on_gpus
@@ -72,11 +72,24 @@ def _unknown(id: str, where: str) -> None:
     )
 
 
+def _quotas_are_of_something(site: AwsSite, where: str) -> None:
+    """No quota of Bedrock is of a model that nobody knows: it would hold nothing. Raises `InputError`."""
+    for name in site.quotas:
+        of = bedrock_quotas.quota(name)
+        if of and not any(of.holds_for(each, of.kind, crossing=of.crossing) for each in bedrock.ids()):
+            raise InputError(
+                f"the quota `{name}` is of no model of the catalogue",
+                where=f"{where}.quotas.{name}",
+                todo="Write it as AWS does (Service Quotas, Amazon Bedrock), or take it out",
+            )
+
+
 def _prices_are_of_something(requirements: Requirements) -> None:
     """No price or latency of the organisation's own stands under a name that nothing reads. Raises `InputError`."""
     for index, site in enumerate(requirements.sites):
         if not isinstance(site, AwsSite):
             continue
+        _quotas_are_of_something(site, f"sites.{index}")
         calls = {*bedrock.ids(), *(each.profile for each in inference_profiles.rows())}
         for key, given, buys in (("prices", site.prices, True), ("latency", site.latency, False)):
             for name in given:

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from isthmus.contracts import plan_checks
+from isthmus.contracts import bedrock_quotas, plan_checks, yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import hardware, instances, planner, program, ways
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Rules
 from isthmus.planning.planner import Offer
-from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed, workload
+from tests.planning.test_planner import CLASSES, OFFERS, ROOT, TODAY, bank, read, recomputed, workload
 
 ALL = frozenset({"onprem-vllm", "bedrock", "eks-vllm", "sagemaker", "mig", "several-nodes"})
 EVERYTHING = (Offer("everything", CLASSES, 0, None, ALL),)
@@ -306,6 +306,38 @@ def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
     assert of(plan, "internal").target == "onprem-vllm"
     data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e9}
     assert of(make(data, OFFERS), "internal").target == "bedrock"
+
+
+def test_what_overflows_counts_against_a_quota_by_its_part_of_the_peak() -> None:
+    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
+    plan = make(data, OFFERS)
+    [over] = [each for each in plan.placements if each.role == "overflow"]
+    assert over.peak_share is not None
+    assert over.peak_share > over.share
+    [need] = [
+        each
+        for each in bedrock_quotas.needs(plan, read(data))
+        if each.kind == "requests" and plan.endpoints[each.endpoint].id == over.endpoint
+    ]
+    rate = workload(data, over.workload)["traffic"]["peak_rps"]
+    assert need.amount == math.ceil(rate * over.peak_share * 1.3 * 60 - 1e-6)
+    name = "On-demand InvokeModel requests per minute for OpenAI gpt-oss-120b"
+    data["sites"][1]["quotas"] = {name: need.amount}
+    assert [each.peak_share for each in make(data, OFFERS).placements if each.role == "overflow"] == [
+        over.peak_share
+    ]
+    data["sites"][1]["quotas"] = {name: need.amount - 1}
+    smaller = make(data, OFFERS)
+    assert all(
+        (each.peak_share or 1) < over.peak_share for each in smaller.placements if each.role == "overflow"
+    )
+
+
+def test_a_quota_of_nothing_is_refused() -> None:
+    data = copy()
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS.replace("Haiku", "Hiku"): 1}
+    with pytest.raises(InputError, match="is of no model of the catalogue"):
+        make(data, OFFERS)
 
 
 def test_a_quota_that_leaves_no_way_is_named_among_what_conflicts() -> None:
