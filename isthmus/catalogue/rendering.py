@@ -58,6 +58,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         links_in_use=filters.links_in_use,
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         pool_name=_pool_name,
+        callers=functools.partial(_callers, requirements, plan),
         fail=filters.fail,
     )
     values = {
@@ -81,6 +82,16 @@ def _pool_name(site: str, gpu: str) -> str:
     from isthmus.contracts.plan import pool_name
 
     return pool_name(site, gpu)
+
+
+def _callers(requirements: Requirements, plan: Plan, gateway: dict[str, Any]) -> list[str]:
+    """The workloads whose applications call the gateway, in the requirements' order."""
+    found = []
+    for workload in requirements.workloads:
+        mine = plan.gateway_of(workload.name)
+        if mine is not None and (mine.class_, mine.site) == (gateway["class"], gateway["site"]):
+            found.append(workload.name)
+    return found
 
 
 def _quoted(value: Any) -> str:

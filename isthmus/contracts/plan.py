@@ -179,6 +179,21 @@ class Plan(FilePart):
         """The endpoint of that id, if there is one."""
         return next((endpoint for endpoint in self.endpoints if endpoint.id == name), None)
 
+    def gateway_of(self, workload: str) -> PlannedGateway | None:
+        """The gateway that a workload's applications call: its class's at the site of its primary endpoint.
+
+        Where the class has none there, as for work in the cloud, the first of the class.
+        """
+        mine = next(
+            (each for each in self.placements if (each.workload, each.role) == (workload, "primary")), None
+        )
+        if mine is None:
+            return None
+        endpoint = self.endpoint(mine.endpoint)
+        doors = [each for each in self.gateways if each.class_ == mine.sensitivity]
+        there = [each for each in doors if endpoint is not None and each.site == endpoint.site]
+        return next(iter(there or doors), None)
+
     def pool(self, endpoint: PlannedEndpoint) -> str | None:
         """Name of the pool of an endpoint on GPUs: `SITE-GPU`."""
         return pool_name(endpoint.site, endpoint.gpu) if endpoint.gpu else None

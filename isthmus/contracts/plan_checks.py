@@ -243,19 +243,34 @@ def private_links_exist(plan: Plan, requirements: Requirements) -> None:
     """Where a class demands a private link, the gateway's and the endpoint's sites have one."""
     table = handling.stricter_only(requirements.handling)
     joined = {frozenset((link.from_, link.to)) for link in requirements.links}
-    for index, endpoint in enumerate(plan.endpoints):
-        if table[endpoint.class_].path in ("tls", "mutual-tls"):
+    numbers = {endpoint.id: index for index, endpoint in enumerate(plan.endpoints)}
+    for placement in plan.placements:
+        endpoint, gateway = plan.endpoint(placement.endpoint), plan.gateway_of(placement.workload)
+        if endpoint is None or gateway is None or table[endpoint.class_].path in ("tls", "mutual-tls"):
             continue
-        for gateway in plan.gateways:
-            ends = frozenset((gateway.site, endpoint.site))
-            if gateway.class_ == endpoint.class_ and len(ends) == 2 and ends not in joined:
-                raise At(
-                    f"{endpoint.class_} work goes from {gateway.site} to {endpoint.site}, "
-                    "and no private link joins them",
-                    *("endpoints", index, "site"),
-                    todo="Add a link to the requirements, or place the endpoint elsewhere",
-                    no=True,
-                )
+        ends = frozenset((gateway.site, endpoint.site))
+        if len(ends) == 2 and ends not in joined:
+            raise At(
+                f"{endpoint.class_} work goes from {gateway.site} to {endpoint.site}, "
+                "and no private link joins them",
+                *("endpoints", numbers[endpoint.id], "site"),
+                todo="Add a link to the requirements, or place the endpoint elsewhere",
+                no=True,
+            )
+
+
+def gateways_stand_at_their_models(plan: Plan, requirements: Requirements) -> None:
+    """A model on-prem is reached from a gateway in its own cluster only: its network admits no other."""
+    for placement in plan.placements:
+        endpoint, gateway = plan.endpoint(placement.endpoint), plan.gateway_of(placement.workload)
+        if endpoint is None or gateway is None or endpoint.target not in ON_PREM_TARGETS:
+            continue
+        if gateway.site != endpoint.site:
+            raise At(
+                f"endpoint `{endpoint.id}` is at {endpoint.site}, and the class has no gateway there",
+                "gateways",
+                todo=f"Add one: {{class: {endpoint.class_}, site: {endpoint.site}, host: …}}",
+            )
 
 
 def models_are_candidates(plan: Plan, requirements: Requirements) -> None:
@@ -332,6 +347,7 @@ CHECKS: tuple[Check, ...] = (
     profiles_call_their_model,
     gateways_serve_the_classes,
     private_links_exist,
+    gateways_stand_at_their_models,
     models_are_candidates,
     *plan_capacity.CHECKS,
     bedrock_quotas.stated_quotas_suffice,

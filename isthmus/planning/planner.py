@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
 from isthmus.planning import (
     endpoints,
     gateways,
@@ -28,7 +28,7 @@ from isthmus.planning import (
     ways,
 )
 from isthmus.planning.endpoints import Made
-from isthmus.planning.options import BUILDS, Column, Options, Rules
+from isthmus.planning.options import BUILDS, Column, OnGpus, Options, Rules
 from isthmus.planning.program import Problem, Solution
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def plan(
         feasible=True,
         endpoints=[each.endpoint for each in made],
         placements=_placements(requirements, found, solution, made),
-        gateways=_gateways(requirements),
+        gateways=_gateways(requirements, solution),
         cost_items=list(chosen.costs),
         monthly_cost_usd=chosen.cost,
         stress=stressed,
@@ -294,15 +294,23 @@ def _placement(
     )
 
 
-def _gateways(requirements: Requirements) -> list[PlannedGateway]:
-    used = {workload.sensitivity for workload in requirements.workloads}
+def _gateways(requirements: Requirements, solution: Solution) -> list[PlannedGateway]:
+    """A gateway for each class at every site where it has a model on-prem; at its home for what runs in the cloud."""
     found = []
     for class_ in reversed(SENSITIVITIES):
-        home = gateways.home(requirements, class_) if class_ in used else None
-        if home is not None:
-            found.append(
-                PlannedGateway.model_validate({"class": class_, "site": home, "host": gateways.host(class_)})
-            )
+        sites: list[str] = []
+        for workload in requirements.workloads:
+            if workload.sensitivity != class_:
+                continue
+            option = solution.choices[workload.name].option
+            here = isinstance(option, OnGpus) and option.column.target in ON_PREM_TARGETS
+            home = option.site if here else gateways.home(requirements, class_)
+            if home is not None and home not in sites:
+                # What runs in the cloud comes in by the first gateway of its class.
+                sites = [*sites, home] if here else [home, *sites]
+        for site in sites:
+            document = {"class": class_, "site": site, "host": gateways.host(class_)}
+            found.append(PlannedGateway.model_validate(document))
     return found
 
 

@@ -142,8 +142,10 @@ def _choices(problem: Problem, name: str) -> list[Choice]:
     if workload is None or not workload.allow_overflow:
         return found
     apis = [option for option in problem.options.by_workload[name] if isinstance(option, OnApi)]
+    # From any other site's gateway the way to AWS is not one that was looked at.
+    home = gateways.home(problem.requirements, workload.sensitivity)
     for option in problem.options.by_workload[name]:
-        if isinstance(option, OnGpus) and workload.mode == "interactive":
+        if isinstance(option, OnGpus) and option.site == home and workload.mode == "interactive":
             for part in PARTS:
                 share = demand.beyond(workload, part)
                 found += [Choice(option, api, part, share) for api in apis if 0 < share < 1]

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus.catalogue import render
 from isthmus.contracts import bedrock_quotas, plan_checks, yamlfile
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.errors import InputError, IsthmusError
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import hardware, instances, planner, program, ways
@@ -251,6 +252,36 @@ def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_dom
 def test_a_domain_too_small_for_a_replica_makes_no_promise_of_outliving_one() -> None:
     assert not make(small("domain", "deepseek-ai/DeepSeek-V3", nodes=3, failure_domains=3)).feasible
     assert make(small("node", "deepseek-ai/DeepSeek-V3", nodes=4, failure_domains=4)).feasible
+
+
+# -- several sites
+
+
+def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own_workloads() -> None:
+    """The H100 stand at a second site: what needs them is called there, what runs in the cloud from the first."""
+    data = copy(budget=None)
+    first = data["sites"][0]
+    second = {**first, "name": "ber1", "kube_context": "ber1", "pools": first["pools"][:1]}
+    second["network"] = {"cidrs": ["10.44.0.0/16"]}
+    first["pools"] = first["pools"][1:]
+    data["sites"].insert(1, second)
+    plan = make(data, OFFERS)
+    assert of(plan, "restricted").site == "ber1"
+    assert {(each.class_, each.site) for each in plan.gateways} >= {
+        ("restricted", "ber1"),
+        ("internal", "fra1"),
+    }
+    platform = render("regulated-hybrid", read(data), plan)
+    callers = {each["name"]: [one["name"] for one in each["workloads"]] for each in platform["gateways"]}
+    assert callers["restricted-ber1"] == ["transaction-narratives"]
+    assert callers["internal-fra1"] == ["policy-assistant"]
+    assert sum(len(each) for each in callers.values()) == len(data["workloads"])
+    # Moved away from its model the gateway cannot reach it.
+    moved = [each.model_copy(update={"site": "fra1"}) for each in plan.gateways]
+    with pytest.raises(
+        IsthmusError, match=r"is at ber1, and the class has no gateway there|no private link joins"
+    ):
+        plan_checks.check(plan.model_copy(update={"gateways": moved}), read(data))
 
 
 # -- models of one's own
