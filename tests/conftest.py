@@ -26,6 +26,8 @@ SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli")
 SLOW = (
     "tests/bench/test_replay.py",
     "tests/bench/test_simulate.py",
+    "tests/planning/test_any_hardware.py",
+    "tests/planning/test_bounds.py",
     "tests/planning/test_hardware.py",
     "tests/planning/test_planner.py",
     "tests/planning/test_random_plans.py",

@@ -15,6 +15,8 @@ from isthmus.catalogue import filters, shelf
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
 
 if TYPE_CHECKING:
+    from jinja2 import TemplateError
+
     from isthmus.contracts.plan import Plan, PlannedEndpoint
     from isthmus.contracts.requirements import Requirements
     from isthmus.contracts.words import Buildable
@@ -30,15 +32,17 @@ def render(name: str, requirements: Requirements, plan: Plan, folder: Path = she
 
     blueprint = shelf.show(name, folder)
     _covers(blueprint, plan)
+    _overflows(blueprint, plan)
     return yamlfile.loads(text(blueprint, requirements, plan), f"blueprint {name}, rendered").data
 
 
 def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> str:
     """The rendered template, as YAML."""
-    from jinja2 import StrictUndefined, TemplateError
+    from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader([blueprint.folder.parent / shelf.PARTS, shelf.FOLDER / shelf.PARTS]),
         undefined=StrictUndefined,
         autoescape=False,
         finalize=_quoted,
@@ -61,21 +65,23 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         callers=functools.partial(_callers, requirements, plan),
         fail=filters.fail,
     )
+    wanted, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)
+    used = {each["site"] for each in (*planned["endpoints"], *planned["gateways"])}
+    sites = [site for site in wanted["sites"] if site["name"] in used]
     values = {
-        "requirements": requirements.model_dump(by_alias=True),
-        "plan": plan.model_dump(by_alias=True),
+        "requirements": wanted,
+        "plan": planned,
         "blueprint": blueprint.name,
+        "sites": sites,
+        "on_prem": [site for site in sites if site["kind"] == "on-prem"],
+        "aws": [site for site in sites if site["kind"] == "aws"],
     }
     try:
         return environment.from_string(blueprint.body).render(values)
     except IsthmusError:
         raise
     except TemplateError as error:
-        line = _template_line(error)
-        raise InputError(
-            f"the template does not render: {error}",
-            where=Where(str(blueprint.template), line and line + blueprint.body_line - 1),
-        ) from error
+        raise InputError(f"the template does not render: {error}", where=_where(blueprint, error)) from error
 
 
 def _pool_name(site: str, gpu: str) -> str:
@@ -102,15 +108,18 @@ def _quoted(value: Any) -> str:
     return filters.quoted(value)
 
 
-def _template_line(error: Exception) -> int | None:
-    """The line of the body on which an error arose: Jinja2 names the frame `<template>`."""
-    line = getattr(error, "lineno", None)
+def _where(blueprint: shelf.Blueprint, error: TemplateError) -> Where:
+    """The line on which an error arose: of the blueprint, whose frames Jinja2 names `<template>`, or of a part."""
+    path, line = getattr(error, "filename", None) or "<template>", getattr(error, "lineno", None)
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
+        name = trace.tb_frame.f_code.co_filename
+        if name == "<template>" or name.endswith(".yaml.j2"):
+            path, line = name, trace.tb_lineno
         trace = trace.tb_next
-    return line
+    if path != "<template>":
+        return Where(path, line)
+    return Where(str(blueprint.template), line and line + blueprint.body_line - 1)
 
 
 def _covers(blueprint: shelf.Blueprint, plan: Plan) -> None:
@@ -130,6 +139,15 @@ def _covers(blueprint: shelf.Blueprint, plan: Plan) -> None:
                     todo=f"It builds: {', '.join(blueprint.header.builds)}. Choose another with "
                     "`isthmus blueprints`, or plan anew for this one",
                 )
+
+
+def _overflows(blueprint: shelf.Blueprint, plan: Plan) -> None:
+    for placement in plan.placements:
+        if placement.role == "overflow" and "overflow" not in blueprint.header.builds:
+            raise AnswerIsNo(
+                f"blueprint `{blueprint.name}` lets nothing overflow, and workload `{placement.workload}` does",
+                todo="Choose another with `isthmus blueprints`, or plan anew for this one",
+            )
 
 
 def needs(endpoint: PlannedEndpoint) -> list[Buildable]:

@@ -14,6 +14,8 @@ from isthmus.contracts.words import TARGETS, VLLM_TARGETS, Buildable, Part, Sens
 FOLDER = Path(__file__).resolve().parents[2] / "blueprints"
 """The catalogue of this checkout."""
 TEMPLATE = "blueprint.yaml.j2"
+PARTS = "parts"
+"""The folder beside the blueprints whose templates they include: a fix is made once."""
 _FENCE = "---\n"
 
 

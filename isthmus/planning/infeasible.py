@@ -95,7 +95,7 @@ def feasible(requirements: Requirements, rules: Rules, dropped: frozenset[Demand
 def _cost(requirements: Requirements, rules: Rules, dropped: frozenset[Demand] = frozenset()) -> float | None:
     without = replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
     surviving = _surviving(requirements, without)
-    problem = Problem(surviving, ways.find(surviving, without), dropped=without.dropped, least_only=True)
+    problem = Problem(surviving, ways.find(surviving, without), least_only=True)
     solution = program.solve(problem)
     return None if solution is None else solution.cost
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements import AwsSite, Requirements, Workload
     from isthmus.contracts.words import Sensitivity, Survive, Target
 
-BUILDS = frozenset({"onprem-vllm", "bedrock"})
+BUILDS = frozenset({"onprem-vllm", "bedrock", "overflow"})
 """What a blueprint builds that says nothing of it."""
 
 
@@ -29,7 +29,7 @@ class Rules:
     today: str
     """The day on which recorded exceptions must hold."""
     builds: frozenset[str] = BUILDS
-    """What the blueprint can build: targets, `mig`, `several-nodes`."""
+    """What the blueprint can build: targets, `mig`, `several-nodes`, `overflow`."""
     dropped: frozenset[tuple[str, str]] = frozenset()
     """Demands that are not held, as (workload or other name, demand): for what stands in the way of a plan."""
 
@@ -103,8 +103,9 @@ Option = OnGpus | OnApi
 
 @dataclass
 class Options:
-    """All options of one set of requirements."""
+    """All options of one set of requirements, found under some rules."""
 
+    rules: Rules
     by_workload: dict[str, list[Option]] = field(default_factory=dict)
     rejected: dict[str, list[str]] = field(default_factory=dict)
     """Sentences, by workload."""

@@ -46,7 +46,7 @@ class Offer:
     gpus_from: int
     gpus_to: int | None
     builds: frozenset[str] = BUILDS
-    """Targets, `mig`, `several-nodes`."""
+    """Targets, `mig`, `several-nodes`, `overflow`."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _dearer(other: Judged, chosen: Judged) -> str:
         return f"its best plan costs {more:,.2f} USD a month more"
     if more < 0:
         return f"{chosen.offer.name} was asked for: its own best plan costs {-more:,.2f} USD a month less"
-    return f"its best plan costs the same, and {chosen.offer.name} comes first"
+    return f"its best plan costs the same, and {chosen.offer.name} builds no more than it needs"
 
 
 def _known(blueprint: str | None, offers: Sequence[Offer]) -> None:
@@ -169,7 +169,7 @@ def _judge(
         best = replace(tried[key], offer=offer)
         gpus = 0 if best.solution is None else in_use(best.solution.replicas)
         if best.solution is not None and gpus < offer.gpus_from:
-            few = f"it is made for {offer.gpus_from} GPUs or more, and {gpus} are needed"
+            few = f"it is made for {offer.gpus_from} GPUs or more, and {gpus} {'is' if gpus == 1 else 'are'} needed"
             best = replace(best, against=[few])
         yield best
 
@@ -202,7 +202,10 @@ def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
     """The blueprint that was asked for, else the cheapest that fits, else the one whose failure is explained."""
     from isthmus.contracts.errors import AnswerIsNo
 
-    fitting = sorted((each for each in judged if not each.against), key=lambda each: each.cost)
+    # At one cost the blueprint that builds the least: whoever does not overflow needs none that could.
+    fitting = sorted(
+        (each for each in judged if not each.against), key=lambda each: (each.cost, len(each.offer.builds))
+    )
     if wanted is not None:
         mine = next(each for each in judged if each.offer.name == wanted)
         if mine.against and (mine.found is None or mine.solution is not None):

@@ -80,8 +80,6 @@ class Problem:
     stay: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By workload: the model and place of the plan that is there; at equal cost it stays."""
     cuts: list[dict[Column, int]] = field(default_factory=list)
-    dropped: frozenset[tuple[str, str]] = frozenset()
-    """Demands that are not held, as `Rules.dropped` has them."""
     least_only: bool = False
     """The least cost is enough, no near tie; a fiftieth of it is left open."""
     most_gpus: int | None = None
@@ -90,11 +88,11 @@ class Problem:
     @property
     def held(self) -> frozenset[str]:
         """Pools whose number of GPUs does not hold, by `SITE/GPU`."""
-        return frozenset(whose for whose, what in self.dropped if what == "gpus")
+        return frozenset(whose for whose, what in self.options.rules.dropped if what == "gpus")
 
     def quotas(self, site: str) -> bool:
         """Whether the quotas of a site's account hold."""
-        return (site, "quotas") not in self.dropped
+        return self.options.rules.holds(site, "quotas")
 
 
 def solve(problem: Problem) -> Solution | None:
@@ -139,7 +137,7 @@ def _choices(problem: Problem, name: str) -> list[Choice]:
     """Every way that a workload can go, those with overflow among them."""
     workload = problem.requirements.workload(name)
     found = [Choice(option) for option in problem.options.by_workload[name]]
-    if workload is None or not workload.allow_overflow:
+    if workload is None or not workload.allow_overflow or "overflow" not in problem.options.rules.builds:
         return found
     apis = [option for option in problem.options.by_workload[name] if isinstance(option, OnApi)]
     # From any other site's gateway the way to AWS is not one that was looked at.
@@ -177,7 +175,7 @@ class _Program:
         self._tokens()
         self._gpus()
         budget = self.requirements.budget
-        if budget is not None and ("platform", "budget") not in problem.dropped:
+        if budget is not None and problem.options.rules.holds("platform", "budget"):
             self.rows.cost_at_most(budget.monthly_usd)
 
     def _loads(self) -> dict[Column, dict[int, float]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def find(requirements: Requirements, rules: Rules) -> Options:
     """Every option. Raises `InputError` for a model that no catalogue knows, or a site's price that is none."""
     _prices_are_of_something(requirements)
-    found, bases = Options(), dict[str, str]()
+    found, bases = Options(rules), dict[str, str]()
     for index, workload in enumerate(requirements.workloads):
         found.by_workload[workload.name], found.rejected[workload.name] = [], []
         for number, candidate in enumerate(workload.model.candidates):

@@ -36,6 +36,28 @@ HOSTILE = [
 ]
 
 
+def test_an_error_in_a_part_names_the_part_and_its_line(tmp_path: Path):
+    folder = shelf(tmp_path, HEADER + 'isthmus: v1\n{% include "own.yaml.j2" %}\n')
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "own.yaml.j2").write_text("a: 1\nb: {{ nothing }}\n")
+    requirements, plan = both()
+    public = plan.model_copy(
+        update={"endpoints": [each for each in plan.endpoints if each.class_ == "public"]}
+    )
+    with pytest.raises(InputError, match="'nothing' is undefined") as error:
+        catalogue.render("tiny", requirements, public, folder)
+    assert str(error.value.where) == f"{tmp_path / 'parts' / 'own.yaml.j2'}:2"
+
+
+def test_a_blueprint_elsewhere_may_include_the_parts_of_ours(tmp_path: Path):
+    folder = shelf(tmp_path, HEADER + '{% include "head.yaml.j2" %}\n')
+    requirements, plan = both()
+    public = plan.model_copy(
+        update={"endpoints": [each for each in plan.endpoints if each.class_ == "public"]}
+    )
+    assert catalogue.render("tiny", requirements, public, folder)["blueprint"] == "tiny"
+
+
 def test_the_same_input_renders_to_the_same_bytes():
     blueprint = catalogue.show(NAME)
     first, second = rendering.text(blueprint, *both()), rendering.text(blueprint, *both())

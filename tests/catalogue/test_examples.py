@@ -1,0 +1,61 @@
+"""Each blueprint has requirements that the planner picks it for, and renders what was planned."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import pytest
+
+from isthmus import catalogue
+from isthmus.cli.plan_command import _offers
+from isthmus.contracts import plan_checks
+from isthmus.contracts import requirements as requirements_of
+from isthmus.contracts.errors import AnswerIsNo
+from isthmus.contracts.plan import Plan
+from isthmus.contracts.requirements import Requirements
+from isthmus.planning import planner
+
+ROOT = Path(__file__).resolve().parents[2]
+PICKED = {
+    "examples/bank-overflow": "burst-hybrid",
+    "examples/pilot": "pilot",
+    "examples/sovereign": "sovereign",
+    "stacks/bank-dev": "regulated-hybrid",
+}
+
+
+@functools.cache
+def planned(name: str) -> tuple[Requirements, Plan]:
+    requirements = requirements_of.load(ROOT / f"{name}.requirements.yaml")
+    return requirements, planner.plan(requirements, _offers(), "2026-11-25").plan
+
+
+def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
+    assert sorted(PICKED.values()) == [each.name for each in catalogue.blueprints()]
+
+
+@pytest.mark.parametrize(("name", "blueprint"), sorted(PICKED.items()))
+def test_an_example_is_planned_for_its_blueprint_and_rendered_by_it(name: str, blueprint: str):
+    requirements, plan = planned(name)
+    assert (plan.feasible, plan.blueprint) == (True, blueprint)
+    plan_checks.check(plan, requirements)
+    platform = catalogue.render(blueprint, requirements, plan)
+    assert [each["id"] for each in platform["endpoints"]] == [each.id for each in plan.endpoints]
+    assert {each["class"] for each in platform["gateways"]} == {each.class_ for each in plan.gateways}
+
+
+def test_the_sovereign_platform_has_nothing_of_a_cloud():
+    platform = catalogue.render("sovereign", *planned("examples/sovereign"))
+    assert {each["kind"] for each in platform["sites"]} == {"on-prem"}
+    assert not {"identities", "networks", "trust", "guardrails", "links"} & set(platform)
+    assert not any(each.get("identity") for each in platform["gateways"])
+
+
+def test_what_a_blueprint_does_not_build_it_does_not_render():
+    with pytest.raises(AnswerIsNo, match="lets nothing overflow, and workload `policy-assistant` does"):
+        catalogue.render("regulated-hybrid", *planned("examples/bank-overflow"))
+    with pytest.raises(AnswerIsNo, match="does not build `bedrock`"):
+        catalogue.render("sovereign", *planned("stacks/bank-dev"))
+    with pytest.raises(AnswerIsNo, match="is not made for restricted data"):
+        catalogue.render("pilot", *planned("stacks/bank-dev"))

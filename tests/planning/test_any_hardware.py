@@ -1,0 +1,132 @@
+"""The cheapest plan on any hardware, against exhaustive search."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts.requirements import Requirements
+from isthmus.planning import hardware, planner, program, ways
+from isthmus.planning.options import Column, OnApi, OnGpus, Option, Rules
+from tests.planning.test_hardware import ALL, SLOW, copy
+from tests.planning.test_planner import CLASSES, TODAY, read
+
+
+@st.composite
+def any_hardware(draw: st.DrawFn) -> dict[str, Any]:
+    """One or two workloads, little hardware, everything allowed."""
+    data = copy(objective={"cost_basis": "allocated", "near_tie_pct": 0}, budget={"monthly_usd": 1e7})
+    data["sites"][0]["pools"] = [
+        {**data["sites"][0]["pools"][0], "nodes": draw(st.integers(1, 3)), "failure_domains": 1}
+    ]
+    price = draw(st.sampled_from([4.0, 13.0, 30.0]))
+    data["sites"][1]["prices"] = {"ml.g6e.12xlarge": {"usd_per_hour": price, "as_of": "2026-11-01"}}
+    data["workloads"] = []
+    for number in range(draw(st.integers(1, 2))):
+        peak = draw(st.floats(0.1, 20))
+        data["workloads"].append(
+            {
+                "name": f"w{number}",
+                "sensitivity": draw(st.sampled_from(CLASSES[1:])),
+                "impact": "low",
+                "model": {
+                    "candidates": [
+                        {
+                            "id": draw(st.sampled_from(["Qwen/Qwen3-8B", "Qwen/Qwen3-14B"])),
+                            "scores": {"fp8": 0.8},
+                        }
+                    ],
+                    "min_score": 0.5,
+                    "context_tokens": 8192,
+                },
+                "traffic": {
+                    "peak_rps": peak,
+                    "mean_rps": peak / 4,
+                    "prompt_tokens": 900,
+                    "output_tokens": 150,
+                },
+                "slo": {"ttft_p95_ms": 3000, "tpot_p95_ms": 100},
+                "survive": draw(st.sampled_from(["none", "replica", "node", "domain"])),
+            }
+        )
+    return data
+
+
+def least(requirements: Requirements, column: Column, load: float) -> int:
+    """Replicas, intact with headroom and after the loss; whole GPUs' worth where they are the endpoint's own."""
+    step = hardware.each_holds(column) if column.mig and hardware.own(column) else 1
+    first = step * max(1, math.ceil(load * (1 + requirements.planning.headroom) / step - 1e-9))
+    for count in range(first, 2000, step):
+        if column.survive == "none" or count - hardware.lost(requirements, column, count) >= load - 1e-9:
+            return count
+    return 10**6
+
+
+def prices(requirements: Requirements, chosen: tuple[Option, ...]) -> Iterator[float]:
+    """The cost of those options, for every way in which workloads on one kind of column may share it."""
+    levels = {
+        option.column.plain: sorted(
+            {
+                o.column.survive
+                for o in chosen
+                if isinstance(o, OnGpus) and o.column.plain == option.column.plain
+            },
+            key=["none", "replica", "node", "domain"].index,
+        )
+        for option in chosen
+        if isinstance(option, OnGpus)
+    }
+    ups = [
+        [o.column.survive]
+        if isinstance(o, OnApi)
+        else levels[o.column.plain][levels[o.column.plain].index(o.column.survive) :]
+        for o in chosen
+        if isinstance(o, OnGpus)
+    ]
+    on_gpus = [o for o in chosen if isinstance(o, OnGpus)]
+    for survive in itertools.product(*ups):
+        loads: dict[Column, float] = {}
+        for option, level in zip(on_gpus, survive, strict=True):
+            column = planner.replace(option.column, survive=level)
+            loads[column] = loads.get(column, 0.0) + option.units
+        counts = {column: least(requirements, column, load) for column, load in loads.items()}
+        cost = sum(each.monthly for each in chosen)
+        for (site, gpu), used in hardware.taken(counts).items():
+            one, pool = hardware.pool_named(requirements, site, gpu)
+            if used > sum(hardware.usable(one, pool)):
+                cost = math.inf
+            some = next(column for column in counts if (column.site, column.gpu) == (site, gpu))
+            cost += used * hardware.gpu_price(requirements, some)
+        for shared, used in hardware.bought(counts).items():
+            cost += used * 730 * hardware.hourly(requirements, shared).usd_per_hour
+        cost += 12000 if any(column.site == "fra1" for column in counts) else 0
+        cost += 73 if any(column.target == "eks-vllm" for column in counts) else 0
+        cost += 400 if any(each.site == "frankfurt" for each in chosen) else 0
+        yield cost
+
+
+@SLOW
+@given(any_hardware())
+def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
+    requirements = read(data)
+    found = ways.find(requirements, Rules(TODAY, ALL))
+    wanted = min(
+        (
+            cost
+            for chosen in itertools.product(*found.by_workload.values())
+            for cost in prices(requirements, chosen)
+        ),
+        default=math.inf,
+    )
+    solution = program.solve(program.Problem(requirements, found))
+    if math.isinf(wanted):
+        assert solution is None
+        return
+    assert solution is not None
+    assert solution.cost == pytest.approx(wanted, rel=1e-6, abs=0.01)

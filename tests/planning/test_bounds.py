@@ -1,0 +1,183 @@
+"""Bounds from outside: quotas, growth, a model of one's own, what a blueprint builds."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import bedrock_quotas, yamlfile
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.plan import Plan
+from isthmus.planning import instances, planner, ways
+from isthmus.planning.options import Rules
+from isthmus.planning.planner import Offer
+from tests.planning.test_hardware import cloud, copy, make, of, small
+from tests.planning.test_planner import CLASSES, OFFERS, ROOT, TODAY, bank, read, workload
+
+# -- quotas and growth
+
+
+QUOTAS = {"g": "Running On-Demand G and VT instances", "p": "Running On-Demand P instances"}
+HAIKU_TOKENS = "Cross-Region InvokeModel tokens per minute for Anthropic Claude Haiku 4.5"
+
+
+def test_work_goes_elsewhere_where_the_account_s_quota_is_too_small() -> None:
+    data = copy()
+    data["sites"][0]["pools"][0]["nodes"] = 4
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e6}
+    plan = make(data, OFFERS)
+    assert of(plan, "internal").target == "onprem-vllm"
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1e9}
+    assert of(make(data, OFFERS), "internal").target == "bedrock"
+
+
+def test_what_overflows_counts_against_a_quota_by_its_part_of_the_peak() -> None:
+    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "bank-overflow.requirements.yaml").data))
+    plan = make(data, OFFERS)
+    [over] = [each for each in plan.placements if each.role == "overflow"]
+    assert over.peak_share is not None
+    assert over.peak_share > over.share
+    [need] = [
+        each
+        for each in bedrock_quotas.needs(plan, read(data))
+        if each.kind == "requests" and plan.endpoints[each.endpoint].id == over.endpoint
+    ]
+    rate = workload(data, over.workload)["traffic"]["peak_rps"]
+    assert need.amount == math.ceil(rate * over.peak_share * 1.3 * 60 - 1e-6)
+    name = "On-demand InvokeModel requests per minute for OpenAI gpt-oss-120b"
+    data["sites"][1]["quotas"] = {name: need.amount}
+    assert [each.peak_share for each in make(data, OFFERS).placements if each.role == "overflow"] == [
+        over.peak_share
+    ]
+    data["sites"][1]["quotas"] = {name: need.amount - 1}
+    smaller = make(data, OFFERS)
+    assert all(
+        (each.peak_share or 1) < over.peak_share for each in smaller.placements if each.role == "overflow"
+    )
+
+
+def test_a_quota_of_nothing_is_refused() -> None:
+    data = copy()
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS.replace("Haiku", "Hiku"): 1}
+    with pytest.raises(InputError, match="is of no model of the catalogue"):
+        make(data, OFFERS)
+
+
+def test_a_quota_that_leaves_no_way_is_named_among_what_conflicts() -> None:
+    data = copy()
+    data["workloads"] = [workload(data, "policy-assistant")]
+    data["workloads"][0]["model"]["candidates"] = data["workloads"][0]["model"]["candidates"][:1]
+    data["sites"][1]["quotas"] = {HAIKU_TOKENS: 1000}
+    plan = make(data, OFFERS)
+    assert plan.conflicts == ["frankfurt: the quotas of its account"]
+
+
+def test_what_an_account_may_run_of_instances_holds() -> None:
+    def under(**quotas: float) -> Plan:
+        return make({**cloud(quotas={QUOTAS[key]: value for key, value in quotas.items()}), "budget": None})
+
+    free = of(under(), "confidential")
+    assert free.instance_type is not None
+    vcpus = instances.find(free.instance_type).vcpus * (free.replicas or 0)
+    assert of(under(g=vcpus), "confidential") == free
+    bound = under(g=vcpus - 1)
+    assert of(bound, "confidential") != free
+    assert (bound.monthly_cost_usd or 0) > (under().monthly_cost_usd or 0)
+    none = under(g=vcpus - 1, p=0)
+    assert "frankfurt: the quotas of its account" in none.conflicts
+
+
+def test_what_aws_gives_by_default_is_a_warning_where_nothing_is_stated() -> None:
+    data = copy()
+    workload(data, "campaign-copy")["traffic"].update(peak_rps=10, mean_rps=0.1)
+    plan = make(data, OFFERS)
+    [told] = [each for each in plan.warnings if "AWS's default" in each and "tokens" in each]
+    assert told.startswith(
+        "amazon.nova-lite-v1:0 at frankfurt needs 858,000 tokens a minute at its peak, and"
+    )
+    data["sites"][1]["quotas"] = {"Cross-Region InvokeModel tokens per minute for Amazon Nova Lite": 1e6}
+    assert not any("tokens" in each for each in make(data, OFFERS).warnings)
+
+
+def test_growth_says_which_endpoint_is_too_small_and_when() -> None:
+    data = copy()
+    assert make(data, OFFERS).stress is not None
+    workload(data, "kyc-extraction")["traffic"]["growth_pct_month"] = 10
+    plan = make(data, OFFERS)
+    assert plan.stress is not None
+    endpoint = of(plan, "confidential")
+    assert plan.stress.outgrown_first == endpoint.id
+    assert endpoint.predicted is not None
+    ratio = (endpoint.predicted.capacity_rps or 0) / endpoint.predicted.peak_rps
+    assert plan.stress.outgrown_in_months == math.floor(math.log(ratio) / math.log(1.1)) + 1
+
+
+# -- models of one's own
+
+
+def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
+    data = small("none")
+    plain = of(make(data, OFFERS), "restricted")
+    [candidate] = data["workloads"][0]["model"]["candidates"]
+    candidate.update(id="bank/narratives-8b", base=candidate["id"])
+    own = of(make(data, OFFERS), "restricted")
+    assert (own.model, own.id) == ("bank/narratives-8b", "restricted-narratives-8b")
+    assert (own.predicted, own.gpus, own.max_num_seqs) == (plain.predicted, plain.gpus, plain.max_num_seqs)
+    candidate["base"] = "CohereLabs/c4ai-command-r-08-2024"
+    found = ways.find(read(data), Rules(TODAY))
+    assert any("allows no commercial use" in why for why in found.rejected["transaction-narratives"])
+
+
+@pytest.mark.parametrize(
+    ("candidate", "says"),
+    [
+        ({"id": "bank/ours"}, "`bank/ours` is in no catalogue.*say `base`"),
+        (
+            {"id": "bank/ours", "base": "Qwen/Qwen3-8b"},
+            "`Qwen/Qwen3-8b` is in no catalogue.*mean `Qwen/Qwen3-8B`",
+        ),
+        (
+            {"id": "Qwen/Qwen3-8B", "base": "Qwen/Qwen3-14B"},
+            "is in the catalogue itself, and was not tuned from",
+        ),
+    ],
+)
+def test_a_base_is_known_and_the_model_s_own(candidate: dict[str, Any], says: str) -> None:
+    data = small("none")
+    data["workloads"][0]["model"]["candidates"] = [{**candidate, "scores": {"fp8": 0.9}}]
+    with pytest.raises(InputError) as error:
+        make(data)
+    assert re.search(says, f"{error.value.what}. {error.value.todo}")
+
+
+# -- blueprints
+
+
+def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
+    offers = (
+        Offer("on-prem", CLASSES, 0, None, frozenset({"onprem-vllm"})),
+        Offer("large", CLASSES, 64, None, frozenset({"onprem-vllm", "bedrock"})),
+        Offer("tiny", CLASSES, 0, 2, frozenset({"onprem-vllm", "bedrock"})),
+        *OFFERS,
+        Offer("cloud", CLASSES[:2], 0, None, frozenset({"bedrock"})),
+    )
+    plan = planner.plan(read(bank()), offers, TODAY).plan
+    assert plan.blueprint == "regulated-hybrid"
+    told = {each.blueprint: each for each in plan.alternatives or []}
+    assert told["on-prem"].monthly_cost_usd is None
+    assert told["on-prem"].rejected_because == [
+        "what it builds (onprem-vllm) does not carry it all within the requirements"
+    ]
+    same = planner.plan(read(bank()), (*OFFERS, Offer("second", CLASSES, 0, None)), TODAY).plan
+    assert [each.rejected_because for each in same.alternatives or []] == [
+        ["its best plan costs the same, and regulated-hybrid builds no more than it needs"]
+    ]
+    assert told["large"].rejected_because == ["it is made for 64 GPUs or more, and 10 are needed"]
+    assert told["large"].monthly_cost_usd == plan.monthly_cost_usd
+    assert told["tiny"].rejected_because == ["it is made for 2 GPUs at most, and more are needed"]
+    assert told["cloud"].rejected_because == ["it is not made for confidential, restricted work"]
+    assert told["cloud"].monthly_cost_usd is None
