@@ -27,7 +27,7 @@ def test_a_plan_from_other_requirements_is_refused_with_what_mends_it(tmp_path: 
     data = requirements_data()
     data["budget"] = {"monthly_usd": 1}
     write(tmp_path, data, plan_data(), sealed=False)
-    with pytest.raises(InputError, match=r"made from other requirements.*requirements_sha256: [0-9a-f]{64}"):
+    with pytest.raises(InputError, match=r"made from other requirements.*`isthmus plan \S+ -o \S+plan\.yaml`"):
         platform(tmp_path)
 
 
