@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
 from isthmus.report import plan_figures, plan_page
-from tests.catalogue.bank import both, plan_data, requirements_data
+from tests.catalogue import by_hand
+from tests.catalogue.bank import both, requirements_data
 
 LIST = {"kind": "list-price", "source": "https://aws.amazon.com/bedrock/pricing/", "as_of": "2026-11-01"}
 GIVEN = {"kind": "given", "source": "requirements, sites[].cost", "as_of": "2026-11-25"}
@@ -26,7 +27,7 @@ HOSTILE = "</svg><script>alert(1)</script>\"' onload=x {{ 7 * 7 }} 🏦\x00\u202
 ELEMENTS = """html head meta title style body header h1 h2 p main section figure svg desc g rect path text ul ol li
     span b div figcaption table colgroup col thead tbody tfoot tr th td br i u a footer"""
 
-hand_written = functools.cache(plan_data)
+hand_written = functools.cache(by_hand.plan_data)
 bank_data = functools.cache(requirements_data)
 bank = functools.cache(both)
 
@@ -51,7 +52,7 @@ def cost(what: str, quantity: float, unit: str, price: float, evidence: Any = GI
 
 
 def full() -> dict[str, Any]:
-    """The bank's plan as a planner would fill it, with an overflow to the cloud."""
+    """A plan made by hand, filled as a planner would fill it, with an overflow to the cloud."""
     data = copy.deepcopy(hand_written())
     restricted, confidential, internal, public = data["endpoints"]
     restricted["predicted"] = sized(3.0, 7.234, 3.62, [980.0, 1234.5, 1612.0], [27.1, 32.44, 41.25])
@@ -229,7 +230,7 @@ SAID = {
         "two more replicas of confidential-llama-8b: 2 l40s-48gb at fra1",
     ],
     "alternatives": ["all-on-prem USD 61,234 costs more", "all-cloud no cost known restricted work stays"],
-    "warnings": ["Written by hand and not sized."],
+    "warnings": [by_hand.WARNING],
     "evidence": [
         "cost of Nova Lite, prompt tokens; cost of EKS, g6e.2xlarge",
         "where internal-haiku may be served; where public-nova-lite may be served",
