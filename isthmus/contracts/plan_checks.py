@@ -34,12 +34,14 @@ def check(plan: Plan, requirements: Requirements) -> None:
 def made_from_these_requirements(plan: Plan, requirements: Requirements) -> None:
     """The plan names the digest of the requirements at hand."""
     if plan.requirements_sha256 != requirements.digest:
+        file = (plan._document and plan._document.file) or "PLAN"
+        stack = file.removesuffix(".plan.yaml")
+        beside = f"{stack}.requirements.yaml" if stack != file else "REQUIREMENTS"
         raise At(
             f"the plan was made from other requirements (theirs {plan.requirements_sha256[:12]}…, "
             f"these {requirements.digest[:12]}…)",
             "requirements_sha256",
-            todo="Review the plan against the requirements, change what they now ask for, and set "
-            f"`requirements_sha256: {requirements.digest}` in it",
+            todo=f"Make it anew with `isthmus plan {beside} -o {file}`, and review what that says has moved",
         )
 
 

@@ -163,6 +163,20 @@ def pools_have_room(platform: Platform) -> None:
             raise At(what, *("pools", index, "node_names"))
 
 
+def gpus_add_up(platform: Platform) -> None:
+    """An endpoint's GPUs are those that its replicas ask for: the summary would tell of others."""
+    for index, endpoint in enumerate(platform.endpoints):
+        factors = (endpoint.tensor_parallel, endpoint.nodes_per_replica, endpoint.replicas)
+        wanted = factors[0] * factors[1] * factors[2]
+        if endpoint.pool is not None and endpoint.gpus != wanted:
+            raise At(
+                f"gpus is {endpoint.gpus}, and tensor_parallel × nodes_per_replica × replicas = "
+                f"{factors[0]} × {factors[1]} × {factors[2]} = {wanted}",
+                *("endpoints", index, "gpus"),
+                todo=f"Say `gpus: {wanted}`",
+            )
+
+
 def images_are_from_named_registries(platform: Platform) -> None:
     """Every image begins with a prefix that admission lets in."""
     images = platform.images
@@ -253,6 +267,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     targets_fit_sites,
     models_have_what_they_need,
     pools_have_room,
+    gpus_add_up,
     images_are_from_named_registries,
     certificates_come_from_somewhere,
     audit_is_kept,

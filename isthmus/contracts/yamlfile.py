@@ -265,6 +265,7 @@ def schema_header(schema: str) -> str:
 def dumps(data: Any, header: str = "") -> str:
     """As `dump`, to text."""
     import io
+    import re
 
     from ruamel.yaml import YAML
 
@@ -278,7 +279,9 @@ def dumps(data: Any, header: str = "") -> str:
     body = io.StringIO()
     writer.dump(data, body)
     head = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
-    return head + body.getvalue()
+    # Where a long text is folded the writer leaves a blank at the end of the line, which folding does not read: an
+    # editor that takes such blanks away would change the bytes of a lock.
+    return head + re.sub(r" +$", "", body.getvalue(), flags=re.MULTILINE)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

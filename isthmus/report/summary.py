@@ -103,11 +103,12 @@ def summary(platform: Platform, outputs: Mapping[str, Any]) -> list[RenderableTy
 
 def next_steps(stack: str, *, in_sandbox: bool) -> list[str]:
     """What a newcomer can do now."""
+    plan = f"isthmus plan stacks/{stack}.requirements.yaml -o stacks/{stack}.plan.yaml"
     steps = [f"See every resource as a file: isthmus render {stack} -o out/{stack}"]
     if in_sandbox:
         steps += [
             'Look around with kubectl or pulumi: eval "$(isthmus sandbox env)"',
-            f"Change the plan (stacks/{stack}.plan.yaml) and run the same command again: only that changes",
+            f"Change what is wanted, plan anew ({plan}) and run the same command again: only that changes",
             f"Take it down: isthmus destroy {stack}; end the sandbox: isthmus sandbox down",
         ]
     else:

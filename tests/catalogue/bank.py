@@ -11,7 +11,7 @@ from isthmus import catalogue
 from isthmus.contracts import plan as plans
 from isthmus.contracts import requirements as wanted
 from isthmus.contracts import yamlfile
-from isthmus.contracts.plan import Plan
+from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.requirements import Requirements
 from isthmus.engine import project, render
@@ -47,6 +47,14 @@ def both(folder: Path = STACKS) -> tuple[Requirements, Plan]:
         wanted.load(folder / f"{STACK}.requirements.yaml"),
         plans.load(folder / f"{STACK}.plan.yaml"),
     )
+
+
+@functools.cache
+def serving(workload: str) -> PlannedEndpoint:
+    """The endpoint that the bank's plan has a workload run on."""
+    _, plan = both()
+    [primary] = [each for each in plan.placements if (each.workload, each.role) == (workload, "primary")]
+    return next(each for each in plan.endpoints if each.id == primary.endpoint)
 
 
 @functools.cache

@@ -8,7 +8,22 @@ import pytest
 
 from isthmus import catalogue
 from isthmus.contracts.errors import AnswerIsNo, InputError
-from tests.catalogue.bank import STACK, STACKS, overrides, plan_data, platform, requirements_data, write
+from tests.catalogue import by_hand
+from tests.catalogue.bank import (
+    STACK,
+    STACKS,
+    both,
+    overrides,
+    plan_data,
+    platform,
+    requirements_data,
+    serving,
+    write,
+)
+
+RESTRICTED, CONFIDENTIAL, INTERNAL = (
+    serving(workload).id for workload in ("transaction-narratives", "kyc-extraction", "policy-assistant")
+)
 
 
 def test_the_banks_stack_is_a_platform():
@@ -19,26 +34,37 @@ def test_the_banks_stack_is_a_platform():
         "confidential",
         "restricted",
     }
-    assert sum(endpoint.gpus for endpoint in built.endpoints) == 14
+    assert [(each.id, each.gpus) for each in built.endpoints] == [
+        (each.id, each.gpus) for each in both()[1].endpoints
+    ]
+    # A pool that serves nothing is one too: its GPUs are queued for as well.
     assert {pool.product for pool in built.pools} == {"NVIDIA-H100-80GB-HBM3", "NVIDIA-L40S"}
+
+
+def test_a_plan_by_hand_is_built_with_four_gpus_a_replica_and_on_both_pools(tmp_path: Path):
+    write(tmp_path, requirements_data(), by_hand.plan_data())
+    built = catalogue.platform(tmp_path, STACK, by_hand.overrides())
+    shapes = {
+        each.id: (each.pool, each.tensor_parallel, each.replicas, each.survive) for each in built.endpoints
+    }
+    assert shapes["restricted-llama-70b"] == ("fra1-h100-sxm-80gb", 4, 2, "domain")
+    assert shapes["confidential-llama-8b"] == ("fra1-l40s-48gb", 1, 6, "node")
 
 
 def test_a_plan_from_other_requirements_is_refused_with_what_mends_it(tmp_path: Path):
     data = requirements_data()
     data["budget"] = {"monthly_usd": 1}
     write(tmp_path, data, plan_data(), sealed=False)
-    with pytest.raises(InputError, match=r"made from other requirements.*requirements_sha256: [0-9a-f]{64}"):
+    with pytest.raises(
+        InputError, match=r"made from other requirements.*`isthmus plan \S+ -o \S+plan\.yaml`"
+    ):
         platform(tmp_path)
 
 
 def test_restricted_work_on_aws_is_refused_even_when_the_plan_is_written_by_hand(tmp_path: Path):
     plan = plan_data()
-    moved = plan["endpoints"][2]
-    plan["endpoints"][0] = {
-        **moved,
-        "id": "restricted-llama-70b",
-        "class": "restricted",
-    }
+    named = {each["id"]: each for each in plan["endpoints"]}
+    named[RESTRICTED].update({**named[INTERNAL], "id": RESTRICTED, "class": "restricted"})
     write(tmp_path, requirements_data(), plan)
     with pytest.raises(AnswerIsNo, match="restricted work may not run on bedrock"):
         platform(tmp_path)
@@ -55,9 +81,9 @@ def test_every_missing_override_is_named_at_once_with_an_example():
         "images.registries",
         "issuer.name",
         "monitoring.namespace",
-        "endpoints[restricted-llama-70b].weights.uri",
-        "endpoints[restricted-llama-70b].weights.digest",
-        "endpoints[confidential-llama-8b].weights.uri",
+        f"endpoints[{RESTRICTED}].weights.uri",
+        f"endpoints[{RESTRICTED}].weights.digest",
+        f"endpoints[{CONFIDENTIAL}].weights.uri",
         "audit[fra1].endpoint",
         "audit[fra1].bucket",
         "images.credential_helper",
@@ -92,12 +118,13 @@ def test_a_misspelt_override_is_named_with_its_path_and_the_nearest_key():
 
 
 def test_an_override_of_a_part_that_is_not_there_is_not_taken_for_a_new_one():
-    with pytest.raises(InputError, match=r"no `restricted-lama-70b`.*Did you mean `restricted-llama-70b`"):
-        platform(endpoints=[{"id": "restricted-lama-70b", "replicas": 2}])
+    misspelt = RESTRICTED.replace("restricted", "restrictd")
+    with pytest.raises(InputError, match=rf"no `{misspelt}`.*Did you mean `{RESTRICTED}`"):
+        platform(endpoints=[{"id": misspelt, "replicas": 2}])
 
 
 def test_an_override_cannot_hand_a_workload_to_another_classs_gateway():
-    stolen = {"name": "transaction-narratives", "endpoint": "internal-haiku"}
+    stolen = {"name": "transaction-narratives", "endpoint": INTERNAL}
     with pytest.raises(AnswerIsNo, match="transaction-narratives is restricted, and this gateway internal"):
         platform(gateways=[{"name": "internal-fra1", "workloads": [stolen]}])
 
@@ -143,9 +170,20 @@ def test_an_unknown_blueprint_in_a_plan_is_answered_with_the_nearest_name(tmp_pa
 
 
 def test_one_replica_more_changes_that_endpoint_and_nothing_else(tmp_path: Path):
-    plan = plan_data()
+    plan = by_hand.plan_data()
+    write(tmp_path, requirements_data(), plan)
+    before = catalogue.platform(tmp_path, STACK, by_hand.overrides()).model_dump()
     plan["endpoints"][1].update(replicas=7, replicas_by_domain={"fra1-a": 4, "fra1-b": 3}, gpus=7)
     write(tmp_path, requirements_data(), plan)
-    before, after = platform().model_dump(), platform(tmp_path).model_dump()
+    after = catalogue.platform(tmp_path, STACK, by_hand.overrides()).model_dump()
     before["endpoints"][1].update(replicas=7, gpus=7)
+    assert after == before
+
+
+def test_an_override_of_one_replica_more_changes_that_endpoint_and_nothing_else():
+    one = serving("kyc-extraction")
+    count, gpus = (one.replicas or 0) + 1, one.gpus + (one.tensor_parallel or 0)
+    after = platform(endpoints=[{"id": one.id, "replicas": count, "gpus": gpus}]).model_dump()
+    before = platform().model_dump()
+    next(each for each in before["endpoints"] if each["id"] == one.id).update(replicas=count, gpus=gpus)
     assert after == before

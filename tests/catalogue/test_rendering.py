@@ -183,9 +183,10 @@ def test_two_sites_have_pools_gateways_and_stores_of_their_own(tmp_path: Path):
     second["network"] = {"cidrs": ["10.41.0.0/16"]}
     second["pools"] = second["pools"][1:]
     data["sites"].append(second)
-    plan["endpoints"][1]["site"] = "ber1"
-    plan["endpoints"][1]["replicas_by_domain"] = {"ber1-a": 3, "ber1-b": 3}
-    plan["gateways"][1]["site"] = "ber1"
+    moved = next(each for each in plan["endpoints"] if each["class"] == "confidential")
+    moved.update(site="ber1", gpu="l40s-48gb", tensor_parallel=1, replicas=6, gpus=6)
+    moved["replicas_by_domain"] = {"ber1-a": 3, "ber1-b": 3}
+    next(each for each in plan["gateways"] if each["class"] == "confidential")["site"] = "ber1"
     write(tmp_path, data, plan)
     rendered = catalogue.render(NAME, *both(tmp_path))
     assert [pool["name"] for pool in rendered["pools"]] == [
@@ -193,7 +194,8 @@ def test_two_sites_have_pools_gateways_and_stores_of_their_own(tmp_path: Path):
         "fra1-l40s-48gb",
         "ber1-l40s-48gb",
     ]
-    assert rendered["endpoints"][1]["pool"] == "ber1-l40s-48gb"
+    pools = {each["class"]: each.get("pool") for each in rendered["endpoints"]}
+    assert (pools["restricted"], pools["confidential"]) == ("fra1-h100-sxm-80gb", "ber1-l40s-48gb")
     assert [store["site"] for store in rendered["audit"]] == ["fra1", "frankfurt", "ber1"]
     assert [gateway["name"] for gateway in rendered["gateways"]][1] == "confidential-ber1"
 

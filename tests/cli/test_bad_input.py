@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue import bank
+
 
 def edit(file: Path, pattern: str, by: str) -> None:
     """Replace the first match; a pattern that matches nothing would test nothing."""
@@ -48,7 +50,8 @@ def broken_yaml(project):
 
 
 def restricted_on_aws(project):
-    edit(plan(project), "endpoint: restricted-llama-70b", "endpoint: internal-haiku")
+    cloud = bank.serving("policy-assistant").id
+    edit(plan(project), f"endpoint: {bank.serving('transaction-narratives').id}", f"endpoint: {cloud}")
 
 
 def of_other_requirements(project):
@@ -56,12 +59,13 @@ def of_other_requirements(project):
 
 
 def missing_pool(project):
-    edit(plan(project), "gpu: l40s-48gb", "gpu: l4-24gb")
+    edit(plan(project), "gpu: h100-sxm-80gb", "gpu: l4-24gb")
 
 
 def more_gpus_than_a_node_has(project):
-    edit(plan(project), "tensor_parallel: 4", "tensor_parallel: 16")
-    edit(plan(project), "gpus: 8", "gpus: 32")
+    one = bank.serving("transaction-narratives")
+    edit(plan(project), f"tensor_parallel: {one.tensor_parallel}", "tensor_parallel: 16")
+    edit(plan(project), f"gpus: {one.gpus}", f"gpus: {16 * (one.replicas or 0)}")
 
 
 def misspelt_override(project):
@@ -73,9 +77,9 @@ CASES = [
     (unknown_regime, 2, ["bank-dev.requirements.yaml:", "amrl", "amlr"]),
     (broken_yaml, 2, ["bank-dev.requirements.yaml:", "does not parse"]),
     (restricted_on_aws, 1, ["restricted", "transaction-narratives"]),
-    (of_other_requirements, 2, ["requirements"]),
+    (of_other_requirements, 2, ["made from other requirements", "isthmus plan", "bank-dev.plan.yaml`"]),
     (missing_pool, 2, ["l4-24gb"]),
-    (more_gpus_than_a_node_has, 2, ["8"]),
+    (more_gpus_than_a_node_has, 2, ["16 GPUs in one node", "8"]),
     (misspelt_override, 2, ["monitorng", "monitoring"]),
 ]
 

@@ -81,11 +81,21 @@ def test_an_infeasible_plan_is_exit_code_1_and_takes_no_feasible_one_s_place(ist
     assert "is left as it is" in ran.err
 
 
-def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus):
-    ran = isthmus("plan", ROOT / "stacks" / "bank-dev.requirements.yaml", *AS_OF)
+def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus, bank):
+    # The plan beside the requirements is the one that is there.
+    shutil.copy(ROOT / "stacks" / "bank-dev.plan.yaml", bank.with_name("bank.plan.yaml"))
+    bank.write_text(bank.read_text().replace("mean_rps: 0.1", "mean_rps: 0.2"))
+    ran = isthmus("plan", bank, *AS_OF)
     assert ran.out.splitlines()[0].startswith("regulated-hybrid: ")
     assert "at 1.5 times the peak it holds" in ran.out
-    assert "against the plan that is there: " in ran.err
+    assert "against the plan that is there: the requirements have changed" in ran.err
+    assert "against the plan that is there: the month costs " in ran.err
+
+
+def test_the_stacks_own_lock_is_what_is_planned_and_nothing_moves(isthmus):
+    ran = isthmus("plan", ROOT / "stacks" / "bank-dev.requirements.yaml", "--format", "yaml", *AS_OF)
+    assert ran.out == (ROOT / "stacks" / "bank-dev.plan.yaml").read_text()
+    assert "against the plan that is there" not in ran.err
 
 
 def test_the_page_is_one_file_that_loads_nothing(isthmus, bank):

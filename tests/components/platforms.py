@@ -1,4 +1,7 @@
-"""The bank's platform, small changes apart as blueprint `regulated-hybrid` renders it."""
+"""A bank's platform made by hand, of the shape that blueprint `regulated-hybrid` renders.
+
+Two pools in use and four GPUs a replica, whatever the planner makes of the bank of `stacks/bank-dev`.
+"""
 
 from typing import Any
 

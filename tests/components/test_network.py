@@ -49,7 +49,9 @@ def test_each_zone_has_a_private_subnet_with_the_same_routes(engine: Engine) -> 
         made.inputs["subnetId"]: made.inputs["routeTableId"] for made in engine.all("RouteTableAssociation")
     }
     assert set(joined.values()) == {"net-routes-id"}
-    assert list(joined) == engine.outputs["subnet_ids"]
+    # Which association is registered first is not said: that changes with the load of the machine.
+    assert engine.outputs["subnet_ids"] == [f"net-{REGION}{letter}-id" for letter in "abc"]
+    assert set(joined) == set(engine.outputs["subnet_ids"])
     assert engine.outputs["route_table_ids"] == ["net-routes-id"]
     assert engine.outputs["vpc_id"] == "net-vpc-id"
     assert engine.outputs["cidr"] == "10.60.0.0/16"

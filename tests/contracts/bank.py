@@ -1,4 +1,8 @@
-"""The bank's example, and a plan for it, as the tests of this room use them."""
+"""A bank like that of `stacks/bank-dev`, with a plan and a platform made by hand, as the tests of this room use them.
+
+They have the shapes that rules are about (four GPUs a replica, both pools in use, replicas over domains and nodes),
+whatever the planner makes of the bank. The bank's own files are `tests/catalogue/bank.py`'s.
+"""
 
 from __future__ import annotations
 

@@ -134,6 +134,9 @@ def test_an_appended_part_must_be_whole():
 
 
 def test_a_good_override_gives_a_platform():
-    change = {"endpoints": [{"id": "restricted-llama-70b", "replicas": 3}], "tags": {"cost-centre": "4711"}}
+    change = {
+        "endpoints": [{"id": "restricted-llama-70b", "replicas": 3, "gpus": 12}],
+        "tags": {"cost-centre": "4711"},
+    }
     platform = overrides.apply(platform_data(), change)
     assert (platform.endpoints[0].replicas, platform.tags["cost-centre"]) == (3, "4711")

@@ -59,7 +59,7 @@ def test_a_plan_from_other_requirements_is_refused_with_the_way_to_mend_it(tmp_p
     with pytest.raises(InputError) as caught:
         plan_checks.check(plan.load(path), other)
     assert "made from other requirements" in caught.value.what
-    assert f"requirements_sha256: {other.digest}" in caught.value.todo
+    assert f"`isthmus plan {tmp_path}/bank.requirements.yaml -o {path}`" in caught.value.todo
     assert caught.value.where == f"{path}:2 (requirements_sha256)"
 
 

@@ -162,6 +162,10 @@ WRONG: list[tuple[str, Change]] = [
     ("has one replica", lambda d: endpoint(d, 0).update(replicas=1)),
     ("do not fit pool h100 (20 GPUs of 16", lambda d: endpoint(d, 0).update(replicas=5)),
     ("do not fit pool h100", lambda d: d["pools"][0].update(reserved_gpus=9)),
+    (
+        "gpus is 8, and tensor_parallel × nodes_per_replica × replicas = 4 × 1 × 3 = 12",
+        lambda d: endpoint(d, 0).update(replicas=3),
+    ),
     ("surge needs GPUs kept", lambda d: endpoint(d, 0).update(surge=True)),
     ("has no flag `--max-lora`", lambda d: endpoint(d, 0).update(engine_args=["--max-lora", "1"])),
     ("may not be given", lambda d: endpoint(d, 0).update(engine_args=["--host=0.0.0.0"])),

@@ -151,6 +151,18 @@ def test_what_is_written_reads_back_the_same(data: dict[str, object]):
     assert yamlfile.dumps(data, "a header\nof two lines") == text
 
 
+WORDS = st.lists(
+    st.sampled_from(["word", "a longer, word", "", " ", "\n", "x:", "#", "-", "'", '"']), max_size=60
+)
+
+
+@given(st.lists(WORDS.map(" ".join), min_size=1, max_size=3))
+def test_long_texts_are_folded_with_no_blank_at_the_end_of_a_line(texts: list[str]):
+    text = yamlfile.dumps({"texts": texts, "one": texts[0]})
+    assert yamlfile.loads(text).data == {"texts": texts, "one": texts[0]}
+    assert [line for line in text.splitlines() if line.endswith(" ")] == []
+
+
 def test_a_file_is_written_whole_and_keeps_its_mode(tmp_path: Path):
     path = tmp_path / "f.yaml"
     path.write_text("old")

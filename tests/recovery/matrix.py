@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
+from tests.catalogue.bank import serving
 from tests.recovery.world import Ended, World, paragraph
 
 KILLS = ("cli", "provider", "aws-provider", "api-server", "cluster", "moto")
@@ -24,9 +25,10 @@ _ADMITTED = "the cluster refuses"
 AGAIN = 2
 """How often the same command may be needed."""
 SETTINGS = "Pulumi.{stack}.yaml"
+CLAIM = f"{serving('kyc-extraction').id}-weights"
 REPLACED = (
-    ("pvc://confidential-llama-8b-weights", "pvc://confidential-weights"),
-    ("volume: weights-meta-llama-llama-3-1-8b-instruct", "volume: weights-qwen-qwen3-32b"),
+    (f"pvc://{CLAIM}", "pvc://confidential-weights"),
+    ("volume: weights-meta-llama-llama-3-1-8b-instruct", "volume: weights-qwen-qwen3-32b-2"),
 )
 """A claim with another name and volume is another claim."""
 
@@ -212,11 +214,7 @@ def _nameless(found: Counter[str]) -> Counter[str]:
     """Without the hash of a configuration's content, which an update changes."""
     out: Counter[str] = Counter()
     for name, count in found.items():
-        out[
-            re.sub(r"-[0-9a-f]{10}$", "", name).replace(
-                "confidential-weights", "confidential-llama-8b-weights"
-            )
-        ] += count
+        out[re.sub(r"-[0-9a-f]{10}$", "", name).replace("confidential-weights", CLAIM)] += count
     return out
 
 

@@ -12,6 +12,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.report import proofs, reach
 from isthmus.report.graph import Graph
+from tests.catalogue.bank import serving
 from tests.report.mutating import KINDS, Change, document, finds, plus, template, workload
 
 NAMED = "kubernetes.io/metadata.name"
@@ -148,7 +149,8 @@ def _each(**parts: Any) -> Change:
 
 
 CALLER = "arn:aws:iam:::${bank-internal-frankfurt-identity-role.arn}"
-MODEL = "arn:aws:bedrock:::${bank-internal-frankfurt-internal-haiku-policy-assistant.arn}"
+PROFILE = f"bank-internal-frankfurt-{serving('policy-assistant').id}-policy-assistant"
+MODEL = f"arn:aws:bedrock:::${{{PROFILE}.arn}}"
 
 
 def _when(operator: str, value: str = CALLER) -> dict[str, Any]:

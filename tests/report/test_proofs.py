@@ -14,6 +14,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.report import proofs
 from isthmus.report.graph import Graph
+from tests.catalogue.bank import serving
 from tests.report.apart import apart
 
 Change = Callable[[dict[str, Any]], Any]
@@ -58,7 +59,7 @@ def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Pla
     }
     graph = altered(
         "NetworkPolicy",
-        "restricted-llama-70b-network",
+        f"{serving('transaction-narratives').id}-network",
         lambda inputs: inputs["spec"].update(egress=[{"to": [peer]}]),
     )
     broken = proofs.restricted_reaches_no_aws(graph, platform)
@@ -95,9 +96,8 @@ def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
         _config("https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"),
     )
     broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
-    assert any(
-        "internal-translator calls internal-haiku--policy-assistant at https://bedrock" in e for e in broken
-    )
+    model = f"{serving('policy-assistant').id}--policy-assistant"
+    assert any(f"internal-translator calls {model} at https://bedrock" in each for each in broken)
 
 
 def _policy(how: Callable[[list[dict[str, Any]]], object]) -> Change:

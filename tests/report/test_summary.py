@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 
-from isthmus.engine import project
+from isthmus.contracts.platform import Platform
 from isthmus.report import summary
+from tests.catalogue import bank
+from tests.components import platforms
 
-ROOT = Path(__file__).resolve().parents[2]
+
+def by_hand() -> Platform:
+    """A platform with four GPUs a replica, and both of its pools in use."""
+    return Platform.model_validate(platforms.bank())
 
 
-def told(outputs: dict) -> str:
-    platform = project.find(ROOT).stack("bank-dev").platform()
+def told(outputs: dict, platform: Platform) -> str:
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     for part in summary.summary(platform, outputs):
         console.print(part)
@@ -22,14 +24,24 @@ def told(outputs: dict) -> str:
 
 
 def test_every_endpoint_is_there_with_model_and_gpus():
-    text = told({})
+    text = told({}, by_hand())
     for words in ("restricted-llama-70b", "8 (2 replicas of 4)", "6 (6 replicas of 1)", "none of ours"):
         assert words in text
+    text = told({}, bank.platform())
+    for each in bank.both()[1].endpoints:
+        assert each.id in text
 
 
 def test_gpus_are_set_against_what_the_pools_have():
-    platform = project.find(ROOT).stack("bank-dev").platform()
-    assert [row[2:] for row in summary.pools(platform)] == [(8, 16), (6, 8)]
+    assert [row[2:] for row in summary.pools(by_hand())] == [(8, 16), (6, 8)]
+
+
+def test_a_pool_that_serves_nothing_is_shown_as_one():
+    plan = bank.both()[1]
+    assert [(gpu, asked, there) for _, gpu, asked, there in summary.pools(bank.platform())] == [
+        (gpu, sum(each.gpus for each in plan.endpoints if each.gpu == gpu), there)
+        for gpu, there in (("h100-sxm-80gb", 16), ("l40s-48gb", 8))
+    ]
 
 
 def test_addresses_and_buckets_come_from_the_outputs():
@@ -38,7 +50,8 @@ def test_addresses_and_buckets_come_from_the_outputs():
             "gateways": [{"class": "internal", "site": "fra1", "address": "https://here.example:8443"}],
             "audit": [{"name": "frankfurt", "bucket": "bucket-4711"}],
             "data_paths": ["campaign-copy (public): anywhere"],
-        }
+        },
+        bank.platform(),
     )
     for words in ("https://here.example:8443", "bucket-4711", "campaign-copy (public): anywhere"):
         assert words in text

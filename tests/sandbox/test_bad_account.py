@@ -26,6 +26,7 @@ from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
+from tests.catalogue.bank import serving
 
 pytestmark = pytest.mark.sandbox
 
@@ -147,7 +148,7 @@ def too_small_a_quota(account: Account) -> list[str]:
 def a_model_whose_terms_nobody_agreed_to(account: Account) -> list[str]:
     account.access("NOT_AVAILABLE")
     return [
-        "endpoints[internal-haiku].model: ",
+        f"endpoints[{serving('policy-assistant').id}].model: ",
         f"the account of frankfurt, {REGION} has not agreed to the terms of {HAIKU_ID}: NOT_AVAILABLE",
         "Have who may subscribe in AWS Marketplace agree to them once",
     ]
@@ -334,10 +335,11 @@ MACHINES = """
 import pulumi
 from isthmus.contracts.platform import Site
 from stacks import account, providers
-from tests.catalogue.bank import both
+from tests.catalogue.bank import both, serving
 
 _, plan = both()
-machine = plan.endpoints[2].model_copy(update={"target": "eks-vllm", "instance_type": pulumi.Config().require("kind")})
+kind = {"target": "eks-vllm", "instance_type": pulumi.Config().require("kind")}
+machine = serving("policy-assistant").model_copy(update=kind)
 site = Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1")
 asked = account.Asked(site, providers.aws(site, {}, sandbox=True))
 account.instances_are_there(asked, plan.model_copy(update={"endpoints": [machine]}))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalogue import bank
+
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
@@ -77,9 +79,9 @@ def printed(said: list[str], command: str) -> str:
 
 
 def test_the_data_paths_are_an_output_of_the_stack(said):
-    assert "transaction-narratives (restricted): fra1/restricted-llama-70b only; never AWS" in printed(
-        said, "stack output data_paths"
-    )
+    shown = printed(said, "stack output data_paths")
+    name = bank.serving("transaction-narratives").id
+    assert f"transaction-narratives (restricted): fra1/{name} only; never AWS" in shown
 
 
 def test_one_replica_more_replaces_nothing(said):

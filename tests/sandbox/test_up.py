@@ -18,12 +18,18 @@ from typing import Any
 import pytest
 
 from tests.accounting import aws, cluster
+from tests.catalogue import by_hand
+from tests.catalogue.bank import both, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.sandbox
 
-POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": "fra1-l40s-48gb"}
+PLAN = both()[1]
+SERVED = {each.id: each for each in PLAN.endpoints if each.gpu}
+"""What of the plan runs on GPUs."""
+MORE = serving("kyc-extraction")
+"""The endpoint that gets one replica more, is changed by others, and claims other weights."""
 
 
 class Bank:
@@ -99,29 +105,43 @@ def gpus(pod: dict[str, Any]) -> int:
     return sum(int(each.get("nvidia.com/gpu", 0)) for each in limits)
 
 
+def placed(pods: list[dict[str, Any]], pools: dict[str, str]) -> Counter[str]:
+    """Pods of each endpoint, each on its pool; no other pod has a GPU."""
+    found: Counter[str] = Counter()
+    for pod in pods:
+        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
+        if endpoint in pools:
+            assert pod["spec"]["nodeName"].startswith(pools[endpoint] + "-"), pod["metadata"]["name"]
+            found[endpoint] += 1
+        else:
+            assert gpus(pod) == 0
+    return found
+
+
+def spread(pods: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Of each endpoint on GPUs, how many of its pods each node has."""
+    nodes: dict[str, Counter[str]] = {}
+    for pod in pods:
+        if gpus(pod):
+            endpoint = pod["metadata"]["labels"]["isthmus.dev/endpoint"]
+            nodes.setdefault(endpoint, Counter())[pod["spec"]["nodeName"]] += 1
+    return {endpoint: sorted(each.values()) for endpoint, each in nodes.items()}
+
+
 def test_every_pod_runs_on_the_pool_that_the_plan_names(bank):
     pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
     assert {pod["status"].get("phase") for pod in pods} == {"Running"}
-    placed = Counter()
-    for pod in pods:
-        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
-        if endpoint in POOLS:
-            assert pod["spec"]["nodeName"].startswith(POOLS[endpoint] + "-"), pod["metadata"]["name"]
-            placed[endpoint] += 1
-        else:
-            assert gpus(pod) == 0
-    assert placed == {"restricted-llama-70b": 2, "confidential-llama-8b": 6}
-    assert sum(gpus(pod) for pod in pods) == 14
+    assert placed(pods, {name: f"fra1-{each.gpu}" for name, each in SERVED.items()}) == {
+        name: each.replicas for name, each in SERVED.items()
+    }
+    assert sum(gpus(pod) for pod in pods) == sum(each.gpus for each in SERVED.values())
 
 
 def test_replicas_outlive_what_the_plan_says_they_must(bank):
-    nodes: dict[str, Counter[str]] = {name: Counter() for name in POOLS}
-    for pod in bank.pods():
-        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
-        if endpoint in POOLS:
-            nodes[endpoint][pod["spec"]["nodeName"]] += 1
-    assert sorted(nodes["restricted-llama-70b"].values()) == [1, 1], "a domain's loss would end it"
-    assert sorted(nodes["confidential-llama-8b"].values()) == [3, 3], "a node's loss would take too much"
+    # Each of the site's two domains is one node of the pool.
+    assert spread(bank.pods()) == {
+        name: sorted((each.replicas_by_domain or {}).values()) for name, each in SERVED.items()
+    }
 
 
 def test_a_preview_right_after_finds_nothing_to_change(bank):
@@ -198,7 +218,7 @@ def test_up_finds_and_mends_what_others_changed(bank):
         Bucket=bucket, PublicAccessBlockConfiguration={**before, "BlockPublicAcls": False}
     )
     client = bank.sandbox.client()
-    path = "/apis/apps/v1/namespaces/isthmus-confidential/deployments/confidential-llama-8b"
+    path = f"/apis/apps/v1/namespaces/isthmus-confidential/deployments/{MORE.id}"
 
     def engine() -> dict[str, Any]:
         containers = client.get(path)["spec"]["template"]["spec"]["containers"]
@@ -212,7 +232,7 @@ def test_up_finds_and_mends_what_others_changed(bank):
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": "confidential-llama-8b"},
+            "metadata": {"name": MORE.id},
             "spec": {"template": {"spec": {"containers": [{"name": "vllm", "args": changed}]}}},
         },
         manager="someone-else",
@@ -226,9 +246,9 @@ def test_up_finds_and_mends_what_others_changed(bank):
 
 def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     before = {each["urn"]: each.get("id") for each in bank.state()}
-    bank.edit("bank-dev.plan.yaml", r"replicas: 6\n", "replicas: 7\n")
-    bank.edit("bank-dev.plan.yaml", r"\{fra1-a: 3, fra1-b: 3\}", "{fra1-a: 4, fra1-b: 3}")
-    bank.edit("bank-dev.plan.yaml", r"gpus: 6\n", "gpus: 7\n")
+    of_one = MORE.gpus // (MORE.replicas or 1)
+    more = f"replicas: {(MORE.replicas or 0) + 1}\n        gpus: {MORE.gpus + of_one}"
+    bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
     said = bank.up()
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", said, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
@@ -237,21 +257,19 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     assert "replaces" not in said
     after = {each["urn"]: each.get("id") for each in bank.state()}
     assert after == before, "a resource was replaced, added or lost"
-    pods = eventually(bank.pods, lambda found: sum(gpus(pod) for pod in found) == 15)
-    assert sum(gpus(pod) for pod in pods if pod["status"]["phase"] == "Running") == 15
+    wanted = sum(each.gpus for each in SERVED.values()) + of_one
+    pods = eventually(bank.pods, lambda found: sum(gpus(pod) for pod in found) == wanted)
+    assert sum(gpus(pod) for pod in pods if pod["status"]["phase"] == "Running") == wanted
 
 
 def test_a_replacement_says_which_property_forces_it(bank):
-    bank.edit(
-        "Pulumi.bank-dev.yaml", "uri: pvc://confidential-llama-8b-weights", "uri: pvc://confidential-weights"
-    )
-    bank.edit(
-        "Pulumi.bank-dev.yaml",
-        "volume: weights-meta-llama-llama-3-1-8b-instruct",
-        "volume: weights-qwen-qwen3-32b",
-    )
+    for old, new in (
+        (f"pvc://{MORE.id}-weights", "pvc://confidential-weights"),
+        ("volume: weights-meta-llama-llama-3-1-8b-instruct", "volume: weights-qwen-qwen3-32b-2"),
+    ):
+        bank.edit("Pulumi.bank-dev.yaml", old, new)
     said = bank.up()
-    assert "replaces PersistentVolumeClaim bank-confidential-llama-8b-weights, because of" in said
+    assert f"replaces PersistentVolumeClaim bank-{MORE.id}-weights, because of" in said
     assert "metadata.name" in said
 
 
@@ -302,9 +320,24 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
 
 def test_what_was_destroyed_comes_up_again_beside_what_was_kept(bank):
     kept = bank.in_aws()
+    by_hand.write(bank.root / "stacks")
     bank.up()
     wanted, found = aws.in_state(bank.state()), bank.in_aws()
     assert {kind: found[kind] - kept[kind] for kind in found} == wanted
+
+
+def test_a_plan_by_hand_runs_on_both_pools_with_four_gpus_a_replica(bank):
+    pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
+    assert {pod["status"].get("phase") for pod in pods} == {"Running"}
+    assert placed(pods, by_hand.POOLS) == {"restricted-llama-70b": 2, "confidential-llama-8b": 6}
+    assert {gpus(pod) for pod in pods} == {0, 1, 4}
+    assert spread(pods) == {
+        "restricted-llama-70b": [1, 1],  # a domain's loss would end it otherwise
+        "confidential-llama-8b": [3, 3],  # a node's loss would take too much
+    }
+
+
+def test_what_comes_of_a_plan_by_hand_goes_as_well(bank):
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
 

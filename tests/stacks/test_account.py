@@ -204,9 +204,10 @@ def test_an_authority_that_does_not_hold_today_is_refused(cloud: Cloud, start: s
 
 def test_an_instance_type_that_the_region_does_not_offer_is_named(cloud: Cloud):
     requirements, plan = both()
+    one, other = (each for each in plan.endpoints if each.site == "frankfurt")
     planned = [
-        plan.endpoints[2].model_copy(update={"target": "eks-vllm", "instance_type": "p5.48xlarge"}),
-        plan.endpoints[3].model_copy(update={"target": "eks-vllm", "instance_type": "g6e.12xlarge"}),
+        one.model_copy(update={"target": "eks-vllm", "instance_type": "p5.48xlarge"}),
+        other.model_copy(update={"target": "eks-vllm", "instance_type": "g6e.12xlarge"}),
     ]
     built = parse(platform_data())
     with pytest.raises(InputError, match=r"does not offer p5\.48xlarge\."):

@@ -1,0 +1,56 @@
+"""A plan for the bank's requirements that is made by hand, no planner's: what the bank's own lock does not show.
+
+Four GPUs a replica, both of the site's pools in use, one endpoint spread over domains and one over nodes. Nothing is
+predicted and nothing priced.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from isthmus.contracts import overrides as laying
+from isthmus.contracts import yamlfile
+from tests.catalogue import bank
+from tests.contracts.bank import DIGEST
+from tests.contracts.bank import plan_data as shape
+
+WARNING = "Written by hand and not sized."
+EVIDENCE = {"kind": "given", "source": "chosen by hand, nothing measured", "as_of": "2026-11-25"}
+POOLS = {"restricted-llama-70b": "fra1-h100-sxm-80gb", "confidential-llama-8b": "fra1-l40s-48gb"}
+"""Which pool each endpoint on GPUs runs on."""
+
+
+def plan_data() -> dict[str, Any]:
+    """A fresh copy of the plan's data."""
+    lock, made = bank.plan_data(), shape()
+    for endpoint in made["endpoints"]:
+        endpoint["evidence"] = dict(EVIDENCE)
+    return {
+        **made,
+        "requirements_sha256": yamlfile.digest(bank.requirements_data()),
+        "gateways": lock["gateways"],
+        "warnings": [WARNING],
+    }
+
+
+def overrides() -> dict[str, Any]:
+    """The bank's, with weights for this plan's models."""
+    volumes = {
+        "restricted-llama-70b": "weights-meta-llama-llama-3-3-70b-instruct",
+        "confidential-llama-8b": "weights-meta-llama-llama-3-1-8b-instruct",
+    }
+    weights = [
+        {"id": name, "weights": {"uri": f"pvc://{name}-weights", "volume": volume, "digest": DIGEST}}
+        for name, volume in volumes.items()
+    ]
+    return {**laying.merge(bank.overrides(), {}), "endpoints": weights}
+
+
+def write(folder: Path) -> None:
+    """Take the place of the plan and of its weights in a folder of stacks."""
+    yamlfile.dump(plan_data(), "", folder / f"{bank.STACK}.plan.yaml")
+    settings = folder / f"Pulumi.{bank.STACK}.yaml"
+    data = yamlfile.load(settings).data
+    data["config"]["isthmus:overrides"] = overrides()
+    yamlfile.dump(data, "", settings)
