@@ -68,6 +68,7 @@ class Seen:
     tpot_p50: float
     tpot_p95: float
     """NaN where no request had a second token."""
+    e2e_p95: float
     finished: int
     unfinished: int
     present: float
@@ -349,6 +350,7 @@ def _seen(name: str, requests: list[_Request], begin: float, end: float, last: f
         ttft_p95=_percentile(firsts, 0.95),
         tpot_p50=_percentile(nexts, 0.5),
         tpot_p95=_percentile(nexts, 0.95),
+        e2e_p95=_percentile([(each.ended - each.arrived) * 1000 + FRONT_MS for each in ended], 0.95),
         finished=len(ended),
         unfinished=len(counted) - len(ended),
         present=present / (end - begin),

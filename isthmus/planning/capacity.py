@@ -51,7 +51,7 @@ def _replicas(rows: Rows, problem: Problem, column: Column, terms: Mapping[int, 
     rows.at_most({**{index: headroom * units for index, units in terms.items()}, n: -1.0})
     for index, units in terms.items():
         # Alone it already needs so many: the program is tighter for it.
-        rows.at_most({index: float(_alone(requirements, column, units)), n: -1.0})
+        rows.at_most({index: float(least(requirements, column, units)), n: -1.0})
     if column.survive == "none":
         return n
     lost = rows.variable(0, most)
@@ -74,12 +74,12 @@ def _replicas(rows: Rows, problem: Problem, column: Column, terms: Mapping[int, 
     return n
 
 
-def _alone(requirements: Requirements, column: Column, units: float) -> int:
-    """The least replicas for one load: intact with headroom, and after the loss."""
-    count = max(1, math.ceil(units * (1 + requirements.planning.headroom) - 1e-9))
-    while count <= 1000 and count - hardware.lost(requirements, column, count) < units - 1e-9:
+def least(requirements: Requirements, column: Column, load: float) -> int:
+    """The least replicas for a load: intact with headroom, and after the loss; `UNBOUND` where none will do."""
+    count = max(1, math.ceil(load * (1 + requirements.planning.headroom) - 1e-9))
+    while count < UNBOUND and count - hardware.lost(requirements, column, count) < load - 1e-9:
         count += 1
-    return count
+    return min(count, UNBOUND)
 
 
 def _most(problem: Problem, column: Column) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.plan import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
 from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite
-from isthmus.planning import demand, load, promise, speed
+from isthmus.planning import demand, load, mixture, promise, speed
 from isthmus.planning.fits import MOST_SEQS, UTILIZATION, Fit, at_once
 from isthmus.planning.load import Lengths
 from isthmus.planning.options import Column, OnApi, OnGpus, Options
@@ -57,7 +57,7 @@ def make(
                 primary, overflow, _ = apis.setdefault(key, ([], [], option))
                 (overflow if option is choice.overflow else primary).append(workload.name)
     for column, names in columns.items():
-        made.append(_on_gpus(requirements, found.fit(column), solution, nodes[column], column, names, taken))
+        made.append(_on_gpus(requirements, found, solution, nodes[column], column, names, taken))
     for (class_, _, _, _), (primary, overflow, option) in apis.items():
         made.append(_on_api(requirements, class_, option, primary, overflow, solution, taken))
     return made
@@ -80,16 +80,16 @@ def _name(class_: str, model: str, taken: set[str]) -> str:
 
 def _on_gpus(
     requirements: Requirements,
-    fit: Fit,
+    found: Options,
     solution: Solution,
     placed: Placed,
     column: Column,
     names: list[str],
     taken: set[str],
 ) -> Made:
-    count = solution.replicas[column]
+    fit, count = found.fit(column), solution.replicas[column]
     choices = [solution.choices[name] for name in names]
-    units = math.fsum(each.option.units * each.part for each in choices if isinstance(each.option, OnGpus))
+    units = mixture.load(requirements, found, mixture.Sharers(column, names, choices))
     survive = _survive(requirements, names)
     adapters = {
         adapter.name: adapter

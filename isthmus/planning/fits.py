@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from isthmus.planning import gpus, load, memory, models, promise, speed
@@ -82,10 +84,47 @@ def carried(fit: Fit, wanted: Demand, ttft: float | None, tpot: float | None) ->
     """Requests a second that one replica carries within the goals, at the slow end of the interval; 0 for none."""
     most = at_once(fit, wanted.lengths)
     high = load.capacity(fit.speed.at(speed.EIGHTY), wanted.lengths, most)
-    if not kept(fit, most, wanted, high * 1e-4, ttft, tpot):
+    return _largest(lambda rate: kept(fit, most, wanted, rate, ttft, tpot), high)
+
+
+@functools.lru_cache(maxsize=4096)
+def together(fit: Fit, wanted: tuple[Demand, ...]) -> float:
+    """The multiple of all their rates that one replica carries within every goal, at the slow end; 0 for none.
+
+    Less than what the sum of their loads would have it where short answers stand beside long prompts.
+    """
+    weights = [each.rate * max(each.lengths.output, 1e-9) for each in wanted]
+    whole = math.fsum(weights)
+
+    def running(values: Sequence[float]) -> float:
+        """Mean over those that run at any time."""
+        return math.fsum(weight * value for weight, value in zip(weights, values, strict=True)) / whole
+
+    prompt, output = (
+        running([each.lengths.prompt for each in wanted]),
+        running([each.lengths.output for each in wanted]),
+    )
+    most = at_once(fit, load.Lengths(prompt, output, prompt, output))
+    slow, middle = fit.speed.at(speed.EIGHTY), fit.speed.steps
+
+    def all_kept(times: float) -> bool:
+        parts = [load.Part(each.lengths, each.rate * times, each.burst) for each in wanted]
+        ends = [load.share_out(steps, parts, most) for steps in (slow, middle)]
+        return all(ends) and all(
+            promise.holds(late, usual, each.ttft_ms, each.tpot_ms)
+            for late, usual, each in zip(*(end or [] for end in ends), wanted, strict=True)
+        )
+
+    high = min(load.capacity(slow, each.lengths, at_once(fit, each.lengths)) / each.rate for each in wanted)
+    return _largest(all_kept, high)
+
+
+def _largest(holds: Callable[[float], bool], high: float) -> float:
+    """The largest value below `high` that holds; 0 for none."""
+    if not holds(high * 1e-4):
         return 0.0
     low = 0.0
     for _ in range(14):
         middle = (low + high) / 2
-        low, high = (middle, high) if kept(fit, most, wanted, middle, ttft, tpot) else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low

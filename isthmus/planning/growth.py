@@ -38,7 +38,8 @@ def of(requirements: Requirements, made: Sequence[Made], solution: Solution) -> 
             if workload is not None and isinstance(choice.option, OnGpus):
                 growth = 1 + workload.traffic.growth_pct_month / 100
                 loads.append((choice.option.units * choice.part, growth))
-        count = solution.replicas[each.column]
+        # What sharing costs besides stays in proportion: mixtures are not looked at month by month.
+        count = solution.replicas[each.column] * math.fsum(load for load, _ in loads) / each.load
         months = next(
             (
                 month

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isthmus.planning.steps import StepTimes
@@ -122,6 +123,15 @@ def capacity(steps: StepTimes, lengths: Lengths, most: float) -> float:
     return closed(steps, lengths, most, most) * LOUD
 
 
+@dataclass(frozen=True)
+class Part:
+    """What one workload sends to a replica, at so many requests a second."""
+
+    lengths: Lengths
+    rate: float
+    burst: float = 1.0
+
+
 def serve(
     steps: StepTimes, lengths: Lengths, rate: float, most: float, burst: float = 1.0, batched: float = BATCHED
 ) -> Served | None:
@@ -130,32 +140,78 @@ def serve(
     `burst`: the coefficient of variation of the times between arrivals (1: as if by chance). `batched`: tokens that
     the engine takes into one step.
     """
-    mean, square = _prefills(steps, lengths)
+    found = share_out(steps, [Part(lengths, rate, burst)], most, batched)
+    return found[0] if found else None
+
+
+def share_out(
+    steps: StepTimes, parts: Sequence[Part], most: float, batched: float = BATCHED
+) -> list[Served] | None:
+    """What each of several workloads meets on one replica; None where it does not keep up.
+
+    All wait for, and are slowed by, the prefills of all: short answers beside long prompts are slowed the most.
+    """
+    rate = math.fsum(each.rate for each in parts)
     # Short prompts share a step, so each takes less than it would alone.
-    packed = share(steps, lengths) / max(prefill(steps, lengths.prompt, lengths.hit), 1e-9)
-    own, square = mean * packed, square * packed**2
+    alone = [_prefills(steps, each.lengths) for each in parts]
+    packed = [_packed(steps, each.lengths) for each in parts]
+    own, square = (
+        _mean(parts, [found[power] * by ** (power + 1) for found, by in zip(alone, packed, strict=True)])
+        for power in (0, 1)
+    )
     spent = rate * own / 1000
-    running = _running(steps, lengths, rate, spent, most)
+    running = _running(steps, parts, spent, most)
     if running is None:
         return None
-    step = steps.decode(max(running, 1.0), lengths.longer)
-    part = min(1.0, lengths.prompt * (1 - lengths.hit) / batched)
+    longer = _longer(parts)
+    step = steps.decode(max(running, 1.0), longer)
+    part = min(1.0, _mean(parts, [each.lengths.prompt * (1 - each.lengths.hit) for each in parts]) / batched)
+    burst = math.sqrt(_mean(parts, [each.burst**2 for each in parts]))
     wait, tail = _wait(rate, own + step * part, square / own**2 if own else 0.0, burst)
     high = min(most, running + _P95_OF_NORMAL * math.sqrt(running * max(1.0, burst)))
-    tpot, tpot_p95 = _further(
-        steps, lengths, rate, (own, square, spent), (step, high), own + step * part + wait
-    )
+    swing = (steps.decode(max(high, 1.0), longer) - step) / _P95_OF_NORMAL
     around = FRONT_MS + FIRST_STEPS * step
-    return Served(
-        rate=rate,
-        running=running,
-        running_p95=high,
-        busy=max(spent, running / most, rate / (capacity(steps, lengths, most) / LOUD)),
-        ttft_mean=around + mean + wait,
-        ttft_p95=around + prefill(steps, lengths.prompt_p95, lengths.hit) + tail,
-        tpot_mean=tpot,
-        tpot_p95=max(tpot, tpot_p95),
-    )
+    # In bursts the number of prefills that an answer meets varies more, by the square of their coefficient.
+    uneven = max(0.0, square + (burst**2 - 1) * own**2)
+    served = []
+    for each, (mean, _) in zip(parts, alone, strict=True):
+        before = own + step * part + wait
+        tpot, tpot_p95 = _further(each.lengths, rate, (own, uneven, spent), (step, swing), before)
+        served.append(
+            Served(
+                rate=each.rate,
+                running=running,
+                running_p95=high,
+                busy=max(spent, running / most, _used(steps, parts, most)),
+                ttft_mean=around + mean + wait,
+                ttft_p95=around + prefill(steps, each.lengths.prompt_p95, each.lengths.hit) + tail,
+                tpot_mean=tpot,
+                tpot_p95=max(tpot, tpot_p95),
+            )
+        )
+    return served
+
+
+def _mean(parts: Sequence[Part], values: Sequence[float]) -> float:
+    """Over requests."""
+    whole = math.fsum(each.rate for each in parts)
+    return math.fsum(each.rate * value for each, value in zip(parts, values, strict=True)) / whole
+
+
+def _longer(parts: Sequence[Part]) -> float:
+    """Tokens that a running sequence has, looked at at any time: long answers are met more often."""
+    weights = [each.rate * max(each.lengths.output, 1e-9) for each in parts]
+    longer = math.fsum(weight * each.lengths.longer for weight, each in zip(weights, parts, strict=True))
+    return longer / math.fsum(weights)
+
+
+def _packed(steps: StepTimes, lengths: Lengths) -> float:
+    return share(steps, lengths) / max(prefill(steps, lengths.prompt, lengths.hit), 1e-9)
+
+
+def _used(steps: StepTimes, parts: Sequence[Part], most: float) -> float:
+    """Part of what the cache and the settings let be served."""
+    return math.fsum(each.rate / (capacity(steps, each.lengths, most) / LOUD) for each in parts)
 
 
 def _prefills(steps: StepTimes, lengths: Lengths) -> tuple[float, float]:
@@ -173,7 +229,7 @@ def _prefills(steps: StepTimes, lengths: Lengths) -> tuple[float, float]:
     )
 
 
-def _running(steps: StepTimes, lengths: Lengths, rate: float, spent: float, most: float) -> float | None:
+def _running(steps: StepTimes, parts: Sequence[Part], spent: float, most: float) -> float | None:
     """Sequences that decode at once: the fixed point of Little's law.
 
     None where there is none, or where its swings would fill the cache: an engine that runs out of it throws work away.
@@ -181,7 +237,9 @@ def _running(steps: StepTimes, lengths: Lengths, rate: float, spent: float, most
     if spent >= LOUD:
         return None
 
-    context, each = lengths.longer, rate * lengths.output / 1000 / (1 - spent)
+    context = _longer(parts)
+    tokens = math.fsum(each.rate * each.lengths.output for each in parts) / 1000
+    each = tokens / (1 - spent)
 
     def needed(running: float) -> float:
         return each * steps.decode(running, context)
@@ -192,8 +250,9 @@ def _running(steps: StepTimes, lengths: Lengths, rate: float, spent: float, most
     for _ in range(_ROUNDS):
         middle = (low + high) / 2
         low, high = (middle, high) if needed(max(middle, 1e-9)) > middle else (low, middle)
-    running = max(high, min(1.0, rate * lengths.output * steps.decode(1, lengths.longer) / 1000))
-    return running if running + _SWING * math.sqrt(running * lengths.stretch) <= max(most, 1.0) else None
+    running = max(high, min(1.0, tokens * steps.decode(1, context)))
+    stretch = max(each.lengths.stretch for each in parts)
+    return running if running + _SWING * math.sqrt(running * stretch) <= max(most, 1.0) else None
 
 
 def _wait(rate: float, service: float, square: float, burst: float) -> tuple[float, float]:
@@ -210,7 +269,6 @@ def _wait(rate: float, service: float, square: float, burst: float) -> tuple[flo
 
 
 def _further(
-    steps: StepTimes,
     lengths: Lengths,
     rate: float,
     prefills: tuple[float, float, float],
@@ -221,10 +279,11 @@ def _further(
 
     An answer is slowed by the prefills that come while it is made, and by those that were queued behind its own: few
     large ones, so some answers meet many. `before`: milliseconds until its prefill was done, while others queued.
+    `swing`: the standard deviation of a step, by how many run.
     Checked against a discrete-event simulation (bench/simulate.py).
     """
     own, square, spent = prefills
-    step, high = decode
+    step, swing = decode
     left = 1 - spent
     a_ms = rate / 1000
     tokens, stretch = max(1.0, lengths.output - 1), lengths.stretch
@@ -233,7 +292,7 @@ def _further(
     spread_behind = behind * (square / own if own else 0.0) + behind**2
     variance = step * a_ms * square * stretch / (tokens * left**3)
     variance += (spread_behind / left**2 + behind * a_ms * square / left**3) * (stretch / tokens) ** 2
-    variance += ((steps.decode(max(high, 1.0), lengths.longer) - step) / _P95_OF_NORMAL / left) ** 2
+    variance += (swing / left) ** 2
     return step / left, step + _gamma_p95(slowed, variance)
 
 

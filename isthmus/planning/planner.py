@@ -20,6 +20,7 @@ from isthmus.planning import (
     hardware,
     infeasible,
     items,
+    mixture,
     placing,
     program,
     quotas,
@@ -29,7 +30,7 @@ from isthmus.planning import (
 )
 from isthmus.planning.endpoints import Made
 from isthmus.planning.options import BUILDS, Column, OnGpus, Options, Rules
-from isthmus.planning.program import Problem, Solution
+from isthmus.planning.program import Crowd, Problem, Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements, Workload
@@ -228,18 +229,44 @@ def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
 def solve(
     requirements: Requirements, found: Options, before: Plan | None = None, most_gpus: int | None = None
 ) -> tuple[Solution, dict[Column, placing.Placed]] | None:
-    """The solution and the nodes of its replicas; what does not pack is cut off and solved again."""
+    """The solution and the nodes of its replicas; what does not pack, or is too little for those who share it, is
+    told to the program, which is solved again."""
     problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus)
     for _ in range(MOST_CUTS):
         solution = program.solve(problem)
         if solution is None:
             return None
+        if crowds := mixture.crowded(requirements, found, solution):
+            if (enough := _with_more(requirements, solution, crowds)) is not None:
+                return enough
+            problem.crowds += crowds
+            continue
         nodes = placing.place(requirements, solution.replicas)
         placed = {column: each for column, each in nodes.items() if isinstance(each, placing.Placed)}
         if len(placed) == len(solution.replicas):
             return solution, placed
         problem.cuts.append({column: each for column, each in nodes.items() if isinstance(each, int)})
     return None
+
+
+def _with_more(
+    requirements: Requirements, solution: Solution, crowds: Sequence[Crowd]
+) -> tuple[Solution, dict[Column, placing.Placed]] | None:
+    """Of a large program a solution with the replicas that are short, where they fit: solving again takes long.
+
+    What they cost is part of its gap. None for a small one, which is solved again, and where they do not fit.
+    """
+    if not solution.large:
+        return None
+    replicas = {**solution.replicas, **{each.column: each.need for each in crowds}}
+    nodes = placing.place(requirements, replicas)
+    placed = {column: each for column, each in nodes.items() if isinstance(each, placing.Placed)}
+    cost = items.total(items.items(requirements, solution.choices, replicas))
+    budget = requirements.budget
+    if len(placed) < len(replicas) or (budget is not None and cost > budget.monthly_usd):
+        return None
+    gap = 1 - solution.least * (1 - solution.gap) / cost
+    return replace(solution, replicas=replicas, cost=cost, gap=gap), placed
 
 
 def _stay(before: Plan | None) -> dict[str, tuple[str, str]]:

@@ -69,17 +69,31 @@ class Solution:
     gap: float
     pruned: bool = False
     """Only the likeliest ways of each workload were weighed: there were too many."""
+    large: bool = False
+    """A part of the cost was left open from the start."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Workloads that need more replicas together than the sum of what each needs alone."""
+
+    column: Column
+    parts: Mapping[str, float]
+    """By workload, the part of its peak that it puts there."""
+    need: int
+    """Replicas."""
 
 
 @dataclass
 class Problem:
-    """What is solved; `cuts` are added where replicas do not pack."""
+    """What is solved; `cuts` are added where replicas do not pack, `crowds` where they are too few for a mixture."""
 
     requirements: Requirements
     options: Options
     stay: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By workload: the model and place of the plan that is there; at equal cost it stays."""
     cuts: list[dict[Column, int]] = field(default_factory=list)
+    crowds: list[Crowd] = field(default_factory=list)
     least_only: bool = False
     """The least cost is enough, no near tie; a fiftieth of it is left open."""
     most_gpus: int | None = None
@@ -115,7 +129,8 @@ def solve(problem: Problem) -> Solution | None:
         best = rows.score()
         rows.score_at_least(best - 1e-7)
         rows.minimise()
-    return replace(made.solution(least, gap), pruned=pruned)
+    large = sum(len(each) for each in choices.values()) > SMALL
+    return replace(made.solution(least, gap), pruned=pruned, large=large)
 
 
 def _likely(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
@@ -171,6 +186,7 @@ class _Program:
                     levels = self._asked.setdefault(each.column.plain, set())
                     levels.add(SURVIVES.index(each.column.survive))
         self._counts = capacity.build(self.rows, problem, self._loads())
+        self._crowded()
         self._fixed()
         self._tokens()
         self._gpus()
@@ -214,6 +230,21 @@ class _Program:
         if there is None or there == place(option):
             return 0.0
         return max(self.requirements.planning.move_cost_usd, 1e-4)
+
+    def _crowded(self) -> None:
+        """Whoever shares an endpoint with all of those, or puts more of a peak there, needs as many replicas."""
+        for crowd in self.problem.crowds:
+            if crowd.column not in self._counts:
+                continue
+            mine = {
+                index: float(crowd.need)
+                for workload, choice, index in self._x
+                if isinstance(choice.option, OnGpus)
+                and choice.option.column == crowd.column
+                and choice.part >= crowd.parts.get(workload.name, 2.0)
+            }
+            mine[self._counts[crowd.column]] = -1.0
+            self.rows.at_most(mine, crowd.need * (len(crowd.parts) - 1))
 
     def _fixed(self) -> None:
         """What a site, a cluster and a link cost once they are used at all."""

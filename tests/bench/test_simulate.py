@@ -68,6 +68,7 @@ def test_a_request_alone_takes_its_prefill_and_its_steps() -> None:
     found = seen(at(0.1, FIXED, cv=0))
     assert (found.ttft_p50, found.ttft_p95) == pytest.approx((100 + FRONT_MS, 100 + FRONT_MS))
     assert (found.tpot_p50, found.tpot_p95) == pytest.approx((10.1, 10.1))
+    assert found.e2e_p95 == pytest.approx(100 + 199 * 10.1 + FRONT_MS)
     assert found.requests == found.finished == 54
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.planning import load
-from isthmus.planning.load import Lengths
+from isthmus.planning.load import Lengths, Part
 
 
 class Plain:
@@ -61,6 +61,27 @@ def test_bursts_lengthen_the_wait() -> None:
     assert calm is not None
     assert burst is not None
     assert burst.ttft_p95 > calm.ttft_p95
+    assert burst.tpot_p95 > calm.tpot_p95
+
+
+def test_two_workloads_that_are_alike_are_as_one() -> None:
+    halves = load.share_out(STEPS, [Part(CHAT, 0.5), Part(CHAT, 0.5)], 100)
+    whole = load.serve(STEPS, CHAT, 1.0, 100)
+    assert halves is not None
+    assert whole is not None
+    for half in halves:
+        assert (half.ttft_p95, half.tpot_p95) == pytest.approx((whole.ttft_p95, whole.tpot_p95))
+
+
+def test_short_answers_beside_long_prompts_are_slowed_the_most() -> None:
+    short, long = Lengths(700, 20, 1600, 30), Lengths(3000, 300, 6000, 600)
+    alone = load.serve(STEPS, short, 1.0, 100)
+    beside = load.share_out(STEPS, [Part(short, 1.0), Part(long, 1.0)], 100)
+    assert alone is not None
+    assert beside is not None
+    assert beside[0].tpot_p95 > 2 * alone.tpot_p95
+    assert beside[0].tpot_p95 > beside[1].tpot_p95
+    assert load.share_out(STEPS, [Part(short, 1.0), Part(long, 4.0)], 100) is None
 
 
 def test_what_writes_nothing_has_no_steps() -> None:

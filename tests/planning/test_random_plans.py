@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -155,6 +156,40 @@ def test_the_cheapest_plan_is_that_of_exhaustive_search(data: dict[str, Any]) ->
     over = sum(1 for each in solution.choices.values() if isinstance(each.option, OnApi))
     # Data over the link is in the options' own cost.
     assert solution.cost == pytest.approx(wanted, rel=1e-6, abs=0.01), over
+
+
+def test_no_plan_is_dearer_than_the_best_that_may_use_one_kind_of_gpu_only() -> None:
+    """APIs are allowed in both. What the kinds save together is counted: were it never anything, nothing was tried."""
+    counted: Counter[str] = Counter()
+
+    @SMALL
+    @given(requirements_data())
+    def holds(data: dict[str, Any]) -> None:
+        all_kinds = _least_cost(data)
+        for kind in data["sites"][0]["pools"]:
+            site = {**data["sites"][0], "pools": [kind]}
+            one_kind = _least_cost({**data, "sites": [site, *data["sites"][1:]]})
+            if one_kind is None:
+                counted[f"no plan with {kind['gpu']} only"] += 1
+                continue
+            counted["compared"] += 1
+            assert all_kinds is not None, (
+                f"there is a plan with {kind['gpu']}, and none where more may be used"
+            )
+            assert all_kinds <= one_kind * (1 + 1e-6) + 0.01
+            counted["cheaper with both"] += all_kinds < one_kind * 0.999
+
+    holds()
+    assert counted["compared"] >= 10, counted
+    assert counted["cheaper with both"] >= 1, counted
+
+
+def _least_cost(data: dict[str, Any]) -> float | None:
+    """USD a month of the plan, packed on nodes."""
+    requirements = read(data)
+    assert requirements.objective.near_tie_pct == 0
+    solved = planner.solve(requirements, ways.find(requirements, Rules(TODAY)))
+    return None if solved is None else solved[0].cost
 
 
 @SMALL

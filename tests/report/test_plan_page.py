@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
 from isthmus.report import plan_figures, plan_page
+from tests.catalogue import by_hand
 from tests.catalogue.bank import both, requirements_data
 from tests.report.plans import LIST, full, hand_written, infeasible, sized
 

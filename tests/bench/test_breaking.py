@@ -1,0 +1,124 @@
+"""What breaks first: found where it is, and the plan's `stress` is held to it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import pytest
+
+from bench import breaking, replay
+from bench.breaking import Compared
+from isthmus.contracts import yamlfile
+from isthmus.planning import demand, fits, planner, speed
+
+CLASSES = ("internal", "confidential")
+
+
+@pytest.mark.parametrize("guess", [0.01, 1, 3.1, 50])
+@pytest.mark.parametrize("at", [0.5, 1, 3, 11])
+def test_the_breaking_multiple_is_found_from_any_guess(at: float, guess: float) -> None:
+    assert breaking.breaking(lambda times: times < at, guess) == pytest.approx(at, rel=0.021)
+
+
+def test_what_never_breaks_and_what_never_holds_end_the_search() -> None:
+    assert breaking.breaking(lambda times: True, 1) == breaking.MOST
+    assert breaking.breaking(lambda times: False, 1) == breaking.LEAST
+
+
+def test_a_plan_is_right_where_it_names_the_first_and_near_where_noise_decides() -> None:
+    for at, right, near in (
+        ({"a": 1.5, "b": 2.0}, True, True),
+        ({"a": 1.55, "b": 1.5}, False, True),
+        ({"a": 3.0, "b": 1.5}, False, False),
+    ):
+        found = Compared("a", at, promised=True, held=True)
+        assert (found.right, found.near) == (right, near)
+    wrong = Compared("a", {"a": 3.0, "b": 1.5}, promised=True, held=False)
+    alone = Compared("a", {}, promised=False, held=False)
+    assert not breaking.reached([wrong, alone, alone, alone])
+    told = breaking.summary([wrong, alone, alone, alone])
+    assert told[0].startswith("3 of 4 plans")
+    assert "of those with two or more 0 of 1 do" in told[1]
+    assert told[2:] == [
+        "0 of 1 that are said to hold at the stress factor do",
+        "3 of 3 that are said not to hold at it do not",
+    ]
+
+
+def two(peaks: tuple[float, float], classes: tuple[str, str]) -> replay.Requirements:
+    """Short answers and long prompts, of one model."""
+    data = copy.deepcopy(yamlfile.load(replay.BANK).data)
+    data["objective"] = {"cost_basis": "allocated", "near_tie_pct": 0}
+    data["sites"][0]["pools"] = [each for each in data["sites"][0]["pools"] if "h100" in each["gpu"]]
+    data["workloads"] = [
+        _workload("short", classes[0], peaks[0], (700, 1600), (22, 34), 40),
+        _workload("long", classes[1], peaks[1], (2000, 5400), (124, 200), 60),
+    ]
+    return replay.read(data)
+
+
+def _workload(
+    name: str, class_: str, peak: float, prompt: tuple[int, int], output: tuple[int, int], tpot: int
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "sensitivity": class_,
+        "impact": "low",
+        "residency": ["eu"],
+        "model": {
+            "candidates": [{"id": "Qwen/Qwen3-14B", "scores": {"bf16": 0.9}}],
+            "min_score": 0.5,
+            "context_tokens": 16384,
+        },
+        "traffic": {
+            "peak_rps": peak,
+            "mean_rps": peak / 4,
+            "prompt_tokens": dict(zip(("mean", "p95"), prompt, strict=True)),
+            "output_tokens": dict(zip(("mean", "p95"), output, strict=True)),
+        },
+        "slo": {"ttft_p95_ms": 3000, "tpot_p95_ms": tpot},
+        "survive": "none",
+    }
+
+
+def test_a_shared_endpoint_breaks_where_its_mixture_does_and_not_where_the_sum_of_loads_would() -> None:
+    requirements = two((2, 4), ("internal", "internal"))
+    plan = planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
+    [endpoint] = [each for each in plan.endpoints if each.replicas]
+    assert plan.stress is not None
+
+    def kept(times: float) -> bool:
+        met = replay.played(
+            requirements, plan, endpoint, endpoint.replicas or 0, 1, times=times, deviations=speed.EIGHTY
+        )
+        return all(each.kept for each in met)
+
+    seen, told = breaking.breaking(kept, 1), plan.stress.breaks_at
+    assert told is not None
+    assert abs(math.log(told / seen)) < 0.25
+    fit = fits.fit("Qwen/Qwen3-14B", "h100-sxm-80gb", "bf16", endpoint.tensor_parallel or 1, 16384, ())
+    assert isinstance(fit, fits.Fit)
+    loads = [
+        each.rate / fits.carried(fit, each, each.ttft_ms, each.tpot_ms)
+        for each in map(demand.of, requirements.workloads)
+    ]
+    assert (endpoint.replicas or 0) / sum(loads) > 1.25 * seen
+
+
+@pytest.mark.parametrize("peaks", [(30, 1), (1, 8)])
+def test_the_endpoint_with_the_least_to_spare_is_what_breaks_first(peaks: tuple[float, float]) -> None:
+    requirements = two(peaks, CLASSES)
+    plan = planner.plan(requirements, replay.OFFERS, replay.TODAY).plan
+    assert plan.stress is not None
+    found = breaking.compare(requirements, plan, 1, speed.EIGHTY)
+    assert found is not None
+    assert list(found.at) == [plan.stress.breaks_first]
+    assert found.right
+    [other] = {each.id for each in plan.endpoints} - {plan.stress.breaks_first}
+    wrong = plan.model_copy(update={"stress": plan.stress.model_copy(update={"breaks_first": other})})
+    blamed = breaking.compare(requirements, wrong, 1, speed.EIGHTY)
+    assert blamed is not None
+    assert not blamed.right
+    assert blamed.first == plan.stress.breaks_first
