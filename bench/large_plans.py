@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.replay import CLASSES, MODELS, OFFERS, TODAY, read
+from bench.replay import CLASSES, MODELS, TODAY, read
+from isthmus.cli.plan_command import offers
 from isthmus.planning import planner, ways
 from isthmus.planning.options import Rules
+
+if TYPE_CHECKING:
+    from isthmus.contracts.requirements import Requirements
 
 GPUS = ("h100-sxm-80gb", "h200-sxm-141gb", "l40s-48gb", "a100-sxm-80gb")
 NODES = {"h100-sxm-80gb": (320000, 10.2), "h200-sxm-141gb": (380000, 10.2), "l40s-48gb": (110000, 4.0)}
@@ -101,8 +105,8 @@ def _workload(chance: random.Random, number: int, count: int) -> dict[str, Any]:
     }
 
 
-def measure(workloads: int, candidates: int, pools: int, seed: int = 1) -> tuple[float, float, float]:
-    """Seconds of the plan itself, its gap, and seconds of the whole answer."""
+def measure(workloads: int, candidates: int, pools: int, seed: int = 1) -> tuple[float, float, Requirements]:
+    """Seconds of the plan itself, its gap, and the requirements that it is of."""
     requirements = read(requirements_data(workloads, candidates, pools, seed))
     begin = time.perf_counter()
     found = ways.find(requirements, Rules(TODAY))
@@ -112,20 +116,18 @@ def measure(workloads: int, candidates: int, pools: int, seed: int = 1) -> tuple
     count = sum(len(each) for each in found.by_workload.values())
     told = "infeasible" if solved is None else f"{solved[0].cost:,.0f} USD a month, gap {solved[0].gap:.2%}"
     print(f"  {workloads} workloads, {candidates} candidates, {pools} pools, {count:,} ways: {told}")
-    begin = time.perf_counter()
-    planner.plan(requirements, OFFERS, TODAY)
-    whole = time.perf_counter() - begin
-    print(
-        f"  plan {base:.1f} s, of which the ways {listed:.1f} s; the whole answer {whole:.1f} s", flush=True
-    )
-    return base, 1.0 if solved is None else solved[0].gap, whole
+    print(f"  plan {base:.1f} s, of which the ways {listed:.1f} s", flush=True)
+    return base, 1.0 if solved is None else solved[0].gap, requirements
 
 
 def main() -> bool:
     print(f"large plans: 40 workloads over 8 pools, at most {BASE_S:.0f} s at a gap of {GAP:.0%}")
-    base, gap, whole = measure(40, 60, 8)
+    base, gap, requirements = measure(40, 60, 8)
+    begin = time.perf_counter()
+    planner.plan(requirements, offers(), TODAY)
+    whole = time.perf_counter() - begin
     fine = base <= BASE_S and gap <= GAP and whole <= COMMAND_S
-    print(f"  {'within' if fine else 'OVER'}")
+    print(f"  the whole answer, by all blueprints, {whole:.1f} s: {'within' if fine else 'OVER'}")
     print("large plans: 200 workloads over 20 pools, reported")
     measure(200, 300, 20)
     return fine

@@ -65,7 +65,7 @@ def plan(
     today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
     wanted = requirements_of.load(requirements)
     before = _before(requirements, output)
-    found = planner.plan(wanted, _offers(), today, blueprint=blueprint, before=before)
+    found = planner.plan(wanted, offers(), today, blueprint=blueprint, before=before)
     if found.plan.feasible:
         # What was made must hold to what every plan is held to, or it is not shown.
         plan_checks.check(found.plan, wanted)
@@ -81,7 +81,7 @@ def plan(
         raise typer.Exit(1)
 
 
-def _offers() -> list[Offer]:
+def offers() -> list[Offer]:
     """The catalogue's blueprints, as the planner judges them."""
     from isthmus import catalogue
     from isthmus.planning.planner import Offer

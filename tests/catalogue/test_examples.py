@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus import catalogue
-from isthmus.cli.plan_command import _offers
+from isthmus.cli.plan_command import offers
 from isthmus.contracts import plan_checks
 from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.errors import AnswerIsNo
@@ -28,7 +28,7 @@ PICKED = {
 @functools.cache
 def planned(name: str) -> tuple[Requirements, Plan]:
     requirements = requirements_of.load(ROOT / f"{name}.requirements.yaml")
-    return requirements, planner.plan(requirements, _offers(), "2026-11-25").plan
+    return requirements, planner.plan(requirements, offers(), "2026-11-25").plan
 
 
 def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
