@@ -15,15 +15,16 @@ from isthmus.catalogue import filters, shelf
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
 
 if TYPE_CHECKING:
-    from isthmus.contracts.plan import Plan
+    from isthmus.contracts.plan import Plan, PlannedEndpoint
     from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.words import Buildable
 
 
 def render(name: str, requirements: Requirements, plan: Plan, folder: Path = shelf.FOLDER) -> dict[str, Any]:
     """The platform that a blueprint makes of requirements and plan, before overrides; not validated.
 
     Raises `InputError` for an unknown blueprint or a fault in the template, `AnswerIsNo` where the
-    blueprint is not made for a class of the plan.
+    blueprint is not made for a class of the plan, or does not build what an endpoint needs.
     """
     from isthmus.contracts import yamlfile
 
@@ -110,3 +111,21 @@ def _covers(blueprint: shelf.Blueprint, plan: Plan) -> None:
                 todo=f"It is made for: {', '.join(blueprint.header.classes)}. Choose another with "
                 "`isthmus blueprints`",
             )
+        for needed in needs(endpoint):
+            if needed not in blueprint.header.builds:
+                raise AnswerIsNo(
+                    f"blueprint `{blueprint.name}` does not build `{needed}`, and endpoint "
+                    f"`{endpoint.id}` needs it",
+                    todo=f"It builds: {', '.join(blueprint.header.builds)}. Choose another with "
+                    "`isthmus blueprints`, or plan anew for this one",
+                )
+
+
+def needs(endpoint: PlannedEndpoint) -> list[Buildable]:
+    """What a blueprint's header must list under `builds` for it to render the endpoint."""
+    needed: list[Buildable] = [endpoint.target]
+    if endpoint.mig_profile:
+        needed.append("mig")
+    if (endpoint.nodes_per_replica or 1) > 1:
+        needed.append("several-nodes")
+    return needed

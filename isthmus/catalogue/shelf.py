@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.words import Part, Sensitivity
+from isthmus.contracts.words import TARGETS, VLLM_TARGETS, Buildable, Part, Sensitivity
 
 FOLDER = Path(__file__).resolve().parents[2] / "blueprints"
 """The catalogue of this checkout."""
@@ -33,6 +33,9 @@ class Header(Part):
     topology: Literal["one-site", "aws", "hybrid", "on-prem"]
     classes: list[Sensitivity] = Field(min_length=1)
     """The classes of data it is made for; a plan with another one is refused."""
+    builds: list[Buildable] = Field(min_length=1)
+    """Targets that it renders, and whether it cuts GPUs (`mig`) or lays replicas over several nodes
+    (`several-nodes`); a plan with anything else is refused."""
     scale: Scale
     availability: str
     """What it survives, in words."""
@@ -40,6 +43,17 @@ class Header(Part):
     """What it takes to move away, part by part."""
     requires: list[str] = Field(min_length=1)
     """What the organisation has before it starts."""
+
+    @field_validator("builds")
+    @classmethod
+    def _holds_together(cls, builds: list[Buildable]) -> list[Buildable]:
+        if len(set(builds)) < len(builds):
+            raise ValueError("one is listed twice")
+        if not set(builds) & set(TARGETS):
+            raise ValueError(f"it names no target: at least one of {', '.join(TARGETS)}")
+        if {"mig", "several-nodes"} & set(builds) and not set(builds) & set(VLLM_TARGETS):
+            raise ValueError(f"GPUs of ours serve on {' or '.join(VLLM_TARGETS)} only, and neither is listed")
+        return builds
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def _show(out: Console, blueprint: Blueprint) -> None:
         "for": header.summary,
         "topology": header.topology,
         "classes": ", ".join(header.classes),
+        "builds": ", ".join(header.builds),
         "scale": header.scale.words,
         "availability": header.availability,
         "it needs": "; ".join(header.requires),

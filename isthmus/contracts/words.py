@@ -15,6 +15,9 @@ Target = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"]
 TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm", "sagemaker", "bedrock")
 ON_PREM_TARGETS: tuple[Target, ...] = ("onprem-vllm",)
 VLLM_TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm")
+Buildable = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock", "mig", "several-nodes"]
+"""What a blueprint may say that it builds: a target, slices of a GPU (`mig`), replicas over several nodes."""
+BUILDABLE: tuple[Buildable, ...] = (*TARGETS, "mig", "several-nodes")
 Survive = Literal["none", "replica", "node", "domain"]
 """The largest part whose loss the endpoint outlives."""
 Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]

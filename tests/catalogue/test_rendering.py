@@ -70,7 +70,7 @@ def test_a_name_that_a_template_does_not_have_is_an_error_with_its_line(tmp_path
         HEADER.replace("[public]", "[public, internal, confidential, restricted]")
         + "a: 1\nb: {{ nobody }}\n",
     )
-    with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:12: .*'nobody' is undefined"):
+    with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:13: .*'nobody' is undefined"):
         catalogue.render("tiny", *both(), tmp_path)
 
 
@@ -85,6 +85,27 @@ def test_a_blueprint_refuses_a_class_that_it_is_not_made_for(tmp_path: Path):
     shelf(tmp_path, HEADER + "a: 1\n")
     with pytest.raises(AnswerIsNo, match="not made for restricted data"):
         catalogue.render("tiny", *both(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "needed"),
+    [
+        ({"target": "sagemaker"}, "sagemaker"),
+        ({"mig_profile": "3g.40gb"}, "mig"),
+        ({"nodes_per_replica": 2}, "several-nodes"),
+    ],
+)
+def test_a_blueprint_refuses_what_it_does_not_build(tmp_path: Path, change: dict[str, Any], needed: str):
+    shelf(tmp_path, HEADER.replace("[public]", "[public, internal, confidential, restricted]") + "a: 1\n")
+    requirements, plan = both()
+    changed = plan.endpoints[0].model_copy(update=change)
+    with pytest.raises(AnswerIsNo, match=f"does not build `{needed}`.*`{changed.id}` needs it"):
+        catalogue.render(
+            "tiny",
+            requirements,
+            plan.model_copy(update={"endpoints": [changed, *plan.endpoints[1:]]}),
+            tmp_path,
+        )
 
 
 def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():

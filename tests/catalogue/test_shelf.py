@@ -14,6 +14,7 @@ name: tiny
 summary: One site
 topology: one-site
 classes: [public]
+builds: [onprem-vllm, bedrock]
 scale: {gpus_from: 0, gpus_to: 2, words: a team}
 availability: none
 cost_to_leave: [nothing]
@@ -35,6 +36,7 @@ def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
         assert each.header.summary
         assert each.header.cost_to_leave
         assert each.header.requires
+        assert each.header.builds
 
 
 def test_every_readme_says_what_an_architect_asks():
@@ -58,6 +60,22 @@ def test_an_unknown_blueprint_is_answered_with_the_nearest_name():
 def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
     shelf(tmp_path, HEADER.replace("summary:", "sumary:"))
     with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:3 \(sumary\).*Did you mean `summary`"):
+        catalogue.show("tiny", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("builds", "says"),
+    [
+        ("[onprem-vllm, mgi]", "mig"),
+        ("[]", "builds"),
+        ("[bedrock, bedrock]", "twice"),
+        ("[mig]", "names no target"),
+        ("[bedrock, several-nodes]", "onprem-vllm or eks-vllm"),
+    ],
+)
+def test_what_a_header_says_that_it_builds_is_checked(tmp_path: Path, builds: str, says: str):
+    shelf(tmp_path, HEADER.replace("[onprem-vllm, bedrock]", builds))
+    with pytest.raises(InputError, match=says):
         catalogue.show("tiny", tmp_path)
 
 

@@ -80,6 +80,11 @@ def test_json_goes_to_stdout_alone(isthmus):
     assert ran.err == ""
 
 
+def test_a_blueprint_shows_what_it_builds(isthmus):
+    ran = isthmus("blueprints", "regulated-hybrid")
+    assert "builds: onprem-vllm, bedrock, mig, several-nodes" in ran.out
+
+
 def test_schemas_are_printed_for_each_file(isthmus):
     for name in ("requirements", "plan", "overrides"):
         ran = isthmus("schema", name)
