@@ -43,15 +43,17 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
     for endpoint in platform.endpoints:
         if endpoint.class_ != held or endpoint.site != site.name or endpoint.target != "onprem-vllm":
             continue
+        nodes = endpoint.nodes_per_replica
         one = (
-            Decimal(endpoint.tensor_parallel),
-            amount(endpoint.cpu) + EDGE_CPU,
-            amount(endpoint.memory) + EDGE_MEMORY,
+            Decimal(endpoint.tensor_parallel * nodes),
+            # Of a group, only the pod that leads has the sidecar.
+            amount(endpoint.cpu) * nodes + EDGE_CPU,
+            amount(endpoint.memory) * nodes + EDGE_MEMORY,
         )
         gpus += one[0] * endpoint.replicas
         cpu += one[1] * endpoint.replicas
         memory += one[2] * endpoint.replicas
-        pods += endpoint.replicas + 1
+        pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
     for gateway in platform.gateways:
         if gateway.class_ != held or gateway.site != site.name:
@@ -110,23 +112,32 @@ def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any
 
 
 def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServerArgs:
-    where = f"endpoints.{endpoint.id}"
-    if endpoint.nodes_per_replica > 1:
-        raise InputError(
-            f"endpoint '{endpoint.id}' spans {endpoint.nodes_per_replica} machines: not in this version",
-            where=f"{where}.nodes_per_replica",
-            todo="Place it within one machine",
-        )
     if endpoint.weights is None:
         raise InputError(
             f"endpoint '{endpoint.id}' names no weights",
-            where=f"{where}.weights",
+            where=f"endpoints.{endpoint.id}.weights",
             todo="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
     same = (
-        *("id", "model", "weights", "precision", "tensor_parallel", "replicas", "survive", "max_model_len"),
-        *("max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype", "adapters", "engine_version"),
+        *(
+            "id",
+            "model",
+            "weights",
+            "precision",
+            "tensor_parallel",
+            "nodes_per_replica",
+            "replicas",
+            "survive",
+        ),
+        *(
+            "max_model_len",
+            "max_num_seqs",
+            "gpu_memory_utilization",
+            "kv_cache_dtype",
+            "adapters",
+            "engine_version",
+        ),
         *("engine_args", "cpu", "memory", "load_timeout_s", "surge"),
     )
     queued = platform.operators.kueue == "existing"

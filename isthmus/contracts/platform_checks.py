@@ -129,6 +129,17 @@ def models_have_what_they_need(platform: Platform) -> None:
                 *(*path, "tensor_parallel"),
                 todo=f"Say {pool.gpus_per_node} or fewer",
             )
+        nodes = endpoint.nodes_per_replica
+        if nodes > pool.nodes:
+            what = f"a replica over {nodes} nodes, and pool {pool.name} has {pool.nodes}"
+            raise At(what, *path, "nodes_per_replica", todo=f"Say {pool.nodes} or fewer")
+        if endpoint.survive == "node" and 2 * nodes > pool.nodes:
+            what = f"two replicas of {endpoint.id} that share no node need {2 * nodes}, and pool {pool.name}"
+            raise At(f"{what} has {pool.nodes}", *path, "nodes_per_replica", todo="Say fewer, or `replica`")
+        within = pool.nodes // pool.failure_domains
+        if endpoint.survive == "domain" and nodes > within:
+            what = f"a replica over {nodes} nodes of one domain, and one of pool {pool.name} has {within}"
+            raise At(what, *path, "nodes_per_replica", todo=f"Say {max(1, within)} or fewer")
         if endpoint.survive != "none" and endpoint.replicas < 2:
             what = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive} and has one replica"
             raise At(what, *path, "replicas", todo="Say 2 or more")

@@ -31,7 +31,7 @@ RENAMED = {"class_": "sensitivity"}
 ELSEWHERE: dict[type, set[str]] = {
     # The site is which provider a component gets; the pool gives product and failure domains.
     platform.Endpoint: {
-        *("site", "target", "nodes_per_replica", "gpus"),
+        *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions"),
     },
     platform.Pool: {"site", "gpu", "failure_domains", "mig_profile"},
