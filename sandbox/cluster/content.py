@@ -19,6 +19,7 @@ from sandbox.cluster import nodes, weights
 from sandbox.cluster.client import MANAGER, ApiError, KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.sites import OnPremSite
+from sandbox.operators import labels
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NODES = "/api/v1/nodes"
@@ -48,6 +49,7 @@ def fill(
     wishes = [_definition(client, entry) for entry in crds]
     wishes += [_with_status(client, NODES, node) for node in nodes.nodes(site)]
     wishes += [_object(client, VOLUMES, volume) for volume in weights.volumes(models)]
+    wishes += [_object(client, collection, policy) for collection, policy in labels.policies()]
     # What was applied before was served before it was noted down.
     due = _due(client, wishes, applied)
     _grant(due)
