@@ -50,6 +50,12 @@ class ModelServerArgs(TypedDict):
     """Precision to serve in: bf16, fp8, …"""
     tensor_parallel: NotRequired[int]
     """GPUs of one machine over which a replica is split (default 1)."""
+    mig_profile: NotRequired[str]
+    """On slices of this MIG profile, one a replica, in place of whole GPUs."""
+    slices: NotRequired[str]
+    """Whose slices: its machines bear the label `slices.isthmus.dev/SLICES`."""
+    max_skew: NotRequired[int]
+    """By how many replicas the places over which it is spread may differ (default 1)."""
     nodes_per_replica: NotRequired[int]
     """Machines over which a replica is split, a pod on each (default 1)."""
     max_model_len: NotRequired[int]

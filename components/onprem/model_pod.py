@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL
+from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL, resource_of
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
+from components.onprem.mig import owner_label
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.spread import group_placement, placement, probes_within
 from components.onprem.vllm import CACHE, ENVIRONMENT, MODELS, SHUTDOWN_TIMEOUT_S, arguments
@@ -95,7 +96,12 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
         ],
-        "resources": same(args.get("cpu", "8"), args.get("memory", "64Gi"), args.get("tensor_parallel", 1)),
+        "resources": same(
+            args.get("cpu", "8"),
+            args.get("memory", "64Gi"),
+            args.get("tensor_parallel", 1),
+            resource_of(args.get("mig_profile")),
+        ),
         "securityContext": container_security(read_only_root=False),
     }
 
@@ -114,6 +120,9 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
     nodes = {PRODUCT_LABEL: args["product"]}
     if args.get("pool"):
         nodes[POOL_LABEL] = args.get("pool", "")
+    if args.get("slices"):
+        # Any other machine's slices of the profile may be of a GPU that serves another class.
+        nodes[owner_label(args.get("slices", ""))] = "true"
     made: dict[str, Any] = {
         "nodeSelector": nodes,
         "tolerations": [GPU_TOLERATION],
@@ -124,7 +133,14 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
     survive, domains = args.get("survive", "none"), args.get("failure_domains", 1)
     replicas, surge = args.get("replicas", 1), args.get("surge", False)
     if member is None:
-        return made | placement(survive, chosen, replicas=replicas, failure_domains=domains, surge=surge)
+        return made | placement(
+            survive,
+            chosen,
+            replicas=replicas,
+            failure_domains=domains,
+            surge=surge,
+            max_skew=args.get("max_skew", 1),
+        )
     made["hostAliases"] = member.aliases()
     made["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
     return made | group_placement(

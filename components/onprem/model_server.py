@@ -23,6 +23,7 @@ from components.onprem.model_args import ModelServerArgs
 from components.onprem.model_pod import WEIGHTS_DIGEST
 from components.onprem.spread import SURVIVE
 from components.onprem.workload import Parts, deadline, deployment, groups
+from isthmus.contracts.errors import InputError
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -45,6 +46,12 @@ class ModelServer(pulumi.ComponentResource):
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
+            raise InputError(
+                "a replica on slices has one of them",
+                where=f"{endpoint}.mig_profile",
+                todo="Say tensor_parallel 1 and nodes_per_replica 1, or whole GPUs",
+            )
         # The pods that answer: of a group over several machines, the one that leads.
         serving = {**chosen, **LEADS} if nodes > 1 else chosen
         child = pulumi.ResourceOptions(parent=self)

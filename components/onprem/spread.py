@@ -27,13 +27,14 @@ def constraint(
     domains: int | None = None,
     per_rollout: bool = False,
     rollout: str = "pod-template-hash",
+    max_skew: int = 1,
 ) -> dict[str, Any]:
     """A topology spread constraint; `domains`: at least so many must hold a pod (only with `hard`).
 
     `per_rollout`: pods of another rollout, told apart by the label `rollout`, do not count.
     """
     made: dict[str, Any] = {
-        "maxSkew": 1,
+        "maxSkew": max_skew,
         "topologyKey": key,
         "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
         "labelSelector": {"matchLabels": chosen},
@@ -49,9 +50,17 @@ def constraint(
 
 
 def placement(
-    survive: str, chosen: dict[str, str], *, replicas: int, failure_domains: int, surge: bool
+    survive: str,
+    chosen: dict[str, str],
+    *,
+    replicas: int,
+    failure_domains: int,
+    surge: bool,
+    max_skew: int = 1,
 ) -> dict[str, Any]:
     """Pod fields that spread replicas as `survive` demands, or fill a machine where it demands nothing.
+
+    `max_skew`: by how many replicas the places may differ, where what serves them differs by as many.
 
     Without surge a roll frees a place before it fills one, so old and new pods are counted together and
     the freed place is the one that evens them out. Counting the new alone (`matchLabelKeys`) would be
@@ -61,14 +70,21 @@ def placement(
         at_least = max(1, min(replicas, failure_domains))
         return {
             "topologySpreadConstraints": [
-                constraint(_ZONE, chosen, hard=True, domains=at_least, per_rollout=surge),
+                constraint(_ZONE, chosen, hard=True, domains=at_least, per_rollout=surge, max_skew=max_skew),
                 constraint(_HOST, chosen, hard=False, per_rollout=surge),
             ]
         }
     if survive == "node":
         return {
             "topologySpreadConstraints": [
-                constraint(_HOST, chosen, hard=True, domains=max(1, min(replicas, 2)), per_rollout=surge),
+                constraint(
+                    _HOST,
+                    chosen,
+                    hard=True,
+                    domains=max(1, min(replicas, 2)),
+                    per_rollout=surge,
+                    max_skew=max_skew,
+                ),
                 constraint(_ZONE, chosen, hard=False, per_rollout=surge),
             ]
         }

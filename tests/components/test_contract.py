@@ -34,7 +34,7 @@ ELSEWHERE: dict[type, set[str]] = {
         *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions"),
     },
-    platform.Pool: {"site", "gpu", "failure_domains", "mig_profile"},
+    platform.Pool: {"site", "gpu", "failure_domains"},
     # A gateway's address follows from its class; routes are made of its workloads.
     platform.Gateway: {"name", "host", "workloads", "identity"},
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
