@@ -114,19 +114,27 @@ def cut_gpus(gpu: str, endpoints: Iterable[Sliced]) -> dict[tuple[str, str], int
 
 
 def lay_out(
-    wanted: Sequence[Cut], free: Sequence[int], failure_domains: int, whole: Sequence[Replica]
+    wanted: Sequence[Cut],
+    free: Sequence[int],
+    failure_domains: int,
+    whole: Sequence[Replica],
+    bound: Sequence[Sequence[Replica]] = (),
 ) -> list[dict[str, int]] | None:
     """Cut GPUs of each node by owner, so that the whole GPUs' replicas still fit; None where none is found.
 
-    `free` are the usable GPUs of each node; node i is in domain i mod `failure_domains`. The same input gives
-    the same layout. With up to eight nodes every place of a cut is tried, `_TRIES` in all.
+    `free` are the usable GPUs of each node; node i is in domain i mod `failure_domains`. `bound` are those of
+    the replicas that each domain must hold. The same input gives the same layout. With up to eight nodes
+    every place of a cut is tried, `_TRIES` in all.
     """
     tries = 0
 
     def place(at: int, room: list[int], made: list[dict[str, int]]) -> list[dict[str, int]] | None:
         nonlocal tries
         if at == len(order):
-            return made if pack(room, whole) is not None else None
+            fits = pack(room, whole) is not None and all(
+                pack(room[domain::failure_domains], here) is not None for domain, here in enumerate(bound)
+            )
+            return made if fits else None
         for chosen in _places(order[at], room, made, failure_domains, class_of):
             tries += 1
             if tries > _TRIES:

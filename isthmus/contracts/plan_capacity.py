@@ -222,6 +222,7 @@ def _packs(
     if pack(left, [*every, *[Replica(1)] * cut]) is None:
         away = f" with {spare} spare node(s) away" if spare else ""
         raise At(f"the replicas of {who} do not fit pool {name}{away} ({room})", *path, todo=todo)
+    bounds: list[list[Replica]] = []
     for number, zone in enumerate(zones_of(site.name, pool)):
         nodes = [free[node] for node in range(pool.nodes) if node % pool.failure_domains == number]
         bound = [endpoint for endpoint in whole if endpoint.replicas_by_domain is not None]
@@ -230,6 +231,7 @@ def _packs(
             for endpoint in bound
             for replica in _replicas(endpoint, (endpoint.replicas_by_domain or {}).get(zone, 0))
         ]
+        bounds.append(list(here))
         named = [each for each in cuts if each.by_domain is not None]
         here += [Replica(1)] * sum((each.by_domain or ())[number] for each in named)
         if pack(nodes, here) is None:
@@ -239,7 +241,7 @@ def _packs(
                 *path,
                 todo=todo,
             )
-    if cuts and mig.lay_out(cuts, free, pool.failure_domains, every) is None:
+    if cuts and mig.lay_out(cuts, free, pool.failure_domains, every, bounds) is None:
         raise At(
             f"no cut of pool {name} serves {who} ({room}): a node's cut GPUs of one profile are of one class, "
             "and what outlives a node or a domain is spread evenly",

@@ -47,7 +47,16 @@ def cuts(platform: Platform, pool: Pool) -> list[mig.Cut]:
 def layout(platform: Platform, pool: Pool) -> list[dict[str, int]] | None:
     """Cut GPUs of each node of a pool, by whose they are; None where no layout serves all."""
     free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
-    return mig.lay_out(cuts(platform, pool), free, pool.failure_domains, replicas(whole(platform, pool)))
+    others = whole(platform, pool)
+    # As many as every domain has when they are spread evenly, whichever has one more.
+    each = [
+        Replica(endpoint.tensor_parallel, endpoint.nodes_per_replica)
+        for endpoint in others
+        if endpoint.survive == "domain"
+        for _ in range(endpoint.replicas // pool.failure_domains)
+    ]
+    bound = [each] * pool.failure_domains
+    return mig.lay_out(cuts(platform, pool), free, pool.failure_domains, replicas(others), bound)
 
 
 def slices_are_one_a_replica(platform: Platform) -> None:

@@ -106,6 +106,19 @@ def test_what_outlives_a_domain_is_spread_over_domains():
     assert [sum(node.get("a", 0) for node in found[at::2]) for at in (0, 1)] == [1, 2]
 
 
+def test_each_domain_keeps_room_for_what_it_must_hold():
+    # Four nodes in two domains; a group of two whole nodes for each.
+    spread = Cut("a", "internal", LARGE, 2, "node")
+    groups = [Replica(8, 2)]
+    assert lay_out([spread], [8] * 4, 2, groups) == [{"a": 1}, {"a": 1}, {}, {}]
+    found = lay_out([spread], [8] * 6, 2, groups * 2, [groups, groups])
+    assert found is not None
+    assert [sum(not node for node in found[at::2]) for at in (0, 1)] == [2, 2]
+    both_in_one = Cut("a", "internal", LARGE, 2, "domain", (2, 0))
+    assert lay_out([both_in_one], [8] * 4, 2, groups, [groups, []]) is None
+    assert lay_out([both_in_one], [8] * 4, 2, groups, [[], groups]) is not None
+
+
 def test_pods_may_be_as_uneven_as_the_gpus_are():
     cut = Cut("a", "internal", LARGE, 3, "node")
     layout = lay_out([cut], [8, 8], 1, [])
