@@ -110,7 +110,9 @@ class _Set:
         mine = [group for index, group in self.groups.items() if index < self.replicas]
         outdated = any(not group.updated for group in mine)
         surged = any(index >= self.replicas for index in self.groups)
-        return bool(self.sets) and (outdated or (surged and not all(group.ready for group in mine)))
+        # A leader that is being replaced is not there for a moment.
+        whole = len(mine) == self.replicas and all(group.ready for group in mine)
+        return bool(self.sets) and (outdated or (surged and not whole))
 
     def _partition(self, total: int, unavailable: int) -> int:
         """Groups below it stay as they are: one after the other from the last is brought up to date."""

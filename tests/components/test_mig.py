@@ -127,7 +127,9 @@ def test_a_platform_cuts_what_its_endpoints_need_and_counts_slices_in_quotas(
 ) -> None:
     on_slices(platform)
     build(engine, platform)
-    asked = engine.pods()["restricted-llama-70b"]["containers"][0]["resources"]["limits"]
+    pod = engine.pods()["restricted-llama-70b"]
+    assert pod["nodeSelector"]["slices.isthmus.dev/restricted-llama-70b"] == "true"
+    asked = pod["containers"][0]["resources"]["limits"]
     assert {name for name in asked if "nvidia" in name} == {"nvidia.com/mig-3g.40gb"}
     (quota,) = [made.spec["hard"] for made in engine.all("ResourceQuota") if "restricted" in made.name]
     assert quota["requests.nvidia.com/mig-3g.40gb"] == "7", "one more for a pod that is ending"
