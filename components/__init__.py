@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from components.llm_platform import LlmPlatform
     from components.onprem.admission import AdmissionGuard
     from components.onprem.gpu_pool import GpuPool
+    from components.onprem.mig import MigLayouts
     from components.onprem.model_server import ModelServer
     from components.onprem.namespace import ClassNamespace
 
@@ -34,6 +35,7 @@ _WHERE = {
     "InferenceGateway": "components.gateway.inference_gateway",
     "InvocationLogging": "components.aws.invocation_logging",
     "LlmPlatform": "components.llm_platform",
+    "MigLayouts": "components.onprem.mig",
     "ModelServer": "components.onprem.model_server",
     "Network": "components.aws.network",
     "PrivateEndpoints": "components.aws.private_endpoints",
@@ -52,6 +54,7 @@ __all__ = [
     "InferenceGateway",
     "InvocationLogging",
     "LlmPlatform",
+    "MigLayouts",
     "ModelServer",
     "Network",
     "PrivateEndpoints",

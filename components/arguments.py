@@ -6,11 +6,14 @@ from typing import Any
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
+from components.kube import GPU, resource_of
 from components.lookups import exception, model_name
 from components.onprem.gpu_pool import GpuPoolArgs, priority_class
+from components.onprem.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
+from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
 from isthmus.contracts.words import SENSITIVITIES
@@ -37,21 +40,27 @@ def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
 def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceArgs:
     """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone."""
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
-    gpus = cpu = memory = Decimal(0)
+    cpu = memory = Decimal(0)
     pods = 0
-    rolling = [Decimal(0), Decimal(0), Decimal(0)]
+    rolling = [Decimal(0), Decimal(0)]
+    # Whole GPUs and slices of each profile; one more of each than are asked for, for a pod that is ending.
+    devices: dict[str, int] = {GPU: 0}
+    ending: dict[str, int] = {}
     for endpoint in platform.endpoints:
         if endpoint.class_ != held or endpoint.site != site.name or endpoint.target != "onprem-vllm":
             continue
+        nodes = endpoint.nodes_per_replica
+        resource, each = resource_of(endpoint.mig_profile), endpoint.tensor_parallel * nodes
+        devices[resource] = devices.get(resource, 0) + each * endpoint.replicas
+        ending[resource] = max(ending.get(resource, 0), each)
         one = (
-            Decimal(endpoint.tensor_parallel),
-            amount(endpoint.cpu) + EDGE_CPU,
-            amount(endpoint.memory) + EDGE_MEMORY,
+            # Of a group, only the pod that leads has the sidecar.
+            amount(endpoint.cpu) * nodes + EDGE_CPU,
+            amount(endpoint.memory) * nodes + EDGE_MEMORY,
         )
-        gpus += one[0] * endpoint.replicas
-        cpu += one[1] * endpoint.replicas
-        memory += one[2] * endpoint.replicas
-        pods += endpoint.replicas + 1
+        cpu += one[0] * endpoint.replicas
+        memory += one[1] * endpoint.replicas
+        pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
     for gateway in platform.gateways:
         if gateway.class_ != held or gateway.site != site.name:
@@ -64,22 +73,16 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
         pods += copies * (2 if translated else 1)
     quota = {
         "pods": str(pods),
-        "requests.cpu": as_cpu(cpu + rolling[1]),
-        "limits.cpu": as_cpu(cpu + rolling[1]),
-        "requests.memory": as_memory(memory + rolling[2]),
-        "limits.memory": as_memory(memory + rolling[2]),
-        "requests.nvidia.com/gpu": as_cpu(gpus + rolling[0]),
+        "requests.cpu": as_cpu(cpu + rolling[0]),
+        "limits.cpu": as_cpu(cpu + rolling[0]),
+        "requests.memory": as_memory(memory + rolling[1]),
+        "limits.memory": as_memory(memory + rolling[1]),
+        **{f"requests.{name}": str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
     }
     return {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
 
 
 def pool_args(platform: Platform, pool: Pool) -> GpuPoolArgs:
-    if pool.mig_profile:
-        raise InputError(
-            f"pool '{pool.name}' asks for MIG profile {pool.mig_profile}, which is not in this version",
-            where=f"pools.{pool.name}.mig_profile",
-            todo="Leave it out",
-        )
     used = {endpoint.class_ for endpoint in served_on(platform, pool)}
     return {
         "name": pool.name,
@@ -88,6 +91,7 @@ def pool_args(platform: Platform, pool: Pool) -> GpuPoolArgs:
         "gpus_per_node": pool.gpus_per_node,
         "reserved_gpus": pool.reserved_gpus,
         "node_names": list(pool.node_names),
+        "mig": cut_machines(platform, pool),
         "classes": [held for held in SENSITIVITIES if held in used],
         "gpu_operator": platform.operators.gpu_operator,
         "kueue": platform.operators.kueue,
@@ -110,24 +114,18 @@ def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any
 
 
 def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServerArgs:
-    where = f"endpoints.{endpoint.id}"
-    if endpoint.nodes_per_replica > 1:
-        raise InputError(
-            f"endpoint '{endpoint.id}' spans {endpoint.nodes_per_replica} machines: not in this version",
-            where=f"{where}.nodes_per_replica",
-            todo="Place it within one machine",
-        )
     if endpoint.weights is None:
         raise InputError(
             f"endpoint '{endpoint.id}' names no weights",
-            where=f"{where}.weights",
+            where=f"endpoints.{endpoint.id}.weights",
             todo="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
     same = (
-        *("id", "model", "weights", "precision", "tensor_parallel", "replicas", "survive", "max_model_len"),
-        *("max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype", "adapters", "engine_version"),
-        *("engine_args", "cpu", "memory", "load_timeout_s", "surge"),
+        *("id", "model", "weights", "precision", "mig_profile", "tensor_parallel", "nodes_per_replica"),
+        *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
+        *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
+        *("cpu", "memory", "load_timeout_s", "surge"),
     )
     queued = platform.operators.kueue == "existing"
     made: dict[str, Any] = {
@@ -139,6 +137,7 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
         "product": pool.product,
         "pool": pool.name,
         "failure_domains": pool.failure_domains,
+        **_slices(platform, pool, endpoint),
         **(
             {"queue": pool.name, "priority_class": priority_class(pool.name, endpoint.class_)}
             if queued
@@ -146,6 +145,52 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
         ),
     }
     return made  # type: ignore[return-value]
+
+
+def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
+    """The pool's GPUs that are cut, machine by machine."""
+    if not pool.mig:
+        return []
+    profiles = {cut.owner: cut.profile for cut in platform_mig.cuts(platform, pool)}
+    layout = platform_mig.layout(platform, pool) or []
+    return [
+        {
+            "node": node,
+            "profile": profiles[owner],
+            "gpus": gpus,
+            "slices": gpus * mig.instances(pool.gpu, profiles[owner]),
+            "owner": owner,
+        }
+        for node, mine in zip(pool.node_names, layout, strict=False)
+        for owner, gpus in sorted(mine.items())
+    ]
+
+
+def mig_layouts_args(platform: Platform, site: Site) -> MigLayoutsArgs | None:
+    """What MIG manager must be told beyond its own layouts; None where those are enough."""
+    pools = [pool for pool in platform.pools if pool.site == site.name and pool.mig]
+    gpus = {node: pool.gpus_per_node for pool in pools for node in pool.node_names}
+    cuts = [cut for pool in pools for cut in cut_machines(platform, pool)]
+    if not any(is_partial(gpus[node], on_machine(cuts, node)) for node in gpus):
+        return None
+    return {"namespace": platform.operators.gpu_operator_namespace, "gpus": gpus, "cuts": cuts}
+
+
+def _slices(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any]:
+    """Whose slices an endpoint has, and how evenly they are spread."""
+    if not endpoint.mig_profile:
+        return {}
+    owner = mig.owner_of(platform_mig.sliced(endpoint))
+    cut = next(cut for cut in platform_mig.cuts(platform, pool) if cut.owner == owner)
+    each = mig.instances(pool.gpu, cut.profile)
+    layout = platform_mig.layout(platform, pool) or []
+    domains = {node % pool.failure_domains for node, mine in enumerate(layout) if owner in mine}
+    return {
+        "slices": owner,
+        # A domain without slices of its own cannot hold one of its replicas.
+        "failure_domains": len(domains),
+        "max_skew": mig.skew(cut, layout, pool.failure_domains, each),
+    }
 
 
 def gateway_args(

@@ -16,8 +16,15 @@ NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 """Set on every namespace by the API server itself, so that no one can claim another's name."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 GPU = "nvidia.com/gpu"
+GROUP_LABEL = "leaderworkerset.sigs.k8s.io/group-index"
+"""Which group of a LeaderWorkerSet a pod belongs to, from 0; set by its controller."""
+MEMBER_LABEL = "leaderworkerset.sigs.k8s.io/worker-index"
+"""Which pod of the group it is; `0` leads. Set by the controller."""
+REVISION_LABEL = "leaderworkerset.sigs.k8s.io/template-revision-hash"
+"""Which revision of the templates a pod was made from; set by the controller."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+
 GPU_TAINT = {"key": GPU, "value": "present", "effect": "NoSchedule"}
 GPU_TOLERATION = {"key": GPU, "operator": "Equal", "value": "present", "effect": "NoSchedule"}
 
@@ -25,6 +32,15 @@ SERVING_PORT = 8443
 HEALTH_PORT = 9090
 ENGINE_PORT = 8000
 """vLLM's own, on the loopback of its pod."""
+RENDEZVOUS_PORT = 29501
+"""Where the pods of a replica over several machines meet, on its leader (vLLM's own default)."""
+GROUP_PORTS = (40000, 40999)
+"""From which their other sockets take ports: NCCL, Gloo and vLLM's message queue ask for any that is free."""
+
+
+def resource_of(mig_profile: str | None) -> str:
+    """What a pod asks the device plugin for: whole GPUs, or slices (its `mixed` strategy)."""
+    return f"nvidia.com/mig-{mig_profile}" if mig_profile else GPU
 
 
 def class_namespace(sensitivity: str) -> str:

@@ -8,6 +8,7 @@ from components.arguments import (
     audit_args,
     classes_at,
     gateway_args,
+    mig_layouts_args,
     model_args,
     namespace_args,
     pool_args,
@@ -123,10 +124,17 @@ class LlmPlatform(pulumi.ComponentResource):
         addresses: dict[str, Any] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
+        layouts = mig_layouts_args(platform, site)
+        known: list[pulumi.Resource] = []
+        if layouts is not None:
+            from components.onprem.mig import MigLayouts
+
+            # Before the machines are labelled: MIG manager looks a label's meaning up at once.
+            known.append(MigLayouts(f"{at}-mig", layouts, self._at(site.name)))
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
-            used = [spaces[endpoint.class_] for endpoint in served_on(platform, pool)]
+            used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
             queues = GpuPool(
                 f"{self._name}-{pool.name}", pool_args(platform, pool), self._at(site.name, used)
             )

@@ -5,7 +5,7 @@ Rootless as uid 2000, gid 0: the vLLM image keeps its caches writable for group 
 
 from typing import Any
 
-from components.kube import HEALTH_PORT, SERVING_PORT
+from components.kube import GPU, HEALTH_PORT, SERVING_PORT
 
 POD_SECURITY: dict[str, Any] = {
     "runAsNonRoot": True,
@@ -34,11 +34,11 @@ def container_security(*, read_only_root: bool = True) -> dict[str, Any]:
     }
 
 
-def same(cpu: str, memory: str, gpus: int = 0) -> dict[str, Any]:
+def same(cpu: str, memory: str, gpus: int = 0, resource: str = GPU) -> dict[str, Any]:
     """Requests equal to limits: quality of service Guaranteed, and what Kueue counts is what is used."""
     amounts = {"cpu": cpu, "memory": memory}
     if gpus:
-        amounts["nvidia.com/gpu"] = str(gpus)
+        amounts[resource] = str(gpus)
     return {"requests": amounts, "limits": dict(amounts)}
 
 

@@ -22,6 +22,7 @@ from sandbox.cluster.client import KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.kwok import Cluster, StartFault
 from sandbox.home import Home
+from sandbox.operators import running
 from sandbox.status import Status
 from sandbox.tools import cluster_tools
 
@@ -159,6 +160,7 @@ def _site(
     with client:
         applied = {} if fresh or not known else known["applied"]
         done = content.fill(client, site, models, definitions, applied)
+        running.ensure(cluster)
         say(f"{site.name}: nodes, volumes and {len(definitions)} resource definitions are there")
         return _status.site_record(
             site, client.server, done, {entry.name: entry.source for entry in definitions}

@@ -79,7 +79,8 @@ def _belongs(process: psutil.Process, home: Home) -> bool:
     program = Path(command[0]).name
     if program == "kwokctl":
         return any(argument.startswith(f"{home.kwok}{os.sep}") for argument in command)
-    return "sandbox.aws.endpoint" in command and process.environ().get("ISTHMUS_HOME") == str(home.root)
+    ours = {"sandbox.aws.endpoint", "sandbox.operators"}
+    return bool(ours & set(command)) and process.environ().get("ISTHMUS_HOME") == str(home.root)
 
 
 def end(processes: Iterable[psutil.Process], *, patience_s: float = 0.0) -> None:

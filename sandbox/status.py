@@ -13,7 +13,11 @@ from sandbox.cluster.client import KubeClient
 from sandbox.cluster.kwok import COMPONENTS
 from sandbox.cluster.sites import OnPremSite
 from sandbox.home import Home
+from sandbox.operators import running
 from sandbox.tools import tools
+
+PARTS = (*COMPONENTS, running.NAME)
+"""A cluster's processes."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,14 @@ def read(home: Home) -> Status:
 def missing_processes(home: Home) -> list[str]:
     """Names of the processes that a sandbox which is up would have and this one has not."""
     state = home.read_state()
-    expected = [f"isthmus-{site}/{component}" for site in state.get("sites", {}) for component in COMPONENTS]
+    expected = [f"isthmus-{site}/{part}" for site in state.get("sites", {}) for part in PARTS]
     expected += [endpoint.NAME] if "aws" in state else []
     alive = set(processes.alive(home))
     return [name for name in expected if name not in alive]
 
 
 def _cluster(home: Home, site: str, known: dict[str, Any], alive: set[str]) -> ClusterStatus:
-    dead = [component for component in COMPONENTS if f"isthmus-{site}/{component}" not in alive]
+    dead = [part for part in PARTS if f"isthmus-{site}/{part}" not in alive]
     try:
         with KubeClient.of(home.kubeconfig, known["context"]) as client:
             if not client.ready():

@@ -17,7 +17,9 @@ from components.kube import (
     existing,
     labels,
     metadata,
+    resource_of,
 )
+from components.onprem.mig import CutMachine, machine_labels, on_machine
 from isthmus.contracts.errors import InputError
 
 PRIORITIES = {"restricted": 4000, "confidential": 3000, "internal": 2000, "public": 1000}
@@ -40,6 +42,8 @@ class GpuPoolArgs(TypedDict):
     """GPUs that the queue does not give out: spares, and room to roll with surge."""
     node_names: NotRequired[list[str]]
     """The machines by name. Absent: every node that shows the product, by Node Feature Discovery."""
+    mig: NotRequired[list[CutMachine]]
+    """GPUs of named machines that are cut into slices; the others stay whole."""
     classes: NotRequired[list[str]]
     """Classes whose namespace gets a local queue and a priority class."""
     gpu_operator: NotRequired[str]
@@ -60,7 +64,7 @@ class GpuPool(pulumi.ComponentResource):
     queue: pulumi.Output[str]
     """Name of the queue that pods name; empty where there is no Kueue."""
     capacity: pulumi.Output[int]
-    """GPUs that the queue gives out."""
+    """Whole GPUs that the queue gives out."""
 
     def __init__(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:GpuPool", name, dict(args), opts)
@@ -77,6 +81,7 @@ class GpuPool(pulumi.ComponentResource):
                 where=pool,
                 todo="Lower reserved_gpus",
             )
+        cut = _cut(args, capacity, gpu_operator)
         after: list[pulumi.Resource] = []
         child = pulumi.ResourceOptions(parent=self)
         if gpu_operator == "existing":
@@ -86,10 +91,10 @@ class GpuPool(pulumi.ComponentResource):
             after.append(operator)
         self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
         if kueue == "existing":
-            self._queue(name, args, capacity)
+            self._queue(name, args, capacity, capacity - cut)
         self.pool = pulumi.Output.from_input(pool)
         self.queue = pulumi.Output.from_input(pool if kueue == "existing" else "")
-        self.capacity = pulumi.Output.from_input(capacity)
+        self.capacity = pulumi.Output.from_input(capacity - cut)
         self.register_outputs({"pool": self.pool, "queue": self.queue, "capacity": self.capacity})
 
     def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> None:
@@ -107,7 +112,9 @@ class GpuPool(pulumi.ComponentResource):
                 )
             for node in names:
                 # Only what is ours: the node's other labels belong to kubelet and its operators.
-                meta = metadata(node, {POOL_LABEL: pool})
+                cuts = args.get("mig", [])
+                layout = machine_labels(args["gpus_per_node"], on_machine(cuts, node)) if cuts else {}
+                meta = metadata(node, {POOL_LABEL: pool, **layout})
                 spec: Any = {"taints": [GPU_TAINT]}
                 NodePatch(f"{name}-node-{node}", metadata=meta, spec=spec, opts=opts)
             return
@@ -133,7 +140,7 @@ class GpuPool(pulumi.ComponentResource):
             opts,
         )
 
-    def _queue(self, name: str, args: GpuPoolArgs, capacity: int) -> None:
+    def _queue(self, name: str, args: GpuPoolArgs, capacity: int, whole: int) -> None:
         """A flavor for the machines, a queue over them, a way in for each class.
 
         The queue covers CPU and memory too: Kueue never admits a pod that requests a resource which
@@ -157,11 +164,14 @@ class GpuPool(pulumi.ComponentResource):
             },
             child,
         )
-        amounts = {
+        amounts: dict[str, Any] = {
             "cpu": capacity * args.get("cpu_per_gpu", 32),
             "memory": f"{capacity * args.get('memory_gib_per_gpu', 256)}Gi",
-            GPU: capacity,
+            GPU: whole,
         }
+        for cut in args.get("mig", []):
+            resource = resource_of(cut["profile"])
+            amounts[resource] = amounts.get(resource, 0) + cut["slices"]
         queue = custom(
             f"{name}-queue",
             _KUEUE,
@@ -214,6 +224,29 @@ class GpuPool(pulumi.ComponentResource):
                 {"value": PRIORITIES[asked], "description": f"Models of class {asked} on pool {pool}"},
                 child,
             )
+
+
+def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
+    """GPUs that are cut. Raises `InputError` for machines that are not named, or more GPUs than there are."""
+    cuts, pool = args.get("mig", []), args["name"]
+    if not cuts:
+        return 0
+    for cut in cuts:
+        one_of(cut["node"], tuple(args.get("node_names", [])), f"{pool}.mig")
+    if gpu_operator == "off":
+        raise InputError(
+            f"pool '{pool}' cuts GPUs, and there is no GPU Operator whose MIG manager would",
+            where=f"{pool}.gpu_operator",
+            todo="Say 'existing', or leave the GPUs whole",
+        )
+    wanted = sum(cut["gpus"] for cut in cuts)
+    if wanted > capacity:
+        raise InputError(
+            f"{wanted} GPUs of pool '{pool}' are to be cut, and {capacity} are not reserved",
+            where=f"{pool}.mig",
+            todo="Cut fewer",
+        )
+    return wanted
 
 
 def priority_class(pool: str, of_class: str) -> str:

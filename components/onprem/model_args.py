@@ -50,6 +50,14 @@ class ModelServerArgs(TypedDict):
     """Precision to serve in: bf16, fp8, …"""
     tensor_parallel: NotRequired[int]
     """GPUs of one machine over which a replica is split (default 1)."""
+    mig_profile: NotRequired[str]
+    """On slices of this MIG profile, one a replica, in place of whole GPUs."""
+    slices: NotRequired[str]
+    """Whose slices: its machines bear the label `slices.isthmus.dev/SLICES`."""
+    max_skew: NotRequired[int]
+    """By how many replicas the places over which it is spread may differ (default 1)."""
+    nodes_per_replica: NotRequired[int]
+    """Machines over which a replica is split, a pod on each (default 1)."""
     max_model_len: NotRequired[int]
     """Longest prompt and answer together, tokens."""
     max_num_seqs: NotRequired[int]
@@ -79,9 +87,9 @@ class ModelServerArgs(TypedDict):
     failure_domains: NotRequired[int]
     """Zones that the pool spans (default 1)."""
     cpu: NotRequired[str]
-    """CPUs of a replica (default 8)."""
+    """CPUs of a replica, on each of its machines (default 8)."""
     memory: NotRequired[str]
-    """Memory of a replica (default 64Gi)."""
+    """Memory of a replica, on each of its machines (default 64Gi)."""
     load_timeout_s: NotRequired[int]
     """How long starting may take, seconds: pulling the image and reading the weights (default 1800)."""
     surge: NotRequired[bool]

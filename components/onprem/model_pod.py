@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL
+from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL, resource_of
+from components.onprem.groups import PORT_RANGE, Member, worker_probe
+from components.onprem.mig import owner_label
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.spread import placement, probes_within
-from components.onprem.vllm import CACHE, ENVIRONMENT, MODELS, arguments
+from components.onprem.spread import group_placement, placement, probes_within
+from components.onprem.vllm import CACHE, ENVIRONMENT, MODELS, SHUTDOWN_TIMEOUT_S, arguments
 from components.pods import (
     NO_RESOLVER,
+    POD_SECURITY,
     container_security,
     edge_container,
     edge_volumes,
@@ -25,29 +28,21 @@ _SHARED_MEMORY = "16Gi"
 
 
 def model_pod(
-    args: ModelServerArgs, account: str, tls_secret: str, config_name: Any, chosen: dict[str, str]
+    args: ModelServerArgs,
+    account: str,
+    tls_secret: str,
+    config_name: Any,
+    chosen: dict[str, str],
+    member: Member | None = None,
 ) -> dict[str, Any]:
-    """The pod's spec.
+    """The spec of a pod that answers; `member` where it leads a group over several machines.
 
     The edge is a sidecar in Kubernetes' sense (an init container that keeps running): it is up before
     vLLM, and ends after it, so that answers under way are finished through it.
     """
-    gpus = args.get("tensor_parallel", 1)
     load = args.get("load_timeout_s", 1800)
-    engine: dict[str, Any] = {
-        "name": "vllm",
-        "image": args["vllm_image"],
-        "command": ["vllm", "serve"],
-        "args": arguments(args, args["id"]),
-        "env": [{"name": key, "value": value} for key, value in ENVIRONMENT.items()],
-        "volumeMounts": [
-            {"name": "weights", "mountPath": MODELS, "readOnly": True},
-            {"name": "cache", "mountPath": CACHE},
-            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
-            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
-        ],
-        "resources": same(args.get("cpu", "8"), args.get("memory", "64Gi"), gpus),
-        "securityContext": container_security(read_only_root=False),
+    engine = _engine(args, member)
+    engine |= {
         "startupProbe": health_probe(10, probes_within(load, 10)),
         "readinessProbe": health_probe(10, 3),
         "livenessProbe": health_probe(20, 6),
@@ -55,33 +50,107 @@ def model_pod(
     }
     sidecar = edge_container("edge", args["edge_image"], [], same("500m", "512Mi"))
     sidecar["restartPolicy"] = "Always"
-    nodes = {PRODUCT_LABEL: args["product"]}
-    if args.get("pool"):
-        nodes[POOL_LABEL] = args.get("pool", "")
     return pod(
         account,
         [engine],
-        [
-            *edge_volumes(config_name, tls_secret),
-            weights_volume(args),
-            {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
-            {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}},
-        ],
+        [*edge_volumes(config_name, tls_secret), *_volumes(args)],
         pull_secret=args.get("pull_secret"),
         initContainers=[sidecar],
-        nodeSelector=nodes,
-        tolerations=[GPU_TOLERATION],
-        # It calls no one, so it asks no one.
-        dnsPolicy="None",
-        dnsConfig={"nameservers": [NO_RESOLVER]},
-        **placement(
-            args.get("survive", "none"),
-            chosen,
-            replicas=args.get("replicas", 1),
-            failure_domains=args.get("failure_domains", 1),
-            surge=args.get("surge", False),
+        **_place(args, chosen, member),
+    )
+
+
+def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], member: Member) -> dict[str, Any]:
+    """The spec of a pod that follows a leader: vLLM alone, which serves nobody.
+
+    It is told to end when its leader is, and goes on until the leader has finished the answers under way.
+    """
+    load = args.get("load_timeout_s", 1800)
+    engine = _engine(args, member)
+    engine |= {
+        "startupProbe": worker_probe(10, probes_within(load, 10)),
+        "readinessProbe": worker_probe(10, 3),
+        "livenessProbe": worker_probe(20, 6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S + SHUTDOWN_TIMEOUT_S}}},
+    }
+    return pod(
+        account, [engine], _volumes(args), pull_secret=args.get("pull_secret"), **_place(args, chosen, member)
+    )
+
+
+def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
+    """vLLM's container, without its probes."""
+    fixed = dict(ENVIRONMENT)
+    if member is not None:
+        fixed.pop("VLLM_HOST_IP")  # the loopback does not reach another machine
+    return {
+        "name": "vllm",
+        "image": args["vllm_image"],
+        "command": ["vllm", "serve"],
+        "args": arguments(args, args["id"]) + (member.arguments() if member is not None else []),
+        "env": [{"name": key, "value": value} for key, value in fixed.items()]
+        + (member.environment() if member is not None else []),
+        "volumeMounts": [
+            {"name": "weights", "mountPath": MODELS, "readOnly": True},
+            {"name": "cache", "mountPath": CACHE},
+            {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
+            {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
+        ],
+        "resources": same(
+            args.get("cpu", "8"),
+            args.get("memory", "64Gi"),
+            args.get("tensor_parallel", 1),
+            resource_of(args.get("mig_profile")),
         ),
+        "securityContext": container_security(read_only_root=False),
+    }
+
+
+def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
+    return [
+        weights_volume(args),
+        {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
+        {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}},
+    ]
+
+
+def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None) -> dict[str, Any]:
+    """On which machines the pod may stand, and whom it may ask for names: nobody."""
+    nodes = {PRODUCT_LABEL: args["product"]}
+    if args.get("pool"):
+        nodes[POOL_LABEL] = args.get("pool", "")
+    if args.get("slices"):
+        # Any other machine's slices of the profile may be of a GPU that serves another class.
+        nodes[owner_label(args.get("slices", ""))] = "true"
+    made: dict[str, Any] = {
+        "nodeSelector": nodes,
+        "tolerations": [GPU_TOLERATION],
+        # It calls no one, so it asks no one.
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": [NO_RESOLVER]},
+    }
+    survive, domains = args.get("survive", "none"), args.get("failure_domains", 1)
+    replicas, surge = args.get("replicas", 1), args.get("surge", False)
+    if member is None:
+        return made | placement(
+            survive,
+            chosen,
+            replicas=replicas,
+            failure_domains=domains,
+            surge=surge,
+            max_skew=args.get("max_skew", 1),
+        )
+    made["hostAliases"] = member.aliases()
+    made["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
+    return made | group_placement(
+        survive,
+        chosen,
+        leads=member.leads,
+        nodes=member.nodes,
+        replicas=replicas,
+        failure_domains=domains,
+        surge=surge,
     )
 
 

@@ -9,8 +9,6 @@ from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
 from components.kube import (
     CLASS_LABEL,
-    PRIORITY_LABEL,
-    QUEUE_LABEL,
     ROLE_LABEL,
     SERVING_PORT,
     class_namespace,
@@ -20,13 +18,17 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import pod_monitor, scraped_from
+from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.model_pod import WEIGHTS_DIGEST, model_pod
+from components.onprem.model_pod import WEIGHTS_DIGEST
 from components.onprem.spread import SURVIVE
+from components.onprem.workload import Parts, deadline, deployment, groups
+from isthmus.contracts.errors import InputError
 
 
 class ModelServer(pulumi.ComponentResource):
-    """vLLM as a Deployment, with a sidecar that lets its class's gateway in and no one else."""
+    """vLLM with a sidecar that lets its class's gateway in and no one else: a Deployment, or a LeaderWorkerSet
+    where a replica spans machines."""
 
     service: pulumi.Output[str]
     """DNS name and port by which the gateway calls it."""
@@ -43,6 +45,15 @@ class ModelServer(pulumi.ComponentResource):
         space = class_namespace(held)
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
+        nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
+            raise InputError(
+                "a replica on slices has one of them",
+                where=f"{endpoint}.mig_profile",
+                todo="Say tensor_parallel 1 and nodes_per_replica 1, or whole GPUs",
+            )
+        # The pods that answer: of a group over several machines, the one that leads.
+        serving = {**chosen, **LEADS} if nodes > 1 else chosen
         child = pulumi.ResourceOptions(parent=self)
 
         secret, before = certificate(
@@ -58,12 +69,16 @@ class ModelServer(pulumi.ComponentResource):
         gateway = dns_name(f"{held}-gateway", space)
         config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
         before += self._weights(name, args, space, own)
-        before += self._network(name, args, space, own, chosen)
-        service = self._service(name, args, space, own, chosen)
-        self._deploy(name, args, space, own, chosen, secret, config, before)
-        self._disruption(name, args, space, own, chosen)
+        before += self._network(name, args, space, own, serving)
+        service = self._service(name, args, space, own, serving)
+        before += [self._account(name, args, space, own), config]
+        parts = Parts(name, args, space, own, chosen, secret, config, before, self)
+        if nodes > 1:
+            groups(parts)
+        else:
+            deployment(parts)
         if args.get("pod_monitors", True):
-            pod_monitor(name, endpoint, space, own, chosen, child)
+            pod_monitor(name, endpoint, space, own, serving, child)
 
         self.service = pulumi.Output.from_input(f"{dns_name(endpoint, space)}:{SERVING_PORT}")
         self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
@@ -96,6 +111,16 @@ class ModelServer(pulumi.ComponentResource):
                 f"{name}-weights", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=self)
             )
         ]
+
+    def _account(self, name: str, args: ModelServerArgs, space: str, own: dict[str, str]) -> pulumi.Resource:
+        from pulumi_kubernetes.core.v1 import ServiceAccount
+
+        return ServiceAccount(
+            f"{name}-account",
+            metadata=metadata(args["id"], own, namespace=space),
+            automount_service_account_token=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _network(
         self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
@@ -133,7 +158,7 @@ class ModelServer(pulumi.ComponentResource):
             "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
         }
         # It is ready when a pod is: it waits as long as the Deployment does.
-        patience = _seconds(_deadline(args) + 120)
+        patience = f"{deadline(args) + 120}s"
         return Service(
             f"{name}-service",
             metadata=metadata(args["id"], own, namespace=space),
@@ -142,95 +167,3 @@ class ModelServer(pulumi.ComponentResource):
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience)
             ),
         )
-
-    def _deploy(
-        self,
-        name: str,
-        args: ModelServerArgs,
-        space: str,
-        own: dict[str, str],
-        chosen: dict[str, str],
-        secret: str,
-        config: Any,
-        before: list[pulumi.Resource],
-    ) -> None:
-        from pulumi_kubernetes.apps.v1 import Deployment
-        from pulumi_kubernetes.core.v1 import ServiceAccount
-
-        endpoint = args["id"]
-        replicas = args.get("replicas", 1)
-        child = pulumi.ResourceOptions(parent=self)
-        account = ServiceAccount(
-            f"{name}-account",
-            metadata=metadata(endpoint, own, namespace=space),
-            automount_service_account_token=False,
-            opts=child,
-        )
-        queued = {}
-        if args.get("queue"):
-            queued[QUEUE_LABEL] = args.get("queue", "")
-            if args.get("priority_class"):
-                queued[PRIORITY_LABEL] = args.get("priority_class", "")
-        surge = args.get("surge", False)
-        deadline = _deadline(args)
-        spec: Any = {
-            "replicas": replicas,
-            "selector": {"matchLabels": chosen},
-            "strategy": {
-                "type": "RollingUpdate",
-                # A pool whose GPUs are all in use has no room for one replica more.
-                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}
-                if surge
-                else {"maxSurge": 0, "maxUnavailable": 1},
-            },
-            "progressDeadlineSeconds": deadline,
-            "revisionHistoryLimit": 3,
-            "template": {
-                "metadata": {
-                    "labels": {**own, **queued},
-                    "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"]},
-                },
-                "spec": model_pod(args, endpoint, secret, config.metadata["name"], chosen),
-            },
-        }
-        patience = pulumi.CustomTimeouts(
-            create=_seconds(deadline + 120),
-            # Without surge the replicas are rolled one by one, each loading anew.
-            update=_seconds(deadline * replicas + 120),
-            delete="10m",
-        )
-        Deployment(
-            f"{name}-server",
-            metadata=metadata(endpoint, {**own, **queued}, namespace=space),
-            spec=spec,
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[account, config, *before], custom_timeouts=patience
-            ),
-        )
-
-    def _disruption(
-        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
-    ) -> None:
-        from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
-
-        spec: Any = {
-            "maxUnavailable": 1,
-            "selector": {"matchLabels": chosen},
-            # A replica that never became ready must not hold up a drain.
-            "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        }
-        PodDisruptionBudget(
-            f"{name}-disruption",
-            metadata=metadata(args["id"], own, namespace=space),
-            spec=spec,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
-
-def _deadline(args: ModelServerArgs) -> int:
-    """Seconds until a rollout that makes no progress counts as failed: more than loading takes."""
-    return args.get("load_timeout_s", 1800) + 300
-
-
-def _seconds(seconds: int) -> str:
-    return f"{seconds}s"

@@ -3,19 +3,38 @@
 import math
 from typing import Any
 
-from components.kube import ENDPOINT_LABEL, ROLE_LABEL
+from components.kube import ENDPOINT_LABEL, GROUP_LABEL, MEMBER_LABEL, REVISION_LABEL, ROLE_LABEL
 
 SURVIVE = ("none", "replica", "node", "domain")
 _ZONE = "topology.kubernetes.io/zone"
 _HOST = "kubernetes.io/hostname"
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_NEIGHBOURS: dict[str, Any] = {
+    "labelSelector": {"matchExpressions": [{"key": ENDPOINT_LABEL, "operator": "Exists"}]}
+    | {"matchLabels": {ROLE_LABEL: "model"}},
+    "namespaceSelector": {},
+    "topologyKey": _HOST,
+}
+"""Machines that hold a model already: whole ones stay free for models that need many GPUs of one."""
 
 
 def constraint(
-    key: str, chosen: dict[str, str], *, hard: bool, domains: int | None = None, per_rollout: bool = False
+    key: str,
+    chosen: dict[str, str],
+    *,
+    hard: bool,
+    domains: int | None = None,
+    per_rollout: bool = False,
+    rollout: str = "pod-template-hash",
+    max_skew: int = 1,
 ) -> dict[str, Any]:
-    """A topology spread constraint; `domains`: at least so many must hold a pod (only with `hard`)."""
+    """A topology spread constraint; `domains`: at least so many must hold a pod (only with `hard`).
+
+    `per_rollout`: pods of another rollout, told apart by the label `rollout`, do not count.
+    """
     made: dict[str, Any] = {
-        "maxSkew": 1,
+        "maxSkew": max_skew,
         "topologyKey": key,
         "whenUnsatisfiable": "DoNotSchedule" if hard else "ScheduleAnyway",
         "labelSelector": {"matchLabels": chosen},
@@ -26,14 +45,22 @@ def constraint(
     if domains is not None and hard:
         made["minDomains"] = domains
     if per_rollout:
-        made["matchLabelKeys"] = ["pod-template-hash"]
+        made["matchLabelKeys"] = [rollout]
     return made
 
 
 def placement(
-    survive: str, chosen: dict[str, str], *, replicas: int, failure_domains: int, surge: bool
+    survive: str,
+    chosen: dict[str, str],
+    *,
+    replicas: int,
+    failure_domains: int,
+    surge: bool,
+    max_skew: int = 1,
 ) -> dict[str, Any]:
     """Pod fields that spread replicas as `survive` demands, or fill a machine where it demands nothing.
+
+    `max_skew`: by how many replicas the places may differ, where what serves them differs by as many.
 
     Without surge a roll frees a place before it fills one, so old and new pods are counted together and
     the freed place is the one that evens them out. Counting the new alone (`matchLabelKeys`) would be
@@ -43,26 +70,69 @@ def placement(
         at_least = max(1, min(replicas, failure_domains))
         return {
             "topologySpreadConstraints": [
-                constraint(_ZONE, chosen, hard=True, domains=at_least, per_rollout=surge),
+                constraint(_ZONE, chosen, hard=True, domains=at_least, per_rollout=surge, max_skew=max_skew),
                 constraint(_HOST, chosen, hard=False, per_rollout=surge),
             ]
         }
     if survive == "node":
         return {
             "topologySpreadConstraints": [
-                constraint(_HOST, chosen, hard=True, domains=max(1, min(replicas, 2)), per_rollout=surge),
+                constraint(
+                    _HOST,
+                    chosen,
+                    hard=True,
+                    domains=max(1, min(replicas, 2)),
+                    per_rollout=surge,
+                    max_skew=max_skew,
+                ),
                 constraint(_ZONE, chosen, hard=False, per_rollout=surge),
             ]
         }
-    # Whole machines stay free for models that need many GPUs of one.
-    neighbours = {
-        "labelSelector": {"matchExpressions": [{"key": ENDPOINT_LABEL, "operator": "Exists"}]}
-        | {"matchLabels": {ROLE_LABEL: "model"}},
-        "namespaceSelector": {},
-        "topologyKey": _HOST,
-    }
-    term = {"weight": 100, "podAffinityTerm": neighbours}
-    return {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}}
+    return {"affinity": {"podAffinity": {_PREFERRED: [{"weight": 100, "podAffinityTerm": _NEIGHBOURS}]}}}
+
+
+def group_placement(
+    survive: str,
+    chosen: dict[str, str],
+    *,
+    leads: bool,
+    nodes: int,
+    replicas: int,
+    failure_domains: int,
+    surge: bool,
+) -> dict[str, Any]:
+    """The same for a pod of a group that spans `nodes` machines: a pod on each, all in one zone.
+
+    Leaders are spread over the zones, workers follow theirs: by force where a zone's loss must be
+    outlived, since a group over two zones would be lost with either; else where it can be. A worker's
+    term matches its leader only, never itself: it waits until the leader has a place, and cannot take a
+    zone that the leader's spread forbids.
+    """
+    own_group = {"matchLabelKeys": [GROUP_LABEL]}
+    apart = {"labelSelector": {"matchLabels": chosen}, **own_group, "topologyKey": _HOST}
+    affinity: dict[str, Any] = {"podAntiAffinity": {_REQUIRED: [apart]}}
+    leaders = {**chosen, MEMBER_LABEL: "0"}
+    with_leader = {"labelSelector": {"matchLabels": leaders}, **own_group, "topologyKey": _ZONE}
+    near: dict[str, Any] = {}
+    if not leads and survive == "domain":
+        near[_REQUIRED] = [with_leader]
+    elif not leads:
+        near[_PREFERRED] = [{"weight": 100, "podAffinityTerm": with_leader}]
+    if survive in ("none", "replica"):
+        near.setdefault(_PREFERRED, []).append({"weight": 50, "podAffinityTerm": _NEIGHBOURS})
+    if near:
+        affinity["podAffinity"] = near
+    rolled = {"per_rollout": surge, "rollout": REVISION_LABEL}
+    spread: list[dict[str, Any]] = []
+    if survive == "domain" and leads:
+        at_least = max(1, min(replicas, failure_domains))
+        spread.append(constraint(_ZONE, leaders, hard=True, domains=at_least, **rolled))
+    if survive == "node":
+        # Two groups at least share no machine.
+        spread.append(constraint(_HOST, chosen, hard=True, domains=nodes * min(replicas, 2), **rolled))
+        if leads:
+            spread.append(constraint(_ZONE, leaders, hard=False, **rolled))
+    return {"affinity": affinity} | ({"topologySpreadConstraints": spread} if spread else {})
 
 
 def over_zones(chosen: dict[str, str]) -> list[dict[str, Any]]:

@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from isthmus.contracts import handling, inference_profiles
-from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts import handling, inference_profiles, plan_capacity
+from isthmus.contracts.errors import AnswerIsNo, At, InputError
 from isthmus.contracts.gpus import GPUS
+from isthmus.contracts.plan import Plan
 from isthmus.contracts.plan_capacity import SURVIVES
-from isthmus.contracts.requirements import Requirements
+from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.words import SENSITIVITIES
 
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
@@ -48,6 +49,31 @@ def destination_regions(endpoint: dict[str, Any], site: dict[str, Any]) -> list[
 def most_survived(workloads: Iterable[dict[str, Any]]) -> str:
     """The largest part whose loss any of the workloads wants to outlive."""
     return max((each["survive"] for each in workloads), key=SURVIVES.index, default="none")
+
+
+def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> list[dict[str, Any]]:
+    """`pools[].mig` of a pool: the GPUs that the plan's endpoints on slices need cut, by class and profile.
+
+    Raises `InputError` for an unknown profile, or slices that do not fill the GPUs of what must be outlived.
+    """
+    pool = next(
+        pool
+        for one in requirements.sites
+        if isinstance(one, OnPremSite) and one.name == site
+        for pool in one.pools
+        if pool.gpu == gpu
+    )
+    found: dict[tuple[str, str], int] = {}
+    try:
+        for cut in plan_capacity.cut_gpus(plan, requirements, site, pool):
+            key = (cut.class_, cut.profile)
+            found[key] = found.get(key, 0) + cut.gpus
+    except At as error:
+        raise InputError(error.what, where=f"{site}, {gpu}", todo=error.todo) from None
+    return [
+        {"class": class_, "profile": profile, "gpus": gpus}
+        for (class_, profile), gpus in sorted(found.items())
+    ]
 
 
 def by_sensitivity(classes: Iterable[str]) -> list[str]:

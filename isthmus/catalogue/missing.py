@@ -1,7 +1,7 @@
 """What only the organisation can say: values that no blueprint makes up, and where to put them.
 
-Images, weights, issuers, authority, monitoring, the on-prem audit store, contacts and the amounts of budgets
-come from the stack's overrides. All that are missing are named in one error.
+Images, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, contacts
+and the amounts of budgets come from the stack's overrides. All that are missing are named in one error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def require(platform: dict[str, Any], where: str) -> None:
     """Raise `InputError` naming each override that is missing, with an example. `platform` is merged, not
     yet validated: a part of a wrong kind is left for validation to name."""
     wanted = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
-    wanted += [*_audit(platform), *_trust(platform), *_money(platform)]
+    wanted += [*_machines(platform), *_audit(platform), *_trust(platform), *_money(platform)]
     if not wanted:
         return
     count = (
@@ -74,6 +74,15 @@ def _weights(platform: dict[str, Any]) -> Missing:
         if not weights.get("digest"):
             missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
     return missing
+
+
+def _machines(platform: dict[str, Any]) -> Missing:
+    """MIG manager cuts the GPUs of a machine by its own label, so the machines have names."""
+    return [
+        (f"pools[{pool.get('name')}].node_names", "[gpu-node-1, gpu-node-2]")
+        for pool in _parts(platform, "pools")
+        if pool.get("mig") and not pool.get("node_names")
+    ]
 
 
 def _audit(platform: dict[str, Any]) -> Missing:

@@ -30,6 +30,7 @@ FORMS = {
     r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@([A-Za-z0-9-]+\.)+[A-Za-z0-9-]{2,}$": (
         "an address like `team@bank.example`"
     ),
+    r"^[1-9]g\.[1-9][0-9]{0,2}gb$": "a MIG profile like `3g.40gb`",
     r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$": "a bucket's name like `llm-audit`",
     r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$": "a name as Kubernetes has them, like `bank-internal-ca`",
     r"^[a-z]{2,4}(-[a-z]+)+-[0-9][a-z]$": "an availability zone like `eu-central-1a`",

@@ -27,30 +27,44 @@ class Gpu:
     memory_mib: int
     """Label `nvidia.com/gpu.memory`, MiB."""
     family: Family
-    mig_capable: bool
+    mig: tuple[tuple[str, int], ...] = ()
+    """MIG profiles, and how many slices of each one GPU gives (NVIDIA's MIG User Guide, supported profiles)."""
+
+    @property
+    def mig_capable(self) -> bool:
+        return bool(self.mig)
 
 
-_TABLE: tuple[tuple[str, str, int, Family, bool], ...] = (
-    ("a100-pcie-40gb", "NVIDIA-A100-PCIE-40GB", 40960, "ampere", True),
-    ("a100-pcie-80gb", "NVIDIA-A100-80GB-PCIe", 81920, "ampere", True),
-    ("a100-sxm-40gb", "NVIDIA-A100-SXM4-40GB", 40960, "ampere", True),
-    ("a100-sxm-80gb", "NVIDIA-A100-SXM4-80GB", 81920, "ampere", True),
-    ("a10g-24gb", "NVIDIA-A10G", 23028, "ampere", False),
-    ("a30-24gb", "NVIDIA-A30", 24576, "ampere", True),
-    ("b200-sxm-180gb", "NVIDIA-B200", 183359, "blackwell", True),
-    ("b300-sxm-288gb", "NVIDIA-B300-SXM6-AC", 275040, "blackwell", True),
-    ("h100-nvl-94gb", "NVIDIA-H100-NVL", 95830, "hopper", True),
-    ("h100-pcie-80gb", "NVIDIA-H100-PCIe", 81559, "hopper", True),
-    ("h100-sxm-80gb", "NVIDIA-H100-80GB-HBM3", 81559, "hopper", True),
-    ("h200-sxm-141gb", "NVIDIA-H200", 143771, "hopper", True),
-    ("l4-24gb", "NVIDIA-L4", 23034, "ada-lovelace", False),
-    ("l40s-48gb", "NVIDIA-L40S", 46068, "ada-lovelace", False),
+_A100_40 = (("1g.5gb", 7), ("1g.10gb", 4), ("2g.10gb", 3), ("3g.20gb", 2), ("4g.20gb", 1), ("7g.40gb", 1))
+_80GB = (("1g.10gb", 7), ("1g.20gb", 4), ("2g.20gb", 3), ("3g.40gb", 2), ("4g.40gb", 1), ("7g.80gb", 1))
+_H100_94 = (("1g.12gb", 7), ("1g.24gb", 4), ("2g.24gb", 3), ("3g.47gb", 2), ("4g.47gb", 1), ("7g.94gb", 1))
+_H200 = (("1g.18gb", 7), ("1g.35gb", 4), ("2g.35gb", 3), ("3g.71gb", 2), ("4g.71gb", 1), ("7g.141gb", 1))
+_B200 = (("1g.23gb", 7), ("1g.45gb", 4), ("2g.45gb", 3), ("3g.90gb", 2), ("4g.90gb", 1), ("7g.180gb", 1))
+_B300 = (("1g.34gb", 7), ("1g.67gb", 4), ("2g.67gb", 3), ("3g.135gb", 2), ("4g.135gb", 1), ("7g.269gb", 1))
+_A30 = (("1g.6gb", 4), ("2g.12gb", 2), ("4g.24gb", 1))
+_RTX_PRO_6000 = (("1g.24gb", 4), ("2g.48gb", 2), ("4g.96gb", 1))
+
+_TABLE: tuple[tuple[str, str, int, Family, tuple[tuple[str, int], ...]], ...] = (
+    ("a100-pcie-40gb", "NVIDIA-A100-PCIE-40GB", 40960, "ampere", _A100_40),
+    ("a100-pcie-80gb", "NVIDIA-A100-80GB-PCIe", 81920, "ampere", _80GB),
+    ("a100-sxm-40gb", "NVIDIA-A100-SXM4-40GB", 40960, "ampere", _A100_40),
+    ("a100-sxm-80gb", "NVIDIA-A100-SXM4-80GB", 81920, "ampere", _80GB),
+    ("a10g-24gb", "NVIDIA-A10G", 23028, "ampere", ()),
+    ("a30-24gb", "NVIDIA-A30", 24576, "ampere", _A30),
+    ("b200-sxm-180gb", "NVIDIA-B200", 183359, "blackwell", _B200),
+    ("b300-sxm-288gb", "NVIDIA-B300-SXM6-AC", 275040, "blackwell", _B300),
+    ("h100-nvl-94gb", "NVIDIA-H100-NVL", 95830, "hopper", _H100_94),
+    ("h100-pcie-80gb", "NVIDIA-H100-PCIe", 81559, "hopper", _80GB),
+    ("h100-sxm-80gb", "NVIDIA-H100-80GB-HBM3", 81559, "hopper", _80GB),
+    ("h200-sxm-141gb", "NVIDIA-H200", 143771, "hopper", _H200),
+    ("l4-24gb", "NVIDIA-L4", 23034, "ada-lovelace", ()),
+    ("l40s-48gb", "NVIDIA-L40S", 46068, "ada-lovelace", ()),
     (
         "rtx-pro-6000-96gb",
         "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition",
         97887,
         "blackwell",
-        True,
+        _RTX_PRO_6000,
     ),
 )
 

@@ -91,6 +91,7 @@ class PlannedEndpoint(FilePart):
     gpu: str | None = None
     """GPU id. With `site` it names the pool."""
     mig_profile: str | None = None
+    """On slices of cut GPUs, one a replica."""
     instance_type: str | None = None
     purchase: str | None = None
     tensor_parallel: int | None = Field(default=None, ge=1)
@@ -99,7 +100,7 @@ class PlannedEndpoint(FilePart):
     replicas_by_domain: dict[str, Annotated[int, Field(ge=0)]] | None = None
     """Replicas by failure domain, by the name of its zone (`fra1-a`)."""
     gpus: int = Field(default=0, ge=0)
-    """GPUs in all: tensor parallel × nodes a replica × replicas."""
+    """GPUs in all: tensor parallel × nodes a replica × replicas; slices where `mig_profile` is given."""
     max_model_len: int | None = Field(default=None, ge=1)
     """Tokens of prompt and answer together."""
     max_num_seqs: int | None = Field(default=None, ge=1)

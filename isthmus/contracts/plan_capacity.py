@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from isthmus.contracts import mig
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.packing import Replica, capacities, pack
@@ -80,12 +81,17 @@ def a_node_has_that_many(plan: Plan, requirements: Requirements) -> None:
         if nodes > pool.nodes:
             what = f"a replica over {nodes} nodes, and the pool has {pool.nodes}"
             raise At(what, *path, "nodes_per_replica", todo=f"Say {pool.nodes} or fewer")
-        if endpoint.mig_profile and pool.mig != "allowed":
+        if not endpoint.mig_profile:
+            continue
+        if pool.mig != "allowed":
             raise At(f"the pool of {pool.gpu} allows no MIG", *path, "mig_profile", todo="Leave it away")
+        if tensor_parallel > 1 or nodes > 1:
+            key = "tensor_parallel" if tensor_parallel > 1 else "nodes_per_replica"
+            raise At("a replica on slices has one of them", *path, key, todo=f"Say `{key}: 1`")
 
 
 def gpus_add_up(plan: Plan, requirements: Requirements) -> None:
-    """gpus = tensor_parallel × nodes_per_replica × replicas."""
+    """gpus = tensor_parallel × nodes_per_replica × replicas; of an endpoint on slices they are slices."""
     for index, endpoint in enumerate(plan.endpoints):
         if endpoint.target not in VLLM_TARGETS:
             continue
@@ -152,38 +158,96 @@ def everything_packs(plan: Plan, requirements: Requirements) -> None:
                 if endpoint.site == site.name and endpoint.gpu == pool.gpu
             ]
             if mine:
-                _packs(site, pool, mine)
+                _packs(site, pool, mine, cut_gpus(plan, requirements, site.name, pool))
 
 
-def _packs(site: OnPremSite, pool: Pool, mine: list[tuple[int, PlannedEndpoint]]) -> None:
+def sliced(plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint, pool: Pool) -> mig.Sliced:
+    """A planned endpoint with `mig_profile` as `mig.cuts` takes it."""
+    by_domain = endpoint.replicas_by_domain
+    return mig.Sliced(
+        endpoint.id,
+        endpoint.class_,
+        endpoint.mig_profile or "",
+        endpoint.replicas or 1,
+        survive_of(plan, requirements, endpoint.id),
+        tuple(by_domain.get(zone, 0) for zone in zones_of(endpoint.site, pool)) if by_domain else None,
+    )
+
+
+def cut_gpus(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> list[mig.Cut]:
+    """The GPUs of a pool that its endpoints on slices need cut. Raises `At` as `mig.cuts` does."""
+    return mig.cuts(
+        pool.gpu,
+        [
+            sliced(plan, requirements, endpoint, pool)
+            for endpoint in plan.endpoints
+            if endpoint.site == site and endpoint.gpu == pool.gpu and endpoint.mig_profile
+        ],
+    )
+
+
+def slices_add_up(plan: Plan, requirements: Requirements) -> None:
+    """A profile is one of the GPU's; what outlives a node or a domain uses every slice of its GPUs."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        if not endpoint.mig_profile:
+            continue
+        path = ("endpoints", index)
+        try:
+            mig.instances(pool.gpu, endpoint.mig_profile)
+        except At as error:
+            raise At(error.what, *path, "mig_profile", todo=error.todo) from None
+        try:
+            mig.cuts(pool.gpu, [sliced(plan, requirements, endpoint, pool)])
+        except At as error:
+            raise At(error.what, *path, "replicas", todo=error.todo) from None
+
+
+def _packs(
+    site: OnPremSite, pool: Pool, mine: list[tuple[int, PlannedEndpoint]], cuts: list[mig.Cut]
+) -> None:
     name = pool_name(site.name, pool.gpu)
     free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
     path = ("endpoints", mine[-1][0], "replicas")
     who = ", ".join(endpoint.id for _, endpoint in mine)
-    wanted = sum(endpoint.gpus for _, endpoint in mine)
+    whole = [endpoint for _, endpoint in mine if not endpoint.mig_profile]
+    every = [replica for endpoint in whole for replica in _replicas(endpoint, endpoint.replicas or 1)]
+    cut = sum(each.gpus for each in cuts)
+    wanted = sum(endpoint.gpus for endpoint in whole) + cut
     room = f"{wanted} GPUs of {sum(free)} usable in nodes of {pool.gpus_per_node}"
+    room += f", {cut} of them cut" if cut else ""
     todo = "Plan fewer replicas, a smaller tensor_parallel, or another pool"
-    every = [replica for _, endpoint in mine for replica in _replicas(endpoint, endpoint.replicas or 1)]
     spare = site.maintenance.spare_nodes_per_pool
     left = sorted(free)[: len(free) - spare]  # the roomiest are the worst to lose
-    if pack(left, every) is None:
+    # The GPUs of a node that is away can be cut elsewhere: a cut GPU needs room for one.
+    if pack(left, [*every, *[Replica(1)] * cut]) is None:
         away = f" with {spare} spare node(s) away" if spare else ""
         raise At(f"the replicas of {who} do not fit pool {name}{away} ({room})", *path, todo=todo)
-    bound = [endpoint for _, endpoint in mine if endpoint.replicas_by_domain is not None]
+    bounds: list[list[Replica]] = []
     for number, zone in enumerate(zones_of(site.name, pool)):
         nodes = [free[node] for node in range(pool.nodes) if node % pool.failure_domains == number]
+        bound = [endpoint for endpoint in whole if endpoint.replicas_by_domain is not None]
         here = [
             replica
             for endpoint in bound
             for replica in _replicas(endpoint, (endpoint.replicas_by_domain or {}).get(zone, 0))
         ]
+        bounds.append(list(here))
+        named = [each for each in cuts if each.by_domain is not None]
+        here += [Replica(1)] * sum((each.by_domain or ())[number] for each in named)
         if pack(nodes, here) is None:
-            names = ", ".join(endpoint.id for endpoint in bound)
+            names = ", ".join([*(endpoint.id for endpoint in bound), *(each.owner for each in named)])
             raise At(
                 f"the replicas of {names} in domain {zone} do not fit its nodes in pool {name}",
                 *path,
                 todo=todo,
             )
+    if cuts and mig.lay_out(cuts, free, pool.failure_domains, every, bounds) is None:
+        raise At(
+            f"no cut of pool {name} serves {who} ({room}): a node's cut GPUs of one profile are of one class, "
+            "and what outlives a node or a domain is spread evenly",
+            *path,
+            todo="Plan other profiles for different classes, fewer slices, or another pool",
+        )
 
 
 def zones_of(site: str, pool: Pool) -> list[str]:
@@ -209,5 +273,6 @@ CHECKS: tuple[Callable[[Plan, Requirements], None], ...] = (
     gpus_add_up,
     domains_add_up,
     survival_is_possible,
+    slices_add_up,
     everything_packs,
 )

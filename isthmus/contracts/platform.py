@@ -67,6 +67,18 @@ class Site(Part):
     """AWS: the organisation's own boundary of every role made at the site; absent, one is made beside each."""
 
 
+MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
+"""As NVIDIA names a slice: compute slices and memory, e.g. `3g.40gb`."""
+
+
+class CutGpus(Part):
+    """GPUs of a pool cut alike for one class: no cut GPU serves two."""
+
+    class_: Sensitivity = Field(alias="class")
+    profile: MigProfile
+    gpus: int = Field(ge=1)
+
+
 class Pool(Part):
     """The GPUs of one kind at a site."""
 
@@ -80,10 +92,13 @@ class Pool(Part):
     gpus_per_node: int = Field(ge=1)
     failure_domains: int = Field(default=1, ge=1)
     reserved_gpus: int = Field(default=0, ge=0)
-    mig_profile: str | None = None
+    mig: list[CutGpus] = []
+    """GPUs that are cut into slices; the others stay whole. Which machine's they are follows from what
+    must be outlived (`mig.lay_out`), so the machines must be named."""
     node_names: list[str] = []
     """The machines by name: each is labelled and tainted by server-side apply. Empty: a
-    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery."""
+    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
+    are cut, machine i is in failure domain i mod `failure_domains`."""
 
 
 class Weights(Part):
@@ -123,6 +138,8 @@ class Endpoint(Part):
     pool: DnsLabel | None = None
     weights: Weights | None = None
     precision: str | None = None
+    mig_profile: MigProfile | None = None
+    """On slices of cut GPUs, one a replica; `gpus` counts slices then."""
     tensor_parallel: int = Field(default=1, ge=1)
     nodes_per_replica: int = Field(default=1, ge=1)
     replicas: int = Field(default=1, ge=1)
@@ -267,6 +284,8 @@ class Operators(Part):
     """Cluster singletons of others: `existing` is checked, `off` leaves out what needs them."""
 
     gpu_operator: Mode = "existing"
+    gpu_operator_namespace: DnsLabel = "gpu-operator"
+    """Where its MIG manager looks for layouts of nodes whose GPUs are cut in part."""
     kueue: Mode = "existing"
     cert_manager: Mode = "existing"
 

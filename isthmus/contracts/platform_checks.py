@@ -13,12 +13,13 @@ from isthmus.contracts import (
     handling,
     platform_aws_checks,
     platform_boundaries,
+    platform_mig,
     platform_network_checks,
     platform_repetitions,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.packing import Replica, capacities, pack
+from isthmus.contracts.packing import capacities, pack
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import ON_PREM_TARGETS, VLLM_TARGETS
 
@@ -129,6 +130,17 @@ def models_have_what_they_need(platform: Platform) -> None:
                 *(*path, "tensor_parallel"),
                 todo=f"Say {pool.gpus_per_node} or fewer",
             )
+        nodes = endpoint.nodes_per_replica
+        if nodes > pool.nodes:
+            what = f"a replica over {nodes} nodes, and pool {pool.name} has {pool.nodes}"
+            raise At(what, *path, "nodes_per_replica", todo=f"Say {pool.nodes} or fewer")
+        if endpoint.survive == "node" and 2 * nodes > pool.nodes:
+            what = f"two replicas of {endpoint.id} that share no node need {2 * nodes}, and pool {pool.name}"
+            raise At(f"{what} has {pool.nodes}", *path, "nodes_per_replica", todo="Say fewer, or `replica`")
+        within = pool.nodes // pool.failure_domains
+        if endpoint.survive == "domain" and nodes > within:
+            what = f"a replica over {nodes} nodes of one domain, and one of pool {pool.name} has {within}"
+            raise At(what, *path, "nodes_per_replica", todo=f"Say {max(1, within)} or fewer")
         if endpoint.survive != "none" and endpoint.replicas < 2:
             what = f"endpoint {endpoint.id} must survive the loss of a {endpoint.survive} and has one replica"
             raise At(what, *path, "replicas", todo="Say 2 or more")
@@ -143,12 +155,8 @@ def models_have_what_they_need(platform: Platform) -> None:
 def pools_have_room(platform: Platform) -> None:
     """The replicas on a pool fit its nodes, reserved GPUs left alone."""
     for index, pool in enumerate(platform.pools):
-        mine = [endpoint for endpoint in platform.endpoints if endpoint.pool == pool.name]
-        replicas = [
-            replica
-            for endpoint in mine
-            for replica in [Replica(endpoint.tensor_parallel, endpoint.nodes_per_replica)] * endpoint.replicas
-        ]
+        mine = platform_mig.whole(platform, pool)
+        replicas = platform_mig.replicas(mine)
         free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
         if replicas and pack(free, replicas) is None:
             wanted = sum(replica.gpus * replica.nodes for replica in replicas)
@@ -265,9 +273,11 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
     targets_fit_sites,
+    platform_mig.slices_are_one_a_replica,
     models_have_what_they_need,
     pools_have_room,
     gpus_add_up,
+    platform_mig.pools_state_their_cuts,
     images_are_from_named_registries,
     certificates_come_from_somewhere,
     audit_is_kept,

@@ -40,14 +40,19 @@ def size(endpoint: Endpoint) -> str:
     if not endpoint.gpus:
         return "none of ours"
     unit = "replica" if endpoint.replicas == 1 else "replicas"
-    return f"{endpoint.gpus} ({endpoint.replicas} {unit} of {endpoint.tensor_parallel})"
+    if endpoint.mig_profile:
+        return f"{endpoint.gpus} of {endpoint.mig_profile}"
+    over = f" over {endpoint.nodes_per_replica} nodes" if endpoint.nodes_per_replica > 1 else ""
+    each = endpoint.tensor_parallel * endpoint.nodes_per_replica
+    return f"{endpoint.gpus} ({endpoint.replicas} {unit} of {each}{over})"
 
 
 def pools(platform: Platform) -> list[tuple[str, str, int, int]]:
     """Per pool: name, GPU, GPUs requested, GPUs that it has."""
     found = []
     for pool in platform.pools:
-        asked = sum(each.gpus for each in platform.endpoints if each.pool == pool.name)
+        whole = [each for each in platform.endpoints if each.pool == pool.name and not each.mig_profile]
+        asked = sum(each.gpus for each in whole) + sum(cut.gpus for cut in pool.mig)
         found.append((pool.name, pool.gpu, asked, pool.nodes * pool.gpus_per_node))
     return found
 

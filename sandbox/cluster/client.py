@@ -11,6 +11,7 @@ import json
 import ssl
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,15 @@ class KubeClient:
             media="application/apply-patch+yaml",
             params={"fieldManager": manager, "force": str(force).lower()},
         )
+
+    def changes(self, path: str, seconds: int = 240) -> Iterator[str]:
+        """A line for each object of the collection and each change to one, until the server ends the watch."""
+        params = {"watch": "true", "timeoutSeconds": str(seconds)}
+        url = httpx.URL(path).copy_merge_params(params)
+        with self._http.stream("GET", url, timeout=seconds + 30.0) as answer:
+            if answer.status_code >= 400:
+                raise ApiError("GET", path, answer.status_code, "it cannot be watched")
+            yield from answer.iter_lines()
 
     def ready(self) -> bool:
         """Does the API server say that it is ready?"""

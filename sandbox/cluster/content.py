@@ -19,9 +19,11 @@ from sandbox.cluster import nodes, weights
 from sandbox.cluster.client import MANAGER, ApiError, KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.sites import OnPremSite
+from sandbox.operators import labels, mig
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NODES = "/api/v1/nodes"
+NAMESPACES = "/api/v1/namespaces"
 VOLUMES = "/api/v1/persistentvolumes"
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 
@@ -48,6 +50,8 @@ def fill(
     wishes = [_definition(client, entry) for entry in crds]
     wishes += [_with_status(client, NODES, node) for node in nodes.nodes(site)]
     wishes += [_object(client, VOLUMES, volume) for volume in weights.volumes(models)]
+    wishes += [_object(client, collection, policy) for collection, policy in labels.policies()]
+    wishes.append(_object(client, NAMESPACES, _namespace(mig.NAMESPACE)))
     # What was applied before was served before it was noted down.
     due = _due(client, wishes, applied)
     _grant(due)
@@ -119,6 +123,10 @@ def _with_status(client: KubeClient, collection: str, manifest: dict[str, Any]) 
     return _Wish(collection, name, _digest(manifest), apply)
 
 
+def _namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
 def _cluster_policy() -> dict[str, Any]:
     """The GPU Operator's singleton, as ready as it can be without an operator; it says so."""
     required = (
@@ -139,7 +147,11 @@ def _cluster_policy() -> dict[str, Any]:
             "name": "cluster-policy",
             "annotations": {"isthmus.dev/sandbox": "simulated: no GPU Operator runs in this cluster"},
         },
-        "spec": {part: {} for part in required},
+        "spec": {
+            **{part: {} for part in required},
+            "mig": {"strategy": "mixed"},
+            "migManager": {"config": {"name": mig.CONFIG_MAP}},
+        },
         "status": {"state": "ready", "namespace": "gpu-operator"},
     }
 

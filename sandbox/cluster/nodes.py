@@ -51,7 +51,7 @@ def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
     }
     if gpu.mig_capable:
         labels |= {
-            "nvidia.com/mig.strategy": "single",
+            "nvidia.com/mig.strategy": "mixed",
             "nvidia.com/mig.config": "all-disabled",
             "nvidia.com/mig.config.state": "success",
         }

@@ -142,6 +142,21 @@ def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():
     }
 
 
+def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
+    requirements, plan = both()
+    on_slices = {"mig_profile": "3g.40gb", "tensor_parallel": 1, "replicas": 4, "gpus": 4}
+    sliced = plan.endpoints[0].model_copy(
+        update={**on_slices, "replicas_by_domain": {"fra1-a": 2, "fra1-b": 2}}
+    )
+    changed = plan.model_copy(update={"endpoints": [sliced, *plan.endpoints[1:]]})
+    rendered = catalogue.render(NAME, requirements, changed)
+    assert [pool["mig"] for pool in rendered["pools"]] == [
+        [{"class": "restricted", "profile": "3g.40gb", "gpus": 2}],
+        [],
+    ]
+    assert rendered["endpoints"][0]["mig_profile"] == "3g.40gb"
+
+
 def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():
     rendered = catalogue.render(NAME, *both())
     ways = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}

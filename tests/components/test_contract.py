@@ -31,10 +31,10 @@ RENAMED = {"class_": "sensitivity"}
 ELSEWHERE: dict[type, set[str]] = {
     # The site is which provider a component gets; the pool gives product and failure domains.
     platform.Endpoint: {
-        *("site", "target", "nodes_per_replica", "gpus"),
+        *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions"),
     },
-    platform.Pool: {"site", "gpu", "failure_domains", "mig_profile"},
+    platform.Pool: {"site", "gpu", "failure_domains"},
     # A gateway's address follows from its class; routes are made of its workloads.
     platform.Gateway: {"name", "host", "workloads", "identity"},
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.

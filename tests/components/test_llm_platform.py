@@ -240,3 +240,19 @@ def test_a_gateway_is_not_registered_with_another_components_address(
     address = pulumi.Output.from_input("10.96.0.1")
     given = {"routes": [{"workload": "a", "cluster_ip": address}], "replicas": 2, "role": address}
     assert without_outputs(given) == {"routes": [{"workload": "a"}], "replicas": 2}
+
+
+def test_an_endpoint_over_two_nodes_counts_every_pod_in_its_classs_quota(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    wide = platform["endpoints"][0]
+    wide |= {"tensor_parallel": 8, "nodes_per_replica": 2, "replicas": 1, "gpus": 16, "survive": "none"}
+    build(engine, platform)
+    sets = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
+    assert sets["size"] == 2
+    (quota,) = [made.spec["hard"] for made in engine.all("ResourceQuota") if "restricted" in made.name]
+    assert quota["requests.nvidia.com/gpu"] == "32", "a group, and one more that is ending"
+    gateway = 2 * 3
+    assert int(quota["pods"]) == 2 * 2 + gateway
+    cpu = 2 * (2 * 16 + 0.5) + gateway
+    assert int(quota["requests.cpu"]) == cpu

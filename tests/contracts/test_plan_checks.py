@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import plan, plan_checks, requirements, yamlfile
+from isthmus.contracts import plan, plan_capacity, plan_checks, requirements, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.contracts import bank
 from tests.contracts.bank import HAIKU, NOVA, REQUIREMENTS
@@ -159,7 +159,39 @@ def three(data: dict[str, Any]) -> None:
     )
 
 
+def slices(data: dict[str, Any], by_domain: dict[str, int] | None = None, **change: Any) -> None:
+    """The first endpoint, which must outlive a domain, on slices of H100s."""
+    one = {"tensor_parallel": 1, "replicas": 4, "gpus": 4, "mig_profile": "3g.40gb"}
+    endpoint(data, 0).update({**one, "replicas_by_domain": by_domain or {"fra1-a": 2, "fra1-b": 2}, **change})
+
+
+def test_slices_are_no_whole_gpus():
+    data = bank.plan_data()
+    replicas = 2 * 14  # of 16 GPUs
+    slices(data, {"fra1-a": 14, "fra1-b": 14}, replicas=replicas, gpus=replicas)
+    bank.check(data)
+    wanted = bank.requirements()
+    made = yamlfile.parse(plan.Plan, yamlfile.Document(data, "plan"))
+    pool = plan_capacity.pool_of(made.endpoints[0], wanted)
+    assert pool is not None
+    assert [cut.gpus for cut in plan_capacity.cut_gpus(made, wanted, "fra1", pool)] == [14]
+
+
 WRONG: list[tuple[str, Change]] = [
+    ("has no MIG profile `2g.10gb`", lambda d: slices(d, mig_profile="2g.10gb")),
+    ("a replica on slices has one", lambda d: slices(d, tensor_parallel=2, gpus=8)),
+    (
+        "not whole GPUs of 2 slices in each place",
+        lambda d: slices(d, {"fra1-a": 3, "fra1-b": 1}),
+    ),
+    (
+        "(18 GPUs of 16 usable in nodes of 8, 18 of them cut)",
+        lambda d: slices(d, {"fra1-a": 18, "fra1-b": 18}, replicas=36, gpus=36),
+    ),
+    (
+        "in domain fra1-a do not fit",
+        lambda d: slices(d, {"fra1-a": 18, "fra1-b": 2}, replicas=20, gpus=20),
+    ),
     ("has no primary placement", lambda d: d["placements"].pop()),
     (
         "Did you mean `restricted-llama-70b`",

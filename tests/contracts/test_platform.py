@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import yamlfile
+from isthmus.contracts import platform_mig, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform import Platform
 from tests.contracts.bank import DIGEST, HAIKU, platform_data
@@ -150,7 +150,56 @@ def test_records_are_kept_as_long_as_the_strictest_class_demands():
     assert "every class keeps records" in refused(AnswerIsNo, lambda d: d["audit"][0].update(mode="off"))
 
 
+def slices(data: dict[str, Any], **change: Any) -> None:
+    """The first endpoint on four slices over two domains, each machine of its pool by name."""
+    one = {"tensor_parallel": 1, "replicas": 4, "gpus": 4, "mig_profile": "3g.40gb"}
+    endpoint(data, 0).update({**one, **change})
+    data["pools"][0].update(
+        mig=[{"class": "restricted", "profile": "3g.40gb", "gpus": 2}], node_names=["gpu-a", "gpu-b"]
+    )
+
+
+def test_an_endpoint_may_stand_on_slices_of_cut_gpus():
+    data = platform_data()
+    slices(data)
+    made = parse(data)
+    assert platform_mig.layout(made, made.pools[0]) == [
+        {"restricted-llama-70b": 1},
+        {"restricted-llama-70b": 1},
+    ]
+
+
+def another_class(data: dict[str, Any]) -> None:
+    """Two classes on slices of one profile, and one machine to cut."""
+    slices(data, survive="none")
+    endpoint(data, 1).update(
+        tensor_parallel=1, replicas=2, gpus=2, survive="none", pool="h100", mig_profile="3g.40gb"
+    )
+    data["pools"][0].update(nodes=1, failure_domains=1, node_names=["gpu-a"])
+    data["pools"][0]["mig"].append({"class": "confidential", "profile": "3g.40gb", "gpus": 1})
+
+
 WRONG: list[tuple[str, Change]] = [
+    ("has no MIG profile `3g.20gb`", lambda d: slices(d, mig_profile="3g.20gb")),
+    ("a MIG profile like `3g.40gb`", lambda d: slices(d, mig_profile="half")),
+    ("a replica on slices has one of them", lambda d: slices(d, tensor_parallel=2)),
+    ("a replica on slices has one of them", lambda d: slices(d, nodes_per_replica=2)),
+    ("no slice is kept", lambda d: slices(d, surge=True)),
+    ("not whole GPUs of 2 slices", lambda d: slices(d, replicas=5)),
+    (
+        "cuts 2 GPU(s) into 3g.40gb for class restricted, and its endpoints need 3",
+        lambda d: slices(d, replicas=6),
+    ),
+    (
+        "cuts 0 GPU(s) into 3g.40gb for class restricted, and its endpoints need 2",
+        lambda d: (slices(d), d["pools"][0].update(mig=[])),
+    ),
+    (
+        "and its endpoints need 0",
+        lambda d: d["pools"][0].update(mig=[{"class": "public", "profile": "1g.10gb", "gpus": 1}]),
+    ),
+    ("names no machines", lambda d: (slices(d), d["pools"][0].update(node_names=[]))),
+    ("cannot be cut so that all its endpoints fit", another_class),
     ("stands twice in sites", lambda d: d["sites"].append(d["sites"][0])),
     ("stands twice in endpoints", lambda d: d["endpoints"].append(d["endpoints"][0])),
     ("two gateways for class internal", lambda d: d["gateways"].append({**d["gateways"][2], "name": "b"})),
@@ -160,6 +209,9 @@ WRONG: list[tuple[str, Change]] = [
     ("names no weights", lambda d: endpoint(d, 0).update(weights=None)),
     ("has 8 GPUs", lambda d: endpoint(d, 0).update(tensor_parallel=16)),
     ("has one replica", lambda d: endpoint(d, 0).update(replicas=1)),
+    ("over 3 nodes, and pool h100 has 2", lambda d: endpoint(d, 0).update(nodes_per_replica=3)),
+    ("one of pool h100 has 1", lambda d: endpoint(d, 0).update(nodes_per_replica=2)),
+    ("share no node need 4", lambda d: endpoint(d, 1).update(nodes_per_replica=2)),
     ("do not fit pool h100 (20 GPUs of 16", lambda d: endpoint(d, 0).update(replicas=5)),
     ("do not fit pool h100", lambda d: d["pools"][0].update(reserved_gpus=9)),
     (

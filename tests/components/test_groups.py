@@ -1,0 +1,301 @@
+"""A replica over several machines: who leads, who reaches whom, how the group stands, waits and rolls."""
+
+from typing import Any
+
+import pytest
+
+from components import ModelServer
+from components.onprem.workload import known_groups
+from isthmus.contracts import vllm_flags
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine
+from tests.components.test_model_server import args
+
+GROUP, MEMBER = "leaderworkerset.sigs.k8s.io/group-index", "leaderworkerset.sigs.k8s.io/worker-index"
+CHOSEN = {"app.kubernetes.io/name": "llama", "isthmus.dev/class": "restricted"}
+HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
+FORCED, PREFERRED = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+
+
+def deploy(engine: Engine, **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The pod specs of leader and worker."""
+    engine.deploy(ModelServer, "m", args(**{"nodes_per_replica": 2, "tensor_parallel": 8, **more}))
+    template = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
+    return template["leaderTemplate"]["spec"], template["workerTemplate"]["spec"]
+
+
+def vllm(pod: dict[str, Any]) -> dict[str, Any]:
+    (box,) = pod["containers"]
+    return box
+
+
+def test_one_machine_is_a_deployment_several_are_a_set_of_groups(engine: Engine) -> None:
+    deploy(engine)
+    assert not engine.all("Deployment")
+    made = engine.only("LeaderWorkerSet")
+    assert made.type == "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet"
+    assert made.meta["name"] == "llama-group", "its controller makes a Service of that name"
+    assert (made.spec["replicas"], made.spec["leaderWorkerTemplate"]["size"]) == (2, 2)
+    other = Engine()
+    other.deploy(ModelServer, "m", args(nodes_per_replica=1))
+    assert other.only("Deployment")
+    assert not other.all("LeaderWorkerSet")
+
+
+def test_tensor_parallel_within_a_machine_pipeline_parallel_over_them(engine: Engine) -> None:
+    leader, worker = (vllm(pod)["args"] for pod in deploy(engine, nodes_per_replica=3))
+    shared = {
+        "--tensor-parallel-size=8",
+        "--pipeline-parallel-size=3",
+        "--nnodes=3",
+        "--master-port=29501",
+        "--distributed-executor-backend=mp",
+        "--distributed-timeout-seconds=1800",
+    }
+    assert shared <= set(leader) & set(worker)
+    assert set(leader) - set(worker) == {"--node-rank=0", "--master-addr=$(VLLM_HOST_IP)"}
+    assert set(worker) - set(leader) == {"--node-rank=$(MEMBER)", "--master-addr=$(LEADER)", "--headless"}
+    flags = [each.partition("=")[0] for each in (*leader, *worker) if each.startswith("--")]
+    assert [flag for flag in flags if not vllm_flags.is_known(flag)] == []
+
+
+def test_a_worker_knows_its_rank_and_its_leader_without_asking_anyone(engine: Engine) -> None:
+    pods = deploy(engine)
+    addresses = [engine.only("Service", f"m-leader-{group}") for group in range(4)]
+    for pod in pods:
+        assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
+        assert [each["hostnames"] for each in pod["hostAliases"]] == [[f"leader-{n}"] for n in range(4)]
+        assert len({each["ip"] for each in pod["hostAliases"]}) == 4
+    env = {each["name"]: each for each in vllm(pods[1])["env"]}
+    assert env["LEADER"]["value"] == "leader-$(GROUP)"
+    paths = {name: env[name]["valueFrom"]["fieldRef"]["fieldPath"] for name in ("GROUP", "MEMBER")}
+    assert paths == {"GROUP": f"metadata.labels['{GROUP}']", "MEMBER": f"metadata.labels['{MEMBER}']"}
+    order = [each["name"] for each in vllm(pods[1])["env"]]
+    assert order.index("GROUP") < order.index("LEADER"), "a variable sees those before it"
+    for group, made in enumerate(addresses):
+        assert made.spec["selector"] == {**CHOSEN, GROUP: str(group), MEMBER: "0"}
+        assert made.spec["publishNotReadyAddresses"] is True, "they meet before any of them is ready"
+        assert made.meta["annotations"]["pulumi.com/waitFor"] == "jsonpath={.spec.clusterIP}"
+
+
+def test_pods_of_one_machine_talk_over_the_loopback_those_of_several_do_not(engine: Engine) -> None:
+    for pod in deploy(engine):
+        (own,) = [each for each in vllm(pod)["env"] if each["name"] == "VLLM_HOST_IP"]
+        assert own["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+
+
+def test_the_gateway_reaches_the_leader_only_and_so_does_its_service(engine: Engine) -> None:
+    deploy(engine)
+    leads = {**CHOSEN, MEMBER: "0"}
+    assert engine.only("NetworkPolicy", "m-network").spec["podSelector"] == {"matchLabels": leads}
+    assert engine.only("Service", "m-service").spec["selector"] == leads
+    assert engine.only("PodMonitor").spec["selector"]["matchLabels"] == leads
+
+
+def test_pods_of_a_group_reach_each_other_on_named_ports_and_nobody_else(engine: Engine) -> None:
+    deploy(engine)
+    policies = {made.meta["name"]: made.spec for made in engine.all("NetworkPolicy")}
+    assert set(policies) == {"llama", "llama-group-0", "llama-group-1"}
+    for group in (0, 1):
+        members = {"podSelector": {"matchLabels": {**CHOSEN, GROUP: str(group)}}}
+        spec = policies[f"llama-group-{group}"]
+        assert spec["podSelector"] == members["podSelector"]
+        assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+        (into,), (out,) = spec["ingress"], spec["egress"]
+        assert into["from"] == out["to"] == [members]
+        named = [{"protocol": "TCP", "port": 29501}, {"protocol": "TCP", "port": 40000, "endPort": 40999}]
+        assert into["ports"] == out["ports"] == named
+    assert "egress" not in policies["llama"]
+
+
+def test_sockets_that_take_any_port_take_one_that_the_policy_names(engine: Engine) -> None:
+    for pod in deploy(engine):
+        assert pod["securityContext"]["sysctls"] == [
+            {"name": "net.ipv4.ip_local_port_range", "value": "40000 40999"}
+        ]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+
+
+def test_every_pod_of_a_group_has_gpus_and_weights_only_the_leader_the_sidecar(engine: Engine) -> None:
+    leader, worker = deploy(engine)
+    for pod in (leader, worker):
+        assert vllm(pod)["resources"]["limits"]["nvidia.com/gpu"] == "8"
+        assert vllm(pod)["resources"]["requests"] == vllm(pod)["resources"]["limits"]
+        mounts = {each["mountPath"]: each for each in vllm(pod)["volumeMounts"]}
+        assert mounts["/models"]["readOnly"] is True
+        assert {each["name"] for each in vllm(pod)["volumeMounts"]} <= {
+            each["name"] for each in pod["volumes"]
+        }
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["tolerations"][0]["key"] == "nvidia.com/gpu"
+    assert [box["name"] for box in leader["initContainers"]] == ["edge"]
+    assert "initContainers" not in worker
+    assert {each["name"] for each in worker["volumes"]} == {"weights", "cache", "scratch", "shm"}, (
+        "no certificate lies where nobody needs it"
+    )
+
+
+def test_the_digest_of_the_weights_stands_on_every_pod(engine: Engine) -> None:
+    deploy(engine)
+    template = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
+    for part in ("leaderTemplate", "workerTemplate"):
+        told = template[part]["metadata"]["annotations"]
+        assert told["isthmus.dev/weights-digest"] == args()["weights"]["digest"]
+
+
+def test_a_worker_outlasts_the_leaders_drain(engine: Engine) -> None:
+    leader, worker = deploy(engine)
+    assert vllm(leader)["lifecycle"]["preStop"] == {"sleep": {"seconds": 15}}
+    assert vllm(worker)["lifecycle"]["preStop"] == {"sleep": {"seconds": 15 + 40}}
+    assert worker["terminationGracePeriodSeconds"] == 60
+
+
+def test_a_worker_is_asked_whether_it_reaches_its_leader(engine: Engine) -> None:
+    leader, worker = deploy(engine, load_timeout_s=3600)
+    assert vllm(leader)["readinessProbe"]["httpGet"]["port"] == 9090
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        python, flag, code = vllm(worker)[probe]["exec"]["command"]
+        assert (python, flag) == ("python3", "-c")
+        compile(code, "probe", "exec")
+        assert "29501" in code
+    start = vllm(worker)["startupProbe"]
+    assert start["periodSeconds"] * start["failureThreshold"] >= 3600
+
+
+def test_the_probe_says_what_is_true(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    code = vllm(deploy(engine)[1])["livenessProbe"]["exec"]["command"][2]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("LEADER", "127.0.0.1")
+        exec(code.replace("29501", str(port)), {})  # noqa: S102 (the probe itself)
+    with pytest.raises(ConnectionRefusedError):
+        exec(code.replace("29501", str(port)), {})  # noqa: S102
+
+
+def test_a_pod_that_starts_again_takes_its_group_with_it(engine: Engine) -> None:
+    deploy(engine)
+    assert engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]["restartPolicy"] == (
+        "RecreateGroupOnPodRestart"
+    )
+
+
+def test_kueue_admits_a_group_whole_by_the_sets_own_labels(engine: Engine) -> None:
+    deploy(engine, queue="h100", priority_class="h100-restricted")
+    made = engine.only("LeaderWorkerSet")
+    assert made.meta["labels"]["kueue.x-k8s.io/queue-name"] == "h100"
+    assert made.meta["labels"]["kueue.x-k8s.io/priority-class"] == "h100-restricted"
+    for part in ("leaderTemplate", "workerTemplate"):
+        told = made.spec["leaderWorkerTemplate"][part]["metadata"]["labels"]
+        assert not [key for key in told if "kueue" in key], "a pod of its own would be admitted alone"
+
+
+@pytest.mark.parametrize(
+    ("surge", "rolling"),
+    [(False, {"maxSurge": 0, "maxUnavailable": 1}), (True, {"maxSurge": 1, "maxUnavailable": 0})],
+)
+def test_groups_roll_one_by_one(engine: Engine, surge: bool, rolling: dict[str, int]) -> None:
+    deploy(engine, surge=surge)
+    assert engine.only("LeaderWorkerSet").spec["rolloutStrategy"]["rollingUpdateConfiguration"] == rolling
+    policies = {made.meta["name"] for made in engine.all("NetworkPolicy")}
+    assert ("llama-group-2" in policies) == surge, "the group that is there while it rolls"
+
+
+def test_an_eviction_takes_one_group_at_most(engine: Engine) -> None:
+    deploy(engine)
+    made = engine.only("PodDisruptionBudget")
+    assert made.spec["maxUnavailable"] == 1
+    chosen = made.spec["selector"]["matchLabels"]
+    assert MEMBER not in chosen, "a worker's eviction ends its group as a leader's does"
+    for part in ("leaderTemplate", "workerTemplate"):
+        labels = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"][part]["metadata"]["labels"]
+        assert chosen.items() <= labels.items()
+
+
+def test_up_waits_for_every_pod_of_the_new_templates(engine: Engine) -> None:
+    deploy(engine, replicas=3)
+    assert engine.only("LeaderWorkerSet").meta["annotations"]["pulumi.com/waitFor"] == "condition=Available"
+    budget = engine.only("PodDisruptionBudget")
+    assert budget.meta["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.currentHealthy}=6"
+    assert "m-server" in budget.depends_on
+    assert int(budget.timeouts["create"][:-1]) > 3 * 1800, "groups are rolled one by one"
+    other = Engine()
+    deploy(other, replicas=3, max_model_len=4096)
+    assert other.only("PodDisruptionBudget").meta["name"] != budget.meta["name"], "else an old one would do"
+
+
+def test_one_group_more_touches_no_pod(engine: Engine) -> None:
+    before = deploy(engine)
+    other = Engine()
+    after = deploy(other, replicas=3)
+    assert after == before
+    assert [known_groups(each) for each in (1, 3, 4, 7, 8)] == [4, 4, 8, 8, 16]
+
+
+def apart(pod: dict[str, Any]) -> dict[str, Any]:
+    (term,) = pod["affinity"]["podAntiAffinity"][FORCED]
+    return term
+
+
+@pytest.mark.parametrize("survive", ["none", "replica", "node", "domain"])
+def test_no_two_pods_of_a_group_share_a_machine(engine: Engine, survive: str) -> None:
+    for pod in deploy(engine, survive=survive, failure_domains=2):
+        assert apart(pod) == {
+            "labelSelector": {"matchLabels": CHOSEN},
+            "matchLabelKeys": [GROUP],
+            "topologyKey": HOST,
+        }
+
+
+def test_leaders_are_spread_over_zones_and_workers_bound_to_theirs(engine: Engine) -> None:
+    leader, worker = deploy(engine, survive="domain", failure_domains=2)
+    (spread,) = leader["topologySpreadConstraints"]
+    assert (spread["topologyKey"], spread["whenUnsatisfiable"], spread["minDomains"]) == (
+        ZONE,
+        "DoNotSchedule",
+        2,
+    )
+    assert spread["labelSelector"]["matchLabels"] == {**CHOSEN, MEMBER: "0"}, "groups count, not pods"
+    assert "topologySpreadConstraints" not in worker
+    assert "podAffinity" not in leader["affinity"], "a worker that came first would decide for it"
+    (term,) = worker["affinity"]["podAffinity"][FORCED]
+    assert term["topologyKey"] == ZONE
+    assert term["matchLabelKeys"] == [GROUP]
+    assert term["labelSelector"]["matchLabels"] == {**CHOSEN, MEMBER: "0"}
+
+
+def test_groups_that_outlive_a_node_share_no_machine_where_two_are_enough(engine: Engine) -> None:
+    leader, worker = deploy(engine, survive="node", failure_domains=2)
+    for pod in (leader, worker):
+        spread = next(each for each in pod["topologySpreadConstraints"] if each["topologyKey"] == HOST)
+        assert (spread["whenUnsatisfiable"], spread["minDomains"]) == ("DoNotSchedule", 4)
+        assert spread["labelSelector"]["matchLabels"] == CHOSEN
+    (term,) = worker["affinity"]["podAffinity"][PREFERRED]
+    assert term["podAffinityTerm"]["topologyKey"] == ZONE
+
+
+def test_old_and_new_groups_count_together_unless_rolled_with_surge(engine: Engine) -> None:
+    leader, _ = deploy(engine, survive="domain", failure_domains=2)
+    assert "matchLabelKeys" not in leader["topologySpreadConstraints"][0]
+    other = Engine()
+    leader, _ = deploy(other, survive="domain", failure_domains=2, surge=True)
+    assert leader["topologySpreadConstraints"][0]["matchLabelKeys"] == [
+        "leaderworkerset.sigs.k8s.io/template-revision-hash"
+    ]
+
+
+def test_a_replica_over_no_machine_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match=r"llama\.nodes_per_replica"):
+        engine.deploy(ModelServer, "m", args(nodes_per_replica=0))
+
+
+@pytest.mark.parametrize(
+    "flag", ["--nnodes=2", "--pipeline-parallel-size=2", "--headless", "--master_port=1"]
+)
+def test_how_a_group_meets_is_not_for_engine_args(engine: Engine, flag: str) -> None:
+    with pytest.raises(InputError, match="may not be given"):
+        deploy(engine, engine_args=[flag])

@@ -1,0 +1,169 @@
+"""Cut GPUs: layouts that MIG manager reads, what the queue gives out, and which slices a pod may have."""
+
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import GpuPool, MigLayouts, ModelServer
+from components.onprem.mig import CutMachine, layout, layout_name
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine, build
+from tests.components.test_model_server import args
+
+LARGE, SMALL = "3g.40gb", "1g.10gb"
+
+
+def cut(gpus: int, profile: str = LARGE, each: int = 2, node: str = "a", **more: Any) -> CutMachine:
+    return {"node": node, "profile": profile, "gpus": gpus, "slices": gpus * each, **more}  # type: ignore[typeddict-item]
+
+
+def pool(engine: Engine, cuts: list[CutMachine], **more: Any) -> None:
+    given = {
+        "name": "h100",
+        "product": "NVIDIA-H100-80GB-HBM3",
+        "nodes": 2,
+        "gpus_per_node": 8,
+        "node_names": ["a", "b"],
+        "mig": cuts,
+        **more,
+    }
+    engine.deploy(GpuPool, "p", given)
+
+
+def test_layouts_bear_mig_managers_names_where_it_knows_them() -> None:
+    assert layout_name(8, []) == "all-disabled"
+    assert layout_name(8, [cut(8)]) == "all-3g.40gb"
+    assert layout_name(8, [cut(2), cut(1, SMALL, 7)]) == "isthmus-1x1g.10gb-2x3g.40gb-of-8"
+    assert layout_name(8, [cut(1, owner="x"), cut(1, owner="y")]) == "isthmus-2x3g.40gb-of-8"
+
+
+def test_a_layout_names_every_gpu_once() -> None:
+    assert layout(8, [cut(2), cut(1, SMALL, 7)]) == [
+        {"devices": [0], "mig-enabled": True, "mig-devices": {SMALL: 7}},
+        {"devices": [1, 2], "mig-enabled": True, "mig-devices": {LARGE: 2}},
+        {"devices": [3, 4, 5, 6, 7], "mig-enabled": False},
+    ]
+    assert layout(4, []) == [{"devices": "all", "mig-enabled": False}]
+    with pytest.raises(InputError, match="9 GPUs of 'a' are to be cut, and it has 8"):
+        layout(8, [cut(9)])
+
+
+def test_mig_manager_finds_what_the_machines_labels_mean(engine: Engine) -> None:
+    engine.deploy(MigLayouts, "m", {"gpus": {"a": 8, "b": 8}, "cuts": [cut(2)], "namespace": "nvidia"})
+    made = engine.only("ConfigMap")
+    assert (made.meta["namespace"], made.meta["name"]) == ("nvidia", "isthmus-mig")
+    found = YAML(typ="safe").load(made.inputs["data"]["config.yaml"])
+    assert found["version"] == "v1"
+    assert set(found["mig-configs"]) == {"all-disabled", "isthmus-2x3g.40gb-of-8"}
+    assert engine.outputs["config_map"] == "isthmus-mig"
+
+
+def test_each_machine_of_a_pool_that_cuts_says_its_layout_and_whose_slices_it_holds(engine: Engine) -> None:
+    pool(engine, [cut(2, owner="kyc"), cut(1, SMALL, 7, owner="public-1g.10gb")])
+    first, second = (engine.only("NodePatch", f"p-node-{node}").meta["labels"] for node in "ab")
+    assert first == {
+        "isthmus.dev/pool": "h100",
+        "nvidia.com/mig.config": "isthmus-1x1g.10gb-2x3g.40gb-of-8",
+        "slices.isthmus.dev/kyc": "true",
+        "slices.isthmus.dev/public-1g.10gb": "true",
+    }
+    assert second == {"isthmus.dev/pool": "h100", "nvidia.com/mig.config": "all-disabled"}
+
+
+def test_the_queue_gives_out_slices_and_the_gpus_that_stay_whole(engine: Engine) -> None:
+    pool(engine, [cut(2, node="a"), cut(1, node="b"), cut(1, SMALL, 7)], reserved_gpus=1)
+    (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
+    quota = {each["name"]: each["nominalQuota"] for each in group["flavors"][0]["resources"]}
+    assert {name: count for name, count in quota.items() if name.startswith("nvidia.com/")} == {
+        "nvidia.com/gpu": 16 - 1 - 4,
+        "nvidia.com/mig-3g.40gb": 6,
+        "nvidia.com/mig-1g.10gb": 7,
+    }
+    assert group["coveredResources"] == list(quota), "Kueue admits no pod that asks for something else"
+    assert engine.outputs["capacity"] == 11
+
+
+@pytest.mark.parametrize(
+    ("says", "more"),
+    [
+        ("'c' is not known", {"cuts": [cut(1, node="c")]}),
+        ("Allowed: ", {"cuts": [cut(1)], "node_names": []}),
+        ("no GPU Operator", {"cuts": [cut(1)], "gpu_operator": "off"}),
+        ("13 are not reserved", {"cuts": [cut(8), cut(8, node="b")], "reserved_gpus": 3}),
+    ],
+)
+def test_cuts_that_nobody_could_make_are_refused(engine: Engine, says: str, more: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=says):
+        pool(engine, **more)
+
+
+def test_a_replica_on_slices_asks_for_one_of_its_owners(engine: Engine) -> None:
+    engine.deploy(ModelServer, "m", args(tensor_parallel=1, mig_profile=LARGE, slices="kyc"))
+    pod = engine.only("Deployment").pod
+    limits = pod["containers"][0]["resources"]["limits"]
+    assert limits["nvidia.com/mig-3g.40gb"] == "1"
+    assert "nvidia.com/gpu" not in limits
+    assert pod["nodeSelector"]["slices.isthmus.dev/kyc"] == "true"
+    assert pod["nodeSelector"]["nvidia.com/gpu.product"] == "NVIDIA-H100-80GB-HBM3"
+
+
+@pytest.mark.parametrize("wide", [{"tensor_parallel": 2}, {"tensor_parallel": 1, "nodes_per_replica": 2}])
+def test_a_replica_has_one_slice(engine: Engine, wide: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="has one of them"):
+        engine.deploy(ModelServer, "m", args(mig_profile=LARGE, **wide))
+
+
+def on_slices(platform: dict[str, Any], **change: Any) -> None:
+    platform["endpoints"][0] |= {
+        **{"mig_profile": LARGE, "tensor_parallel": 1, "replicas": 6, "gpus": 6, "survive": "node"},
+        **change,
+    }
+    platform["pools"][0]["mig"] = [{"class": "restricted", "profile": LARGE, "gpus": 3}]
+
+
+def test_a_platform_cuts_what_its_endpoints_need_and_counts_slices_in_quotas(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    on_slices(platform)
+    build(engine, platform)
+    pod = engine.pods()["restricted-llama-70b"]
+    assert pod["nodeSelector"]["slices.isthmus.dev/restricted-llama-70b"] == "true"
+    asked = pod["containers"][0]["resources"]["limits"]
+    assert {name for name in asked if "nvidia" in name} == {"nvidia.com/mig-3g.40gb"}
+    (quota,) = [made.spec["hard"] for made in engine.all("ResourceQuota") if "restricted" in made.name]
+    assert quota["requests.nvidia.com/mig-3g.40gb"] == "7", "one more for a pod that is ending"
+    assert quota["requests.nvidia.com/gpu"] == "0"
+    marks = {made.meta["name"]: made.meta["labels"] for made in engine.all("NodePatch")}
+    first, second = (marks[f"fra1-h100-sxm-80gb-{number}"] for number in (0, 1))
+    assert first["nvidia.com/mig.config"] == "isthmus-2x3g.40gb-of-8"
+    assert second["nvidia.com/mig.config"] == "isthmus-1x3g.40gb-of-8"
+    assert first["slices.isthmus.dev/restricted-llama-70b"] == "true"
+    assert "nvidia.com/mig.config" not in marks["fra1-l40s-48gb-0"], "nothing of it is cut"
+    layouts = engine.only("ConfigMap", "isthmus-fra1-mig-layouts")
+    assert layouts.meta["namespace"] == "gpu-operator"
+    patch = engine.only("NodePatch", "isthmus-fra1-h100-sxm-80gb-node-fra1-h100-sxm-80gb-0")
+    assert engine.made.index(layouts) < engine.made.index(patch), "a label's meaning is looked up at once"
+
+
+def test_replicas_are_as_uneven_as_the_cut_gpus(engine: Engine, platform: dict[str, Any]) -> None:
+    on_slices(platform)
+    build(engine, platform)
+    (spread,) = [
+        each
+        for each in engine.pods()["restricted-llama-70b"]["topologySpreadConstraints"]
+        if each["whenUnsatisfiable"] == "DoNotSchedule"
+    ]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["maxSkew"] == 2, "two GPUs on one machine and one on the other: four slices and two"
+
+
+def test_a_pool_whose_machines_are_cut_alike_needs_no_layouts_of_ours(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    on_slices(platform, replicas=32, gpus=32)
+    platform["pools"][0]["mig"][0]["gpus"] = 16
+    build(engine, platform)
+    assert not [made for made in engine.all("ConfigMap") if "mig" in made.name]
+    labels = {made.meta["labels"].get("nvidia.com/mig.config") for made in engine.all("NodePatch")}
+    assert labels == {"all-3g.40gb", None}
