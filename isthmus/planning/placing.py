@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts.packing import capacities
+from isthmus.contracts import mig
+from isthmus.contracts.packing import Replica, capacities
 from isthmus.contracts.plan import zone_name
 from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import OnPremSite, Requirements
@@ -135,7 +136,29 @@ def _pool(
             mine = tuple(nodes[column][at // holds] for at in range(begin, begin + replicas[each]))
             found[each] = Placed(mine, pool.failure_domains)
             begin += replicas[each]
-    return found
+    return found if _cuts_fit(site, pool, found) else None
+
+
+def _cuts_fit(site: OnPremSite, pool: Pool, placed: Mapping[Column, Placed]) -> bool:
+    """Whether there are nodes for the cut GPUs: of one node those of one profile serve one class (`contracts.mig`)."""
+    sliced, whole = [], []
+    bound: list[list[Replica]] = [[] for _ in range(pool.failure_domains)]
+    for column, each in placed.items():
+        by_domain = tuple(each.by_domain(site.name).values()) if hardware.own(column) else None
+        if column.mig is not None:
+            endpoint = mig.Sliced(
+                str(column), column.class_, column.mig, each.count, column.survive, by_domain
+            )
+            sliced.append(endpoint)
+            continue
+        replica = Replica(column.degree, column.nodes)
+        whole += [replica] * each.count
+        for domain, count in enumerate(by_domain or () if each.within_domains else ()):
+            bound[domain] += [replica] * count
+    if not sliced:
+        return True
+    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+    return mig.lay_out(mig.cuts(pool.gpu, sliced), free, pool.failure_domains, whole, bound) is not None
 
 
 def _by_rule(

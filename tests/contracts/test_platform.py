@@ -188,7 +188,7 @@ WRONG: list[tuple[str, Change]] = [
     ("not whole GPUs of 2 slices", lambda d: slices(d, replicas=5)),
     (
         "cuts 2 GPU(s) into 3g.40gb for class restricted, and its endpoints need 3",
-        lambda d: slices(d, replicas=6),
+        lambda d: slices(d, replicas=6, gpus=6),
     ),
     (
         "cuts 0 GPU(s) into 3g.40gb for class restricted, and its endpoints need 2",
