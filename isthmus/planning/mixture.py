@@ -61,7 +61,7 @@ def load(requirements: Requirements, found: Options, sharers: Sharers) -> float:
 
 def crowded(requirements: Requirements, found: Options, solution: Solution) -> list[Crowd]:
     """Endpoints of a solution that have fewer replicas than what shares them needs."""
-    crowds = []
+    crowds: list[Crowd] = []
     for sharers in by_column(solution.choices):
         if len(sharers.names) < 2:
             continue
@@ -70,3 +70,9 @@ def crowded(requirements: Requirements, found: Options, solution: Solution) -> l
             parts = {name: choice.part for name, choice in zip(sharers.names, sharers.choices, strict=True)}
             crowds.append(Crowd(sharers.column, parts, need))
     return crowds
+
+
+def others(solution: Solution, crowds: Sequence[Crowd]) -> dict[str, Choice]:
+    """What those take who are on no crowded endpoint."""
+    crowded = {name for crowd in crowds for name in crowd.parts}
+    return {name: choice for name, choice in solution.choices.items() if name not in crowded}

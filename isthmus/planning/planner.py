@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
+from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
 from isthmus.planning import (
     endpoints,
@@ -30,12 +31,14 @@ from isthmus.planning import (
 )
 from isthmus.planning.endpoints import Made
 from isthmus.planning.options import BUILDS, Column, OnGpus, Options, Rules
-from isthmus.planning.program import Crowd, Problem, Solution
+from isthmus.planning.program import Problem, Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements, Workload
 
 MOST_CUTS = 40
+NEAR, MOST_WHOLE = 0.01, 3
+"""A large program is solved as a whole again until so little is left open, and no more often."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def _judge(
         if missing := [each for each in SENSITIVITIES if each in used and each not in offer.classes]:
             yield Judged(offer, rules, [f"it is not made for {', '.join(missing)} work"])
             continue
-        key = offer.builds, offer.gpus_to
+        key = _of_use(requirements, offer.builds), offer.gpus_to
         if key not in tried:
             tried[key] = _best(requirements, offer, rules, before)
         best = replace(tried[key], offer=offer)
@@ -173,6 +176,22 @@ def _judge(
             few = f"it is made for {offer.gpus_from} GPUs or more, and {gpus} {'is' if gpus == 1 else 'are'} needed"
             best = replace(best, against=[few])
         yield best
+
+
+def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str]:
+    """What of it the requirements can make use of: blueprints that differ in the rest only have one plan."""
+    pools = [pool for site in requirements.sites if isinstance(site, OnPremSite) for pool in site.pools]
+    allowed = {name for site in requirements.sites if isinstance(site, AwsSite) for name in site.allow}
+    useful = {
+        "overflow": any(workload.allow_overflow for workload in requirements.workloads),
+        "mig": any(pool.mig == "allowed" for pool in pools),
+        "several-nodes": any(pool.nodes > 1 for pool in pools),
+        "onprem-vllm": bool(pools),
+        "bedrock": "bedrock" in allowed,
+        "eks-vllm": "eks" in allowed,
+        "sagemaker": "sagemaker" in allowed,
+    }
+    return frozenset(each for each in builds if useful.get(each, True))
 
 
 def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan | None) -> Judged:
@@ -232,41 +251,34 @@ def solve(
     """The solution and the nodes of its replicas; what does not pack, or is too little for those who share it, is
     told to the program, which is solved again."""
     problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus)
+    best: tuple[Solution, dict[Column, placing.Placed]] | None = None
+    bound, whole = 0.0, 0
     for _ in range(MOST_CUTS):
         solution = program.solve(problem)
+        if solution is None and problem.keep:
+            problem.keep = {}
+            continue
         if solution is None:
-            return None
+            return best
+        if not problem.keep:
+            bound, whole = max(bound, solution.least * (1 - solution.gap)), whole + 1
         if crowds := mixture.crowded(requirements, found, solution):
-            if (enough := _with_more(requirements, solution, crowds)) is not None:
-                return enough
             problem.crowds += crowds
+            if solution.large or problem.keep:
+                # Solving all of it again takes long: who is not concerned stays where it is for now.
+                problem.keep = mixture.others(solution, crowds)
             continue
         nodes = placing.place(requirements, solution.replicas)
         placed = {column: each for column, each in nodes.items() if isinstance(each, placing.Placed)}
-        if len(placed) == len(solution.replicas):
-            return solution, placed
-        problem.cuts.append({column: each for column, each in nodes.items() if isinstance(each, int)})
-    return None
-
-
-def _with_more(
-    requirements: Requirements, solution: Solution, crowds: Sequence[Crowd]
-) -> tuple[Solution, dict[Column, placing.Placed]] | None:
-    """Of a large program a solution with the replicas that are short, where they fit: solving again takes long.
-
-    What they cost is part of its gap. None for a small one, which is solved again, and where they do not fit.
-    """
-    if not solution.large:
-        return None
-    replicas = {**solution.replicas, **{each.column: each.need for each in crowds}}
-    nodes = placing.place(requirements, replicas)
-    placed = {column: each for column, each in nodes.items() if isinstance(each, placing.Placed)}
-    cost = items.total(items.items(requirements, solution.choices, replicas))
-    budget = requirements.budget
-    if len(placed) < len(replicas) or (budget is not None and cost > budget.monthly_usd):
-        return None
-    gap = 1 - solution.least * (1 - solution.gap) / cost
-    return replace(solution, replicas=replicas, cost=cost, gap=gap), placed
+        if len(placed) < len(solution.replicas):
+            problem.cuts.append({column: each for column, each in nodes.items() if isinstance(each, int)})
+            continue
+        if best is None or solution.cost < best[0].cost:
+            best = replace(solution, gap=max(0.0, 1 - bound / solution.least)), placed
+        if not problem.keep or best[0].gap <= NEAR or whole >= MOST_WHOLE:
+            return best
+        problem.keep = {}
+    return best
 
 
 def _stay(before: Plan | None) -> dict[str, tuple[str, str]]:

@@ -94,6 +94,8 @@ class Problem:
     """By workload: the model and place of the plan that is there; at equal cost it stays."""
     cuts: list[dict[Column, int]] = field(default_factory=list)
     crowds: list[Crowd] = field(default_factory=list)
+    keep: Mapping[str, Choice] = field(default_factory=dict)
+    """What workloads take already: of a large program the rest is solved again without them."""
     least_only: bool = False
     """The least cost is enough, no near tie; a fiftieth of it is left open."""
     most_gpus: int | None = None
@@ -114,6 +116,7 @@ def solve(problem: Problem) -> Solution | None:
     choices = {name: _choices(problem, name) for name in problem.options.by_workload}
     if not all(choices.values()):
         return None
+    choices |= {name: _kept(choices[name], choice) for name, choice in problem.keep.items()}
     pruned = sum(len(each) for each in choices.values()) > MANY
     if pruned:
         choices = {name: _likely(problem, each) for name, each in choices.items()}
@@ -146,6 +149,16 @@ def _likely(problem: Problem, choices: Sequence[Choice]) -> list[Choice]:
     best = max(each.option.score for each in choices)
     first = next(each for each in ordered if each.option.score == best)
     return ordered[:LIKELY] if first in ordered[:LIKELY] else [*ordered[: LIKELY - 1], first]
+
+
+def _kept(choices: Sequence[Choice], taken: Choice) -> list[Choice]:
+    """The choice that was taken, whatever else it outlives for those who share its endpoint."""
+
+    def place(choice: Choice) -> tuple[object, ...]:
+        option = choice.option
+        return (option.column.plain if isinstance(option, OnGpus) else option), choice.overflow, choice.part
+
+    return [each for each in choices if place(each) == place(taken)]
 
 
 def _choices(problem: Problem, name: str) -> list[Choice]:
