@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.replay import CLASSES, MODELS, TODAY, read
 from isthmus.cli.plan_command import offers
-from isthmus.planning import planner, ways
+from isthmus.planning import planner, solving, ways
 from isthmus.planning.options import Rules
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def measure(workloads: int, candidates: int, pools: int, seed: int = 1) -> tuple
     begin = time.perf_counter()
     found = ways.find(requirements, Rules(TODAY))
     listed = time.perf_counter() - begin
-    solved = planner.solve(requirements, found)
+    solved = solving.solve(requirements, found)
     base = time.perf_counter() - begin
     count = sum(len(each) for each in found.by_workload.values())
     told = "infeasible" if solved is None else f"{solved[0].cost:,.0f} USD a month, gap {solved[0].gap:.2%}"

@@ -30,7 +30,7 @@ from typing import Any
 from bench.replay import TODAY, read
 from bench.simulate import Seen, Stream, replay
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import fits, gpus, load, models, planner, promise, speed, ways
+from isthmus.planning import fits, gpus, load, models, promise, solving, speed, ways
 from isthmus.planning.demand import HOURS
 from isthmus.planning.options import Rules
 
@@ -214,7 +214,7 @@ def ours(case: Case, prices: Mapping[str, float]) -> Setup | None:
     goal = case.tpot_ms
     while True:
         wanted = requirements(case, prices, goal)
-        solved = planner.solve(wanted, ways.find(wanted, Rules(TODAY)))
+        solved = solving.solve(wanted, ways.find(wanted, Rules(TODAY)))
         if solved is None:
             return None
         [(column, count)] = solved[0].replicas.items()

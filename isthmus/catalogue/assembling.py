@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import kept, missing, rendering, shelf
+from isthmus.catalogue import kept, missing, rendering
 from isthmus.contracts.errors import InputError, Where
 from isthmus.contracts.explain import did_you_mean
 
@@ -60,7 +60,7 @@ def read(folder: Path, stack: str) -> StackFiles:
     return StackFiles(stack, folder, requirements, plan)
 
 
-def assemble(files: StackFiles, overrides: dict[str, Any], catalogue: Path = shelf.FOLDER) -> Platform:
+def assemble(files: StackFiles, overrides: dict[str, Any], catalogue: Path | None = None) -> Platform:
     """Render the plan's blueprint, lay the overrides over it and validate what comes out.
 
     Raises `InputError` for an unknown blueprint, a wrong override or missing ones (all named at once), and

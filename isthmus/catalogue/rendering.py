@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.words import Buildable
 
 
-def render(name: str, requirements: Requirements, plan: Plan, folder: Path = shelf.FOLDER) -> dict[str, Any]:
+def render(name: str, requirements: Requirements, plan: Plan, folder: Path | None = None) -> dict[str, Any]:
     """The platform that a blueprint makes of requirements and plan, before overrides; not validated.
 
     Raises `InputError` for an unknown blueprint or a fault in the template, `AnswerIsNo` where the

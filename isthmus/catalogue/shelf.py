@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,8 @@ from isthmus.contracts.words import TARGETS, VLLM_TARGETS, Buildable, Part, Sens
 FOLDER = Path(__file__).resolve().parents[2] / "blueprints"
 """The catalogue of this checkout."""
 TEMPLATE = "blueprint.yaml.j2"
+OWN = "ISTHMUS_BLUEPRINTS"
+"""The environment variable that names folders with blueprints of the organisation's own."""
 PARTS = "parts"
 """The folder beside the blueprints whose templates they include: a fix is made once."""
 _FENCE = "---\n"
@@ -86,21 +89,56 @@ class Blueprint:
             ) from None
 
 
-def blueprints(folder: Path = FOLDER) -> list[Blueprint]:
-    """Every blueprint of the catalogue, by name. A header that does not validate is an `InputError`."""
-    return [_read(path.parent) for path in sorted(folder.glob(f"*/{TEMPLATE}"))]
+def folders() -> list[Path]:
+    """The catalogue's folder, and those of the organisation's own (`ISTHMUS_BLUEPRINTS`, as PATH is written).
+
+    Raises `InputError` for one that is none, and where two folders have a blueprint of one name.
+    """
+    found, whose = [FOLDER], dict[str, Path]()
+    for text in filter(None, os.environ.get(OWN, "").split(os.pathsep)):
+        path = Path(text).expanduser().resolve()
+        if not path.is_dir():
+            raise InputError(f"`{text}` is no folder", where=OWN, todo="Correct it, or take it out")
+        found += [path] if path not in found else []
+    for folder in found:
+        for path in folder.glob(f"*/{TEMPLATE}"):
+            other = whose.setdefault(path.parent.name, folder)
+            if other != folder:
+                raise InputError(
+                    f"blueprint `{path.parent.name}` stands in {other} and in {folder}",
+                    where=OWN,
+                    todo="Give yours a name of its own: a plan names its blueprint, and must mean one",
+                )
+    return found
 
 
-def show(name: str, folder: Path = FOLDER) -> Blueprint:
+def blueprints(folder: Path | None = None) -> list[Blueprint]:
+    """Every blueprint of a folder, else of all; by name. A header that does not validate is an `InputError`."""
+    paths = [path for each in _searched(folder) for path in each.glob(f"*/{TEMPLATE}")]
+    return [_read(path.parent) for path in sorted(paths, key=lambda path: path.parent.name)]
+
+
+def show(name: str, folder: Path | None = None) -> Blueprint:
     """The blueprint of that name; `InputError` with the nearest name where there is none."""
-    names = sorted(path.parent.name for path in folder.glob(f"*/{TEMPLATE}"))
-    if name in names:
-        return _read(folder / name)
+    known = {
+        path.parent.name: path.parent for each in _searched(folder) for path in each.glob(f"*/{TEMPLATE}")
+    }
+    if name in known:
+        return _read(known[name])
     from isthmus.contracts.explain import did_you_mean
 
-    hint = did_you_mean(name, names)
-    known = f"The catalogue has: {', '.join(names)}" if names else f"The catalogue at {folder} is empty"
-    raise InputError(f"there is no blueprint `{name}`", todo=f"{hint} {known}".strip())
+    names = sorted(known)
+    told = f"The catalogue has: {', '.join(names)}" if names else f"The catalogue at {folder} is empty"
+    own = (
+        "" if folder or os.environ.get(OWN) else f". Blueprints of your own stand in folders that {OWN} names"
+    )
+    raise InputError(
+        f"there is no blueprint `{name}`", todo=f"{did_you_mean(name, names)} {told}{own}".strip()
+    )
+
+
+def _searched(folder: Path | None) -> list[Path]:
+    return [folder] if folder is not None else folders()
 
 
 def _read(folder: Path) -> Blueprint:

@@ -21,24 +21,20 @@ from isthmus.planning import (
     hardware,
     infeasible,
     items,
-    mixture,
     placing,
     program,
     quotas,
     reasons,
+    solving,
     stress,
     ways,
 )
 from isthmus.planning.endpoints import Made
 from isthmus.planning.options import BUILDS, Column, OnGpus, Options, Rules
-from isthmus.planning.program import Problem, Solution
+from isthmus.planning.program import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements, Workload
-
-MOST_CUTS = 40
-NEAR, MOST_WHOLE = 0.01, 3
-"""A large program is solved as a whole again until so little is left open, and no more often."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +192,7 @@ def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str
 
 def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan | None) -> Judged:
     found = ways.find(requirements, rules)
-    solved = solve(requirements, found, before, offer.gpus_to)
+    solved = solving.solve(requirements, found, before, offer.gpus_to)
     if solved is None:
         without = [name for name, options in found.by_workload.items() if not options]
         why = (
@@ -204,7 +200,7 @@ def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan |
             if without
             else f"what it builds ({', '.join(sorted(offer.builds))}) does not carry it all within the requirements"
         )
-        if not without and offer.gpus_to is not None and solve(requirements, found, before):
+        if not without and offer.gpus_to is not None and solving.solve(requirements, found, before):
             why = f"it is made for {offer.gpus_to} GPUs at most, and more are needed"
         return Judged(offer, rules, [why], found)
     solution, nodes = solved
@@ -243,54 +239,6 @@ def _chosen(judged: Sequence[Judged], wanted: str | None) -> Judged:
         raise AnswerIsNo(f"no blueprint fits: {told}", todo="Split the requirements, or write a blueprint")
     # The one that can build the most has the fewest reasons of its own.
     return max(tried, key=lambda each: (len(each.rules.builds), each.offer.gpus_to is None))
-
-
-def solve(
-    requirements: Requirements, found: Options, before: Plan | None = None, most_gpus: int | None = None
-) -> tuple[Solution, dict[Column, placing.Placed]] | None:
-    """The solution and the nodes of its replicas; what does not pack, or is too little for those who share it, is
-    told to the program, which is solved again."""
-    problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus)
-    best: tuple[Solution, dict[Column, placing.Placed]] | None = None
-    bound, whole = 0.0, 0
-    for _ in range(MOST_CUTS):
-        solution = program.solve(problem)
-        if solution is None and problem.keep:
-            problem.keep = {}
-            continue
-        if solution is None:
-            return best
-        if not problem.keep:
-            bound, whole = max(bound, solution.least * (1 - solution.gap)), whole + 1
-        if crowds := mixture.crowded(requirements, found, solution):
-            problem.crowds += crowds
-            if solution.large or problem.keep:
-                # Solving all of it again takes long: who is not concerned stays where it is for now.
-                problem.keep = mixture.others(solution, crowds)
-            continue
-        nodes = placing.place(requirements, solution.replicas)
-        placed = {column: each for column, each in nodes.items() if isinstance(each, placing.Placed)}
-        if len(placed) < len(solution.replicas):
-            problem.cuts.append({column: each for column, each in nodes.items() if isinstance(each, int)})
-            continue
-        if best is None or solution.cost < best[0].cost:
-            best = replace(solution, gap=max(0.0, 1 - bound / solution.least)), placed
-        if not problem.keep or best[0].gap <= NEAR or whole >= MOST_WHOLE:
-            return best
-        problem.keep = {}
-    return best
-
-
-def _stay(before: Plan | None) -> dict[str, tuple[str, str]]:
-    if before is None or not before.feasible:
-        return {}
-    found = {}
-    for placement in before.placements:
-        endpoint = before.endpoint(placement.endpoint)
-        if endpoint is not None and placement.role == "primary":
-            place = f"{endpoint.site}/{endpoint.gpu}" if endpoint.gpu else endpoint.site
-            found[placement.workload] = (endpoint.model, place)
-    return found
 
 
 def _placements(

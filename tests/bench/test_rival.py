@@ -11,7 +11,7 @@ import pytest
 
 from bench import rival, rival_ask
 from bench.rival import Case, Judged, Setup
-from isthmus.planning import costs, planner, ways
+from isthmus.planning import costs, solving, ways
 from isthmus.planning.demand import HOURS
 from isthmus.planning.options import Rules
 
@@ -86,7 +86,7 @@ def test_a_gpu_costs_both_the_same() -> None:
         assert not isinstance(node, str)
         assert node.of_gpu(pool, "allocated") == pytest.approx(PRICES[pool.gpu] * HOURS)
     mine = rival.ours(case(), PRICES)
-    solved = planner.solve(requirements, ways.find(requirements, Rules("2026-11-25")))
+    solved = solving.solve(requirements, ways.find(requirements, Rules("2026-11-25")))
     assert mine is not None
     assert solved is not None
     assert solved[0].cost == pytest.approx(mine.usd(PRICES))

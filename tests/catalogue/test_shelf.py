@@ -89,3 +89,28 @@ def test_a_header_and_its_folder_bear_one_name(tmp_path: Path):
     shelf(tmp_path, HEADER, "other")
     with pytest.raises(InputError, match="names `tiny`, the folder `other`"):
         catalogue.show("other", tmp_path)
+
+
+def test_a_folder_elsewhere_adds_blueprints_of_the_organisation_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shelf(tmp_path, HEADER + "isthmus: v1\n")
+    monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
+    names = [each.name for each in catalogue.blueprints()]
+    assert names == sorted(names)
+    assert {"tiny", "regulated-hybrid"} <= set(names)
+    assert catalogue.show("tiny").folder == tmp_path / "tiny"
+    with pytest.raises(InputError, match="Did you mean `tiny`"):
+        catalogue.show("tini")
+
+
+def test_a_blueprint_of_one_s_own_takes_no_name_of_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    shelf(tmp_path, HEADER.replace("name: tiny", "name: pilot"), "pilot")
+    monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
+    with pytest.raises(InputError, match="blueprint `pilot` stands in"):
+        catalogue.show("pilot")
+    monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path / "gone"))
+    with pytest.raises(InputError, match="is no folder"):
+        catalogue.blueprints()

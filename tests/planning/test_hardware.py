@@ -14,7 +14,7 @@ from isthmus.catalogue import render
 from isthmus.contracts import plan_checks
 from isthmus.contracts.errors import InputError, IsthmusError
 from isthmus.contracts.plan import Plan, PlannedEndpoint
-from isthmus.planning import hardware, instances, planner, ways
+from isthmus.planning import hardware, instances, planner, solving, ways
 from isthmus.planning.options import OnGpus, Rules
 from isthmus.planning.planner import Offer
 from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed, workload
@@ -203,7 +203,7 @@ def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> 
     ]
     assert cut
     found.by_workload["transaction-narratives"] = list(cut)
-    solved = planner.solve(requirements, found)
+    solved = solving.solve(requirements, found)
     assert solved is not None
     solution, placed = solved
     [(column, count)] = solution.replicas.items()
@@ -234,7 +234,7 @@ def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_dom
     data = small("domain", "deepseek-ai/DeepSeek-V3", nodes=6, failure_domains=2)
     requirements = read(data)
     found = ways.find(requirements, Rules(TODAY, ALL))
-    solved = planner.solve(requirements, found)
+    solved = solving.solve(requirements, found)
     assert solved is not None
     [(column, count)] = solved[0].replicas.items()
     assert (column.nodes, column.degree, count) == (2, 8, 2)

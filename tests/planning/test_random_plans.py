@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from isthmus.contracts import jurisdictions, plan_checks
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import hardware, planner, program, ways
+from isthmus.planning import hardware, planner, program, solving, ways
 from isthmus.planning.options import OnApi, OnGpus, Rules
 from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed
 
@@ -188,7 +188,7 @@ def _least_cost(data: dict[str, Any]) -> float | None:
     """USD a month of the plan, packed on nodes."""
     requirements = read(data)
     assert requirements.objective.near_tie_pct == 0
-    solved = planner.solve(requirements, ways.find(requirements, Rules(TODAY)))
+    solved = solving.solve(requirements, ways.find(requirements, Rules(TODAY)))
     return None if solved is None else solved[0].cost
 
 
