@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.plan import WayOut
 from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.planning import program, ways
+from isthmus.planning import solving, ways
 from isthmus.planning.options import Rules
-from isthmus.planning.program import Problem
 from isthmus.planning.promise import three
 
 if TYPE_CHECKING:
@@ -95,9 +94,8 @@ def feasible(requirements: Requirements, rules: Rules, dropped: frozenset[Demand
 def _cost(requirements: Requirements, rules: Rules, dropped: frozenset[Demand] = frozenset()) -> float | None:
     without = replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
     surviving = _surviving(requirements, without)
-    problem = Problem(surviving, ways.find(surviving, without), least_only=True)
-    solution = program.solve(problem)
-    return None if solution is None else solution.cost
+    solved = solving.solve(surviving, ways.find(surviving, without), least_only=True)
+    return None if solved is None else solved[0].cost
 
 
 def _surviving(requirements: Requirements, rules: Rules) -> Requirements:

@@ -23,11 +23,16 @@ NEAR, MOST_WHOLE = 0.01, 3
 
 
 def solve(
-    requirements: Requirements, found: Options, before: Plan | None = None, most_gpus: int | None = None
+    requirements: Requirements,
+    found: Options,
+    before: Plan | None = None,
+    most_gpus: int | None = None,
+    *,
+    least_only: bool = False,
 ) -> tuple[Solution, dict[Column, placing.Placed]] | None:
     """The solution and the nodes of its replicas; what does not pack, or is too little for those who share it, is
-    told to the program, which is solved again."""
-    problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus)
+    told to the program, which is solved again. In pools whose number of GPUs does not hold nothing is placed."""
+    problem = Problem(requirements, found, stay=_stay(before), most_gpus=most_gpus, least_only=least_only)
     best: tuple[Solution, dict[Column, placing.Placed]] | None = None
     bound, whole = 0.0, 0
     for _ in range(MOST_CUTS):
@@ -45,9 +50,14 @@ def solve(
                 # Solving all of it again takes long: who is not concerned stays where it is for now.
                 problem.keep = mixture.others(solution, crowds)
             continue
-        nodes = placing.place(requirements, solution.replicas)
+        here = {
+            column: count
+            for column, count in solution.replicas.items()
+            if f"{column.site}/{column.gpu}" not in problem.held
+        }
+        nodes = placing.place(requirements, here)
         placed = {column: each for column, each in nodes.items() if isinstance(each, placing.Placed)}
-        if len(placed) < len(solution.replicas):
+        if len(placed) < len(here):
             problem.cuts.append({column: each for column, each in nodes.items() if isinstance(each, int)})
             continue
         if best is None or solution.cost < best[0].cost:

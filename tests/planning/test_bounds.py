@@ -12,9 +12,10 @@ import pytest
 from isthmus.contracts import bedrock_quotas, yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.plan import Plan
-from isthmus.planning import instances, planner, ways
+from isthmus.planning import instances, planner, program, ways
 from isthmus.planning.options import Rules
 from isthmus.planning.planner import Offer
+from tests.bench.test_breaking import _workload
 from tests.planning.test_hardware import cloud, copy, make, of, small
 from tests.planning.test_planner import CLASSES, OFFERS, ROOT, TODAY, bank, read, workload
 
@@ -181,3 +182,20 @@ def test_each_blueprint_is_judged_by_its_own_best_plan() -> None:
     assert told["tiny"].rejected_because == ["it is made for 2 GPUs at most, and more are needed"]
     assert told["cloud"].rejected_because == ["it is not made for confidential, restricted work"]
     assert told["cloud"].monthly_cost_usd is None
+
+
+def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_there_are() -> None:
+    """By the sum of what each takes alone one GPU would do."""
+    data = copy(budget=None, objective={"cost_basis": "allocated", "near_tie_pct": 0})
+    pool = data["sites"][0]["pools"][0]
+    data["sites"][0]["pools"] = [{**pool, "nodes": 1, "gpus_per_node": 1, "failure_domains": 1}]
+    data["workloads"] = [
+        _workload("short", "internal", 2, (700, 1600), (22, 34), 40),
+        _workload("long", "internal", 2, (2000, 5400), (124, 200), 60),
+    ]
+    requirements = read(data)
+    found = ways.find(requirements, Rules(TODAY))
+    assert program.solve(program.Problem(requirements, found)) is not None
+    plan = make(data, OFFERS)
+    assert plan.conflicts == ["fra1: 1 x h100-sxm-80gb"]
+    assert [way.what for way in plan.ways_out] == ["1 more h100-sxm-80gb at fra1 (1 node)"]
