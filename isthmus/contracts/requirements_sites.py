@@ -122,6 +122,10 @@ class OnPremCost(FilePart):
     colocation_usd_per_kw_month: Usd = 0
     support_usd_per_month: Usd = 0
     staff_usd_per_month: Usd = 0
+    source: str | None = None
+    """Where these figures come from: an offer, a contract, the books."""
+    as_of: str | None = None
+    """Of which day they are, like `2026-11-01`."""
 
 
 class OnPremSite(FilePart):
@@ -230,3 +234,6 @@ class Link(FilePart):
     rtt_ms: float = Field(gt=0)
     usd_per_month: Usd = 0
     usd_per_gb: Usd = 0
+    source: str | None = None
+    """Where its prices come from, and of which day they are."""
+    as_of: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import CostItem, Sourced
@@ -13,6 +13,7 @@ from isthmus.planning.program import Choice, crosses
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements_sites import Link, OnPremCost, Pool
 
 
 def items(
@@ -24,9 +25,11 @@ def items(
     used = {column.site for column in replicas}
     for site in requirements.sites:
         if isinstance(site, OnPremSite) and site.name in used and site.cost and costs.of_site(site, basis):
-            found.append(_item(f"{site.name}: people", 1, "month", site.cost.staff_usd_per_month, _given()))
             found.append(
-                _item(f"{site.name}: support", 1, "month", site.cost.support_usd_per_month, _given())
+                _item(f"{site.name}: people", 1, "month", site.cost.staff_usd_per_month, _given(site.cost))
+            )
+            found.append(
+                _item(f"{site.name}: support", 1, "month", site.cost.support_usd_per_month, _given(site.cost))
             )
     found += _instances(requirements, replicas)
     for name, choice in choices.items():
@@ -73,7 +76,7 @@ def _links(requirements: Requirements, choices: Mapping[str, Choice]) -> list[Co
         if not over:
             continue
         title = f"link {link.from_} to {link.to}"
-        found.append(_item(title, 1, "month", link.usd_per_month, _given()))
+        found.append(_item(title, 1, "month", link.usd_per_month, _given(link)))
         source = (
             f"{costs.BYTES_PER_TOKEN} bytes a token and {costs.BYTES_PER_REQUEST} a request: an assumption"
         )
@@ -88,28 +91,30 @@ def total(found: list[CostItem]) -> float:
 
 
 def _pools(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
-    found: list[CostItem] = []
-    basis = requirements.objective.cost_basis
     taken = hardware.taken(replicas)
-    for site in requirements.sites:
-        for pool in site.pools if isinstance(site, OnPremSite) else []:
-            used = taken.get((site.name, pool.gpu), 0)
-            price = costs.node(site, pool, basis)  # type: ignore[arg-type]
-            if isinstance(price, str):
-                continue
-            name, each = f"{site.name}, {pool.gpu}", pool.gpus_per_node
-            if used and basis == "allocated":
-                found.append(_item(f"{name}: capital", used, "GPU month", price.capital / each, _given()))
-                found.append(
-                    _item(f"{name}: colocation", used, "GPU month", price.colocation / each, _given())
-                )
-            if used:
-                found.append(_item(f"{name}: power", used, "GPU month", price.power / each, _given()))
-            idle = pool.nodes * each - pool.reserved_gpus - used
-            if idle and basis == "allocated":
-                cost = price.of_gpu(pool, basis)
-                found.append(_item(f"idle: {name}", idle, "GPU month", cost, _given(), counted=False))
-    return found
+    return [
+        item
+        for site in requirements.sites
+        if isinstance(site, OnPremSite)
+        for pool in site.pools
+        for item in _pool(site, pool, taken.get((site.name, pool.gpu), 0), requirements.objective.cost_basis)
+    ]
+
+
+def _pool(site: OnPremSite, pool: Pool, used: int, basis: str) -> Iterator[CostItem]:
+    """What so many GPUs of it cost, and what the rest would if it were counted."""
+    price = costs.node(site, pool, basis)
+    if isinstance(price, str):
+        return
+    name, each, told = f"{site.name}, {pool.gpu}", pool.gpus_per_node, _given(site.cost)
+    if used and basis == "allocated":
+        yield _item(f"{name}: capital", used, "GPU month", price.capital / each, told)
+        yield _item(f"{name}: colocation", used, "GPU month", price.colocation / each, told)
+    if used:
+        yield _item(f"{name}: power", used, "GPU month", price.power / each, told)
+    idle = pool.nodes * each - pool.reserved_gpus - used
+    if idle and basis == "allocated":
+        yield _item(f"idle: {name}", idle, "GPU month", price.of_gpu(pool, basis), told, counted=False)
 
 
 def _api(requirements: Requirements, name: str, option: OnApi, share: float) -> list[CostItem]:
@@ -130,8 +135,10 @@ def _demand(requirements: Requirements, name: str) -> demand.Demand:
     return demand.of(workload)
 
 
-def _given() -> Sourced:
-    return Sourced(kind="given", source="the requirements", as_of="as stated")
+def _given(stated: OnPremCost | Link | None) -> Sourced:
+    """Of the requirements, with the source and the day that they state."""
+    source, as_of = (stated.source, stated.as_of) if stated else (None, None)
+    return Sourced(kind="given", source=source or "the requirements", as_of=as_of or "as stated")
 
 
 def _item(

@@ -89,6 +89,18 @@ def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.Planned) -> None
     assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
 
 
+def test_the_source_and_the_day_of_given_prices_are_told_where_they_are_stated() -> None:
+    data = json.loads(json.dumps(bank()))
+    data["sites"][0]["cost"].update(source="offer 4711", as_of="2026-10-02")
+    data["links"][0].update(source="the carrier's contract", as_of="2026-09-01")
+    told = {
+        (each.evidence.source, each.evidence.as_of)
+        for each in make(data).plan.cost_items or []
+        if each.evidence is not None and each.evidence.kind == "given"
+    }
+    assert told == {("offer 4711", "2026-10-02"), ("the carrier's contract", "2026-09-01")}
+
+
 def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.Planned) -> None:
     again = make(bank())
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
