@@ -17,7 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.plan_capacity import SURVIVES
+from isthmus.contracts.errors import At
+from isthmus.contracts.plan_capacity import SURVIVES, cut_gpus
 from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
 from isthmus.report.plan_figures import bar, number, per_cent, predicted, scale, times, usd
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from isthmus.contracts.plan import CostItem, Placement, Plan, PlannedEndpoint, Predicted
     from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements_sites import Pool
     from isthmus.contracts.requirements_workloads import Workload
 
 _TARGETS = {
@@ -333,8 +335,10 @@ def _site(plan: Plan, requirements: Requirements, name: str) -> list[str]:
         used = sum(
             e.gpus for e in plan.endpoints if (e.site, e.gpu) == (name, pool.gpu) and not e.mig_profile
         )
-        if used:
-            lines.append(f"{pool.gpu}: {used} of {pool.nodes * pool.gpus_per_node} GPUs in use")
+        cut = _cut(plan, requirements, name, pool)
+        if used + cut:
+            told = f", {cut} of them cut" if cut else ""
+            lines.append(f"{pool.gpu}: {used + cut} of {pool.nodes * pool.gpus_per_node} GPUs in use{told}")
     if doors := [each.class_ for each in plan.gateways if each.site == name]:
         lines += textwrap.wrap(f"gateways: {', '.join(doors)}", 44)
     for link in requirements.links:
@@ -344,6 +348,14 @@ def _site(plan: Plan, requirements: Requirements, name: str) -> list[str]:
                 f"{_LINKS[link.kind]} to {other}: {number(link.mbps)} Mbit/s, {number(link.rtt_ms)} ms"
             )
     return lines
+
+
+def _cut(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> int:
+    """GPUs of a pool that are cut; none where a plan's slices are not the GPU's, which its checks refuse."""
+    try:
+        return sum(each.gpus for each in cut_gpus(plan, requirements, site, pool))
+    except At:
+        return 0
 
 
 def _wish(requirements: Requirements, name: str) -> list[str]:

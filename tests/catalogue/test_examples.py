@@ -15,6 +15,7 @@ from isthmus.contracts.errors import AnswerIsNo
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import planner
+from isthmus.report import plan_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICKED = {
@@ -50,6 +51,11 @@ def test_the_sovereign_platform_has_nothing_of_a_cloud():
     assert {each["kind"] for each in platform["sites"]} == {"on-prem"}
     assert not {"identities", "networks", "trust", "guardrails", "links"} & set(platform)
     assert not any(each.get("identity") for each in platform["gateways"])
+
+
+def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():
+    requirements, plan = planned("examples/sovereign")
+    assert "h100-sxm-80gb: 33 of 40 GPUs in use, 1 of them cut" in plan_page.page(plan, requirements)
 
 
 def test_what_a_blueprint_does_not_build_it_does_not_render():
