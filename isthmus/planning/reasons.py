@@ -31,22 +31,25 @@ def why(requirements: Requirements, found: Options, workload: Workload, choice: 
     every = found.by_workload[workload.name]
     models = {_model(each) for each in every}
     option = choice.option
-    others = (
-        f"Of {len(every)} ways with {len(models)} model{'s' if len(models) > 1 else ''} that keep its goals"
-    )
     score = f"it scores {option.score:g} against a floor of {workload.model.min_score:g}"
-    least = "costs the least in the whole plan, or is worth its near tie"
+
+    def chosen(way: str) -> str:
+        if len(every) == 1:
+            return f"{way} is the only way that keeps its goals"
+        many = f"Of {len(every)} ways with {len(models)} model{'s' if len(models) > 1 else ''} that keep its goals"
+        return f"{many} {way} costs the least in the whole plan, or is worth its near tie"
+
     rule = _RULES[workload.sensitivity]
     if isinstance(option, OnGpus):
         column = option.column
         way = f"{column.model} at {column.precision} on {words(column)}"
         taken = f"Its peak takes {option.units * choice.part:.2f} of a replica"
         headroom = f"{requirements.planning.headroom:.0%} headroom{_LOSS[workload.survive]}"
-        return f"{rule} {others} {way} {least}; {score}. {taken}; replicas carry it with {headroom}."
+        return f"{rule} {chosen(way)}; {score}. {taken}; replicas carry it with {headroom}."
     way = f"{option.call.profile or option.call.model} from {option.call.region}"
     verified = "" if option.verified else " Its latency is unverified."
     places = ", ".join(option.call.destinations)
-    return f"{rule} {others} {way} {least}; {score}. It can be served in {places}.{verified}"
+    return f"{rule} {chosen(way)}; {score}. It can be served in {places}.{verified}"
 
 
 def _model(option: OnGpus | OnApi) -> str:

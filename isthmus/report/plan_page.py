@@ -337,7 +337,7 @@ def _site(plan: Plan, requirements: Requirements, name: str) -> list[str]:
         )
         cut = _cut(plan, requirements, name, pool)
         if used + cut:
-            told = f", {cut} of them cut" if cut else ""
+            told = f", {cut} cut" if cut else ""
             lines.append(f"{pool.gpu}: {used + cut} of {pool.nodes * pool.gpus_per_node} GPUs in use{told}")
     if doors := [each.class_ for each in plan.gateways if each.site == name]:
         lines += textwrap.wrap(f"gateways: {', '.join(doors)}", 44)

@@ -55,7 +55,7 @@ def test_the_sovereign_platform_has_nothing_of_a_cloud():
 
 def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():
     requirements, plan = planned("examples/sovereign")
-    assert "h100-sxm-80gb: 33 of 40 GPUs in use, 1 of them cut" in plan_page.page(plan, requirements)
+    assert "h100-sxm-80gb: 33 of 40 GPUs in use, 1 cut" in plan_page.page(plan, requirements)
 
 
 def test_what_a_blueprint_does_not_build_it_does_not_render():
