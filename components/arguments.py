@@ -124,6 +124,8 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
             todo="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
+    # The claim is its class's (`components.onprem.weights`), for this endpoint and for the one after it.
+    given["weights"] = {k: v for k, v in given["weights"].items() if k not in ("volume", "size_gib")}
     same = (
         *("id", "model", "weights", "precision", "tensor_parallel", "replicas", "survive", "max_model_len"),
         *("max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype", "adapters", "engine_version"),

@@ -1,6 +1,6 @@
 """The whole platform of one contract, over all of its sites."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -17,7 +17,11 @@ from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
 from components.lookups import region_of
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.moving import claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
+
+if TYPE_CHECKING:
+    from components.onprem.model_server import ModelServer
 
 
 class LlmPlatform(pulumi.ComponentResource):
@@ -93,19 +97,25 @@ class LlmPlatform(pulumi.ComponentResource):
 
     def _at(self, site: str, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         """Options of a component at a site: its provider, and what it waits for."""
+        return pulumi.ResourceOptions(
+            parent=self, providers=[self._provider_at(site)], depends_on=after or []
+        )
+
+    def _provider_at(self, site: str) -> pulumi.ProviderResource:
         if site not in self._providers:
             raise InputError(
                 f"site '{site}' has no provider",
                 where=f"sites.{site}",
                 todo=f"Given are those of: {', '.join(sorted(self._providers)) or 'no site'}",
             )
-        return pulumi.ResourceOptions(parent=self, providers=[self._providers[site]], depends_on=after or [])
+        return self._providers[site]
 
     def _onprem_site(self, site: Site) -> None:
         from components.onprem.admission import AdmissionGuard
         from components.onprem.gpu_pool import GpuPool
         from components.onprem.model_server import ModelServer
         from components.onprem.namespace import ClassNamespace
+        from components.onprem.weights import shared_claims
 
         platform = self._platform
         at = f"{self._name}-{site.name}"
@@ -120,7 +130,10 @@ class LlmPlatform(pulumi.ComponentResource):
         }
         if self._only_admission:
             return
-        addresses: dict[str, Any] = {}
+        claims = shared_claims(
+            self._name, platform, site, self, self._provider_at(site.name), [guard, *spaces.values()]
+        )
+        servers: dict[str, ModelServer] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
         for pool in platform.pools:
@@ -132,23 +145,27 @@ class LlmPlatform(pulumi.ComponentResource):
             )
             pools.append(queues)
             for endpoint in served_on(platform, pool):
-                server = ModelServer(
+                claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
+                servers[endpoint.id] = ModelServer(
                     f"{self._name}-{endpoint.id}",
                     model_args(platform, pool, endpoint),
-                    self._at(site.name, [guard, spaces[endpoint.class_], queues]),
+                    self._at(
+                        site.name,
+                        [guard, spaces[endpoint.class_], queues, *([claimed] if claimed is not None else [])],
+                    ),
                 )
-                addresses[endpoint.id] = server.cluster_ip
-        self._site_gateways(site, [guard, *pools], spaces, addresses)
+        self._site_gateways(site, [guard, *pools], spaces, servers)
 
     def _site_gateways(
         self,
         site: Site,
         before: list[pulumi.Resource],
         spaces: dict[str, pulumi.Resource],
-        addresses: dict[str, Any],
+        servers: "dict[str, ModelServer]",
     ) -> None:
         from components.gateway.inference_gateway import InferenceGateway
 
+        addresses = {name: server.cluster_ip for name, server in servers.items()}
         for gateway in self._platform.gateways:
             if gateway.site != site.name:
                 continue
@@ -158,6 +175,11 @@ class LlmPlatform(pulumi.ComponentResource):
                 f"{self._name}-{site.name}-{gateway.class_}-gateway",
                 gateway_args(self._platform, site, gateway, addresses, behind),
                 self._at(site.name, [*before, spaces[gateway.class_]]),
+                after=[
+                    servers[name]
+                    for name in sorted({each.endpoint for each in gateway.workloads})
+                    if name in servers
+                ],
             )
             self._gateways.append(
                 {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
