@@ -1,5 +1,6 @@
 """From the platform's contract to the arguments of the components: names and parts, nothing decided twice."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
 from isthmus.contracts.words import SENSITIVITIES
 
@@ -34,8 +36,13 @@ def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
     return [e for e in platform.endpoints if e.site == pool.site and e.pool == pool.name]
 
 
-def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceArgs:
-    """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone."""
+def namespace_args(
+    platform: Platform, site: Site, held: str, going: Sequence[Standing] = ()
+) -> ClassNamespaceArgs:
+    """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone.
+
+    `going`: what stands of an earlier plan until its successors serve; it counts as long.
+    """
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     gpus = cpu = memory = Decimal(0)
     pods = 0
@@ -53,6 +60,12 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
         memory += one[2] * endpoint.replicas
         pods += endpoint.replicas + 1
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
+    for each in going:
+        if (each.class_, each.site) == (held, site.name):
+            gpus += each.total
+            cpu += (amount(each.cpu) + EDGE_CPU) * each.nodes * each.replicas
+            memory += (amount(each.memory) + EDGE_MEMORY) * each.nodes * each.replicas
+            pods += each.nodes * each.replicas
     for gateway in platform.gateways:
         if gateway.class_ != held or gateway.site != site.name:
             continue
@@ -73,7 +86,8 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
     return {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
 
 
-def pool_args(platform: Platform, pool: Pool) -> GpuPoolArgs:
+def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
+    """`going`: a pod of it that ends early is queued again, so its class keeps its way in as long as it stands."""
     if pool.mig_profile:
         raise InputError(
             f"pool '{pool.name}' asks for MIG profile {pool.mig_profile}, which is not in this version",
@@ -81,6 +95,7 @@ def pool_args(platform: Platform, pool: Pool) -> GpuPoolArgs:
             todo="Leave it out",
         )
     used = {endpoint.class_ for endpoint in served_on(platform, pool)}
+    used |= {each.class_ for each in going if (each.site, each.pool) == (pool.site, pool.name)}
     return {
         "name": pool.name,
         "product": pool.product,

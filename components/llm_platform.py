@@ -1,5 +1,6 @@
 """The whole platform of one contract, over all of its sites."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -17,7 +18,7 @@ from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
 from components.lookups import region_of
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.moving import claim_of
+from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ class LlmPlatform(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         only_admission: bool = False,
+        going: Sequence[Standing] = (),
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
+
+        `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
 
         `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
 
@@ -60,6 +64,7 @@ class LlmPlatform(pulumi.ComponentResource):
         super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, opts)
         self._name = name
         self._only_admission = only_admission
+        self._going = going
         self._platform = platform
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
@@ -124,7 +129,9 @@ class LlmPlatform(pulumi.ComponentResource):
         )
         spaces: dict[str, pulumi.Resource] = {
             held: ClassNamespace(
-                f"{at}-{held}", namespace_args(platform, site, held), self._at(site.name, [guard])
+                f"{at}-{held}",
+                namespace_args(platform, site, held, self._going),
+                self._at(site.name, [guard]),
             )
             for held in classes_at(platform, site)
         }
@@ -141,7 +148,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 continue
             used = [spaces[endpoint.class_] for endpoint in served_on(platform, pool)]
             queues = GpuPool(
-                f"{self._name}-{pool.name}", pool_args(platform, pool), self._at(site.name, used)
+                f"{self._name}-{pool.name}", pool_args(platform, pool, self._going), self._at(site.name, used)
             )
             pools.append(queues)
             for endpoint in served_on(platform, pool):
