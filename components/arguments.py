@@ -1,5 +1,6 @@
 """From the platform's contract to the arguments of the components: names and parts, nothing decided twice."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,7 @@ from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
 from isthmus.contracts.words import SENSITIVITIES
 
@@ -37,8 +39,13 @@ def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
     return [e for e in platform.endpoints if e.site == pool.site and e.pool == pool.name]
 
 
-def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceArgs:
-    """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone."""
+def namespace_args(
+    platform: Platform, site: Site, held: str, going: Sequence[Standing] = ()
+) -> ClassNamespaceArgs:
+    """Quota: what the class's pods ask for, and room for a roll: an ending pod counts until it is gone.
+
+    `going`: what stands of an earlier plan until its successors serve; it counts as long.
+    """
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     cpu = memory = Decimal(0)
     pods = 0
@@ -62,6 +69,13 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
         memory += one[1] * endpoint.replicas
         pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
+    for each in going:
+        if (each.class_, each.site) == (held, site.name):
+            resource = resource_of(each.mig_profile)
+            devices[resource] = devices.get(resource, 0) + each.total
+            cpu += (amount(each.cpu) + EDGE_CPU) * each.nodes * each.replicas
+            memory += (amount(each.memory) + EDGE_MEMORY) * each.nodes * each.replicas
+            pods += each.nodes * each.replicas
     for gateway in platform.gateways:
         if gateway.class_ != held or gateway.site != site.name:
             continue
@@ -82,8 +96,10 @@ def namespace_args(platform: Platform, site: Site, held: str) -> ClassNamespaceA
     return {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
 
 
-def pool_args(platform: Platform, pool: Pool) -> GpuPoolArgs:
+def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
+    """`going`: a pod of it that ends early is queued again, so its class keeps its way in as long as it stands."""
     used = {endpoint.class_ for endpoint in served_on(platform, pool)}
+    used |= {each.class_ for each in going if (each.site, each.pool) == (pool.site, pool.name)}
     return {
         "name": pool.name,
         "product": pool.product,
@@ -121,6 +137,8 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
             todo="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
+    # The claim is its class's (`components.onprem.weights`), for this endpoint and for the one after it.
+    given["weights"] = {k: v for k, v in given["weights"].items() if k not in ("volume", "size_gib")}
     same = (
         *("id", "model", "weights", "precision", "mig_profile", "tensor_parallel", "nodes_per_replica"),
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),

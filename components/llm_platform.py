@@ -1,6 +1,7 @@
 """The whole platform of one contract, over all of its sites."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -18,7 +19,11 @@ from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
 from components.lookups import region_of
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
+
+if TYPE_CHECKING:
+    from components.onprem.model_server import ModelServer
 
 
 class LlmPlatform(pulumi.ComponentResource):
@@ -47,8 +52,11 @@ class LlmPlatform(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
         *,
         only_admission: bool = False,
+        going: Sequence[Standing] = (),
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
+
+        `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
 
         `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
 
@@ -57,6 +65,7 @@ class LlmPlatform(pulumi.ComponentResource):
         super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, opts)
         self._name = name
         self._only_admission = only_admission
+        self._going = going
         self._platform = platform
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
@@ -94,19 +103,25 @@ class LlmPlatform(pulumi.ComponentResource):
 
     def _at(self, site: str, after: list[pulumi.Resource] | None = None) -> pulumi.ResourceOptions:
         """Options of a component at a site: its provider, and what it waits for."""
+        return pulumi.ResourceOptions(
+            parent=self, providers=[self._provider_at(site)], depends_on=after or []
+        )
+
+    def _provider_at(self, site: str) -> pulumi.ProviderResource:
         if site not in self._providers:
             raise InputError(
                 f"site '{site}' has no provider",
                 where=f"sites.{site}",
                 todo=f"Given are those of: {', '.join(sorted(self._providers)) or 'no site'}",
             )
-        return pulumi.ResourceOptions(parent=self, providers=[self._providers[site]], depends_on=after or [])
+        return self._providers[site]
 
     def _onprem_site(self, site: Site) -> None:
         from components.onprem.admission import AdmissionGuard
         from components.onprem.gpu_pool import GpuPool
         from components.onprem.model_server import ModelServer
         from components.onprem.namespace import ClassNamespace
+        from components.onprem.weights import shared_claims
 
         platform = self._platform
         at = f"{self._name}-{site.name}"
@@ -115,13 +130,18 @@ class LlmPlatform(pulumi.ComponentResource):
         )
         spaces: dict[str, pulumi.Resource] = {
             held: ClassNamespace(
-                f"{at}-{held}", namespace_args(platform, site, held), self._at(site.name, [guard])
+                f"{at}-{held}",
+                namespace_args(platform, site, held, self._going),
+                self._at(site.name, [guard]),
             )
             for held in classes_at(platform, site)
         }
         if self._only_admission:
             return
-        addresses: dict[str, Any] = {}
+        claims = shared_claims(
+            self._name, platform, site, self, self._provider_at(site.name), [guard, *spaces.values()]
+        )
+        servers: dict[str, ModelServer] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
         layouts = mig_layouts_args(platform, site)
@@ -136,27 +156,31 @@ class LlmPlatform(pulumi.ComponentResource):
                 continue
             used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
             queues = GpuPool(
-                f"{self._name}-{pool.name}", pool_args(platform, pool), self._at(site.name, used)
+                f"{self._name}-{pool.name}", pool_args(platform, pool, self._going), self._at(site.name, used)
             )
             pools.append(queues)
             for endpoint in served_on(platform, pool):
-                server = ModelServer(
+                claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
+                servers[endpoint.id] = ModelServer(
                     f"{self._name}-{endpoint.id}",
                     model_args(platform, pool, endpoint),
-                    self._at(site.name, [guard, spaces[endpoint.class_], queues]),
+                    self._at(
+                        site.name,
+                        [guard, spaces[endpoint.class_], queues, *([claimed] if claimed is not None else [])],
+                    ),
                 )
-                addresses[endpoint.id] = server.cluster_ip
-        self._site_gateways(site, [guard, *pools], spaces, addresses)
+        self._site_gateways(site, [guard, *pools], spaces, servers)
 
     def _site_gateways(
         self,
         site: Site,
         before: list[pulumi.Resource],
         spaces: dict[str, pulumi.Resource],
-        addresses: dict[str, Any],
+        servers: "dict[str, ModelServer]",
     ) -> None:
         from components.gateway.inference_gateway import InferenceGateway
 
+        addresses = {name: server.cluster_ip for name, server in servers.items()}
         for gateway in self._platform.gateways:
             if gateway.site != site.name:
                 continue
@@ -166,6 +190,11 @@ class LlmPlatform(pulumi.ComponentResource):
                 f"{self._name}-{site.name}-{gateway.class_}-gateway",
                 gateway_args(self._platform, site, gateway, addresses, behind),
                 self._at(site.name, [*before, spaces[gateway.class_]]),
+                after=[
+                    servers[name]
+                    for name in sorted({each.endpoint for each in gateway.workloads})
+                    if name in servers
+                ],
             )
             self._gateways.append(
                 {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import catalogue
+from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import UP_STEP
-from stacks import account, ahead, surroundings, tagging
+from stacks import account, ahead, moving, surroundings, tagging
 
 if TYPE_CHECKING:
     import pulumi
@@ -60,14 +61,21 @@ def program(*, live: bool = False) -> None:
         surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     tagging.tag_everything(pulumi.get_project(), settings.stack)
     made = site_providers(platform, settings, live=live)
+    step = os.environ.get(UP_STEP)
+    going = moving.going(platform, settings.stack) if live and step != "room" else ()
     if live:
         ahead.load(platform)
         for line in account.check(platform, files.plan, files.requirements, made, sandbox=settings.sandbox):
             pulumi.log.warn(line)
-    if os.environ.get(UP_STEP) == "admission":
-        LlmPlatform(platform.name, platform, made, only_admission=True)
+    if step == "room":
+        # Only now: nothing goes down for what the account refuses.
+        moving.make_room(platform, made)
         return
-    for name, value in outputs(LlmPlatform(platform.name, platform, made), files.plan).items():
+    if step == "admission":
+        LlmPlatform(platform.name, platform, made, only_admission=True, going=going)
+        return
+    built = LlmPlatform(platform.name, platform, made, going=going)
+    for name, value in outputs(built, platform, files.plan).items():
         pulumi.export(name, value)
 
 
@@ -109,7 +117,7 @@ def site_providers(
     }
 
 
-def outputs(built: LlmPlatform, plan: Plan) -> dict[str, Any]:
+def outputs(built: LlmPlatform, platform: Platform, plan: Plan) -> dict[str, Any]:
     """What the stack says of itself, by the outputs' names."""
     return {
         "gateways": built.gateways,
@@ -119,6 +127,7 @@ def outputs(built: LlmPlatform, plan: Plan) -> dict[str, Any]:
         "links": built.links,
         "data_paths": built.data_paths,
         "plan": plan.model_dump(mode="json", by_alias=True, exclude_none=True),
+        moves.STANDING: [each.model_dump(mode="json") for each in moves.standing(platform)],
     }
 
 

@@ -1,5 +1,6 @@
 """The gateway of one class at one site: the only thing that applications of the class can reach."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -17,6 +18,7 @@ from components.kube import (
     class_namespace,
     dns_name,
     labels,
+    metadata,
     selector,
 )
 from components.observability.pod_monitor import scraped_from
@@ -83,8 +85,14 @@ class InferenceGateway(pulumi.ComponentResource):
     """Its Service, as NAMESPACE/NAME."""
 
     def __init__(
-        self, name: str, args: InferenceGatewayArgs, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        args: InferenceGatewayArgs,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        after: Sequence[pulumi.Resource] = (),
     ) -> None:
+        """`after`: model servers that must serve before its pods are told to send requests there."""
         # A component is registered once its inputs are known, and its children after it: were an address of
         # another component among them, all that the gateway is made of would wait for it.
         super().__init__("isthmus:index:InferenceGateway", name, without_outputs(dict(args)), opts)
@@ -143,9 +151,8 @@ class InferenceGateway(pulumi.ComponentResource):
             config=config,
             tls_secret=secret,
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
-            egress=_egress(held, servers, behind is not None)
-            + ([] if behind is not None else ways_out(destinations, service)),
-            before=before,
+            egress=[_to_translator(held)] if behind is not None else ways_out(destinations, service),
+            before=[*before, *self._ways_to_models(name, held, space, service, own, servers), *after],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secret=args.get("pull_secret"),
@@ -158,6 +165,39 @@ class InferenceGateway(pulumi.ComponentResource):
         self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
         self.service = pulumi.Output.from_input(f"{space}/{service}")
         self.register_outputs({"address": self.address, "service": self.service})
+
+    def _ways_to_models(
+        self, name: str, held: str, space: str, service: str, own: dict[str, str], servers: list[str]
+    ) -> list[pulumi.Resource]:
+        """A policy for each of its model servers, and nothing else of the cluster.
+
+        Policies add up, so while the gateway's pods are rolled from an old server to a new one both ways are
+        open: the new one's is there before the roll, the old one's goes with what is deleted last.
+        """
+        from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+        made: list[pulumi.Resource] = []
+        for server in servers:
+            model = {ROLE_LABEL: "model", CLASS_LABEL: held, ENDPOINT_LABEL: server}
+            spec: Any = {
+                "podSelector": {"matchLabels": selector(service, held)},
+                "policyTypes": ["Egress"],
+                "egress": [
+                    {
+                        "to": [{"podSelector": {"matchLabels": model}}],
+                        "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
+                    }
+                ],
+            }
+            made.append(
+                NetworkPolicy(
+                    f"{name}-to-{server}",
+                    metadata=metadata(f"{service}-to-{server}", own, namespace=space),
+                    spec=spec,
+                    opts=pulumi.ResourceOptions(parent=self),
+                )
+            )
+        return made
 
 
 def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
@@ -180,21 +220,10 @@ def _applications(held: str) -> dict[str, Any]:
     }
 
 
-def _egress(held: str, servers: list[str], has_translator: bool) -> list[dict[str, Any]]:
-    """To its own model servers and its own translator, and to nothing else of the cluster."""
-    to: list[dict[str, Any]] = []
-    if servers:
-        to.append(
-            {
-                "podSelector": {
-                    "matchLabels": {ROLE_LABEL: "model", CLASS_LABEL: held},
-                    "matchExpressions": [{"key": ENDPOINT_LABEL, "operator": "In", "values": servers}],
-                }
-            }
-        )
-    if has_translator:
-        to.append({"podSelector": {"matchLabels": {ROLE_LABEL: "translator", CLASS_LABEL: held}}})
-    return [{"to": to, "ports": [{"protocol": "TCP", "port": SERVING_PORT}]}] if to else []
+def _to_translator(held: str) -> dict[str, Any]:
+    """Egress: to its own translator."""
+    behind = {"podSelector": {"matchLabels": {ROLE_LABEL: "translator", CLASS_LABEL: held}}}
+    return {"to": [behind], "ports": [{"protocol": "TCP", "port": SERVING_PORT}]}
 
 
 def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from components.pods import (
 )
 from isthmus.contracts.errors import InputError
 
-WEIGHTS_DIGEST = "isthmus.dev/weights-digest"
 _DRAIN_S = 15
 """Until every gateway knows that the pod takes no more requests."""
 _SHARED_MEMORY = "16Gi"

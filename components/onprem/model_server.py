@@ -20,8 +20,8 @@ from components.kube import (
 from components.observability.pod_monitor import pod_monitor, scraped_from
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.model_pod import WEIGHTS_DIGEST
 from components.onprem.spread import SURVIVE
+from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
 from isthmus.contracts.errors import InputError
 
@@ -68,7 +68,8 @@ class ModelServer(pulumi.ComponentResource):
         )
         gateway = dns_name(f"{held}-gateway", space)
         config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
-        before += self._weights(name, args, space, own)
+        claimed = claim(f"{name}-weights", args["weights"], space, own, child)
+        before += [claimed] if claimed is not None else []
         before += self._network(name, args, space, own, serving)
         service = self._service(name, args, space, own, serving)
         before += [self._account(name, args, space, own), config]
@@ -86,31 +87,6 @@ class ModelServer(pulumi.ComponentResource):
         self.register_outputs(
             {"service": self.service, "cluster_ip": self.cluster_ip, "weights_digest": self.weights_digest}
         )
-
-    def _weights(
-        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str]
-    ) -> list[pulumi.Resource]:
-        """The claim on the volume that holds the weights, where one is named."""
-        weights = args["weights"]
-        volume = weights.get("volume")
-        if not weights["uri"].startswith("pvc://") or not volume:
-            return []
-        from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
-
-        claim = weights["uri"].removeprefix("pvc://").partition("/")[0]
-        spec: Any = {
-            "accessModes": ["ReadOnlyMany"],
-            # No class: only the named volume will do, and none is provisioned in its place.
-            "storageClassName": "",
-            "volumeName": volume,
-            "resources": {"requests": {"storage": f"{weights.get('size_gib', 200)}Gi"}},
-        }
-        meta = metadata(claim, own, namespace=space, annotations={WEIGHTS_DIGEST: weights["digest"]})
-        return [
-            PersistentVolumeClaim(
-                f"{name}-weights", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=self)
-            )
-        ]
 
     def _account(self, name: str, args: ModelServerArgs, space: str, own: dict[str, str]) -> pulumi.Resource:
         from pulumi_kubernetes.core.v1 import ServiceAccount

@@ -12,7 +12,8 @@ import pulumi
 from components.kube import PRIORITY_LABEL, QUEUE_LABEL, custom, metadata
 from components.onprem.groups import Member, group_policy, leader_service
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.model_pod import WEIGHTS_DIGEST, model_pod, worker_pod
+from components.onprem.model_pod import model_pod, worker_pod
+from components.onprem.weights import WEIGHTS_DIGEST
 
 ROLLOUT_LABEL = "isthmus.dev/rollout"
 """On the pods of groups: which templates they were made from, by digest."""

@@ -6,6 +6,7 @@ and the amounts of budgets come from the stack's overrides. All that are missing
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from isthmus.contracts.errors import InputError
@@ -70,7 +71,7 @@ def _weights(platform: dict[str, Any]) -> Missing:
         name = endpoint.get("id")
         weights = _mapping(endpoint.get("weights"))
         if not weights.get("uri"):
-            missing.append((f"endpoints[{name}].weights.uri", f"pvc://{name}-weights"))
+            missing.append((f"endpoints[{name}].weights.uri", f"pvc://{_claim(endpoint)}"))
         if not weights.get("digest"):
             missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
     return missing
@@ -83,6 +84,12 @@ def _machines(platform: dict[str, Any]) -> Missing:
         for pool in _parts(platform, "pools")
         if pool.get("mig") and not pool.get("node_names")
     ]
+
+
+def _claim(endpoint: dict[str, Any]) -> str:
+    """After the model, not the endpoint: what a later plan serves it by claims the same (docs/stacks.md)."""
+    model = str(endpoint.get("model") or endpoint.get("id")).rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9]+", "-", model).strip("-")
 
 
 def _audit(platform: dict[str, Any]) -> Missing:

@@ -12,6 +12,14 @@ from isthmus.cli.options import ProjectDir, StackName
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
+InPlace = Annotated[
+    bool,
+    typer.Option(
+        "--replace-in-place",
+        help="Where the plan moves workloads and the GPUs do not hold old and new side by side: take the old"
+        " endpoints down first. Their workloads get no answers until the new ones serve.",
+    ),
+]
 
 
 @app.command()
@@ -21,12 +29,14 @@ def up(
     yes: Yes = False,
     made: MadeIds = None,
     not_made: NotMade = None,
+    replace_in_place: InPlace = False,
 ) -> None:
     """Build a stack, or bring it back to what its plan says.
 
     Live state is read first, so what others changed is found and mended. Progress goes to stderr, the
     summary to stdout. What an earlier run that was cut off left open is decided first; --made and
-    --not-made answer what it could not decide.
+    --not-made answer what it could not decide. A plan that moves workloads where there is no room for both is
+    refused without --replace-in-place, and nothing is changed; --yes is no consent to that.
     """
     from isthmus.cli import console
     from isthmus.cli.answering import answers
@@ -46,7 +56,9 @@ def up(
         yes,
     )
     with Progress() as progress:
-        built = building.up(chosen, say=progress.say, watcher=progress, answers=found)
+        built = building.up(
+            chosen, say=progress.say, watcher=progress, answers=found, in_place=replace_in_place
+        )
     out = console.out()
     out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
     for part in summary.summary(built.platform, built.outputs):

@@ -19,6 +19,7 @@ from isthmus.contracts import (
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
+from isthmus.contracts.moving import claim_of
 from isthmus.contracts.packing import capacities, pack
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import ON_PREM_TARGETS, VLLM_TARGETS
@@ -152,6 +153,30 @@ def models_have_what_they_need(platform: Platform) -> None:
             raise At(what, *path, "surge", todo="Say `surge: false`, or reserve the GPUs of one replica")
 
 
+def volumes_are_claimed_once(platform: Platform) -> None:
+    """A volume binds to one claim, and a claim to one volume: a second one would wait for ever."""
+    claims: dict[tuple[str, str], tuple[str, str]] = {}
+    volumes: dict[tuple[str, str, str], str] = {}
+    for index, endpoint in enumerate(platform.endpoints):
+        claim, volume = claim_of(endpoint), endpoint.weights.volume if endpoint.weights else None
+        if claim is None or volume is None:
+            continue
+        path = ("endpoints", index, "weights", "volume")
+        class_, other = claims.setdefault((endpoint.site, volume), (endpoint.class_, claim))
+        if (class_, other) != (endpoint.class_, claim):
+            todo = (
+                f"Name the same claim (pvc://{other})"
+                if class_ == endpoint.class_
+                else "Name one for each class"
+            )
+            what = f"endpoint {endpoint.id} claims volume {volume}, which {class_}'s claim {other} has"
+            raise At(what, *path, todo=todo)
+        bound = volumes.setdefault((endpoint.site, endpoint.class_, claim), volume)
+        if bound != volume:
+            what = f"claim {claim} of endpoint {endpoint.id} is bound to volume {bound}, not {volume}"
+            raise At(what, *path, todo="Name another claim for another volume")
+
+
 def pools_have_room(platform: Platform) -> None:
     """The replicas on a pool fit its nodes, reserved GPUs left alone."""
     for index, pool in enumerate(platform.pools):
@@ -275,6 +300,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     targets_fit_sites,
     platform_mig.slices_are_one_a_replica,
     models_have_what_they_need,
+    volumes_are_claimed_once,
     pools_have_room,
     gpus_add_up,
     platform_mig.pools_state_their_cuts,

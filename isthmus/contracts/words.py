@@ -30,7 +30,12 @@ Evidence = Literal["measured", "interpolated", "estimated", "list-price", "given
 
 UP_STEP = "ISTHMUS_UP_STEP"
 """Environment variable by which `isthmus up` asks the program for a part only: `admission`, what is built before
-all else. Absent: for everything."""
+all else; `room`, what must go before the rest can come. Absent: for everything."""
+UP_STANDING = "ISTHMUS_UP_STANDING"
+"""Environment variable by which `isthmus up` tells the program what stands (JSON). Absent: the program asks the
+stack's own outputs, which know what the last run that ended well has built."""
+UP_ROOM = "ISTHMUS_UP_ROOM"
+"""Environment variable with what the step `room` registers (JSON, `isthmus.engine.moving`)."""
 
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """At most 40 characters, so that names derived from it stay within Kubernetes' 63."""

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, backend, locks, preflight, recovery, silence
+from isthmus.engine import admission, backend, locks, moving, preflight, recovery, silence
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
@@ -57,12 +58,20 @@ class Destroyed:
     seconds: float
 
 
-def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answers = NO_ANSWERS) -> Built:
+def up(
+    stack: Stack,
+    *,
+    say: Say,
+    watcher: Watcher | None = None,
+    answers: Answers = NO_ANSWERS,
+    in_place: bool = False,
+) -> Built:
     """Build the stack.
 
     Contracts are checked first, then tools and clusters, so that bad input and a bad environment leave
     nothing half-made. Then what an earlier run left open is decided (`answers`: what the user found out
-    about it), admission is proved where a restricted class is in use, and all is built.
+    about it), a plan that moves workloads is held to what stands (`in_place`: what leaves no room for its
+    successor may go first), admission is proved where a restricted class is in use, and all is built.
     """
     started = time.monotonic()
     platform = stack.platform()
@@ -76,9 +85,24 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answe
         engine = Engine(stack, say)
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
+        move = moves.move(moving.standing(state), platform)
+        moving.allow(move, platform, stack.name, in_place=in_place, say=say)
+        runs: list[Run | None] = []
         with _settled_after(stack, engine), silence.watched(reached, say):
-            first, proofs = _admission(engine, platform, reached, state, say, watcher)
-            run = engine.up(watcher, expected=_size(state))
+            with moving.told(moving.standing(state)):
+                first, proofs = _admission(engine, platform, reached, state, say, watcher)
+            runs.append(first)
+            if move.first:
+                # Not before all that may be refused has been: from here on somebody gets no answers.
+                state = engine.state()
+                runs.append(moving.make_room(engine, state, move, watcher))
+                state = engine.state()
+            with moving.told(moving.standing(state)):
+                runs.append(engine.up(watcher, expected=_size(state)))
+            if move.beside:
+                say("what is no longer in the plan is gone: quotas are the plan's own again")
+                with moving.told([]):
+                    runs.append(engine.up(watcher, expected=_size(state)))
         with contextlib.suppress(IsthmusError):
             # What a later accident needs is this state; a full disk does not undo what is built.
             engine.keep_copy()
@@ -86,12 +110,12 @@ def up(stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answe
     return Built(
         platform=platform,
         outputs=outputs,
-        counts=_added(first, run),
-        changed={**(first.changed_urns if first else {}), **run.changed_urns},
-        replacements=run.replacements,
+        counts=_added(*runs),
+        changed={urn: kind for run in runs if run for urn, kind in run.changed_urns.items()},
+        replacements={urn: why for run in runs if run for urn, why in run.replacements.items()},
         proofs=proofs,
         seconds=time.monotonic() - started,
-        warnings=run.warnings,
+        warnings=[line for run in runs if run for line in run.warnings],
     )
 
 

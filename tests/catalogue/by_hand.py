@@ -36,13 +36,21 @@ def plan_data() -> dict[str, Any]:
 
 def overrides() -> dict[str, Any]:
     """The bank's, with weights for this plan's models."""
-    volumes = {
-        "restricted-llama-70b": "weights-meta-llama-llama-3-3-70b-instruct",
-        "confidential-llama-8b": "weights-meta-llama-llama-3-1-8b-instruct",
+    models = {
+        "restricted-llama-70b": "llama-3-3-70b-instruct",
+        "confidential-llama-8b": "llama-3-1-8b-instruct",
     }
     weights = [
-        {"id": name, "weights": {"uri": f"pvc://{name}-weights", "volume": volume, "digest": DIGEST}}
-        for name, volume in volumes.items()
+        {
+            "id": name,
+            "weights": {
+                # By the model, as the bank's own: the endpoint that comes after it claims the same.
+                "uri": f"pvc://{model}",
+                "volume": f"weights-meta-llama-{model}",
+                "digest": DIGEST,
+            },
+        }
+        for name, model in models.items()
     ]
     return {**laying.merge(bank.overrides(), {}), "endpoints": weights}
 

@@ -114,7 +114,7 @@ def test_only_callers_of_a_public_gateway_need_no_certificate(engine: Engine) ->
 
 def test_only_namespaces_of_its_class_reach_a_gateway(engine: Engine) -> None:
     deploy(engine, "public")
-    first, scrape = engine.only("NetworkPolicy").spec["ingress"]
+    first, scrape = engine.only("NetworkPolicy", "g-network").spec["ingress"]
     assert first == {
         "from": [{"namespaceSelector": {"matchLabels": {"isthmus.dev/class": "public"}}}],
         "ports": [{"protocol": "TCP", "port": 8443}],
@@ -124,20 +124,28 @@ def test_only_namespaces_of_its_class_reach_a_gateway(engine: Engine) -> None:
 
 def test_a_gateway_reaches_its_own_model_servers_and_nothing_else(engine: Engine) -> None:
     deploy(engine)
-    (only,) = engine.only("NetworkPolicy").spec["egress"]
-    assert only == {
-        "to": [
-            {
-                "podSelector": {
-                    "matchLabels": {"isthmus.dev/role": "model", "isthmus.dev/class": "restricted"},
-                    "matchExpressions": [
-                        {"key": "isthmus.dev/endpoint", "operator": "In", "values": ["llama"]}
-                    ],
-                }
-            }
-        ],
-        "ports": [{"protocol": "TCP", "port": 8443}],
+    assert "egress" not in engine.only("NetworkPolicy", "g-network").spec
+    way = engine.only("NetworkPolicy", "g-to-llama").spec
+    model = {
+        "isthmus.dev/role": "model",
+        "isthmus.dev/class": "restricted",
+        "isthmus.dev/endpoint": "llama",
     }
+    assert way["egress"] == [
+        {
+            "to": [{"podSelector": {"matchLabels": model}}],
+            "ports": [{"protocol": "TCP", "port": 8443}],
+        }
+    ]
+    assert way["podSelector"] == engine.only("NetworkPolicy", "g-network").spec["podSelector"]
+
+
+def test_the_way_to_a_server_is_a_policy_of_its_own_so_that_a_roll_has_both(engine: Engine) -> None:
+    other = {"workload": "letters", "endpoint": "qwen", "model": "Qwen/Qwen", "cluster_ip": "10.96.0.8"}
+    deploy(engine, routes=[ONPREM, other])
+    ways = {made.name for made in engine.all("NetworkPolicy")}
+    assert ways == {"g-network", "g-to-llama", "g-to-qwen"}
+    assert ways <= {*engine.only("Deployment").depends_on}, "pods could be rolled before their way is open"
 
 
 def test_a_restricted_gateway_asks_no_cluster_dns(engine: Engine) -> None:
@@ -165,7 +173,7 @@ def test_a_restricted_gateway_reaches_on_prem_destinations_only(engine: Engine) 
     here = [{"name": "audit", "cidr": "10.40.7.0/24", "port": 443}]
     made = Engine()
     deploy(made, destinations=here, site_cidrs=["10.40.0.0/16"])
-    assert made.only("NetworkPolicy").spec["egress"][-1] == {
+    assert made.only("NetworkPolicy", "g-network").spec["egress"][-1] == {
         "to": [{"ipBlock": {"cidr": "10.40.7.0/24"}}],
         "ports": [{"protocol": "TCP", "port": 443}],
     }

@@ -212,7 +212,9 @@ def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, An
 def platform_data() -> dict[str, Any]:
     """The bank's platform as a blueprint would render it and overrides complete it: a fresh copy."""
     bedrock = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]
-    weights = {"uri": "pvc://weights", "digest": DIGEST, "volume": "weights"}
+    weights, others = (
+        {"uri": f"pvc://{name}", "digest": DIGEST, "volume": name} for name in ("weights", "other-weights")
+    )
     six = ["eu-central-1", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-3"]
     pool = {"site": "fra1", "nodes": 2, "failure_domains": 2}
     return {
@@ -262,7 +264,7 @@ def platform_data() -> dict[str, Any]:
                 "target": "onprem-vllm",
                 "model": "meta-llama/Llama-3.1-8B-Instruct",
                 "pool": "l40s",
-                "weights": weights,
+                "weights": others,
                 "replicas": 6,
                 "gpus": 6,
                 "survive": "node",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -240,3 +241,27 @@ WRONG: list[tuple[str, Change]] = [
 @pytest.mark.parametrize(("says", "change"), WRONG)
 def test_what_does_not_hold_together_is_wrong_input(says: str, change: Change):
     assert says in refused(InputError, change)
+
+
+def test_a_volume_that_two_claims_ask_for_is_refused():
+    def change(data: dict[str, Any]) -> None:
+        endpoint(data, 1)["weights"]["volume"] = "weights"
+
+    said = refused(InputError, change)
+    assert "claims volume weights, which restricted's claim weights has" in said
+    assert "Name one for each class" in said
+
+
+def test_two_endpoints_of_a_class_may_share_a_claim_and_not_bind_it_twice():
+    def share(data: dict[str, Any], volume: str) -> None:
+        second = copy.deepcopy(endpoint(data, 1))
+        second.update(id="confidential-again", replicas=2, gpus=2)
+        second["weights"]["volume"] = volume
+        data["endpoints"].append(second)
+
+    data = platform_data()
+    share(data, "other-weights")
+    parse(data)
+    assert "is bound to volume other-weights, not third" in refused(
+        InputError, lambda data: share(data, "third")
+    )

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from tests.catalogue.bank import serving
 from tests.recovery.world import Ended, World, paragraph
 
 KILLS = ("cli", "provider", "aws-provider", "api-server", "cluster", "moto")
@@ -25,12 +24,9 @@ _ADMITTED = "the cluster refuses"
 AGAIN = 2
 """How often the same command may be needed."""
 SETTINGS = "Pulumi.{stack}.yaml"
-CLAIM = f"{serving('kyc-extraction').id}-weights"
-REPLACED = (
-    (f"pvc://{CLAIM}", "pvc://confidential-weights"),
-    ("volume: weights-meta-llama-llama-3-1-8b-instruct", "volume: weights-qwen-qwen3-32b-2"),
-)
-"""A claim with another name and volume is another claim."""
+OTHER_ROUTE = "- {name: confidential-fra1, workloads: [{name: kyc-extraction, adapter: null}]}"
+REPLACED = (("    budgets:\n", f"    gateways:\n      {OTHER_ROUTE}\n    budgets:\n"),)
+"""A gateway's configuration with other content is another object."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +210,7 @@ def _nameless(found: Counter[str]) -> Counter[str]:
     """Without the hash of a configuration's content, which an update changes."""
     out: Counter[str] = Counter()
     for name, count in found.items():
-        out[re.sub(r"-[0-9a-f]{10}$", "", name).replace("confidential-weights", CLAIM)] += count
+        out[re.sub(r"-[0-9a-f]{10}$", "", name)] += count
     return out
 
 
@@ -232,7 +228,7 @@ def _change(world: World, phase: str) -> None:
         assert digest, "the bank's settings name no edge image"
         world.edit(settings, digest[1], digest[1][::-1])
     elif phase == "replace":
-        back = REPLACED[0][0] not in text
+        back = OTHER_ROUTE in text
         for one, other in REPLACED:
             world.edit(settings, *((other, one) if back else (one, other)))
 

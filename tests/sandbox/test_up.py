@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ import pytest
 from tests.accounting import aws, cluster
 from tests.catalogue import by_hand
 from tests.catalogue.bank import both, serving
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.sandbox.bank_up import ROOT, Bank, eventually, gpus
 
 pytestmark = pytest.mark.sandbox
 
@@ -29,80 +27,23 @@ PLAN = both()[1]
 SERVED = {each.id: each for each in PLAN.endpoints if each.gpu}
 """What of the plan runs on GPUs."""
 MORE = serving("kyc-extraction")
-"""The endpoint that gets one replica more, is changed by others, and claims other weights."""
-
-
-class Bank:
-    """The stack in a project folder of its own, in the shared sandbox."""
-
-    def __init__(self, root: Path, sandbox: Any) -> None:
-        self.root = root
-        self.sandbox = sandbox
-        self.aws = aws.clients(sandbox.env)
-        self.before: dict[str, set[str]] = {}
-        """What other tests of this sandbox have left in AWS, by type."""
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def up(self) -> str:
-        """`isthmus up`; its whole output, stdout and stderr."""
-        done = self.isthmus("up", "bank-dev", "--yes")
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stderr + done.stdout
-
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "bank-dev", "--non-interactive"])
-
-    def state(self) -> list[dict[str, Any]]:
-        exported = self.pulumi("stack", "export")
-        assert exported.returncode == 0, exported.stderr
-        return json.loads(exported.stdout)["deployment"].get("resources") or []
-
-    def pods(self) -> list[dict[str, Any]]:
-        listed = self.sandbox.client().get("/api/v1/pods?labelSelector=app.kubernetes.io/part-of=isthmus")
-        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
-
-    def edit(self, name: str, pattern: str, by: str) -> None:
-        file = self.root / "stacks" / name
-        changed, count = re.subn(pattern, by, file.read_text(), count=1)
-        assert count, f"{pattern!r} is not in {name}"
-        file.write_text(changed)
-
-    def in_aws(self) -> dict[str, set[str]]:
-        """What came to AWS since this stack began, by type."""
-        found = aws.listed(self.aws)
-        return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        env = self.sandbox.env | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+"""The endpoint that gets one replica more, and is changed by others."""
+BASE_MODEL = "- {name: confidential-fra1, workloads: [{name: kyc-extraction, adapter: null}]}"
+"""An override by which the workload asks for the model without its adapter."""
 
 
 @pytest.fixture(scope="module")
 def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     root = tmp_path_factory.mktemp("bank")
-    shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Pulumi.yaml", root)
     (root / ".venv").symlink_to(Path(sys.prefix))
     made = Bank(root, sandbox)
+    made.lay()
     made.before = aws.listed(made.aws)
     said = made.up()
     assert "The platform bank is up" in said
     assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
     return made
-
-
-def eventually(look: Any, wanted: Any, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not wanted(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
-
-
-def gpus(pod: dict[str, Any]) -> int:
-    limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
-    return sum(int(each.get("nvidia.com/gpu", 0)) for each in limits)
 
 
 def placed(pods: list[dict[str, Any]], pools: dict[str, str]) -> Counter[str]:
@@ -126,6 +67,11 @@ def spread(pods: list[dict[str, Any]]) -> dict[str, list[int]]:
             endpoint = pod["metadata"]["labels"]["isthmus.dev/endpoint"]
             nodes.setdefault(endpoint, Counter())[pod["spec"]["nodeName"]] += 1
     return {endpoint: sorted(each.values()) for endpoint, each in nodes.items()}
+
+
+def made(state: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the state has of clusters and accounts, as it was asked for."""
+    return {each["urn"]: each.get("inputs") for each in state if not each["type"].startswith("pulumi:")}
 
 
 def test_every_pod_runs_on_the_pool_that_the_plan_names(bank):
@@ -263,13 +209,10 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
 
 
 def test_a_replacement_says_which_property_forces_it(bank):
-    for old, new in (
-        (f"pvc://{MORE.id}-weights", "pvc://confidential-weights"),
-        ("volume: weights-meta-llama-llama-3-1-8b-instruct", "volume: weights-qwen-qwen3-32b-2"),
-    ):
-        bank.edit("Pulumi.bank-dev.yaml", old, new)
+    # Another content is another configuration: an immutable ConfigMap of another name.
+    bank.edit("Pulumi.bank-dev.yaml", "    budgets:\n", f"    gateways:\n      {BASE_MODEL}\n    budgets:\n")
     said = bank.up()
-    assert f"replaces PersistentVolumeClaim bank-{MORE.id}-weights, because of" in said
+    assert "replaces ConfigMap bank-fra1-confidential-gateway-config, because of" in said
     assert "metadata.name" in said
 
 
@@ -286,6 +229,7 @@ def test_the_lock_of_a_dead_run_is_cleared(bank):
     assert f"cleared the lock of process {dead.pid}" in bank.up()
 
 
+MOVE = ("up", "bank-dev", "--yes", "--replace-in-place")
 RETAINED = {
     "bank-frankfurt-bucket",
     "bank-frankfurt-key",
@@ -337,7 +281,84 @@ def test_a_plan_by_hand_runs_on_both_pools_with_four_gpus_a_replica(bank):
     }
 
 
-def test_what_comes_of_a_plan_by_hand_goes_as_well(bank):
+def test_a_plan_that_leaves_no_room_is_refused_before_anything_is_changed(bank):
+    bank.lay()
+    before = bank.state()
+    done = bank.isthmus("up", "bank-dev", "--yes")
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert (
+        "pool fra1-h100-sxm-80gb has 16 GPUs to give, 2 fewer than the 18 of the old and the new"
+        in done.stderr
+    )
+    assert "restricted-llama-70b must go before restricted-qwen3-32b can come" in done.stderr
+    assert "transaction-narratives would get no answers" in done.stderr
+    assert "isthmus up bank-dev --replace-in-place" in done.stderr
+    assert "kyc-extraction" not in done.stderr, "it moves to another pool, where there is room"
+    assert bank.state() == before
+    assert placed(bank.pods(), by_hand.POOLS) == {"restricted-llama-70b": 2, "confidential-llama-8b": 6}
+
+
+def test_plain_pulumi_warns_of_it_in_the_preview_and_refuses_the_run(bank):
+    before = bank.state()
+    shown = bank.pulumi("preview")
+    assert shown.returncode == 0, shown.stdout[-3000:]
+    assert "`pulumi up` will refuse this: stack bank-dev: the plan moves workloads" in shown.stdout
+    done = bank.pulumi("up", "--yes", "--skip-preview")
+    assert done.returncode != 0
+    assert "isthmus up bank-dev --replace-in-place" in done.stdout
+    # What asked for the stack's outputs is a provider of the engine's own, and makes nothing.
+    assert made(bank.state()) == made(before)
+
+
+def test_a_move_that_is_cut_off_is_gone_on_with_by_the_same_command(bank):
+    went = bank.killed_after("updated Deployment bank-restricted-llama-70b-server", *MOVE)
+    assert "restricted-gateway" not in went, "the gateway was changed while nobody was there for it"
+    down = eventually(bank.pods, lambda found: placed(found, by_hand.POOLS) == {"confidential-llama-8b": 6})
+    assert placed(down, by_hand.POOLS) == {"confidential-llama-8b": 6}, "only what must go first may go"
+    done = bank.isthmus(*MOVE)
+    assert done.returncode == 0, done.stderr[-3000:]
+    bank.moved = done.stderr
+
+
+def test_where_both_fit_the_old_serve_until_the_new_are_ready_and_the_gateway_sends_there(bank):
+    def line(text: str) -> int:
+        [found] = [at for at, each in enumerate(bank.moved.splitlines()) if each.strip().startswith(text)]
+        return found
+
+    new, old = "bank-confidential-llama-3-1-8b", "bank-confidential-llama-8b"
+    # A Deployment and a Service are finished when pods are ready.
+    ready = max(line(f"created Deployment {new}-server"), line(f"created Service {new}-service"))
+    way = line(f"created NetworkPolicy bank-fra1-confidential-gateway-to-{new.removeprefix('bank-')}")
+    switched = line("updated Deployment bank-fra1-confidential-gateway-server")
+    assert ready < switched, "the gateway sent requests to a model that was not there"
+    assert way < switched
+    for gone in (
+        f"Deployment {old}-server",
+        f"Service {old}-service",
+        f"NetworkPolicy {old}-network",
+        f"NetworkPolicy bank-fra1-confidential-gateway-to-{old.removeprefix('bank-')}",
+    ):
+        assert switched < line(f"deleted {gone}"), f"{gone} went while requests were sent there"
+
+
+def test_one_claim_serves_the_old_endpoint_and_the_new_one_of_a_model(bank):
+    path = "/api/v1/namespaces/isthmus-confidential/persistentvolumeclaims"
+    [claim] = bank.sandbox.client().get(path)["items"]
+    assert claim["metadata"]["name"] == "llama-3-1-8b-instruct"
+    assert claim["status"]["phase"] == "Bound"
+    assert "deletionTimestamp" not in claim["metadata"]
+
+
+def test_after_a_move_the_stack_is_as_its_plan_says_and_nothing_of_the_old_is_left(bank):
+    pods = eventually(bank.pods, lambda found: all(pod["status"].get("phase") == "Running" for pod in found))
+    wanted = {name: each.replicas for name, each in SERVED.items()}
+    assert placed(pods, {name: f"fra1-{each.gpu}" for name, each in SERVED.items()}) == wanted
+    assert not [each["urn"] for each in bank.state() for old in by_hand.POOLS if old in each["urn"]]
+    done = bank.pulumi("preview", "--expect-no-changes")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_what_comes_of_a_move_goes_as_well(bank):
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
 

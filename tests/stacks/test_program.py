@@ -58,7 +58,16 @@ def test_a_sandbox_stack_gives_aws_keys_that_no_account_accepts(rendered: render
 
 def test_the_stack_says_what_it_is(rendered: render.Rendered):
     outputs = rendered.outputs
-    assert set(outputs) == {"gateways", "endpoints", "audit", "retained", "links", "data_paths", "plan"}
+    assert set(outputs) == {
+        "gateways",
+        "endpoints",
+        "audit",
+        "retained",
+        "links",
+        "data_paths",
+        "plan",
+        "standing",
+    }
     assert len(outputs["gateways"]) == 4
     assert len(outputs["data_paths"]) == 4
     assert outputs["plan"]["requirements_sha256"] == plan_data()["requirements_sha256"]

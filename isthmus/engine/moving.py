@@ -1,0 +1,173 @@
+"""A plan that moves workloads, as `isthmus up` builds it: side by side where there is room, else by consent.
+
+What stands is read from the state, so that a run that was cut off is seen as it was left. Endpoints that must go
+first are not deleted then but scaled to none, by a step of the program (`UP_STEP`) that leaves all else as it is:
+their gateway still points at them and answers 503, and their Service keeps its address, which no other can get.
+They are deleted where the engine deletes, at the end, when their successors serve.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts import moving, moving_words
+from isthmus.contracts.moving import Move, Standing
+from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.engine.events import site_of
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.automation import Engine
+    from isthmus.engine.events import Run, Watcher
+
+Say = Callable[[str], None]
+_SERVER = "isthmus:index:ModelServer"
+_CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+_WORKLOADS = (":Deployment", ":LeaderWorkerSet")
+"""What holds a model server's pods."""
+_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (marks a secret in the state, is none)
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A model server in the state: the component, and what holds its pods."""
+
+    component: dict[str, Any]
+    workload: dict[str, Any]
+
+    @property
+    def site(self) -> str:
+        return site_of(self.workload.get("provider") or "")
+
+    @property
+    def replicas(self) -> int:
+        """As the engine last made it: a component's own inputs are stored before its parts are changed."""
+        return int((self.workload.get("inputs") or {}).get("spec", {}).get("replicas", 1))
+
+
+def standing(state: dict[str, Any]) -> list[Standing]:
+    """The endpoints on GPUs that a state holds, whatever plan they are of."""
+    plan = _outputs(state).get("plan") or {}
+    volumes = {
+        (site_of(each.get("provider") or ""), meta.get("namespace"), meta.get("name")): each["inputs"][
+            "spec"
+        ].get("volumeName")
+        for each in state.get("resources") or []
+        if each["type"] == _CLAIM and (meta := each["inputs"].get("metadata") or {})
+    }
+    found = []
+    for server in _servers(state):
+        given = server.component.get("inputs") or {}
+        class_, uri = given.get("sensitivity", ""), (given.get("weights") or {}).get("uri", "")
+        claim = uri.removeprefix("pvc://").partition("/")[0] if uri.startswith("pvc://") else None
+        found.append(
+            Standing(
+                id=given["id"],
+                class_=class_,
+                site=server.site,
+                pool=given.get("pool", ""),
+                gpus=int(given.get("tensor_parallel", 1)),
+                nodes=int(given.get("nodes_per_replica", 1)),
+                replicas=server.replicas,
+                survive=given.get("survive", "none"),
+                cpu=given.get("cpu", "8"),
+                memory=given.get("memory", "64Gi"),
+                claim=claim,
+                volume=volumes.get((server.site, f"isthmus-{class_}", claim)),
+                workloads=sorted(
+                    {
+                        each["workload"]
+                        for each in plan.get("placements") or []
+                        if each["endpoint"] == given["id"]
+                    }
+                ),
+            )
+        )
+    return found
+
+
+def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:
+    """Say what the move does, or raise why it may not begin. Nothing is changed."""
+    refused = moving_words.refusal(move, platform, stack, consent=in_place)
+    if refused is not None:
+        raise refused
+    if move.first:
+        say(f"{moving_words.ids(move.first)} goes first, as asked: {moving_words.price(move, platform)}")
+    if move.beside:
+        say(f"{moving_words.ids(move.beside)} serves until the new plan's endpoints do, and goes after that")
+
+
+@contextlib.contextmanager
+def told(stands: Sequence[Standing]) -> Iterator[None]:
+    """Have the program know what stands."""
+    os.environ[UP_STANDING] = json.dumps([each.model_dump() for each in stands])
+    try:
+        yield
+    finally:
+        del os.environ[UP_STANDING]
+
+
+def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watcher | None) -> Run:
+    """Scale to none what must go first, and leave everything else as it is."""
+    names = {each.id for each in move.first}
+    servers = [each for each in _servers(state) if (each.component.get("inputs") or {}).get("id") in names]
+    touched = {urn for each in servers for urn in (each.component["urn"], each.workload["urn"])}
+    others = [
+        each["urn"]
+        for each in state.get("resources") or []
+        if each["urn"] not in touched
+        and not each["type"].startswith(("pulumi:", "isthmus:index:LlmPlatform"))
+    ]
+    stands = [
+        each.model_copy(update={"replicas": 0}) if each.id in names else each for each in standing(state)
+    ]
+    outputs = {**_outputs(state), moving.STANDING: [each.model_dump() for each in stands]}
+    os.environ[UP_STEP] = "room"
+    os.environ[UP_ROOM] = json.dumps(
+        {
+            # A run whose program says nothing of itself would forget what the last one said.
+            "outputs": {name: value for name, value in outputs.items() if _SECRET not in json.dumps(value)},
+            "servers": [
+                {
+                    "site": each.site,
+                    "name": _name(each.component),
+                    "inputs": each.component.get("inputs") or {},
+                    "type": each.workload["type"],
+                    "workload": _name(each.workload),
+                    "body": each.workload["inputs"],
+                }
+                for each in servers
+            ],
+        }
+    )
+    try:
+        return engine.up(watcher, exclude=others)
+    finally:
+        del os.environ[UP_STEP], os.environ[UP_ROOM]
+
+
+def _servers(state: dict[str, Any]) -> list[_Server]:
+    resources = [each for each in state.get("resources") or [] if not each.get("delete")]
+    components = {each["urn"]: each for each in resources if each["type"] == _SERVER}
+    return [
+        _Server(components[each["parent"]], each)
+        for each in resources
+        if each["type"].endswith(_WORKLOADS)
+        and each.get("parent") in components
+        and each.get("id")
+        and (components[each["parent"]].get("inputs") or {}).get("id")
+    ]
+
+
+def _outputs(state: dict[str, Any]) -> dict[str, Any]:
+    root = (each for each in state.get("resources") or [] if each["type"] == "pulumi:pulumi:Stack")
+    return next(root, {}).get("outputs") or {}
+
+
+def _name(resource: dict[str, Any]) -> str:
+    return resource["urn"].split("::", 3)[-1]

@@ -1,0 +1,97 @@
+"""What the platform is made of so that one plan can follow another while requests come in."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from components.arguments import namespace_args, pool_args
+from isthmus.contracts.moving import Standing
+from isthmus.contracts.platform import Platform
+from tests.components.conftest import Engine, bank, build
+
+OLD = Standing(
+    id="confidential-old",
+    class_="confidential",
+    site="fra1",
+    pool="fra1-h100-sxm-80gb",
+    gpus=2,
+    replicas=3,
+    cpu="10",
+    memory="100Gi",
+)
+
+
+@pytest.mark.parametrize("held", ["restricted", "confidential"])
+def test_a_gateways_pods_wait_for_every_model_server_that_they_send_to(built: Engine, held: str) -> None:
+    model = {"restricted": "isthmus-restricted-llama-70b", "confidential": "isthmus-confidential-llama-8b"}[
+        held
+    ]
+    gateway = built.only("Deployment", f"isthmus-fra1-{held}-gateway-server")
+    # Ready: a Deployment is awaited with all its replicas, a Service with one.
+    assert {f"{model}-server", f"{model}-service"} <= set(gateway.depends_on)
+
+
+def test_a_gateway_waits_for_no_model_server_of_another_class(built: Engine) -> None:
+    gateway = built.only("Deployment", "isthmus-fra1-confidential-gateway-server")
+    assert not [name for name in gateway.depends_on if "llama-70b" in name]
+    assert not [
+        name
+        for name in built.only("Deployment", "isthmus-fra1-public-gateway-server").depends_on
+        if "llama" in name
+    ]
+
+
+def test_a_claim_is_its_classs_and_outlives_the_endpoint(built: Engine) -> None:
+    claims = {made.name: made for made in built.all("PersistentVolumeClaim")}
+    assert set(claims) == {"isthmus-fra1-restricted-llama-70b", "isthmus-fra1-confidential-llama-8b"}
+    assert {made.parent for made in claims.values()} == {"isthmus"}
+    assert claims["isthmus-fra1-confidential-llama-8b"].meta["name"] == "llama-8b"
+    assert "isthmus.dev/endpoint" not in claims["isthmus-fra1-confidential-llama-8b"].meta["labels"]
+
+
+def test_two_endpoints_of_a_class_mount_one_claim(engine: Engine) -> None:
+    data = bank()
+    second: dict[str, Any] = copy.deepcopy(data["endpoints"][1])
+    second.update(id="confidential-again", replicas=2, gpus=2)
+    data["endpoints"].append(second)
+    build(engine, data)
+    assert len(engine.all("PersistentVolumeClaim")) == 2
+    mounted = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for made in engine.all("Deployment")
+        if made.name in ("isthmus-confidential-again-server", "isthmus-confidential-llama-8b-server")
+        for volume in made.pod["volumes"]
+        if volume["name"] == "weights"
+    ]
+    assert mounted == ["llama-8b", "llama-8b"]
+
+
+def test_a_quota_holds_what_goes_beside_what_comes() -> None:
+    platform = Platform.model_validate(bank())
+    alone, both = (
+        namespace_args(platform, platform.sites[0], "confidential", going).get("quota", {})
+        for going in ((), (OLD,))
+    )
+    assert int(both["requests.nvidia.com/gpu"]) - int(alone["requests.nvidia.com/gpu"]) == 6
+    assert int(both["pods"]) - int(alone["pods"]) == 3
+    other = namespace_args(platform, platform.sites[0], "restricted", (OLD,))
+    assert other == namespace_args(platform, platform.sites[0], "restricted"), "another class gains nothing"
+
+
+def test_a_class_keeps_its_way_into_a_pool_until_its_last_pod_there_is_gone() -> None:
+    platform = Platform.model_validate(bank())
+    h100, l40s = platform.pools
+    assert pool_args(platform, h100).get("classes") == ["restricted"]
+    assert pool_args(platform, h100, (OLD,)).get("classes") == ["confidential", "restricted"]
+    assert pool_args(platform, l40s, (OLD,)).get("classes") == ["confidential"]
+
+
+def test_a_queue_gives_out_the_pool_and_not_what_a_plan_asks_for(built: Engine) -> None:
+    [flavor] = built.only("ClusterQueue", "isthmus-fra1-h100-sxm-80gb-queue").spec["resourceGroups"][0][
+        "flavors"
+    ]
+    quota = {each["name"]: each["nominalQuota"] for each in flavor["resources"]}
+    assert quota["nvidia.com/gpu"] == 16, "eight are planned: old and new could not stand beside each other"

@@ -1,0 +1,120 @@
+"""What stands, read from a state; what the step that makes room is given and leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from isthmus.contracts.moving import Move
+from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.engine import moving
+from isthmus.engine.events import Run
+
+P = "urn:pulumi:dev::isthmus::isthmus:index:LlmPlatform"
+SERVER = f"{P}$isthmus:index:ModelServer"
+PROVIDER = "urn:pulumi:dev::isthmus::pulumi:providers:kubernetes::fra1::id"
+GATEWAY = f"{P}$isthmus:index:InferenceGateway$kubernetes:apps/v1:Deployment::bank-gateway-server"
+
+
+def state(replicas: int = 2, kind: str = "kubernetes:apps/v1:Deployment") -> dict[str, Any]:
+    inputs = {
+        "id": "restricted-a",
+        "sensitivity": "restricted",
+        "pool": "h100",
+        "tensor_parallel": 4,
+        "replicas": 2,
+        "weights": {"uri": "pvc://llama/base", "digest": "sha256:0"},
+    }
+    claim = {"metadata": {"name": "llama", "namespace": "isthmus-restricted"}, "spec": {"volumeName": "w"}}
+    plan = {"placements": [{"workload": "reports", "endpoint": "restricted-a"}]}
+    return {
+        "resources": [
+            {"urn": "s", "type": "pulumi:pulumi:Stack", "outputs": {"plan": plan, "audit": ["kept"]}},
+            {"urn": f"{P}::bank", "type": "isthmus:index:LlmPlatform"},
+            {"urn": f"{SERVER}::bank-a", "type": "isthmus:index:ModelServer", "inputs": inputs},
+            {
+                "urn": f"{SERVER}${kind}::bank-a-server",
+                "type": kind,
+                "id": "isthmus-restricted/a",
+                "custom": True,
+                "provider": PROVIDER,
+                "parent": f"{SERVER}::bank-a",
+                "inputs": {"kind": kind.rpartition(":")[2], "spec": {"replicas": replicas}},
+            },
+            {
+                "urn": f"{P}$kubernetes:core/v1:PersistentVolumeClaim::bank-llama",
+                "type": "kubernetes:core/v1:PersistentVolumeClaim",
+                "provider": PROVIDER,
+                "inputs": claim,
+            },
+            {"urn": GATEWAY, "type": "kubernetes:apps/v1:Deployment", "parent": "g", "id": "x"},
+        ]
+    }
+
+
+class Recorded:
+    """An engine that notes what it is asked for, and with which words for the program."""
+
+    def __init__(self) -> None:
+        self.excluded: list[str] = []
+        self.step = ""
+        self.room: dict[str, Any] = {}
+
+    def up(self, watcher: Any, *, exclude: list[str]) -> Run:
+        self.excluded, self.step = exclude, os.environ[UP_STEP]
+        self.room = json.loads(os.environ[UP_ROOM])
+        return Run()
+
+
+def test_an_endpoint_is_read_with_its_gpus_its_volume_and_whom_it_serves():
+    [found] = moving.standing(state())
+    assert (found.id, found.site, found.pool, found.total) == ("restricted-a", "fra1", "h100", 8)
+    assert (found.claim, found.volume, found.workloads) == ("llama", "w", ["reports"])
+
+
+def test_an_empty_state_has_nothing():
+    assert moving.standing({}) == []
+
+
+def test_replicas_over_several_machines_are_seen_too():
+    kind = "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet"
+    assert [each.replicas for each in moving.standing(state(kind=kind))] == [2]
+
+
+def test_what_was_scaled_to_none_holds_nothing_whatever_its_component_says():
+    assert [each.total for each in moving.standing(state(replicas=0))] == [0]
+
+
+def test_a_server_whose_pods_were_never_made_does_not_stand():
+    held = state()
+    held["resources"] = [each for each in held["resources"] if "bank-a-server" not in each["urn"]]
+    assert moving.standing(held) == []
+
+
+def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
+    engine, held = Recorded(), state()
+    moving.make_room(engine, held, Move(first=tuple(moving.standing(held))), None)  # type: ignore[arg-type]
+    assert engine.step == "room"
+    assert GATEWAY in engine.excluded, "callers must be refused where they ask, not sent elsewhere"
+    assert not [urn for urn in engine.excluded if SERVER in urn]
+    [one] = engine.room["servers"]
+    assert (one["site"], one["name"], one["workload"]) == ("fra1", "bank-a", "bank-a-server")
+    assert engine.room["outputs"]["audit"] == ["kept"], "the run would forget what the stack said"
+    assert [each["replicas"] for each in engine.room["outputs"]["standing"]] == [0]
+    assert UP_STEP not in os.environ
+    assert UP_ROOM not in os.environ
+
+
+def test_a_secret_output_is_not_put_into_the_environment():
+    engine, held = Recorded(), state()
+    marked = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:x"}
+    held["resources"][0]["outputs"]["links"] = [{"key": marked}]
+    moving.make_room(engine, held, Move(first=tuple(moving.standing(held))), None)  # type: ignore[arg-type]
+    assert set(engine.room["outputs"]) == {"plan", "audit", "standing"}
+
+
+def test_the_program_is_told_what_stands_for_as_long_as_it_runs():
+    with moving.told(moving.standing(state())):
+        assert json.loads(os.environ[UP_STANDING])[0]["id"] == "restricted-a"
+    assert UP_STANDING not in os.environ
