@@ -246,14 +246,29 @@ class AuditStore(Part):
 
 
 class Images(Part):
+    """What the pods run, by digest. What is not given comes from `images.lock.yaml`, at `registry`."""
+
+    registry: (
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$")] | None
+    ) = None
+    """The organisation's registry, and a path in it: there the lock's images are mirrored."""
     edge: ImageReference
-    translator: ImageReference
+    translator: ImageReference | None = None
+    """Needed where a gateway has an AWS identity."""
     vllm: ImageReference
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     registries: list[str] = Field(min_length=1)
-    """Image prefixes that admission lets in, each ending in `/`."""
+    """Image prefixes that admission lets in, each ending in `/`; absent: `registry` alone."""
+    pull_secrets: list[KubeName] = []
+    """Secrets of type `kubernetes.io/dockerconfigjson`, in every class's namespace: all pods pull with them."""
     pull_secret: KubeName | None = None
+    """One of `pull_secrets`, as it was written when there was one only."""
+
+    @property
+    def all_pull_secrets(self) -> list[str]:
+        """Each once, in the order given."""
+        return list(dict.fromkeys([*([self.pull_secret] if self.pull_secret else []), *self.pull_secrets]))
 
 
 class Monitoring(Part):

@@ -83,7 +83,8 @@ class Bank:
 def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     root = tmp_path_factory.mktemp("bank")
     shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", root)
+    for name in ("Pulumi.yaml", "images.lock.yaml"):
+        shutil.copy(ROOT / name, root)
     (root / ".venv").symlink_to(Path(sys.prefix))
     made = Bank(root, sandbox)
     made.before = aws.listed(made.aws)
