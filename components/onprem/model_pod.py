@@ -68,7 +68,7 @@ def model_pod(
             {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}},
         ],
-        pull_secret=args.get("pull_secret"),
+        pull_secrets=args.get("pull_secrets"),
         initContainers=[sidecar],
         nodeSelector=nodes,
         tolerations=[GPU_TOLERATION],

@@ -45,6 +45,7 @@ FORMS = {
     r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$": "a registry like `registry.bank.example/llm`",
     r"^(oci|https)://[a-z0-9.\-_/:]+$": "a repository of charts like `oci://registry.example/charts`",
     r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$": "a chart's version like `v1.21.2`",
+    r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$": "a proxy's address like `http://10.40.0.20:3128`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
     r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
     r"^[0-9]{12}$": "an account's 12 digits",

@@ -184,6 +184,15 @@ class Destination(Part):
     port: int = Field(ge=1, le=65535)
 
 
+class Proxy(Part):
+    """A forward proxy between a site and AWS, through which TLS goes unopened (CONNECT)."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$")]
+    """By address: a network policy cannot hold a name to anything. Credentials never stand here."""
+    no_proxy: list[str] = []
+    """Names, domains and addresses that are reached without it."""
+
+
 class Gateway(Part):
     """The only thing that applications of one class can reach."""
 
@@ -198,6 +207,11 @@ class Gateway(Part):
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""
     destinations: list[Destination] = []
     """For the translator: where AWS is reached. For a restricted gateway: on-prem only."""
+    proxy: Proxy | None = None
+    """By which the translator reaches AWS: for public work that no network of ours carries."""
+    ca_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in the class's namespace: whom the translator believes to be AWS, in place of
+    the public authorities (where TLS is opened on the way). For the public and internal classes."""
     callers_secret: KubeName
     """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
     certificate_secret: KubeName | None = None
