@@ -120,8 +120,8 @@ def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any
         "monitoring_namespace": platform.monitoring.namespace,
         "pod_monitors": platform.monitoring.pod_monitors,
     }
-    if platform.images.pull_secret:
-        shared["pull_secret"] = platform.images.pull_secret
+    if secrets := platform.images.all_pull_secrets:
+        shared["pull_secrets"] = secrets
     if platform.issuer and platform.operators.cert_manager != "off":
         shared["issuer"] = {"name": platform.issuer.name, "kind": platform.issuer.kind}
     if certificate_secret:

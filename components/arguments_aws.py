@@ -363,7 +363,9 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         proof["certificate_secret"] = identity.certificate_secret
     elif trust.issuer is not None:
         proof["issuer"] = trust.issuer.model_dump()
+    out = gateway.model_dump(include={"proxy", "ca_bundle"}, exclude_none=True)
     made: dict[str, Any] = {
+        **out,
         "image": platform.images.translator,
         "models": models,
         "replicas": gateway.replicas,

@@ -85,7 +85,7 @@ def pod(
     volumes: list[dict[str, Any]],
     *,
     grace_s: int = 60,
-    pull_secret: str | None = None,
+    pull_secrets: list[str] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """A pod's spec: no service-account token, no service variables, rootless."""
@@ -99,6 +99,6 @@ def pod(
         "volumes": volumes,
         **more,
     }
-    if pull_secret:
-        spec["imagePullSecrets"] = [{"name": pull_secret}]
+    if pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     return spec

@@ -217,6 +217,14 @@ class BedrockModel(Strict):
         return url
 
 
+class Outbound(Strict):
+    """How the translator gets out to AWS: a forward proxy, and the authorities that take the public ones' place."""
+
+    proxy: Annotated[str, Field(pattern=r"^http://[0-9.]+:[0-9]{1,5}$")] | None = None
+    no_proxy: list[Name] = []
+    ca: Path | None = None
+
+
 class TranslatorConfig(Strict):
     """`mode: translator`. There is none for restricted data: it has no way to AWS."""
 
@@ -226,7 +234,16 @@ class TranslatorConfig(Strict):
     allowed_clients: Annotated[list[Name], Field(min_length=1)]
     health: Health
     limits: Limits = Limits()
+    outbound: Outbound = Outbound()
     models: Annotated[list[BedrockModel], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _named_ways(self) -> TranslatorConfig:
+        if self.data_class == "confidential" and self.outbound != Outbound():
+            raise ValueError("outbound: confidential requests go to named addresses only")
+        if self.data_class != "public" and self.outbound.proxy:
+            raise ValueError("outbound.proxy: it is for public requests only, others go to private endpoints")
+        return self
 
     @model_validator(mode="after")
     def _models(self) -> TranslatorConfig:

@@ -11,7 +11,9 @@ import asyncio
 import json
 import os
 import re
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge import sse
-from edge.config import BedrockModel, TranslatorConfig
+from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, check_chat, parse_object, read_body
@@ -43,17 +45,35 @@ _TAKEN_OUT = [
     "http_proxy",
     "https_proxy",
     "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_VERIFY",
     "LITELLM_LOG",
 ]
 
 
-def prepare_environment() -> None:
-    """What LiteLLM and botocore read from the environment when they are imported."""
+def prepare_environment(outbound: Outbound) -> None:
+    """What LiteLLM and botocore read from the environment when they are imported: of ways out, the file's only."""
     for name in _TAKEN_OUT:
         os.environ.pop(name, None)
+    if outbound.proxy:
+        # For TLS only: the credential helper answers in plain HTTP on the loopback, and is never asked by way of it.
+        os.environ["HTTPS_PROXY"] = outbound.proxy
+        os.environ["NO_PROXY"] = ",".join(outbound.no_proxy)
+    if outbound.ca:
+        _authorities(outbound.ca)
+        os.environ["SSL_CERT_FILE"] = str(outbound.ca)
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list from the internet
     os.environ["LITELLM_MODE"] = "PRODUCTION"  # else it reads a .env file
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")  # on-prem nothing answers there, and it waits
+
+
+def _authorities(path: Path) -> None:
+    """Raise where the file holds none: LiteLLM would go on with the public ones and say nothing."""
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except (ssl.SSLError, OSError):
+        raise ConfigError(f"{path}: there are no certificates of authorities in it (outbound.ca).") from None
 
 
 class Credentials:
@@ -93,7 +113,7 @@ class Translator:
     """The models of the file, by name, over LiteLLM."""
 
     def __init__(self, config: TranslatorConfig, state: State) -> None:
-        prepare_environment()
+        prepare_environment(config.outbound)
         import litellm
 
         litellm.drop_params = False  # a field that Bedrock lacks is refused, not forgotten

@@ -54,7 +54,7 @@ def program(*, live: bool = False) -> None:
 
     settings = configured()
     files = catalogue.read(settings.folder, settings.stack)
-    platform = catalogue.assemble(files, settings.overrides)
+    platform = catalogue.assemble(files, settings.overrides, sandbox=settings.sandbox)
     if not settings.sandbox:
         surroundings.addresses_are_real(platform)
     if live:

@@ -55,12 +55,18 @@ def sidecar_config(sensitivity: str, allowed_client: str) -> dict[str, Any]:
     }
 
 
-def translator_config(sensitivity: str, allowed_client: str, models: list[dict[str, Any]]) -> dict[str, Any]:
+def translator_config(
+    sensitivity: str,
+    allowed_client: str,
+    models: list[dict[str, Any]],
+    outbound: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """`models` of name, region, inference_profile, endpoint_url; `model_id` and `guardrail` where there are."""
     return {
         **_base("translator", sensitivity, mutual=True),
         "allowed_clients": [allowed_client],
         "models": models,
+        **({"outbound": outbound} if outbound else {}),
     }
 
 

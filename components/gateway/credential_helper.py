@@ -12,6 +12,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.certificates import CertificateIssuer, identity_certificate
+from components.gateway.way_out import DIRECT, WayOut
 from components.pods import container_security, same
 
 PORT = 9911
@@ -65,6 +66,7 @@ def credential_helper(
     own_labels: dict[str, str],
     identity: AwsIdentity,
     opts: pulumi.ResourceOptions,
+    out: WayOut = DIRECT,
 ) -> Helper:
     """The sidecar, its certificate and the variables by which the SDK finds it."""
     secret, made = identity_certificate(
@@ -86,15 +88,17 @@ def credential_helper(
     ]
     if "endpoint_url" in identity:
         command += ["--endpoint", identity["endpoint_url"]]
-    container = {
+    command += out.arguments
+    container: dict[str, Any] = {
         "name": "aws-identity",
         "image": identity["image"],
         "command": command,
         # Started before the translator and ended after it, as long as the pod lives.
         "restartPolicy": "Always",
-        "volumeMounts": [{"name": "identity", "mountPath": _MOUNT, "readOnly": True}],
+        "volumeMounts": [{"name": "identity", "mountPath": _MOUNT, "readOnly": True}, *out.mounts],
         "resources": same("100m", "64Mi"),
         "securityContext": container_security(),
+        **({"env": out.variables} if out.variables else {}),
     }
     volume = {"name": "identity", "secret": {"secretName": secret, "defaultMode": 0o440}}
     variables = {

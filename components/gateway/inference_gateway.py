@@ -62,8 +62,8 @@ class InferenceGatewayArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make PodMonitors (default true)."""
-    pull_secret: NotRequired[str]
-    """Secret of the image registry."""
+    pull_secrets: NotRequired[list[str]]
+    """Secrets of the image registry, in the namespace."""
     destinations: NotRequired[list[NamedDestination]]
     """Named ways out: of the translator where there is one, else of the gateway."""
     site_cidrs: NotRequired[list[str]]
@@ -135,7 +135,7 @@ class InferenceGateway(pulumi.ComponentResource):
                 issuer=args.get("issuer"),
                 monitoring_namespace=args["monitoring_namespace"],
                 pod_monitors=args.get("pod_monitors", True),
-                pull_secret=args.get("pull_secret"),
+                pull_secrets=args.get("pull_secrets"),
             )
         serve(
             name,
@@ -155,7 +155,7 @@ class InferenceGateway(pulumi.ComponentResource):
             before=[*before, *self._ways_to_models(name, held, space, service, own, servers), *after],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
-            pull_secret=args.get("pull_secret"),
+            pull_secrets=args.get("pull_secrets"),
             mounts=[{"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True}],
             volumes=[
                 {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}}

@@ -8,6 +8,7 @@ from components.certificates import CertificateIssuer, certificate
 from components.checks import network
 from components.gateway.config import config_map, translator_config
 from components.gateway.credential_helper import NO_HELPER, AwsIdentity, credential_helper
+from components.gateway.way_out import TranslatorProxy, way_out
 from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
@@ -60,6 +61,10 @@ class TranslatorSettings(TypedDict):
     """What it may call."""
     identity: NotRequired[AwsIdentity]
     """How its pods prove to AWS who they are; without it they have no AWS identity."""
+    proxy: NotRequired[TranslatorProxy]
+    """The proxy by which its pods reach AWS; for the public class only."""
+    ca_bundle: NotRequired[str]
+    """ConfigMap with `ca.crt`: who vouches for AWS, in place of the public authorities; not for confidential."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
     certificate_secret: NotRequired[str]
@@ -88,12 +93,13 @@ def translator(
     issuer: CertificateIssuer | None,
     monitoring_namespace: str,
     pod_monitors: bool,
-    pull_secret: str | None,
+    pull_secrets: list[str] | None,
 ) -> None:
     """Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
     service = f"{sensitivity}-translator"
     own = labels(service, sensitivity=sensitivity, role="translator")
     child = pulumi.ResourceOptions(parent=parent)
+    out = way_out(sensitivity, settings.get("proxy"), settings.get("ca_bundle"), service)
     secret, before = certificate(
         name,
         service,
@@ -106,14 +112,17 @@ def translator(
     )
     models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in settings["models"]]
     gateway = dns_name(f"{sensitivity}-gateway", namespace)
-    config = config_map(name, service, namespace, own, translator_config(sensitivity, gateway, models), child)
+    told = translator_config(sensitivity, gateway, models, out.config)
+    config = config_map(name, service, namespace, own, told, child)
     from_gateway = {
         "from": [{"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}],
         "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
     }
     proof = settings.get("identity")
     helper = (
-        credential_helper(name, service, namespace, own, proof, child) if proof is not None else NO_HELPER
+        credential_helper(name, service, namespace, own, proof, child, out)
+        if proof is not None
+        else NO_HELPER
     )
     serve(
         name,
@@ -130,12 +139,13 @@ def translator(
         config=config,
         tls_secret=secret,
         ingress=[from_gateway, scraped_from(monitoring_namespace)],
-        egress=ways_out(destinations, service),
+        egress=[*ways_out(destinations, service), *out.egress],
         before=[*before, *helper.before],
         annotations={},
         pod_monitors=pod_monitors,
-        pull_secret=pull_secret,
-        volumes=helper.volumes,
+        pull_secrets=pull_secrets,
+        mounts=out.mounts,
+        volumes=[*helper.volumes, *out.volumes],
         variables=helper.variables,
         **({"initContainers": helper.containers} if helper.containers else {}),
     )

@@ -102,8 +102,8 @@ class ModelServerArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make a PodMonitor (default true)."""
-    pull_secret: NotRequired[str]
-    """Secret of the image registry."""
+    pull_secrets: NotRequired[list[str]]
+    """Secrets of the image registry, in the namespace."""
     queue: NotRequired[str]
     """Kueue LocalQueue that its pods wait in."""
     priority_class: NotRequired[str]

@@ -53,7 +53,7 @@ def model_pod(
         account,
         [engine],
         [*edge_volumes(config_name, tls_secret), *_volumes(args)],
-        pull_secret=args.get("pull_secret"),
+        pull_secrets=args.get("pull_secrets"),
         initContainers=[sidecar],
         **_place(args, chosen, member),
     )
@@ -73,7 +73,11 @@ def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], memb
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S + SHUTDOWN_TIMEOUT_S}}},
     }
     return pod(
-        account, [engine], _volumes(args), pull_secret=args.get("pull_secret"), **_place(args, chosen, member)
+        account,
+        [engine],
+        _volumes(args),
+        pull_secrets=args.get("pull_secrets"),
+        **_place(args, chosen, member),
     )
 
 

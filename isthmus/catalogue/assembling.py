@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import kept, missing, rendering
+from isthmus.catalogue import kept, locked, missing, rendering
 from isthmus.contracts.errors import InputError, Where
 from isthmus.contracts.explain import did_you_mean
 
@@ -60,9 +60,17 @@ def read(folder: Path, stack: str) -> StackFiles:
     return StackFiles(stack, folder, requirements, plan)
 
 
-def assemble(files: StackFiles, overrides: dict[str, Any], catalogue: Path | None = None) -> Platform:
+def assemble(
+    files: StackFiles,
+    overrides: dict[str, Any],
+    catalogue: Path | None = None,
+    *,
+    sandbox: bool = False,
+    lock: Path | None = None,
+) -> Platform:
     """Render the plan's blueprint, lay the overrides over it and validate what comes out.
 
+    `lock`: of the images; default: in the folder above the stacks'. In a `sandbox` none of it need be resolved.
     Raises `InputError` for an unknown blueprint, a wrong override or missing ones (all named at once), and
     `AnswerIsNo` where an override breaks a boundary.
     """
@@ -73,6 +81,7 @@ def assemble(files: StackFiles, overrides: dict[str, Any], catalogue: Path | Non
     rendered = rendering.render(files.plan.blueprint, files.requirements, files.plan, catalogue)
     _names(rendered, overrides, file)
     merged = laying.merge(rendered, overrides)
+    merged = locked.fill(merged, lock or files.folder.parent / locked.FILE, files.stack, sandbox=sandbox)
     missing.require(merged, str(Where(file, None, OVERRIDES)))
     platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
     kept.check(platform, files.requirements, file)
@@ -97,6 +106,8 @@ def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> No
             )
 
 
-def platform(folder: Path, stack: str, overrides: dict[str, Any]) -> Platform:
+def platform(
+    folder: Path, stack: str, overrides: dict[str, Any], *, sandbox: bool = False, lock: Path | None = None
+) -> Platform:
     """The validated platform of a stack: `read` and `assemble` in one."""
-    return assemble(read(folder, stack), overrides)
+    return assemble(read(folder, stack), overrides, sandbox=sandbox, lock=lock)

@@ -1,6 +1,6 @@
 """What only the organisation can say: values that no blueprint makes up, and where to put them.
 
-Images, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, contacts
+A registry, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, contacts
 and the amounts of budgets come from the stack's overrides. All that are missing are named in one error.
 """
 
@@ -40,14 +40,16 @@ Missing = list[tuple[str, str]]
 
 
 def _images(platform: dict[str, Any]) -> Missing:
-    examples = {
-        "edge": f"registry.example/isthmus/edge@{_DIGEST}",
-        "translator": f"registry.example/isthmus/translator@{_DIGEST}",
-        "vllm": f"registry.example/vllm/vllm-openai@{_DIGEST}",
-        "registries": "[registry.example/]",
-    }
+    """With a registry the lock gives what is not given (`locked.fill`), and admission lets that registry in."""
     images = _mapping(platform.get("images"))
-    return [(f"images.{key}", example) for key, example in examples.items() if not images.get(key)]
+    needed = [
+        "edge",
+        "vllm",
+        *(("translator", "credential_helper") if _parts(platform, "identities") else ()),
+    ]
+    if images.get("registry") or all(images.get(name) for name in (*needed, "registries")):
+        return []
+    return [("images.registry", "registry.example")]
 
 
 def _issuer(platform: dict[str, Any]) -> Missing:
@@ -107,7 +109,7 @@ def _audit(platform: dict[str, Any]) -> Missing:
 
 
 def _trust(platform: dict[str, Any]) -> Missing:
-    """The authority that AWS is to believe, who signs, and the helper that proves it."""
+    """The authority that AWS is to believe, and who signs."""
     missing: Missing = []
     identities = _parts(platform, "identities")
     for trust in _parts(platform, "trust"):
@@ -117,8 +119,6 @@ def _trust(platform: dict[str, Any]) -> Missing:
             missing.append((f"trust[{name}].ca_certificates", "-----BEGIN CERTIFICATE----- …"))
         if any(not one.get("certificate_secret") for one in mine) and not trust.get("issuer"):
             missing.append((f"trust[{name}].issuer.name", "llm-identities"))
-    if identities and not _mapping(platform.get("images")).get("credential_helper"):
-        missing.append(("images.credential_helper", f"registry.example/aws/signing-helper@{_DIGEST}"))
     return missing
 
 

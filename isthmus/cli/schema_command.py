@@ -1,4 +1,4 @@
-"""`isthmus schema requirements | plan | overrides`."""
+"""`isthmus schema requirements | plan | overrides | images`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class File(StrEnum):
     requirements = "requirements"
     plan = "plan"
     overrides = "overrides"
+    images = "images"
 
 
 @app.command()

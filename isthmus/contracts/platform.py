@@ -201,6 +201,15 @@ class Destination(Part):
     port: int = Field(ge=1, le=65535)
 
 
+class Proxy(Part):
+    """A forward proxy between a site and AWS, through which TLS goes unopened (CONNECT)."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$")]
+    """By address: a network policy cannot hold a name to anything. Credentials never stand here."""
+    no_proxy: list[str] = []
+    """Names, domains and addresses that are reached without it."""
+
+
 class Gateway(Part):
     """The only thing that applications of one class can reach."""
 
@@ -215,6 +224,11 @@ class Gateway(Part):
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""
     destinations: list[Destination] = []
     """For the translator: where AWS is reached. For a restricted gateway: on-prem only."""
+    proxy: Proxy | None = None
+    """By which the translator reaches AWS: for public work that no network of ours carries."""
+    ca_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in the class's namespace: whom the translator believes to be AWS, in place of
+    the public authorities (where TLS is opened on the way). For the public and internal classes."""
     callers_secret: KubeName
     """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
     certificate_secret: KubeName | None = None
@@ -263,14 +277,29 @@ class AuditStore(Part):
 
 
 class Images(Part):
+    """What the pods run, by digest. What is not given comes from `images.lock.yaml`, at `registry`."""
+
+    registry: (
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*/?$")] | None
+    ) = None
+    """The organisation's registry, and a path in it: there the lock's images are mirrored."""
     edge: ImageReference
-    translator: ImageReference
+    translator: ImageReference | None = None
+    """Needed where a gateway has an AWS identity."""
     vllm: ImageReference
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     registries: list[str] = Field(min_length=1)
-    """Image prefixes that admission lets in, each ending in `/`."""
+    """Image prefixes that admission lets in, each ending in `/`; absent: `registry` alone."""
+    pull_secrets: list[KubeName] = []
+    """Secrets of type `kubernetes.io/dockerconfigjson`, in every class's namespace: all pods pull with them."""
     pull_secret: KubeName | None = None
+    """One of `pull_secrets`, as it was written when there was one only."""
+
+    @property
+    def all_pull_secrets(self) -> list[str]:
+        """Each once, in the order given."""
+        return list(dict.fromkeys([*([self.pull_secret] if self.pull_secret else []), *self.pull_secrets]))
 
 
 class Monitoring(Part):

@@ -163,12 +163,14 @@ def identities_are_vouched_for(platform: Platform) -> None:
                 *(*path, "certificate_secret"),
                 todo=f"Name `issuer` in trust {trust.name}, or a certificate_secret here",
             )
-    if platform.identities and platform.images.credential_helper is None:
-        raise At(
-            "no image of the credential helper is named, and a translator has an AWS identity",
-            *("images", "credential_helper"),
-            todo="Name the image that holds aws_signing_helper, by digest",
-        )
+    images = {"translator": "translator", "credential_helper": "credential helper"}
+    for name, words in images.items():
+        if platform.identities and getattr(platform.images, name) is None:
+            raise At(
+                f"no image of the {words} is named, and a translator has an AWS identity",
+                *("images", name),
+                todo="Name `images.registry`, where those of images.lock.yaml are, or this one by digest",
+            )
 
 
 def authorities_hold(platform: Platform, today: datetime.date, file: str | None = None) -> list[str]:

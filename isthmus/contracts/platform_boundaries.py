@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from isthmus.contracts import handling, inference_profiles, jurisdictions
 from isthmus.contracts.errors import AnswerIsNo, At, IsthmusError
 
+NAMED_WAYS_ONLY = ("confidential", "restricted")
+"""Classes whose ways out are addresses of the organisation's own, named one by one (`handling`: their path)."""
+
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Endpoint, Gateway, Platform, Workload
 
@@ -91,7 +94,7 @@ def ways_out_are_named(platform: Platform) -> None:
                 network = ipaddress.IPv4Network(destination.cidr)
             except ValueError:
                 raise At(f"`{destination.cidr}` is not a network", *path) from None
-            if gateway.class_ not in ("restricted", "confidential"):
+            if gateway.class_ not in NAMED_WAYS_ONLY:
                 continue
             allowed = on_prem if gateway.class_ == "restricted" else own
             if not any(network.subnet_of(one) for one in allowed):
@@ -104,6 +107,49 @@ def ways_out_are_named(platform: Platform) -> None:
                     todo=f"Name a part of {listed}",
                     no=True,
                 )
+
+
+def proxies_are_the_sites_and_for_few(platform: Platform) -> None:
+    """A translator's authorities never for a class whose ways out are named; its proxy for public work alone, and
+    only where that goes by AWS's public names: from private endpoints a proxy would lead away."""
+    own = [*_networks(platform, "on-prem"), *_networks(platform, "aws")]
+    for index, gateway in enumerate(platform.gateways):
+        given = next((key for key in ("proxy", "ca_bundle") if getattr(gateway, key) is not None), None)
+        if given is None:
+            continue
+        path = ("gateways", index, given)
+        if gateway.class_ in NAMED_WAYS_ONLY:
+            what = f"the {gateway.class_} gateway may have no `{given}`: its ways out are named addresses"
+            raise At(what, *path, todo="Leave it out", no=True)
+        if gateway.identity is None:
+            what = f"nothing behind gateway {gateway.name} leaves the site: it has no AWS identity"
+            raise At(what, *path, todo="Leave it out")
+        if gateway.proxy is None:
+            continue
+        if gateway.class_ != "public" or any(
+            gateway.class_ in one.classes and one.mode != "off" for one in platform.networks
+        ):
+            raise At(
+                f"{gateway.class_} work reaches AWS by private endpoints, past which a proxy would lead",
+                *path,
+                todo="Leave it out, or take class public out of the networks' classes",
+                no=True,
+            )
+        host, _, port = gateway.proxy.url.removeprefix("http://").rpartition(":")
+        place = ("gateways", index, "proxy", "url")
+        try:
+            address = ipaddress.IPv4Address(host)
+        except ValueError:
+            raise At(f"`{host}` is not an address", *place) from None
+        if not 1 <= int(port) <= 65535:
+            raise At(f"`{port}` is not a port", *place, todo="Ports are 1 to 65535")
+        if not any(address in network for network in own):
+            raise At(
+                f"the proxy `{host}` lies outside the sites' own networks",
+                *place,
+                todo=f"Name the organisation's own, within {', '.join(map(str, own)) or 'none'}",
+                no=True,
+            )
 
 
 def destinations_are_the_profiles(platform: Platform) -> None:
@@ -203,6 +249,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     classes_stay_apart,
     identities_only_where_allowed,
     ways_out_are_named,
+    proxies_are_the_sites_and_for_few,
     destinations_are_the_profiles,
     residency_is_met,
 )

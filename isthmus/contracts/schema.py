@@ -9,8 +9,8 @@ from __future__ import annotations
 import copy
 from typing import Any, Literal
 
-Name = Literal["requirements", "plan", "overrides"]
-NAMES: tuple[Name, ...] = ("requirements", "plan", "overrides")
+Name = Literal["requirements", "plan", "overrides", "images"]
+NAMES: tuple[Name, ...] = ("requirements", "plan", "overrides", "images")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -32,6 +32,11 @@ def schema(name: str) -> dict[str, Any]:
 
         body = _loosened(Platform.model_json_schema(by_alias=True))
         title = "Isthmus overrides (`isthmus:overrides` in a stack's configuration)"
+    elif name == "images":
+        from isthmus.contracts.images_lock import FILE, ImagesLock
+
+        body = ImagesLock.model_json_schema(by_alias=True)
+        title = f"Isthmus lock of images and charts (`{FILE}`)"
     else:
         from isthmus.contracts.errors import InputError
         from isthmus.contracts.explain import did_you_mean

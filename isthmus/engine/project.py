@@ -43,6 +43,12 @@ class Project:
     def program_dir(self) -> Path:
         return self.root / str(self.settings.get("main", "."))
 
+    @property
+    def images_lock(self) -> Path:
+        from isthmus.contracts import images_lock
+
+        return self.root / images_lock.FILE
+
     def stacks(self) -> list[str]:
         """Names of all stacks that have a configuration file, sorted."""
         names = [path.name[len(_PREFIX) : -len(_SUFFIX)] for path in self.stacks_dir.glob("Pulumi.*.yaml")]
@@ -120,6 +126,11 @@ class Stack:
                 )
 
     @property
+    def sandbox(self) -> bool:
+        """Whether it is a stack of the local sandbox."""
+        return str(self.config.get(f"{self.project.name}:sandbox")).lower() == "true"
+
+    @property
     def kubeconfig(self) -> str | None:
         """What `isthmus:kubeconfig` says; None: the variable KUBECONFIG."""
         found = self.config.get(f"{self.project.name}:kubeconfig")
@@ -151,7 +162,21 @@ class Stack:
         """
         from isthmus import catalogue
 
-        return catalogue.platform(self.project.stacks_dir, self.name, self.overrides)
+        return catalogue.platform(
+            self.project.stacks_dir,
+            self.name,
+            self.overrides,
+            sandbox=self.sandbox,
+            lock=self.project.images_lock,
+        )
+
+
+class Looked(Stack):
+    """A stack as if it were the sandbox's: to render what is not resolved yet, and never to build."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return {**super().config, f"{self.project.name}:sandbox": "true"}
 
 
 def find(start: Path | str | None = None) -> Project:

@@ -25,7 +25,7 @@ ANSWER_S = 5.0
 
 def is_sandbox(stack: Stack) -> bool:
     """Whether the stack's configuration says that it lives in the local sandbox (`isthmus:sandbox`)."""
-    return str(stack.config.get(f"{stack.project.name}:sandbox", "false")).lower() == "true"
+    return stack.sandbox
 
 
 @contextlib.contextmanager

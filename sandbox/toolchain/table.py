@@ -16,6 +16,7 @@ KUBERNETES_PROVIDER = "4.24.0-f47bc2d6f199"
 """Built from a commit of January 2026 for which the module proxy has no tag."""
 YAML = "1.25.0"
 KWOK = "0.8.0"
+REGISTRY = "3.1.2"
 SIGNING_HELPER = "1.4.0"
 """The newest that the module proxy serves."""
 
@@ -96,7 +97,18 @@ HELPER = Tool(
     wanted=False,
 )
 
-TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER)
+REGISTRY_SERVER = Tool(
+    name="registry",
+    version=REGISTRY,
+    programs=("registry",),
+    purpose="the reference registry of the OCI distribution specification, to resolve images against",
+    package=".",
+    link=f"-X github.com/distribution/distribution/v3/version.version=v{REGISTRY}",
+    typical_s=60,
+    wanted=False,
+)
+
+TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER, REGISTRY_SERVER)
 """In the order of building: the smallest that fails early first, and the largest, which shares with both,
 after them."""
 

@@ -20,6 +20,7 @@ from isthmus.engine.render import Rendered
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ROOT / "stacks"
 STACK = "bank-dev"
+LOCK = ROOT / "images.lock.yaml"
 
 
 def requirements_data() -> dict[str, Any]:
@@ -69,9 +70,14 @@ def platform(folder: Path = STACKS, **changes: Any) -> Platform:
 
     if folder == STACKS and not changes:
         return _as_it_is().model_copy(deep=True)
-    return catalogue.platform(folder, STACK, merge(overrides(), changes))
+    return assembled(merge(overrides(), changes), folder)
+
+
+def assembled(given: dict[str, Any], folder: Path = STACKS) -> Platform:
+    """The platform of these overrides alone, as a stack of the sandbox."""
+    return catalogue.platform(folder, STACK, given, sandbox=True, lock=LOCK)
 
 
 @functools.cache
 def _as_it_is() -> Platform:
-    return catalogue.platform(STACKS, STACK, overrides())
+    return assembled(overrides())

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import catalogue
 from isthmus.catalogue import missing
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.catalogue import by_hand
 from tests.catalogue.bank import (
-    STACK,
-    STACKS,
+    assembled,
     both,
     overrides,
     plan_data,
@@ -44,7 +42,7 @@ def test_the_banks_stack_is_a_platform():
 
 def test_a_plan_by_hand_is_built_with_four_gpus_a_replica_and_on_both_pools(tmp_path: Path):
     write(tmp_path, requirements_data(), by_hand.plan_data())
-    built = catalogue.platform(tmp_path, STACK, by_hand.overrides())
+    built = assembled(by_hand.overrides(), tmp_path)
     shapes = {
         each.id: (each.pool, each.tensor_parallel, each.replicas, each.survive) for each in built.endpoints
     }
@@ -73,13 +71,10 @@ def test_restricted_work_on_aws_is_refused_even_when_the_plan_is_written_by_hand
 
 def test_every_missing_override_is_named_at_once_with_an_example():
     with pytest.raises(InputError) as caught:
-        catalogue.platform(STACKS, STACK, {})
+        assembled({})
     text = str(caught.value)
     wanted = (
-        "images.edge",
-        "images.translator",
-        "images.vllm",
-        "images.registries",
+        "images.registry",
         "issuer.name",
         "monitoring.namespace",
         f"endpoints[{RESTRICTED}].weights.uri",
@@ -87,7 +82,6 @@ def test_every_missing_override_is_named_at_once_with_an_example():
         f"endpoints[{CONFIDENTIAL}].weights.uri",
         "audit[fra1].endpoint",
         "audit[fra1].bucket",
-        "images.credential_helper",
         "trust[frankfurt].ca_certificates",
         "trust[frankfurt].issuer.name",
         "budgets[internal-frankfurt].monthly_usd",
@@ -119,7 +113,7 @@ def test_secrets_with_certificates_make_an_issuer_needless():
     ]
     for endpoint in given["endpoints"]:
         endpoint["certificate_secret"] = "own"
-    assert catalogue.platform(STACKS, STACK, given).issuer is None
+    assert assembled(given).issuer is None
 
 
 def test_a_misspelt_override_is_named_with_its_path_and_the_nearest_key():
@@ -182,10 +176,10 @@ def test_an_unknown_blueprint_in_a_plan_is_answered_with_the_nearest_name(tmp_pa
 def test_one_replica_more_changes_that_endpoint_and_nothing_else(tmp_path: Path):
     plan = by_hand.plan_data()
     write(tmp_path, requirements_data(), plan)
-    before = catalogue.platform(tmp_path, STACK, by_hand.overrides()).model_dump()
+    before = assembled(by_hand.overrides(), tmp_path).model_dump()
     plan["endpoints"][1].update(replicas=7, replicas_by_domain={"fra1-a": 4, "fra1-b": 3}, gpus=7)
     write(tmp_path, requirements_data(), plan)
-    after = catalogue.platform(tmp_path, STACK, by_hand.overrides()).model_dump()
+    after = assembled(by_hand.overrides(), tmp_path).model_dump()
     before["endpoints"][1].update(replicas=7, gpus=7)
     assert after == before
 

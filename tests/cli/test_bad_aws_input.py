@@ -20,6 +20,7 @@ from isthmus.contracts import overrides, requirements, yamlfile
 from isthmus.contracts.errors import IsthmusError
 from tests import authority
 from tests.cli import test_bad_input as files
+from tests.cli.conftest import resolve
 
 CASES: dict[str, dict[str, Any]] = yamlfile.load(Path(__file__).with_name("bad_aws_input.yaml")).data
 OVERRIDES = "isthmus:overrides"
@@ -45,6 +46,7 @@ def override(project: Path, parts: dict[str, Any]) -> None:
 
 def change(project: Path, case: dict[str, Any]) -> None:
     """Make the case's change in the project's files; a plan names the requirements, where they can be read."""
+    resolve(project)
     for name in ("requirements", "plan", "settings"):
         if name in case:
             files.edit(getattr(files, name)(project), *case[name])

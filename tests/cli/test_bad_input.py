@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.catalogue import bank
+from tests.cli.conftest import resolve
 
 
 def edit(file: Path, pattern: str, by: str) -> None:
@@ -35,6 +36,7 @@ def in_earnest(project: Path) -> None:
     """A stack of a real account and cluster, whose VPN device has a real address."""
     edit(settings(project), 'isthmus:sandbox: "true"', 'isthmus:sandbox: "false"')
     edit(settings(project), "- name: fra1-frankfurt", "- name: fra1-frankfurt\n        peer_ip: 52.29.1.2")
+    resolve(project)
 
 
 def unknown_sensitivity(project):

@@ -20,6 +20,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "size",
         "schema",
         "render",
+        "images",
         "up",
         "destroy",
         "sandbox",
@@ -86,7 +87,7 @@ def test_a_blueprint_shows_what_it_builds(isthmus):
 
 
 def test_schemas_are_printed_for_each_file(isthmus):
-    for name in ("requirements", "plan", "overrides"):
+    for name in ("requirements", "plan", "overrides", "images"):
         ran = isthmus("schema", name)
         assert ran.code == 0, ran.err
         assert json.loads(ran.out)["$schema"].startswith("https://json-schema.org/")

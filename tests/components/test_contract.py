@@ -17,6 +17,7 @@ from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import NamedDestination
+from components.gateway.way_out import TranslatorProxy
 from components.governance.audit_trail import AuditTrailArgs
 from components.governance.budgets import BudgetSettings
 from components.governance.cloud_trail import TrailSettings
@@ -35,8 +36,8 @@ ELSEWHERE: dict[type, set[str]] = {
         *("region", "inference_profile", "destination_regions"),
     },
     platform.Pool: {"site", "gpu", "failure_domains"},
-    # A gateway's address follows from its class; routes are made of its workloads.
-    platform.Gateway: {"name", "host", "workloads", "identity"},
+    # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
+    platform.Gateway: {"name", "host", "workloads", "identity", "proxy", "ca_bundle"},
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
     platform.Identity: {
         *("name", "site", "endpoints", "trust", "certificate_secret", "permissions_boundary", "guardrail"),
@@ -61,6 +62,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
     (GatewayRoute, platform.Workload),
+    (TranslatorProxy, platform.Proxy),
     (NamedDestination, platform.Destination),
     (BedrockAccessArgs, platform.Identity),
     (AuditTrailArgs, platform.AuditStore),

@@ -56,7 +56,14 @@ def chat(**fields: Any) -> dict[str, Any]:
     return {"model": NAME, "messages": [{"role": "user", "content": "Name of the client?"}], **fields}
 
 
-def start(folder: Path, authority: Authority, endpoint: str, environment: dict[str, str]) -> Edge:
+def start(
+    folder: Path,
+    authority: Authority,
+    endpoint: str,
+    environment: dict[str, str],
+    outbound: dict[str, Any] | None = None,
+    held: str = "internal",
+) -> Edge:
     model = {
         "name": NAME,
         "region": "eu-central-1",
@@ -65,7 +72,7 @@ def start(folder: Path, authority: Authority, endpoint: str, environment: dict[s
     }
     config = {
         "mode": "translator",
-        "class": "internal",
+        "class": held,
         "listen": {
             "certificate": str(authority.folder / "translator.crt"),
             "key": str(authority.folder / "translator.key"),
@@ -73,6 +80,7 @@ def start(folder: Path, authority: Authority, endpoint: str, environment: dict[s
         },
         "allowed_clients": [GATEWAY],
         "limits": {"max_body_bytes": 65536, "connect_timeout_s": 2, "request_timeout_s": 15},
+        **({"outbound": outbound} if outbound else {}),
         "models": [model, {**model, "name": GUARDED, "model_id": ACCOUNTED, "guardrail": GUARDRAIL}],
     }
     return Edge(folder, config, environment)

@@ -65,7 +65,8 @@ class World:
         shutil.rmtree(self.home / "pulumi-state", ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.copytree(ROOT / "stacks", self.root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "Pulumi.yaml", self.root)
+        for name in ("Pulumi.yaml", "images.lock.yaml"):
+            shutil.copy(ROOT / name, self.root)
         (self.root / ".venv").symlink_to(sys.prefix)
         self.mend()
 

@@ -56,7 +56,8 @@ def apart() -> tuple[Graph, Platform]:
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "Pulumi.yaml", folder)
+        for name in ("Pulumi.yaml", "images.lock.yaml"):
+            shutil.copy(ROOT / name, folder)
         file = folder / "stacks" / f"Pulumi.{STACK}.yaml"
         data = yamlfile.load(file).data
         data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)

@@ -51,7 +51,8 @@ class Account:
     def take(self, root: Path) -> None:
         """A new copy of the project's files."""
         shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "Pulumi.yaml", root)
+        for name in ("Pulumi.yaml", "images.lock.yaml"):
+            shutil.copy(ROOT / name, root)
         (root / ".venv").symlink_to(sys.prefix)
         self.root = root
 

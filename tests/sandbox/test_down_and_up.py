@@ -34,7 +34,8 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", root)
+    for name in ("Pulumi.yaml", "images.lock.yaml"):
+        shutil.copy(ROOT / name, root)
     (root / ".venv").symlink_to(sys.prefix)
     return root
 

@@ -30,7 +30,8 @@ def checkout(root: Path) -> Path:
     """A copy that the README's commands may change."""
     for name in ("stacks", "blueprints", "components", "isthmus", "sandbox", "docs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Pulumi.yaml", root)
+    for name in ("Pulumi.yaml", "images.lock.yaml"):
+        shutil.copy(ROOT / name, root)
     (root / "out").mkdir()
     (root / ".venv").symlink_to(sys.prefix)
     (root / ".gitignore").write_text("__pycache__/\n.venv\nout/\n")

@@ -146,7 +146,8 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
         "PULUMI_BACKEND_URL": f"s3://{bucket}?region=eu-central-1&s3ForcePathStyle=true"
         f"&hostname_immutable=true&endpoint={env['AWS_ENDPOINT_URL']}"
     }
-    shutil.copy(world.root / "Pulumi.yaml", tmp_path)
+    for name in ("Pulumi.yaml", "images.lock.yaml"):
+        shutil.copy(world.root / name, tmp_path)
     shutil.copytree(world.root / "stacks", tmp_path / "stacks")
 
     def pulumi(*words: str) -> subprocess.CompletedProcess[str]:

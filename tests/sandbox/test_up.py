@@ -35,7 +35,8 @@ BASE_MODEL = "- {name: confidential-fra1, workloads: [{name: kyc-extraction, ada
 @pytest.fixture(scope="module")
 def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     root = tmp_path_factory.mktemp("bank")
-    shutil.copy(ROOT / "Pulumi.yaml", root)
+    for name in ("Pulumi.yaml", "images.lock.yaml"):
+        shutil.copy(ROOT / name, root)
     (root / ".venv").symlink_to(Path(sys.prefix))
     made = Bank(root, sandbox)
     made.lay()

@@ -1,0 +1,166 @@
+"""`isthmus images STACK`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.options import ProjectDir, StackName
+
+if TYPE_CHECKING:
+    from isthmus.contracts.images_lock import ImagesLock
+    from isthmus.engine.resolving import Outcome
+    from isthmus.report.inventory import Inventory, Item
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+    hauler = "hauler"
+    zarf = "zarf"
+
+
+@app.command()
+def images(
+    stack: StackName,
+    format: Annotated[
+        Format, typer.Option("--format", help="text, json, or a file for Hauler or Zarf.")
+    ] = Format.text,
+    resolve: Annotated[
+        bool, typer.Option("--resolve", help="First fill the lock's digests from the registries.")
+    ] = False,
+    registry: Annotated[
+        str | None,
+        typer.Option(
+            "--registry",
+            metavar="URL",
+            help="With --resolve: ask this mirror in place of each image's own registry.",
+            show_default=False,
+        ),
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="With --resolve: take the digests of moved tags too.")
+    ] = False,
+    project: ProjectDir = None,
+) -> None:
+    """List every image and chart that a stack needs, with its digest: what must be mirrored.
+
+    Read off the rendered pods, so nothing that runs is left out. References and digests are those of
+    images.lock.yaml, which --resolve fills. Ends with 2 where a digest is missing (in a sandbox it may), with 1 where
+    a tag has moved and --update is not given, with 3 where a registry cannot be asked.
+    """  # fmt: skip
+    from isthmus.cli import console
+    from isthmus.contracts import images_lock
+    from isthmus.contracts.errors import InputError
+    from isthmus.engine import project as projects
+    from isthmus.engine import render as rendering
+    from isthmus.report import inventory, mirror_lists
+
+    if (registry or update) and not resolve:
+        option = "--registry" if registry else "--update"
+        raise InputError("this option says how to resolve", where=option, todo="Give --resolve too")
+    chosen = projects.find(project).stack(stack)
+    looked = projects.Looked(chosen.project, chosen.name)
+    file = chosen.project.images_lock
+    lock = images_lock.load(file)
+    with rendering.uncollected():
+        given = looked.platform().images
+        rendered = rendering.render(looked)
+    found = inventory.of(rendered.resources, lock, given)
+    if resolve:
+        lock = _resolved(lock, found, file, registry, update=update)
+        found = found.with_digests(lock, given)
+    if found.unresolved and not chosen.sandbox:
+        raise images_lock.unresolved(found.unresolved, file, stack)
+    if format is Format.json:
+        console.print_json(mirror_lists.as_data(found))
+    elif format is Format.text:
+        _table(found)
+    else:
+        made = mirror_lists.hauler if format is Format.hauler else mirror_lists.zarf
+        print(made(found, lock, stack), end="")
+
+
+def _resolved(
+    lock: ImagesLock, found: Inventory, file: Path, registry: str | None, *, update: bool
+) -> ImagesLock:
+    """The lock with what the registries say, written; told on stderr, what is not as it should be raised."""
+    from isthmus.cli import console
+    from isthmus.contracts import images_lock, yamlfile
+    from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+    from isthmus.engine import registry_logins, resolving
+    from isthmus.engine.registry import Registries, mirror
+
+    place, tls = mirror(registry) if registry else (None, frozenset[str]())
+    asking = Registries(registry_logins.read(), tls)
+    names: list[images_lock.Image] = [
+        name for name in images_lock.IMAGES if any(one.name == name and one.locked for one in found.images)
+    ]
+    try:
+        after, outcomes = resolving.resolve(
+            lock, names, [one.name for one in found.charts], asking.digest, mirror=place, update=update
+        )
+    finally:
+        asking.close()
+    if after != lock:
+        yamlfile.write_text(file, images_lock.text(after))
+    for each in outcomes:
+        console.err().print(_told(each, update=update), markup=False)
+    moved = [each for each in outcomes if each.state == "moved" and not update]
+    if moved:
+        raise AnswerIsNo(
+            "tags have moved since they were locked: "
+            + ", ".join(f"{each.name} ({each.asked})" for each in moved),
+            where=str(file),
+            todo="Find out why; then take what they are now with --update, or lock another tag",
+        )
+    failed = [each for each in outcomes if each.state == "failed"]
+    if failed:
+        raise EnvironmentFault(
+            f"not resolved: {', '.join(each.name for each in failed)}",
+            where=str(file),
+            todo="What each registry said stands above; what could be resolved is in the file",
+        )
+    return after
+
+
+def _told(outcome: Outcome, *, update: bool) -> str:
+    words = {
+        "new": f"resolved to {outcome.now}",
+        "same": f"still {outcome.now}",
+        "moved": f"moved from {outcome.was} to {outcome.now}, " + ("taken" if update else "left as it is"),
+        "failed": f"not resolved. {outcome.why}",
+    }
+    return f"{outcome.name}: {outcome.asked} {words[outcome.state]}"
+
+
+def _table(found: Inventory) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from isthmus.cli import console
+
+    for title, items in (("image", found.images), ("chart", found.charts)):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        table.add_column(title, no_wrap=True)
+        table.add_column("from, digest, target", overflow="fold")
+        table.add_column("needed by")
+        for each in items:
+            table.add_row(each.name, "\n".join(_lines(each)), "\n".join(each.used_by), end_section=True)
+        if items:
+            console.out().print(table)
+
+
+def _lines(item: Item) -> list[str]:
+    return [
+        item.upstream or "given in the overrides",
+        item.digest or "not resolved",
+        item.target or "no registry named",
+    ]

@@ -1,0 +1,166 @@
+"""The lock of images and charts, `images.lock.yaml`: where each comes from, and by which digest it is known.
+
+One for the project, committed and reviewed like a plan. People write references and versions; digests come from
+`isthmus images STACK --resolve`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from isthmus.contracts import references, yamlfile
+from isthmus.contracts.errors import At, InputError
+from isthmus.contracts.references import LOCAL, Reference
+from isthmus.contracts.words import DnsLabel, FilePart, Sha256
+
+FILE = "images.lock.yaml"
+Image = Literal["edge", "translator", "vllm", "credential_helper"]
+"""What the platform's pods run (`isthmus.contracts.platform.Images` has the same names)."""
+IMAGES: tuple[Image, ...] = get_args(Image)
+HEADER = """Every image that the platform runs, and the charts of what it needs in a cluster: docs/airgap.md.
+References and versions are written by hand, digests by `isthmus images STACK --resolve`."""
+
+
+class Locked(FilePart):
+    """What an image and a chart have in common."""
+
+    purpose: str = Field(min_length=1)
+    """What it is for, in words."""
+    digest: Sha256 | None = None
+    """Of the manifest that the registry gave; null until it is resolved."""
+
+
+class LockedImage(Locked):
+    reference: str
+    """`registry/name:tag`. The registry `localhost`: built from this checkout and pushed nowhere yet."""
+
+    @field_validator("reference")
+    @classmethod
+    def _by_tag(cls, value: str) -> str:
+        try:
+            found = references.parse(value)
+        except InputError as error:
+            raise At(error.what, todo=error.todo) from None
+        if found.digest or not found.tag:
+            raise At(
+                f"`{value}` is not a reference by tag",
+                todo="Write `registry/name:tag` here, and the digest under `digest`",
+            )
+        return value
+
+    @property
+    def upstream(self) -> Reference:
+        return references.parse(self.reference)
+
+
+class LockedChart(Locked):
+    repository: Annotated[str, StringConstraints(pattern=r"^(oci|https)://[a-z0-9.\-_/:]+$")]
+    """Where Helm finds it by its name: `oci://registry/path`, or an `https://` repository with an index."""
+    version: Annotated[str, StringConstraints(pattern=r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$")]
+    namespace: DnsLabel
+    """Where it is usually installed; Zarf must be told one."""
+    provides: list[str] = Field(min_length=1)
+    """API groups and resources of pods (`nvidia.com/gpu`) by which a stack shows that it needs this."""
+
+    def upstream(self, name: str) -> Reference | None:
+        """In its registry; None where the repository is none."""
+        if not self.repository.startswith("oci://"):
+            return None
+        return references.parse(f"{self.repository.removeprefix('oci://').rstrip('/')}/{name}:{self.tag}")
+
+    def in_mirror(self, name: str, registry: str) -> Reference:
+        """In the organisation's registry; one of a repository with an index stands below `charts/`."""
+        return (self.upstream(name) or Reference(LOCAL, f"charts/{name}", self.tag)).at(registry)
+
+    @property
+    def tag(self) -> str:
+        """The version as a tag: registries allow no `+`, for which Helm writes `_`."""
+        return self.version.replace("+", "_")
+
+
+class ImagesLock(FilePart):
+    """The whole file."""
+
+    isthmus: Literal["v1"]
+    images: dict[Image, LockedImage]
+    charts: dict[DnsLabel, LockedChart] = {}
+
+    @model_validator(mode="after")
+    def _whole(self) -> ImagesLock:
+        missing = [name for name in IMAGES if name not in self.images]
+        if missing:
+            raise At(f"there is no image {', '.join(missing)}", "images", todo="Name each with its reference")
+        where: dict[str, str] = {}
+        for name, image in self.images.items():
+            # Below one registry the names must stay apart, whatever hosts they had.
+            path = image.upstream.name
+            if path in where:
+                raise At(
+                    f"{name} and {where[path]} would be one in a mirror: both are called `{path}`",
+                    *("images", name, "reference"),
+                    todo="Give one of them another name, or lock it once",
+                )
+            where[path] = name
+        for name, chart in self.charts.items():
+            try:
+                chart.upstream(name)
+            except InputError as error:
+                raise At(error.what, "charts", name, "repository", todo=error.todo) from None
+        return self
+
+    def target(self, name: Image, registry: str) -> str:
+        """An image as pods name it, in the organisation's registry.
+
+        One without a digest gets that of its name: a sandbox runs no image, and nothing else may take it.
+        """
+        image = self.images[name]
+        made_up = "sha256:" + hashlib.sha256(f"sandbox: {image.reference}".encode()).hexdigest()
+        return image.upstream.at(registry).by_digest(image.digest or made_up)
+
+    def with_digests(self, images: dict[str, str], charts: dict[str, str]) -> ImagesLock:
+        """The same lock with these digests, by name."""
+        data = self.model_dump()
+        for part, digests in (("images", images), ("charts", charts)):
+            for name, digest in digests.items():
+                data[part][name]["digest"] = digest
+        return ImagesLock.model_validate(data)
+
+
+def load(path: str | os.PathLike[str]) -> ImagesLock:
+    """Read the lock; a fault is an `InputError` with file and line."""
+    return yamlfile.parse(ImagesLock, yamlfile.load(path))
+
+
+def text(lock: ImagesLock) -> str:
+    """The lock as its file has it: the same bytes for the same lock."""
+    schema = yamlfile.schema_header("docs/schemas/images.json")
+    data: dict[str, Any] = {
+        "isthmus": lock.isthmus,
+        "images": {name: _ordered(each, ("reference",)) for name, each in lock.images.items()},
+        "charts": {
+            name: _ordered(each, ("repository", "version", "namespace", "provides"))
+            for name, each in lock.charts.items()
+        },
+    }
+    return yamlfile.dumps(data, f"{schema}\n{HEADER}")
+
+
+def _ordered(each: Locked, keys: tuple[str, ...]) -> dict[str, Any]:
+    data = each.model_dump()
+    return {key: data[key] for key in ("purpose", *keys, "digest")}
+
+
+def unresolved(what: Mapping[str, str], file: str | os.PathLike[str], stack: str) -> InputError:
+    """The error that names all without a digest; `what`: names and where each comes from."""
+    listed = ", ".join(f"{name} ({reference})" for name, reference in what.items())
+    return InputError(
+        f"without a digest: {listed}",
+        where=os.fspath(file),
+        todo=f"Run `isthmus images {stack} --resolve` where their registries can be reached, or with "
+        "`--registry` and the mirror that holds them, and commit the file",
+    )

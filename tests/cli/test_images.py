@@ -1,0 +1,117 @@
+"""`isthmus images` through the real command line; resolving stands in test_images_resolving."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from isthmus.contracts import images_lock, yamlfile
+from tests.cli.conftest import Isthmus, resolve
+from tests.contracts.bank import DIGEST
+
+
+def real(project: Path) -> None:
+    """Take the stack out of the sandbox."""
+    file = project / "stacks" / "Pulumi.bank-dev.yaml"
+    file.write_text(file.read_text().replace('isthmus:sandbox: "true"', 'isthmus:sandbox: "false"'))
+
+
+@pytest.mark.parametrize("kind", ["text", "json", "hauler", "zarf"])
+def test_twice_gives_the_same_bytes_and_nothing_but_the_answer(isthmus: Isthmus, project, kind: str):
+    first = isthmus("images", "bank-dev", "--format", kind, "--project", project)
+    again = isthmus("images", "bank-dev", "--format", kind, "--project", project, PYTHONHASHSEED="7")
+    assert (first.code, first.err) == (0, "")
+    assert first == again
+    assert "docker.io/vllm/vllm-openai" in first.out
+
+
+def test_json_has_for_each_what_it_is_where_from_where_to_and_for_whom(isthmus: Isthmus, project):
+    resolve(project)
+    data = json.loads(isthmus("images", "bank-dev", "--format", "json", "--project", project).out)
+    assert set(data) == {"images", "charts"}
+    keys = {"name", "purpose", "upstream", "digest", "target", "used_by"}
+    assert all(set(each) == keys for part in data.values() for each in part)
+    vllm = next(each for each in data["images"] if each["name"] == "vllm")
+    assert vllm["upstream"] == "docker.io/vllm/vllm-openai:v0.33.0"
+    assert vllm["target"] == f"registry.bank.example/vllm/vllm-openai@{DIGEST}"
+    assert vllm["used_by"]
+
+
+def test_outside_the_sandbox_every_missing_digest_is_an_error_that_names_it(isthmus: Isthmus, project):
+    real(project)
+    ran = isthmus("images", "bank-dev", "--format", "hauler", "--project", project)
+    assert (ran.code, ran.out) == (2, "")
+    for name in ("vllm (docker.io/vllm/vllm-openai:v0.33.0)", "credential_helper (", "kueue (oci://"):
+        assert name in ran.err
+    assert "edge (" not in ran.err, "the overrides give it"
+    assert "isthmus images bank-dev --resolve" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_chart_alone_without_a_digest_is_one_too(isthmus: Isthmus, project):
+    real(project)
+    resolve(project, but="kueue")
+    ran = isthmus("images", "bank-dev", "--project", project)
+    assert ran.code == 2
+    assert "without a digest: kueue (" in ran.err
+    resolve(project)
+    assert isthmus("images", "bank-dev", "--project", project).code == 0
+
+
+def test_what_is_not_resolved_is_not_rendered_outside_the_sandbox(isthmus: Isthmus, project):
+    real(project)
+    ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+    assert ran.code == 2
+    assert "without a digest: vllm" in ran.err
+    assert "isthmus images bank-dev --resolve" in ran.err
+    assert not (project / "made").exists()
+
+
+def test_in_the_sandbox_no_made_up_digest_gets_into_a_list(isthmus: Isthmus, project):
+    ran = isthmus("images", "bank-dev", "--format", "zarf", "--project", project)
+    [package] = YAML(typ="safe", pure=True).load_all(ran.out)
+    assert "docker.io/vllm/vllm-openai:v0.33.0" in package["components"][0]["images"]
+
+
+def test_an_unknown_stack_names_the_nearest(isthmus: Isthmus, project):
+    ran = isthmus("images", "bank-dve", "--project", project)
+    assert ran.code == 2
+    assert "Did you mean `bank-dev`?" in ran.err
+
+
+@pytest.mark.parametrize("options", [["--update"], ["--registry", "registry.bank.example"]])
+def test_options_of_resolving_without_it_are_a_usage_error(isthmus: Isthmus, project, options: list[str]):
+    ran = isthmus("images", "bank-dev", *options, "--project", project)
+    assert ran.code == 2
+    assert options[0] in ran.err
+    assert "--resolve" in ran.err
+
+
+def test_a_mirror_without_tls_on_another_machine_is_refused(isthmus: Isthmus, project):
+    ran = isthmus(
+        "images", "bank-dev", "--resolve", "--registry", "http://registry.bank.example", "--project", project
+    )
+    assert ran.code == 2
+    assert "no registry over TLS" in ran.err
+
+
+def test_registries_that_cannot_be_reached_leave_the_lock_as_it_is(isthmus: Isthmus, project):
+    before = (project / images_lock.FILE).read_bytes()
+    ran = isthmus("images", "bank-dev", "--resolve", "--registry", "http://127.0.0.1:1", "--project", project)
+    assert (ran.code, ran.out) == (3, "")
+    assert "not resolved: vllm, credential_helper, cert-manager, gpu-operator, kueue" in ran.err
+    assert (project / images_lock.FILE).read_bytes() == before
+
+
+def test_a_lock_with_a_fault_is_told_with_its_line(isthmus: Isthmus, project):
+    file = project / images_lock.FILE
+    data = yamlfile.load(file).data
+    data["images"]["vllm"]["referense"] = data["images"]["vllm"].pop("reference")
+    yamlfile.dump(data, "", file)
+    ran = isthmus("images", "bank-dev", "--project", project)
+    assert ran.code == 2
+    assert "images.lock.yaml:" in ran.err
+    assert "reference" in ran.err

@@ -1,0 +1,87 @@
+"""The lock of images: the committed one is whole and written as the program writes it; a wrong one is told where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import images_lock, vllm_flags, yamlfile
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Images
+from tests.contracts.bank import DIGEST
+
+FILE = Path(__file__).parents[2] / images_lock.FILE
+
+
+def test_the_committed_lock_is_what_a_resolve_that_changes_nothing_would_write():
+    assert images_lock.text(images_lock.load(FILE)) == FILE.read_text("utf-8")
+
+
+def test_the_lock_has_every_image_that_the_platform_names_and_no_other():
+    assert set(images_lock.IMAGES) == set(Images.model_fields) - {
+        *("registry", "registries", "pull_secret", "pull_secrets")
+    }
+
+
+def test_the_locked_engine_is_the_one_whose_flags_are_known():
+    assert images_lock.load(FILE).images["vllm"].upstream.tag == f"v{vllm_flags.VERSION}"
+
+
+def test_digests_change_what_they_name_and_nothing_else():
+    before = images_lock.load(FILE)
+    after = before.with_digests({"vllm": DIGEST}, {"kueue": DIGEST})
+    assert [name for name, each in after.images.items() if each.digest] == ["vllm"]
+    assert [name for name, each in after.charts.items() if each.digest] == ["kueue"]
+    lines = set(images_lock.text(before).splitlines()) ^ set(images_lock.text(after).splitlines())
+    assert lines == {f"    digest: {DIGEST}"}
+
+
+def broken(tmp_path: Path, *keys: str, value: Any) -> str:
+    data = yamlfile.load(FILE).data
+    part = data
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    yamlfile.dump(data, "", tmp_path / "lock.yaml")
+    with pytest.raises(InputError) as caught:
+        images_lock.load(tmp_path / "lock.yaml")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "told"),
+    [
+        (("images", "vllm", "reference"), "vllm/vllm-openai:v1", "is no reference of an image"),
+        (("images", "vllm", "reference"), f"docker.io/vllm/a:v1@{DIGEST}", "is not a reference by tag"),
+        (("images", "vllm", "reference"), "docker.io/vllm/vllm-openai", "is not a reference by tag"),
+        (("images", "vllm", "digest"), "sha256:12", "`sha256:` and 64 hexadecimal digits"),
+        (("images", "vlm"), {"purpose": "x", "reference": "docker.io/a/b:1"}, "vlm"),
+        (("images", "vllm", "reference"), "ghcr.io/isthmus/edge:1", "would be one in a mirror"),
+        (("charts", "kueue", "repository"), "http://charts.example", "a repository of charts like"),
+        (("charts", "kueue", "repository"), "oci://kueue", "is no reference"),
+        (("charts", "kueue", "version"), "latest", "a chart's version like"),
+    ],
+)
+def test_a_fault_is_told_with_file_line_and_path(
+    tmp_path: Path, keys: tuple[str, ...], value: Any, told: str
+):
+    said = broken(tmp_path, *keys, value=value)
+    assert told in said
+    assert "lock.yaml:" in said
+    assert keys[1] in said
+
+
+def test_a_lock_without_one_of_the_images_is_told_which(tmp_path: Path):
+    data = yamlfile.load(FILE).data
+    del data["images"]["edge"]
+    yamlfile.dump(data, "", tmp_path / "lock.yaml")
+    with pytest.raises(InputError, match="there is no image edge"):
+        images_lock.load(tmp_path / "lock.yaml")
+
+
+def test_a_charts_version_is_a_tag_as_helm_writes_it():
+    chart = images_lock.load(FILE).charts["kueue"].model_copy(update={"version": "1.2.3+build.4"})
+    assert str(chart.upstream("kueue")) == "registry.k8s.io/kueue/charts/kueue:1.2.3_build.4"
+    assert images_lock.load(FILE).charts["gpu-operator"].upstream("gpu-operator") is None

@@ -1,0 +1,85 @@
+"""A proxy, and authorities besides AWS's own: for a translator that may leave the site, and for no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import platform_boundaries
+from isthmus.contracts.errors import AnswerIsNo, At, InputError
+from isthmus.contracts.platform import Platform, Proxy
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse, refused
+
+PROXY = {"url": "http://10.40.0.20:3128"}
+
+
+def named(data: dict[str, Any], held: str) -> dict[str, Any]:
+    return next(each for each in data["gateways"] if each["class"] == held)
+
+
+@pytest.mark.parametrize("given", [{"proxy": PROXY}, {"ca_bundle": "bank-authorities"}])
+@pytest.mark.parametrize("held", ["restricted", "confidential"])
+def test_a_class_whose_ways_out_are_named_has_neither(held: str, given: dict[str, Any]):
+    says = refused(AnswerIsNo, lambda d: named(d, held).update(given))
+    assert f"the {held} gateway may have no `{next(iter(given))}`" in says
+
+
+def by_proxy(url: str) -> Any:
+    """A change: the bank's internal gateway serves public work, which no network carries, by this proxy."""
+
+    def change(platform: Platform) -> Platform:
+        gateways = [
+            each.model_copy(update={"class_": "public", "proxy": Proxy(url=url)}) if each.identity else each
+            for each in platform.gateways
+        ]
+        return platform.model_copy(update={"gateways": gateways})
+
+    return change
+
+
+def check(change: Any) -> None:
+    platform_boundaries.proxies_are_the_sites_and_for_few(change(parse(platform_data())))
+
+
+def test_an_internal_translator_may_have_authorities_and_no_proxy():
+    data = platform_data()
+    named(data, "internal").update(ca_bundle="bank-authorities")
+    assert parse(data)
+    says = refused(AnswerIsNo, lambda d: named(d, "internal").update(proxy=PROXY))
+    assert "internal work reaches AWS by private endpoints, past which a proxy would lead" in says
+
+
+def test_public_work_may_go_by_a_proxy_where_no_network_carries_it():
+    check(by_proxy(PROXY["url"]))
+    platform = by_proxy(PROXY["url"])(parse(platform_data()))
+    carried = [each.model_copy(update={"classes": ["internal", "public"]}) for each in platform.networks]
+    with pytest.raises(At, match="public work reaches AWS by private endpoints"):
+        check(lambda _: platform.model_copy(update={"networks": carried}))
+
+
+def test_a_proxy_that_is_not_the_organisations_is_refused():
+    with pytest.raises(At, match=r"`52\.1\.2\.3` lies outside the sites' own networks") as caught:
+        check(by_proxy("http://52.1.2.3:3128"))
+    assert caught.value.no
+
+
+@pytest.mark.parametrize("url", ["http://10.40.0.999:3128", "http://10.40.0.20:0", "http://10.40.0.20:70000"])
+def test_an_address_or_a_port_that_is_none_is_told(url: str):
+    with pytest.raises(At, match="is not a"):
+        check(by_proxy(url))
+
+
+def test_credentials_in_a_proxys_address_are_refused():
+    says = refused(
+        InputError, lambda d: named(d, "internal").update(proxy={"url": "http://a:b@10.40.0.20:1"})
+    )
+    assert "a proxy's address like `http://10.40.0.20:3128`" in says
+
+
+def test_a_gateway_without_a_translator_has_nothing_that_leaves():
+    built = by_proxy(PROXY["url"])(parse(platform_data()))
+    bare = [each.model_copy(update={"identity": None}) for each in built.gateways]
+    with pytest.raises(At, match="nothing behind gateway internal-fra1 leaves the site"):
+        platform_boundaries.proxies_are_the_sites_and_for_few(built.model_copy(update={"gateways": bare}))

@@ -1,0 +1,79 @@
+"""References of images: what is read is what was written, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.references import Reference, parse
+
+DIGEST = "sha256:" + "0a" * 32
+WORD = st.from_regex(r"[a-z0-9]{1,8}((\.|_|__|-)[a-z0-9]{1,8}){0,2}", fullmatch=True)
+HOST = st.one_of(
+    st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,4})?(\.[a-z0-9]{1,8}){1,3}(:[0-9]{2,5})?", fullmatch=True),
+    st.from_regex(r"(localhost|[a-z]{1,8}):[0-9]{2,5}", fullmatch=True),
+    st.just("localhost"),
+)
+NAME = st.lists(WORD, min_size=1, max_size=4).map("/".join)
+TAG = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
+SHA = st.from_regex(r"sha256:[0-9a-f]{64}", fullmatch=True)
+REFERENCES = st.builds(Reference, HOST, NAME, st.none() | TAG, st.none() | SHA)
+
+
+@given(REFERENCES)
+def test_what_is_written_is_read_back(reference: Reference):
+    assert parse(str(reference)) == reference
+
+
+@given(st.text(alphabet="ab.:/@-_0ABsh256", max_size=40))
+def test_any_text_is_a_reference_written_back_to_the_letter_or_an_input_error(text: str):
+    try:
+        found = parse(text)
+    except InputError:
+        return
+    assert str(found) == text
+
+
+@given(REFERENCES, HOST, st.none() | NAME)
+def test_another_registry_changes_the_place_and_nothing_else(
+    reference: Reference, host: str, path: str | None
+):
+    registry = f"{host}/{path}" if path else host
+    moved = reference.at(registry)
+    assert str(moved) == f"{registry}/{str(reference).removeprefix(reference.registry + '/')}"
+    assert (moved.registry, moved.tag, moved.digest) == (host, reference.tag, reference.digest)
+    assert reference.at(f"{registry}/") == moved, "an ending / says nothing more"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "python:3.13",
+        "library/python:3.13",
+        "docker.io/Library/python:3.13",
+        "docker.io/python:",
+        "docker.io/python@sha256:12",
+        f"docker.io/python:3.13@{DIGEST} ",
+        "https://docker.io/python:3.13",
+        "docker.io//python:3.13",
+        f"docker.io/{'a' * 250}:1",
+        "",
+    ],
+)
+def test_what_leaves_a_place_open_or_has_another_form_is_refused(text: str):
+    with pytest.raises(InputError, match="is no reference"):
+        parse(text)
+
+
+def test_a_pod_names_an_image_by_its_digest_alone():
+    assert parse("docker.io/vllm/vllm-openai:v1").by_digest(DIGEST) == f"docker.io/vllm/vllm-openai@{DIGEST}"
+
+
+@pytest.mark.parametrize(
+    "registry", ["https://registry.bank.example", "bank", "registry.bank.example//a", ""]
+)
+def test_what_is_no_registry_is_refused(registry: str):
+    with pytest.raises(InputError, match="is no registry"):
+        parse("docker.io/vllm/vllm-openai:v1").at(registry)

@@ -1,0 +1,259 @@
+"""Registries that lie, lead astray or say too little, and the credentials that are kept for them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import images_lock
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.references import Reference
+from isthmus.engine import registry, registry_logins, resolving
+from isthmus.engine.registry import Registries
+from isthmus.engine.registry_logins import Logins
+from tests.contracts.bank import DIGEST
+from tests.registries import BASIC, OCI, sha
+
+BODY = b'{"schemaVersion": 2}'
+OTHER = "sha256:" + "cd" * 32
+
+
+class Scripted(ThreadingHTTPServer):
+    """Answers each request as `answer` says: status, headers, body."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.answer: Callable[[str, str], tuple[int, dict[str, str], bytes]] = lambda _m, _p: (404, {}, b"")
+        self.seen: list[tuple[str, str, str | None]] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.seen.append((self.command, self.path, self.headers.get("Authorization")))
+        status, headers, body = server.answer(self.command, self.path)
+        self.send_response(status)
+        for key, value in {"Content-Type": OCI, "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    made = Scripted()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def asked(server: Scripted, logins: Logins | None = None) -> str:
+    made = Registries(logins or Logins(), timeout_s=5)
+    try:
+        return made.digest(Reference(server.host, "bank/image", "v1"))
+    finally:
+        made.close()
+
+
+def test_a_digest_that_the_bytes_do_not_have_is_refused(server):
+    server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": OTHER}, BODY)
+    with pytest.raises(EnvironmentFault, match=f"calls the manifest {OTHER}, and its bytes are {sha(BODY)}"):
+        asked(server)
+
+
+def test_a_registry_that_names_no_digest_is_known_by_the_bytes(server):
+    server.answer = lambda _m, _p: (200, {}, BODY)
+    assert asked(server) == sha(BODY)
+
+
+def test_the_body_is_fetched_by_the_digest_so_that_a_tag_moving_meanwhile_changes_nothing(server):
+    server.answer = lambda _m, _p: (200, {"Docker-Content-Digest": sha(BODY)}, BODY)
+    asked(server)
+    assert [(method, path) for method, path, _ in server.seen] == [
+        ("HEAD", "/v2/bank/image/manifests/v1"),
+        ("GET", f"/v2/bank/image/manifests/{sha(BODY)}"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["application/vnd.docker.distribution.manifest.v1+prettyjws", "text/html"])
+def test_what_is_no_manifest_is_refused(server, kind: str):
+    server.answer = lambda _m, _p: (200, {"Content-Type": kind}, BODY)
+    with pytest.raises(EnvironmentFault, match="no manifest"):
+        asked(server)
+
+
+def test_an_answer_without_end_is_not_read_to_it(server):
+    server.answer = lambda _m, _p: (200, {}, b"x" * (5 * 1024 * 1024))
+    with pytest.raises(EnvironmentFault, match="longer than"):
+        asked(server)
+
+
+@pytest.mark.parametrize("where", ["http://elsewhere.example/v2/x", "ftp://elsewhere.example/x"])
+def test_a_redirect_out_of_tls_is_not_followed(server, where: str):
+    server.answer = lambda _m, _p: (307, {"Location": where}, b"")
+    with pytest.raises(EnvironmentFault, match="without TLS"):
+        asked(server)
+    assert len(server.seen) == 1
+
+
+def test_credentials_do_not_go_to_a_token_server_without_tls(server):
+    challenge = 'Bearer realm="http://tokens.example/token",service="bank"'
+    server.answer = lambda _m, _p: (401, {"WWW-Authenticate": challenge}, b"")
+    with pytest.raises(EnvironmentFault, match=r"tokens\.example`, without TLS"):
+        asked(server, Logins({server.host: BASIC}))
+    assert [given for _, _, given in server.seen] == [None], "unasked, nobody is shown a password"
+
+
+def test_a_token_does_not_follow_a_redirect_to_another_host(server):
+    other = Scripted()
+    try:
+        other.answer = lambda _m, _p: (200, {}, BODY)
+
+        def answer(_method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+            if path.startswith("/token"):
+                return 200, {"Content-Type": "application/json"}, json.dumps({"access_token": "t"}).encode()
+            if server.seen[-1][2] != "Bearer t":
+                return 401, {"WWW-Authenticate": f'Bearer realm="http://{server.host}/token"'}, b""
+            return 307, {"Location": f"http://{other.host}{path}"}, b""
+
+        server.answer = answer
+        assert asked(server) == sha(BODY)
+        assert {given for _, _, given in other.seen} == {None}
+    finally:
+        other.shutdown()
+        other.server_close()
+
+
+def test_redirects_in_a_circle_end(server):
+    server.answer = lambda _m, path: (302, {"Location": path}, b"")
+    with pytest.raises(EnvironmentFault, match="from one address to the next"):
+        asked(server)
+
+
+def test_a_registry_that_nobody_answers_for_is_told_with_what_to_check():
+    made = Registries(Logins(), timeout_s=2)
+    with pytest.raises(
+        EnvironmentFault, match=r"127\.0\.0\.1:1: the registry cannot be reached.*HTTPS_PROXY"
+    ):
+        made.digest(Reference("127.0.0.1:1", "a", "v1"))
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "tls"),
+    [
+        ("https://registry.bank.example/llm/", "registry.bank.example/llm", {"registry.bank.example"}),
+        ("registry.bank.example", "registry.bank.example", set()),
+        ("http://localhost:5000", "localhost:5000", set()),
+        ("https://localhost:5000", "localhost:5000", {"localhost:5000"}),
+    ],
+)
+def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls: set[str]):
+    assert registry.mirror(url) == (place, frozenset(tls))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://registry.bank.example", "ftp://localhost", "http://127.0.0.1.bank.example"]
+)
+def test_plain_http_is_for_this_machine_only(url: str):
+    with pytest.raises(InputError, match="no registry over TLS"):
+        registry.mirror(url)
+
+
+def kept(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> Logins:
+    (folder / "config.json").write_text(text)
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    return registry_logins.read()
+
+
+def test_credentials_are_read_as_docker_and_podman_write_them(monkeypatch, tmp_path):
+    auth = base64.b64encode(b"me:se:cret").decode()
+    auths = {
+        "https://index.docker.io/v1/": {"auth": auth},
+        "registry.bank.example:5000": {"username": "me", "password": "se:cret"},
+        "https://ghcr.io": {"auth": auth},
+        "empty.example": {},
+        "broken.example": {"auth": "%%%"},
+    }
+    logins = kept(monkeypatch, tmp_path, json.dumps({"auths": auths, "credsStore": "desktop"}))
+    assert set(logins.headers) == {"docker.io", "registry.bank.example:5000", "ghcr.io"}
+    assert set(logins.headers.values()) == {f"Basic {auth}"}
+
+
+def test_a_file_of_credentials_that_is_broken_is_named_and_not_repeated(monkeypatch, tmp_path):
+    with pytest.raises(InputError, match=r"config\.json: the credentials") as caught:
+        kept(monkeypatch, tmp_path, '{"auths": {"a": {"auth": "c2VjcmV0"')
+    assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_without_such_a_file_nobody_is_logged_in(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
+    assert registry_logins.read() == Logins()
+
+
+LOCK = images_lock.load(Path(__file__).parents[2] / images_lock.FILE)
+
+
+def test_what_cannot_be_asked_does_not_keep_the_others_from_being_resolved():
+    def ask(reference: Reference) -> str:
+        if "kueue" in reference.name:
+            raise EnvironmentFault("nobody answers", where=str(reference))
+        return DIGEST
+
+    after, outcomes = resolving.resolve(LOCK, ["edge", "vllm"], ["kueue", "gpu-operator", "lws"], ask)
+    states = {each.name: each.state for each in outcomes}
+    assert states == {
+        "edge": "failed",
+        "vllm": "new",
+        "kueue": "failed",
+        "gpu-operator": "failed",
+        "lws": "new",
+    }
+    why = {each.name: each.why for each in outcomes}
+    assert "built from this checkout" in why["edge"]
+    assert "an index and no registry" in why["gpu-operator"]
+    assert (after.images["vllm"].digest, after.charts["lws"].digest) == (DIGEST, DIGEST)
+    assert after.images["edge"].digest is None
+
+
+def test_with_a_mirror_every_name_is_asked_there():
+    places: list[str] = []
+
+    def ask(reference: Reference) -> str:
+        places.append(str(reference))
+        return DIGEST
+
+    resolving.resolve(LOCK, ["edge", "vllm"], ["gpu-operator"], ask, mirror="registry.bank.example/llm")
+    assert places == [
+        "registry.bank.example/llm/isthmus/edge:0.1.0",
+        "registry.bank.example/llm/vllm/vllm-openai:v0.33.0",
+        "registry.bank.example/llm/charts/gpu-operator:v26.7.0",
+    ]
+
+
+@pytest.mark.parametrize("update", [False, True])
+def test_a_moved_tag_changes_the_lock_only_on_update(update: bool):
+    before = LOCK.with_digests({"vllm": OTHER}, {})
+    after, [outcome] = resolving.resolve(before, ["vllm"], [], lambda _: DIGEST, update=update)
+    assert (outcome.state, outcome.was, outcome.now) == ("moved", OTHER, DIGEST)
+    assert after.images["vllm"].digest == (DIGEST if update else OTHER)
