@@ -85,11 +85,12 @@ def up(
         engine = Engine(stack, say)
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
-        move = moves.move(moving.standing(state), platform)
+        stands = moving.there(moving.standing(state), reached)
+        move = moves.move(stands, platform)
         moving.allow(move, platform, stack.name, in_place=in_place, say=say)
         runs: list[Run | None] = []
         with _settled_after(stack, engine), silence.watched(reached, say):
-            with moving.told(moving.standing(state)):
+            with moving.told(stands):
                 first, proofs = _admission(engine, platform, reached, state, say, watcher)
             runs.append(first)
             if move.first:
@@ -97,7 +98,8 @@ def up(
                 state = engine.state()
                 runs.append(moving.make_room(engine, state, move, watcher))
                 state = engine.state()
-            with moving.told(moving.standing(state)):
+                stands = moving.there(moving.standing(state), reached)
+            with moving.told(stands):
                 runs.append(engine.up(watcher, expected=_size(state)))
             if move.beside:
                 say("what is no longer in the plan is gone: quotas are the plan's own again")

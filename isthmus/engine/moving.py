@@ -11,25 +11,32 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import moving, moving_words
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.moving import Move, Standing
 from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.engine.events import site_of
+from isthmus.engine.kube import Refused
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.engine.automation import Engine
     from isthmus.engine.events import Run, Watcher
+    from isthmus.engine.kube import Cluster
 
 Say = Callable[[str], None]
 _SERVER = "isthmus:index:ModelServer"
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _WORKLOADS = (":Deployment", ":LeaderWorkerSet")
 """What holds a model server's pods."""
+_KINDS = (
+    ("/apis/apps/v1", "deployments"),
+    ("/apis/leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
+)
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (marks a secret in the state, is none)
 
 
@@ -89,6 +96,39 @@ def standing(state: dict[str, Any]) -> list[Standing]:
             )
         )
     return found
+
+
+def there(found: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Standing]:
+    """Of those that a state holds, what its cluster has: a state may be older than the cluster that answers.
+
+    Without its pods' workload an endpoint holds no GPU, without its claim no volume.
+    """
+    made = []
+    for each in found:
+        one, space = reached.get(each.site), f"isthmus-{each.class_}"
+        if one is None:
+            made.append(each)
+            continue
+        works = any(_has(one, f"{root}/namespaces/{space}/{kind}/{each.id}") for root, kind in _KINDS)
+        claims = each.claim and _has(one, f"/api/v1/namespaces/{space}/persistentvolumeclaims/{each.claim}")
+        gone: dict[str, Any] = {} if works else {"replicas": 0}
+        gone |= {} if claims else {"claim": None, "volume": None}
+        if works or claims:
+            made.append(each.model_copy(update=gone))
+    return made
+
+
+def _has(one: Cluster, path: str) -> bool:
+    try:
+        one.call("GET", path)
+    except Refused as refused:
+        if refused.status == 404:
+            return False
+        raise EnvironmentFault(
+            f"the cluster of context `{one.context}` refuses to be asked what stands ({refused})",
+            todo="Check the credentials in the kubeconfig",
+        ) from None
+    return True
 
 
 def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:

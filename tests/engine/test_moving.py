@@ -6,10 +6,14 @@ import json
 import os
 from typing import Any
 
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.moving import Move
 from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.engine import moving
 from isthmus.engine.events import Run
+from isthmus.engine.kube import Refused
 
 P = "urn:pulumi:dev::isthmus::isthmus:index:LlmPlatform"
 SERVER = f"{P}$isthmus:index:ModelServer"
@@ -118,3 +122,37 @@ def test_the_program_is_told_what_stands_for_as_long_as_it_runs():
     with moving.told(moving.standing(state())):
         assert json.loads(os.environ[UP_STANDING])[0]["id"] == "restricted-a"
     assert UP_STANDING not in os.environ
+
+
+class Asked:
+    """A cluster that has some objects, and refuses to be asked of others."""
+
+    context = "fra1"
+
+    def __init__(self, *there: str, status: int = 404) -> None:
+        self.there, self.status = there, status
+
+    def call(self, method: str, path: str) -> dict[str, Any]:
+        if method == "GET" and path.rpartition("/")[2] in self.there:
+            return {}
+        raise Refused(self.status, "no")
+
+
+def test_what_a_state_holds_and_its_cluster_does_not_stands_no_more():
+    found = moving.standing(state())
+
+    def left(*there: str) -> list[tuple[int, str | None]]:
+        cluster: Any = Asked(*there)
+        return [(each.replicas, each.volume) for each in moving.there(found, {"fra1": cluster})]
+
+    assert left("restricted-a", "llama") == [(2, "w")]
+    assert left("restricted-a") == [(2, None)]
+    assert left("llama") == [(0, "w")]
+    assert left() == []
+    assert moving.there(found, {}) == found
+
+
+def test_a_cluster_that_may_not_be_asked_is_no_cluster_without_endpoints():
+    cluster: Any = Asked(status=403)
+    with pytest.raises(EnvironmentFault, match="refuses to be asked what stands"):
+        moving.there(moving.standing(state()), {"fra1": cluster})
