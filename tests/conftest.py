@@ -24,14 +24,25 @@ HERE = Path(__file__).parent
 SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
 SLOW = (
+    "tests/bench/test_breaking.py",
     "tests/bench/test_replay.py",
+    "tests/bench/test_rival.py",
     "tests/bench/test_simulate.py",
+    "tests/catalogue/test_examples.py",
+    "tests/components/test_budgets.py",
+    "tests/components/test_components_docs.py",
+    "tests/components/test_mig.py",
+    "tests/components/test_names.py",
+    "tests/engine/test_silence.py",
     "tests/planning/test_any_hardware.py",
     "tests/planning/test_bounds.py",
     "tests/planning/test_hardware.py",
+    "tests/planning/test_placing.py",
     "tests/planning/test_planner.py",
     "tests/planning/test_random_plans.py",
     "tests/planning/test_throughput.py",
+    "tests/report/test_mutated_networks.py",
+    "tests/report/test_pictures.py",
 )
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {
