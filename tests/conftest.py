@@ -31,6 +31,8 @@ SLOW = (
     "tests/catalogue/test_examples.py",
     "tests/components/test_budgets.py",
     "tests/components/test_components_docs.py",
+    "tests/components/test_edge_accepts.py",
+    "tests/components/test_llm_platform.py",
     "tests/components/test_mig.py",
     "tests/components/test_names.py",
     "tests/engine/test_silence.py",
