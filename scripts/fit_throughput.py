@@ -18,14 +18,14 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from isthmus.planning import gpus, grid, models
+from isthmus.planning import gpus, grid, models, tables
 from isthmus.planning.grid import Calibrated, Calibration
 from isthmus.planning.roofline import Fit, Roofline
 from isthmus.planning.speed import EIGHTY
 from isthmus.planning.steps import BATCHES, CONTEXTS, PROMPTS, Grid, StepTimes
 from tests.planning.runs import Run, aside, kept, rate, usable
 
-DATA = Path(grid.DATA)
+DATA = Path(tables.DATA)
 
 
 def descend(

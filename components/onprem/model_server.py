@@ -20,10 +20,10 @@ from components.kube import (
 from components.observability.pod_monitor import pod_monitor, scraped_from
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.spread import SURVIVE
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.words import SURVIVES
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -41,7 +41,7 @@ class ModelServer(pulumi.ComponentResource):
         super().__init__("isthmus:index:ModelServer", name, dict(args), opts)
         endpoint = args["id"]
         held = sensitivity(args["sensitivity"], endpoint)
-        one_of(args.get("survive", "none"), SURVIVE, f"{endpoint}.survive")
+        one_of(args.get("survive", "none"), SURVIVES, f"{endpoint}.survive")
         space = class_namespace(held)
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)

@@ -5,7 +5,6 @@ from typing import Any
 
 from components.kube import ENDPOINT_LABEL, GROUP_LABEL, MEMBER_LABEL, REVISION_LABEL, ROLE_LABEL
 
-SURVIVE = ("none", "replica", "node", "domain")
 _ZONE = "topology.kubernetes.io/zone"
 _HOST = "kubernetes.io/hostname"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

@@ -12,9 +12,8 @@ from isthmus.contracts import handling, inference_profiles, plan_capacity
 from isthmus.contracts.errors import AnswerIsNo, At, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.plan import Plan
-from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import OnPremSite, Requirements
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.words import SENSITIVITIES, SURVIVES
 
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")

@@ -11,10 +11,7 @@ from isthmus.contracts.packing import Replica, capacities, pack
 from isthmus.contracts.plan import Plan, PlannedEndpoint, pool_name, zone_name
 from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.requirements_sites import Pool
-from isthmus.contracts.words import VLLM_TARGETS, Survive
-
-SURVIVES: tuple[Survive, ...] = ("none", "replica", "node", "domain")
-"""From the least to the most."""
+from isthmus.contracts.words import SURVIVES, VLLM_TARGETS, Survive
 
 
 def pool_of(endpoint: PlannedEndpoint, requirements: Requirements) -> Pool | None:

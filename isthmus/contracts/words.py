@@ -18,9 +18,10 @@ VLLM_TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm")
 Buildable = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock", "mig", "several-nodes", "overflow"]
 """What a blueprint may say that it builds: a target, slices of a GPU (`mig`), replicas over several nodes, and a way
 on to AWS for what comes above the base load (`overflow`)."""
-BUILDABLE: tuple[Buildable, ...] = (*TARGETS, "mig", "several-nodes", "overflow")
 Survive = Literal["none", "replica", "node", "domain"]
 """The largest part whose loss the endpoint outlives."""
+SURVIVES: tuple[Survive, ...] = ("none", "replica", "node", "domain")
+"""From the least to the most."""
 Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 """`api`: served by a provider, whose precision is not ours to choose."""
 Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]

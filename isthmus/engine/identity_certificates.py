@@ -74,7 +74,7 @@ def check(platform: Platform, reached: dict[str, Cluster], now: datetime.datetim
 
 def _held(one: Bearer, cluster: Cluster, now: datetime.datetime) -> str | None:
     try:
-        found = _get(cluster, f"/api/v1/namespaces/{one.namespace}/secrets/{one.secret}")
+        found = cluster.find(f"/api/v1/namespaces/{one.namespace}/secrets/{one.secret}")
         if found is None:
             return _missing(one, cluster)
     except Refused as refused:
@@ -100,7 +100,7 @@ def _missing(one: Bearer, cluster: Cluster) -> str | None:
     if one.identity.certificate_secret is None:
         return None
     todo = f"Put a certificate for `{one.subject}` there, as a Secret of type kubernetes.io/tls"
-    if _get(cluster, f"/api/v1/namespaces/{one.namespace}") is None:
+    if cluster.find(f"/api/v1/namespaces/{one.namespace}") is None:
         return (
             f"{one.where}: namespace and Secret are not there; this run makes the namespace, and the translator"
             f" waits for the Secret. {todo}"
@@ -108,15 +108,6 @@ def _missing(one: Bearer, cluster: Cluster) -> str | None:
     raise EnvironmentFault(
         f"identity {one.identity.name} names a Secret that is not there", where=one.where, todo=todo
     )
-
-
-def _get(cluster: Cluster, path: str) -> dict[str, Any] | None:
-    try:
-        return cluster.call("GET", path)
-    except Refused as refused:
-        if refused.status == 404:
-            return None
-        raise
 
 
 def _certificate(one: Bearer, secret: dict[str, Any]) -> str:

@@ -84,6 +84,15 @@ class Cluster:
             ) from None
         return json.loads(text) if text else None
 
+    def find(self, path: str) -> Any | None:
+        """What stands at a path; None where nothing does. Raises as `call` does."""
+        try:
+            return self.call("GET", path)
+        except Refused as refused:
+            if refused.status == 404:
+                return None
+            raise
+
     def check(self, timeout: float = 5.0) -> str:
         """The API server's version; raises `EnvironmentFault` where it cannot be had."""
         try:

@@ -111,12 +111,10 @@ def _patch(
 def _place(one: Cluster, version: str, kind: str) -> tuple[str, bool] | None:
     """The plural of a kind and whether it is namespaced; None where the server does not serve it."""
     try:
-        served = one.call("GET", "/api/v1" if version == "v1" else f"/apis/{version}")
+        served = one.find("/api/v1" if version == "v1" else f"/apis/{version}")
     except Refused as refused:
-        if refused.status == 404:
-            return None
         raise _refused(one, refused) from None
-    for each in served.get("resources") or []:
+    for each in (served or {}).get("resources") or []:
         if each.get("kind") == kind and "/" not in each["name"]:
             return each["name"], bool(each.get("namespaced"))
     return None
@@ -126,12 +124,10 @@ def _settled(one: Cluster, path: str, what: str, sleep: Callable[[float], None])
     """The object, None where there is none; one that is being deleted is waited for."""
     for _ in range(int(GOING_S)):
         try:
-            live = one.call("GET", path)
+            live = one.find(path)
         except Refused as refused:
-            if refused.status == 404:
-                return None
             raise _refused(one, refused) from None
-        if not live["metadata"].get("deletionTimestamp"):
+        if live is None or not live["metadata"].get("deletionTimestamp"):
             return live
         sleep(1.0)
     raise EnvironmentFault(

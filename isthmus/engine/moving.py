@@ -33,10 +33,9 @@ _SERVER = "isthmus:index:ModelServer"
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _WORKLOADS = (":Deployment", ":LeaderWorkerSet")
 """What holds a model server's pods."""
-_KINDS = (
-    ("/apis/apps/v1", "deployments"),
-    ("/apis/leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
-)
+_DEPLOYMENTS = "/apis/apps/v1/namespaces/{space}/deployments/{name}"
+_GROUPS = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/{space}/leaderworkersets/{name}"
+_CLAIMS = "/api/v1/namespaces/{space}/persistentvolumeclaims/{name}"
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (marks a secret in the state, is none)
 
 
@@ -109,26 +108,20 @@ def there(found: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Sta
         if one is None:
             made.append(each)
             continue
-        works = any(_has(one, f"{root}/namespaces/{space}/{kind}/{each.id}") for root, kind in _KINDS)
-        claims = each.claim and _has(one, f"/api/v1/namespaces/{space}/persistentvolumeclaims/{each.claim}")
-        gone: dict[str, Any] = {} if works else {"replicas": 0}
-        gone |= {} if claims else {"claim": None, "volume": None}
-        if works or claims:
+        root = _GROUPS if each.nodes > 1 else _DEPLOYMENTS
+        try:
+            works = one.find(root.format(space=space, name=each.id))
+            claims = one.find(_CLAIMS.format(space=space, name=each.claim)) if each.claim else None
+        except Refused as refused:
+            raise EnvironmentFault(
+                f"the cluster of context `{one.context}` refuses to be asked what stands ({refused})",
+                todo="Check the credentials in the kubeconfig",
+            ) from None
+        gone: dict[str, Any] = {} if works is not None else {"replicas": 0}
+        gone |= {} if claims is not None else {"claim": None, "volume": None}
+        if works is not None or claims is not None:
             made.append(each.model_copy(update=gone))
     return made
-
-
-def _has(one: Cluster, path: str) -> bool:
-    try:
-        one.call("GET", path)
-    except Refused as refused:
-        if refused.status == 404:
-            return False
-        raise EnvironmentFault(
-            f"the cluster of context `{one.context}` refuses to be asked what stands ({refused})",
-            todo="Check the credentials in the kubeconfig",
-        ) from None
-    return True
 
 
 def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:

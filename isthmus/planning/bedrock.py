@@ -8,15 +8,12 @@ what has no price is not choosable: never free, never another region's.
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import inference_profiles
 from isthmus.contracts.errors import InputError
-
-DATA = Path(__file__).with_name("data")
+from isthmus.planning import stated, tables
 
 
 @dataclass(frozen=True)
@@ -48,12 +45,12 @@ class Call:
 
 @functools.cache
 def _models() -> dict[str, dict[str, Any]]:
-    return {row["model"]: row for row in json.loads((DATA / "bedrock_models.json").read_text("utf-8"))}
+    return {row["model"]: row for row in tables.rows("bedrock_models")}
 
 
 @functools.cache
 def _prices() -> dict[tuple[str, str, str], dict[str, Any]]:
-    rows = json.loads((DATA / "bedrock_prices.json").read_text("utf-8"))
+    rows = tables.rows("bedrock_prices")
     return {(row["model"], row["profile"] or "", row["region"] or ""): row for row in rows}
 
 
@@ -117,16 +114,14 @@ def given_price(given: dict[str, Any], *names: str) -> Price | None:
             raise InputError(
                 f"the price `{row!r}` is no mapping", where=where, todo="Say input_usd_per_mtok and so on"
             )
-        told = []
-        for key in ("input_usd_per_mtok", "output_usd_per_mtok", "request_usd"):
-            value = row.get(key, 0.0 if key == "request_usd" else None)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
-                raise InputError(
-                    f"{key} is {value!r}, not a number of at least 0", where=where, todo="Correct it"
-                )
-            told.append(float(value))
-        as_of = row.get("as_of")
-        if not isinstance(as_of, str):
-            raise InputError("the price has no day", where=where, todo='Add `as_of: "2026-11-25"`')
-        return Price(told[0], told[1], told[2], "given", str(row.get("source", "the requirements")), as_of)
+        told = [
+            stated.number(row.get(key, default), key, where, below=1e6)
+            for key, default in (
+                ("input_usd_per_mtok", None),
+                ("output_usd_per_mtok", None),
+                ("request_usd", 0.0),
+            )
+        ]
+        source, as_of = stated.evidence(row, where)
+        return Price(told[0], told[1], told[2], "given", source, as_of)
     return None

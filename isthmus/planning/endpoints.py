@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import PlannedAdapter, PlannedEndpoint, Predicted, Sourced
-from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite
+from isthmus.contracts.words import SURVIVES
 from isthmus.planning import demand, load, mixture, promise, speed
+from isthmus.planning.demand import Demand
 from isthmus.planning.fits import MOST_SEQS, UTILIZATION, Fit, at_once
 from isthmus.planning.load import Lengths
-from isthmus.planning.options import Column, OnApi, OnGpus, Options
+from isthmus.planning.mixture import Sharers
+from isthmus.planning.options import Column, OnApi, Options
 from isthmus.planning.placing import Placed
-from isthmus.planning.program import Choice, Solution
+from isthmus.planning.program import Solution
 from isthmus.planning.promise import three
 
 if TYPE_CHECKING:
@@ -45,19 +47,16 @@ def make(
     """Endpoints on GPUs in the order of their first workload, then APIs."""
     made: list[Made] = []
     taken: set[str] = set()
-    columns: dict[Column, list[str]] = {}
     apis: dict[tuple[str, str, str | None, str], tuple[list[str], list[str], OnApi]] = {}
     for workload in requirements.workloads:
         choice = solution.choices[workload.name]
-        if isinstance(choice.option, OnGpus):
-            columns.setdefault(choice.option.column, []).append(workload.name)
         for option, _, _ in choice.parts:
             if isinstance(option, OnApi):
                 key = (workload.sensitivity, option.site, option.call.profile, option.model)
                 primary, overflow, _ = apis.setdefault(key, ([], [], option))
                 (overflow if option is choice.overflow else primary).append(workload.name)
-    for column, names in columns.items():
-        made.append(_on_gpus(requirements, found, solution, nodes[column], column, names, taken))
+    for sharers in mixture.by_column(solution.choices):
+        made.append(_on_gpus(requirements, found, solution, nodes[sharers.column], sharers, taken))
     for (class_, _, _, _), (primary, overflow, option) in apis.items():
         made.append(_on_api(requirements, class_, option, primary, overflow, solution, taken))
     return made
@@ -83,13 +82,12 @@ def _on_gpus(
     found: Options,
     solution: Solution,
     placed: Placed,
-    column: Column,
-    names: list[str],
+    sharers: Sharers,
     taken: set[str],
 ) -> Made:
+    column, names = sharers.column, sharers.names
     fit, count = found.fit(column), solution.replicas[column]
-    choices = [solution.choices[name] for name in names]
-    units = mixture.load(requirements, found, mixture.Sharers(column, names, choices))
+    units = mixture.load(requirements, found, sharers)
     survive = _survive(requirements, names)
     adapters = {
         adapter.name: adapter
@@ -99,7 +97,7 @@ def _on_gpus(
         if candidate.id == column.model
         for adapter in candidate.adapters
     }
-    lengths, rate = _mixture(requirements, names, choices)
+    lengths, rate = _mixture(mixture.demands(requirements, sharers))
     most = at_once(fit, lengths)
     site = requirements.site(column.site)
     region = site.region if isinstance(site, AwsSite) else None
@@ -149,12 +147,9 @@ def _burst(requirements: Requirements, names: Sequence[str]) -> float:
     return max(workload.traffic.arrival_cv for name in names if (workload := requirements.workload(name)))
 
 
-def _mixture(
-    requirements: Requirements, names: Sequence[str], choices: Sequence[Choice]
-) -> tuple[Lengths, float]:
+def _mixture(wanted: Sequence[Demand]) -> tuple[Lengths, float]:
     """The lengths of what the workloads send together, and their rate at the peak."""
-    wanted = [demand.of(workload) for name in names if (workload := requirements.workload(name))]
-    rates = [each.rate * choice.part for each, choice in zip(wanted, choices, strict=True)]
+    rates = [each.rate for each in wanted]
     rate = math.fsum(rates)
 
     def mean(values: Sequence[float]) -> float:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from isthmus.contracts.errors import InputError
+from isthmus.planning import tables
 from isthmus.planning.roofline import Card
 
-DATA = Path(__file__).with_name("data")
 LARGE_MIB = 70 * 1024
 """From here on vLLM takes larger defaults, but on an A100."""
 
@@ -65,9 +63,8 @@ class GpuKind:
         raise InputError(f"{self.id} has no MIG profile `{profile}`", where="--mig", todo=todo)
 
 
-@functools.cache
 def rows() -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads((DATA / "gpus.json").read_text("utf-8")))
+    return tables.rows("gpus")
 
 
 def ids() -> tuple[str, ...]:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from isthmus.planning import tables
 from isthmus.planning.steps import Grid, StepTimes
 
-DATA = Path(__file__).with_name("data")
 SOURCE = "aiconfigurator 0.12.0 (NVIDIA, Apache-2.0), kernels measured under vLLM {vllm}"
 AS_OF = "2026-10"
 
@@ -49,7 +48,7 @@ class Calibrated:
 def find(model: str, gpu: str, precision: str, tensor_parallel: int) -> tuple[Grid, str] | None:
     """The grid of one case, and its source; None where nobody measured it."""
     begin = _begin(model, gpu, precision, tensor_parallel)
-    with (DATA / "step_times.jsonl").open(encoding="utf-8") as lines:
+    with (tables.DATA / "step_times.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(begin):
                 return _of_row(json.loads(line))
@@ -60,7 +59,7 @@ def find(model: str, gpu: str, precision: str, tensor_parallel: int) -> tuple[Gr
 def everything() -> dict[tuple[str, str, str, int], tuple[Grid, str]]:
     """All cases."""
     found: dict[tuple[str, str, str, int], tuple[Grid, str]] = {}
-    with (DATA / "step_times.jsonl").open(encoding="utf-8") as lines:
+    with (tables.DATA / "step_times.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             found[(row["model"], row["gpu"], row["precision"], row["tp"])] = _of_row(row)
@@ -80,12 +79,11 @@ def _of_row(row: dict[str, Any]) -> tuple[Grid, str]:
 @functools.cache
 def calibrations() -> dict[tuple[str, str, str], Calibration]:
     """By the model's kind, GPU and precision; `dense` and `experts` are for other kinds, `roofline` for no grid."""
-    rows = json.loads((DATA / "calibration.json").read_text("utf-8"))
     return {
         (row["kind"], row["gpu"], row["precision"]): Calibration(
             row["prefill"], row["decode"], row["step_ms"], row["spread"], row["rows"]
         )
-        for row in rows
+        for row in tables.rows("calibration")
     }
 
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from isthmus.contracts import mig
 from isthmus.contracts.packing import capacities
 from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.planning import costs, gpus, instances
+from isthmus.planning import costs, instances
 from isthmus.planning.demand import HOURS
 from isthmus.planning.on_gpus import SERVICES
 from isthmus.planning.options import Column
@@ -64,7 +65,7 @@ def shared(column: Column) -> Shared | None:
 def each_holds(column: Column) -> int:
     """Replicas on a cut GPU, or on an instance; 1 for whole GPUs."""
     if column.mig is not None:
-        return gpus.find(column.gpu).slice(column.mig).instances
+        return mig.instances(column.gpu, column.mig)
     if column.instance is not None and column.target == "eks-vllm":
         return max(1, instances.find(column.instance).gpus // column.degree)
     return 1

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import WayOut
-from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.contracts.words import SURVIVES
 from isthmus.planning import solving, ways
 from isthmus.planning.options import Rules
 from isthmus.planning.promise import three
@@ -92,10 +92,14 @@ def feasible(requirements: Requirements, rules: Rules, dropped: frozenset[Demand
 
 
 def _cost(requirements: Requirements, rules: Rules, dropped: frozenset[Demand] = frozenset()) -> float | None:
-    without = replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
+    without = _without(rules, dropped)
     surviving = _surviving(requirements, without)
     solved = solving.solve(surviving, ways.find(surviving, without), least_only=True)
     return None if solved is None else solved[0].cost
+
+
+def _without(rules: Rules, dropped: frozenset[Demand]) -> Rules:
+    return replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
 
 
 def _surviving(requirements: Requirements, rules: Rules) -> Requirements:
@@ -133,7 +137,7 @@ def conflicts(requirements: Requirements, rules: Rules) -> list[Demand]:
 def _impossible(
     requirements: Requirements, rules: Rules, dropped: frozenset[Demand]
 ) -> Iterator[tuple[str, str]]:
-    without = replace(rules, dropped=frozenset((each.whose, each.what) for each in dropped))
+    without = _without(rules, dropped)
     found = ways.find(_surviving(requirements, without), without)
     for name, options in found.by_workload.items():
         if not options:

@@ -12,16 +12,13 @@ another region's. The requirements' own prices of a site go before the catalogue
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from isthmus.contracts.errors import InputError
+from isthmus.planning import stated, tables
 
-DATA = Path(__file__).with_name("data")
 CLUSTER = "eks-cluster"
 ON_DEMAND = "on-demand"
 _NAME = re.compile(r"(?P<type>(ml\.)?[a-z0-9-]+\.[a-z0-9]+)(/reserved-(?P<months>\d{1,3}))?")
@@ -53,20 +50,18 @@ class Rate:
 
 @functools.cache
 def every() -> tuple[Instance, ...]:
-    rows = json.loads((DATA / "instances.json").read_text("utf-8"))
     return tuple(
         Instance(row["type"], row["gpu"], row["gpus"], row["vcpus"], row["memory_gib"], tuple(row["regions"]))
-        for row in rows
+        for row in tables.rows("instances")
     )
 
 
 @functools.cache
 def _prices() -> dict[tuple[str, str, str], dict[str, Any]]:
     """On demand, by service, instance and region. Capacity blocks end after months: nothing stays up on them."""
-    rows = json.loads((DATA / "instance_prices.json").read_text("utf-8"))
     return {
         (row["service"], row["instance"], row["region"] or ""): row
-        for row in rows
+        for row in tables.rows("instance_prices")
         if row["purchase"] == ON_DEMAND
     }
 
@@ -129,13 +124,7 @@ def _given(row: Any, name: str, purchase: str) -> Rate:
     """The organisation's own price. Raises `InputError` for one that is none."""
     where = f"sites[].prices.{name}"
     value = row.get("usd_per_hour") if isinstance(row, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e5:
-        raise InputError(
-            f"usd_per_hour is {value!r}, not a number of at least 0",
-            where=where,
-            todo='Write it like `{usd_per_hour: 13.1, as_of: "2026-11-25"}`',
-        )
-    as_of = row.get("as_of")
-    if not isinstance(as_of, str):
-        raise InputError("the price has no day", where=where, todo='Add `as_of: "2026-11-25"`')
-    return Rate(float(value), purchase, "given", str(row.get("source", "the requirements")), as_of)
+    todo = 'Write it like `{usd_per_hour: 13.1, as_of: "2026-11-25"}`'
+    hour = stated.number(value, "usd_per_hour", where, below=1e5, todo=todo)
+    source, as_of = stated.evidence(row, where)
+    return Rate(hour, purchase, "given", source, as_of)

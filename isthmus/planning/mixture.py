@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from isthmus.planning import capacity, demand, fits
+from isthmus.planning.demand import Demand
 from isthmus.planning.options import Column, OnGpus, Options
 from isthmus.planning.program import Choice, Crowd
 
@@ -50,13 +51,18 @@ def load(requirements: Requirements, found: Options, sharers: Sharers) -> float:
     )
     if len(sharers.names) < 2:
         return alone
+    times = fits.together(found.fit(sharers.column), demands(requirements, sharers))
+    return 1 / times if times else NEVER
+
+
+def demands(requirements: Requirements, sharers: Sharers) -> tuple[Demand, ...]:
+    """What each sends there at its peak."""
     wanted = []
     for name, choice in zip(sharers.names, sharers.choices, strict=True):
         if (workload := requirements.workload(name)) is not None:
             one = demand.of(workload)
             wanted.append(replace(one, rate=one.rate * choice.part))
-    times = fits.together(found.fit(sharers.column), tuple(wanted))
-    return 1 / times if times else NEVER
+    return tuple(wanted)
 
 
 def crowded(requirements: Requirements, found: Options, solution: Solution) -> list[Crowd]:

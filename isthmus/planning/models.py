@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts.errors import InputError
+from isthmus.planning import tables
 from isthmus.planning.architecture import Architecture
 from isthmus.planning.hub_config import architecture
 from isthmus.planning.precision import BYTES
-
-DATA = Path(__file__).with_name("data")
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,9 @@ class Model:
         return self.vision * 2.0 + left * (2.0 - BYTES[precision])
 
 
-@functools.cache
 def rows() -> tuple[dict[str, Any], ...]:
     """The catalogue as it stands in its file."""
-    return tuple(json.loads((DATA / "models.json").read_text("utf-8")))
+    return tables.rows("models")
 
 
 def ids() -> tuple[str, ...]:

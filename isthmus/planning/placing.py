@@ -10,9 +10,9 @@ from typing import Any
 from isthmus.contracts import mig
 from isthmus.contracts.packing import Replica, capacities
 from isthmus.contracts.plan import zone_name
-from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import OnPremSite, Requirements
 from isthmus.contracts.requirements_sites import Pool
+from isthmus.contracts.words import SURVIVES
 from isthmus.planning import hardware
 from isthmus.planning.hardware import pool_of, shared, spread
 from isthmus.planning.options import Column

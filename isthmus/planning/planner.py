@@ -17,7 +17,6 @@ from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
 from isthmus.planning import (
     endpoints,
     gateways,
-    growth,
     hardware,
     infeasible,
     items,
@@ -96,10 +95,6 @@ def plan(
         return _none(requirements, chosen)
     solution, found = chosen.solution, chosen.found
     made = endpoints.make(requirements, found, solution, chosen.nodes)
-    stressed = stress.of(requirements, made, solution)
-    if outgrown := growth.of(requirements, made, solution):
-        update = {"outgrown_first": outgrown.endpoint, "outgrown_in_months": outgrown.months}
-        stressed = stressed.model_copy(update=update)
     document = Plan(
         version=__version__,
         requirements_sha256=requirements.digest,
@@ -110,7 +105,7 @@ def plan(
         gateways=_gateways(requirements, solution),
         cost_items=list(chosen.costs),
         monthly_cost_usd=chosen.cost,
-        stress=stressed,
+        stress=stress.of(requirements, made, solution),
         alternatives=[
             Alternative(
                 blueprint=each.offer.name,

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import bedrock_quotas
-from isthmus.contracts.plan_capacity import SURVIVES
 from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.contracts.words import SURVIVES
 from isthmus.planning import capacity, costs, demand, gateways, hardware, instances, quotas
 from isthmus.planning.demand import HOURS
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Options

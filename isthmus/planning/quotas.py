@@ -6,21 +6,17 @@ the program. What it does not state nobody promises: the plan warns where it nee
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import bedrock_quotas
 from isthmus.contracts.requirements import AwsSite
+from isthmus.planning import tables
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.requirements import Requirements, Workload
     from isthmus.planning.bedrock import Call
-
-DATA = Path(__file__).with_name("data")
 
 
 def of_call(
@@ -30,11 +26,6 @@ def of_call(
     asked = bedrock_quotas.a_minute(workload, requirements.planning.headroom) * part
     yield "tokens", asked * bedrock_quotas.tokens_of(workload, call.model)
     yield "requests", asked
-
-
-@functools.cache
-def _defaults() -> tuple[dict[str, Any], ...]:
-    return tuple(json.loads((DATA / "bedrock_quotas.json").read_text("utf-8")))
 
 
 def warnings(plan: Plan, requirements: Requirements) -> list[str]:
@@ -59,6 +50,10 @@ def warnings(plan: Plan, requirements: Requirements) -> list[str]:
 def _default(model: str, region: str, *, crossing: bool) -> dict[str, Any] | None:
     """The row of the region, else that of all other regions."""
     kind = "cross-region" if crossing else "on-demand"
-    rows = [each for each in _defaults() if (each["model"], each["profile_kind"]) == (model, kind)]
+    rows = [
+        each
+        for each in tables.rows("bedrock_quotas")
+        if (each["model"], each["profile_kind"]) == (model, kind)
+    ]
     own = [each for each in rows if each["region"] and region in each["region"]]
     return next(iter(own or [each for each in rows if not each["region"]]), None)

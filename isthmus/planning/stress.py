@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import Stress
+from isthmus.planning import growth
 from isthmus.planning.endpoints import Made
 from isthmus.planning.hardware import each_holds, pool_of, taken, usable
 from isthmus.planning.options import Column
@@ -40,12 +41,15 @@ def of(
         plural = "s" if count > 1 else ""
         what = _hardware(requirements, solution, each.column, count)
         needs.append(f"{each.endpoint.id}: {count} more replica{plural}, {what}")
+    outgrown = growth.of(requirements, made, solution)
     return Stress(
         factor=factor,
         holds=at[first] >= factor - 1e-9,
         breaks_first=first,
         breaks_at=three(at[first]),
         needs=needs,
+        outgrown_first=outgrown and outgrown.endpoint,
+        outgrown_in_months=outgrown and outgrown.months,
     )
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import At
-from isthmus.contracts.plan_capacity import SURVIVES, cut_gpus
-from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
+from isthmus.contracts.plan_capacity import cut_gpus
+from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
 from isthmus.report.plan_figures import bar, number, per_cent, predicted, scale, times, usd
 
 if TYPE_CHECKING:

@@ -25,15 +25,16 @@ OURS = Authority("Bank LLM identities")
 ISSUED = {"cert-manager.io/issuer-name": "bank-identities", "cert-manager.io/issuer-kind": "ClusterIssuer"}
 
 
-class Held:
+class Held(Cluster):
     """A cluster that holds some objects, by path; `status` refuses all."""
 
     def __init__(self, objects: dict[str, dict[str, Any]], status: int = 0) -> None:
+        super().__init__("fra1", "https://fra1.invalid", None)
         self.objects = objects
         self.status = status
         self.asked: list[str] = []
 
-    def call(self, method: str, path: str) -> dict[str, Any]:
+    def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         assert method == "GET"
         self.asked.append(path)
         if self.status:

@@ -13,7 +13,7 @@ from isthmus.contracts.moving import Move
 from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.engine import moving
 from isthmus.engine.events import Run
-from isthmus.engine.kube import Refused
+from isthmus.engine.kube import Cluster, Refused
 
 P = "urn:pulumi:dev::isthmus::isthmus:index:LlmPlatform"
 SERVER = f"{P}$isthmus:index:ModelServer"
@@ -124,15 +124,14 @@ def test_the_program_is_told_what_stands_for_as_long_as_it_runs():
     assert UP_STANDING not in os.environ
 
 
-class Asked:
+class Asked(Cluster):
     """A cluster that has some objects, and refuses to be asked of others."""
 
-    context = "fra1"
-
     def __init__(self, *there: str, status: int = 404) -> None:
+        super().__init__("fra1", "https://fra1.invalid", None)
         self.there, self.status = there, status
 
-    def call(self, method: str, path: str) -> dict[str, Any]:
+    def call(self, method: str, path: str, body: Any = None, **_: Any) -> Any:
         if method == "GET" and path.rpartition("/")[2] in self.there:
             return {}
         raise Refused(self.status, "no")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.replay import CLASSES, TODAY, read
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import hardware, planner, program, ways
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Rules
 from tests.planning.test_hardware import ALL, SLOW, copy
-from tests.planning.test_planner import CLASSES, TODAY, read
 
 
 @st.composite

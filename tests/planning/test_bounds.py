@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.contracts import bedrock_quotas, yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.plan import Plan
@@ -17,7 +18,7 @@ from isthmus.planning.options import Rules
 from isthmus.planning.planner import Offer
 from tests.bench.test_breaking import _workload
 from tests.planning.test_hardware import cloud, copy, make, of, small
-from tests.planning.test_planner import CLASSES, OFFERS, ROOT, TODAY, bank, read, workload
+from tests.planning.test_planner import ROOT, bank, workload
 
 # -- quotas and growth
 

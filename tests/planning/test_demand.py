@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.replay import read
 from isthmus.planning import demand
-from tests.planning.test_planner import bank, read, workload
+from tests.planning.test_planner import bank, workload
 
 FLAT = (1.0,) * 24
 

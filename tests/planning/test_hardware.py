@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.catalogue import render
 from isthmus.contracts import plan_checks
 from isthmus.contracts.errors import InputError, IsthmusError
@@ -17,7 +18,7 @@ from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.planning import hardware, instances, planner, solving, ways
 from isthmus.planning.options import OnGpus, Rules
 from isthmus.planning.planner import Offer
-from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed, workload
+from tests.planning.test_planner import bank, recomputed, workload
 
 ALL = frozenset({"onprem-vllm", "bedrock", "eks-vllm", "sagemaker", "mig", "several-nodes"})
 EVERYTHING = (Offer("everything", CLASSES, 0, None, ALL),)

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.replay import read
 from isthmus.planning import hardware, placing
 from isthmus.planning.options import Column
 from isthmus.planning.placing import Placed
-from tests.planning.test_planner import bank, read
+from tests.planning.test_planner import bank
 
 
 def column(degree: int, survive: Any, name: str = "Qwen/Qwen3-8B") -> Column:

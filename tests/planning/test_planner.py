@@ -8,29 +8,21 @@ from typing import Any
 
 import pytest
 
+from bench.replay import BANK, OFFERS, TODAY, read
 from isthmus.contracts import plan_checks, yamlfile
 from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
-from isthmus.contracts.requirements import Requirements
 from isthmus.planning import infeasible, moved, planner, ways
 from isthmus.planning.options import OnApi, OnGpus, Rules
 from isthmus.planning.planner import Offer
 
 ROOT = Path(__file__).resolve().parents[2]
-TODAY = "2026-11-25"
-CLASSES = ("public", "internal", "confidential", "restricted")
-OFFERS = (Offer("regulated-hybrid", CLASSES, 0, None),)
-BANK = ROOT / "stacks" / "bank-dev.requirements.yaml"
 
 
 def bank(**changes: Any) -> dict[str, Any]:
     """The bank's requirements as data, some of its top keys changed."""
     return {**yamlfile.load(BANK).data, **changes}
-
-
-def read(data: dict[str, Any]) -> Requirements:
-    return requirements_of.parse(yamlfile.loads(yamlfile.dumps(data)))
 
 
 def workload(data: dict[str, Any], name: str) -> dict[str, Any]:

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.contracts import jurisdictions, plan_checks
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import hardware, planner, program, solving, ways
 from isthmus.planning.options import OnApi, OnGpus, Rules
-from tests.planning.test_planner import CLASSES, OFFERS, TODAY, bank, read, recomputed
+from tests.planning.test_planner import bank, recomputed
 
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-8B", "Qwen/Qwen3-14B")
 APIS = ("amazon.nova-lite-v1:0", "amazon.nova-micro-v1:0")
