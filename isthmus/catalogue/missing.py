@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.words import VLLM_TARGETS
+from isthmus.contracts.words import VLLM_TARGETS, WHILE_LOADING
 
 _DIGEST = "sha256:<64 hex digits>"
 
@@ -18,16 +18,13 @@ _DIGEST = "sha256:<64 hex digits>"
 def require(platform: dict[str, Any], where: str) -> None:
     """Raise `InputError` naming each override that is missing, with an example. `platform` is merged, not
     yet validated: a part of a wrong kind is left for validation to name."""
-    wanted = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
-    wanted += [*_machines(platform), *_audit(platform), *_trust(platform), *_money(platform)]
-    if not wanted:
+    left = wanted(platform)
+    if not left:
         return
     count = (
-        "a value that only you know is"
-        if len(wanted) == 1
-        else f"{len(wanted)} values that only you know are"
+        "a value that only you know is" if len(left) == 1 else f"{len(left)} values that only you know are"
     )
-    listed = "; ".join(f"`{path}`, e.g. `{example}`" for path, example in wanted)
+    listed = "; ".join(f"`{path}`, e.g. `{example}`" for path, example in left)
     raise InputError(
         f"{count} missing: {listed}",
         where=where,
@@ -36,7 +33,13 @@ def require(platform: dict[str, Any], where: str) -> None:
 
 
 Missing = list[tuple[str, str]]
-"""Path of an override and an example of it."""
+"""Path of an override and an example of it, as YAML."""
+
+
+def wanted(platform: dict[str, Any]) -> Missing:
+    """Every value that is still to be given, in the order in which a person would look for them."""
+    found = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
+    return [*found, *_machines(platform), *_audit(platform), *_trust(platform), *_money(platform)]
 
 
 def _images(platform: dict[str, Any]) -> Missing:
@@ -76,6 +79,9 @@ def _weights(platform: dict[str, Any]) -> Missing:
             missing.append((f"endpoints[{name}].weights.uri", f"pvc://{_claim(endpoint)}"))
         if not weights.get("digest"):
             missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
+        precision = endpoint.get("precision")
+        if not weights.get("precision") and precision not in (None, "bf16", *WHILE_LOADING):
+            missing.append((f"endpoints[{name}].weights.precision", str(precision)))
     return missing
 
 

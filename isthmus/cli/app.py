@@ -19,6 +19,7 @@ class _Commands(LazyGroup):
     table: ClassVar[dict[str, tuple[str, str]]] = {
         "blueprints": ("isthmus.cli.blueprints_command", "List the blueprints, or show one."),
         "plan": ("isthmus.cli.plan_command", "Choose models and places at the least cost, sized and priced."),
+        "init": ("isthmus.cli.init_command", "Begin a stack: requirements, plan and settings."),
         "size": ("isthmus.cli.size_command", "Does a model fit a GPU; how many does a load need?"),
         "schema": ("isthmus.cli.schema_command", "Print the JSON Schema of a file that you write."),
         "render": (

@@ -115,7 +115,8 @@ HEADER = """{schema}
 Made by `isthmus plan`: a lock, which only that command changes. Figures rest on the evidence beside them."""
 
 
-def _text(plan: Plan) -> str:
+def text(plan: Plan) -> str:
+    """The plan's file."""
     from isthmus.contracts import yamlfile
 
     return yamlfile.dumps(
@@ -130,11 +131,11 @@ def _write(path: Path, plan: Plan, before: Plan | None) -> None:
     if not plan.feasible and before is not None and before.feasible:
         console.err().print(f"{path} is left as it is: it is feasible, and this one is not", markup=False)
         return
-    text = _text(plan)
-    if path.exists() and path.read_text("utf-8") == text:
+    made = text(plan)
+    if path.exists() and path.read_text("utf-8") == made:
         console.err().print(f"{path}: nothing changed", markup=False)
         return
-    yamlfile.write_text(path, text)
+    yamlfile.write_text(path, made)
     console.err().print(f"{path} is written", markup=False)
 
 
@@ -144,7 +145,7 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
     if format is Format.json:
         console.print_json(_data(found.plan))
     elif format is Format.yaml:
-        print(_text(found.plan), end="")
+        print(text(found.plan), end="")
     elif format is Format.html:
         from isthmus.report import plan_page
 
@@ -153,7 +154,12 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
             end="",
         )
     else:
-        print("\n".join(_lines(found)))
+        show_text(found)
+
+
+def show_text(found: Planned) -> None:
+    """What was decided and why, on stdout."""
+    print("\n".join(_lines(found)))
 
 
 def _lines(found: Planned) -> list[str]:

@@ -24,6 +24,8 @@ SURVIVES: tuple[Survive, ...] = ("none", "replica", "node", "domain")
 """From the least to the most."""
 Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 """`api`: served by a provider, whose precision is not ours to choose."""
+WHILE_LOADING: tuple[Precision, ...] = ("fp8",)
+"""What vLLM makes of bf16 weights while it loads them; any other precision must be stored as such."""
 Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]
 Mode = Literal["manage", "existing", "off"]
 """Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""

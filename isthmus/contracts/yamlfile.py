@@ -276,12 +276,21 @@ def dumps(data: Any, header: str = "") -> str:
     writer.width = 110
     writer.indent(mapping=2, sequence=4, offset=2)
     writer.representer.ignore_aliases = lambda _data: True
+    writer.representer.add_representer(str, _string)
     body = io.StringIO()
     writer.dump(data, body)
     head = "".join(f"# {line}".rstrip() + "\n" for line in header.splitlines())
     # Where a long text is folded the writer leaves a blank at the end of the line, which folding does not read: an
     # editor that takes such blanks away would change the bytes of a lock.
     return head + re.sub(r" +$", "", body.getvalue(), flags=re.MULTILINE)
+
+
+def _string(representer: Any, value: str) -> Any:
+    """Several lines as they are (a certificate); folded they could not be read, nor a change of one seen."""
+    lines = value.removesuffix("\n").split("\n")
+    plain = len(lines) > 1 and all(line.isprintable() and line and line == line.strip() for line in lines)
+    style = "|" if plain else None
+    return representer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -28,7 +28,7 @@ def blocks() -> list[str]:
 
 def checkout(root: Path) -> Path:
     """A copy that the README's commands may change."""
-    for name in ("stacks", "blueprints", "components", "isthmus", "sandbox", "docs"):
+    for name in ("stacks", "blueprints", "components", "examples", "isthmus", "sandbox", "docs"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Pulumi.yaml", "images.lock.yaml"):
         shutil.copy(ROOT / name, root)

@@ -1,0 +1,118 @@
+"""`isthmus init STACK`: a stack's three files, from requirements alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isthmus.cli.options import ProjectDir, complete_blueprint
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def init(
+    stack: Annotated[str, typer.Argument(metavar="STACK", help="The new stack's name.", show_default=False)],
+    requirements: Annotated[
+        Path,
+        typer.Option("--requirements", metavar="FILE", help="What is wanted.", show_default=False),
+    ],
+    blueprint: Annotated[
+        str | None,
+        typer.Option(help="Take this blueprint.", autocompletion=complete_blueprint, show_default=False),
+    ] = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="For the local sandbox, with made-up values.")
+    ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="The day on which prices' age is judged; default: today."),
+    ] = None,
+    project: ProjectDir = None,
+) -> None:
+    """Begin a stack: copy the requirements, plan, and write the settings that the chosen blueprint needs.
+
+    Writes STACK.requirements.yaml, STACK.plan.yaml and Pulumi.STACK.yaml into the project's folder of stacks. What
+    only the organisation knows stands in the settings as examples to complete; with --sandbox as values that build
+    in `isthmus sandbox up`. Nothing that is there is overwritten, and where there is no feasible plan nothing is
+    written.
+    """
+    import datetime
+
+    from isthmus import catalogue
+    from isthmus.catalogue import missing, starting
+    from isthmus.cli import console, plan_command
+    from isthmus.contracts import plan_checks, yamlfile
+    from isthmus.contracts import requirements as requirements_of
+    from isthmus.engine import project as projects
+    from isthmus.planning import age, planner
+
+    chosen = projects.find(project)
+    _free(stack, chosen.stacks_dir, requirements)
+    today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+    wanted = requirements_of.load(requirements)
+    found = planner.plan(wanted, plan_command.offers(), today, blueprint=blueprint)
+    plan_command.show_text(found)
+    if not found.plan.feasible:
+        raise typer.Exit(1)
+    plan_checks.check(found.plan, wanted)
+    platform = catalogue.render(found.plan.blueprint, wanted, found.plan)
+    tree = _tree(platform, sandbox=sandbox)
+    files = {
+        f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
+        f"{stack}.plan.yaml": plan_command.text(found.plan),
+        f"Pulumi.{stack}.yaml": starting.text(stack, tree, sandbox=sandbox),
+    }
+    for name, content in files.items():
+        yamlfile.write_text(chosen.stacks_dir / name, content)
+    err = console.err()
+    err.print(f"written to {chosen.stacks_dir}: {', '.join(files)}", markup=False)
+    left = [] if sandbox else missing.wanted(platform)
+    file = chosen.stacks_dir / f"{stack}.requirements.yaml"
+    if sandbox:
+        here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+        err.print(f"next: isthmus sandbox up {here}, then isthmus up {stack}", markup=False)
+    elif left:
+        err.print(
+            f"next: complete the {len(left)} values in Pulumi.{stack}.yaml, then isthmus render {stack}",
+            markup=False,
+        )
+    else:
+        err.print(f"next: isthmus render {stack}", markup=False)
+
+
+def _tree(platform: dict[str, Any], *, sandbox: bool) -> dict[str, Any]:
+    from isthmus.catalogue import missing, starting
+
+    if not sandbox:
+        return starting.overrides(missing.wanted(platform))
+    from sandbox import answers
+
+    return starting.overrides(
+        [*missing.wanted(platform), *answers.besides(platform)], answers.answer(platform)
+    )
+
+
+def _free(stack: str, folder: Path, requirements: Path) -> None:
+    """The name is a stack's, and no file of it is there but the requirements themselves."""
+    import re
+
+    from isthmus.contracts.errors import InputError
+
+    # Pulumi's own form of a stack's name, without the dot, which would hide where the name ends in a file's.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", stack):
+        raise InputError(
+            f"`{stack}` is no name of a stack",
+            where="STACK",
+            todo="Take letters, digits, `-` and `_`, at most 100, the first a letter or a digit",
+        )
+    for name in (f"Pulumi.{stack}.yaml", f"{stack}.plan.yaml", f"{stack}.requirements.yaml"):
+        file = folder / name
+        if file.exists() and not (requirements.exists() and file.samefile(requirements)):
+            raise InputError(
+                f"there is a {name} already",
+                where=str(folder),
+                todo=f"Take another name, or change the files that are there: `isthmus plan` plans {stack} anew",
+            )

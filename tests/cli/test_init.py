@@ -1,0 +1,83 @@
+"""`isthmus init`, as a user runs it: from requirements to a stack that renders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isthmus.contracts import yamlfile
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+AS_OF = ("--as-of", "2026-11-25")
+
+
+def begin(isthmus, project: Path, stack: str, example: str, *args: str):
+    file = EXAMPLES / f"{example}.requirements.yaml"
+    return isthmus("init", stack, "--requirements", file, "--project", project, *AS_OF, *args)
+
+
+@pytest.mark.parametrize("example", ["pilot", "bank-overflow"])
+def test_a_stack_begun_for_the_sandbox_renders_as_it_is(isthmus, project, tmp_path, example):
+    begun = begin(isthmus, project, "fresh", example, "--sandbox")
+    assert begun.code == 0, begun.err
+    assert "next: isthmus sandbox up" in begun.err
+    ran = isthmus("render", "fresh", "--project", project, "-o", tmp_path / "out")
+    assert ran.code == 0, ran.err
+
+
+def test_its_settings_name_all_that_only_the_organisation_knows_as_lines_to_complete(isthmus, project):
+    begun = begin(isthmus, project, "fresh", "pilot")
+    assert begun.code == 0, begun.err
+    file = project / "stacks" / "Pulumi.fresh.yaml"
+    open_ = isthmus("render", "fresh", "--project", project)
+    assert open_.code == 2
+    assert "values that only you know are missing" in open_.err
+    # Completed as the file says: the `# ` at the head of each line goes, the examples get values.
+    text = file.read_text().replace("sha256:<64 hex digits>", "sha256:" + "a" * 64)
+    head, _, rest = text.partition("  # isthmus:overrides:")
+    lines = ["  # isthmus:overrides:", *rest.strip("\n").split("\n")]
+    file.write_text(head + "\n".join(line.replace("  # ", "  ", 1) for line in lines if line) + "\n")
+    assert "isthmus:overrides" in yamlfile.load(file).data["config"]
+    done = isthmus("render", "fresh", "--project", project)
+    assert "missing" not in done.err
+    assert "`isthmus images fresh --resolve`" in done.err, "what is left is the images' digests"
+
+
+def test_the_plan_is_the_one_that_isthmus_plan_makes(isthmus, project, tmp_path):
+    begin(isthmus, project, "fresh", "pilot")
+    planned = isthmus("plan", EXAMPLES / "pilot.requirements.yaml", "-o", tmp_path / "p.yaml", *AS_OF)
+    assert planned.code == 0
+    assert (project / "stacks" / "fresh.plan.yaml").read_bytes() == (tmp_path / "p.yaml").read_bytes()
+
+
+def test_nothing_that_is_there_is_overwritten(isthmus, project):
+    before = (project / "stacks" / "bank-dev.plan.yaml").read_bytes()
+    ran = begin(isthmus, project, "bank-dev", "pilot")
+    assert ran.code == 2
+    assert "there is a Pulumi.bank-dev.yaml already" in ran.err
+    assert (project / "stacks" / "bank-dev.plan.yaml").read_bytes() == before
+
+
+def test_requirements_that_stand_in_the_folder_already_are_taken_where_they_are(isthmus, project):
+    file = project / "stacks" / "fresh.requirements.yaml"
+    file.write_bytes((EXAMPLES / "pilot.requirements.yaml").read_bytes())
+    ran = isthmus("init", "fresh", "--requirements", file, "--project", project, *AS_OF)
+    assert ran.code == 0, ran.err
+
+
+def test_without_a_feasible_plan_nothing_is_written_and_the_answer_is_no(isthmus, project):
+    before = sorted(each.name for each in (project / "stacks").iterdir())
+    ran = begin(isthmus, project, "fresh", "bank-infeasible")
+    assert ran.code == 1
+    assert "infeasible" in ran.out
+    assert sorted(each.name for each in (project / "stacks").iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["a.b", "-a", "../x", "a b"])
+def test_a_name_that_is_no_stacks_is_refused(isthmus, project, name):
+    file = EXAMPLES / "pilot.requirements.yaml"
+    ran = isthmus("init", "--requirements", file, "--project", project, "--", name)
+    assert ran.code == 2
+    assert f"`{name}` is no name of a stack" in ran.err
