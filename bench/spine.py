@@ -18,6 +18,7 @@ from bench.measure import Series, alternate, run, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 STACK = "bank-dev"
+BANK = ROOT / "stacks" / f"{STACK}.requirements.yaml"
 PREVIEWS, UPS = 7, 3
 SHARE, SECONDS = 0.15, 1.0
 
@@ -25,12 +26,12 @@ SHARE, SECONDS = 0.15, 1.0
 class Side:
     """One program with a sandbox of its own."""
 
-    def __init__(self, name: str, home: Path, project: Path, stack: str) -> None:
+    def __init__(self, name: str, home: Path, project: Path, stack: str, requirements: Path = BANK) -> None:
         from sandbox import api
         from sandbox.environment import kept
 
         self.name, self.project, self.stack = name, project, stack
-        api.up(ROOT / "stacks" / f"{STACK}.requirements.yaml", home=home)
+        api.up(requirements, home=home)
         self.env = kept() | api.environment(home)
 
     def pulumi(self, *words: str) -> float:
@@ -56,7 +57,7 @@ class Side:
         return json.loads(done.stdout)
 
 
-def _copy_project(target: Path) -> Path:
+def copy_project(target: Path) -> Path:
     """The checkout's program without its virtual environment, which stays where it is."""
     names = ("Pulumi.yaml", "images.lock.yaml", "stacks", "blueprints", "components", "isthmus")
     for name in names:
@@ -86,7 +87,7 @@ def main() -> bool:
     try:
         project = directory / "ours"
         project.mkdir()
-        ours = Side("isthmus", homes[0], _copy_project(project), STACK)
+        ours = Side("isthmus", homes[0], copy_project(project), STACK)
         ours.init()
         ours.up()
         bare = Side("bare program", homes[1], directory / "bare", "bare")

@@ -76,7 +76,7 @@ def _weights(platform: dict[str, Any]) -> Missing:
         name = endpoint.get("id")
         weights = _mapping(endpoint.get("weights"))
         if not weights.get("uri"):
-            missing.append((f"endpoints[{name}].weights.uri", f"pvc://{_claim(endpoint)}"))
+            missing.append((f"endpoints[{name}].weights.uri", f"pvc://{_claim(endpoint, platform)}"))
         if not weights.get("digest"):
             missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
         precision = endpoint.get("precision")
@@ -94,10 +94,14 @@ def _machines(platform: dict[str, Any]) -> Missing:
     ]
 
 
-def _claim(endpoint: dict[str, Any]) -> str:
-    """After the model, not the endpoint: what a later plan serves it by claims the same (docs/stacks.md)."""
-    model = str(endpoint.get("model") or endpoint.get("id")).rpartition("/")[2].lower()
-    return re.sub(r"[^a-z0-9]+", "-", model).strip("-")
+def _claim(endpoint: dict[str, Any], platform: dict[str, Any]) -> str:
+    """After the model, not the endpoint: what a later plan serves it by claims the same (docs/stacks.md). With its
+    owner where two owners' models bear one name."""
+    model = str(endpoint.get("model") or endpoint.get("id"))
+    tail = model.rpartition("/")[2]
+    others = {str(one.get("model")) for one in _parts(platform, "endpoints")} - {model}
+    shared = any(other.rpartition("/")[2] == tail for other in others)
+    return re.sub(r"[^a-z0-9]+", "-", (model if shared else tail).lower()).strip("-")
 
 
 def _audit(platform: dict[str, Any]) -> Missing:

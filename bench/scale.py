@@ -1,0 +1,158 @@
+"""Large fleets: does rendering grow linearly, and what do preview and up cost beside a bare program?
+
+    python -m bench.scale [RESOURCES] [UPS]      one stack of so many resources (default 1,000, 1) beside a bare program
+    python -m bench.scale render                 rendering only, at 1,000 and 5,000
+
+The fleet (`bench.fleet`) is begun by `isthmus init --sandbox` and brought up in a sandbox; the bare program has
+the same resources (`bench.bare`) in a sandbox of its own. Both in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import fleet
+from bench.bare import program_from_state, write_project
+from bench.measure import Series, run, run_with_memory, verdict
+from bench.spine import ROOT, Side, copy_project
+
+STACK = "fleet"
+SMALL, LARGE = 1000, 5000
+SHARE, SECONDS = 0.15, 1.0
+LINEAR = 1.15
+"""How much more than five times as long five times the resources may take."""
+NO_ENDPOINTS = 8
+"""The least fleet: a pool of each kind, each class twice."""
+
+
+class Fleet:
+    """A project folder with a fleet's stack in it."""
+
+    def __init__(self, folder: Path, endpoints: int) -> None:
+        from isthmus.contracts import yamlfile
+
+        self.endpoints, self.project = endpoints, folder
+        folder.mkdir(parents=True)
+        copy_project(folder)
+        self.requirements = folder / "wanted.yaml"
+        nodes = max(8, round(endpoints * 2.5))
+        yamlfile.dump(fleet.requirements_data(endpoints, nodes), "", self.requirements)
+        self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self._isthmus("init", STACK, "--requirements", str(self.requirements), "--sandbox")
+
+    def render(self) -> float:
+        return self._isthmus("render", STACK, "-o", str(self.project / "out"))
+
+    def resources(self) -> int:
+        graph = json.loads((self.project / "out" / "graph.json").read_text())
+        return sum(1 for each in _resources(graph) if each.get("custom", True))
+
+    def _isthmus(self, *words: str) -> float:
+        command = [sys.executable, "-m", "isthmus", *words, "--project", str(self.project)]
+        return run(command, cwd=self.project, env=self.env)
+
+
+def _resources(graph: object) -> list[dict]:
+    found = graph["resources"] if isinstance(graph, dict) and "resources" in graph else graph
+    return list(found.values()) if isinstance(found, dict) else found  # type: ignore[return-value]
+
+
+def endpoints_for(resources: int, directory: Path) -> int:
+    """How many endpoints give about so many resources: two small fleets say what each brings."""
+    counts = []
+    for endpoints in (NO_ENDPOINTS, 2 * NO_ENDPOINTS):
+        small = Fleet(directory / f"of-{endpoints}", endpoints)
+        small.render()
+        counts.append(small.resources())
+    each = (counts[1] - counts[0]) / NO_ENDPOINTS
+    return max(NO_ENDPOINTS, round((resources - counts[0]) / each) + NO_ENDPOINTS)
+
+
+def rendering(directory: Path) -> bool:
+    """Whether rendering five times the resources takes at most five times as long, above what starting takes."""
+    least = Fleet(directory / "least", NO_ENDPOINTS)
+    small = Fleet(directory / "small", endpoints_for(SMALL, directory))
+    large = Fleet(directory / "large", endpoints_for(LARGE, directory / "again"))
+    seconds = {each: min(each.render() for _ in range(2)) for each in (least, small, large)}
+    for each, took in seconds.items():
+        print(
+            f"  {each.endpoints} endpoints, {each.resources()} resources: rendered in {took:.1f} s",
+            flush=True,
+        )
+    per = [
+        (seconds[each] - seconds[least]) / (each.resources() - least.resources()) for each in (small, large)
+    ]
+    fine = per[1] <= per[0] * LINEAR
+    print(
+        f"  a resource more: {per[0] * 1000:.2f} ms up to {small.resources()}, {per[1] * 1000:.2f} ms up to "
+        f"{large.resources()}: {'linear' if fine else 'NOT LINEAR'}"
+    )
+    return fine
+
+
+def beside_bare(directory: Path, resources: int, ups: int) -> bool:
+    """Whether preview and up of one stack stay within the bounds of a bare program with the same resources."""
+    from sandbox import api
+
+    made = Fleet(directory / "ours", endpoints_for(resources, directory))
+    homes = [directory / "home-ours", directory / "home-bare"]
+    try:
+        ours = Side("isthmus", homes[0], made.project, STACK, made.requirements)
+        ours.init()
+        print(f"  first up {ours.up():.0f} s", flush=True)
+        bare = Side("bare program", homes[1], directory / "bare", "bare", made.requirements)
+        program = program_from_state(ours.state(), bare.env["KUBECONFIG"])
+        write_project(directory / "bare", program, ROOT / ".venv")
+        bare.init()
+        print(f"  {made.endpoints} endpoints, {len(program)} resources", flush=True)
+        ours.destroy()
+        fine = _in_turn("up from nothing", ours, bare, ups, ("up", "--yes", "--skip-preview"), end=True)
+        ours.up()
+        bare.up()
+        return _in_turn("preview, unchanged", ours, bare, 3, ("preview",)) and fine
+    finally:
+        for home in homes:
+            api.down(home)
+
+
+def _in_turn(
+    what: str, ours: Side, bare: Side, runs: int, words: tuple[str, ...], *, end: bool = False
+) -> bool:
+    print(f"scale: {what}", flush=True)
+    seconds: dict[str, list[float]] = {ours.name: [], bare.name: []}
+    memory: dict[str, float] = {ours.name: 0.0, bare.name: 0.0}
+    for _ in range(runs):
+        for side in (ours, bare):
+            command = ["pulumi", *words, "-s", side.stack, "--non-interactive"]
+            took, most = run_with_memory(command, cwd=side.project, env=side.env)
+            seconds[side.name].append(took)
+            memory[side.name] = max(memory[side.name], most)
+            if end:
+                side.destroy()
+    for name, most in memory.items():
+        print(f"  {name}: at most {most:,.0f} MiB, the engine, the program and the plugins together")
+    mine, other = Series(ours.name, seconds[ours.name]), Series(bare.name, seconds[bare.name])
+    return verdict(mine, other, share=SHARE, seconds=SECONDS)
+
+
+def main(words: list[str] | None = None) -> bool:
+    words = words or []
+    directory = Path(tempfile.mkdtemp(prefix="isthmus-scale-"))
+    try:
+        if words[:1] == ["render"]:
+            print(f"scale: rendering {SMALL:,} and {LARGE:,} resources")
+            return rendering(directory)
+        resources, ups = int(words[0]) if words else SMALL, int(words[1]) if words[1:] else 1
+        print(f"scale: one stack of about {resources:,} resources beside a bare program")
+        return beside_bare(directory, resources, ups)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main(sys.argv[1:]) else 1)

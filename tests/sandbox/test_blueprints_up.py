@@ -1,0 +1,61 @@
+"""Every blueprint, from an example's requirements to nothing: up, unchanged, changed, refreshed, destroyed.
+
+`make test` takes those that no other file brings up; `make soak` takes all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.catalogue.test_examples import PICKED
+from tests.sandbox.begun import begun
+from tests.sandbox.test_up import eventually
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+OFTEN = ("pilot",)
+"""In `make test` too."""
+
+
+@pytest.mark.parametrize(
+    ("example", "blueprint"),
+    [
+        pytest.param(name, blueprint, marks=() if blueprint in OFTEN else pytest.mark.soak, id=blueprint)
+        for name, blueprint in sorted(PICKED.items())
+    ],
+)
+def test_a_blueprint_goes_up_stays_changes_and_goes_down(
+    toolchain: Any, tmp_path: Path, example: str, blueprint: str
+) -> None:
+    with begun("tried", ROOT / f"{example}.requirements.yaml", tmp_path) as stack:
+        stack.must("up", "tried", "--yes")
+        stack.unchanged()
+        gateways = [each for each in stack.state() if each["type"] == "isthmus:index:InferenceGateway"]
+        assert gateways or blueprint == "cloud-managed"
+        before = {each["urn"]: each.get("id") for each in stack.state()}
+
+        # One change: every gateway gets a copy more. Nothing is made anew, and what is not a gateway's stays.
+        names = [each["name"] for each in platform(stack)["gateways"]]
+        stack.override(gateways=[{"name": name, "replicas": 3} for name in names])
+        said = stack.must("up", "tried", "--yes")
+        assert "replaces" not in said
+        after = {each["urn"]: each.get("id") for each in stack.state()}
+        assert {urn: after[urn] for urn in before} == before, "an id changed: something was made anew"
+
+        stack.unchanged("--refresh")
+        said = stack.must("destroy", "tried", "--yes")
+        left = [each["urn"] for each in stack.state() if each["type"] != "pulumi:pulumi:Stack"]
+        assert left == []
+        assert eventually(stack.objects, lambda found: not found) == set()
+        for ids in stack.in_account().values():
+            assert all(id.rpartition("/")[2] in said for id in ids), "destroy did not name it"
+
+
+def platform(stack: Any) -> dict[str, Any]:
+    from isthmus.engine import project
+
+    return project.find(stack.root).stack("tried").platform().model_dump(mode="json", by_alias=True)

@@ -1,0 +1,196 @@
+"""A plan of 200 endpoints on 500 GPU machines: every pod finds a place, no queue gives out more than it has, and what
+is left after a failure domain's loss carries the peak.
+
+The manifests are the rendered ones, applied as a GitOps controller would, each by server-side apply. The scheduler and
+the controllers are the real ones, the machines KWOK's; Kueue's own controller does not run, so its quotas are counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import fleet
+from isthmus.contracts import plan as plan_of
+from isthmus.contracts import yamlfile
+from isthmus.contracts.plan import Plan
+from sandbox.cluster.client import ApiError, KubeClient
+from tests.sandbox.begun import Begun, begun
+from tests.sandbox.test_up import eventually
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
+
+ENDPOINTS, NODES = 200, 500
+PLACEHOLDER = re.compile(r"\$\{(?P<name>[a-z0-9-]+)\.clusterIP\}")
+QUEUE = "kueue.x-k8s.io/queue-name"
+ZONE = "topology.kubernetes.io/zone"
+# Shorter, to work on this file: ISTHMUS_FLEET=20,50.
+if os.environ.get("ISTHMUS_FLEET"):
+    ENDPOINTS, NODES = (int(each) for each in os.environ["ISTHMUS_FLEET"].split(","))
+
+
+@dataclass
+class Fleet:
+    stack: Begun
+    client: KubeClient
+    plan: Plan
+
+    def pods(self) -> list[dict[str, Any]]:
+        """Pods of model servers that are not on their way out."""
+        listed = self.client.get("/api/v1/pods?labelSelector=isthmus.dev/endpoint")["items"]
+        return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+
+
+@pytest.fixture(scope="module")
+def applied(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    folder = tmp_path_factory.mktemp("fleet")
+    wanted = folder / "wanted.yaml"
+    yamlfile.dump(fleet.requirements_data(ENDPOINTS, NODES), "", wanted)
+    with begun("fleet", wanted, folder) as stack:
+        out = stack.root / "out"
+        stack.must("render", "fleet", "-o", str(out))
+        client = KubeClient.of(stack.home / "kubeconfig", fleet.SITE)
+        apply(client, out / "kubernetes" / fleet.SITE)
+        yield Fleet(stack, client, plan_of.load(stack.root / "stacks" / "fleet.plan.yaml"))
+        client.close()
+
+
+def apply(client: KubeClient, folder: Path) -> None:
+    """Every manifest, namespaces first; what needs another that is not there yet is tried again.
+
+    An address that only the cluster knows stands as a placeholder that names the object, which has it by then.
+    """
+    kinds = collections(client)
+    given: dict[str, Any] = {}
+    left = [(path.read_text("utf-8"), path.name) for path in sorted(folder.rglob("*.yaml"))]
+    left.sort(key=lambda each: not each[1].startswith("namespace-"))
+
+    def one(text: str) -> str | None:
+        resource = text.partition("\n")[0].rpartition("::")[2]
+        text = PLACEHOLDER.sub(lambda found: given.get(found["name"], {}).get("clusterIP", found[0]), text)
+        manifest = yamlfile.loads(text).data
+        kind, meta = kinds[manifest["apiVersion"], manifest["kind"]], manifest["metadata"]
+        space = f"namespaces/{meta['namespace']}/" if "namespace" in meta else ""
+        root = "/api/v1" if manifest["apiVersion"] == "v1" else f"/apis/{manifest['apiVersion']}"
+        try:
+            made = client.apply(f"{root}/{space}{kind}/{meta['name']}", manifest)
+        except ApiError as error:
+            return str(error)
+        given[resource] = made.get("spec", {})
+        return None
+
+    while left:
+        with ThreadPoolExecutor(8) as pool:
+            faults = list(pool.map(lambda each: one(each[0]), left))
+        again = [each for each, fault in zip(left, faults, strict=True) if fault]
+        assert len(again) < len(left), [fault for fault in faults if fault][:5]
+        left = again
+
+
+def collections(client: KubeClient) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    versions = ["v1"] + [
+        each["groupVersion"] for group in client.get("/apis")["groups"] for each in group["versions"]
+    ]
+    for version in versions:
+        root = "/api/v1" if version == "v1" else f"/apis/{version}"
+        for kind in client.get(root)["resources"]:
+            if "/" not in kind["name"]:
+                found[version, kind["kind"]] = kind["name"]
+    return found
+
+
+def running(pods: list[dict[str, Any]]) -> Counter[str]:
+    """How many pods of each endpoint run."""
+    return Counter(
+        pod["metadata"]["labels"]["isthmus.dev/endpoint"]
+        for pod in pods
+        if pod["status"].get("phase") == "Running"
+    )
+
+
+def test_every_pod_of_the_plan_is_scheduled_and_runs(applied: Fleet) -> None:
+    wanted = {each.id: each.replicas for each in applied.plan.endpoints}
+    assert len(wanted) == ENDPOINTS
+    found = eventually(lambda: running(applied.pods()), lambda seen: seen == wanted, seconds=300)
+    assert found == wanted
+
+
+def test_no_queue_gives_out_more_than_its_quota(applied: Fleet) -> None:
+    taken: dict[str, Counter[str]] = defaultdict(Counter)
+    for pod in applied.pods():
+        meta = pod["metadata"]
+        local = applied.client.get(
+            f"/apis/kueue.x-k8s.io/v1beta2/namespaces/{meta['namespace']}/localqueues/{meta['labels'][QUEUE]}"
+        )
+        for container in pod["spec"]["containers"]:
+            for name, amount in container["resources"].get("limits", {}).items():
+                if name.startswith("nvidia.com/"):
+                    taken[local["spec"]["clusterQueue"]][name] += int(amount)
+    assert sum(amounts["nvidia.com/gpu"] for amounts in taken.values()) == sum(
+        each.gpus or 0 for each in applied.plan.endpoints
+    )
+    for queue, amounts in taken.items():
+        spec = applied.client.get(f"/apis/kueue.x-k8s.io/v1beta2/clusterqueues/{queue}")["spec"]
+        quota = {
+            each["name"]: int(each["nominalQuota"]) + int(each.get("borrowingLimit") or 0)
+            for group in spec["resourceGroups"]
+            for flavor in group["flavors"]
+            for each in flavor["resources"]
+            if each["name"] in amounts
+        }
+        assert all(amounts[name] <= quota[name] for name in amounts), (queue, amounts, quota)
+
+
+def test_what_is_left_after_the_loss_of_a_failure_domain_carries_the_peak(applied: Fleet) -> None:
+    nodes = applied.client.get("/api/v1/nodes")["items"]
+    zones = {node["metadata"]["name"]: node["metadata"]["labels"][ZONE] for node in nodes}
+    whole = running(applied.pods())
+    # By the books, for each domain; then one is taken away, with nowhere to go.
+    for zone in sorted(set(zones.values())):
+        kept = Counter(
+            pod["metadata"]["labels"]["isthmus.dev/endpoint"]
+            for pod in applied.pods()
+            if zones[pod["spec"]["nodeName"]] != zone
+        )
+        for endpoint in applied.plan.endpoints:
+            assert carried(endpoint, kept, whole) >= peak(endpoint), (zone, endpoint.id)
+    gone = sorted(set(zones.values()))[0]
+    for name, zone in zones.items():
+        if zone != gone:
+            applied.client.call(
+                "PATCH",
+                f"/api/v1/nodes/{name}",
+                body={"spec": {"unschedulable": True}},
+                media="application/merge-patch+json",
+            )
+    for name, zone in zones.items():
+        if zone == gone:
+            applied.client.delete(f"/api/v1/nodes/{name}")
+
+    def on_what_is_left() -> list[dict[str, Any]]:
+        found = [pod for pod in applied.pods() if pod["spec"].get("nodeName")]
+        return found if all(zones[pod["spec"]["nodeName"]] != gone for pod in found) else []
+
+    left = running(eventually(on_what_is_left, bool, seconds=240))
+    assert left
+    assert sum(left.values()) < sum(whole.values())
+    for endpoint in applied.plan.endpoints:
+        assert carried(endpoint, left, whole) >= peak(endpoint), endpoint.id
+
+
+def carried(endpoint: Any, kept: Counter[str], whole: Counter[str]) -> float:
+    """Requests a second of the replicas that are left, each at the rate that the plan holds one to sustain."""
+    return kept[endpoint.id] * endpoint.predicted.capacity_rps / whole[endpoint.id]
+
+
+def peak(endpoint: Any) -> float:
+    return endpoint.predicted.peak_rps
