@@ -2,6 +2,7 @@
 
     python -m bench.scale [RESOURCES] [UPS]      one stack of so many resources (default 1,000, 1) beside a bare program
     python -m bench.scale render                 rendering only, at 1,000 and 5,000
+    python -m bench.scale estate [RESOURCES]     the same as ten stacks (default 5,000) beside a bare program
 
 The fleet (`bench.fleet`) is begun by `isthmus init --sandbox` and brought up in a sandbox; the bare program has
 the same resources (`bench.bare`) in a sandbox of its own. Both in turn.
@@ -26,6 +27,8 @@ SMALL, LARGE = 1000, 5000
 SHARE, SECONDS = 0.15, 1.0
 LINEAR = 1.15
 """How much more than five times as long five times the resources may take."""
+ESTATE, HALF = 10, 0.5
+"""Stacks of an estate, and how much of the time of one program it may take."""
 NO_ENDPOINTS = 8
 """The least fleet: a pool of each kind, each class twice."""
 
@@ -51,6 +54,26 @@ class Fleet:
     def resources(self) -> int:
         graph = json.loads((self.project / "out" / "graph.json").read_text())
         return sum(1 for each in _resources(graph) if each.get("custom", True))
+
+    def in_layers(self, serving: int) -> list[str]:
+        """Make an estate of it: a foundation, a platform, and so many stacks that each serve a part of the models."""
+        from isthmus.contracts import yamlfile
+
+        stacks = self.project / "stacks"
+        file = stacks / f"Pulumi.{STACK}.yaml"
+        config = dict(yamlfile.load(file).data["config"])
+        overrides = config.pop("isthmus:overrides")
+        yamlfile.dump(overrides, "", stacks / f"{STACK}.overrides.yaml")
+        file.unlink()
+        ids = [each["id"] for each in overrides["endpoints"]]
+        said = {"foundation": {"isthmus:layer": "foundation"}, "platform": {"isthmus:layer": "platform"}}
+        for number in range(serving):
+            mine = {"isthmus:layer": "serving", "isthmus:serves": ids[number::serving]}
+            said[f"serving{number}"] = mine  # type: ignore[assignment]
+        for name, more in said.items():
+            data = {"config": {**config, "isthmus:of": STACK, **more}}
+            yamlfile.dump(data, "", stacks / f"Pulumi.{STACK}-{name}.yaml")
+        return [f"{STACK}-{name}" for name in said]
 
     def _isthmus(self, *words: str) -> float:
         command = [sys.executable, "-m", "isthmus", *words, "--project", str(self.project)]
@@ -120,6 +143,40 @@ def beside_bare(directory: Path, resources: int, ups: int) -> bool:
             api.down(home)
 
 
+def estate(directory: Path, resources: int) -> bool:
+    """Whether an estate of ten stacks is up in at most half the time of one bare program with the same resources."""
+    from sandbox import api
+
+    made = Fleet(directory / "ours", endpoints_for(resources, directory))
+    whole = Fleet(directory / "whole", made.endpoints)
+    stacks = made.in_layers(ESTATE - 2)
+    homes = [directory / "home-ours", directory / "home-bare"]
+    try:
+        ours = Side("estate of ten stacks", homes[0], made.project, stacks[0], made.requirements)
+        one = Side("one stack", homes[1], whole.project, STACK, whole.requirements)
+        one.init()
+        print(f"  one stack of ours, up in {one.up():.0f} s", flush=True)
+        program = program_from_state(one.state(), one.env["KUBECONFIG"])
+        one.destroy()
+        bare = Side("one bare program", homes[1], directory / "bare", "bare", whole.requirements)
+        write_project(directory / "bare", program, ROOT / ".venv")
+        bare.init()
+        command = [sys.executable, "-m", "isthmus", "up", STACK, "--yes", "--project", str(made.project)]
+        env = {**ours.env, "PYTHONPATH": str(ROOT)}
+        print(f"  {made.endpoints} endpoints, {len(program)} resources", flush=True)
+        mine, most = run_with_memory(command, cwd=made.project, env=env)
+        print(f"  {ours.name}: up in {mine:.0f} s, at most {most:,.0f} MiB together", flush=True)
+        words = ["pulumi", "up", "--yes", "--skip-preview", "-s", "bare", "--non-interactive"]
+        other, most = run_with_memory(words, cwd=bare.project, env=bare.env)
+        fine = mine <= other * HALF
+        print(f"  {bare.name}: up in {other:.0f} s, at most {most:,.0f} MiB together")
+        print(f"  ratio {mine / other:.2f}, at most {HALF}: {'within' if fine else 'OVER'}")
+        return fine
+    finally:
+        for home in homes:
+            api.down(home)
+
+
 def _in_turn(
     what: str, ours: Side, bare: Side, runs: int, words: tuple[str, ...], *, end: bool = False
 ) -> bool:
@@ -147,6 +204,10 @@ def main(words: list[str] | None = None) -> bool:
         if words[:1] == ["render"]:
             print(f"scale: rendering {SMALL:,} and {LARGE:,} resources")
             return rendering(directory)
+        if words[:1] == ["estate"]:
+            count = int(words[1]) if words[1:] else LARGE
+            print(f"scale: an estate of {ESTATE} stacks and {count:,} resources beside one bare program")
+            return estate(directory, count)
         resources, ups = int(words[0]) if words else SMALL, int(words[1]) if words[1:] else 1
         print(f"scale: one stack of about {resources:,} resources beside a bare program")
         return beside_bare(directory, resources, ups)
