@@ -34,7 +34,8 @@ def render(
     the network and the identities as Mermaid (network.mmd, identities.mmd). Ends with 1 where a boundary does
     not hold in what was rendered: restricted work that could reach AWS, a role that could end the trail.
     A value that only a cloud knows is a placeholder such as ${bank-frankfurt-bucket.id}. The same input gives the same
-    bytes. A folder that an earlier render made is replaced whole.
+    bytes. A folder that an earlier render made is replaced whole. For an estate a folder is written for each of its
+    stacks, where what another stack makes is a placeholder, too.
     """  # fmt: skip
     from isthmus.engine import render as rendering
 
@@ -42,7 +43,7 @@ def render(
         _write(stack, output, summary, project)
 
 
-def _write(stack: str, output: Path | None, summary: bool, project: Path | None) -> None:
+def _write(name: str, output: Path | None, summary: bool, project: Path | None) -> None:
     from isthmus.cli import console
     from isthmus.engine import preflight, rendered_files
     from isthmus.engine import project as projects
@@ -50,20 +51,29 @@ def _write(stack: str, output: Path | None, summary: bool, project: Path | None)
     from isthmus.report import pictures
     from isthmus.report.graph import Graph
 
-    chosen = projects.find(project).stack(stack)
-    platform = chosen.platform()
-    rendered = rendering.render(chosen)
-    made = rendered_files.files(rendered, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
-    graph = Graph(rendered.resources)
-    made |= {"network.mmd": pictures.network(graph, platform), "identities.mmd": pictures.identities(graph)}
-    target = output if output is not None else chosen.project.root / "out" / stack
-    rendered_files.write(made, target, stack)
-    if summary:
-        from isthmus.report import summary as report
+    found = projects.find(project)
+    chosen = found.chosen([name])
+    platform = chosen[0].platform()
+    # A boundary is of the whole platform: a layer is held to it with its whole estate.
+    rendered = rendering.render_estate(chosen[0])
+    target = output if output is not None else found.root / "out" / name
+    for stack in chosen:
+        one = rendered[stack.name]
+        made = rendered_files.files(one, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
+        graph = Graph(one.resources)
+        made |= {
+            "network.mmd": pictures.network(graph, platform),
+            "identities.mmd": pictures.identities(graph),
+        }
+        folder = target if len(chosen) == 1 else target / stack.name
+        rendered_files.write(made, folder, stack.name)
+        if summary:
+            from isthmus.report import summary as report
 
-        out = console.out()
-        for part in report.summary(platform, rendered.outputs):
-            out.print(part)
-    custom = sum(1 for each in rendered.resources if each.made)
-    console.err().print(f"{custom} resources, {len(made)} files in {target}", markup=False)
-    preflight.boundaries_hold(graph, platform, str(target))
+            out = console.out()
+            for part in report.summary(platform, one.outputs):
+                out.print(part)
+        custom = sum(1 for each in one.resources if each.made)
+        console.err().print(f"{custom} resources, {len(made)} files in {folder}", markup=False)
+    every = Graph(each for one in rendered.values() for each in one.resources)
+    preflight.boundaries_hold(every, platform, str(target))
