@@ -80,8 +80,8 @@ def run(order: Order, teller: Teller) -> int:
     from isthmus.engine import building
     from isthmus.engine.project import Project
 
-    stack = Project(Path(order.root)).stack(order.stack)
     try:
+        stack = Project(Path(order.root)).stack(order.stack)
         if order.action == "up":
             built = building.up(
                 stack,
@@ -123,7 +123,9 @@ def command(order: Order) -> list[str]:
 
 def _end_with_parent() -> None:
     """The parent holds our stdin open as long as it lives; its end interrupts us and our engine."""
-    sys.stdin.buffer.read()
+    # Not through `sys.stdin`, whose lock would be held when this process ends.
+    while os.read(0, 64):
+        pass
     os.killpg(0, signal.SIGINT)
 
 
