@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import yamlfile
+from isthmus.contracts import requirements, yamlfile
 from isthmus.engine.project import Project
 from tests.catalogue.bank import ROOT, STACK
 
@@ -56,3 +56,34 @@ def release(overrides: dict[str, Any]) -> None:
     model["max_num_seqs"] = 32
     model["engine_args"] = ["--enable-prefix-caching"]
     overrides["images"]["vllm"] = "registry.bank.example/vllm/vllm-openai@sha256:" + "c" * 64
+
+
+def small_estate(root: Path) -> Project:
+    """The bank without its public work, its trail and its own transit gateway: half as much to bring up."""
+    project = bank_estate(root)
+    stacks = project.stacks_dir
+    files = {part: stacks / f"{ESTATE}.{part}.yaml" for part in ("requirements", "plan")}
+    wanted, plan = (yamlfile.load(file).data for file in files.values())
+    wanted["workloads"] = [each for each in wanted["workloads"] if each["sensitivity"] != "public"]
+    yamlfile.dump(wanted, "", files["requirements"])
+    for part, class_ in (("endpoints", "class"), ("gateways", "class"), ("placements", "sensitivity")):
+        plan[part] = [each for each in plan[part] if each[class_] != "public"]
+    plan["requirements_sha256"] = requirements.load(files["requirements"]).digest
+    yamlfile.dump(plan, "", files["plan"])
+    settings = stacks / "Pulumi.bank-onboarding.yaml"
+    said = yamlfile.load(settings).data
+    said["config"]["isthmus:serves"] = ["confidential"]
+    yamlfile.dump(said, "", settings)
+
+    def less(overrides: dict[str, Any]) -> None:
+        overrides |= {
+            "trails": [{"name": "frankfurt", "mode": "existing"}],
+            "invocation_logging": [{"name": "frankfurt", "mode": "off"}],
+            "cost_tags": "existing",
+            "budgets": [],
+            "anomalies": {"mode": "off"},
+        }
+        overrides["links"][0] |= {"mode": "existing", "transit_gateway": "tgw-0123456789abcdef0"}
+
+    change_overrides(project, less)
+    return project
