@@ -154,6 +154,7 @@ def _end(tasks: Sequence[Task]) -> None:
 
     failed = [task for task in tasks if task.state == "failed"]
     for task in failed:
-        print(f"isthmus: {task.stack}: {task.error}", file=sys.stderr)
+        own = task.error.startswith(f"stack {task.stack}:")
+        print(f"isthmus: {task.error if own else f'{task.stack}: {task.error}'}", file=sys.stderr)
     if failed:
         raise typer.Exit(failed[0].code)
