@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def test_flux_takes_one_step_after_the_other_and_each_has_its_folder(flux: dict[
     steps = list(YAML(typ="safe", pure=True).load_all(flux["flux-fra1.yaml"]))
     folders = {"/".join(path.split("/")[:3]) for path in flux if path.startswith("kubernetes/")}
     assert [f"./{folder}" for folder in sorted(folders)] == [each["spec"]["path"] for each in steps]
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         assert after["spec"]["dependsOn"] == [{"name": before["metadata"]["name"]}]
         assert after["spec"]["sourceRef"] == {"kind": "GitRepository", "name": "fleet"}
         assert after["spec"]["wait"] is True
