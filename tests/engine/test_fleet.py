@@ -113,6 +113,15 @@ def test_what_needs_a_failed_stack_is_not_started_and_the_others_go_on():
     assert "a" not in children.begun
 
 
+def test_what_needs_a_stack_that_was_not_started_is_not_started_either():
+    done = fleet.run(estate(), 4, Nobody(), Children(f=3).start)
+    assert [(each.state, each.error) for each in done[1:4]] == [
+        ("not started", "needs f"),
+        ("not started", "needs p"),
+        ("not started", "needs p"),
+    ]
+
+
 def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
     monkeypatch: pytest.MonkeyPatch,
 ):
