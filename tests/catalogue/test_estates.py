@@ -31,24 +31,15 @@ def estate(*serves: list[str] | None) -> Estate:
 
 
 def shared(**more: Any) -> Platform:
-    """A bank whose confidential model reads the claim that a second one reads, too."""
-    data = platform_data()
-    (model,) = [each for each in data["endpoints"] if each["class"] == "confidential"]
-    model["weights"] |= {"uri": "pvc://shared", "volume": "weights-shared"}
-    data["endpoints"].append({**model, "id": "confidential-second", **more})
-    return Platform.model_construct(
-        **{
-            **parse(platform_data()).__dict__,
-            "endpoints": [
-                *[each for each in parse(platform_data()).endpoints if each.class_ != "confidential"],
-                *[
-                    type(parse(platform_data()).endpoints[0]).model_validate(each)
-                    for each in data["endpoints"]
-                    if each["class"] == "confidential"
-                ],
-            ],
-        }
-    )
+    """A bank with a second confidential model, which reads the first one's claim."""
+    platform = parse(platform_data())
+    (model,) = [each for each in platform.endpoints if each.class_ == "confidential"]
+    assert model.weights is not None
+    weights = model.weights.model_copy(update={"uri": "pvc://shared", "volume": "weights-shared"})
+    first = model.model_copy(update={"weights": weights})
+    second = first.model_copy(update={"id": "confidential-second", **more})
+    others = [each for each in platform.endpoints if each != model]
+    return platform.model_copy(update={"endpoints": [*others, first, second]})
 
 
 def test_a_stack_that_says_nothing_owns_all():

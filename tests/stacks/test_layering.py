@@ -65,7 +65,7 @@ def referred(backend: Backend) -> Any:
 
     _ensure_event_loop()
     mocks.set_mocks(backend, project="isthmus", stack="test")
-    pulumi.runtime.settings.SETTINGS.organization = "organization"
+    setattr(pulumi.runtime.settings.SETTINGS, "organization", "organization")  # noqa: B010
     return layering._referred("bank-foundation", "layer")
 
 
@@ -170,6 +170,6 @@ def test_a_layer_says_what_it_is_when_all_of_it_is_there_and_nothing_before(
         with pytest.raises(Exception, match="it did not come"):
             _sync_await(later)
         return
-    found = _sync_await(later)
+    found: Any = _sync_await(later)
     assert (found["layer"], found["doors"]) == ("platform", {"x": {"cluster_ip": "10.96.0.1"}})
     assert "networks" not in found
