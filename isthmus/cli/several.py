@@ -91,9 +91,10 @@ def _checked(stacks: Sequence[Stack], platforms: dict[str, Platform], *, in_plac
         for name, mine in estates.items():
             preflight.of_files(mine[0], platforms[mine[0].name], progress.say)
             progress.say(f"estate {name}: the plan, the blueprint and the overrides are valid")
+            states: dict[str, dict[str, Any]] = {}
             with surroundings(mine[0]):
                 for each in mine:
-                    layered.before_up(each, platforms[each.name], in_place=in_place)
+                    layered.before_up(each, platforms[each.name], in_place=in_place, states=states)
 
 
 def _run(tasks: list[Task], parallel: int) -> list[Task]:

@@ -133,7 +133,7 @@ def run(
         task.state = "done" if message["ended"] == 0 and not task.error else "failed"
         if task.state == "failed":
             task.code = task.code or int(message["ended"]) or 3
-            task.error = task.error or message.get("last") or f"its process ended with {message['ended']}"
+            task.error = task.error or _last_words(int(message["ended"]), message.get("last") or "")
         watcher.ended(task)
     for each in all_:
         if each.state == "waiting":
@@ -141,6 +141,11 @@ def run(
     if stopped:
         raise KeyboardInterrupt
     return all_
+
+
+def _last_words(code: int, line: str) -> str:
+    """What is said of a process that told no error."""
+    return "interrupted" if code in (130, -signal.SIGINT) else line or f"its process ended with {code}"
 
 
 def _start_ready(

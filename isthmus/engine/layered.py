@@ -18,12 +18,20 @@ if TYPE_CHECKING:
     from isthmus.engine.project import Stack
 
 
-def before_up(stack: Stack, platform: Platform, *, in_place: bool) -> None:
-    """Raise where models stand that this run would cut off without consent, or make a second time."""
+def before_up(
+    stack: Stack, platform: Platform, *, in_place: bool, states: dict[str, dict[str, Any]] | None = None
+) -> None:
+    """Raise where models stand that this run would cut off without consent, or make a second time.
+
+    `states`: those that were read already, by stack; more are added.
+    """
+    read = {} if states is None else states
     if stack.member is None or stack.estate is None or stack.layer == "foundation":
         return
     for holder in stack.estate.of("serving"):
-        stands = moving.standing(state_of(stack, holder.stack))
+        if holder.stack not in read:
+            read[holder.stack] = state_of(stack, holder.stack)
+        stands = moving.standing(read[holder.stack])
         refused = layered_moves.twice(stands, platform, stack.estate, stack.member, holder)
         own = stack.layer == "platform" or holder == stack.member
         if refused is None and own and not in_place:

@@ -139,6 +139,7 @@ def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
     with pytest.raises(KeyboardInterrupt):
         fleet.run(tasks, 4, Nobody(), children.start)
     assert sorted(children.interrupted) == ["alone", "f"]
+    assert tasks[0].error == "interrupted"
     assert states(tasks) == {
         **{"f": "failed", "alone": "failed"},
         **dict.fromkeys("pab", "not started"),
