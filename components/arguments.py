@@ -9,6 +9,7 @@ from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
 from components.kube import GPU, resource_of
 from components.lookups import exception, model_name
+from components.onprem.door import ModelDoorArgs
 from components.onprem.gpu_pool import GpuPoolArgs, priority_class
 from components.onprem.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
 from components.onprem.model_args import ModelServerArgs
@@ -16,6 +17,7 @@ from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
 from isthmus.contracts.words import SENSITIVITIES
@@ -129,7 +131,21 @@ def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any
     return shared
 
 
-def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServerArgs:
+def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
+    return {
+        "id": endpoint.id,
+        "sensitivity": endpoint.class_,
+        "monitoring_namespace": platform.monitoring.namespace,
+        "nodes_per_replica": endpoint.nodes_per_replica,
+        "replicas": endpoint.replicas,
+        "surge": endpoint.surge,
+    }
+
+
+def model_args(
+    platform: Platform, pool: Pool, endpoint: Endpoint, door: DoorGiven | None = None
+) -> ModelServerArgs:
+    """`door`: where its Service and network policies are another stack's."""
     if endpoint.weights is None:
         raise InputError(
             f"endpoint '{endpoint.id}' names no weights",
@@ -156,6 +172,7 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
         "pool": pool.name,
         "failure_domains": pool.failure_domains,
         **_slices(platform, pool, endpoint),
+        **({"door": door.model_dump()} if door is not None else {}),
         **(
             {"queue": pool.name, "priority_class": priority_class(pool.name, endpoint.class_)}
             if queued

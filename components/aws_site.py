@@ -13,6 +13,7 @@ import pulumi
 
 from components import arguments_aws as arguments
 from components.arguments_aws import CloudSide
+from components.scope import WHOLE, Scope
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
 
@@ -23,18 +24,32 @@ At = Callable[..., pulumi.ResourceOptions]
 class AwsSite:
     """The components of one AWS site; no resource of its own."""
 
-    def __init__(self, name: str, platform: Platform, site: Site, at: At) -> None:
+    def __init__(self, name: str, platform: Platform, site: Site, at: At, scope: Scope = WHOLE) -> None:
         self._name, self._platform, self._site, self._at = name, platform, site, at
+        self._scope = scope
         self.sides: dict[str, CloudSide] = {}
         """By identity: what its translators are told."""
         self.retained: list[Any] = []
         """Outputs, each a list of what a destroy leaves."""
         self.links: list[dict[str, Any]] = []
         """Each private link's name, transit gateway, VPN connection and resolvers."""
-        self._networks: dict[str, Any] = {}
+        self.networks: dict[str, Any] = {}
+        """By name: the component, or what the layer below gives of it."""
+        self.anchors: dict[str, Any] = {}
+        """By trust's name, in the same way."""
         self._build()
 
     def _build(self) -> None:
+        if self._scope.owns("foundation"):
+            self._foundation()
+        else:
+            self.networks |= self._scope.networks
+            self.anchors |= self._scope.anchors
+        if self._scope.owns("platform"):
+            self._callers()
+
+    def _foundation(self) -> None:
+        """The network, whom AWS trusts, the link and the log of calls."""
         from components.aws.trust_anchor import TrustAnchor
 
         platform, site = self._platform, self._site
@@ -46,22 +61,25 @@ class AwsSite:
                 arguments.network_args(platform, network),
                 self._at(site.name),
             )
-            self._networks[network.name] = private
+            self.networks[network.name] = private
             self.retained.append(private.retained)
-        anchors: dict[str, Any] = {}
         for trust in self._mine("trust"):
-            anchors[trust.name] = TrustAnchor(
+            self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
                 arguments.trust_args(platform, trust),
                 self._at(site.name),
             )
+        self._link()
+        self._logs()
+
+    def _callers(self) -> None:
+        """Who calls which model, through which private endpoints, for how much."""
+        platform, site, anchors = self._platform, self._site, self.anchors
         identities = [each for each in platform.identities if each.site == site.name]
         made = {each.name: self._identity(each, anchors[each.trust or ""]) for each in identities}
         urls = self._endpoints(identities, made, anchors)
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
-        self._link()
-        self._logs()
         self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
 
     def _mine(self, part: str) -> list[Any]:
@@ -80,7 +98,7 @@ class AwsSite:
 
         options = self._at(self._site.name)
         network = self._network_of(identity.class_)
-        vpc = self._networks[network.name].vpc_id if network is not None else None
+        vpc = self.networks[network.name].vpc_id if network is not None else None
         account: pulumi.Input[str] = self._site.account_id or ""
         if not account:
             provider = (options.providers or [None])[0]  # type: ignore[index]
@@ -120,7 +138,7 @@ class AwsSite:
             vouched = [anchors[name].arn for name in sorted({each.trust or "" for each in carried})]
             if not callers or not network.services:
                 continue
-            built = self._networks[network.name]
+            built = self.networks[network.name]
             let_in = {
                 cidr
                 for link in self._links()
@@ -140,7 +158,7 @@ class AwsSite:
                     "private_dns": network.private_dns,
                     "tags": arguments.tags(self._platform),
                 },
-                self._at(self._site.name, [built]),
+                self._at(self._site.name, [built] if isinstance(built, pulumi.Resource) else []),
             )
         return urls
 
@@ -175,7 +193,7 @@ class AwsSite:
             network = self._network_of(link.classes[0])
             made = SiteLink(
                 f"{self._name}-{link.name}",
-                arguments.link_args(self._platform, link, network, self._networks[network.name]),
+                arguments.link_args(self._platform, link, network, self.networks[network.name]),
                 self._at(self._site.name),
             )
             self.links.append(

@@ -8,6 +8,7 @@ import pulumi
 from components.arguments import (
     audit_args,
     classes_at,
+    door_args,
     gateway_args,
     mig_layouts_args,
     model_args,
@@ -18,12 +19,15 @@ from components.arguments import (
 from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
 from components.lookups import region_of
+from components.scope import WHOLE, Scope
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
 
 if TYPE_CHECKING:
+    from components.onprem.door import ModelDoor
     from components.onprem.model_server import ModelServer
+    from components.onprem.weights import Claims
 
 
 class LlmPlatform(pulumi.ComponentResource):
@@ -53,12 +57,15 @@ class LlmPlatform(pulumi.ComponentResource):
         *,
         only_admission: bool = False,
         going: Sequence[Standing] = (),
+        scope: Scope = WHOLE,
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
 
         `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
 
         `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
+
+        `scope`: the layer to build, where it is not all of the platform.
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
@@ -67,6 +74,9 @@ class LlmPlatform(pulumi.ComponentResource):
         self._only_admission = only_admission
         self._going = going
         self._platform = platform
+        self._scope = scope
+        self.gives: dict[str, dict[str, Any]] = {"networks": {}, "anchors": {}, "doors": {}}
+        """What the layers above are given (`isthmus.contracts.layers.Given`)."""
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
         self._retained: list[Any] = []
@@ -80,7 +90,8 @@ class LlmPlatform(pulumi.ComponentResource):
                 self._onprem_site(site)
             elif not only_admission:
                 self._aws_site(site)
-        audit, retained = self._audit(sites) if not only_admission else ([], [])
+        sealed = scope.owns("foundation") and not only_admission
+        audit, retained = self._audit(sites) if sealed else ([], [])
 
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
@@ -107,6 +118,9 @@ class LlmPlatform(pulumi.ComponentResource):
             parent=self, providers=[self._provider_at(site)], depends_on=after or []
         )
 
+    def _child(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self)
+
     def _provider_at(self, site: str) -> pulumi.ProviderResource:
         if site not in self._providers:
             raise InputError(
@@ -123,28 +137,38 @@ class LlmPlatform(pulumi.ComponentResource):
         from components.onprem.namespace import ClassNamespace
         from components.onprem.weights import shared_claims
 
-        platform = self._platform
+        platform, scope = self._platform, self._scope
         at = f"{self._name}-{site.name}"
-        guard = AdmissionGuard(
-            f"{at}-admission", {"registries": list(platform.images.registries)}, self._at(site.name)
-        )
-        spaces: dict[str, pulumi.Resource] = {
-            held: ClassNamespace(
-                f"{at}-{held}",
-                namespace_args(platform, site, held, self._going),
-                self._at(site.name, [guard]),
-            )
-            for held in classes_at(platform, site)
-        }
+        guard: list[pulumi.Resource] = []
+        spaces: dict[str, pulumi.Resource] = {}
+        if scope.owns("platform"):
+            registries = list(platform.images.registries)
+            guard.append(AdmissionGuard(f"{at}-admission", {"registries": registries}, self._at(site.name)))
+            spaces |= {
+                held: ClassNamespace(
+                    f"{at}-{held}",
+                    namespace_args(platform, site, held, self._going),
+                    self._at(site.name, guard),
+                )
+                for held in classes_at(platform, site)
+            }
         if self._only_admission:
             return
-        claims = shared_claims(
-            self._name, platform, site, self, self._provider_at(site.name), [guard, *spaces.values()]
-        )
-        servers: dict[str, ModelServer] = {}
+        claims: Claims = {}
+        if scope.owns("serving"):
+            claims = shared_claims(
+                self._name,
+                platform,
+                site,
+                self,
+                self._provider_at(site.name),
+                [*guard, *spaces.values()],
+                scope.runs,
+            )
+        servers: dict[str, ModelServer | ModelDoor] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
-        layouts = mig_layouts_args(platform, site)
+        layouts = mig_layouts_args(platform, site) if scope.owns("platform") else None
         known: list[pulumi.Resource] = []
         if layouts is not None:
             from components.onprem.mig import MigLayouts
@@ -154,29 +178,40 @@ class LlmPlatform(pulumi.ComponentResource):
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
-            used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
-            queues = GpuPool(
-                f"{self._name}-{pool.name}", pool_args(platform, pool, self._going), self._at(site.name, used)
-            )
-            pools.append(queues)
+            queues: list[pulumi.Resource] = []
+            if scope.owns("platform"):
+                used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
+                args = pool_args(platform, pool, self._going)
+                queues.append(GpuPool(f"{self._name}-{pool.name}", args, self._at(site.name, used)))
+                pools += queues
             for endpoint in served_on(platform, pool):
-                claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
-                servers[endpoint.id] = ModelServer(
-                    f"{self._name}-{endpoint.id}",
-                    model_args(platform, pool, endpoint),
-                    self._at(
-                        site.name,
-                        [guard, spaces[endpoint.class_], queues, *([claimed] if claimed is not None else [])],
-                    ),
-                )
-        self._site_gateways(site, [guard, *pools], spaces, servers)
+                after = [*guard, *([spaces[endpoint.class_]] if spaces else []), *queues]
+                if scope.runs(endpoint):
+                    claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
+                    servers[endpoint.id] = ModelServer(
+                        f"{self._name}-{endpoint.id}",
+                        model_args(platform, pool, endpoint, scope.doors.get(endpoint.id)),
+                        self._at(site.name, [*after, *([claimed] if claimed is not None else [])]),
+                    )
+                elif scope.owns("platform"):
+                    servers[endpoint.id] = self._door(endpoint, after)
+        if scope.owns("platform"):
+            self._site_gateways(site, [*guard, *pools], spaces, servers)
+
+    def _door(self, endpoint: Endpoint, after: list[pulumi.Resource]) -> "ModelDoor":
+        from components.onprem.door import ModelDoor
+
+        args = door_args(self._platform, endpoint)
+        made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(endpoint.site, after))
+        self.gives["doors"][endpoint.id] = {"cluster_ip": made.cluster_ip, "leaders": made.leaders}
+        return made
 
     def _site_gateways(
         self,
         site: Site,
         before: list[pulumi.Resource],
         spaces: dict[str, pulumi.Resource],
-        servers: "dict[str, ModelServer]",
+        servers: "dict[str, ModelServer | ModelDoor]",
     ) -> None:
         from components.gateway.inference_gateway import InferenceGateway
 
@@ -203,7 +238,15 @@ class LlmPlatform(pulumi.ComponentResource):
     def _aws_site(self, site: Site) -> None:
         from components.aws_site import AwsSite
 
-        made = AwsSite(self._name, self._platform, site, self._at)
+        if not (self._scope.owns("foundation") or self._scope.owns("platform")):
+            return
+        made = AwsSite(self._name, self._platform, site, self._at, self._scope)
+        if self._scope.owns("foundation"):
+            for name, each in made.networks.items():
+                self.gives["networks"][name] = {
+                    key: getattr(each, key) for key in ("vpc_id", "subnets", "route_tables")
+                }
+            self.gives["anchors"] |= {name: {"arn": each.arn} for name, each in made.anchors.items()}
         self._sides |= made.sides
         self._retained += made.retained
         self._links += made.links
@@ -217,7 +260,8 @@ class LlmPlatform(pulumi.ComponentResource):
             trail = AuditTrail(
                 f"{self._name}-{store.name}",
                 audit_args(self._platform, sites[store.site], store),
-                self._at(store.site),
+                # The organisation's own needs no way to its site: the foundation has none on-prem.
+                self._at(store.site) if store.site in self._providers else self._child(),
             )
             described.append(
                 {

@@ -12,20 +12,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import catalogue
+from isthmus.catalogue import estates
+from isthmus.contracts import layers
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import UP_STEP
-from stacks import account, ahead, moving, surroundings, tagging
+from stacks import account, ahead, layering, moving, surroundings, tagging
 
 if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
+    from isthmus.catalogue.estates import Estate, Member
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.platform import Platform
 
 FROM_ENVIRONMENT = "${KUBECONFIG}"
 """Stands for the kubeconfig where nothing is reached and none is named."""
+
+
+SAID: dict[layers.Layer, tuple[str, ...]] = {
+    "foundation": ("audit", "retained", "links"),
+    "platform": ("gateways", "endpoints", "data_paths", "retained"),
+    "serving": ("plan", moves.STANDING),
+}
+"""The outputs of a layer. Only serving bears the plan: a release changes no word of the layers below."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +51,25 @@ class Settings:
     """Dummy AWS keys; every address must be this machine's."""
     kubeconfig: str | None = None
     """Path of a kubeconfig; None: the variable KUBECONFIG."""
+    place: tuple[Member, Estate] | None = None
+    """Where it stands in an estate, whose files it shares; None: it owns all of its platform."""
 
 
-def program(*, live: bool = False) -> None:
-    """Make the stack's platform and export what it is. Run inside a Pulumi stack.
+def program(*, live: bool = False, given: layering.Outputs | None = None) -> None:
+    """Make the stack's platform, or its layer of one, and export what it is. Run inside a Pulumi stack.
 
     `live`: providers will reach out, so what they would reach is checked first. Raises `IsthmusError`
-    before anything is registered where the stack's files or its surroundings are wrong.
+    before anything is registered where the stack's files or its surroundings are wrong. `given`: the outputs of the
+    stacks below, where there is no engine to ask.
     """
     import pulumi
 
     from components import LlmPlatform
 
     settings = configured()
+    if settings.place is not None:
+        layer_program(settings, *settings.place, live=live, given=given)
+        return
     files = catalogue.read(settings.folder, settings.stack)
     platform = catalogue.assemble(files, settings.overrides, sandbox=settings.sandbox)
     if not settings.sandbox:
@@ -79,6 +96,54 @@ def program(*, live: bool = False) -> None:
         pulumi.export(name, value)
 
 
+def layer_program(
+    settings: Settings, member: Member, estate: Estate, *, live: bool, given: layering.Outputs | None
+) -> None:
+    """As `program`, of a stack that owns one layer of its estate's platform."""
+    import pulumi
+
+    from components import LlmPlatform
+
+    files = catalogue.read(settings.folder, estate.name)
+    platform = catalogue.assemble(
+        files,
+        estates.overrides(settings.folder, estate.name),
+        sandbox=settings.sandbox,
+        said_in=f"{estate.name}{estates.OVERRIDES}",
+    )
+    if not settings.sandbox:
+        surroundings.addresses_are_real(platform)
+    reached = layers.reached(platform, member.layer)
+    if live:
+        surroundings.check(reached, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
+    scope = layering.scope(platform, member, estate, None if live else given or {})
+    tagging.tag_everything(pulumi.get_project(), settings.stack)
+    everything = layering.everything_made()
+    made = site_providers(reached, settings, live=live)
+    step = os.environ.get(UP_STEP)
+    if live:
+        if step != "room":
+            layering.nobody_is_cut_off(platform, member, estate)
+        ahead.load(reached)
+        layering.ask_account(member, reached, files, made, sandbox=settings.sandbox)
+    if step == "room":
+        moving.make_room(platform, made)
+        return
+    built = LlmPlatform(platform.name, platform, made, only_admission=step == "admission", scope=scope)
+    if step == "admission":
+        return
+    found = {
+        name: value
+        for name, value in outputs(built, platform, files.plan).items()
+        if name in SAID[member.layer]
+    }
+    if scope.serves is not None and moves.STANDING in found:
+        found[moves.STANDING] = [each for each in found[moves.STANDING] if each["id"] in scope.serves]
+    for name, value in found.items():
+        pulumi.export(name, value)
+    pulumi.export(layers.GIVEN, layering.said(built, platform, member, everything))
+
+
 def configured() -> Settings:
     """The settings of the stack that runs; `InputError` where one is of the wrong kind."""
     import pulumi
@@ -99,7 +164,9 @@ def configured() -> Settings:
             where=f"{_file(pulumi.get_stack())} (isthmus:overrides)",
             todo="Write them as `key: value` lines; docs/stacks.md shows some",
         )
-    return Settings(pulumi.get_stack(), root / "stacks", overrides or {}, sandbox, config.get("kubeconfig"))
+    stack, folder = pulumi.get_stack(), root / "stacks"
+    place = layering.place(config, stack, folder)
+    return Settings(stack, folder, overrides or {}, sandbox, config.get("kubeconfig"), place)
 
 
 def site_providers(

@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from components.certificates import CertificateIssuer
+from components.onprem.door import DoorAddresses
 
 
 class ModelWeights(TypedDict):
@@ -108,3 +109,5 @@ class ModelServerArgs(TypedDict):
     """Kueue LocalQueue that its pods wait in."""
     priority_class: NotRequired[str]
     """Kueue WorkloadPriorityClass of its pods."""
+    door: NotRequired[DoorAddresses]
+    """Where another stack makes its Service and network policies: their addresses. Absent, they are made here."""

@@ -1,23 +1,13 @@
 """One model on one pool for one class: vLLM behind mutual TLS, reached by its class's gateway only."""
 
-from typing import Any
-
 import pulumi
 
 from components.certificates import certificate
 from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
-from components.kube import (
-    CLASS_LABEL,
-    ROLE_LABEL,
-    SERVING_PORT,
-    class_namespace,
-    dns_name,
-    labels,
-    metadata,
-    selector,
-)
-from components.observability.pod_monitor import pod_monitor, scraped_from
+from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
+from components.observability.pod_monitor import pod_monitor
+from components.onprem.door import model_service, network
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.weights import claim
@@ -70,8 +60,19 @@ class ModelServer(pulumi.ComponentResource):
         config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
-        before += self._network(name, args, space, own, serving)
-        service = self._service(name, args, space, own, serving)
+        found = args.get("door")
+        if found is None:
+            before.append(
+                network(name, endpoint, held, args["monitoring_namespace"], space, own, serving, self)
+            )
+            # It is ready when a pod is: it waits as long as the Deployment does.
+            patience = f"{deadline(args) + 120}s"
+            waits = pulumi.CustomTimeouts(create=patience, update=patience)
+            options = pulumi.ResourceOptions(parent=self, custom_timeouts=waits)
+            service = model_service(name, endpoint, space, own, serving, options)
+            self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
+        else:
+            self.cluster_ip = pulumi.Output.from_input(found["cluster_ip"])
         before += [self._account(name, args, space, own), config]
         parts = Parts(name, args, space, own, chosen, secret, config, before, self)
         if nodes > 1:
@@ -82,7 +83,6 @@ class ModelServer(pulumi.ComponentResource):
             pod_monitor(name, endpoint, space, own, serving, child)
 
         self.service = pulumi.Output.from_input(f"{dns_name(endpoint, space)}:{SERVING_PORT}")
-        self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         self.weights_digest = pulumi.Output.from_input(args["weights"]["digest"])
         self.register_outputs(
             {"service": self.service, "cluster_ip": self.cluster_ip, "weights_digest": self.weights_digest}
@@ -96,50 +96,4 @@ class ModelServer(pulumi.ComponentResource):
             metadata=metadata(args["id"], own, namespace=space),
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
-        )
-
-    def _network(
-        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
-    ) -> list[pulumi.Resource]:
-        """Its class's gateway in, the monitoring namespace to the health port, nothing out: no DNS either."""
-        from pulumi_kubernetes.networking.v1 import NetworkPolicy
-
-        gateway = {ROLE_LABEL: "gateway", CLASS_LABEL: args["sensitivity"]}
-        spec: Any = {
-            "podSelector": {"matchLabels": chosen},
-            "policyTypes": ["Ingress", "Egress"],
-            "ingress": [
-                {
-                    "from": [{"podSelector": {"matchLabels": gateway}}],
-                    "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
-                },
-                scraped_from(args["monitoring_namespace"]),
-            ],
-        }
-        meta = metadata(args["id"], own, namespace=space)
-        return [
-            NetworkPolicy(
-                f"{name}-network", metadata=meta, spec=spec, opts=pulumi.ResourceOptions(parent=self)
-            )
-        ]
-
-    def _service(
-        self, name: str, args: ModelServerArgs, space: str, own: dict[str, str], chosen: dict[str, str]
-    ) -> Any:
-        from pulumi_kubernetes.core.v1 import Service
-
-        spec: Any = {
-            "type": "ClusterIP",
-            "selector": chosen,
-            "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
-        }
-        # It is ready when a pod is: it waits as long as the Deployment does.
-        patience = f"{deadline(args) + 120}s"
-        return Service(
-            f"{name}-service",
-            metadata=metadata(args["id"], own, namespace=space),
-            spec=spec,
-            opts=pulumi.ResourceOptions(
-                parent=self, custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience)
-            ),
         )

@@ -5,6 +5,7 @@ binds to no other until a person clears it. So a claim belongs to no endpoint: t
 model mount the same one, read-only.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -48,12 +49,14 @@ def shared_claims(
     parent: pulumi.Resource,
     provider: pulumi.ProviderResource,
     after: list[pulumi.Resource],
+    runs: Callable[[Endpoint], bool] = lambda _: True,
 ) -> Claims:
-    """The claims of a site's endpoints, each made once. `name`: the platform's."""
+    """The claims of a site's endpoints, each made once. `name`: the platform's; `runs`: those that this stack has."""
     users: dict[tuple[str, str], list[Endpoint]] = {}
     for endpoint in platform.endpoints:
         known = claim_of(endpoint)
-        if endpoint.site == site.name and known and endpoint.weights and endpoint.weights.volume:
+        here = endpoint.site == site.name and runs(endpoint)
+        if here and known and endpoint.weights and endpoint.weights.volume:
             users.setdefault((endpoint.class_, known), []).append(endpoint)
     made: Claims = {}
     for (held, known), endpoints in users.items():

@@ -10,10 +10,12 @@ from typing import Any
 import pulumi
 
 from components.kube import PRIORITY_LABEL, QUEUE_LABEL, custom, metadata
-from components.onprem.groups import Member, group_policy, leader_service
+from components.onprem.door import DoorAddresses, group_ways, known_groups, leaders
+from components.onprem.groups import Member
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.model_pod import model_pod, worker_pod
 from components.onprem.weights import WEIGHTS_DIGEST
+from isthmus.contracts.errors import InputError
 
 ROLLOUT_LABEL = "isthmus.dev/rollout"
 """On the pods of groups: which templates they were made from, by digest."""
@@ -101,8 +103,15 @@ def groups(parts: Parts) -> None:
     """A group of pods a replica, which come, roll and go together."""
     args, endpoint = parts.args, parts.args["id"]
     # While it rolls with surge there is one group more.
-    ways = [_ways(parts, group) for group in range(parts.replicas + (1 if args.get("surge", False) else 0))]
-    addresses = tuple(_leader(parts, group) for group in range(known_groups(parts.replicas)))
+    made_with = (parts.name, endpoint, parts.namespace, parts.own, parts.chosen)
+    ways: list[pulumi.Resource] = []
+    found = args.get("door")
+    if found is None:
+        most_groups = parts.replicas + (1 if args.get("surge", False) else 0)
+        ways = group_ways(*made_with, most_groups, parts.parent)
+        addresses = tuple(leaders(*made_with, parts.replicas, parts.parent))
+    else:
+        addresses = _given(found, parts.replicas, endpoint)
 
     def member(*, leads: bool) -> Member:
         return Member(leads, parts.nodes, addresses, args.get("load_timeout_s", 1800))
@@ -163,53 +172,23 @@ def groups(parts: Parts) -> None:
     )
 
 
+def _given(door: DoorAddresses, replicas: int, endpoint: str) -> tuple[str, ...]:
+    """The leaders' addresses that another stack gives: as many as the pods are told here."""
+    given = tuple(door.get("leaders", []))
+    if len(given) != known_groups(replicas):
+        raise InputError(
+            f"{replicas} groups need the addresses of {known_groups(replicas)} leaders, and {len(given)} are given",
+            where=f"{endpoint}.door.leaders",
+            todo="Build the layer below with the same number of replicas first",
+        )
+    return given
+
+
 def _rolling(args: ModelServerArgs) -> dict[str, int]:
     """A pool whose GPUs are all in use has no room for one replica more."""
     if args.get("surge", False):
         return {"maxSurge": 1, "maxUnavailable": 0}
     return {"maxSurge": 0, "maxUnavailable": 1}
-
-
-def known_groups(replicas: int) -> int:
-    """For how many groups a pod knows the leader: one more than there are, up to the next power of two.
-
-    The addresses are part of the pods' template: with as many as there are groups, one group more would
-    roll all the others.
-    """
-    return max(4, 1 << replicas.bit_length())
-
-
-def _leader(parts: Parts, group: int) -> Any:
-    """Address at which a group finds its leader."""
-    from pulumi_kubernetes.core.v1 import Service
-
-    spec: Any = leader_service(parts.chosen, group)
-    service = Service(
-        f"{parts.name}-leader-{group}",
-        # Pods are made with its address, so it cannot wait for them.
-        metadata=metadata(
-            f"{parts.args['id']}-leader-{group}",
-            parts.own,
-            namespace=parts.namespace,
-            annotations={_WAIT_FOR: "jsonpath={.spec.clusterIP}"},
-        ),
-        spec=spec,
-        opts=pulumi.ResourceOptions(parent=parts.parent),
-    )
-    return service.spec.apply(lambda made: made.cluster_ip)
-
-
-def _ways(parts: Parts, group: int) -> pulumi.Resource:
-    """The policy that lets the pods of a group reach each other."""
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
-
-    spec: Any = group_policy(parts.chosen, group)
-    return NetworkPolicy(
-        f"{parts.name}-group-{group}",
-        metadata=metadata(f"{parts.args['id']}-group-{group}", parts.own, namespace=parts.namespace),
-        spec=spec,
-        opts=pulumi.ResourceOptions(parent=parts.parent),
-    )
 
 
 def _budget(

@@ -67,16 +67,18 @@ def assemble(
     *,
     sandbox: bool = False,
     lock: Path | None = None,
+    said_in: str = "",
 ) -> Platform:
     """Render the plan's blueprint, lay the overrides over it and validate what comes out.
 
     `lock`: of the images; default: in the folder above the stacks'. In a `sandbox` none of it need be resolved.
+    `said_in`: the name of the file with the overrides; default: the stack's configuration.
     Raises `InputError` for an unknown blueprint, a wrong override or missing ones (all named at once), and
     `AnswerIsNo` where an override breaks a boundary.
     """
     from isthmus.contracts import overrides as laying
 
-    file = f"{files.folder.name}/Pulumi.{files.stack}.yaml"
+    file = f"{files.folder.name}/{said_in or f'Pulumi.{files.stack}.yaml'}"
     laying.check(overrides, OVERRIDES, file)
     rendered = rendering.render(files.plan.blueprint, files.requirements, files.plan, catalogue)
     _names(rendered, overrides, file)
@@ -107,7 +109,13 @@ def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> No
 
 
 def platform(
-    folder: Path, stack: str, overrides: dict[str, Any], *, sandbox: bool = False, lock: Path | None = None
+    folder: Path,
+    stack: str,
+    overrides: dict[str, Any],
+    *,
+    sandbox: bool = False,
+    lock: Path | None = None,
+    said_in: str = "",
 ) -> Platform:
-    """The validated platform of a stack: `read` and `assemble` in one."""
-    return assemble(read(folder, stack), overrides, sandbox=sandbox, lock=lock)
+    """The validated platform of a stack, or of an estate by its name: `read` and `assemble` in one."""
+    return assemble(read(folder, stack), overrides, sandbox=sandbox, lock=lock, said_in=said_in)

@@ -1,4 +1,4 @@
-"""`isthmus destroy STACK`."""
+"""`isthmus destroy STACK...`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Annotated
 import typer
 
 from isthmus.cli.answering import MadeIds, NotMade
-from isthmus.cli.options import ProjectDir, StackName
+from isthmus.cli.options import ProjectDir, StackNames
+from isthmus.cli.several import Parallel
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()
 def destroy(
-    stack: StackName,
+    stacks: StackNames,
     project: ProjectDir = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")
     ] = False,
     made: MadeIds = None,
     not_made: NotMade = None,
+    parallel: Parallel = 4,
 ) -> None:
-    """Take a stack down; what it retains on purpose stays and is named."""
-    from isthmus.cli import console
+    """Take a stack down; what it retains on purpose stays and is named. Of an estate, the highest layer goes first."""
+    from isthmus.cli import console, several
     from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
@@ -32,7 +34,12 @@ def destroy(
     from isthmus.report import summary
 
     found = answers(made, not_made)
-    chosen = projects.find(project).stack(stack)
+    root = projects.find(project)
+    chosen = several.one_alone(root, stacks)
+    if chosen is None:
+        several.take_down(root, stacks, yes=yes, parallel=parallel, answers=found)
+        return
+    stack = chosen.name
     confirm(f"Destroy stack {stack}, with every model, gateway and queue of it?", yes)
     with Progress() as progress:
         gone = building.destroy(chosen, say=progress.say, watcher=progress, answers=found)

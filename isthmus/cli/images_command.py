@@ -66,14 +66,16 @@ def images(
     if (registry or update) and not resolve:
         option = "--registry" if registry else "--update"
         raise InputError("this option says how to resolve", where=option, todo="Give --resolve too")
-    chosen = projects.find(project).stack(stack)
+    asked = projects.find(project).chosen([stack])
+    chosen = asked[0]
     looked = projects.Looked(chosen.project, chosen.name)
     file = chosen.project.images_lock
     lock = images_lock.load(file)
     with rendering.uncollected():
         given = looked.platform().images
-        rendered = rendering.render(looked)
-    found = inventory.of(rendered.resources, lock, given)
+        # An estate's images are those of all its stacks.
+        parts = rendering.render_estate(looked).values() if len(asked) > 1 else [rendering.render(looked)]
+    found = inventory.of([each for one in parts for each in one.resources], lock, given)
     if resolve:
         lock = _resolved(lock, found, file, registry, update=update)
         found = found.with_digests(lock, given)

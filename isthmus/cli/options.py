@@ -14,7 +14,8 @@ def complete_stack(incomplete: str) -> list[str]:
     from isthmus.engine import project
 
     try:
-        return [name for name in project.find().stacks() if name.startswith(incomplete)]
+        found = project.find()
+        return [name for name in [*found.stacks(), *found.estates()] if name.startswith(incomplete)]
     except IsthmusError:
         return []
 
@@ -35,6 +36,15 @@ StackName = Annotated[
     typer.Argument(
         metavar="STACK",
         help="Name of the stack, e.g. bank-dev.",
+        autocompletion=complete_stack,
+        show_default=False,
+    ),
+]
+StackNames = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="STACK...",
+        help="Names of stacks, or of an estate for all of its stacks, e.g. bank-dev.",
         autocompletion=complete_stack,
         show_default=False,
     ),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isthmus.cli.options import ProjectDir, StackName
+
+
+class Form(StrEnum):
+    """Who applies what is written."""
+
+    argocd = "argocd"
+    flux = "flux"
+
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -27,6 +36,17 @@ def render(
     ] = None,
     summary: Annotated[bool, typer.Option("--summary", help="Also print what the platform is.")] = False,
     project: ProjectDir = None,
+    for_: Annotated[
+        Form | None,
+        typer.Option(
+            "--for",
+            help="Lay the manifests out for Argo CD or Flux: in order, with what they cannot apply apart.",
+            show_default=False,
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--source", metavar="NAME", help="With --for flux: the GitRepository's name.")
+    ] = "isthmus",
 ) -> None:
     """Write every resource of a stack as files: no engine, no cluster, no cloud.
 
@@ -34,36 +54,54 @@ def render(
     the network and the identities as Mermaid (network.mmd, identities.mmd). Ends with 1 where a boundary does
     not hold in what was rendered: restricted work that could reach AWS, a role that could end the trail.
     A value that only a cloud knows is a placeholder such as ${bank-frankfurt-bucket.id}. The same input gives the same
-    bytes. A folder that an earlier render made is replaced whole.
+    bytes. A folder that an earlier render made is replaced whole. For an estate a folder is written for each of its
+    stacks, where what another stack makes is a placeholder, too.
     """  # fmt: skip
     from isthmus.engine import render as rendering
 
     with rendering.uncollected():
-        _write(stack, output, summary, project)
+        _write(stack, output, summary, project, for_, source)
 
 
-def _write(stack: str, output: Path | None, summary: bool, project: Path | None) -> None:
+def _write(
+    name: str, output: Path | None, summary: bool, project: Path | None, form: Form | None, source: str
+) -> None:
     from isthmus.cli import console
-    from isthmus.engine import preflight, rendered_files
+    from isthmus.engine import gitops, preflight, rendered_files
     from isthmus.engine import project as projects
     from isthmus.engine import render as rendering
     from isthmus.report import pictures
     from isthmus.report.graph import Graph
 
-    chosen = projects.find(project).stack(stack)
-    platform = chosen.platform()
-    rendered = rendering.render(chosen)
-    made = rendered_files.files(rendered, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
-    graph = Graph(rendered.resources)
-    made |= {"network.mmd": pictures.network(graph, platform), "identities.mmd": pictures.identities(graph)}
-    target = output if output is not None else chosen.project.root / "out" / stack
-    rendered_files.write(made, target, stack)
-    if summary:
-        from isthmus.report import summary as report
+    found = projects.find(project)
+    chosen = found.chosen([name])
+    platform = chosen[0].platform()
+    # A boundary is of the whole platform: a layer is held to it with its whole estate.
+    rendered = rendering.render_estate(chosen[0])
+    target = output if output is not None else found.root / "out" / name
+    for stack in chosen:
+        one = rendered[stack.name]
+        made = rendered_files.files(one, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
+        apart: list[str] = []
+        if form is not None:
+            laid, apart = gitops.files(one.resources, stack.name, form.value, source)
+            made = {path: text for path, text in made.items() if not path.startswith("kubernetes/")} | laid
+        graph = Graph(one.resources)
+        made |= {
+            "network.mmd": pictures.network(graph, platform),
+            "identities.mmd": pictures.identities(graph),
+        }
+        folder = target if len(chosen) == 1 else target / stack.name
+        rendered_files.write(made, folder, stack.name)
+        if summary:
+            from isthmus.report import summary as report
 
-        out = console.out()
-        for part in report.summary(platform, rendered.outputs):
-            out.print(part)
-    custom = sum(1 for each in rendered.resources if each.made)
-    console.err().print(f"{custom} resources, {len(made)} files in {target}", markup=False)
-    preflight.boundaries_hold(graph, platform, str(target))
+            out = console.out()
+            for part in report.summary(platform, one.outputs):
+                out.print(part)
+        custom = sum(1 for each in one.resources if each.made)
+        console.err().print(f"{custom} resources, {len(made)} files in {folder}", markup=False)
+        for line in apart:
+            console.err().print(line, markup=False)
+    every = Graph(each for one in rendered.values() for each in one.resources)
+    preflight.boundaries_hold(every, platform, str(target))

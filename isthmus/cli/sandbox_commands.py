@@ -150,14 +150,15 @@ def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None
 
     try:
         name = requirements.name.removesuffix(".requirements.yaml")
-        stack = project.find().stack(name)
+        stacks = project.find().chosen([name])
     except InputError:
         return
-    belongs = requirements.resolve().parent == stack.project.stacks_dir and is_sandbox(stack)
-    if not belongs or toolchain.find("pulumi") is None:
-        return
-    with surroundings(stack, home):
-        Engine(stack, say)
+    for stack in stacks:
+        belongs = requirements.resolve().parent == stack.project.stacks_dir and is_sandbox(stack)
+        if not belongs or toolchain.find("pulumi") is None:
+            return
+        with surroundings(stack, home):
+            Engine(stack, say)
 
 
 def _status_text(found: Status) -> str:

@@ -1,4 +1,4 @@
-"""`isthmus up STACK`."""
+"""`isthmus up STACK...`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from isthmus.cli.answering import MadeIds, NotMade
-from isthmus.cli.options import ProjectDir, StackName
+from isthmus.cli.options import ProjectDir, StackNames
+from isthmus.cli.several import Parallel
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -24,21 +25,25 @@ InPlace = Annotated[
 
 @app.command()
 def up(
-    stack: StackName,
+    stacks: StackNames,
     project: ProjectDir = None,
     yes: Yes = False,
     made: MadeIds = None,
     not_made: NotMade = None,
     replace_in_place: InPlace = False,
+    parallel: Parallel = 4,
 ) -> None:
-    """Build a stack, or bring it back to what its plan says.
+    """Build a stack, or bring it back to what its plan says; several, or an estate's, side by side.
 
     Live state is read first, so what others changed is found and mended. Progress goes to stderr, the
     summary to stdout. What an earlier run that was cut off left open is decided first; --made and
     --not-made answer what it could not decide. A plan that moves workloads where there is no room for both is
     refused without --replace-in-place, and nothing is changed; --yes is no consent to that.
+
+    Of an estate, a layer is built when those below it are. Where a stack fails, those that need it are not started,
+    the others go on, and the exit code is the first failure's.
     """
-    from isthmus.cli import console
+    from isthmus.cli import console, several
     from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
@@ -47,7 +52,12 @@ def up(
     from isthmus.report import summary
 
     found = answers(made, not_made)
-    chosen = projects.find(project).stack(stack)
+    root = projects.find(project)
+    chosen = several.one_alone(root, stacks)
+    if chosen is None:
+        several.build(root, stacks, yes=yes, parallel=parallel, in_place=replace_in_place, answers=found)
+        return
+    stack = chosen.name
     platform = chosen.platform()
     gpus = sum(each.gpus for each in platform.endpoints)
     confirm(

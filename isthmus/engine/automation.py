@@ -42,7 +42,8 @@ class Engine:
                 say(f"removed {file.name}, which a dead run left cut off: it says nothing of the state")
             copies = backup.folder(stack.project.root, stack.name)
             states.check(states_at, stack.project.name, stack.name, copies)
-            self._engine = automation.Stack.create_or_select(stack.name, workspace)
+            with locks.selecting(stack.project.root):
+                self._engine = automation.Stack.create_or_select(stack.name, workspace)
         except automation.CommandError as error:
             raise explain.failure([], str(error), stack.name, None) from error
         except (automation.InvalidVersionError, OSError) as error:

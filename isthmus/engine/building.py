@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts import moving as moves
-from isthmus.contracts.errors import IsthmusError
+from isthmus.contracts import layers
+from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, backend, locks, moving, preflight, recovery, silence
+from isthmus.engine import admission, backend, layered, locks, moving, preflight, recovery, silence
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
@@ -65,6 +65,7 @@ def up(
     watcher: Watcher | None = None,
     answers: Answers = NO_ANSWERS,
     in_place: bool = False,
+    checked: bool = False,
 ) -> Built:
     """Build the stack.
 
@@ -72,26 +73,30 @@ def up(
     nothing half-made. Then what an earlier run left open is decided (`answers`: what the user found out
     about it), a plan that moves workloads is held to what stands (`in_place`: what leaves no room for its
     successor may go first), admission is proved where a restricted class is in use, and all is built.
+    `checked`: the files have been, with those of the whole estate.
     """
     started = time.monotonic()
     platform = stack.platform()
-    preflight.of_files(stack, platform, say)
-    say("the plan, the blueprint and the overrides are valid")
+    if not checked:
+        preflight.of_files(stack, platform, say)
+        say("the plan, the blueprint and the overrides are valid")
     with _at_work(stack):
-        reached = clusters(platform, stack)
+        reached = clusters(layers.reached(platform, stack.layer), stack)
         for site, one in reached.items():
             say(f"site {site}: the cluster answers at {one.server}")
-        preflight.of_clusters(platform, reached, say)
+        if stack.layer in ("all", "platform"):
+            preflight.of_clusters(platform, reached, say)
+        layered.before_up(stack, platform, in_place=in_place)
         engine = Engine(stack, say)
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
         stands = moving.there(moving.standing(state), reached)
-        move = moves.move(stands, platform)
+        move = layered.move(stands, platform, stack)
         moving.allow(move, platform, stack.name, in_place=in_place, say=say)
         runs: list[Run | None] = []
         with _settled_after(stack, engine), silence.watched(reached, say):
             with moving.told(stands):
-                first, proofs = _admission(engine, platform, reached, state, say, watcher)
+                first, proofs = _admission(stack, engine, platform, reached, state, say, watcher)
             runs.append(first)
             if move.first:
                 # Not before all that may be refused has been: from here on somebody gets no answers.
@@ -127,6 +132,7 @@ def destroy(
     """Take the stack down and say what stays."""
     started = time.monotonic()
     with _at_work(stack):
+        layered.before_destroy(stack)
         engine = Engine(stack, say)
         engine.keep_copy()
         state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
@@ -149,7 +155,7 @@ def destroy(
 def _there(stack: Stack) -> dict[str, Cluster]:
     """The clusters that answer before a destroy; none where the stack's files no longer say which."""
     try:
-        return clusters(stack.platform(), stack)
+        return clusters(layers.reached(stack.platform(), stack.layer), stack)
     except IsthmusError:
         return {}
 
@@ -181,6 +187,7 @@ def _settled_after(stack: Stack, engine: Engine) -> Iterator[None]:
 
 
 def _admission(
+    stack: Stack,
     engine: Engine,
     platform: Platform,
     reached: dict[str, Cluster],
@@ -201,6 +208,13 @@ def _admission(
     registry = sorted(platform.images.registries)[0]
     namespace = "isthmus-restricted"
     first = None
+    for site, one in guarded.items():
+        if stack.layer == "serving" and not admission.in_force(one, namespace, registry):
+            raise EnvironmentFault(
+                f"the cluster does not refuse foreign images in {namespace}, which the layer below sees to",
+                where=f"site {site}",
+                todo="Run `isthmus up` for the estate's platform layer first",
+            )
     if not all(admission.in_force(one, namespace, registry) for one in guarded.values()):
         say("building the admission policies first, before anything that they guard")
         os.environ[UP_STEP] = "admission"

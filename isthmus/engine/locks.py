@@ -110,6 +110,23 @@ def turn(backend_url: str, root: Path, project: str, stack: str) -> Iterator[Non
         yield
 
 
+@contextlib.contextmanager
+def selecting(root: Path) -> Iterator[None]:
+    """One after the other: to select a stack is to write the one file of the user's that says which is selected."""
+    try:
+        import fcntl
+
+        folder = root / "out"
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".selecting").open("a")
+    except (ImportError, OSError):  # nowhere to write: then no other run of this folder can lock, either
+        yield
+        return
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def _taken(lock: Lock, stack: str, todo: str) -> EnvironmentFault:
     return EnvironmentFault(
         f"another run is at work: process {lock.pid} of {lock.user} on {lock.host}, since {lock.since}",

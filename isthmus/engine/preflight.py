@@ -33,7 +33,9 @@ def of_files(
     day = today or datetime.datetime.now(datetime.UTC).date()
     for line in platform_aws_checks.authorities_hold(platform, day, file):
         say(line)
-    boundaries_hold(Graph(render.render(stack).resources), platform, file)
+    # A boundary is of the whole platform, whichever stack makes which part of it.
+    every = [each for one in render.render_estate(stack).values() for each in one.resources]
+    boundaries_hold(Graph(every), platform, file)
 
 
 def boundaries_hold(graph: Graph, platform: Platform, where: str) -> None:

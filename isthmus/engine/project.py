@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isthmus.catalogue import estates
 from isthmus.contracts.errors import InputError
 
 if TYPE_CHECKING:
+    from isthmus.catalogue.estates import Estate, Member
+    from isthmus.contracts.layers import Layer
     from isthmus.contracts.platform import Platform
 
-SETTINGS = ("overrides", "sandbox", "kubeconfig")
+SETTINGS = ("overrides", "sandbox", "kubeconfig", *estates.SETTINGS)
 """What a stack's configuration may say of ours (`stacks.program.Settings`)."""
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 
@@ -54,14 +58,36 @@ class Project:
         names = [path.name[len(_PREFIX) : -len(_SUFFIX)] for path in self.stacks_dir.glob("Pulumi.*.yaml")]
         return sorted(name for name in names if name)
 
+    def estates(self) -> dict[str, Estate]:
+        """The estates, by name; `InputError` for one that is not whole."""
+        return estates.estates(self.stacks_dir, self.name)
+
+    def chosen(self, names: Sequence[str]) -> list[Stack]:
+        """The stacks of those names, an estate's name standing for all of its stacks, each once."""
+        found: dict[str, Stack] = {}
+        for name in names:
+            if name not in self.stacks() and (estate := self.estates().get(name)) is not None:
+                found |= {each.stack: Stack(self, each.stack) for each in estate.members}
+            else:
+                found[name] = self.stack(name)
+        return list(found.values())
+
     def stack(self, name: str) -> Stack:
         """The stack of that name; `InputError` with the nearest name where there is none."""
         names = self.stacks()
         if name in names:
             return Stack(self, name)
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        whole = self.estates()
+        if name in whole:
+            raise InputError(
+                f"`{name}` is an estate, and one stack is asked for",
+                where=str(self.stacks_dir),
+                todo=f"Its stacks are: {', '.join(each.stack for each in whole[name].members)}",
+            )
+        near = difflib.get_close_matches(name, [*names, *whole], n=1, cutoff=0.4)
         hint = f"Did you mean `{near[0]}`? " if near else ""
         known = f"The stacks are: {', '.join(names)}" if names else "There is no stack yet"
+        known += f"; the estates: {', '.join(sorted(whole))}" if whole else ""
         raise InputError(
             f"there is no stack `{name}` (no {_PREFIX}{name}{_SUFFIX})",
             where=str(self.stacks_dir),
@@ -125,6 +151,24 @@ class Stack:
                     todo="Write the whole path of one kubeconfig, or leave it to the variable KUBECONFIG",
                 )
 
+    @cached_property
+    def member(self) -> Member | None:
+        """What it builds of an estate; None where it owns all of its platform."""
+        return estates.member(self.config, self.name, self.project.name)
+
+    @cached_property
+    def estate(self) -> Estate | None:
+        """The estate that it is of. `InputError` where that is not whole."""
+        return self.project.estates()[self.member.estate] if self.member else None
+
+    @property
+    def layer(self) -> Layer:
+        return self.member.layer if self.member else "all"
+
+    def siblings(self, members: Sequence[Member]) -> list[Stack]:
+        """Stacks of its estate."""
+        return [type(self)(self.project, each.stack) for each in members]
+
     @property
     def sandbox(self) -> bool:
         """Whether it is a stack of the local sandbox."""
@@ -162,13 +206,21 @@ class Stack:
         """
         from isthmus import catalogue
 
-        return catalogue.platform(
-            self.project.stacks_dir,
-            self.name,
-            self.overrides,
+        folder, lock = self.project.stacks_dir, self.project.images_lock
+        if self.member is None or self.estate is None:
+            return catalogue.platform(folder, self.name, self.overrides, sandbox=self.sandbox, lock=lock)
+        name = self.estate.name
+        found = catalogue.platform(
+            folder,
+            name,
+            estates.overrides(folder, name),
             sandbox=self.sandbox,
-            lock=self.project.images_lock,
+            lock=lock,
+            said_in=f"{name}{estates.OVERRIDES}",
         )
+        # Every layer is held to it: a model without a stack is nobody's fault below, and still not served.
+        self.estate.served_by(found, self.member)
+        return found
 
 
 class Looked(Stack):

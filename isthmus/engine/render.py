@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import IsthmusError, Where
+from isthmus.contracts.layers import LAYERS
 from isthmus.engine.project import Stack
 
 if TYPE_CHECKING:
@@ -35,11 +37,33 @@ def render(stack: Stack) -> Rendered:
 
     Raises what reading the stack's files raises (`InputError`, `AnswerIsNo`), and what a component refuses.
     Placeholders stand for values that only a cloud or a cluster knows. The order does not depend on timing.
+    A layer of an estate is rendered upon what those below it are rendered to give.
     """
+    if stack.member is None or stack.estate is None:
+        return _rendered(stack, None)
+    below = [each for each in stack.estate.members if LAYERS.index(each.layer) < LAYERS.index(stack.layer)]
+    return _in_order([*stack.siblings(below), stack])[stack.name]
+
+
+def render_estate(stack: Stack) -> dict[str, Rendered]:
+    """Every stack of a stack's estate, the lowest layer first; the stack alone where it is of none."""
+    members = stack.estate.members if stack.estate is not None else None
+    return _in_order(stack.siblings(members)) if members is not None else {stack.name: render(stack)}
+
+
+def _in_order(stacks: Sequence[Stack]) -> dict[str, Rendered]:
+    made: dict[str, Rendered] = {}
+    for each in stacks:
+        made[each.name] = _rendered(each, {name: one.outputs for name, one in made.items()})
+    return made
+
+
+def _rendered(stack: Stack, given: Mapping[str, Mapping[str, Any]] | None) -> Rendered:
     with uncollected(), _importing_from(str(stack.project.root)):
         program = importlib.import_module("stacks.program").program
         try:
-            return record(program, stack)
+            # A project's program may be older than estates are: it is asked as it always was.
+            return record(program if given is None else functools.partial(program, given=given), stack)
         except IsthmusError as error:
             raise _placed(error, stack) from error
 

@@ -31,7 +31,7 @@ def files(rendered: Rendered, platform: Any) -> dict[str, str]:
             continue
         site = _site(resource)
         if resource.type.startswith("kubernetes:"):
-            path, text = _manifest(resource, site)
+            path, text = manifest(resource)
         else:
             kind = _slug(resource.type.split(":")[-1])
             path = f"aws/{site}/{kind}-{_slug(resource.name)}.json"
@@ -92,7 +92,9 @@ def _unwritable(target: Path, error: OSError) -> EnvironmentFault:
     )
 
 
-def _manifest(resource: Resource, site: str) -> tuple[str, str]:
+def manifest(resource: Resource) -> tuple[str, str]:
+    """An object's file below the folder, and what stands in it."""
+    site = _site(resource)
     body = resource.inputs
     kind = str(body.get("kind") or resource.type.split(":")[-1])
     # A patch of an object that others made shares its kind with objects of our own.

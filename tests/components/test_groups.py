@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components import ModelServer
-from components.onprem.workload import known_groups
+from components.onprem.door import known_groups
 from isthmus.contracts import vllm_flags
 from isthmus.contracts.errors import InputError
 from tests.components.conftest import Engine

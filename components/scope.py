@@ -1,0 +1,34 @@
+"""How much of a platform one stack builds. What it leaves to another, that one's stack gives.
+
+What is given is `isthmus.contracts.layers.Given`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from isthmus.contracts.layers import AnchorGiven, DoorGiven, Layer, NetworkGiven
+from isthmus.contracts.platform import Endpoint
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The layer of a stack, the models that it serves, and what the layers below have made."""
+
+    layer: Layer = "all"
+    serves: frozenset[str] | None = None
+    """Ids of endpoints; None: every one."""
+    networks: Mapping[str, NetworkGiven] = field(default_factory=dict)
+    anchors: Mapping[str, AnchorGiven] = field(default_factory=dict)
+    doors: Mapping[str, DoorGiven] = field(default_factory=dict)
+    """By endpoint."""
+
+    def owns(self, layer: Layer) -> bool:
+        """Whether this stack builds a layer's components."""
+        return self.layer in ("all", layer)
+
+    def runs(self, endpoint: Endpoint) -> bool:
+        """Whether this stack runs an endpoint's model."""
+        return self.owns("serving") and (self.serves is None or endpoint.id in self.serves)
+
+
+WHOLE = Scope()

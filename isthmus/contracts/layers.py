@@ -1,0 +1,157 @@
+"""Layers: which parts of a platform a stack builds, what a layer tells the one above, and by what they agree.
+
+A stack owns all of a platform, or one layer. What a layer needs of the one below it takes from that stack's
+output, `Given`. The two hold together by a digest of the part of the platform that the lower one builds, not of the
+whole plan: a new release of a model leaves the digests of the layers below as they were, so nothing of them is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.words import Part
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+
+Layer = Literal["all", "foundation", "platform", "serving"]
+LAYERS: tuple[Layer, ...] = ("foundation", "platform", "serving")
+"""From the lowest to the highest; `all` is one stack in place of them."""
+BELOW: dict[Layer, tuple[Layer, ...]] = {
+    "all": (),
+    "foundation": (),
+    "platform": ("foundation",),
+    "serving": ("platform",),
+}
+"""The layers that a layer takes something from."""
+GIVEN = "layer"
+"""The stack's output by which a layer says what it is and what it gives."""
+RUNS_HERE = ("onprem-vllm",)
+"""Targets whose models a serving stack runs. A model on Bedrock runs nowhere of ours: its roles and routes are the
+platform's."""
+_LAID = (*RUNS_HERE, "bedrock")
+
+_FOUNDATION = (
+    *("name", "sites", "networks", "links", "trust", "audit", "trails", "invocation_logging"),
+    *("tags", "contacts"),
+)
+_NOT_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
+_OF_A_RELEASE = (
+    *("weights", "precision", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype"),
+    *("adapters", "engine_version", "engine_args", "load_timeout_s", "certificate_secret"),
+)
+"""Fields of an endpoint that nothing below serving is made from: what a release of a model changes. A field that is
+not named here is the platform's, too, so that one forgotten costs a run that changes nothing and hides nothing."""
+_IMAGES_OF_A_RELEASE = ("vllm",)
+
+
+class NetworkGiven(Part):
+    """A network as the foundation has made or found it."""
+
+    vpc_id: str
+    subnets: list[str]
+    route_tables: list[str]
+
+
+class AnchorGiven(Part):
+    """A trust anchor."""
+
+    arn: str
+
+
+class DoorGiven(Part):
+    """The addresses of a model server: its Service's and, where a replica spans machines, its groups' leaders'."""
+
+    cluster_ip: str
+    leaders: list[str] = []
+
+
+class Given(Part):
+    """What a layer says of itself."""
+
+    isthmus: Literal["v1"]
+    estate: str
+    layer: Layer
+    digest: str
+    """Of the part of the platform that it was built from."""
+    networks: dict[str, NetworkGiven] = {}
+    anchors: dict[str, AnchorGiven] = {}
+    doors: dict[str, DoorGiven] = {}
+    """By endpoint."""
+
+
+def digest(platform: Platform, layer: Layer) -> str:
+    """Digest of what a layer is built from: another one means that its stack must be run before those above it."""
+    given = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if layer == "foundation":
+        given = {key: given[key] for key in _FOUNDATION if key in given}
+    elif layer == "platform":
+        given = {key: value for key, value in given.items() if key not in _NOT_PLATFORM}
+        given["endpoints"] = [_without(each, _OF_A_RELEASE) for each in given["endpoints"]]
+        given["images"] = _without(given["images"], _IMAGES_OF_A_RELEASE)
+    text = json.dumps([layer, given], sort_keys=True, ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def may_be_laid(platform: Platform, where: str) -> None:
+    """`InputError` for what this version builds as one stack only."""
+    for endpoint in platform.endpoints:
+        if endpoint.target not in _LAID:
+            raise InputError(
+                f"endpoint {endpoint.id} runs on {endpoint.target}, which layers do not know in this version",
+                where=where,
+                todo=f"Build this platform as one stack; layers build: {', '.join(_LAID)}",
+            )
+
+
+def reached(platform: Platform, layer: Layer) -> Platform:
+    """The platform with the sites alone that a layer has something at: no other credentials are needed.
+
+    Not to be validated or built from.
+    """
+    kinds = {"foundation": ("aws",), "serving": ("on-prem",)}.get(layer, ("aws", "on-prem"))
+    sites = [site for site in platform.sites if site.kind in kinds]
+    more: dict[str, Any] = {}
+    if layer == "foundation":
+        more = {"endpoints": []}
+    elif layer == "platform":
+        more = {"networks": []}
+    return platform.model_copy(update={"sites": sites, **more})
+
+
+def taken(said: Any, platform: Platform, estate: str, layer: Layer, stack: str) -> Given:
+    """What the stack of a lower layer gives, from its output; `EnvironmentFault` where it fits another platform."""
+    todo = f"Run `isthmus up {stack}` first, or `isthmus up {estate}` for the whole estate"
+    where = f"stack {stack}"
+    if not said:
+        raise EnvironmentFault(f"the layer {layer} of estate {estate} is not up", where=where, todo=todo)
+    try:
+        given = Given.model_validate(said)
+    except ValidationError:
+        raise EnvironmentFault(
+            f"what the stack says of its layer is of another version of Isthmus, or of no layer {layer}",
+            where=where,
+            todo=todo,
+        ) from None
+    if (given.estate, given.layer) != (estate, layer):
+        raise EnvironmentFault(
+            f"the stack was built as layer {given.layer} of estate {given.estate}, not as {layer} of {estate}",
+            where=where,
+            todo="Correct `isthmus:of` and `isthmus:layer`, or destroy it and build it as what it is to be",
+        )
+    if given.digest != digest(platform, layer):
+        raise EnvironmentFault(
+            f"the layer {layer} of estate {estate} stands as another plan or other overrides say",
+            where=where,
+            todo=todo,
+        )
+    return given
+
+
+def _without(part: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if key not in fields}

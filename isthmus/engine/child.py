@@ -1,0 +1,144 @@
+"""One stack of several that are built side by side: a process of its own, told what to do, telling how it goes.
+
+A process and not a thread, since a run changes the environment (which backend, which step) and Pulumi's SDK keeps one
+program a process. What is said goes to stdout, a JSON object a line; the parent ends it by closing stdin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from isthmus.contracts.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from isthmus.engine.events import Run
+    from isthmus.engine.recovery import Answers
+
+Action = Literal["up", "destroy"]
+TOLD = ("gateways", "audit", "data_paths")
+"""Outputs that the parent shows."""
+_OFTEN_S = 0.2
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child is to do."""
+
+    action: Action
+    root: str
+    stack: str
+    in_place: bool = False
+    checked: bool = False
+    made: Mapping[str, str] = field(default_factory=dict)
+    not_made: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> Answers:
+        from isthmus.engine.recovery import Answers
+
+        return Answers(self.made, frozenset(self.not_made))
+
+
+class Teller:
+    """Writes how it goes."""
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+        self._lock = threading.Lock()
+        self._last = 0.0
+
+    def tell(self, **what: Any) -> None:
+        with self._lock:
+            self._to.write(json.dumps(what) + "\n")
+            self._to.flush()
+
+    def say(self, line: str) -> None:
+        self.tell(say=line)
+
+    def changed(self, run: Run, line: str | None) -> None:
+        """The engine moved on (`isthmus.engine.events.Watcher`)."""
+        if line is None and time.monotonic() - self._last < _OFTEN_S:
+            return
+        self._last = time.monotonic()
+        doing = min(run.doing.items(), key=lambda each: each[1])[0] if run.doing else ""
+        self.tell(
+            say=line, done=len(run.done), total=run.total, doing=doing, others=max(0, len(run.doing) - 1)
+        )
+
+
+def run(order: Order, teller: Teller) -> int:
+    """Do it and tell the outcome; the exit code."""
+    from isthmus.engine import building
+    from isthmus.engine.project import Project
+
+    try:
+        stack = Project(Path(order.root)).stack(order.stack)
+        if order.action == "up":
+            built = building.up(
+                stack,
+                say=teller.say,
+                watcher=teller,
+                answers=order.answers,
+                in_place=order.in_place,
+                checked=order.checked,
+            )
+            shown = {key: value for key, value in built.outputs.items() if key in TOLD}
+            teller.tell(
+                result={
+                    "counts": built.counts,
+                    "seconds": built.seconds,
+                    "replacements": built.replacements,
+                    "outputs": shown,
+                }
+            )
+        else:
+            gone = building.destroy(stack, say=teller.say, watcher=teller, answers=order.answers)
+            teller.tell(
+                result={
+                    "counts": gone.counts,
+                    "seconds": gone.seconds,
+                    "retained": gone.retained,
+                    "pending_keys": gone.pending_keys,
+                }
+            )
+    except IsthmusError as error:
+        teller.tell(error=" ".join(str(error).split()), code=error.exit_code)
+        return error.exit_code
+    return 0
+
+
+def command(order: Order) -> list[str]:
+    """How the parent starts it."""
+    return [sys.executable, "-m", "isthmus.engine.child", json.dumps(asdict(order))]
+
+
+def _end_with_parent() -> None:
+    """The parent holds our stdin open as long as it lives; its end interrupts us and our engine."""
+    # Not through `sys.stdin`, whose lock would be held when this process ends.
+    while os.read(0, 64):
+        pass
+    os.killpg(0, signal.SIGINT)
+
+
+def main() -> int:
+    told = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Whatever else is printed here is no message.
+    os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        return run(Order(**json.loads(sys.argv[1])), Teller(told))
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

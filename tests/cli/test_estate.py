@@ -1,0 +1,59 @@
+"""An estate by the command line, as far as it goes without an engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from isthmus.contracts import yamlfile
+from tests.cli.conftest import Isthmus
+from tests.estate import ESTATE, LAYERS, bank_estate
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Path:
+    return bank_estate(tmp_path / "estate").root
+
+
+def test_an_estate_is_rendered_a_folder_a_stack_and_its_images_are_those_of_all(
+    isthmus: Isthmus, estate: Path
+):
+    ran = isthmus("render", ESTATE, "-o", estate / "out", "--for", "flux", "--project", estate)
+    assert ran.code == 0, ran.err
+    assert {each.name for each in (estate / "out").iterdir()} == set(LAYERS)
+    assert (estate / "out" / "bank-platform" / "flux-fra1.yaml").is_file()
+    assert not (estate / "out" / "bank-foundation" / "kubernetes").exists()
+    images = isthmus("images", ESTATE, "--format", "json", "--project", estate)
+    names = {each["name"] for each in json.loads(images.out)["images"]}
+    assert {"vllm", "edge", "translator"} <= names, "the first is serving's, the last the platform's"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("up", "bnk", "--yes"), 2, "Did you mean `bank`?"),
+        (("up", "bank"), 2, "nobody can be asked here"),
+        (("destroy", "bank", "--made", "x=y", "--yes"), 2, "several are asked for"),
+        (("up", "bank", "--yes", "--parallel", "0"), 2, "--parallel"),
+    ],
+)
+def test_what_is_asked_wrongly_is_told_and_nothing_begins(
+    isthmus: Isthmus, estate: Path, words: tuple[str, ...], code: int, told: str
+):
+    ran = isthmus(*words, "--project", estate)
+    assert ran.code == code, ran.err
+    assert told in ran.err
+    assert "begins" not in ran.err
+
+
+def test_a_model_that_no_stack_serves_is_refused_whichever_layer_is_asked_for(isthmus: Isthmus, estate: Path):
+    file = estate / "stacks" / "Pulumi.bank-onboarding.yaml"
+    said = yamlfile.load(file).data
+    said["config"]["isthmus:serves"] = ["internal"]
+    yamlfile.dump(said, "", file)
+    for name in ("bank-foundation", ESTATE):
+        ran = isthmus("up", name, "--yes", "--project", estate)
+        assert ran.code == 2
+        assert "confidential-llama-3-1-8b is served by no stack of estate bank" in ran.err

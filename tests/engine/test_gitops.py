@@ -1,0 +1,117 @@
+"""What is rendered for Argo CD and Flux: only what they can apply, in the order in which it is needed."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from isthmus.engine import gitops, rendered_files
+from isthmus.engine.recorder import Resource
+from tests.catalogue import bank
+
+READ = YAML(typ="safe", pure=True)
+
+
+def laid(form: gitops.Form) -> tuple[dict[str, str], list[str]]:
+    return gitops.files(bank.rendered().resources, "bank-dev", form, "fleet")
+
+
+@pytest.fixture(scope="module")
+def argocd() -> dict[str, str]:
+    return laid("argocd")[0]
+
+
+@pytest.fixture(scope="module")
+def flux() -> dict[str, str]:
+    return laid("flux")[0]
+
+
+def applied(files: dict[str, str]) -> dict[tuple[str, str, str], dict[str, Any]]:
+    found = {}
+    for path, text in files.items():
+        if path.startswith("kubernetes/"):
+            body = READ.load(text)
+            found[body["kind"], body["metadata"].get("namespace", ""), body["metadata"]["name"]] = body
+    return found
+
+
+def test_each_object_is_written_once_and_under_its_own_name(argocd: dict[str, str]):
+    whole = rendered_files.files(bank.rendered(), {})
+    names = sorted(path.split("/", 2)[2] for path in whole if path.startswith("kubernetes/"))
+    assert sorted(path.split("/", 2)[2] for path in argocd) == names
+
+
+def test_nothing_that_is_applied_holds_a_secret_or_an_open_value_or_a_word_for_pulumi(
+    argocd: dict[str, str], flux: dict[str, str]
+):
+    for files in (argocd, flux):
+        for (kind, _, name), body in applied(files).items():
+            assert kind not in ("Secret", "Node"), name
+            assert "${" not in str(body), name
+            assert "[secret]" not in str(body), name
+            assert "pulumi.com" not in str(body["metadata"]), name
+
+
+def test_what_only_the_cluster_knows_and_what_others_own_stands_apart_and_is_told():
+    files, told = laid("argocd")
+    apart = {path.rpartition("/")[2] for path in files if path.startswith("unfilled/")}
+    assert "deployment-restricted-gateway.yaml" in apart, "its model's address is the cluster's to choose"
+    assert "deployment-internal-translator.yaml" in apart, "its role is AWS's"
+    patches = [path for path in files if path.startswith("patches/")]
+    assert patches
+    assert all("node-patch" in path for path in patches)
+    assert told[0].startswith(f"{len(apart)} manifests under unfilled/")
+    assert told[1].startswith(f"{len(patches)} manifests under patches/")
+
+
+def wave(bodies: dict[tuple[str, str, str], dict[str, Any]], *key: str) -> int:
+    return int(bodies[key]["metadata"]["annotations"][gitops.WAVE])  # type: ignore[index]
+
+
+def test_what_refuses_comes_before_what_it_guards_and_that_before_pods(argocd: dict[str, str]):
+    bodies = applied(argocd)
+    space = "isthmus-confidential"
+    order = [
+        wave(bodies, "ValidatingAdmissionPolicy", "", "isthmus-restricted-pods"),
+        wave(bodies, "ValidatingAdmissionPolicyBinding", "", "isthmus-restricted-pods"),
+        wave(bodies, "Namespace", "", space),
+        wave(bodies, "NetworkPolicy", space, "confidential-llama-3-1-8b"),
+        wave(bodies, "Deployment", space, "confidential-llama-3-1-8b"),
+        wave(bodies, "Deployment", space, "confidential-gateway"),
+        wave(bodies, "PodDisruptionBudget", space, "confidential-gateway"),
+    ]
+    assert order == sorted(set(order)), order
+    for (kind, where, name), body in bodies.items():
+        if where.startswith("isthmus-"):
+            own = int(body["metadata"]["annotations"][gitops.WAVE])
+            assert own > wave(bodies, "Namespace", "", where), f"{kind} {name}"
+
+
+def test_flux_takes_one_step_after_the_other_and_each_has_its_folder(flux: dict[str, str]):
+    steps = list(YAML(typ="safe", pure=True).load_all(flux["flux-fra1.yaml"]))
+    folders = {"/".join(path.split("/")[:3]) for path in flux if path.startswith("kubernetes/")}
+    assert [f"./{folder}" for folder in sorted(folders)] == [each["spec"]["path"] for each in steps]
+    for before, after in itertools.pairwise(steps):
+        assert after["spec"]["dependsOn"] == [{"name": before["metadata"]["name"]}]
+        assert after["spec"]["sourceRef"] == {"kind": "GitRepository", "name": "fleet"}
+        assert after["spec"]["wait"] is True
+    assert "dependsOn" not in steps[0]
+
+
+def part(name: str, *needs: str, parent: str | None = None, made: bool = True) -> Resource:
+    kind = "kubernetes:core/v1:ConfigMap" if made else "isthmus:index:Thing"
+    return Resource(name, kind, name, made, parent, None, {}, list(needs), {}, {})
+
+
+def test_a_wave_is_how_many_come_before_whatever_lies_between():
+    resources = [
+        part("a"),
+        part("c", parent="thing"),
+        part("thing", "b", made=False),
+        part("b", "a"),
+        part("d"),
+    ]
+    assert gitops.waves(resources) == {"a": 0, "b": 1, "c": 2, "d": 0}

@@ -1,0 +1,106 @@
+"""What a layer asks of the states of the other stacks before it is built or taken down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import moving as moves
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.engine import layered
+from isthmus.engine.project import Project
+from tests.estate import LAYERS, bank_estate
+
+FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
+SERVER = "urn:pulumi:s::isthmus::isthmus:index:LlmPlatform$isthmus:index:ModelServer"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return bank_estate(tmp_path_factory.mktemp("estate"))
+
+
+def holding(id_: str, pool: str = "fra1-h100-sxm-80gb") -> dict[str, Any]:
+    """A state with a model server."""
+    given = {"id": id_, "sensitivity": id_.partition("-")[0], "pool": pool, "weights": {"uri": "pvc://w"}}
+    return {
+        "resources": [
+            {"urn": f"{SERVER}::{id_}", "type": "isthmus:index:ModelServer", "inputs": given},
+            {
+                "urn": f"{SERVER}$kubernetes:apps/v1:Deployment::{id_}-server",
+                "type": "kubernetes:apps/v1:Deployment",
+                "parent": f"{SERVER}::{id_}",
+                "custom": True,
+                "id": f"isthmus/{id_}",
+                "inputs": {"spec": {"replicas": 2}},
+            },
+        ]
+    }
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(layered, "state_of", lambda _, name: found.get(name, {}))
+    return found
+
+
+def before_up(project: Project, stack: str, *, in_place: bool = False) -> None:
+    one = project.stack(stack)
+    layered.before_up(one, one.platform(), in_place=in_place)
+
+
+def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Project, states: Any):
+    for _ in range(2):
+        for stack in LAYERS:
+            before_up(project, stack)
+        states[INVESTIGATIONS] = holding("restricted-qwen3-32b")
+
+
+def test_a_gateway_is_not_led_away_from_a_model_that_stands_without_consent(project: Project, states: Any):
+    states[INVESTIGATIONS] = holding("restricted-old")
+    for stack in (PLATFORM, INVESTIGATIONS):
+        with pytest.raises(AnswerIsNo, match=f"takes restricted-old from {INVESTIGATIONS}"):
+            before_up(project, stack)
+        before_up(project, stack, in_place=True)
+    for stack in (FOUNDATION, ONBOARDING):
+        before_up(project, stack)
+
+
+def test_no_consent_makes_a_model_twice(project: Project, states: Any):
+    states[ONBOARDING] = holding("restricted-qwen3-32b")
+    for in_place in (False, True):
+        with pytest.raises(AnswerIsNo, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
+            before_up(project, INVESTIGATIONS, in_place=in_place)
+
+
+def test_in_a_layer_what_goes_goes_first(project: Project):
+    stack = project.stack(INVESTIGATIONS)
+    platform = stack.platform()
+    (model,) = [each for each in moves.standing(platform) if each.class_ == "restricted"]
+    old = model.model_copy(update={"id": "restricted-old"})
+    found = layered.move([model, old], platform, stack)
+    assert (found.going, found.first, found.beside) == ((old,), (old,), ())
+
+
+def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states: Any):
+    states[PLATFORM] = {"resources": [{"urn": "x", "type": "pulumi:pulumi:Stack"}]}
+    layered.before_destroy(project.stack(FOUNDATION))
+    states[PLATFORM] = holding("restricted-old")
+    with pytest.raises(AnswerIsNo, match=f"{PLATFORM} stands on it, with 1 resources"):
+        layered.before_destroy(project.stack(FOUNDATION))
+    layered.before_destroy(project.stack(PLATFORM))
+
+
+def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
+    project = bank_estate(tmp_path / "p")
+    layered.agree(project.chosen(["bank"]))
+    file = project.stacks_dir / f"Pulumi.{ONBOARDING}.yaml"
+    data = yamlfile.load(file).data
+    data["config"]["isthmus:sandbox"] = "false"
+    yamlfile.dump(data, "", file)
+    with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} are of one estate"):
+        layered.agree(Project(project.root).chosen(["bank"]))

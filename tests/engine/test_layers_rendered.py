@@ -1,0 +1,142 @@
+"""An estate rendered: its stacks together are the one stack, and a model's release is its serving stack's alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from isthmus.engine import preflight, render
+from isthmus.engine.project import Project
+from isthmus.engine.recorder import Resource
+from isthmus.report.graph import Graph
+from tests.catalogue import bank
+from tests.estate import ESTATE, LAYERS, bank_estate, change_overrides, release
+
+FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
+Rendered = dict[str, render.Rendered]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return bank_estate(tmp_path_factory.mktemp("estate"))
+
+
+@pytest.fixture(scope="module")
+def estate(project: Project) -> Rendered:
+    return render.render_estate(project.stack(FOUNDATION))
+
+
+@pytest.fixture(scope="module")
+def after_a_release(project: Project, estate: Rendered) -> Rendered:
+    change_overrides(project, release)
+    return render.render_estate(project.stack(FOUNDATION))
+
+
+def made(rendered: render.Rendered) -> dict[tuple[str, str], Resource]:
+    return {(each.type, each.name): each for each in rendered.resources if each.made}
+
+
+def kinds(rendered: render.Rendered) -> set[str]:
+    return {kind.rpartition(":")[2] for kind, _ in made(rendered)}
+
+
+def test_the_stacks_of_an_estate_make_what_one_stack_makes_each_part_once(estate: Rendered):
+    whole = made(bank.rendered())
+    parts = [key for each in estate.values() for key in made(each)]
+    assert len(parts) == len(set(parts)), "two stacks would make the same"
+    assert set(parts) == set(whole)
+
+
+def test_every_object_of_the_cluster_is_the_same_as_in_one_stack(estate: Rendered):
+    whole = made(bank.rendered())
+    for each in estate.values():
+        for key, resource in made(each).items():
+            if not resource.type.startswith("kubernetes:"):
+                continue
+            one = json.loads(json.dumps(whole[key].inputs))
+            if resource.parent and "ModelDoor" in resource.parent and key[0].endswith(":Service"):
+                # Its pods come later, so it is not waited for.
+                one["metadata"].setdefault("annotations", {})["pulumi.com/waitFor"] = (
+                    "jsonpath={.spec.clusterIP}"
+                )
+            # Names in AWS, of which translators are told, are the stack's own.
+            if "translator" not in resource.name:
+                assert resource.inputs == one, key
+
+
+def test_serving_has_the_pods_of_its_models_and_no_network_of_any_kind(estate: Rendered):
+    for name, endpoint in ((INVESTIGATIONS, "restricted-"), (ONBOARDING, "confidential-")):
+        assert kinds(estate[name]) == {
+            *("Certificate", "ConfigMap", "Deployment", "PersistentVolumeClaim", "PodDisruptionBudget"),
+            *("PodMonitor", "ServiceAccount"),
+        }
+        (server,) = [one for one in made(estate[name]).values() if one.type.endswith(":Deployment")]
+        assert server.inputs["metadata"]["name"].startswith(endpoint)
+
+
+def test_a_layer_needs_no_way_to_where_it_makes_nothing(estate: Rendered):
+    providers = {
+        name: {each.name for each in one.resources if each.type.startswith("pulumi:providers:")}
+        for name, one in estate.items()
+    }
+    assert providers[FOUNDATION] == {"frankfurt"}
+    assert providers[PLATFORM] == {"fra1", "frankfurt"}
+    assert providers[INVESTIGATIONS] == providers[ONBOARDING] == {"fra1"}
+
+
+def test_the_network_and_the_records_are_the_foundations(estate: Rendered):
+    assert {"Vpc", "Subnet", "TransitGateway", "VpnConnection", "Trail", "Bucket", "TrustAnchor"} <= kinds(
+        estate[FOUNDATION]
+    )
+    assert not {"Vpc", "Subnet", "RouteTable", "Route"} & kinds(estate[PLATFORM])
+    assert {"Namespace", "NetworkPolicy", "Service", "VpcEndpoint", "Role"} <= kinds(estate[PLATFORM])
+
+
+def test_the_boundaries_are_held_to_the_whole_estate_and_would_be_missed_in_a_part(
+    project: Project, estate: Rendered
+):
+    platform = project.stack(PLATFORM).platform()
+    every = Graph(each for one in estate.values() for each in one.resources)
+    preflight.boundaries_hold(every, platform, "here")
+    without = Graph(each for name, one in estate.items() if name != FOUNDATION for each in one.resources)
+    with pytest.raises(Exception, match="trail"):
+        preflight.boundaries_hold(without, platform, "here")
+
+
+def said(rendered: render.Rendered) -> dict[str, Any]:
+    return {each.urn: each.as_json() for each in rendered.resources}
+
+
+def test_a_models_release_changes_its_own_stack_and_no_other_not_even_what_it_says(
+    estate: Rendered, after_a_release: Rendered
+):
+    for name in (FOUNDATION, PLATFORM):
+        assert said(after_a_release[name]) == said(estate[name])
+        assert after_a_release[name].outputs == estate[name].outputs
+    before, after = said(estate[INVESTIGATIONS]), said(after_a_release[INVESTIGATIONS])
+    changed = {
+        urn.rpartition("::")[2] for urn in before.keys() | after.keys() if before.get(urn) != after.get(urn)
+    }
+    assert changed == {
+        "bank-restricted-qwen3-32b",
+        "bank-restricted-qwen3-32b-server",
+        "bank-fra1-restricted-qwen3-32b",
+        "bank-fra1-restricted-qwen3-32b-v2",
+    }
+
+
+def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rendered):
+    assert {name: set(one.outputs) for name, one in estate.items()} == {
+        FOUNDATION: {"audit", "retained", "links", "layer"},
+        PLATFORM: {"gateways", "endpoints", "data_paths", "retained", "layer"},
+        INVESTIGATIONS: {"plan", "standing", "layer"},
+        ONBOARDING: {"plan", "standing", "layer"},
+    }
+    assert [one["id"] for one in estate[INVESTIGATIONS].outputs["standing"]] == ["restricted-qwen3-32b"]
+    assert estate[PLATFORM].outputs["layer"]["estate"] == ESTATE
+
+
+def test_one_layer_is_rendered_upon_those_below_it(project: Project, after_a_release: Rendered):
+    assert said(render.render(project.stack(PLATFORM))) == said(after_a_release[PLATFORM])

@@ -1,0 +1,183 @@
+"""An estate of four stacks, from nothing to nothing: side by side, a model's release, what is refused.
+
+The real engine, backend, provider and API server. One estate, brought up once; the tests run in the order of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.environment import kept
+from tests.accounting import aws, cluster
+from tests.estate import ESTATE, LAYERS, change_overrides, small_estate
+from tests.sandbox.bank_up import eventually
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
+MODEL = "restricted-qwen3-32b"
+NETWORK = ("NetworkPolicy", "Service", "Vpc", "Subnet", "Route", "SecurityGroup", "VpcEndpoint", "Gateway")
+
+
+class Up:
+    """The estate in a project folder and a sandbox of its own."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.project = small_estate(root)
+        (root / ".venv").symlink_to(Path(sys.prefix))
+        api.up(self.project.stacks_dir / f"{ESTATE}.requirements.yaml", home=home)
+        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT), "ISTHMUS_HOME": str(home)}
+        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        self.aws = aws.clients(self.env)
+        self.before = aws.listed(self.aws)
+        self.said = self.ran("up", ESTATE, "--yes")
+
+    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.project.root)])
+
+    def ran(self, *args: str) -> str:
+        done = self.isthmus(*args)
+        assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-1000:]
+        return done.stderr + done.stdout
+
+    def pulumi(self, stack: str, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run(["pulumi", *args, "--stack", stack, "--non-interactive"])
+
+    def in_aws(self) -> dict[str, set[str]]:
+        found = aws.listed(self.aws)
+        return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
+
+    def pods(self, endpoint: str) -> list[dict[str, Any]]:
+        listed = self.cluster.get(f"/api/v1/pods?labelSelector=isthmus.dev/endpoint={endpoint}")
+        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.project.root, env=self.env, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def estate(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    home = tmp_path_factory.mktemp("estate-home") / "home"
+    try:
+        made = Up(tmp_path_factory.mktemp("estate"), home)
+        yield made
+        made.cluster.close()
+    finally:
+        api.down(home)
+
+
+def test_the_layers_came_up_in_their_order_and_the_teams_stacks_side_by_side(estate: Up):
+    lines = [line.split() for line in estate.said.splitlines()]
+    order = [(line[0], line[1]) for line in lines if len(line) == 2 and line[1] in ("begins", "done")]
+    assert order[:4] == [
+        *((FOUNDATION, "begins"), (FOUNDATION, "done")),
+        *((PLATFORM, "begins"), (PLATFORM, "done")),
+    ]
+    assert {stack for stack, _ in order[4:6]} == {INVESTIGATIONS, ONBOARDING}
+    assert [what for _, what in order[4:]] == ["begins", "begins", "done", "done"]
+    assert "The platform bank is up." in estate.said
+    assert "https://restricted-gateway.isthmus-restricted.svc:8443" in estate.said
+
+
+def test_a_gateway_that_asks_no_dns_knows_the_address_that_the_platform_gave_its_model(estate: Up):
+    space = "isthmus-restricted"
+    address = estate.cluster.get(f"/api/v1/namespaces/{space}/services/{MODEL}")["spec"]["clusterIP"]
+    gateway = estate.cluster.get(f"/apis/apps/v1/namespaces/{space}/deployments/restricted-gateway")
+    (alias,) = gateway["spec"]["template"]["spec"]["hostAliases"]
+    assert (alias["ip"], alias["hostnames"]) == (address, [f"{MODEL}.{space}.svc"])
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices"
+    found = f"{slices}?labelSelector=kubernetes.io/service-name={MODEL}"
+
+    def targets() -> int:
+        return sum(len(each.get("endpoints") or []) for each in estate.cluster.get(found)["items"])
+
+    assert eventually(targets, lambda count: count == 6) == 6, "the serving stack's pods answer there"
+
+
+def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(estate: Up):
+    def release(overrides: dict[str, Any]) -> None:
+        (model,) = [each for each in overrides["endpoints"] if each["id"] == MODEL]
+        model |= {"max_num_seqs": 32, "engine_args": ["--enable-prefix-caching"]}
+
+    change_overrides(estate.project, release)
+    for stack in (FOUNDATION, PLATFORM, ONBOARDING):
+        done = estate.pulumi(stack, "preview", "--expect-no-changes")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    previewed = estate.pulumi(INVESTIGATIONS, "preview", "--json")
+    assert previewed.returncode == 0, previewed.stdout[-3000:]
+    steps = json.loads(previewed.stdout)["steps"]
+    assert not [each["urn"] for each in steps if each["urn"].rsplit("::", 2)[1].endswith(NETWORK)]
+    changed = [each["urn"].rpartition("::")[2] for each in steps if each["op"] not in ("same", "read")]
+    assert sorted(changed) == [f"bank-{MODEL}", f"bank-{MODEL}-server"]
+
+    before = {pod["metadata"]["uid"] for pod in estate.pods(MODEL)}
+    assert "1 updated, 6 unchanged" in estate.ran("up", INVESTIGATIONS, "--yes")
+    pods = estate.pods(MODEL)
+    assert len(pods) == 6
+    assert not before & {pod["metadata"]["uid"] for pod in pods}
+    assert all("--max-num-seqs=32" in pod["spec"]["containers"][0]["args"] for pod in pods)
+
+
+def test_a_stack_is_refused_while_the_layer_below_stands_as_another_plan_says(estate: Up):
+    def more(overrides: dict[str, Any]) -> None:
+        overrides["endpoints"][0]["cpu"] = "9"
+
+    kept_as = (estate.project.stacks_dir / f"{ESTATE}.overrides.yaml").read_text()
+    change_overrides(estate.project, more)
+    done = estate.pulumi(INVESTIGATIONS, "preview")
+    (estate.project.stacks_dir / f"{ESTATE}.overrides.yaml").write_text(kept_as)
+    assert done.returncode != 0
+    assert "the layer platform of estate bank stands as another plan or other overrides say" in done.stdout
+
+
+def test_a_plan_that_moves_a_model_is_refused_with_its_price_before_any_stack_is_touched(estate: Up):
+    file = estate.project.stacks_dir / f"{ESTATE}.plan.yaml"
+    kept_as = file.read_text()
+    text = kept_as.replace(MODEL, f"{MODEL}-b")
+    file.write_text(text)
+    change_overrides(estate.project, lambda data: data["endpoints"][0].update(id=f"{MODEL}-b"))
+    done = estate.isthmus("up", ESTATE, "--yes")
+    file.write_text(kept_as)
+    change_overrides(estate.project, lambda data: data["endpoints"][0].update(id=MODEL))
+    assert done.returncode == 1, done.stderr
+    assert f"the plan takes {MODEL} from {INVESTIGATIONS}" in done.stderr
+    assert "transaction-narratives would get no answers" in done.stderr
+    assert "begins" not in done.stderr
+
+
+def test_a_layer_is_not_taken_from_under_another(estate: Up):
+    done = estate.isthmus("destroy", PLATFORM, "--yes")
+    assert done.returncode == 1, done.stderr
+    assert f"{INVESTIGATIONS} stands on it, with 7 resources" in done.stderr
+
+
+def test_destroy_goes_down_from_the_highest_layer_and_leaves_what_it_names(estate: Up):
+    assert estate.in_aws()["aws:ec2/vpc:Vpc"]
+    said = estate.ran("destroy", ESTATE, "--yes")
+    ends = [line.split()[0] for line in said.splitlines() if line.split()[1:] == ["done"]]
+    assert set(ends[:2]) == {INVESTIGATIONS, ONBOARDING}
+    assert ends[2:] == [PLATFORM, FOUNDATION]
+    assert eventually(lambda: cluster.objects(estate.cluster), lambda found: not found) == set()
+    left = {kind for kind, ids in estate.in_aws().items() if ids}
+    assert left == {"aws:s3/bucket:Bucket", "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup"}
+    for stack in LAYERS:
+        exported = json.loads(estate.pulumi(stack, "stack", "export").stdout)["deployment"]
+        held = [
+            each["urn"] for each in exported.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"
+        ]
+        assert held == []
+    refused = estate.pulumi(PLATFORM, "preview")
+    assert refused.returncode != 0
+    assert "the layer foundation of estate bank is not up" in refused.stdout
