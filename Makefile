@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check fast lint test soak recovery bench lock clean install toolchain
+.PHONY: help up down check fast lint test soak recovery bench lock clean install toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -53,10 +53,13 @@ check: install ## lint, the product's types, imports and the fast tests
 toolchain: install
 	$(ISTHMUS) sandbox install
 
-test: lint toolchain ## everything, on the real engine, cluster and AWS endpoint
+graders: install
+	$(BIN)/python -m tests.graders.tools
+
+test: lint toolchain graders ## everything, on the real engine, cluster and AWS endpoint
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak'
 
-soak: toolchain ## the long matrices, whole
+soak: toolchain graders ## the long matrices, whole
 	$(BIN)/python -m pytest -q -n $(WORKERS) --hypothesis-profile soak
 
 recovery: toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
@@ -67,6 +70,8 @@ bench: toolchain ## measurements, as ratios in one run
 
 lock: ## pin the dependencies anew
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
+	@# The graders' own, which agree with nobody's: each is alone in its environment.
+	for grader in checkov nca; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" tests/graders/$$grader.in -o tests/graders/$$grader.lock --quiet || exit 1; done
 
 clean: ## what was made in the checkout
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis

@@ -21,7 +21,7 @@ settings.register_profile("soak", max_examples=2000, deadline=None)
 """`make soak`: properties tried on many more inputs."""
 
 HERE = Path(__file__).parent
-SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli")
+SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli", "graders")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
 SLOW = (
     "tests/bench/test_breaking.py",
@@ -49,6 +49,7 @@ SLOW = (
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {
     # One stack, one set of policies and a few GPUs in the one shared cluster.
+    "tests/graders/test_api_server.py": "cluster",
     "tests/sandbox/test_admission.py": "cluster",
     "tests/sandbox/test_cluster.py": "cluster",
     "tests/sandbox/test_readme.py": "cluster",

@@ -1,0 +1,94 @@
+"""Checkov over a folder: findings, and what it has checks for. It is started offline and asks nobody."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.graders import tools
+
+_KNOWN = """
+import json, logging
+logging.disable(logging.CRITICAL)
+from checkov.common.checks_infra.registry import get_graph_checks_registry
+from checkov.kubernetes.checks.resource.registry import registry as kubernetes
+from checkov.kubernetes.runner import Runner as Kubernetes
+from checkov.terraform.checks.resource.registry import resource_registry as terraform
+from checkov.terraform.runner import Runner as Terraform
+Kubernetes(), Terraform()
+made = {}
+for name, registry in (("kubernetes", kubernetes), ("terraform", terraform)):
+    graph = get_graph_checks_registry(name)
+    graph.load_checks()
+    checks = [check for some in registry.checks.values() for check in some] + list(graph.checks)
+    types = set(registry.checks) | {one for check in graph.checks for one in check.resource_types or []}
+    made[name] = {"types": sorted(types), "checks": sorted({check.id for check in checks})}
+print(json.dumps(made))
+"""
+
+
+class Finding(NamedTuple):
+    """A check that failed on a resource."""
+
+    check: str
+    resource: str
+    """As Checkov names it: `Deployment.NAMESPACE.NAME`, `aws_s3_bucket.NAME`."""
+    rendering: str
+    """The folder below the one that was looked at."""
+    says: str
+
+
+class Graded(NamedTuple):
+    """What a run found."""
+
+    findings: list[Finding]
+    passed: int
+    examined: set[str]
+    """Kinds and types of resource of which some check had something to say."""
+
+
+def run(folder: Path, framework: str) -> Graded:
+    """`kubernetes` or `terraform_plan`. Raises where it could not read a file: that is no pass."""
+    options = ["--framework", framework, "--compact", "--skip-download", "-o", "json"]
+    done = _python(["-m", "checkov.main", "-d", ".", *options], folder)
+    # 0: nothing found, 1: something found.
+    assert done.returncode in (0, 1), f"Checkov ended with {done.returncode}: {done.stderr[-2000:]}"
+    report = json.loads(done.stdout)
+    assert "results" in report, f"Checkov looked at nothing: {done.stdout[:500]}"
+    assert report["summary"]["parsing_errors"] == 0, report["results"].get("parsing_errors")
+    findings = [
+        Finding(
+            each["check_id"],
+            each["resource"],
+            Path(each["file_path"].lstrip("/")).parts[0],
+            each["check_name"],
+        )
+        for each in report["results"]["failed_checks"]
+    ]
+    results = report["results"]["passed_checks"] + report["results"]["failed_checks"]
+    examined = {each["resource"].split(".")[0] for each in results}
+    return Graded(findings, report["summary"]["passed"], examined)
+
+
+@functools.cache
+def known() -> dict[str, dict[str, list[str]]]:
+    """For `kubernetes` and `terraform`: the types of resource that some check is about, and the checks' ids."""
+    done = _python(["-c", _KNOWN], Path.cwd())
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _python(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    python = tools.python("checkov")
+    assert python is not None, "Checkov is not installed: run `make graders`"
+    # No key of its vendor's platform, and no configuration of the user's own, may change what it says.
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("BC_", "CKV_", "PRISMA_"))
+    }
+    return subprocess.run(
+        [str(python), *arguments], cwd=folder, env=kept, capture_output=True, text=True, check=False
+    )

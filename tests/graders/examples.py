@@ -1,0 +1,109 @@
+"""What the graders grade: every stack of the repository and every example, rendered as `isthmus render` does it.
+
+An example has requirements only, so it becomes a stack by `isthmus init --sandbox` first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from isthmus.cli import main
+from isthmus.contracts import yamlfile
+from isthmus.engine import project, render, rendered_files
+
+ROOT = Path(__file__).resolve().parents[2]
+AS_OF = "2026-11-25"
+INFEASIBLE = frozenset({"bank-infeasible"})
+"""Examples of which the planner says that they cannot be (tests/planning/test_planner.py)."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """One rendered stack, as files."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def platform(self) -> dict[str, Any]:
+        """The validated platform: what the classes allow, said by the plan and not by the manifests."""
+        return yamlfile.load(self.folder / "platform.yaml").data
+
+    @property
+    def blueprint(self) -> str:
+        return self.platform["blueprint"]
+
+    @property
+    def manifests(self) -> list[Path]:
+        return sorted(self.folder.glob("kubernetes/*/*/*.yaml"))
+
+    @property
+    def aws(self) -> list[Path]:
+        return sorted(self.folder.glob("aws/*/*.json"))
+
+
+def data(name: str) -> Any:
+    """One of the lists in `data/`."""
+    return YAML(typ="safe").load(Path(__file__).parent / "data" / f"{name}.yaml")
+
+
+def stacks() -> list[str]:
+    return sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+
+def examples() -> list[str]:
+    """Examples that a plan is possible for."""
+    found = {path.name.split(".")[0] for path in (ROOT / "examples").glob("*.requirements.yaml")}
+    return sorted(found - INFEASIBLE)
+
+
+def names() -> list[str]:
+    return [*stacks(), *examples()]
+
+
+def all_of(folder: Path) -> list[Rendering]:
+    """Those that `write` put there."""
+    return [Rendering(name, folder / name) for name in names()]
+
+
+def write(target: Path) -> None:
+    """Render all of them into folders of their names."""
+    root = target / ".project"
+    shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Pulumi.yaml", "images.lock.yaml"):
+        shutil.copy(ROOT / name, root)
+    for name in examples():
+        _stack(name, root)
+    with render.uncollected():
+        for name in names():
+            chosen = project.find(root).stack(name)
+            platform = chosen.platform().model_dump(mode="json", by_alias=True, exclude_none=True)
+            rendered_files.write(rendered_files.files(render.render(chosen), platform), target / name, name)
+
+
+def _stack(name: str, root: Path) -> None:
+    """An example's three files, as `isthmus init` leaves them; what only an organisation knows is made up by it."""
+    requirements = ROOT / "examples" / f"{name}.requirements.yaml"
+    asked = [
+        "init",
+        name,
+        "--requirements",
+        str(requirements),
+        "--sandbox",
+        "--as-of",
+        AS_OF,
+        "--project",
+        str(root),
+    ]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(asked)
+    assert code == 0, f"`isthmus {' '.join(asked)}` ended with {code}: {said.getvalue()[-2000:]}"

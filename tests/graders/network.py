@@ -1,0 +1,221 @@
+"""Who reaches whom by the rendered network policies: as the platform says it must be, and as an analyser finds it.
+
+The analyser is NP-Guard's network-config-analyzer, which knows Kubernetes and nothing of Isthmus. What the class
+allows is taken from the platform (gateways, endpoints, sites), never from a policy. Around the platform stand pods
+that are not ours: an application of each class, one of no class, monitoring, the cluster's DNS and its neighbour.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from isthmus.contracts.words import VLLM_TARGETS
+from tests.graders import tools
+from tests.graders.manifests import Body, as_pods, pod
+
+SERVING, HEALTH, DNS, RENDEZVOUS, GROUP = "8443", "9090", "53", "29501", "40000-40999"
+CLASSES = ("public", "internal", "confidential", "restricted")
+MONITORING, RESOLVER = "monitoring/prometheus", "kube-system/dns"
+OURS = "isthmus-"
+"""What the platform's namespaces begin with."""
+LINE = re.compile(r"(?P<from>\S+) => (?P<to>\S+) : (?P<how>.+)")
+KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
+
+
+class Way(NamedTuple):
+    """One may open connections to the other. An address range is written as the analyser does: FIRST-LAST."""
+
+    source: str
+    target: str
+    protocol: str
+    ports: str
+    """`8443`, `40000-40999`, or `any`."""
+
+
+def allowed(platform: dict[str, Any], site: str) -> set[Way]:
+    """Every path to, from and between the platform's pods at a site that its classes have a use for."""
+    place = next(each for each in platform["sites"] if each["name"] == site)
+    servers = {
+        each["id"]: each
+        for each in platform["endpoints"]
+        if each["site"] == site and each["target"] in VLLM_TARGETS
+    }
+    found: set[Way] = set()
+    for id_, server in servers.items():
+        found |= set(_group(f"{OURS}{server['class']}/{id_}", server))
+        # The others of a group serve nothing, not even their health.
+        leading = serving(f"{OURS}{server['class']}/{id_}", server)
+        found |= {Way(MONITORING, one, "TCP", HEALTH) for one in leading}
+    for gateway in platform["gateways"]:
+        if gateway["site"] == site:
+            found |= set(_gateway(gateway, servers, place))
+    return found
+
+
+def _gateway(
+    gateway: dict[str, Any], servers: dict[str, dict[str, Any]], site: dict[str, Any]
+) -> Iterator[Way]:
+    class_, space = gateway["class"], f"{OURS}{gateway['class']}"
+    own, translator = f"{space}/{class_}-gateway", f"{space}/{class_}-translator"
+    behind = bool(gateway.get("identity"))
+    yield Way(f"app-{class_}/app", own, "TCP", SERVING)
+    for edge in (own, translator) if behind else (own,):
+        yield Way(MONITORING, edge, "TCP", HEALTH)
+        for protocol in ("TCP", "UDP"):
+            if class_ == "restricted":
+                yield from (Way(edge, span(each), protocol, DNS) for each in site.get("dns") or [])
+            else:
+                yield Way(edge, RESOLVER, protocol, DNS)
+    if behind:
+        yield Way(own, translator, "TCP", SERVING)
+    for way in gateway.get("destinations") or []:
+        yield Way(translator if behind else own, span(way["cidr"]), "TCP", str(way["port"]))
+    for workload in gateway["workloads"]:
+        for id_ in (workload["endpoint"], *(workload.get("overflow") or [])):
+            if id_ in servers:
+                for server in serving(f"{space}/{id_}", servers[id_]):
+                    yield Way(own, server, "TCP", SERVING)
+
+
+def serving(name: str, server: dict[str, Any]) -> list[str]:
+    """A model server's pods that answer: one for all of a Deployment; each group's leader where it spans machines."""
+    if server.get("nodes_per_replica", 1) == 1:
+        return [name]
+    return [f"{name}-group-{group}" for group in range(server["replicas"])]
+
+
+def _group(name: str, server: dict[str, Any]) -> Iterator[Way]:
+    """The pods of one replica over several machines reach each other, and no other replica's."""
+    nodes = server.get("nodes_per_replica", 1)
+    for group in serving(name, server) if nodes > 1 else []:
+        members = [group, *(f"{group}-{worker}" for worker in range(1, nodes))]
+        for one, other in itertools.permutations(members, 2):
+            yield from (Way(one, other, "TCP", ports) for ports in (RENDEZVOUS, GROUP))
+
+
+def span(cidr: str) -> str:
+    """`10.80.0.0/16` → `10.80.0.0-10.80.255.255`."""
+    net = ipaddress.ip_network(cidr, strict=False)
+    return str(net[0]) if net.num_addresses == 1 else f"{net[0]}-{net[-1]}"
+
+
+def found(bodies: list[Body], folder: Path) -> set[Way]:
+    """The paths that the analyser sees by these manifests, of those that begin or end at the platform's pods."""
+    return {
+        path
+        for path in analysed([*_named(bodies), *others(), *strays(bodies)], folder)
+        if path.source.startswith(OURS) or path.target.startswith(OURS)
+    }
+
+
+def analysed(bodies: list[Body], folder: Path) -> set[Way]:
+    """All paths. `folder` takes the analyser's input."""
+    inputs = {
+        "namespaces": [each for each in bodies if each["kind"] == "Namespace"],
+        "pods": [
+            pod
+            for each in bodies
+            for pod in (as_pods(each) if each["kind"] == "LeaderWorkerSet" else [each])
+            if pod["kind"] in KINDS
+        ],
+        "policies": [each for each in bodies if each["kind"] == "NetworkPolicy"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, items in inputs.items():
+        text = "---\n".join(json.dumps(_no_digits(each)) + "\n" for each in items)
+        (folder / f"{name}.yaml").write_text(text)
+    python = tools.python("nca")
+    assert python is not None, "network-config-analyzer is not installed: run `make graders`"
+    command = [
+        str(python),
+        "-m",
+        "nca",
+        "--connectivity",
+        "policies.yaml",
+        "-n",
+        "namespaces.yaml",
+        "-p",
+        "pods.yaml",
+    ]
+    done = subprocess.run(
+        [*command, "--output_format", "txt_no_fw_rules", "--output_endpoints", "deployments", "--return_0"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    (folder / "found.txt").write_text(done.stdout + done.stderr)
+    lines = [LINE.fullmatch(line.strip()) for line in done.stdout.splitlines() if " => " in line]
+    assert lines, f"the analyser found no path at all: {done.stdout}{done.stderr}"
+    assert all(lines), f"a line is not understood: {done.stdout}"
+    return {path for line in lines if line for path in _paths(line["from"], line["to"], line["how"])}
+
+
+def _no_digits(value: Any) -> Any:
+    """The analyser (2.1.0) reads a label's value "0" as a number and refuses it: here it is `n0` everywhere."""
+    if isinstance(value, dict):
+        return {key: _no_digits(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_no_digits(one) for one in value]
+    return f"n{value}" if isinstance(value, str) and value.isdigit() else value
+
+
+def _paths(source: str, target: str, how: str) -> Iterator[Way]:
+    """`app[Deployment]`, `{protocols:TCP, UDP,dst_ports:53}`: a path for each protocol and each range of ports."""
+    ends = [re.sub(r"\[\w+\]$", "", end) for end in (source, target)]
+    if how == "All connections":
+        yield Way(*ends, "any", "any")
+        return
+    said = re.findall(r"\{protocols:([A-Z, ]+?)(?:,dst_ports:([0-9,; -]+))?\}", how)
+    assert said, f"a connection is not understood: {how}"
+    for protocols, ports in said:
+        for protocol in protocols.split(","):
+            for port in re.split(r"[,;]", ports) if ports else ["any"]:
+                yield Way(*ends, protocol.strip(), port.strip())
+
+
+def _named(bodies: list[Body]) -> list[Body]:
+    """Namespaces with the label that the API server gives each."""
+    return [
+        {**each, "metadata": _labelled(each["metadata"])} if each["kind"] == "Namespace" else each
+        for each in bodies
+    ]
+
+
+def _labelled(meta: dict[str, Any]) -> dict[str, Any]:
+    return {**meta, "labels": {**(meta.get("labels") or {}), "kubernetes.io/metadata.name": meta["name"]}}
+
+
+def strays(bodies: list[Body]) -> list[Body]:
+    """In each of the platform's namespaces a pod that somebody put there: nothing may reach it, nor it anything."""
+    spaces = [each["metadata"]["name"] for each in bodies if each["kind"] == "Namespace"]
+    return [pod("stray", name, {}) for name in spaces if name.startswith(OURS)]
+
+
+def others() -> list[Body]:
+    """Namespaces and pods that are not ours."""
+    spaces: dict[str, dict[str, str]] = {
+        "stranger": {},
+        "monitoring": {},
+        "kube-system": {},
+        **{f"app-{class_}": {"isthmus.dev/class": class_} for class_ in CLASSES},
+    }
+    made = [
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": _labelled({"name": name, "labels": labels}),
+        }
+        for name, labels in spaces.items()
+    ]
+    made += [pod("app", name, {}) for name in spaces if name.startswith(("app-", "stranger"))]
+    made += [pod("prometheus", "monitoring", {}), pod("dns", "kube-system", {"k8s-app": "kube-dns"})]
+    return [*made, pod("neighbour", "kube-system", {})]

@@ -1,0 +1,194 @@
+"""Checkov over every rendering: what it finds is on a short list with reasons, and the list cannot grow unnoticed."""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.graders import checkov, manifests, terraform
+from tests.graders.checkov import Finding, Graded
+from tests.graders.examples import Rendering, data
+
+MOST = 15
+EXCEPTIONS, CONTROLS, UNEXAMINED = (data(name) for name in ("exceptions", "controls", "unexamined"))
+LISTS = {"kubernetes": "kubernetes", "terraform_plan": "terraform"}
+"""Checkov's frameworks, and the list of checks that each draws on."""
+
+
+def write_manifests(bodies: Iterable[manifests.Body], folder: Path) -> None:
+    """A file for all: Checkov reads JSON as it reads YAML."""
+    folder.mkdir(parents=True)
+    every = [one for each in bodies for one in manifests.as_deployments(each)]
+    (folder / "manifests.yaml").write_text("---\n".join(json.dumps(each) + "\n" for each in every))
+
+
+def write_plan(resources: Iterable[terraform.Resource], folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "tfplan.json").write_text(json.dumps(terraform.plan(resources)))
+
+
+@pytest.fixture(scope="module")
+def graded(rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Graded]:
+    """Both runs, over all renderings."""
+    folders = {framework: tmp_path_factory.mktemp(framework) for framework in LISTS}
+    for each in rendered.values():
+        if each.manifests:
+            # Two sites may have a namespace of one name.
+            for site in sorted((each.folder / "kubernetes").iterdir()):
+                bodies = manifests.read(sorted(site.glob("*/*.yaml")))
+                write_manifests(bodies, folders["kubernetes"] / each.name / site.name)
+        if each.aws:
+            write_plan(terraform.resources(each.folder), folders["terraform_plan"] / each.name)
+    return {framework: checkov.run(folder, framework) for framework, folder in folders.items()}
+
+
+def covers(exception: dict[str, str], finding: Finding) -> bool:
+    return exception["check"] == finding.check and fnmatch.fnmatchcase(finding.resource, exception["on"])
+
+
+@pytest.mark.parametrize("framework", LISTS)
+def test_checkov_finds_nothing_but_the_exceptions(graded, framework: str):
+    new = [
+        each
+        for each in graded[framework].findings
+        if not any(covers(exception, each) for exception in EXCEPTIONS)
+    ]
+    assert not new, "\n".join(f"{each.rendering}: {each.resource}: {each.check} {each.says}" for each in new)
+    assert graded[framework].passed > 20 * len(graded[framework].findings), "it looked at next to nothing"
+
+
+def test_every_exception_is_needed(graded):
+    found = [finding for each in graded.values() for finding in each.findings]
+    idle = [each["check"] for each in EXCEPTIONS if not any(covers(each, finding) for finding in found)]
+    assert not idle, f"take them out of data/exceptions.yaml: {idle}"
+
+
+def test_the_exceptions_are_few_each_with_a_reason_and_on_no_control():
+    assert len(EXCEPTIONS) <= MOST
+    assert len({(each["check"], each["on"]) for each in EXCEPTIONS}) == len(EXCEPTIONS)
+    guarded = {check: each["what"] for each in CONTROLS for check in each["checks"]}
+    for each in EXCEPTIONS:
+        assert set(each) == {"check", "on", "reason"}, each
+        assert len(each["reason"].split()) > 10, f"{each['check']}: that is no reason"
+        assert each["on"].split(".")[0].strip("*"), f"{each['check']}: `{each['on']}` is every resource"
+        assert each["check"] not in guarded, f"{each['check']} is on a control: {guarded[each['check']]}"
+
+
+def test_exceptions_and_controls_name_checks_that_there_are():
+    known = {check for each in checkov.known().values() for check in each["checks"]}
+    named = {each["check"] for each in EXCEPTIONS} | {check for each in CONTROLS for check in each["checks"]}
+    # Of policies written as Terraform data sources, which is a registry of its own.
+    of_documents = {f"CKV_AWS_{number}" for number in (1, 49, 107, 108, 109, 110, 111, 283, 356)}
+    assert named - of_documents <= known, named - of_documents - known
+
+
+def test_every_type_was_translated_to_one_that_terraform_has(rendered):
+    kinds = {each["type"] for some in rendered.values() for each in terraform.resources(some.folder)}
+    known = set(checkov.known()["terraform"]["types"])
+    missing = {type_: terraform.kind(type_) for type_ in kinds if terraform.kind(type_) not in known}
+    assert not missing, f"say in terraform.TYPES or MODULES what these are called: {missing}"
+
+
+@pytest.mark.parametrize("framework", LISTS)
+def test_what_checkov_has_no_check_for_is_listed(rendered, graded, framework: str):
+    if framework == "kubernetes":
+        bodies = [body for each in rendered.values() for body in manifests.read(each.manifests)]
+        kinds = {one["kind"] for body in bodies for one in manifests.as_deployments(body)}
+    else:
+        found = [one for each in rendered.values() for one in terraform.resources(each.folder)]
+        kinds = {terraform.kind(each["type"]) for each in found}
+    silent = kinds - graded[framework].examined
+    listed = set(UNEXAMINED[framework])
+    assert silent == listed, (
+        f"data/unexamined.yaml lacks {sorted(silent - listed)}, has too much: {sorted(listed - silent)}"
+    )
+
+
+def test_only_the_model_s_own_container_may_write_to_its_root(rendered):
+    writable = {
+        container["name"]
+        for each in rendered.values()
+        for body in manifests.read(each.manifests)
+        for template in manifests.templates(body)
+        for container in [*template.spec["containers"], *template.spec.get("initContainers", [])]
+        if not container["securityContext"].get("readOnlyRootFilesystem")
+    }
+    assert writable == {"vllm"}
+
+
+# Each breaks one thing; Checkov must then name the check, on the resource.
+Change = Callable[[Any], None]
+
+
+def container(**changes: Any) -> Change:
+    return lambda body: body["spec"]["template"]["spec"]["containers"][0].update(changes)
+
+
+def security(**changes: Any) -> Change:
+    return lambda body: body["spec"]["template"]["spec"]["containers"][0]["securityContext"].update(changes)
+
+
+def inputs(**changes: Any) -> Change:
+    return lambda resource: resource["inputs"].update(changes)
+
+
+def a_star(resource: dict[str, Any]) -> None:
+    policy = json.loads(resource["inputs"]["policy"])
+    policy["Statement"].append({"Effect": "Allow", "Action": "*", "Resource": "*"})
+    resource["inputs"]["policy"] = json.dumps(policy)
+
+
+PODS: dict[str, Change] = {
+    "CKV_K8S_16": security(privileged=True),
+    "CKV_K8S_20": security(allowPrivilegeEscalation=True),
+    "CKV_K8S_28": security(capabilities={}),
+    "CKV_K8S_43": container(image="registry.example/edge:latest"),
+    "CKV_K8S_13": container(resources={}),
+    "CKV_K8S_19": lambda body: body["spec"]["template"]["spec"].update(hostNetwork=True),
+    "CKV_K8S_38": lambda body: body["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
+}
+RESOURCES: dict[str, tuple[str, Change | None]] = {
+    "CKV_AWS_145": ("s3/bucketServerSideEncryptionConfiguration", None),
+    "CKV2_AWS_6": ("s3/bucketPublicAccessBlock", None),
+    "CKV_AWS_21": ("s3/bucketVersioning", None),
+    "CKV_AWS_7": ("kms/key", inputs(enableKeyRotation=False)),
+    "CKV_AWS_36": ("cloudtrail/trail", inputs(enableLogFileValidation=False)),
+    "CKV_AWS_67": ("cloudtrail/trail", inputs(isMultiRegionTrail=False)),
+    "CKV_AWS_158": ("cloudwatch/logGroup", lambda resource: resource["inputs"].pop("kmsKeyId")),
+    "CKV_AWS_338": ("cloudwatch/logGroup", inputs(retentionInDays=7)),
+    "CKV_AWS_63": ("iam/rolePolicy", a_star),
+    "CKV_AWS_25": ("vpc/securityGroupIngressRule", inputs(cidrIpv4="0.0.0.0/0", fromPort=0, toPort=65535)),
+}
+"""A part of a resource's type, and what is done to the first of them; None: it is left out."""
+
+
+@pytest.fixture(scope="module")
+def broken(rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
+    """What Checkov says of them, as (what is broken, check): each pod by itself, the resources all together."""
+    pods, plans = tmp_path_factory.mktemp("pods"), tmp_path_factory.mktemp("plans")
+    for check, change in PODS.items():
+        bodies = manifests.read(rendered["pilot"].manifests)
+        (body,) = manifests.of_kind(bodies, "Deployment", "internal-gateway")
+        change(body)
+        write_manifests([body], pods / check)
+    found = copy.deepcopy(terraform.resources(rendered["bank-dev"].folder))
+    for type_, spoil in RESOURCES.values():
+        chosen = next(each for each in found if each["type"].startswith(f"aws:{type_}:"))
+        if spoil is None:
+            found.remove(chosen)
+        else:
+            spoil(chosen)
+    write_plan(found, plans / "all")
+    said = [*checkov.run(pods, "kubernetes").findings, *checkov.run(plans, "terraform_plan").findings]
+    return {(each.rendering, each.check) for each in said}
+
+
+@pytest.mark.parametrize("check", [*PODS, *RESOURCES])
+def test_what_is_broken_is_found(broken, check: str):
+    assert (check if check in PODS else "all", check) in broken

@@ -1,0 +1,119 @@
+"""By an independent analyser, the rendered policies let through what the classes allow, and nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import pytest
+
+from tests.graders import examples, manifests, network
+from tests.graders.examples import Rendering
+from tests.graders.manifests import Body
+
+NAMES = examples.names()
+
+
+def sites(rendering: Rendering) -> list[str]:
+    """Sites with pods. One that has none and gateways all the same runs them on something else than Kubernetes."""
+    places = {each["name"]: each for each in rendering.platform["sites"]}
+    found = [name for name in places if (rendering.folder / "kubernetes" / name).is_dir()]
+    bare = {gateway["site"] for gateway in rendering.platform["gateways"]} - set(found)
+    assert all(places[name]["kind"] == "aws" for name in bare), f"no manifests for the gateways of {bare}"
+    return found
+
+
+def bodies(rendering: Rendering, site: str) -> list[Body]:
+    return manifests.read(sorted((rendering.folder / "kubernetes" / site).glob("*/*.yaml")))
+
+
+@pytest.fixture(scope="module")
+def found(
+    rendered: dict[str, Rendering], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, set[network.Way]]]:
+    """What the analyser says of each rendering's sites."""
+    folder = tmp_path_factory.mktemp("network")
+    return {
+        name: {site: network.found(bodies(each, site), folder / name / site) for site in sites(each)}
+        for name, each in rendered.items()
+    }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exactly_the_paths_that_the_classes_allow_are_open(rendered, found, name: str):
+    for site, ways in found[name].items():
+        allowed = network.allowed(rendered[name].platform, site)
+        assert allowed or not manifests.of_kind(bodies(rendered[name], site), "NetworkPolicy")
+        assert (ways - allowed, allowed - ways) == (set(), set()), f"{name}, {site}: more, and less"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_restricted_pods_reach_no_address_outside_their_site(rendered, found, name: str):
+    places = {each["name"]: each for each in rendered[name].platform["sites"]}
+    for site, ways in found[name].items():
+        within = [ipaddress.ip_network(each) for each in places[site].get("cidrs") or []]
+        for way in ways:
+            if way.source.startswith(f"{network.OURS}restricted/") and "/" not in way.target:
+                ends = [ipaddress.ip_address(each) for each in way.target.split("-")]
+                assert any(all(end in net for end in ends) for net in within), way
+
+
+def opened(policy: Body) -> None:
+    policy["spec"]["egress"] = [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]}]
+
+
+def let_in(policy: Body) -> None:
+    policy["spec"]["ingress"][0]["from"] = [{"namespaceSelector": {}}]
+
+
+def another_class(policy: Body) -> None:
+    rule = policy["spec"]["ingress"][0]["from"][0]["namespaceSelector"]
+    rule["matchLabels"]["isthmus.dev/class"] = "public"
+
+
+def every_port(policy: Body) -> None:
+    del policy["spec"]["ingress"][0]["ports"]
+
+
+def every_group(policy: Body) -> None:
+    for rule in (
+        policy["spec"]["ingress"][0]["from"][0],
+        policy["spec"]["egress"][0]["to"][0],
+        policy["spec"],
+    ):
+        del rule["podSelector"]["matchLabels"]["leaderworkerset.sigs.k8s.io/group-index"]
+
+
+# The example, the policy, what is done to it, and what must then be found.
+BROKEN = {
+    "the translator may go anywhere": ("bank-dev", "internal-translator", opened, "internal-translator"),
+    "everybody may call the gateway": ("bank-dev", "restricted-gateway", let_in, "stranger/app"),
+    "another class may call the gateway": ("bank-dev", "internal-gateway", another_class, "app-public/app"),
+    "the gateway has every port open": ("pilot", "internal-gateway", every_port, "internal-gateway"),
+    "groups reach each other": ("sovereign", "restricted-deepseek-v3-group-0", every_group, "group-1"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_policy_that_lets_through_more_is_seen(rendered, tmp_path: Path, what: str):
+    name, policy, change, seen = BROKEN[what]
+    (site,) = sites(rendered[name])
+    broken = bodies(rendered[name], site)
+    (spoilt,) = manifests.of_kind(broken, "NetworkPolicy", policy)
+    change(spoilt)
+    more = network.found(broken, tmp_path) - network.allowed(rendered[name].platform, site)
+    assert any(seen in way.source + way.target for way in more), more
+
+
+@pytest.mark.parametrize(
+    ("policy", "less"),
+    [("default-deny", False), ("dns", True), ("internal-gateway-to-internal-qwen3-14b", True)],
+)
+def test_a_policy_that_is_missing_is_seen(rendered, tmp_path: Path, policy: str, less: bool):
+    (site,) = sites(rendered["pilot"])
+    every = bodies(rendered["pilot"], site)
+    (gone,) = manifests.of_kind(every, "NetworkPolicy", policy)
+    ways = network.found([each for each in every if each is not gone], tmp_path)
+    allowed = network.allowed(rendered["pilot"].platform, site)
+    assert bool(allowed - ways) == less
+    assert bool(ways - allowed) != less

@@ -1,0 +1,21 @@
+"""Nothing escapes the graders: every blueprint of the catalogue has a rendering."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus import catalogue
+from tests.graders import examples
+
+NAMES = examples.names()
+
+
+def test_every_blueprint_of_the_catalogue_is_graded(rendered):
+    graded = {each.blueprint for each in rendered.values()}
+    missing = {each.name for each in catalogue.blueprints()} - graded
+    assert not missing, f"no example in examples/ and no stack in stacks/ is planned for {sorted(missing)}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rendering_has_something_to_grade(rendered, name: str):
+    assert rendered[name].manifests or rendered[name].aws

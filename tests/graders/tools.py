@@ -1,0 +1,85 @@
+"""The graders that are Python programs, each in a virtual environment of its own, in the toolchain's cache.
+
+    python -m tests.graders.tools        what `make graders` runs: make those that are not there
+
+Their pins (`checkov.lock`, `nca.lock`: `make lock`) agree neither with each other nor with the house's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from isthmus.contracts.errors import EnvironmentFault, IsthmusError
+from sandbox.toolchain import cache
+
+HERE = Path(__file__).parent
+NAMES = ("checkov", "nca")
+
+
+def folder(name: str) -> Path:
+    """Where a grader of this lock, for this Python, is or will be."""
+    lock = hashlib.sha256((HERE / f"{name}.lock").read_bytes()).hexdigest()[:8]
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return cache.root() / f"grader-{name}-{lock}-py{python}-{cache.machine()}"
+
+
+def python(name: str) -> Path | None:
+    """The Python that has a grader; None where it is not made yet."""
+    found = folder(name) / "bin" / "python"
+    return found if found.exists() else None
+
+
+def install(name: str) -> float:
+    """Make a grader's environment, whole or not at all; the seconds that it took, 0 where it is there.
+
+    Raises `EnvironmentFault` where pip cannot get a package or a hash differs.
+    """
+    target, began = folder(name), time.monotonic()
+    with cache.turn(target, f"another run is making {name}; waiting for it", print):
+        if python(name):
+            return 0
+        with cache.filling(target) as made:
+            _run(name, [sys.executable, "-m", "venv", str(made)])
+            # Wheels only: nothing of a grader runs while it is installed. Nor are scripts started, which would name
+            # the folder's temporary name: `python -m` needs none.
+            pip = [
+                str(made / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ]
+            lock = str(HERE / f"{name}.lock")
+            _run(name, [*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock])
+    return time.monotonic() - began
+
+
+def _run(name: str, command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise EnvironmentFault(
+            f"the grader {name} could not be installed: {said[-500:]}",
+            where=str(folder(name)),
+            todo="The package index must be reachable; run `make graders` again",
+        )
+
+
+def main() -> int:
+    try:
+        for name in NAMES:
+            seconds = install(name)
+            print(f"{name}: {f'made in {seconds:.0f} s, ' if seconds else ''}{folder(name)}")
+    except IsthmusError as error:
+        print(error, file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
