@@ -122,6 +122,7 @@ def outputs(built: LlmPlatform, platform: Platform, plan: Plan) -> dict[str, Any
     return {
         "gateways": built.gateways,
         "endpoints": built.endpoints,
+        "pools": built.pools,
         "audit": built.audit,
         "retained": built.retained,
         "links": built.links,

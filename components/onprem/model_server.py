@@ -18,6 +18,7 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import pod_monitor, scraped_from
+from components.onprem.devices import device_objects
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.weights import claim
@@ -70,6 +71,7 @@ class ModelServer(pulumi.ComponentResource):
         config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
+        before += device_objects(name, args, space, own, child)
         before += self._network(name, args, space, own, serving)
         service = self._service(name, args, space, own, serving)
         before += [self._account(name, args, space, own), config]
