@@ -55,10 +55,8 @@ def placed(args: ModelServerArgs) -> dict[str, str]:
     return found
 
 
-def device_objects(
-    name: str, args: ModelServerArgs, space: str, own: dict[str, str], opts: pulumi.ResourceOptions
-) -> list[pulumi.Resource]:
-    """What must be there before the pods that claim it. Raises `InputError` for settings that do not go together."""
+def check_devices(args: ModelServerArgs) -> None:
+    """Raises `InputError` for settings that do not go together."""
     endpoint, nodes = args["id"], args.get("nodes_per_replica", 1)
     for key in ("topology", "rdma", "compute_domain"):
         if args.get(key) and nodes < 2:
@@ -74,13 +72,17 @@ def device_objects(
             what = "those who share a GPU must leave each other memory: nobody divides it"
             todo = "Say gpu_memory_utilization, less than 1 divided by the pods that share it"
             raise InputError(what, where=f"{endpoint}.gpu_memory_utilization", todo=todo)
-    made: list[pulumi.Resource] = []
+    if args.get("device_class") and (args.get("mig_profile") or args.get("time_sliced")):
+        what = "claims ask for whole GPUs"
+        raise InputError(what, where=f"{endpoint}.device_class", todo="Leave mig_profile and time_sliced out")
+
+
+def device_objects(
+    name: str, args: ModelServerArgs, space: str, own: dict[str, str], opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """What must be there before the pods that claim it."""
+    endpoint, made = args["id"], list[pulumi.Resource]()
     if of_class := args.get("device_class"):
-        if args.get("mig_profile") or args.get("time_sliced"):
-            what = "claims ask for whole GPUs"
-            raise InputError(
-                what, where=f"{endpoint}.device_class", todo="Leave mig_profile and time_sliced out"
-            )
         gpus = args.get("tensor_parallel", 1)
         made.append(claim_template(name, endpoint, space, own, of_class, gpus, opts))
     if args.get("compute_domain"):

@@ -18,7 +18,7 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import pod_monitor, scraped_from
-from components.onprem.devices import device_objects
+from components.onprem.devices import check_devices, device_objects
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.weights import claim
@@ -47,6 +47,7 @@ class ModelServer(pulumi.ComponentResource):
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        check_devices(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
                 "a replica on slices has one of them",
