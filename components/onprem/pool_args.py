@@ -203,8 +203,7 @@ class GpuPoolArgs(TypedDict):
     classes: NotRequired[list[str]]
     """Classes whose namespace gets a local queue and a priority class."""
     gpu_operator: NotRequired[str]
-    """`existing` (default): its ClusterPolicy `cluster-policy` must be there. `manage`: a GpuOperator makes it.
-    `off`: not looked for."""
+    """`existing` (default): its ClusterPolicy `cluster-policy` must be there. `manage`: it comes along. `off`: none."""
     kueue: NotRequired[str]
     """`existing` (default): flavor, queues and priority classes are made. `off`: none of them."""
     cpu_per_gpu: NotRequired[int]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import requirements, yamlfile
+from isthmus.engine import kube, signs
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
@@ -176,46 +177,19 @@ class Pools:
         chosen = f"isthmus.dev/endpoint={endpoint}"
         return self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
 
-    def signs(self) -> list[dict[str, Any]]:
+    def seen(self) -> list[signs.Seen]:
+        """What the stack says that healthy pools show, looked for in the cluster."""
         done = self.pulumi("stack", "output", "pools", "--json")
         assert done.returncode == 0, done.stderr
-        return [sign for pool in json.loads(done.stdout) for sign in pool["signs"]]
+        return signs.look(json.loads(done.stdout), {"fra1": kube.cluster("fra1", self.env)})
+
+    def product(self, node: str, says: str) -> None:
+        """Have GPU Feature Discovery say another product of a machine."""
+        body = {"metadata": {"labels": {"nvidia.com/gpu.product": says}}}
+        media = "application/merge-patch+json"
+        self.cluster.call("PATCH", f"/api/v1/nodes/{node}", body=body, media=media)
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
         )
-
-
-def shown(client: KubeClient, sign: dict[str, Any]) -> bool:
-    """Whether the cluster shows a sign."""
-    group = sign["api_version"]
-    root = "/api/v1" if group == "v1" else f"/apis/{group}"
-    (plural,) = [
-        kind["name"]
-        for kind in client.get(root)["resources"]
-        if kind["kind"] == sign["kind"] and "/" not in kind["name"]
-    ]
-    space = f"/namespaces/{sign['namespace']}" if sign.get("namespace") else ""
-    if sign.get("name"):
-        one = client.find(f"{root}{space}/{plural}/{sign['name']}")
-        found = [one] if one else []
-        count = 1
-    else:
-        chosen = ",".join(f"{key}={value}" for key, value in sign["labels"].items())
-        found, count = client.get(f"{root}{space}/{plural}?labelSelector={chosen}")["items"], sign["count"]
-
-    def value(of: Any) -> str | None:
-        for key in sign["path"]:
-            if isinstance(of, list):
-                of = next((each["status"] for each in of if each["type"] == key), None)
-            else:
-                of = of.get(key) if isinstance(of, dict) else None
-        return None if of is None else str(of)
-
-    if not sign["path"]:
-        return len(found) == count
-    matching = [
-        one for one in found if (value(one) == sign["value"] if sign["value"] else value(one) is not None)
-    ]
-    return len(found) == len(matching) == count

@@ -18,7 +18,7 @@ from sandbox.cluster.client import KubeClient
 from tests.accounting import cluster
 from tests.components.conftest import Engine, Made
 from tests.components.test_model_server import args
-from tests.sandbox.pools_up import HOST, KUEUE, LARGE, SHARED, SMALL, WIDE, ZONE, Pools, shown
+from tests.sandbox.pools_up import HOST, KUEUE, LARGE, SHARED, SMALL, WIDE, ZONE, Pools
 from tests.sandbox.test_slices_and_groups_up import running
 from tests.sandbox.test_up import eventually
 
@@ -131,32 +131,32 @@ def test_three_pods_of_one_class_run_on_shares_of_gpus_and_no_other_class_may(po
     assert quota["spec"]["hard"]["requests.nvidia.com/gpu.shared"] == "0"
 
 
-def test_the_stack_says_what_a_healthy_pool_shows_and_the_cluster_shows_it(pools: Pools) -> None:
-    """But for what the operators themselves would write, who do not run here."""
-    signs = pools.signs()
-    missing = {(sign["kind"], *sign["path"]) for sign in signs if not shown(pools.cluster, sign)}
-    assert missing == {
-        ("ClusterPolicy", "status", "state"),
-        ("NVIDIADriver", "status", "state"),
-        ("ClusterQueue", "status", "conditions", "Active"),
-        ("LocalQueue", "status", "conditions", "Active"),
+def test_the_cluster_shows_what_a_healthy_pool_shows_but_for_what_operators_would_write(pools: Pools) -> None:
+    """They do not run here."""
+    seen = pools.seen()
+    assert {(each.object.split()[0], each.path) for each in seen if not each.well} == {
+        ("ClusterPolicy", "status › state"),
+        ("NVIDIADriver", "status › state"),
+        ("ClusterQueue", "status › conditions › Active"),
+        ("LocalQueue", "status › conditions › Active"),
     }
-    nodes = [sign for sign in signs if sign["kind"] == "Node"]
-    assert len(nodes) > 10
-    pools.cluster.call(
-        "PATCH",
-        f"/api/v1/nodes/{LARGE}-0",
-        body={"metadata": {"labels": {"nvidia.com/gpu.product": "another"}}},
-        media="application/merge-patch+json",
-    )
-    ill = [sign["path"][-1] for sign in nodes if not shown(pools.cluster, sign)]
-    pools.cluster.call(
-        "PATCH",
-        f"/api/v1/nodes/{LARGE}-0",
-        body={"metadata": {"labels": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}},
-        media="application/merge-patch+json",
-    )
-    assert ill == ["nvidia.com/gpu.product"], "one machine of four is enough"
+    assert len([each for each in seen if each.well and each.object.startswith("Node")]) > 10
+
+
+def test_one_machine_of_four_that_shows_another_product_is_told(pools: Pools) -> None:
+    pools.product(f"{LARGE}-0", "another")
+    try:
+        (ill,) = [each for each in pools.seen() if not each.well and each.object.startswith("Node")]
+        assert (ill.path, ill.count, ill.shown, ill.instead) == (
+            "metadata › labels › nvidia.com/gpu.product",
+            *(4, 3, ("another",)),
+        )
+        done = pools.isthmus("verify", "pools")
+        assert done.returncode == 1
+        assert "another" in done.stdout
+        assert "signs of a healthy pool are missing" in done.stderr
+    finally:
+        pools.product(f"{LARGE}-0", "NVIDIA-H100-80GB-HBM3")
 
 
 def test_the_api_takes_claims_and_the_fabrics_objects_to_the_last_field(pools: Pools) -> None:
