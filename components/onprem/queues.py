@@ -29,6 +29,9 @@ from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_pools import unless_said
 
 KUEUE = "kueue.x-k8s.io/v1beta2"
+CHANNEL = "nvidia.com/compute-domain-channel"
+"""What Kueue is to call the claims of ComputeDomains' channels (`resources.deviceClassMappings`): it admits no pod
+with a claim of a class that it knows no name for, or whose name no queue covers."""
 PRIORITIES = {"restricted": 4000, "confidential": 3000, "internal": 2000, "public": 1000}
 """Order in the queue where GPUs are short; nobody is evicted for it unless `sharing.preemption` says so."""
 _EVICTS = {"never": "Never", "lower-priority": "LowerPriority"}
@@ -155,10 +158,14 @@ class Queues:
         return self.whole - given
 
     def _beside(self, gpus: int) -> dict[str, Any]:
-        """CPU and memory that are given out with so many GPUs."""
+        """What is given out with so many GPUs: CPU, memory, and of the fabric what a pod with one GPU takes."""
+        fabric = self.args.get("fabric", {})
+        rdma = fabric.get("rdma")
         return {
             "cpu": gpus * self.args.get("cpu_per_gpu", 32),
             "memory": f"{gpus * self.args.get('memory_gib_per_gpu', 256)}Gi",
+            **({rdma["resource"]: gpus * rdma.get("count", 1)} if rdma else {}),
+            **({CHANNEL: gpus} if fabric.get("compute_domain") else {}),
         }
 
     def _quota(
