@@ -108,7 +108,7 @@ def managed(platform: dict[str, Any]) -> None:
     platform["operators"] = {"gpu_operator": "manage", "gpu_operator_release": release}
 
 
-def test_the_platform_installs_the_operator_before_machines_are_marked(
+def test_the_platform_tells_the_operator_what_its_pools_need(
     engine: Engine, platform: dict[str, Any]
 ) -> None:
     managed(platform)
@@ -122,12 +122,10 @@ def test_the_platform_installs_the_operator_before_machines_are_marked(
     release = engine.only("Release")
     assert release.inputs["values"]["devicePlugin"]["config"]["name"] == "isthmus-device-plugin"
     assert release.inputs["values"]["driver"]["nvidiaDriverCRD"]["enabled"]
-    assert not engine.reads or not [read for read in engine.reads if "ClusterPolicy" in read]
+    assert not [read for read in engine.reads if "ClusterPolicy" in read]
     drivers = {made.meta["name"]: made.spec for made in engine.all("NVIDIADriver")}
     assert set(drivers) == {each["name"] for each in platform["pools"]}
     assert {spec["repository"] for spec in drivers.values()} == {"registry.bank.example/llm/nvidia"}
-    order = [made.kind for made in engine.made]
-    assert order.index("Release") < order.index("NodePatch")
     (pods,) = [pod for name, pod in engine.pods().items() if name == "confidential-llama-8b"]
     assert pods["containers"][0]["resources"]["limits"]["nvidia.com/gpu.shared"] == "1"
     quotas = {made.meta["namespace"]: made.spec["hard"] for made in engine.all("ResourceQuota")}
