@@ -175,6 +175,8 @@ class PoolSign(TypedDict):
     """Its name; absent: every object that `labels` choose."""
     labels: NotRequired[dict[str, str]]
     """Labels of the objects that are meant, `count` of them."""
+    without: NotRequired[list[str]]
+    """Keys of labels that they do not have."""
     count: NotRequired[int]
     """How many they are."""
     path: list[str]

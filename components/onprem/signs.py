@@ -22,10 +22,12 @@ def signs(
     alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for name in args.get("node_names", []):
         alike.setdefault(tuple(own_labels(args, name).items()), []).append(name)
+    keys = {key for marks in alike for key, _ in marks}
     for marks, names in alike.items():
-        found += _machines(args, dict(marks), len(names), names[0], device_class)
+        which = {"labels": dict(marks), "without": sorted(keys - dict(marks).keys()), "count": len(names)}
+        found += _machines(args, which, names[0], device_class)
     if not alike:
-        found += _machines(args, own_labels(args, ""), args["nodes"], "", device_class)
+        found += _machines(args, {"labels": own_labels(args, ""), "count": args["nodes"]}, "", device_class)
     for kind, name in queues:
         path, value = (["status", "conditions", "Active"], "True") if kind == "ClusterQueue" else ([], "")
         found.append(_sign(KUEUE, kind, {"name": name}, path, value))
@@ -61,11 +63,10 @@ def _operator(args: GpuPoolArgs) -> list[PoolSign]:
     return found
 
 
-def _machines(
-    args: GpuPoolArgs, marks: dict[str, str], count: int, one: str, device_class: str | None
-) -> list[PoolSign]:
+def _machines(args: GpuPoolArgs, which: dict[str, Any], one: str, device_class: str | None) -> list[PoolSign]:
     """Machines that are marked alike, `one` of them by name: their labels, and what kubelet gives out."""
-    which = {"labels": marks, "count": count}
+    marks = which["labels"]
+    which = {key: value for key, value in which.items() if value != []}
     cuts = on_machine(args.get("mig", []), one)
     devices: dict[str, int] = {}
     for cut in cuts:

@@ -249,6 +249,12 @@ def test_a_healthy_pool_shows_its_machines_by_what_they_are_marked_with(engine: 
     nodes = signs(engine, "Node")
     by_count = {str(each["labels"].get("nvidia.com/device-plugin.config")): each["count"] for each in nodes}
     assert by_count == {"None": 1, "shared-4": 1}
+    assert {
+        str(each["labels"].get("nvidia.com/device-plugin.config")): each.get("without") for each in nodes
+    } == {
+        "None": ["nvidia.com/device-plugin.config"],
+        "shared-4": None,
+    }, "the machine that shares bears the pool's label too"
     shown = {
         (each["labels"].get("nvidia.com/device-plugin.config"), each["path"][-1]): each["value"]
         for each in nodes

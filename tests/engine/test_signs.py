@@ -74,6 +74,12 @@ def test_one_that_differs_lacks_or_is_too_many_is_told(
     assert (seen.well, seen.shown, seen.instead) == (False, shown, instead)
 
 
+def test_machines_with_a_label_more_are_others() -> None:
+    cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da%2C%21shared": {"items": [node(), node()]}})
+    (seen,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
+    assert seen.well
+
+
 def test_a_label_that_must_only_be_there_may_say_anything() -> None:
     wanted = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
     assert look(machines(node(rack="7"), node(rack="8")), wanted)[0].well
