@@ -65,12 +65,8 @@ class _Asked:
         if sign.get("name"):
             one = self._get(f"{path}/{sign['name']}")
             return [one] if one else []
-        chosen = ",".join(
-            [
-                *(f"{key}={value}" for key, value in sign["labels"].items()),
-                *(f"!{key}" for key in sign.get("without", [])),
-            ]
-        )
+        terms = [f"{key}={value}" for key, value in sign["labels"].items()]
+        chosen = ",".join([*terms, *(f"!{key}" for key in sign.get("without", []))])
         return (self._get(f"{path}?labelSelector={quote(chosen)}") or {}).get("items") or []
 
     def _get(self, path: str) -> Any:
