@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform import Endpoint, Platform
 
 _KUBE_LABEL = 63
-"""Kueue writes a queue's name into a label."""
+"""Names of queues and priorities stand in labels."""
 _HOST = "kubernetes.io/hostname"
 
 
@@ -57,6 +57,7 @@ def shares_add_up(platform: Platform) -> None:
             if priority.name in SENSITIVITIES:
                 what = f"`{priority.name}` is a class, which has a priority already"
                 raise At(what, *path, "priorities", number, "name", todo="Give it another name")
+            _fits_a_label(f"{pool.name}-{priority.name}", *path, "priorities", number, "name")
 
 
 def _teams_add_up(pool: Pool, share: ClassShare, path: tuple[str | int, ...]) -> None:
@@ -66,10 +67,13 @@ def _teams_add_up(pool: Pool, share: ClassShare, path: tuple[str | int, ...]) ->
         what = f"the teams of class {share.class_} have {given} GPUs, and the class has {share.gpus}"
         raise At(what, *path, "teams", todo="Give the class more, or its teams less")
     for number, team in enumerate(share.teams):
-        name = f"{pool.name}-{share.class_}-{team.name}"
-        if len(name) > _KUBE_LABEL:
-            what = f"the queue `{name}` has {len(name)} characters, and Kueue takes {_KUBE_LABEL}"
-            raise At(what, *path, "teams", number, "name", todo="Give the team or the pool a shorter name")
+        _fits_a_label(f"{pool.name}-{share.class_}-{team.name}", *path, "teams", number, "name")
+
+
+def _fits_a_label(name: str, *path: str | int) -> None:
+    if len(name) > _KUBE_LABEL:
+        what = f"`{name}` has {len(name)} characters, and Kueue takes {_KUBE_LABEL}"
+        raise At(what, *path, todo="Give it or the pool a shorter name")
 
 
 def endpoints_have_a_queue(platform: Platform) -> None:

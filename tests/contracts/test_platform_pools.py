@@ -162,6 +162,12 @@ def test_a_class_is_no_name_of_a_priority(bank: Bank) -> None:
     assert "`public` is a class" in bank.refused()
 
 
+def test_a_priority_fits_the_label_that_names_it(bank: Bank) -> None:
+    bank.h100["name"] = bank.restricted["pool"] = "h" * 30
+    bank.shares(bank.h100, share("restricted", 8), priorities=[{"name": "p" * 33, "value": 1}])
+    assert "has 64 characters, and Kueue takes 63" in bank.refused()
+
+
 def test_kueue_places_a_group_where_nothing_else_does(bank: Bank) -> None:
     bank.one_group()
     bank.h100["topology"] = {"levels": [ZONE, HOST], "preferred": ZONE}
