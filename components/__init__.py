@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from components.link.site_link import SiteLink
     from components.llm_platform import LlmPlatform
     from components.onprem.admission import AdmissionGuard
+    from components.onprem.device_plugin import DevicePluginConfigs
+    from components.onprem.gpu_operator import GpuOperator
     from components.onprem.gpu_pool import GpuPool
     from components.onprem.mig import MigLayouts
     from components.onprem.model_server import ModelServer
@@ -31,6 +33,8 @@ _WHERE = {
     "BedrockAccess": "components.aws.bedrock_access",
     "Budgets": "components.governance.budgets",
     "ClassNamespace": "components.onprem.namespace",
+    "DevicePluginConfigs": "components.onprem.device_plugin",
+    "GpuOperator": "components.onprem.gpu_operator",
     "GpuPool": "components.onprem.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
     "InvocationLogging": "components.aws.invocation_logging",
@@ -50,6 +54,8 @@ __all__ = [
     "BedrockAccess",
     "Budgets",
     "ClassNamespace",
+    "DevicePluginConfigs",
+    "GpuOperator",
     "GpuPool",
     "InferenceGateway",
     "InvocationLogging",

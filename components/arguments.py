@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from components.arguments_pools import asked_by, asked_of, not_shared, placed, queue_of, settings
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
-from components.kube import GPU, resource_of
+from components.kube import GPU
 from components.lookups import exception, model_name
 from components.onprem.door import ModelDoorArgs
-from components.onprem.gpu_pool import GpuPoolArgs, priority_class
+from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
@@ -53,13 +54,13 @@ def namespace_args(
     pods = 0
     rolling = [Decimal(0), Decimal(0)]
     # Whole GPUs and slices of each profile; one more of each than are asked for, for a pod that is ending.
-    devices: dict[str, int] = {GPU: 0}
+    devices: dict[str, int] = {f"requests.{GPU}": 0}
     ending: dict[str, int] = {}
     for endpoint in platform.endpoints:
         if endpoint.class_ != held or endpoint.site != site.name or endpoint.target != "onprem-vllm":
             continue
         nodes = endpoint.nodes_per_replica
-        resource, each = resource_of(endpoint.mig_profile), endpoint.tensor_parallel * nodes
+        resource, each = asked_of(platform, endpoint), endpoint.tensor_parallel * nodes
         devices[resource] = devices.get(resource, 0) + each * endpoint.replicas
         ending[resource] = max(ending.get(resource, 0), each)
         one = (
@@ -73,7 +74,7 @@ def namespace_args(
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
     for each in going:
         if (each.class_, each.site) == (held, site.name):
-            resource = resource_of(each.mig_profile)
+            resource = asked_by(platform, each)
             devices[resource] = devices.get(resource, 0) + each.total
             cpu += (amount(each.cpu) + EDGE_CPU) * each.nodes * each.replicas
             memory += (amount(each.memory) + EDGE_MEMORY) * each.nodes * each.replicas
@@ -93,7 +94,8 @@ def namespace_args(
         "limits.cpu": as_cpu(cpu + rolling[0]),
         "requests.memory": as_memory(memory + rolling[1]),
         "limits.memory": as_memory(memory + rolling[1]),
-        **{f"requests.{name}": str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
+        **{name: str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
+        **not_shared(platform, site, held),
     }
     return {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
 
@@ -113,7 +115,8 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
         "classes": [held for held in SENSITIVITIES if held in used],
         "gpu_operator": platform.operators.gpu_operator,
         "kueue": platform.operators.kueue,
-    }
+        **settings(platform, pool),
+    }  # type: ignore[typeddict-item]
 
 
 def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
@@ -161,7 +164,6 @@ def model_args(
         *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
         *("cpu", "memory", "load_timeout_s", "surge"),
     )
-    queued = platform.operators.kueue == "existing"
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},
         **_shared(platform, endpoint.certificate_secret),
@@ -173,11 +175,8 @@ def model_args(
         "failure_domains": pool.failure_domains,
         **_slices(platform, pool, endpoint),
         **({"door": door.model_dump()} if door is not None else {}),
-        **(
-            {"queue": pool.name, "priority_class": priority_class(pool.name, endpoint.class_)}
-            if queued
-            else {}
-        ),
+        **placed(pool, endpoint),
+        **queue_of(platform, pool, endpoint),
     }
     return made  # type: ignore[return-value]
 

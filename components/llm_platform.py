@@ -17,6 +17,7 @@ from components.arguments import (
     served_on,
 )
 from components.arguments_aws import CloudSide, translator_args
+from components.arguments_pools import device_plugin_args, gpu_operator_args
 from components.data_paths import data_paths
 from components.lookups import region_of
 from components.scope import WHOLE, Scope
@@ -39,6 +40,8 @@ class LlmPlatform(pulumi.ComponentResource):
     """Each gateway's class, site, address and service."""
     endpoints: pulumi.Output[list[dict[str, str]]]
     """Each endpoint's id, class, model, place and target."""
+    pools: pulumi.Output[list[dict[str, Any]]]
+    """Each pool's name, site and signs: what it shows in its cluster's API when it is healthy."""
     audit: pulumi.Output[list[dict[str, Any]]]
     """Each audit store's name, site, mode, bucket, endpoint and `retention_days`."""
     retained: pulumi.Output[list[str]]
@@ -82,6 +85,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._retained: list[Any] = []
         self._links: list[dict[str, Any]] = []
         self._gateways: list[dict[str, Any]] = []
+        self._pools: list[dict[str, Any]] = []
 
         sites = {site.name: site for site in platform.sites}
         # AWS first: translators on-prem are told their roles, models and endpoints.
@@ -95,6 +99,7 @@ class LlmPlatform(pulumi.ComponentResource):
 
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
+        self.pools = pulumi.Output.from_input(self._pools)
         self.audit = pulumi.Output.from_input(audit)
         self.retained = pulumi.Output.all(*retained, *self._retained).apply(
             lambda lists: [one for many in lists for one in many]
@@ -105,6 +110,7 @@ class LlmPlatform(pulumi.ComponentResource):
             {
                 "gateways": self.gateways,
                 "endpoints": self.endpoints,
+                "pools": self.pools,
                 "audit": self.audit,
                 "retained": self.retained,
                 "links": self.links,
@@ -168,13 +174,7 @@ class LlmPlatform(pulumi.ComponentResource):
         servers: dict[str, ModelServer | ModelDoor] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
-        layouts = mig_layouts_args(platform, site) if scope.owns("platform") else None
-        known: list[pulumi.Resource] = []
-        if layouts is not None:
-            from components.onprem.mig import MigLayouts
-
-            # Before the machines are labelled: MIG manager looks a label's meaning up at once.
-            known.append(MigLayouts(f"{at}-mig", layouts, self._at(site.name)))
+        known = self._gpu_operator(site, at) if scope.owns("platform") else []
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
@@ -182,7 +182,9 @@ class LlmPlatform(pulumi.ComponentResource):
             if scope.owns("platform"):
                 used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
                 args = pool_args(platform, pool, self._going)
-                queues.append(GpuPool(f"{self._name}-{pool.name}", args, self._at(site.name, used)))
+                made = GpuPool(f"{self._name}-{pool.name}", args, self._at(site.name, used))
+                self._pools.append({"name": pool.name, "site": site.name, "signs": made.verify})
+                queues.append(made)
                 pools += queues
             for endpoint in served_on(platform, pool):
                 after = [*guard, *([spaces[endpoint.class_]] if spaces else []), *queues]
@@ -205,6 +207,29 @@ class LlmPlatform(pulumi.ComponentResource):
         made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(endpoint.site, after))
         self.gives["doors"][endpoint.id] = {"cluster_ip": made.cluster_ip, "leaders": made.leaders}
         return made
+
+    def _gpu_operator(self, site: Site, at: str) -> list[pulumi.Resource]:
+        """The GPU Operator where it is managed, and what it must be told beyond its own before machines are labelled:
+        MIG manager and the device plugin look a label's meaning up at once."""
+        layouts, configs = mig_layouts_args(self._platform, site), device_plugin_args(self._platform, site)
+        known: list[pulumi.Resource] = []
+        operator = gpu_operator_args(
+            self._platform, site, layouts=layouts is not None, configs=configs is not None
+        )
+        if operator is not None:
+            from components.onprem.gpu_operator import GpuOperator
+
+            known.append(GpuOperator(f"{at}-gpu-operator", operator, self._at(site.name)))
+        after = list(known)
+        if layouts is not None:
+            from components.onprem.mig import MigLayouts
+
+            known.append(MigLayouts(f"{at}-mig", layouts, self._at(site.name, after)))
+        if configs is not None:
+            from components.onprem.device_plugin import DevicePluginConfigs
+
+            known.append(DevicePluginConfigs(f"{at}-device-plugin", configs, self._at(site.name, after)))
+        return known
 
     def _site_gateways(
         self,

@@ -33,7 +33,7 @@ FROM_ENVIRONMENT = "${KUBECONFIG}"
 
 SAID: dict[layers.Layer, tuple[str, ...]] = {
     "foundation": ("audit", "retained", "links"),
-    "platform": ("gateways", "endpoints", "data_paths", "retained"),
+    "platform": ("gateways", "endpoints", "pools", "data_paths", "retained"),
     "serving": ("plan", moves.STANDING),
 }
 """The outputs of a layer. Only serving bears the plan: a release changes no word of the layers below."""
@@ -189,6 +189,7 @@ def outputs(built: LlmPlatform, platform: Platform, plan: Plan) -> dict[str, Any
     return {
         "gateways": built.gateways,
         "endpoints": built.endpoints,
+        "pools": built.pools,
         "audit": built.audit,
         "retained": built.retained,
         "links": built.links,

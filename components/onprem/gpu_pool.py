@@ -1,59 +1,20 @@
 """The GPUs of one kind at a site: labelled, tainted, queued."""
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import pulumi
 
 from components.checks import MODES, one_of, sensitivity
-from components.kube import (
-    CLASS_LABEL,
-    GPU,
-    GPU_TAINT,
-    GPU_TOLERATION,
-    POOL_LABEL,
-    PRODUCT_LABEL,
-    class_namespace,
-    custom,
-    existing,
-    labels,
-    metadata,
-    resource_of,
-)
-from components.onprem.mig import CutMachine, machine_labels, on_machine
+from components.kube import GPU_TAINT, POOL_LABEL, PRODUCT_LABEL, custom, existing, labels, metadata
+from components.onprem.claims import ALLOCATIONS, device_class, device_class_name
+from components.onprem.device_plugin import config_name
+from components.onprem.drivers import nvidia_driver
+from components.onprem.pool_args import GpuPoolArgs, PoolSign, PoolTopology
+from components.onprem.queues import Queues
+from components.onprem.signs import own_labels, signs
 from isthmus.contracts.errors import InputError
 
-PRIORITIES = {"restricted": 4000, "confidential": 3000, "internal": 2000, "public": 1000}
-"""Order in the queue where GPUs are short; nobody is evicted for it."""
-_KUEUE = "kueue.x-k8s.io/v1beta2"
-
-
-class GpuPoolArgs(TypedDict):
-    """The GPUs of one kind at a site."""
-
-    name: str
-    """Name of the pool: its node label's value, its flavor's and its queues' name."""
-    product: str
-    """The label `nvidia.com/gpu.product` as GPU Feature Discovery sets it, e.g. NVIDIA-H100-80GB-HBM3."""
-    nodes: int
-    """How many machines."""
-    gpus_per_node: int
-    """GPUs in each of them."""
-    reserved_gpus: NotRequired[int]
-    """GPUs that the queue does not give out: spares, and room to roll with surge."""
-    node_names: NotRequired[list[str]]
-    """The machines by name. Absent: every node that shows the product, by Node Feature Discovery."""
-    mig: NotRequired[list[CutMachine]]
-    """GPUs of named machines that are cut into slices; the others stay whole."""
-    classes: NotRequired[list[str]]
-    """Classes whose namespace gets a local queue and a priority class."""
-    gpu_operator: NotRequired[str]
-    """`existing` (default): its ClusterPolicy `cluster-policy` must be there. `off`: not looked for."""
-    kueue: NotRequired[str]
-    """`existing` (default): flavor, queues and priority classes are made. `off`: none of them."""
-    cpu_per_gpu: NotRequired[int]
-    """CPUs that the queue gives out with a GPU (default 32): GPUs are what is short, not these."""
-    memory_gib_per_gpu: NotRequired[int]
-    """GiB of memory that the queue gives out with a GPU (default 256)."""
+__all__ = ["GpuPool", "GpuPoolArgs"]
 
 
 class GpuPool(pulumi.ComponentResource):
@@ -65,6 +26,8 @@ class GpuPool(pulumi.ComponentResource):
     """Name of the queue that pods name; empty where there is no Kueue."""
     capacity: pulumi.Output[int]
     """Whole GPUs that the queue gives out."""
+    verify: pulumi.Output[list[PoolSign]]
+    """What the pool shows in the cluster's API when it is healthy."""
 
     def __init__(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:GpuPool", name, dict(args), opts)
@@ -82,6 +45,22 @@ class GpuPool(pulumi.ComponentResource):
                 todo="Lower reserved_gpus",
             )
         cut = _cut(args, capacity, gpu_operator)
+        whole = capacity - cut - _sliced(args, capacity - cut, gpu_operator)
+        if "topology" in args:
+            _levels(args["topology"], kueue, pool)
+        by_claim = one_of(args.get("allocation", "device-plugin"), ALLOCATIONS, f"{pool}.allocation") == "dra"
+        if by_claim and (args.get("mig") or args.get("time_slicing")):
+            raise InputError(
+                f"claims ask for whole GPUs, and pool '{pool}' cuts or shares some",
+                where=f"{pool}.allocation",
+                todo="Say device-plugin, or leave the GPUs whole",
+            )
+        if "sharing" in args and kueue == "off":
+            raise InputError(
+                f"without Kueue nobody holds the shares of pool '{pool}'",
+                where=f"{pool}.sharing",
+                todo="Say `kueue: existing`, or take them out",
+            )
         after: list[pulumi.Resource] = []
         child = pulumi.ResourceOptions(parent=self)
         if gpu_operator == "existing":
@@ -89,13 +68,28 @@ class GpuPool(pulumi.ComponentResource):
                 f"{name}-gpu-operator", "nvidia.com/v1", "ClusterPolicy", "cluster-policy", child
             )
             after.append(operator)
+        if "driver" in args:
+            if gpu_operator == "off":
+                raise InputError(
+                    f"pool '{pool}' names a driver, and there is no GPU Operator that would install it",
+                    where=f"{pool}.driver",
+                    todo="Say `gpu_operator: existing` or `manage`, or take it out",
+                )
+            after.append(nvidia_driver(name, pool, args["driver"], child))
         self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
+        if by_claim:
+            device_class(name, pool, args["product"], child)
+        queues = Queues(name, args, capacity, whole, self)
         if kueue == "existing":
-            self._queue(name, args, capacity, capacity - cut)
+            queues.make()
         self.pool = pulumi.Output.from_input(pool)
         self.queue = pulumi.Output.from_input(pool if kueue == "existing" else "")
-        self.capacity = pulumi.Output.from_input(capacity - cut)
-        self.register_outputs({"pool": self.pool, "queue": self.queue, "capacity": self.capacity})
+        self.capacity = pulumi.Output.from_input(whole)
+        shown = signs(args, queues.made, queues.local, device_class_name(pool) if by_claim else None)
+        self.verify = pulumi.Output.from_input(shown)
+        self.register_outputs(
+            {"pool": self.pool, "queue": self.queue, "capacity": self.capacity, "verify": self.verify}
+        )
 
     def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> None:
         """Label and taint the machines, by name or by what they show."""
@@ -112,9 +106,7 @@ class GpuPool(pulumi.ComponentResource):
                 )
             for node in names:
                 # Only what is ours: the node's other labels belong to kubelet and its operators.
-                cuts = args.get("mig", [])
-                layout = machine_labels(args["gpus_per_node"], on_machine(cuts, node)) if cuts else {}
-                meta = metadata(node, {POOL_LABEL: pool, **layout})
+                meta = metadata(node, own_labels(args, node))
                 spec: Any = {"taints": [GPU_TAINT]}
                 NodePatch(f"{name}-node-{node}", metadata=meta, spec=spec, opts=opts)
             return
@@ -140,91 +132,6 @@ class GpuPool(pulumi.ComponentResource):
             opts,
         )
 
-    def _queue(self, name: str, args: GpuPoolArgs, capacity: int, whole: int) -> None:
-        """A flavor for the machines, a queue over them, a way in for each class.
-
-        The queue covers CPU and memory too: Kueue never admits a pod that requests a resource which
-        its queue does not cover.
-        """
-        pool = args["name"]
-        classes = args.get("classes", [])
-        own = labels(pool)
-        child = pulumi.ResourceOptions(parent=self)
-        flavor = custom(
-            f"{name}-flavor",
-            _KUEUE,
-            "ResourceFlavor",
-            metadata(pool, own),
-            {
-                "spec": {
-                    "nodeLabels": {PRODUCT_LABEL: args["product"], POOL_LABEL: pool},
-                    "nodeTaints": [GPU_TAINT],
-                    "tolerations": [GPU_TOLERATION],
-                }
-            },
-            child,
-        )
-        amounts: dict[str, Any] = {
-            "cpu": capacity * args.get("cpu_per_gpu", 32),
-            "memory": f"{capacity * args.get('memory_gib_per_gpu', 256)}Gi",
-            GPU: whole,
-        }
-        for cut in args.get("mig", []):
-            resource = resource_of(cut["profile"])
-            amounts[resource] = amounts.get(resource, 0) + cut["slices"]
-        queue = custom(
-            f"{name}-queue",
-            _KUEUE,
-            "ClusterQueue",
-            metadata(pool, own),
-            {
-                "spec": {
-                    "namespaceSelector": {
-                        "matchExpressions": [
-                            {"key": CLASS_LABEL, "operator": "In", "values": sorted(classes)}
-                        ]
-                    }
-                    if classes
-                    else {"matchLabels": {"app.kubernetes.io/part-of": "isthmus"}},
-                    "queueingStrategy": "BestEffortFIFO",
-                    "resourceGroups": [
-                        {
-                            "coveredResources": list(amounts),
-                            "flavors": [
-                                {
-                                    "name": pool,
-                                    "resources": [
-                                        {"name": resource, "nominalQuota": amount}
-                                        for resource, amount in amounts.items()
-                                    ],
-                                }
-                            ],
-                        }
-                    ],
-                    # A model that serves is not evicted for another; priority orders those that wait.
-                    "preemption": {"withinClusterQueue": "Never", "reclaimWithinCohort": "Never"},
-                }
-            },
-            pulumi.ResourceOptions(parent=self, depends_on=[flavor]),
-        )
-        for asked in classes:
-            custom(
-                f"{name}-queue-{asked}",
-                _KUEUE,
-                "LocalQueue",
-                metadata(pool, labels(pool, sensitivity=asked), namespace=class_namespace(asked)),
-                {"spec": {"clusterQueue": pool}},
-                pulumi.ResourceOptions(parent=self, depends_on=[queue]),
-            )
-            custom(
-                f"{name}-priority-{asked}",
-                _KUEUE,
-                "WorkloadPriorityClass",
-                metadata(priority_class(pool, asked), labels(pool, sensitivity=asked)),
-                {"value": PRIORITIES[asked], "description": f"Models of class {asked} on pool {pool}"},
-                child,
-            )
-
 
 def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
     """GPUs that are cut. Raises `InputError` for machines that are not named, or more GPUs than there are."""
@@ -249,14 +156,50 @@ def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:
     return wanted
 
 
-def priority_class(pool: str, of_class: str) -> str:
-    """Name of the WorkloadPriorityClass of a class on a pool."""
-    return f"{pool}-{of_class}"
+def _sliced(args: GpuPoolArgs, left: int, gpu_operator: str) -> int:
+    """GPUs that are shared in time. Raises `InputError` for machines that are not named, or whose GPUs are cut."""
+    slicing, pool = args.get("time_slicing"), args["name"]
+    if slicing is None:
+        return 0
+    where = f"{pool}.time_slicing"
+    sensitivity(slicing["sensitivity"], where)
+    config_name(slicing["replicas"])
+    for node in slicing["nodes"]:
+        one_of(node, tuple(args.get("node_names", [])), f"{where}.nodes")
+    if args.get("mig"):
+        what = f"pool '{pool}' cuts GPUs, and the device plugin shares a machine's GPUs in one way"
+        raise InputError(what, where=where, todo="Cut them or share them; use two pools for both")
+    if gpu_operator == "off":
+        what = f"pool '{pool}' shares GPUs, and there is no GPU Operator whose device plugin would"
+        raise InputError(what, where=f"{pool}.gpu_operator", todo="Say 'existing', or leave the GPUs whole")
+    wanted = len(set(slicing["nodes"])) * args["gpus_per_node"]
+    if wanted > left:
+        what = f"{wanted} GPUs of pool '{pool}' are to be shared, and {left} are not reserved"
+        raise InputError(what, where=where, todo="Share fewer machines")
+    return wanted
+
+
+def _levels(topology: PoolTopology, kueue: str, pool: str) -> None:
+    """Raises `InputError` for levels that Kueue would refuse, and a group's level that is none of them."""
+    where, levels = f"{pool}.topology", topology["levels"]
+    if kueue == "off":
+        raise InputError("without Kueue nobody places by topology", where=where, todo="Say `kueue: existing`")
+    if not levels or len(set(levels)) < len(levels) or "kubernetes.io/hostname" in levels[:-1]:
+        raise InputError(
+            "the levels are node labels, each once, from the widest to the narrowest",
+            where=f"{where}.levels",
+            todo="`kubernetes.io/hostname` comes last",
+        )
+    if "required" in topology and "preferred" in topology:
+        raise InputError("a level is required or preferred", where=where, todo="Name one of them")
+    for key in ("required", "preferred"):
+        if key in topology:
+            one_of(str(topology.get(key)), tuple(levels), f"{where}.{key}")
 
 
 def _mode(value: str, key: str, pool: str) -> str:
     one_of(value, MODES, f"{pool}.{key}")
-    if value == "manage":
+    if value == "manage" and key != "gpu_operator":
         raise InputError(
             f"'{key}: manage' is not in this version",
             where=f"{pool}.{key}",

@@ -36,6 +36,26 @@ class LoraAdapter(TypedDict):
     """Path below the weights' mount; absent: `adapters/NAME`."""
 
 
+class GroupTopology(TypedDict):
+    """Where Kueue places a group over several machines; its pool's flavor must name the levels."""
+
+    required: NotRequired[str]
+    """Level of which a group must stay within one."""
+    preferred: NotRequired[str]
+    """Level of which a group stays within one where it can be."""
+
+
+class GroupRdma(TypedDict):
+    """Network cards by which the pods of a group reach each other's memory."""
+
+    resource: str
+    """As their device plugin gives them out, e.g. `rdma/hca_shared_devices`."""
+    count: NotRequired[int]
+    """Of them for each pod (default 1)."""
+    network: str
+    """NetworkAttachmentDefinition of the class; no network policy holds on it."""
+
+
 class ModelServerArgs(TypedDict):
     """One served model on a pool of GPUs, for one class."""
 
@@ -105,6 +125,16 @@ class ModelServerArgs(TypedDict):
     """Whether to make a PodMonitor (default true)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    time_sliced: NotRequired[bool]
+    """On GPUs that are shared in time, one share a replica; `gpu_memory_utilization` must leave room for the others."""
+    device_class: NotRequired[str]
+    """DeviceClass by which its pods claim their GPUs; absent: they ask the device plugin for a count."""
+    topology: NotRequired[GroupTopology]
+    """Where Kueue places a group; absent: the scheduler does."""
+    rdma: NotRequired[GroupRdma]
+    """Absent: the pods of a group talk over the pod network."""
+    compute_domain: NotRequired[bool]
+    """Memory of other machines' GPUs by NVLink: a ComputeDomain over the endpoint's pods."""
     queue: NotRequired[str]
     """Kueue LocalQueue that its pods wait in."""
     priority_class: NotRequired[str]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL, resource_of
+from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL
+from components.onprem.devices import device_claims, device_resources
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
 from components.onprem.mig import owner_label
 from components.onprem.model_args import ModelServerArgs
@@ -99,12 +100,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
         ],
-        "resources": same(
-            args.get("cpu", "8"),
-            args.get("memory", "64Gi"),
-            args.get("tensor_parallel", 1),
-            resource_of(args.get("mig_profile")),
-        ),
+        "resources": device_resources(args),
         "securityContext": container_security(read_only_root=False),
     }
 
@@ -132,6 +128,7 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
         # It calls no one, so it asks no one.
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": [NO_RESOLVER]},
+        **device_claims(args),
     }
     survive, domains = args.get("survive", "none"), args.get("failure_domains", 1)
     replicas, surge = args.get("replicas", 1), args.get("surge", False)

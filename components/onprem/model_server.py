@@ -7,6 +7,7 @@ from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
 from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor
+from components.onprem.devices import check_devices, device_objects
 from components.onprem.door import model_service, network
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
@@ -36,6 +37,7 @@ class ModelServer(pulumi.ComponentResource):
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        check_devices(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
                 "a replica on slices has one of them",
@@ -60,6 +62,7 @@ class ModelServer(pulumi.ComponentResource):
         config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
+        before += device_objects(name, args, space, own, child)
         found = args.get("door")
         if found is None:
             before.append(

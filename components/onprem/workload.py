@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 
 from components.kube import PRIORITY_LABEL, QUEUE_LABEL, custom, metadata
+from components.onprem.devices import placed
 from components.onprem.door import DoorAddresses, group_ways, known_groups, leaders
 from components.onprem.groups import Member
 from components.onprem.model_args import ModelServerArgs
@@ -121,11 +122,13 @@ def groups(parts: Parts) -> None:
         "leaderTemplate": model_pod(args, endpoint, parts.secret, config, parts.chosen, member(leads=True)),
         "workerTemplate": worker_pod(args, endpoint, parts.chosen, member(leads=False)),
     }
-    rollout = pulumi.Output.json_dumps([specs, args["weights"]["digest"]], sort_keys=True).apply(
-        lambda text: hashlib.sha256(text.encode()).hexdigest()[:10]
-    )
+    rollout = pulumi.Output.json_dumps(
+        # An annotation that is not there leaves the digest as it was.
+        [specs, args["weights"]["digest"], *([placed(args)] if placed(args) else [])],
+        sort_keys=True,
+    ).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:10])
     labels = {**parts.own, ROLLOUT_LABEL: rollout}
-    told = {"labels": labels, "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"]}}
+    told = {"labels": labels, "annotations": {WEIGHTS_DIGEST: args["weights"]["digest"], **placed(args)}}
     spec = {
         "replicas": parts.replicas,
         "startupPolicy": "LeaderCreated",

@@ -28,6 +28,7 @@ class _Commands(LazyGroup):
         ),
         "images": ("isthmus.cli.images_command", "Every image and chart of a stack, to mirror."),
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
+        "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
         "sandbox": ("isthmus.cli.sandbox_commands", "A local engine, cluster and AWS to develop and try on."),
     }

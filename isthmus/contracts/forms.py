@@ -50,6 +50,13 @@ FORMS = {
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
     r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
     r"^[0-9]{12}$": "an account's 12 digits",
+    r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$": (
+        "a label's key like `topology.kubernetes.io/zone`"
+    ),
+    r"^[0-9]{3}(\.[0-9]+){0,2}$": "a driver's version like `595.91.07`, or a branch like `595`",
+    r"^([0-9]|[1-9][0-9]|100)%$|^[1-9][0-9]*$": "a count like `2` or a share like `25%`",
+    r"^([a-z0-9-]+/)?[a-z0-9][a-z0-9.-]*$": "a network's name like `fabric/restricted`",
+    r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": "a resource like `rdma/hca_shared_devices`",
     r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "a quantity like `8`, `500m` or `64Gi`",
 }
 """Every pattern of the contracts (a test holds them together), and what to write."""

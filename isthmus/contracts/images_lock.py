@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts import references, yamlfile
-from isthmus.contracts.errors import At, InputError
+from isthmus.contracts.errors import AnswerIsNo, At, InputError
 from isthmus.contracts.references import LOCAL, Reference
 from isthmus.contracts.words import DnsLabel, FilePart, Sha256
 
@@ -153,6 +154,16 @@ def text(lock: ImagesLock) -> str:
 def _ordered(each: Locked, keys: tuple[str, ...]) -> dict[str, Any]:
     data = each.model_dump()
     return {key: data[key] for key in ("purpose", *keys, "digest")}
+
+
+def check_packed(path: Path, digest: str | None, where: str) -> None:
+    """Raises where a packed chart is not there, or is another than the one pinned (None: not looked at)."""
+    if not path.is_file():
+        raise InputError(f"there is no packed chart {path}", where=where, todo="Run `helm pull` for it")
+    found = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    if digest and found != digest:
+        what = f"the chart {path} is {found}, and {digest} is pinned"
+        raise AnswerIsNo(what, where=where, todo="Look at what changed, and pin the one you trust")
 
 
 def unresolved(what: Mapping[str, str], file: str | os.PathLike[str], stack: str) -> InputError:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import mig
-from isthmus.contracts.packing import Replica, capacities, pack
+from isthmus.contracts import mig, platform_slicing
+from isthmus.contracts.packing import Replica, pack
 from isthmus.contracts.words import SENSITIVITIES, Part
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class Standing(Part):
     gpus: int = 1
     """GPUs of each node of a replica, or its slices."""
     mig_profile: str | None = None
+    time_sliced: bool = False
+    """On shared GPUs: a share a replica."""
     nodes: int = 1
     """Nodes of a replica."""
     replicas: int = 1
@@ -48,6 +50,11 @@ class Standing(Part):
     def total(self) -> int:
         """GPUs in all."""
         return self.gpus * self.nodes * self.replicas
+
+    @property
+    def whole(self) -> bool:
+        """Whether its GPUs are its own, all of each."""
+        return self.mig_profile is None and not self.time_sliced
 
 
 @dataclass(frozen=True)
@@ -143,8 +150,10 @@ def _holds(pool: Pool, platform: Platform, old: Sequence[Standing]) -> bool:
     old ones serving.
     """
     every = [*_new(pool, platform), *old]
-    wanted = [each for each in every if each.mig_profile is None]
-    free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+    wanted = [each for each in every if each.whole]
+    if sum(each.total for each in every if each.time_sliced) > platform_slicing.shares(pool):
+        return False
+    free = platform_slicing.free(pool)
     bound: dict[int, int] = {}
     for survive, places in _places(pool).items():
         for at, each in enumerate(wanted):
@@ -191,8 +200,8 @@ def _new(pool: Pool, platform: Platform) -> list[Standing]:
 
 def _short(pool: Pool, platform: Platform, old: Sequence[Standing]) -> Short:
     every = [*_new(pool, platform), *old]
-    wanted = sum(each.total for each in every if each.mig_profile is None) + _cut(pool, every)
-    usable = sum(capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus))
+    wanted = sum(each.total for each in every if each.whole) + _cut(pool, every)
+    usable = sum(platform_slicing.free(pool))
     return Short(pool.name, wanted, usable, pool.gpus_per_node)
 
 
@@ -218,6 +227,7 @@ def _standing(platform: Platform, endpoint: Endpoint) -> Standing:
         pool=endpoint.pool or "",
         gpus=endpoint.tensor_parallel,
         mig_profile=endpoint.mig_profile,
+        time_sliced=endpoint.time_sliced,
         nodes=endpoint.nodes_per_replica,
         replicas=endpoint.replicas,
         survive=endpoint.survive,

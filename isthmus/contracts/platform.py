@@ -28,6 +28,7 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
 from isthmus.contracts.words import (
     AccountId,
     Cidr,
@@ -65,40 +66,6 @@ class Site(Part):
     external_id: str | None = None
     permissions_boundary: PolicyArn | None = None
     """AWS: the organisation's own boundary of every role made at the site; absent, one is made beside each."""
-
-
-MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
-"""As NVIDIA names a slice: compute slices and memory, e.g. `3g.40gb`."""
-
-
-class CutGpus(Part):
-    """GPUs of a pool cut alike for one class: no cut GPU serves two."""
-
-    class_: Sensitivity = Field(alias="class")
-    profile: MigProfile
-    gpus: int = Field(ge=1)
-
-
-class Pool(Part):
-    """The GPUs of one kind at a site."""
-
-    name: DnsLabel
-    site: DnsLabel
-    gpu: str
-    """GPU id, e.g. `h100-sxm-80gb`."""
-    product: str
-    """The label `nvidia.com/gpu.product` as GPU Feature Discovery sets it."""
-    nodes: int = Field(ge=1)
-    gpus_per_node: int = Field(ge=1)
-    failure_domains: int = Field(default=1, ge=1)
-    reserved_gpus: int = Field(default=0, ge=0)
-    mig: list[CutGpus] = []
-    """GPUs that are cut into slices; the others stay whole. Which machine's they are follows from what
-    must be outlived (`mig.lay_out`), so the machines must be named."""
-    node_names: list[str] = []
-    """The machines by name: each is labelled and tainted by server-side apply. Empty: a
-    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
-    are cut, machine i is in failure domain i mod `failure_domains`."""
 
 
 class Weights(Part):
@@ -161,6 +128,12 @@ class Endpoint(Part):
     """Roll with one replica more: only where GPUs are kept for it (the pool's `reserved_gpus`)."""
     certificate_secret: KubeName | None = None
     """A named TLS Secret in place of a cert-manager Certificate."""
+    time_sliced: bool = False
+    """On GPUs that are shared in time, one share a replica; `gpus` counts shares then."""
+    team: DnsLabel | None = None
+    """One of its class's teams in the pool's `sharing`: whose queue it waits in."""
+    priority: DnsLabel | None = None
+    """One of the pool's `sharing.priorities`; absent: its class's."""
     # On Bedrock
     region: str | None = None
     inference_profile: str | None = None
@@ -315,6 +288,8 @@ class Operators(Part):
     gpu_operator: Mode = "existing"
     gpu_operator_namespace: DnsLabel = "gpu-operator"
     """Where its MIG manager looks for layouts of nodes whose GPUs are cut in part."""
+    gpu_operator_release: GpuOperatorRelease = GpuOperatorRelease()
+    """For `gpu_operator: manage`."""
     kueue: Mode = "existing"
     cert_manager: Mode = "existing"
 

@@ -15,12 +15,14 @@ from isthmus.contracts import (
     platform_boundaries,
     platform_mig,
     platform_network_checks,
+    platform_pools_checks,
     platform_repetitions,
+    platform_slicing,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.moving import claim_of
-from isthmus.contracts.packing import capacities, pack
+from isthmus.contracts.packing import pack
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import ON_PREM_TARGETS, VLLM_TARGETS
 
@@ -182,7 +184,7 @@ def pools_have_room(platform: Platform) -> None:
     for index, pool in enumerate(platform.pools):
         mine = platform_mig.whole(platform, pool)
         replicas = platform_mig.replicas(mine)
-        free = capacities(pool.nodes, pool.gpus_per_node, pool.reserved_gpus)
+        free = platform_slicing.free(pool)
         if replicas and pack(free, replicas) is None:
             wanted = sum(replica.gpus * replica.nodes for replica in replicas)
             raise At(
@@ -304,6 +306,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     pools_have_room,
     gpus_add_up,
     platform_mig.pools_state_their_cuts,
+    *platform_pools_checks.CHECKS,
     images_are_from_named_registries,
     certificates_come_from_somewhere,
     audit_is_kept,

@@ -20,7 +20,11 @@ def on_slices(platform: Platform, pool: Pool) -> list[Endpoint]:
 
 def whole(platform: Platform, pool: Pool) -> list[Endpoint]:
     """The pool's endpoints on whole GPUs."""
-    return [each for each in platform.endpoints if each.pool == pool.name and not each.mig_profile]
+    return [
+        each
+        for each in platform.endpoints
+        if each.pool == pool.name and not each.mig_profile and not each.time_sliced
+    ]
 
 
 def replicas(endpoints: Sequence[Endpoint]) -> list[Replica]:

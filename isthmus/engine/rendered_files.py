@@ -1,6 +1,7 @@
 """A rendered stack as files: manifests, AWS inputs, the graph, the platform, the outputs.
 
 kubernetes/<site>/<namespace or cluster>/<kind>-<name>.yaml   for `kubectl apply --server-side -f`
+helm/<site>/<namespace>/<name>.yaml                           a chart, its version and its values
 aws/<site>/<type>-<name>.json                                 a resource's inputs
 graph.json, outputs.json, platform.yaml, and what the caller adds (`isthmus render`: its pictures)
 """
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from isthmus.engine.render import Rendered
 
 
+RELEASE = "kubernetes:helm.sh/v3:Release"
+
+
 def files(rendered: Rendered, platform: Any) -> dict[str, str]:
     """Relative path → text, sorted. `platform` is the validated platform as plain data."""
     made: dict[str, str] = {}
@@ -30,7 +34,9 @@ def files(rendered: Rendered, platform: Any) -> dict[str, str]:
         if not resource.made:
             continue
         site = _site(resource)
-        if resource.type.startswith("kubernetes:"):
+        if resource.type == RELEASE:
+            path, text = _release(resource, site)
+        elif resource.type.startswith("kubernetes:"):
             path, text = manifest(resource)
         else:
             kind = _slug(resource.type.split(":")[-1])
@@ -107,6 +113,15 @@ def manifest(resource: Resource) -> tuple[str, str]:
     place = _slug(str(meta.get("namespace") or "cluster"))
     path = f"kubernetes/{site}/{place}/{_slug(label)}-{_slug(str(meta.get('name') or resource.name))}.yaml"
     return path, yamlfile.dumps(ordered, resource.urn)
+
+
+def _release(resource: Resource, site: str) -> tuple[str, str]:
+    """A Helm release is no object of the API: what Helm, Argo CD or Flux must be told of it."""
+    told = {key: resource.inputs.get(key) for key in ("name", "namespace", "chart", "version", "values")}
+    path = f"helm/{site}/{_slug(str(told['namespace']))}/{_slug(str(told['name']))}.yaml"
+    return path, yamlfile.dumps(
+        {key: value for key, value in told.items() if value is not None}, resource.urn
+    )
 
 
 def _site(resource: Resource) -> str:

@@ -73,6 +73,11 @@ def of(resources: Iterable[Resource], lock: ImagesLock, given: Images) -> Invent
             continue
         name, namespace = place(each)
         group = each.type.split(":")[1].rpartition("/")[0]
+        if group == "helm.sh":
+            # Named by the chart that it installs, whatever the chart provides.
+            chart = str(each.inputs.get("chart", "")).partition("@")[0].rpartition("/")[2]
+            release = f"{each.inputs.get('namespace')}/{each.inputs.get('name')}"
+            needs.setdefault(chart, set()).add(f"the release {release}")
         needs.setdefault(group, set()).add(f"{each.type.rpartition(':')[2]} of {group}")
         for template in templates(each.inputs):
             mounted |= set(_volumes(template))
@@ -128,7 +133,7 @@ def _target(lock: ImagesLock, name: Image, given: Images) -> str:
 
 def _chart(name: str, needs: Mapping[str, set[str]], lock: ImagesLock, given: Images) -> Item:
     chart = lock.charts[name]
-    used = sorted({one for key in chart.provides for one in needs.get(key, ())})
+    used = sorted({one for key in (name, *chart.provides) for one in needs.get(key, ())})
     at = chart.in_mirror(name, given.registry) if given.registry else None
     return Item(
         name,

@@ -42,6 +42,8 @@ def size(endpoint: Endpoint) -> str:
     unit = "replica" if endpoint.replicas == 1 else "replicas"
     if endpoint.mig_profile:
         return f"{endpoint.gpus} of {endpoint.mig_profile}"
+    if endpoint.time_sliced:
+        return f"{endpoint.gpus} shares of GPUs"
     over = f" over {endpoint.nodes_per_replica} nodes" if endpoint.nodes_per_replica > 1 else ""
     each = endpoint.tensor_parallel * endpoint.nodes_per_replica
     return f"{endpoint.gpus} ({endpoint.replicas} {unit} of {each}{over})"
@@ -49,10 +51,14 @@ def size(endpoint: Endpoint) -> str:
 
 def pools(platform: Platform) -> list[tuple[str, str, int, int]]:
     """Per pool: name, GPU, GPUs requested, GPUs that it has."""
+    from isthmus.contracts import platform_mig
+
     found = []
     for pool in platform.pools:
-        whole = [each for each in platform.endpoints if each.pool == pool.name and not each.mig_profile]
-        asked = sum(each.gpus for each in whole) + sum(cut.gpus for cut in pool.mig)
+        asked = sum(each.gpus for each in platform_mig.whole(platform, pool)) + sum(
+            cut.gpus for cut in pool.mig
+        )
+        asked += len(pool.time_slicing.nodes) * pool.gpus_per_node if pool.time_slicing else 0
         found.append((pool.name, pool.gpu, asked, pool.nodes * pool.gpus_per_node))
     return found
 

@@ -151,6 +151,7 @@ def _cluster_policy() -> dict[str, Any]:
             **{part: {} for part in required},
             "mig": {"strategy": "mixed"},
             "migManager": {"config": {"name": mig.CONFIG_MAP}},
+            "devicePlugin": {"config": {"name": mig.PLUGIN_CONFIG_MAP, "default": "whole"}},
         },
         "status": {"state": "ready", "namespace": "gpu-operator"},
     }

@@ -1,9 +1,13 @@
-"""A stand-in for the GPU Operator's MIG manager and its device plugin, strategy `mixed`.
+"""A stand-in for the GPU Operator's MIG manager and its device plugin, strategy `mixed`, time-slicing renamed.
 
 A machine's label `nvidia.com/mig.config` names a layout; the machine then advertises its slices and the
 GPUs that are left whole. A layout is looked up in the ConfigMap that the ClusterPolicy names
 (`spec.migManager.config.name`), else it is one of the operator's own: `all-disabled`, `all-PROFILE`. As
 the real one it says in `nvidia.com/mig.config.state` how that went. No pod that runs is moved or ended.
+
+The label `nvidia.com/device-plugin.config` names a configuration in the ConfigMap that the ClusterPolicy names
+(`spec.devicePlugin.config.name`): the GPUs that it shares are advertised as `nvidia.com/gpu.shared`, each as often as
+it says. One that is not there changes nothing, as with the real one, whose pod waits for it.
 """
 
 from __future__ import annotations
@@ -20,9 +24,12 @@ POLICY = "/apis/nvidia.com/v1/clusterpolicies/cluster-policy"
 NAMESPACE = "gpu-operator"
 CONFIG_MAP = "isthmus-mig"
 """What the sandbox's ClusterPolicy names."""
+PLUGIN_CONFIG_MAP = "isthmus-device-plugin"
+"""The same, for the device plugin."""
 CONFIG_MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 _CONFIG, _STATE = "nvidia.com/mig.config", "nvidia.com/mig.config.state"
-_GPU, _SLICE = "nvidia.com/gpu", "nvidia.com/mig-"
+_GPU, _SLICE, _SHARED = "nvidia.com/gpu", "nvidia.com/mig-", "nvidia.com/gpu.shared"
+_PLUGIN_CONFIG = "nvidia.com/device-plugin.config"
 
 
 @dataclass
@@ -33,30 +40,33 @@ class Manager:
 
     def reconcile(self) -> None:
         """Bring every machine whose layout is not what it advertises to it."""
-        layouts: dict[str, Any] | None = None
-        for node in self.client.get(f"{NODES}?labelSelector=nvidia.com/mig.capable=true")["items"]:
+        told: tuple[dict[str, Any], dict[str, str]] | None = None
+        for node in self.client.get(f"{NODES}?labelSelector=nvidia.com/gpu.present=true")["items"]:
             meta = node["metadata"]
-            name = meta["labels"].get(_CONFIG, "all-disabled")
-            if layouts is None:
-                layouts = self._layouts()
-            wanted = _devices(name, meta["labels"], layouts)
+            if told is None:
+                layouts = self._configured("migManager").get("config.yaml")
+                found = yamlfile.loads(layouts, "MIG layouts").data["mig-configs"] if layouts else {}
+                told = found, self._configured("devicePlugin")
+            capable = meta["labels"].get("nvidia.com/mig.capable") == "true"
+            name = meta["labels"].get(_CONFIG, "all-disabled") if capable else "all-disabled"
+            wanted = _devices(name, meta["labels"], told[0])
             state = "success" if wanted is not None else "failed"
             if wanted is not None:
-                self._advertise(node, wanted)
-            if meta["labels"].get(_STATE) != state:
+                self._advertise(node, _shared(wanted, told[1].get(meta["labels"].get(_PLUGIN_CONFIG, ""))))
+            if capable and meta["labels"].get(_STATE) != state:
                 self._patch(f"{NODES}/{meta['name']}", {"metadata": {"labels": {_STATE: state}}})
 
-    def _layouts(self) -> dict[str, Any]:
+    def _configured(self, part: str) -> dict[str, str]:
+        """What the ConfigMap says that the ClusterPolicy names for a part of the operator."""
         policy = self.client.find(POLICY) or {}
-        name = policy.get("spec", {}).get("migManager", {}).get("config", {}).get("name")
+        name = policy.get("spec", {}).get(part, {}).get("config", {}).get("name")
         made = self.client.find(f"{CONFIG_MAPS}/{name}") if name else None
-        if made is None:
-            return {}
-        return yamlfile.loads(made["data"]["config.yaml"], f"ConfigMap {name}").data["mig-configs"]
+        return made["data"] if made is not None else {}
 
     def _advertise(self, node: dict[str, Any], wanted: dict[str, str]) -> None:
         there = node["status"].get("allocatable", {})
-        known = {key: str(value) for key, value in there.items() if key == _GPU or key.startswith(_SLICE)}
+        ours = (_GPU, _SHARED)
+        known = {key: str(value) for key, value in there.items() if key in ours or key.startswith(_SLICE)}
         if known == wanted:
             return
         devices = {**dict.fromkeys(known), **wanted}
@@ -65,6 +75,18 @@ class Manager:
 
     def _patch(self, path: str, body: dict[str, Any]) -> None:
         self.client.call("PATCH", path, body=body, media="application/merge-patch+json")
+
+
+def _shared(wanted: dict[str, str], config: str | None) -> dict[str, str]:
+    """What a machine advertises whose device plugin has this configuration."""
+    sharing = yamlfile.loads(config, "device plugin").data.get("sharing") if config else None
+    if not sharing:
+        return wanted
+    slicing = sharing["timeSlicing"]
+    (resource,) = slicing["resources"]
+    # Under their own name only as it is asked for: else shares would be called GPUs.
+    name = _SHARED if slicing.get("renameByDefault") else _GPU
+    return {**wanted, _GPU: "0", name: str(int(wanted[_GPU]) * resource["replicas"])}
 
 
 def _devices(name: str, labels: dict[str, str], layouts: dict[str, Any]) -> dict[str, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.operators.mig import _devices
+from sandbox.operators.mig import _devices, _shared
 
 H100 = {"nvidia.com/gpu.count": "8", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
 OURS = {
@@ -27,3 +27,11 @@ def test_a_layout_that_nobody_knows_or_the_gpu_cannot_have_fails():
     assert _devices("isthmus-1x3g.40gb-of-8", H100, OURS) is None
     assert _devices("all-3g.20gb", H100, {}) is None
     assert _devices("too-many", H100, OURS) is None
+
+
+def test_shared_gpus_are_advertised_under_the_name_that_the_configuration_gives_them():
+    config = "sharing: {timeSlicing: {renameByDefault: %s, resources: [{name: nvidia.com/gpu, replicas: 4}]}}"
+    whole = {"nvidia.com/gpu": "4"}
+    assert _shared(whole, config % "true") == {"nvidia.com/gpu": "0", "nvidia.com/gpu.shared": "16"}
+    assert _shared(whole, config % "false") == {"nvidia.com/gpu": "16"}
+    assert _shared(whole, "version: v1") == _shared(whole, None) == whole

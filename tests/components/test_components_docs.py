@@ -14,7 +14,13 @@ from tests.components.conftest import Engine
 from tests.components.platforms import bank
 
 ROOT = Path(components.__file__).resolve().parent.parent
-PAGES = ("components.md", "components-aws.md", "components-aws-identity.md", "components-aws-audit.md")
+PAGES = (
+    "components.md",
+    "components-pools.md",
+    "components-aws.md",
+    "components-aws-identity.md",
+    "components-aws-audit.md",
+)
 HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
 
 
@@ -37,6 +43,8 @@ def schema() -> dict[str, Any]:
 
 def kind(of: dict[str, Any]) -> str:
     """As the tables name it."""
+    if of.get("$ref") == "pulumi.json#/Any":
+        return "anything"
     if "$ref" in of:
         return of["$ref"].rsplit(":", 1)[-1]
     match of["type"]:

@@ -22,9 +22,11 @@ from components.governance.audit_trail import AuditTrailArgs
 from components.governance.budgets import BudgetSettings
 from components.governance.cloud_trail import TrailSettings
 from components.link.site_link import SiteLinkArgs
+from components.onprem import pool_args
+from components.onprem.gpu_operator import GpuOperatorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform, platform_aws
+from isthmus.contracts import platform, platform_aws, platform_pools
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -34,6 +36,8 @@ ELSEWHERE: dict[type, set[str]] = {
     platform.Endpoint: {
         *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions"),
+        # They decide in which queue its pods wait, and before whom.
+        *("team", "priority"),
     },
     platform.Pool: {"site", "gpu", "failure_domains"},
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
@@ -57,6 +61,20 @@ ELSEWHERE: dict[type, set[str]] = {
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GpuPoolArgs, platform.Pool),
+    (pool_args.PoolSharing, platform_pools.Sharing),
+    (pool_args.ClassShare, platform_pools.ClassShare),
+    (pool_args.TeamShare, platform_pools.TeamShare),
+    (pool_args.QueuePreemption, platform_pools.Preemption),
+    (pool_args.QueuePriority, platform_pools.Priority),
+    (pool_args.PoolTopology, platform_pools.PoolTopology),
+    (pool_args.PoolTimeSlicing, platform_pools.TimeSlicing),
+    (pool_args.PoolDriver, platform_pools.Driver),
+    (pool_args.DriverUpgrade, platform_pools.DriverUpgrade),
+    (pool_args.DriverDrain, platform_pools.Drain),
+    (pool_args.PoolFabric, platform_pools.Fabric),
+    (pool_args.PoolRdma, platform_pools.Rdma),
+    (pool_args.RdmaNetwork, platform_pools.RdmaNetwork),
+    (GpuOperatorArgs, platform_pools.GpuOperatorRelease),
     (ModelServerArgs, platform.Endpoint),
     (ModelWeights, platform.Weights),
     (LoraAdapter, platform.Adapter),
@@ -125,7 +143,7 @@ def test_what_the_component_demands_the_contract_has(arguments: Any, contract: t
     back = {value: key for key, value in RENAMED.items()}
     for argument in arguments.__required_keys__:
         info = contract.model_fields.get(back.get(str(argument), str(argument)))
-        if info is not None and argument != "weights":  # `arguments.py` refuses an endpoint without
+        if info is not None and argument not in ("weights", "chart"):  # looked for before a component is made
             assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
 
 

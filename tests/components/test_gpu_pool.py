@@ -58,10 +58,14 @@ def test_without_a_gpu_operator_none_is_looked_for(engine: Engine) -> None:
     assert not engine.reads
 
 
-@pytest.mark.parametrize("operator", ["gpu_operator", "kueue"])
-def test_installing_an_operator_is_not_in_this_version(engine: Engine, operator: str) -> None:
+def test_a_managed_gpu_operator_is_not_looked_for_since_it_comes_with_the_stack(engine: Engine) -> None:
+    deploy(engine, gpu_operator="manage")
+    assert not engine.reads
+
+
+def test_installing_kueue_is_not_in_this_version(engine: Engine) -> None:
     with pytest.raises(InputError, match="manage' is not in this version"):
-        deploy(engine, **{operator: "manage"})
+        deploy(engine, kueue="manage")
 
 
 def test_a_queue_gives_out_what_is_not_reserved(engine: Engine) -> None:

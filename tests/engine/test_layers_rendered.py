@@ -130,7 +130,7 @@ def test_a_models_release_changes_its_own_stack_and_no_other_not_even_what_it_sa
 def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rendered):
     assert {name: set(one.outputs) for name, one in estate.items()} == {
         FOUNDATION: {"audit", "retained", "links", "layer"},
-        PLATFORM: {"gateways", "endpoints", "data_paths", "retained", "layer"},
+        PLATFORM: {"gateways", "endpoints", "pools", "data_paths", "retained", "layer"},
         INVESTIGATIONS: {"plan", "standing", "layer"},
         ONBOARDING: {"plan", "standing", "layer"},
     }

@@ -1,0 +1,42 @@
+"""A managed GPU Operator in what `isthmus` writes: rendered for Helm, listed for the mirror."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from isthmus.contracts import yamlfile
+from tests.cli.conftest import Isthmus
+from tests.contracts.bank import DIGEST
+
+CHART = "oci://registry.bank.example/llm/charts/gpu-operator"
+
+
+@pytest.fixture
+def managed(project: Path) -> Path:
+    settings = project / "stacks" / "Pulumi.bank-dev.yaml"
+    data = yamlfile.load(settings).data
+    release = {"chart": CHART, "version": "v26.7.0", "digest": DIGEST}
+    operators = {"gpu_operator": "manage", "gpu_operator_release": release}
+    data["config"]["isthmus:overrides"]["operators"] = operators
+    yamlfile.dump(data, "", settings)
+    return project
+
+
+def test_a_release_is_rendered_beside_the_manifests_as_helm_is_told_it(isthmus: Isthmus, managed: Path):
+    ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
+    assert ran.code == 0, ran.err
+    told = YAML(typ="safe").load(managed / "made" / "helm" / "fra1" / "gpu-operator" / "gpu-operator.yaml")
+    assert (told["chart"], told["version"]) == (f"{CHART}@{DIGEST}", "v26.7.0")
+    assert told["values"]["mig"] == {"strategy": "mixed"}
+    assert not list(managed.glob("made/kubernetes/**/release-*")), "it is no manifest"
+
+
+def test_the_chart_is_listed_for_the_mirror_by_the_release_that_needs_it(isthmus: Isthmus, managed: Path):
+    ran = isthmus("images", "bank-dev", "--format", "json", "--project", managed)
+    assert ran.code in (0, 2), ran.err
+    charts = {each["name"]: each for each in json.loads(ran.out)["charts"]}
+    assert "the release gpu-operator/gpu-operator" in charts["gpu-operator"]["used_by"]

@@ -1,0 +1,298 @@
+"""What a pool may say beyond its machines: shares of GPUs, a driver, claims, a fabric; and what it shows when well."""
+
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import DevicePluginConfigs, GpuPool, ModelServer
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine
+from tests.components.test_model_server import args
+
+LARGE = "3g.40gb"
+
+
+def deploy(engine: Engine, **more: Any) -> None:
+    given = {
+        "name": "h100",
+        "product": "NVIDIA-H100-80GB-HBM3",
+        "nodes": 2,
+        "gpus_per_node": 8,
+        "node_names": ["a", "b"],
+        "classes": ["internal"],
+        **more,
+    }
+    engine.deploy(GpuPool, "p", given)
+
+
+def serve(engine: Engine, **more: Any) -> None:
+    engine.deploy(ModelServer, "m", args(**more))
+
+
+def slicing(*nodes: str, replicas: int = 4) -> dict[str, Any]:
+    return {"sensitivity": "internal", "replicas": replicas, "nodes": list(nodes)}
+
+
+def signs(engine: Engine, kind: str) -> list[dict[str, Any]]:
+    return [each for each in engine.outputs["verify"] if each["kind"] == kind]
+
+
+def test_the_device_plugin_shares_gpus_under_a_name_of_their_own(engine: Engine) -> None:
+    engine.deploy(DevicePluginConfigs, "d", {"replicas": [4, 2, 4], "namespace": "nvidia"})
+    made = engine.only("ConfigMap")
+    assert (made.meta["namespace"], made.meta["name"]) == ("nvidia", "isthmus-device-plugin")
+    found = {key: YAML(typ="safe").load(text) for key, text in made.inputs["data"].items()}
+    assert set(found) == {"whole", "shared-2", "shared-4"}
+    assert "sharing" not in found["whole"], "a machine that bears no label shares nothing"
+    sliced = found["shared-4"]["sharing"]["timeSlicing"]
+    assert sliced["renameByDefault"], "who asks for a whole GPU would get a share"
+    assert sliced["failRequestsGreaterThanOne"]
+    assert sliced["resources"] == [{"name": "nvidia.com/gpu", "replicas": 4}]
+    assert engine.outputs["config_map"] == "isthmus-device-plugin"
+
+
+def test_only_machines_named_share_their_gpus_and_the_queue_counts_both(engine: Engine) -> None:
+    deploy(engine, time_slicing=slicing("b"))
+    assert "nvidia.com/device-plugin.config" not in engine.only("NodePatch", "p-node-a").meta["labels"]
+    assert (
+        engine.only("NodePatch", "p-node-b").meta["labels"]["nvidia.com/device-plugin.config"] == "shared-4"
+    )
+    (group,) = engine.only("ClusterQueue").spec["resourceGroups"]
+    quota = {each["name"]: each["nominalQuota"] for each in group["flavors"][0]["resources"]}
+    assert (quota["nvidia.com/gpu"], quota["nvidia.com/gpu.shared"]) == (8, 32)
+    assert engine.outputs["capacity"] == 8
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"time_slicing": slicing("c")}, "'c' is not known"),
+        ({"time_slicing": slicing("a", replicas=1)}, "1 pod shares"),
+        (
+            {"time_slicing": slicing("a", "b"), "reserved_gpus": 1},
+            "16 GPUs of pool 'h100' are to be shared, and 15",
+        ),
+        ({"time_slicing": slicing("a"), "gpu_operator": "off"}, "no GPU Operator whose device plugin"),
+        (
+            {
+                "time_slicing": slicing("a"),
+                "mig": [{"node": "b", "profile": LARGE, "gpus": 1, "slices": 2}],
+            },
+            "cuts GPUs, and the device plugin shares",
+        ),
+    ],
+)
+def test_shares_of_gpus_that_cannot_be_are_refused(engine: Engine, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        deploy(engine, **more)
+
+
+def test_a_replica_on_a_share_asks_for_one(engine: Engine) -> None:
+    serve(engine, time_sliced=True, gpu_memory_utilization=0.2, tensor_parallel=1)
+    (engine_box,) = next(iter(engine.pods().values()))["containers"]
+    assert engine_box["resources"]["limits"]["nvidia.com/gpu.shared"] == "1"
+    assert "nvidia.com/gpu" not in engine_box["resources"]["limits"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"tensor_parallel": 2, "gpu_memory_utilization": 0.2}, "has one share"),
+        ({"tensor_parallel": 1, "mig_profile": LARGE}, "has one share"),
+        ({"tensor_parallel": 1, "gpu_memory_utilization": None}, "must leave each other memory"),
+    ],
+)
+def test_a_replica_on_a_share_leaves_the_others_theirs(
+    engine: Engine, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        serve(engine, time_sliced=True, **more)
+
+
+def test_a_pools_driver_is_an_object_that_selects_its_machines(engine: Engine) -> None:
+    drain = {"enable": True, "delete_empty_dir": True, "timeout_seconds": 900}
+    upgrade = {"max_parallel": 2, "max_unavailable": "2", "drain": drain}
+    deploy(engine, driver={"version": "595.91.07", "kernel_module": "open", "upgrade": upgrade})
+    made = engine.only("NVIDIADriver")
+    assert made.meta["name"] == "h100"
+    assert made.spec["nodeSelector"] == {"isthmus.dev/pool": "h100"}
+    assert (made.spec["version"], made.spec["kernelModuleType"]) == ("595.91.07", "open")
+    assert made.spec["usePrecompiled"] is False
+    assert made.spec["upgradePolicy"] == {
+        "autoUpgrade": True,
+        "maxParallelUpgrades": 2,
+        "maxUnavailable": 2,
+        "drain": {"enable": True, "force": False, "deleteEmptyDir": True, "timeoutSeconds": 900},
+    }
+    assert made.spec["tolerations"], "the machines are tainted"
+
+
+def test_a_precompiled_driver_goes_by_its_branch(engine: Engine) -> None:
+    deploy(engine, driver={"version": "595", "precompiled": True, "repository": "registry.example/nvidia"})
+    made = engine.only("NVIDIADriver").spec
+    assert (made["version"], made["usePrecompiled"]) == ("595", True)
+    assert made["repository"] == "registry.example/nvidia"
+    assert made["upgradePolicy"]["maxUnavailable"] == "25%"
+
+
+@pytest.mark.parametrize(
+    ("driver", "more", "says"),
+    [
+        ({"version": "595"}, {}, "a branch has precompiled drivers only"),
+        ({"version": "595.91.07", "precompiled": True}, {}, "go by branch"),
+        ({"version": "595.91.07", "kernel_module": "closed"}, {}, "'closed' is not known"),
+        ({"version": "595.91.07"}, {"gpu_operator": "off"}, "no GPU Operator that would install it"),
+    ],
+)
+def test_a_driver_that_cannot_be_is_refused(
+    engine: Engine, driver: dict[str, Any], more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        deploy(engine, driver=driver, **more)
+
+
+def test_gpus_by_claim_are_a_device_class_of_the_pools_product(engine: Engine) -> None:
+    deploy(engine, allocation="dra")
+    made = engine.only("DeviceClass")
+    assert made.meta["name"] == "isthmus-h100"
+    (selector,) = made.spec["selectors"]
+    assert '== "NVIDIA-H100-80GB-HBM3"' in selector["cel"]["expression"]
+    assert 'device.driver == "gpu.nvidia.com"' in selector["cel"]["expression"]
+    assert [each["name"] for each in signs(engine, "DeviceClass")] == ["isthmus-h100"]
+    assert not [each for each in signs(engine, "Node") if each["path"][-1] == "nvidia.com/gpu"]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"allocation": "claims"}, "'claims' is not known"),
+        ({"allocation": "dra", "time_slicing": slicing("a")}, "claims ask for whole GPUs"),
+        ({"allocation": "dra", "product": 'H100" || true || "'}, "is no product's name"),
+    ],
+)
+def test_claims_that_cannot_be_are_refused(engine: Engine, more: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        deploy(engine, **more)
+
+
+def test_pods_claim_their_gpus_and_ask_for_no_count(engine: Engine) -> None:
+    serve(engine, device_class="isthmus-h100", tensor_parallel=4)
+    template = engine.only("ResourceClaimTemplate")
+    (request,) = template.spec["spec"]["devices"]["requests"]
+    assert request["exactly"] == {
+        "deviceClassName": "isthmus-h100",
+        "allocationMode": "ExactCount",
+        "count": 4,
+    }
+    pod = next(iter(engine.pods().values()))
+    assert pod["resourceClaims"] == [{"name": "gpus", "resourceClaimTemplateName": template.meta["name"]}]
+    resources = pod["containers"][0]["resources"]
+    assert resources["claims"] == [{"name": "gpus"}]
+    assert set(resources["limits"]) == {"cpu", "memory"}
+
+
+def test_a_slice_is_not_claimed(engine: Engine) -> None:
+    with pytest.raises(InputError, match="claims ask for whole GPUs"):
+        serve(engine, device_class="isthmus-h100", mig_profile=LARGE, tensor_parallel=1)
+    assert not engine.made
+
+
+def templates(engine: Engine) -> list[dict[str, Any]]:
+    group = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
+    return [group["leaderTemplate"], group["workerTemplate"]]
+
+
+@pytest.mark.parametrize("how", ["required", "preferred"])
+def test_kueue_places_leader_and_workers_together(engine: Engine, how: str) -> None:
+    serve(engine, nodes_per_replica=2, tensor_parallel=8, topology={how: "example.com/rack"})
+    for template in templates(engine):
+        told = template["metadata"]["annotations"]
+        assert told[f"kueue.x-k8s.io/podset-{how}-topology"] == "example.com/rack"
+        assert told["kueue.x-k8s.io/podset-group-name"] == "group"
+
+
+def test_a_group_joins_its_classs_rdma_network_and_shares_nvlink_memory(engine: Engine) -> None:
+    rdma = {"resource": "rdma/hca", "count": 2, "network": "fabric/internal"}
+    serve(engine, nodes_per_replica=2, tensor_parallel=8, rdma=rdma, compute_domain=True)
+    domain = engine.only("ComputeDomain").spec
+    claimed = domain["channel"]["resourceClaimTemplate"]["name"]
+    for template in templates(engine):
+        assert template["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"] == "fabric/internal"
+        resources = template["spec"]["containers"][0]["resources"]
+        assert resources["limits"]["rdma/hca"] == resources["requests"]["rdma/hca"] == "2"
+        assert resources["claims"] == [{"name": "channel"}]
+        assert template["spec"]["resourceClaims"] == [
+            {"name": "channel", "resourceClaimTemplateName": claimed}
+        ]
+        added = template["spec"]["containers"][0]["securityContext"]["capabilities"]
+        assert added == {"drop": ["ALL"]}, "Pod Security restricted allows no IPC_LOCK"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"topology": {"required": "example.com/rack"}},
+        {"rdma": {"resource": "rdma/hca", "network": "x"}},
+        {"compute_domain": True},
+    ],
+)
+def test_what_joins_machines_is_for_groups_only(engine: Engine, more: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="a replica on one machine needs none"):
+        serve(engine, **more)
+
+
+def test_a_healthy_pool_shows_its_machines_by_what_they_are_marked_with(engine: Engine) -> None:
+    topology = {"levels": ["example.com/rack"]}
+    fabric = {"rdma": {"resource": "rdma/hca", "networks": []}}
+    deploy(engine, time_slicing=slicing("b"), topology=topology, fabric=fabric)
+    nodes = signs(engine, "Node")
+    by_count = {str(each["labels"].get("nvidia.com/device-plugin.config")): each["count"] for each in nodes}
+    assert by_count == {"None": 1, "shared-4": 1}
+    assert {
+        str(each["labels"].get("nvidia.com/device-plugin.config")): each.get("without") for each in nodes
+    } == {
+        "None": ["nvidia.com/device-plugin.config"],
+        "shared-4": None,
+    }, "the machine that shares bears the pool's label too"
+    shown = {
+        (each["labels"].get("nvidia.com/device-plugin.config"), each["path"][-1]): each["value"]
+        for each in nodes
+    }
+    assert shown[(None, "nvidia.com/gpu")] == "8"
+    assert shown[("shared-4", "nvidia.com/gpu.shared")] == "32"
+    assert shown[(None, "Ready")] == "True"
+    assert shown[(None, "nvidia.com/gpu.product")] == "NVIDIA-H100-80GB-HBM3"
+    assert shown[(None, "example.com/rack")] == shown[(None, "rdma/hca")] == "", "they are there"
+
+
+def test_a_healthy_pool_shows_operator_driver_and_queues(engine: Engine) -> None:
+    deploy(engine, driver={"version": "595.91.07"})
+    found = {
+        (each["kind"], each["name"]): (each["path"], each["value"])
+        for each in engine.outputs["verify"]
+        if "name" in each
+    }
+    assert found == {
+        ("ClusterPolicy", "cluster-policy"): (["status", "state"], "ready"),
+        ("NVIDIADriver", "h100"): (["status", "state"], "ready"),
+        ("ResourceFlavor", "h100"): ([], ""),
+        ("ClusterQueue", "h100"): (["status", "conditions", "Active"], "True"),
+        ("LocalQueue", "h100"): (["status", "conditions", "Active"], "True"),
+    }
+
+
+def test_slices_are_a_sign_of_the_machines_that_have_them(engine: Engine) -> None:
+    deploy(engine, mig=[{"node": "b", "profile": LARGE, "gpus": 2, "slices": 4, "owner": "x"}])
+    nodes = [each for each in signs(engine, "Node") if each["labels"].get("slices.isthmus.dev/x")]
+    shown = {each["path"][-1]: each["value"] for each in nodes}
+    assert shown["nvidia.com/mig-3g.40gb"] == "4"
+    assert shown["nvidia.com/gpu"] == "6"
+    assert shown["nvidia.com/mig.config.state"] == "success"
+
+
+def test_hundreds_of_machines_that_are_alike_are_as_few_signs_as_two(engine: Engine) -> None:
+    names = [f"n{number}" for number in range(300)]
+    deploy(engine, nodes=300, node_names=names)
+    assert {each["count"] for each in signs(engine, "Node")} == {300}
+    assert len(engine.outputs["verify"]) < 10

@@ -1,0 +1,376 @@
+"""A pool's settings hold together: quotas add up, nobody waits for ever, no GPU serves two classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import platform_slicing, yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.moving import move, standing
+from isthmus.contracts.platform import Platform
+from tests.contracts.bank import platform_data
+
+ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+NODES = ["l40s-0", "l40s-1"]
+CHART = {"chart": "oci://registry.bank.example/charts/gpu-operator", "version": "v26.7.0"}
+BROUGHT = {**CHART, "driver": "host", "driver_version": "595.91.07"}
+
+
+class Bank:
+    """The bank's platform, to be changed: pool `h100` has 16 GPUs, restricted asks for 8; `l40s` 8, confidential 6."""
+
+    def __init__(self) -> None:
+        self.data = platform_data()
+        self.h100, self.l40s = self.data["pools"]
+        self.restricted, self.confidential = self.data["endpoints"][:2]
+
+    def both_on_h100(self) -> None:
+        """The confidential endpoint's six GPUs beside the restricted one's eight."""
+        self.confidential["pool"] = "h100"
+
+    def shares(self, pool: dict[str, Any], *classes: dict[str, Any], **more: Any) -> None:
+        pool["sharing"] = {"classes": list(classes), **more}
+
+    def shared_gpus(self, *nodes: str, **more: Any) -> None:
+        self.l40s["node_names"] = list(NODES)
+        self.l40s["time_slicing"] = {"class": "confidential", "replicas": 4, "nodes": list(nodes), **more}
+        self.confidential |= {"time_sliced": True, "gpu_memory_utilization": 0.2, "survive": "replica"}
+
+    def one_group(self, **more: Any) -> None:
+        """The restricted endpoint as one group over two machines."""
+        one = {"tensor_parallel": 8, "nodes_per_replica": 2, "replicas": 1, "gpus": 16, "survive": "none"}
+        self.restricted |= one | more
+
+    def parsed(self) -> Platform:
+        return yamlfile.parse(Platform, yamlfile.Document(self.data, "platform"))
+
+    def refused(self, kind: type[Exception] = InputError) -> str:
+        with pytest.raises(kind) as caught:
+            self.parsed()
+        return str(caught.value)
+
+
+def share(held: str, gpus: int, **more: Any) -> dict[str, Any]:
+    return {"class": held, "gpus": gpus, **more}
+
+
+@pytest.fixture
+def bank() -> Bank:
+    return Bank()
+
+
+def test_classes_may_have_a_share_each(bank: Bank) -> None:
+    bank.both_on_h100()
+    bank.shares(bank.h100, share("restricted", 8), share("confidential", 8))
+    assert bank.parsed().pools[0].sharing
+
+
+def test_a_class_with_less_than_it_asks_for_borrows_what_others_lend(bank: Bank) -> None:
+    bank.both_on_h100()
+    bank.shares(bank.h100, share("restricted", 10, lend=2), share("confidential", 4))
+    assert bank.parsed()
+
+
+def test_what_no_class_has_is_there_to_borrow(bank: Bank) -> None:
+    bank.both_on_h100()
+    bank.shares(bank.h100, share("restricted", 8), share("confidential", 0))
+    assert bank.parsed()
+
+
+@pytest.mark.parametrize(
+    ("shares", "says"),
+    [
+        ([share("restricted", 12), share("confidential", 8)], "have 20 GPUs, and pool h100 has 16"),
+        ([share("restricted", 8)], "class confidential of endpoint confidential-llama-8b has no share"),
+        ([share("restricted", 8), share("restricted", 8)], "class `restricted` stands twice"),
+        (
+            [share("restricted", 4), share("confidential", 12)],
+            "than the class has to itself, and it may borrow 0",
+        ),
+        (
+            [share("restricted", 12), share("confidential", 4)],
+            "would borrow 2 GPUs (confidential 2), and 0 are idle",
+        ),
+        ([share("restricted", 12, lend=1), share("confidential", 4)], "and 1 are idle and lent"),
+        ([share("restricted", 12, lend=4), share("confidential", 4, borrow=1)], "and it may borrow 1"),
+    ],
+)
+def test_nobody_waits_for_gpus_that_will_never_be_lent(bank: Bank, shares: list[Any], says: str) -> None:
+    bank.both_on_h100()
+    bank.shares(bank.h100, *shares)
+    assert says in bank.refused()
+
+
+def test_a_share_needs_kueue(bank: Bank) -> None:
+    bank.shares(bank.h100, share("restricted", 8))
+    bank.data["operators"] = {"kueue": "off"}
+    assert "without Kueue nobody holds shares" in bank.refused()
+
+
+def test_who_borrows_may_not_evict_where_who_takes_back_may_not(bank: Bank) -> None:
+    preemption = {"borrowing": "lower-priority", "reclaim": "never"}
+    bank.shares(bank.h100, share("restricted", 8), preemption=preemption)
+    assert "who takes back does not" in bank.refused()
+
+
+def test_an_endpoint_names_its_team_and_a_priority(bank: Bank) -> None:
+    teams = [{"name": "fraud", "gpus": 8}, {"name": "aml", "gpus": 4}]
+    bank.shares(
+        bank.h100, share("restricted", 12, teams=teams), priorities=[{"name": "urgent", "value": 5000}]
+    )
+    bank.restricted |= {"team": "fraud", "priority": "urgent"}
+    assert bank.parsed()
+
+
+@pytest.mark.parametrize(
+    ("teams", "endpoint", "says"),
+    [
+        ([{"name": "fraud", "gpus": 8}], {}, "names no team"),
+        ([{"name": "fraud", "gpus": 8}], {"team": "frau"}, "`frau` is no team of class restricted"),
+        ([{"name": "fraud", "gpus": 8}], {"team": "fraud", "priority": "urgent"}, "`urgent` is no priority"),
+        ([{"name": "fraud", "gpus": 13}], {"team": "fraud"}, "have 13 GPUs, and the class has 12"),
+        ([{"name": "fraud", "gpus": 6, "borrow": 1}], {"team": "fraud"}, "it has 6 and may borrow 1"),
+        (
+            [{"name": "fraud", "gpus": 0}, {"name": "aml", "gpus": 12, "lend": 4}],
+            {"team": "fraud"},
+            "4 more than the class has to itself",
+        ),
+        ([{"name": "f" * 40, "gpus": 8}], {"team": "f" * 40}, ""),
+        ([{"name": "fraud", "gpus": 4}, {"name": "fraud", "gpus": 4}], {"team": "fraud"}, "fraud"),
+    ],
+)
+def test_a_teams_queue_is_known_and_large_enough(
+    bank: Bank, teams: list[Any], endpoint: dict[str, Any], says: str
+) -> None:
+    bank.shares(bank.h100, share("restricted", 12, teams=teams))
+    bank.restricted |= endpoint
+    if not says:
+        bank.h100["name"] = bank.restricted["pool"] = "h" * 30
+        says = "and Kueue takes 63"
+    assert says in bank.refused()
+
+
+def test_a_team_without_shares_is_nobody(bank: Bank) -> None:
+    bank.restricted["team"] = "fraud"
+    assert "names a team, and its pool has no `sharing`" in bank.refused()
+
+
+def test_a_class_is_no_name_of_a_priority(bank: Bank) -> None:
+    bank.shares(bank.h100, share("restricted", 8), priorities=[{"name": "public", "value": 1}])
+    assert "`public` is a class" in bank.refused()
+
+
+def test_a_priority_fits_the_label_that_names_it(bank: Bank) -> None:
+    bank.h100["name"] = bank.restricted["pool"] = "h" * 30
+    bank.shares(bank.h100, share("restricted", 8), priorities=[{"name": "p" * 33, "value": 1}])
+    assert "has 64 characters, and Kueue takes 63" in bank.refused()
+
+
+def test_kueue_places_a_group_where_nothing_else_does(bank: Bank) -> None:
+    bank.one_group()
+    bank.h100["topology"] = {"levels": [ZONE, HOST], "preferred": ZONE}
+    assert bank.parsed()
+
+
+@pytest.mark.parametrize(
+    ("topology", "endpoint", "says"),
+    [
+        ({"levels": [HOST, ZONE]}, {}, "is the narrowest level"),
+        ({"levels": [ZONE, ZONE]}, {}, "stands twice"),
+        ({"levels": [ZONE, HOST], "required": "example.com/rack"}, {}, "is none of the levels"),
+        ({"levels": [ZONE, HOST], "required": ZONE, "preferred": ZONE}, {}, "required or preferred"),
+        ({"levels": [ZONE, HOST], "required": HOST}, {}, "never within one"),
+        (
+            {"levels": [ZONE]},
+            {"tensor_parallel": 4, "replicas": 2, "nodes_per_replica": 1, "gpus": 8, "survive": "domain"},
+            "must be spread to outlive a domain",
+        ),
+        (
+            {"levels": [ZONE]},
+            {"tensor_parallel": 4, "gpus": 8},
+            "two pods of a group of restricted-llama-70b fit one",
+        ),
+    ],
+)
+def test_one_places_the_pods_kueue_or_the_scheduler(
+    bank: Bank, topology: dict[str, Any], endpoint: dict[str, Any], says: str
+) -> None:
+    bank.one_group(**endpoint)
+    bank.h100["topology"] = topology
+    assert says in bank.refused()
+
+
+def test_a_topology_needs_kueue(bank: Bank) -> None:
+    bank.one_group()
+    bank.h100["topology"] = {"levels": [ZONE]}
+    bank.data["operators"] = {"kueue": "off"}
+    assert "without Kueue nobody places" in bank.refused()
+
+
+def test_shares_of_gpus_are_counted_apart_from_whole_ones(bank: Bank) -> None:
+    bank.shared_gpus("l40s-1")
+    platform = bank.parsed()
+    pool = platform.pools[1]
+    assert (platform_slicing.free(pool), platform_slicing.shares(pool)) == ([4, 0], 16)
+    assert platform_slicing.whole_gpus(platform, pool) == 4
+
+
+@pytest.mark.parametrize(
+    ("nodes", "endpoint", "pool", "says"),
+    [
+        (["l40s-2"], {}, {}, "is no machine that pool l40s names"),
+        (["l40s-1", "l40s-1"], {}, {}, "stands twice"),
+        (["l40s-1"], {"tensor_parallel": 2, "gpus": 12}, {}, "has one share"),
+        (["l40s-1"], {"gpu_memory_utilization": 0.25}, {}, "Say 0.23 or less"),
+        (["l40s-1"], {"gpu_memory_utilization": None}, {}, "takes nearly all of its memory"),
+        (["l40s-1"], {"survive": "node"}, {}, "one node of pool l40s has all of its shared GPUs"),
+        (["l40s-1"], {"survive": "domain"}, {}, "one domain of pool l40s has all of its shared GPUs"),
+        (["l40s-1"], {"replicas": 17, "gpus": 17}, {}, "17 replicas ask for shares of GPUs"),
+        (["l40s-1"], {"surge": True}, {"reserved_gpus": 1}, "no share is kept"),
+        (["l40s-1"], {}, {"reserved_gpus": 5}, "reserves 5 GPUs"),
+    ],
+)
+def test_shares_of_gpus_that_cannot_be_are_refused(
+    bank: Bank, nodes: list[str], endpoint: dict[str, Any], pool: dict[str, Any], says: str
+) -> None:
+    bank.shared_gpus(*nodes)
+    bank.confidential |= endpoint
+    bank.l40s |= pool
+    assert says in bank.refused()
+
+
+def test_no_gpu_is_shared_by_two_classes(bank: Bank) -> None:
+    bank.shared_gpus("l40s-1", **{"class": "internal"})
+    says = bank.refused(AnswerIsNo)
+    assert "the shared GPUs of pool l40s are internal, and confidential-llama-8b is confidential" in says
+
+
+def test_an_endpoint_on_shares_needs_a_pool_that_has_some(bank: Bank) -> None:
+    bank.confidential |= {"time_sliced": True, "gpu_memory_utilization": 0.2}
+    assert "is on shared GPUs, and its pool has none" in bank.refused()
+
+
+def test_a_pool_cuts_its_gpus_or_shares_them(bank: Bank) -> None:
+    bank.h100["node_names"] = ["h100-0", "h100-1"]
+    bank.h100["mig"] = [{"class": "confidential", "profile": "1g.10gb", "gpus": 1}]
+    bank.confidential |= {"pool": "h100", "mig_profile": "1g.10gb", "survive": "replica"}
+    bank.h100["time_slicing"] = {"class": "restricted", "replicas": 2, "nodes": ["h100-1"]}
+    assert "shares a machine's GPUs in one way" in bank.refused()
+
+
+def test_a_move_counts_shares_of_gpus_and_whole_ones_apart(bank: Bank) -> None:
+    bank.shared_gpus("l40s-1")
+    stood = [each.model_copy(update={"id": "older"}) for each in standing(bank.parsed())[1:]]
+    assert stood[0].time_sliced
+    assert not move(stood, bank.parsed()).first, "twelve shares of sixteen: both have room"
+    bank.confidential |= {"replicas": 11, "gpus": 11}
+    assert move(stood, bank.parsed()).first, "seventeen of sixteen"
+
+
+def drivers(bank: Bank, **driver: Any) -> None:
+    for pool in (bank.h100, bank.l40s):
+        pool["driver"] = {"version": "595.91.07", **driver}
+
+
+def test_each_pool_may_name_its_driver(bank: Bank) -> None:
+    drivers(bank, upgrade={"drain": {"enable": True, "delete_empty_dir": True}})
+    assert bank.parsed()
+
+
+def test_a_pool_beside_one_with_a_driver_is_not_left_without(bank: Bank) -> None:
+    drivers(bank)
+    del bank.l40s["driver"]
+    assert "pool l40s would be left without one" in bank.refused()
+
+
+@pytest.mark.parametrize(
+    ("driver", "says"),
+    [
+        ({"precompiled": True}, "precompiled drivers go by branch"),
+        ({"version": "595"}, "which only precompiled drivers go by"),
+        ({"version": "v595.91.07"}, "version"),
+        ({"upgrade": {"max_unavailable": "150%"}}, "max_unavailable"),
+        ({"upgrade": {"drain": {"enable": True}}}, "no machine would drain"),
+    ],
+)
+def test_a_driver_that_cannot_be_is_refused(bank: Bank, driver: dict[str, Any], says: str) -> None:
+    drivers(bank, **driver)
+    assert says in bank.refused()
+
+
+def test_a_driver_needs_the_operator(bank: Bank) -> None:
+    drivers(bank)
+    bank.data["operators"] = {"gpu_operator": "off"}
+    assert "nobody installs drivers" in bank.refused()
+
+
+@pytest.mark.parametrize(
+    ("operators", "says"),
+    [
+        ({"gpu_operator": "manage"}, "its chart comes from nowhere"),
+        (
+            {"gpu_operator": "manage", "gpu_operator_release": {"chart": CHART["chart"]}},
+            "the newest there is",
+        ),
+        ({"gpu_operator_release": CHART}, "is `existing`, and a release of it is set"),
+        (
+            {
+                "gpu_operator": "manage",
+                "gpu_operator_release": BROUGHT,
+            },
+            "the machines bring their driver",
+        ),
+    ],
+)
+def test_a_managed_operator_is_one_pinned_chart(bank: Bank, operators: dict[str, Any], says: str) -> None:
+    bank.data["operators"] = operators
+    assert says in bank.refused()
+
+
+def test_a_managed_operator_may_leave_the_driver_to_the_machines(bank: Bank) -> None:
+    bank.data["operators"] = {"gpu_operator": "manage", "gpu_operator_release": CHART | {"driver": "host"}}
+    assert bank.parsed()
+
+
+def test_gpus_are_claimed_whole(bank: Bank) -> None:
+    bank.h100["allocation"] = "dra"
+    assert bank.parsed()
+    bank.shared_gpus("l40s-1")
+    bank.l40s["allocation"] = "dra"
+    assert "claims ask for whole GPUs, and pool l40s has `time_slicing`" in bank.refused()
+
+
+def fabric(bank: Bank, *networks: tuple[str, str]) -> None:
+    listed = [{"class": held, "network": network} for held, network in networks]
+    bank.h100["fabric"] = {"rdma": {"resource": "rdma/hca", "networks": listed}}
+
+
+def test_a_group_has_its_classs_network(bank: Bank) -> None:
+    bank.one_group()
+    fabric(bank, ("restricted", "fabric/restricted"), ("internal", "fabric/internal"))
+    assert bank.parsed()
+
+
+def test_two_classes_share_no_network_on_which_no_policy_holds(bank: Bank) -> None:
+    bank.one_group()
+    fabric(bank, ("restricted", "fabric/all"), ("internal", "fabric/all"))
+    assert "no network policy holds on it" in bank.refused(AnswerIsNo)
+
+
+@pytest.mark.parametrize(
+    ("networks", "groups", "says"),
+    [
+        ([("internal", "fabric/internal")], True, "have no RDMA network of class restricted"),
+        ([("restricted", "a"), ("restricted", "b")], True, "stands twice"),
+        ([("restricted", "a")], False, "no endpoint on pool h100 spans machines"),
+    ],
+)
+def test_a_fabric_that_nobody_could_use_is_refused(
+    bank: Bank, networks: list[tuple[str, str]], groups: bool, says: str
+) -> None:
+    if groups:
+        bank.one_group()
+    fabric(bank, *networks)
+    assert says in bank.refused()

@@ -1,0 +1,101 @@
+"""Signs of a healthy pool, looked for in a cluster."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine import signs
+from isthmus.engine.kube import Cluster, Refused
+
+NODE = {"api_version": "v1", "kind": "Node", "labels": {"pool": "a"}, "count": 2}
+READY = ["status", "conditions", "Ready"]
+
+
+class Fake:
+    """A cluster with some answers, that counts what it is asked."""
+
+    context = "here"
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = {
+            "/api/v1": {
+                "resources": [{"name": "nodes/status", "kind": "Node"}, {"name": "nodes", "kind": "Node"}]
+            },
+            **answers,
+        }
+        self.asked: list[str] = []
+
+    def find(self, path: str) -> Any:
+        self.asked.append(path)
+        answer = self.answers.get(path)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def node(ready: str = "True", **labels: str) -> dict[str, Any]:
+    status = {"conditions": [{"type": "Ready", "status": ready}], "allocatable": {"nvidia.com/gpu": "8"}}
+    return {"metadata": {"labels": labels}, "status": status}
+
+
+def look(cluster: Fake, *wanted: dict[str, Any]) -> list[signs.Seen]:
+    pools = [{"name": "a", "site": "fra1", "signs": list(wanted)}]
+    return signs.look(pools, {"fra1": cast(Cluster, cluster)})
+
+
+def machines(*nodes: dict[str, Any]) -> Fake:
+    return Fake({"/api/v1/nodes?labelSelector=pool%3Da": {"items": list(nodes)}})
+
+
+def test_all_machines_show_it_and_the_cluster_is_asked_once() -> None:
+    cluster = machines(node(), node())
+    gpus = {**NODE, "path": ["status", "allocatable", "nvidia.com/gpu"], "value": "8"}
+    seen = look(cluster, {**NODE, "path": READY, "value": "True"}, gpus)
+    assert all(each.well for each in seen)
+    assert len(cluster.asked) == 2, "what is served, and the machines"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "shown", "instead"),
+    [
+        ([node(), node("False")], 1, ("False",)),
+        ([node()], 1, ("nothing",)),
+        ([node(), node(), node()], 3, ("3 objects",)),
+        ([], 0, ("nothing",)),
+    ],
+)
+def test_one_that_differs_lacks_or_is_too_many_is_told(
+    nodes: list[dict[str, Any]], shown: int, instead: tuple[str, ...]
+) -> None:
+    (seen,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
+    assert (seen.well, seen.shown, seen.instead) == (False, shown, instead)
+
+
+def test_machines_with_a_label_more_are_others() -> None:
+    cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da%2C%21shared": {"items": [node(), node()]}})
+    (seen,) = look(cluster, {**NODE, "without": ["shared"], "path": READY, "value": "True"})
+    assert seen.well
+
+
+def test_a_label_that_must_only_be_there_may_say_anything() -> None:
+    wanted = {**NODE, "path": ["metadata", "labels", "rack"], "value": ""}
+    assert look(machines(node(rack="7"), node(rack="8")), wanted)[0].well
+    assert not look(machines(node(rack="7"), node()), wanted)[0].well
+
+
+def test_an_object_is_there_or_its_kind_is_not_even_served() -> None:
+    queue = {"api_version": "k/v1", "kind": "Queue", "namespace": "n", "name": "q", "path": [], "value": ""}
+    served = {"/apis/k/v1": {"resources": [{"name": "queues", "kind": "Queue"}]}}
+    assert look(Fake({**served, "/apis/k/v1/namespaces/n/queues/q": {}}), queue)[0].instead == ("nothing",)
+    assert look(Fake({**served, "/apis/k/v1/namespaces/n/queues/q": node()}), queue)[0].well
+    assert look(Fake({}), queue)[0].instead == ("nothing",)
+    assert look(Fake({}), queue)[0].object == "Queue n/q"
+
+
+def test_a_cluster_that_does_not_let_us_look_is_no_healthy_one() -> None:
+    cluster = Fake({"/api/v1/nodes?labelSelector=pool%3Da": Refused(403, "no")})
+    with pytest.raises(EnvironmentFault, match="does not let us look"):
+        look(cluster, {**NODE, "path": READY, "value": "True"})

@@ -1,0 +1,195 @@
+"""A stack whose pools are divided, placed, shared in time and driven by an operator of its own; `test_pools_up` looks
+at it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+from isthmus.contracts import requirements, yamlfile
+from isthmus.engine import kube, signs
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.environment import kept
+from tests.sandbox.test_slices_and_groups_up import DIGEST, planned, workload
+from tests.sandbox.test_up import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+LARGE, SMALL = "fra1-h100-sxm-80gb", "fra1-l40s-48gb"
+WIDE, LITTLE, SHARED = "confidential-wide", "internal-small", "internal-shared"
+ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+KUEUE = "/apis/kueue.x-k8s.io/v1beta2"
+
+REQUIREMENTS: dict[str, Any] = {
+    "isthmus": "v1",
+    "name": "pools",
+    "workloads": [
+        workload("reports", WIDE, "none"),
+        workload("routing", LITTLE, "none"),
+        workload("tagging", SHARED, "none"),
+    ],
+    "sites": [
+        {
+            **{"name": "fra1", "kind": "on-prem", "jurisdiction": "de", "kube_context": "fra1"},
+            "network": {"cidrs": ["10.40.0.0/16"], "dns": ["10.40.0.53"]},
+            "pools": [
+                {"gpu": "h100-sxm-80gb", "nodes": 4, "gpus_per_node": 8, "failure_domains": 2},
+                {"gpu": "l40s-48gb", "nodes": 2, "gpus_per_node": 4, "failure_domains": 2},
+            ],
+        }
+    ],
+}
+PLAN: dict[str, Any] = {
+    "version": "0.1.0",
+    "blueprint": "regulated-hybrid",
+    "feasible": True,
+    "endpoints": [
+        planned(WIDE, 1, tensor_parallel=8, nodes_per_replica=2, gpus=16),
+        planned(LITTLE, 2),
+        planned(SHARED, 3, gpu="l40s-48gb"),
+    ],
+    "placements": [
+        {
+            **{"workload": name, "endpoint": endpoint, "sensitivity": endpoint.partition("-")[0]},
+            **{"role": "primary", "share": 1.0, "why": "the only candidate"},
+        }
+        for name, endpoint in (("reports", WIDE), ("routing", LITTLE), ("tagging", SHARED))
+    ],
+    "gateways": [
+        {"class": held, "site": "fra1", "host": f"{held}.llm.example"}
+        for held in ("internal", "confidential")
+    ],
+}
+
+
+def overrides(chart_digest: str) -> dict[str, Any]:
+    weights = {
+        name: {"uri": f"oci://registry.example/weights/{name}@{DIGEST}", "digest": DIGEST}
+        for name in (WIDE, LITTLE, SHARED)
+    }
+    return {
+        "images": {
+            **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+            "registries": ["registry.example/"],
+        },
+        "issuer": {"name": "ca"},
+        "monitoring": {"namespace": "monitoring"},
+        "operators": {
+            "gpu_operator": "manage",
+            "gpu_operator_release": {"chart": "gpu-operator.tgz", "digest": chart_digest},
+        },
+        "pools": [
+            {
+                "name": LARGE,
+                "node_names": [f"{LARGE}-{number}" for number in range(4)],
+                "driver": {"version": "595.91.07", "kernel_module": "open"},
+                "topology": {"levels": [ZONE, HOST], "required": ZONE},
+                "sharing": {
+                    "classes": [
+                        {"class": "confidential", "gpus": 20, "teams": [{"name": "risk", "gpus": 16}]},
+                        {"class": "internal", "gpus": 8, "lend": 4, "weight": 2},
+                    ],
+                    "preemption": {"within_queue": "lower-priority"},
+                    "priorities": [{"name": "batch", "value": 10}],
+                },
+            },
+            {
+                "name": SMALL,
+                "node_names": [f"{SMALL}-{number}" for number in range(2)],
+                "driver": {
+                    "version": "595",
+                    "precompiled": True,
+                    "upgrade": {"drain": {"enable": True, "delete_empty_dir": True}},
+                },
+                "time_slicing": {"class": "internal", "replicas": 4, "nodes": [f"{SMALL}-1"]},
+            },
+        ],
+        "endpoints": [
+            {"id": WIDE, "weights": weights[WIDE], "team": "risk"},
+            {"id": LITTLE, "weights": weights[LITTLE], "priority": "batch"},
+            {
+                "id": SHARED,
+                "weights": weights[SHARED],
+                "time_sliced": True,
+                "gpu_memory_utilization": 0.2,
+            },
+        ],
+        "audit": [{"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit"}],
+    }
+
+
+def packed(target: Path) -> str:
+    """The tests' chart as `helm package` would pack it; its digest."""
+    with tarfile.open(target, "w:gz") as archive:
+        for path in sorted((Path(__file__).parent / "chart").rglob("*.yaml")):
+            data = path.read_bytes()
+            entry = tarfile.TarInfo(f"gpu-operator/{path.relative_to(Path(__file__).parent / 'chart')}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return f"sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}"
+
+
+class Pools:
+    """The stack in a project folder of its own, in a sandbox of its own, whose cluster has no GPU Operator."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root, self.home = root, home
+        stacks = root / "stacks"
+        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
+        shutil.copy(ROOT / "Pulumi.yaml", root)
+        (root / ".venv").symlink_to(Path(sys.prefix))
+        asked = stacks / "pools.requirements.yaml"
+        yamlfile.dump(REQUIREMENTS, "", asked)
+        digest = requirements.load(asked).digest
+        yamlfile.dump({**PLAN, "requirements_sha256": digest}, "", stacks / "pools.plan.yaml")
+        self.settings = stacks / "Pulumi.pools.yaml"
+        config = {
+            "pulumi:disable-default-providers": ["*"],
+            "isthmus:sandbox": "true",
+            "isthmus:overrides": overrides(packed(stacks / "gpu-operator.tgz")),
+        }
+        yamlfile.dump({"config": config}, "", self.settings)
+        api.up(asked, home=home)
+        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        # The sandbox's own stand for an operator that is there already.
+        for path in ("/apis/nvidia.com/v1/clusterpolicies/cluster-policy", "/api/v1/namespaces/gpu-operator"):
+            self.cluster.call("DELETE", path)
+        gone = eventually(
+            lambda: self.cluster.find("/api/v1/namespaces/gpu-operator"), lambda found: found is None
+        )
+        assert gone is None
+
+    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
+
+    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run(["pulumi", *args, "--stack", "pools", "--non-interactive"])
+
+    def pods(self, endpoint: str) -> list[dict[str, Any]]:
+        chosen = f"isthmus.dev/endpoint={endpoint}"
+        return self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
+
+    def seen(self) -> list[signs.Seen]:
+        """What the stack says that healthy pools show, looked for in the cluster."""
+        done = self.pulumi("stack", "output", "pools", "--json")
+        assert done.returncode == 0, done.stderr
+        return signs.look(json.loads(done.stdout), {"fra1": kube.cluster("fra1", self.env)})
+
+    def product(self, node: str, says: str) -> None:
+        """Have GPU Feature Discovery say another product of a machine."""
+        body = {"metadata": {"labels": {"nvidia.com/gpu.product": says}}}
+        media = "application/merge-patch+json"
+        self.cluster.call("PATCH", f"/api/v1/nodes/{node}", body=body, media=media)
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
+        )
