@@ -29,6 +29,8 @@ class AwsSite:
         """By identity: what its translators are told."""
         self.retained: list[Any] = []
         """Outputs, each a list of what a destroy leaves."""
+        self.records: list[Any] = []
+        """The same, of what it leaves of a durable platform only: records and their keys."""
         self.links: list[dict[str, Any]] = []
         """Each private link's name, transit gateway, VPN connection and resolvers."""
         self._networks: dict[str, Any] = {}
@@ -47,7 +49,7 @@ class AwsSite:
                 self._at(site.name),
             )
             self._networks[network.name] = private
-            self.retained.append(private.retained)
+            self.records.append(private.retained)
         anchors: dict[str, Any] = {}
         for trust in self._mine("trust"):
             anchors[trust.name] = TrustAnchor(
@@ -199,7 +201,7 @@ class AwsSite:
                 arguments.logging_args(self._platform, logging),
                 self._at(self._site.name),
             )
-            self.retained.append(made.retained)
+            self.records.append(made.retained)
 
     def _budgets(self, roles: dict[str, Any]) -> None:
         args = arguments.budgets_args(self._platform, self._site, roles)

@@ -17,6 +17,7 @@ from components.arguments import (
 )
 from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
+from components.lifecycle import Keeping
 from components.lookups import region_of
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
@@ -62,7 +63,9 @@ class LlmPlatform(pulumi.ComponentResource):
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
-        super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, opts)
+        keeping = Keeping(name, platform)
+        kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[keeping.apply]))
+        super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, kept)
         self._name = name
         self._only_admission = only_admission
         self._going = going
@@ -70,6 +73,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
         self._retained: list[Any] = []
+        self._records: list[Any] = []
         self._links: list[dict[str, Any]] = []
         self._gateways: list[dict[str, Any]] = []
 
@@ -85,9 +89,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
         self.audit = pulumi.Output.from_input(audit)
-        self.retained = pulumi.Output.all(*retained, *self._retained).apply(
-            lambda lists: [one for many in lists for one in many]
-        )
+        self.retained = keeping.retained([*retained, *self._records], self._retained)
         self.links = pulumi.Output.from_input(self._links)
         self.data_paths = pulumi.Output.from_input(data_paths(platform))
         self.register_outputs(
@@ -206,6 +208,7 @@ class LlmPlatform(pulumi.ComponentResource):
         made = AwsSite(self._name, self._platform, site, self._at)
         self._sides |= made.sides
         self._retained += made.retained
+        self._records += made.records
         self._links += made.links
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import kept, locked, missing, rendering
+from isthmus.catalogue import kept, lifecycle, locked, missing, rendering
 from isthmus.contracts.errors import InputError, Where
 from isthmus.contracts.explain import did_you_mean
 
@@ -82,9 +82,12 @@ def assemble(
     _names(rendered, overrides, file)
     merged = laying.merge(rendered, overrides)
     merged = locked.fill(merged, lock or files.folder.parent / locked.FILE, files.stack, sandbox=sandbox)
+    merged = lifecycle.fill(merged, sandbox=sandbox)
     missing.require(merged, str(Where(file, None, OVERRIDES)))
     platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
     kept.check(platform, files.requirements, file)
+    if not sandbox:
+        lifecycle.check(platform, file)
     return platform
 
 

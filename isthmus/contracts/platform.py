@@ -34,6 +34,7 @@ from isthmus.contracts.words import (
     DnsLabel,
     ImageReference,
     KubeName,
+    Lifecycle,
     Mode,
     Part,
     Sensitivity,
@@ -371,6 +372,8 @@ class Platform(Part):
     operators: Operators = Operators()
     scaling: list[Scaling] = []
     tags: dict[str, str] = {}
+    lifecycle: Lifecycle = "durable"
+    """Absent in a stack's files: `disposable` in the sandbox, else `durable`."""
     exceptions: list[Exception_] = []
     """Recorded exceptions to the handling: confidential work on Bedrock."""
 

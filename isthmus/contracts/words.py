@@ -27,6 +27,8 @@ Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]
 Mode = Literal["manage", "existing", "off"]
 """Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""
+Lifecycle = Literal["durable", "disposable"]
+"""Whether what holds records, their keys and models outlives a stack and its mistakes, or goes with it."""
 Evidence = Literal["measured", "interpolated", "estimated", "list-price", "given"]
 
 UP_STEP = "ISTHMUS_UP_STEP"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, backend, locks, moving, preflight, recovery, silence
+from isthmus.engine import admission, backend, durable, locks, moving, preflight, recovery, silence
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher, named
 from isthmus.engine.project import Stack
@@ -51,8 +51,8 @@ class Destroyed:
     """What `destroy` did, and what it left on purpose."""
 
     counts: dict[str, int]
-    retained: list[str]
-    """Whole sentences: what is kept, and where."""
+    retained: list[durable.Kept]
+    """What is kept, where and why."""
     pending_keys: list[str]
     """KMS keys that AWS deletes after their waiting period."""
     seconds: float
@@ -75,7 +75,7 @@ def up(
     """
     started = time.monotonic()
     platform = stack.platform()
-    preflight.of_files(stack, platform, say)
+    asked = preflight.of_files(stack, platform, say)
     say("the plan, the blueprint and the overrides are valid")
     with _at_work(stack):
         reached = clusters(platform, stack)
@@ -84,10 +84,12 @@ def up(
         preflight.of_clusters(platform, reached, say)
         engine = Engine(stack, say)
         engine.keep_copy()
-        state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
+        exported = recovery.settle(stack, engine, say, answers)
+        state = exported.get("deployment") or {}
         stands = moving.there(moving.standing(state), reached)
         move = moves.move(stands, platform)
         moving.allow(move, platform, stack.name, in_place=in_place, say=say)
+        durable.let_go(engine, exported, asked, say)
         runs: list[Run | None] = []
         with _settled_after(stack, engine), silence.watched(reached, say):
             with moving.told(stands):
@@ -129,8 +131,10 @@ def destroy(
     with _at_work(stack):
         engine = Engine(stack, say)
         engine.keep_copy()
-        state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
-        outputs = engine.outputs()
+        exported = recovery.settle(stack, engine, say, answers)
+        state = exported.get("deployment") or {}
+        durable.refuse_others(state, stack.name)
+        durable.let_go(engine, exported, (), say)
         with silence.watched(_there(stack), say):
             run = engine.destroy(watcher, expected=_size(state))
     # The engine's step for what is retained is a deletion too, from the state alone.
@@ -140,7 +144,7 @@ def destroy(
     counts = {**run.counts, "delete": max(0, run.counts.get("delete", 0) - kept), "retain": kept}
     return Destroyed(
         counts=counts,
-        retained=_retained(state, outputs),
+        retained=durable.kept(state),
         pending_keys=_pending_keys(state),
         seconds=time.monotonic() - started,
     )
@@ -245,17 +249,6 @@ def _size(state: dict[str, Any]) -> int:
         for each in state.get("resources") or []
         if each.get("custom") and not each["type"].startswith("pulumi:")
     )
-
-
-def _retained(state: dict[str, Any], outputs: dict[str, Any]) -> list[str]:
-    said = outputs.get("retained")
-    if isinstance(said, list) and said:
-        return [str(each) for each in said]
-    return [
-        f"{named(each['urn'])} ({each.get('id', '?')})"
-        for each in state.get("resources") or []
-        if each.get("custom") and each.get("retainOnDelete")
-    ]
 
 
 def _pending_keys(state: dict[str, Any]) -> list[str]:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 def of_files(
     stack: Stack, platform: Platform, say: Callable[[str], None], today: datetime.date | None = None
-) -> None:
+) -> frozenset[str]:
     """Hold the stack's files to what only the day, or a run of its program, can tell.
 
     A component checks its arguments when it is made, which is after others have been registered: so the
     whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
-    held to the boundaries. Raises what it raises, and `AnswerIsNo` for a boundary that would be open or an
+    held to the boundaries. Gives the URNs of all that. Raises what it raises, and `AnswerIsNo` for a boundary that would be open or an
     authority whose certificate does not hold today.
     """
     from isthmus.engine import render
@@ -33,7 +33,9 @@ def of_files(
     day = today or datetime.datetime.now(datetime.UTC).date()
     for line in platform_aws_checks.authorities_hold(platform, day, file):
         say(line)
-    boundaries_hold(Graph(render.render(stack).resources), platform, file)
+    resources = render.render(stack).resources
+    boundaries_hold(Graph(resources), platform, file)
+    return frozenset(each.urn for each in resources)
 
 
 def boundaries_hold(graph: Graph, platform: Platform, where: str) -> None:

@@ -52,6 +52,7 @@ class Made:
     retained: bool
     timeouts: dict[str, str]
     secret_outputs: tuple[str, ...] = ()
+    protected: bool = False
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -92,6 +93,7 @@ class Monitor(mocks.MockMonitor):
                     request.retainOnDelete,
                     {key.name: value for key, value in request.customTimeouts.ListFields()},
                     tuple(request.additionalSecretOutputs),
+                    request.protect,
                 )
             )
         return super().RegisterResource(request)
