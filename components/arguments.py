@@ -93,7 +93,10 @@ def namespace_args(
         "limits.memory": as_memory(memory + rolling[1]),
         **{f"requests.{name}": str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
     }
-    return {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
+    made: ClassNamespaceArgs = {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
+    if held in site.existing_namespaces:
+        made["mode"] = "existing"
+    return made
 
 
 def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
@@ -271,4 +274,6 @@ def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailA
             **({"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}),
         }
     made["tags"] = dict(platform.tags)
+    if site.kms_key:
+        made["kms_key"] = site.kms_key
     return made  # type: ignore[return-value]

@@ -40,9 +40,7 @@ class Keeping:
             for site, held, claim in sorted(set(claims))
         ]
 
-    def apply(
-        self, args: pulumi.ResourceTransformationArgs
-    ) -> pulumi.ResourceTransformationResult | None:
+    def apply(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         """The transformation of everything below the platform."""
         retained = bool(args.opts.retain_on_delete)
         if self._durable and self._holds_models(args):
@@ -53,9 +51,7 @@ class Keeping:
             more = pulumi.ResourceOptions(retain_on_delete=False)
         else:
             return None
-        return pulumi.ResourceTransformationResult(
-            args.props, pulumi.ResourceOptions.merge(args.opts, more)
-        )
+        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, more))
 
     def _holds_models(self, args: pulumi.ResourceTransformationArgs) -> bool:
         kinds = ("kubernetes:core/v1:PersistentVolumeClaim", "kubernetes:core/v1:Namespace")

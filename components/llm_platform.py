@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from components.adoption import Adopting
 from components.arguments import (
     audit_args,
     classes_at,
@@ -19,9 +20,11 @@ from components.arguments_aws import CloudSide, translator_args
 from components.data_paths import data_paths
 from components.lifecycle import Keeping
 from components.lookups import region_of
+from components.people_site import make_account, make_cluster
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
+from isthmus.contracts.platform_break_glass import Access
 
 if TYPE_CHECKING:
     from components.onprem.model_server import ModelServer
@@ -44,6 +47,8 @@ class LlmPlatform(pulumi.ComponentResource):
     """Each private link's name, kind, transit gateway, VPN connection and the resolvers that a site asks."""
     data_paths: pulumi.Output[list[str]]
     """A line for each workload: where its data may go."""
+    people: pulumi.Output[dict[str, dict[str, str]]]
+    """Where the platform names people: by AWS site and role, the ARN of the role that they may take."""
 
     def __init__(
         self,
@@ -54,21 +59,28 @@ class LlmPlatform(pulumi.ComponentResource):
         *,
         only_admission: bool = False,
         going: Sequence[Standing] = (),
+        accesses: Sequence[Access] = (),
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
 
         `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
+
+        `accesses`: emergency accesses in force.
 
         `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
         keeping = Keeping(name, platform)
-        kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[keeping.apply]))
+        adopting = Adopting(platform)
+        kept = pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(transformations=[keeping.apply, adopting.apply])
+        )
         super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, kept)
         self._name = name
         self._only_admission = only_admission
         self._going = going
+        self._accesses = list(accesses)
         self._platform = platform
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
@@ -84,8 +96,12 @@ class LlmPlatform(pulumi.ComponentResource):
                 self._onprem_site(site)
             elif not only_admission:
                 self._aws_site(site)
+        self._sealed: dict[str, dict[str, pulumi.Output[str]]] = {}
         audit, retained = self._audit(sites) if not only_admission else ([], [])
+        self.people = pulumi.Output.from_input({} if only_admission else self._people())
 
+        if not only_admission:
+            adopting.check()
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
         self.audit = pulumi.Output.from_input(audit)
@@ -100,6 +116,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 "retained": self.retained,
                 "links": self.links,
                 "data_paths": self.data_paths,
+                **({"people": self.people} if platform.people is not None else {}),
             }
         )
 
@@ -140,6 +157,7 @@ class LlmPlatform(pulumi.ComponentResource):
         }
         if self._only_admission:
             return
+        make_cluster(at, platform, site, self._accesses, spaces, self._at(site.name))
         claims = shared_claims(
             self._name, platform, site, self, self._provider_at(site.name), [guard, *spaces.values()]
         )
@@ -222,6 +240,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 audit_args(self._platform, sites[store.site], store),
                 self._at(store.site),
             )
+            self._sealed[store.site] = trail.records
             described.append(
                 {
                     "name": store.name,
@@ -234,6 +253,20 @@ class LlmPlatform(pulumi.ComponentResource):
             )
             retained.append(trail.retained)
         return described, retained
+
+    def _people(self) -> dict[str, Any]:
+        made = {
+            site.name: make_account(
+                f"{self._name}-{site.name}",
+                self._platform,
+                site,
+                dict(self._sealed.get(site.name, {})),
+                self._at(site.name),
+            )
+            for site in self._platform.sites
+            if site.kind == "aws"
+        }
+        return {site: arns for site, arns in made.items() if arns is not None}
 
 
 def _endpoint(platform: Platform, endpoint: Endpoint) -> dict[str, str]:

@@ -28,13 +28,13 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.words import (
     AccountId,
     Cidr,
     DnsLabel,
     ImageReference,
     KubeName,
-    Lifecycle,
     Mode,
     Part,
     Sensitivity,
@@ -48,7 +48,7 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|
 """As Kubernetes writes an amount."""
 
 
-class Site(Part):
+class Site(OfTheOrganisation):
     """An on-prem cluster or an AWS region, in a jurisdiction."""
 
     name: DnsLabel
@@ -341,7 +341,7 @@ class Scaling(Part):
         return self
 
 
-class Platform(Part):
+class Platform(Life):
     """The whole platform of one stack."""
 
     isthmus: Literal["v1"]
@@ -372,8 +372,6 @@ class Platform(Part):
     operators: Operators = Operators()
     scaling: list[Scaling] = []
     tags: dict[str, str] = {}
-    lifecycle: Lifecycle = "durable"
-    """Absent in a stack's files: `disposable` in the sandbox, else `durable`."""
     exceptions: list[Exception_] = []
     """Recorded exceptions to the handling: confidential work on Bedrock."""
 

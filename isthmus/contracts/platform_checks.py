@@ -15,6 +15,7 @@ from isthmus.contracts import (
     platform_boundaries,
     platform_mig,
     platform_network_checks,
+    platform_people,
     platform_repetitions,
 )
 from isthmus.contracts.errors import At
@@ -309,4 +310,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     audit_is_kept,
     *platform_aws_checks.CHECKS,
     *platform_network_checks.CHECKS,
+    *platform_people.CHECKS,
 )

@@ -27,8 +27,6 @@ Precision = Literal["bf16", "fp8", "nvfp4", "mxfp4", "int8", "int4", "api"]
 Regime = Literal["gdpr", "amlr", "pci-dss", "hipaa", "ai-act-high-risk", "dora"]
 Mode = Literal["manage", "existing", "off"]
 """Who owns a singleton: Isthmus makes it, the organisation has it, or there is none."""
-Lifecycle = Literal["durable", "disposable"]
-"""Whether what holds records, their keys and models outlives a stack and its mistakes, or goes with it."""
 Evidence = Literal["measured", "interpolated", "estimated", "list-price", "given"]
 
 UP_STEP = "ISTHMUS_UP_STEP"
@@ -46,6 +44,10 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
 """An image by digest: `registry/name[:tag]@sha256:…`."""
 Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
+KeyArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$")
+]
+"""A KMS key by its ARN; an alias may come to mean another one."""
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 KubeName = Annotated[
     str, Field(max_length=253), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")

@@ -14,7 +14,7 @@ from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
 from isthmus.engine import admission, backend, durable, locks, moving, preflight, recovery, silence
 from isthmus.engine.automation import Engine
-from isthmus.engine.events import Run, Watcher, named
+from isthmus.engine.events import Run, Watcher
 from isthmus.engine.project import Stack
 from isthmus.engine.recovery import NO_ANSWERS, Answers
 from isthmus.engine.surroundings import clusters, surroundings

@@ -26,6 +26,7 @@ REASONS = {
     "kubernetes:core/v1:PersistentVolumeClaim": "it holds the volume with a model's weights, which may be erased"
     " with its claim",
     "kubernetes:core/v1:Namespace": "its claims on models' weights would go with it",
+    "kubernetes:core/v1:NamespacePatch": "the namespace is the organisation's, and keeps its class and Pod Security",
     "aws:costexplorer/costAllocationTag:CostAllocationTag": "the bills of the whole account count by it",
     "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": "AWS bills it until its commitment ends",
 }
@@ -103,7 +104,9 @@ def let_go(
         if each["urn"] in going:
             each["protect"] = False
     engine.replace(new, exported)
-    for each in kept({"resources": [one for one in _retained(exported["deployment"]) if one["urn"] in going]}):
+    for each in kept(
+        {"resources": [one for one in _retained(exported["deployment"]) if one["urn"] in going]}
+    ):
         say(f"stays, and this stack forgets it: {each}")
     return engine.export()
 

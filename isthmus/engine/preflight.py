@@ -23,8 +23,8 @@ def of_files(
 
     A component checks its arguments when it is made, which is after others have been registered: so the
     whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
-    held to the boundaries. Gives the URNs of all that. Raises what it raises, and `AnswerIsNo` for a boundary that would be open or an
-    authority whose certificate does not hold today.
+    held to the boundaries. Gives the URNs of all that. Raises what it raises, and `AnswerIsNo` for a boundary
+    that would be open or an authority whose certificate does not hold today.
     """
     from isthmus.engine import render
     from isthmus.report.graph import Graph

@@ -15,7 +15,13 @@ SHARED = ["cost-allocation tag isthmus-platform", "cost-allocation tag isthmus.d
 
 def test_a_durable_platform_protects_records_their_keys_and_models_and_nothing_else(built: Engine) -> None:
     protected = [made for made in built.made if made.protected]
-    assert {made.kind for made in protected} == {"Bucket", "Key", "LogGroup", "PersistentVolumeClaim", "Namespace"}
+    assert {made.kind for made in protected} == {
+        "Bucket",
+        "Key",
+        "LogGroup",
+        "PersistentVolumeClaim",
+        "Namespace",
+    }
     assert all(made.retained for made in protected), "protected, and still deleted once it is not"
     kept = {made.name for made in protected if made.type.startswith("kubernetes:")}
     assert kept == MODELS, "a class without a model store keeps no namespace"

@@ -29,7 +29,9 @@ def state() -> dict[str, Any]:
         "resources": [
             entry("aws:s3/bucket:Bucket", "audit", retainOnDelete=True, protect=True),
             entry("aws:s3/bucketPolicy:BucketPolicy", "audit-policy", retainOnDelete=True),
-            entry("aws:kms/key:Key", "key", retainOnDelete=True, protect=True, outputs={"arn": "arn:aws:kms:k"}),
+            entry(
+                "aws:kms/key:Key", "key", retainOnDelete=True, protect=True, outputs={"arn": "arn:aws:kms:k"}
+            ),
             entry("aws:kms/key:Key", "other"),
         ]
     }
@@ -52,7 +54,10 @@ class Engine:
 
 def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() -> None:
     bucket, key = (str(each) for each in durable.kept(state()))
-    assert bucket == "Bucket audit at frankfurt (audit-id): audit records lie in it, locked until their time is over"
+    assert (
+        bucket
+        == "Bucket audit at frankfurt (audit-id): audit records lie in it, locked until their time is over"
+    )
     assert key.startswith("Key key at frankfurt (arn:aws:kms:k): without it")
 
 
