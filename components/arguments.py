@@ -95,7 +95,7 @@ def namespace_args(
     }
     made: ClassNamespaceArgs = {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
     if held in site.existing_namespaces:
-        made["mode"] = "existing"
+        made["existing"] = True
     return made
 
 

@@ -4,7 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.checks import network, one_of, sensitivity
+from components.checks import network, sensitivity
 from components.kube import CLASS_LABEL, NAMESPACE_LABEL, ROLE_LABEL, class_namespace, labels, metadata
 
 _POD_SECURITY = "pod-security.kubernetes.io"
@@ -20,8 +20,8 @@ class ClassNamespaceArgs(TypedDict):
     """Hard limits of the namespace's ResourceQuota, by resource, e.g. `requests.nvidia.com/gpu: "8"`."""
     resolvers: NotRequired[list[str]]
     """Addresses of the site's own resolvers. A restricted namespace may ask these and no others."""
-    mode: NotRequired[str]
-    """`manage` (default): made here. `existing`: the organisation's, which is labelled and outlives the stack."""
+    existing: NotRequired[bool]
+    """The namespace is there and the organisation's: it is labelled, and outlives the stack."""
 
 
 class ClassNamespace(pulumi.ComponentResource):
@@ -42,7 +42,7 @@ class ClassNamespace(pulumi.ComponentResource):
         own = labels(space, sensitivity=held)
         enforced = {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
         made: Any
-        if one_of(args.get("mode", "manage"), ("manage", "existing"), f"{name}.mode") == "existing":
+        if args.get("existing", False):
             # Its labels stay when the stack goes: a namespace without its class is one without its rules. Only
             # what makes it the class's is set; whose it is besides, its other labels say.
             made = NamespacePatch(

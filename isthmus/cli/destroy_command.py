@@ -48,6 +48,12 @@ def destroy(
             markup=False,
             soft_wrap=True,
         )
+        again = {each.name: each.known_as for each in gone.retained if each.known_as}
+        if again:
+            out.print("To take them over should this stack come up again, in its overrides:", style="bold")
+            out.print("  imports:", markup=False)
+            for name, known_as in again.items():
+                out.print(f"    {name}: {known_as}", markup=False, soft_wrap=True)
     if gone.pending_keys:
         out.print("Keys that AWS deletes after their waiting period:", style="bold")
         for each in gone.pending_keys:

@@ -31,6 +31,11 @@ REASONS = {
     "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": "AWS bills it until its commitment ends",
 }
 """Type → why it stays."""
+ADOPTABLE = (
+    *("aws:s3/bucket:Bucket", "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup"),
+    *("kubernetes:core/v1:PersistentVolumeClaim", "kubernetes:core/v1:Namespace"),
+)
+"""Types of which a later life of the stack may take over what an earlier one left."""
 SETTINGS = "aws:s3/bucket"
 """Beginning of the types of a bucket's settings, which stay as long as it does and are not named one by one."""
 
@@ -45,6 +50,8 @@ class Kept:
     """By which its cluster or account knows it: an ARN, or namespace and name."""
     site: str
     why: str
+    known_as: str = ""
+    """The id that an import takes; empty where nothing is to be taken over again."""
 
     def __str__(self) -> str:
         at = f" at {self.site}" if self.site else ""
@@ -59,6 +66,7 @@ def kept(state: dict[str, Any]) -> list[Kept]:
             str((each.get("outputs") or {}).get("arn") or each.get("id") or "?"),
             site_of(each.get("provider") or ""),
             REASONS.get(each["type"], "the program says that it outlives the stack"),
+            str(each.get("id") or "") if each["type"] in ADOPTABLE else "",
         )
         for each in _retained(state)
         if each["type"] in REASONS or not each["type"].startswith(SETTINGS)
