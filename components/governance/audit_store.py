@@ -77,7 +77,7 @@ def make_store(
         key = make_key(
             name, site=site, region=region, account=account, delivery=delivery, tags=tags, parent=parent
         )
-    key_arn = pulumi.Output.from_input(kms_key) if key is None else key.arn
+    key_arn: Any = pulumi.Output.from_input(kms_key) if key is None else key.arn
     bucket = s3.Bucket(
         for_auto_name(f"{name}-bucket", BUCKET_NAME),
         object_lock_enabled=True,

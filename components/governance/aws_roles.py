@@ -58,7 +58,7 @@ class AwsRoles(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AwsRolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:AwsRoles", name, dict(args), opts)
-        arns: dict[str, pulumi.Output[str]] = {}
+        arns: dict[str, Any] = {}
         known = tuple(roles.ACCOUNT)
         for at, each in enumerate(args["members"]):
             one_of(each["role"], known, f"{name}.members.{at}.role")

@@ -125,14 +125,15 @@ class EmergencyAccesses(pulumi.ComponentResource):
             "name": called,
             "uid": job.metadata.apply(lambda meta: str(meta.uid)),
         }
-        meta = metadata(called, own, namespace=space, annotations=notes)
+        meta: Any = {**metadata(called, own, namespace=space, annotations=notes), "ownerReferences": [owner]}
+        group = "rbac.authorization.k8s.io"
+        role: Any = {"apiGroup": group, "kind": "ClusterRole", "name": ROLE}
+        person: Any = {"apiGroup": group, "kind": "User", "name": access["requester"]}
         RoleBinding(
             f"{name}-{access['id']}",
-            metadata={**meta, "ownerReferences": [owner]},  # type: ignore[arg-type]
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": ROLE},  # type: ignore[arg-type]
-            subjects=[  # type: ignore[list-item]
-                {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": access["requester"]}
-            ],
+            metadata=meta,
+            role_ref=role,
+            subjects=[person],
             opts=pulumi.ResourceOptions(parent=self, depends_on=[job]),
         )
 

@@ -213,7 +213,7 @@ def _groups(members: list[RoleMembers], role: str, held: str | None) -> list[str
     chosen = [
         group
         for each in members
-        if each["role"] == role and (held is None or not each.get("classes") or held in each["classes"])
+        if each["role"] == role and (held is None or held in (each.get("classes") or [held]))
         for group in each["groups"]
     ]
     return sorted(set(chosen))
