@@ -7,6 +7,12 @@ import pulumi
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Platform
 
+NAMES = {
+    "aws:s3/bucket:Bucket": ("bucket", "bucket_prefix"),
+    "aws:cloudwatch/logGroup:LogGroup": ("name", "name_prefix"),
+}
+"""By type: the property with the name that is an import's id, and the one from which it would be made up."""
+
 
 class Adopting:
     """The platform's imports, by a transformation of everything below it."""
@@ -16,14 +22,18 @@ class Adopting:
         self._seen: set[str] = set()
 
     def apply(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        """Has a resource that is named imported by its id. The engine does so once, and refuses where what is
-        there differs from what would be made; afterwards the import says nothing."""
+        """Has a resource that is named imported by its id, under the name that it has. The engine does so once, and
+        refuses where what is there differs from what would be made."""
         name = f"{args.type_.rsplit(':', 1)[-1]} {args.name}"
         self._seen.add(name)
         if name not in self._wanted:
             return None
         more = pulumi.ResourceOptions(import_=self._wanted[name])
-        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, more))
+        props = dict(args.props)
+        if args.type_ in NAMES:
+            own, prefix = NAMES[args.type_]
+            props |= {own: self._wanted[name], prefix: None}
+        return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, more))
 
     def check(self) -> None:
         """Raise `InputError` for an import of what the platform does not make; call when all is made."""

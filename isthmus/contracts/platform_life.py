@@ -32,6 +32,6 @@ class Life(Part):
     """Absent in a stack's files: `disposable` in the sandbox, else `durable`."""
     imports: dict[Named, str] = {}
     """What exists and is taken over in place of being made: the resource, and the id that its cluster or account
-    knows it by. It belongs to the stack from then on."""
+    knows it by. It belongs to the stack from then on, and the line stays."""
     people: People | None = None
     """Who may do what in clusters and accounts, beside the stack; absent: nothing is granted to anybody."""

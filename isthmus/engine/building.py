@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from isthmus.catalogue import break_glass
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import UP_STEP
@@ -77,6 +78,8 @@ def up(
     platform = stack.platform()
     asked = preflight.of_files(stack, platform, say)
     say("the plan, the blueprint and the overrides are valid")
+    for line in break_glass.read(stack.project.stacks_dir, stack.name, platform).said:
+        say(line)
     with _at_work(stack):
         reached = clusters(platform, stack)
         for site, one in reached.items():

@@ -52,6 +52,7 @@ def test_what_exists_is_labelled_sealed_with_or_taken_over_and_not_made(adopting
     assert not [line for line in adopting.outputs["retained"] if ":kms" in line], (
         "theirs is not ours to leave"
     )
+    assert adopting.only("Bucket").inputs["bucket"] == "records-of-1999", "not a name made up anew"
     imported = {(made.kind, made.imported) for made in adopting.made if made.imported}
     assert imported == {("Namespace", "isthmus-restricted"), ("Bucket", "records-of-1999")}
 

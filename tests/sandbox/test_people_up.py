@@ -185,7 +185,7 @@ def test_a_models_owner_tunes_the_engine_and_cannot_bring_in_images_volumes_or_l
     assert tuned != args
     assert patched({"replicas": 3}) == 200
     assert patched(vllm(args=tuned)) == 200
-    assert patched(vllm(resources={"limits": {"memory": "48Gi"}})) == 200
+    assert patched(vllm(resources={key: {"memory": "48Gi"} for key in ("limits", "requests")})) == 200
     assert patched(vllm(args=[*tuned, "--trust-remote-code"])) == 403
     assert patched(vllm(image="registry.example/other@sha256:" + "b" * 64)) == 403
     assert patched(vllm(env=[{"name": "X", "value": "y"}])) == 403
