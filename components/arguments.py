@@ -97,7 +97,10 @@ def namespace_args(
         **{name: str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
         **not_shared(platform, site, held),
     }
-    return {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
+    made: ClassNamespaceArgs = {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
+    if held in site.existing_namespaces:
+        made["existing"] = True
+    return made
 
 
 def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
@@ -287,4 +290,6 @@ def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailA
             **({"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}),
         }
     made["tags"] = dict(platform.tags)
+    if site.kms_key:
+        made["kms_key"] = site.kms_key
     return made  # type: ignore[return-value]

@@ -46,6 +46,11 @@ def bounded(site: Site) -> dict[str, str]:
     return {"permissions_boundary": site.permissions_boundary} if site.permissions_boundary else {}
 
 
+def sealed(site: Site) -> dict[str, str]:
+    """The organisation's key of records at a site, where it has one."""
+    return {"kms_key": site.kms_key} if site.kms_key else {}
+
+
 def network_args(platform: Platform, network: Network) -> NetworkArgs:
     given = network.model_dump(include={"name", "mode", "zones", "subnets", "route_tables", "internet"})
     made: dict[str, Any] = {
@@ -54,6 +59,7 @@ def network_args(platform: Platform, network: Network) -> NetworkArgs:
         "flow_log_days": network.flow_log_days,
         "tags": tags(platform),
         **bounded(site_of(platform, network.site)),
+        **sealed(site_of(platform, network.site)),
     }
     for key in ("cidr", "vpc"):
         if getattr(network, key):
@@ -270,6 +276,7 @@ def logging_args(platform: Platform, logging: InvocationLogging) -> InvocationLo
         "region": region_at(platform, logging.site),
         "tags": tags(platform),
         **bounded(site_of(platform, logging.site)),
+        **sealed(site_of(platform, logging.site)),
     }
     return made  # type: ignore[return-value]
 

@@ -31,6 +31,8 @@ class AwsSite:
         """By identity: what its translators are told."""
         self.retained: list[Any] = []
         """Outputs, each a list of what a destroy leaves."""
+        self.records: list[Any] = []
+        """The same, of what it leaves of a durable platform only: records and their keys."""
         self.links: list[dict[str, Any]] = []
         """Each private link's name, transit gateway, VPN connection and resolvers."""
         self.networks: dict[str, Any] = {}
@@ -62,7 +64,7 @@ class AwsSite:
                 self._at(site.name),
             )
             self.networks[network.name] = private
-            self.retained.append(private.retained)
+            self.records.append(private.retained)
         for trust in self._mine("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
@@ -217,7 +219,7 @@ class AwsSite:
                 arguments.logging_args(self._platform, logging),
                 self._at(self._site.name),
             )
-            self.retained.append(made.retained)
+            self.records.append(made.retained)
 
     def _budgets(self, roles: dict[str, Any]) -> None:
         args = arguments.budgets_args(self._platform, self._site, roles)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from components.adoption import Adopting
 from components.arguments import (
     audit_args,
     classes_at,
@@ -19,11 +20,14 @@ from components.arguments import (
 from components.arguments_aws import CloudSide, translator_args
 from components.arguments_pools import device_plugin_args, gpu_operator_args
 from components.data_paths import data_paths
+from components.lifecycle import Keeping
 from components.lookups import region_of
+from components.people_site import make_account, make_cluster
 from components.scope import WHOLE, Scope
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
+from isthmus.contracts.platform_break_glass import Access
 
 if TYPE_CHECKING:
     from components.onprem.door import ModelDoor
@@ -50,6 +54,8 @@ class LlmPlatform(pulumi.ComponentResource):
     """Each private link's name, kind, transit gateway, VPN connection and the resolvers that a site asks."""
     data_paths: pulumi.Output[list[str]]
     """A line for each workload: where its data may go."""
+    people: pulumi.Output[dict[str, dict[str, str]]]
+    """Where the platform names people: by AWS site and role, the ARN of the role that they may take."""
 
     def __init__(
         self,
@@ -61,10 +67,13 @@ class LlmPlatform(pulumi.ComponentResource):
         only_admission: bool = False,
         going: Sequence[Standing] = (),
         scope: Scope = WHOLE,
+        accesses: Sequence[Access] = (),
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
 
         `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
+
+        `accesses`: emergency accesses in force.
 
         `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
 
@@ -72,10 +81,16 @@ class LlmPlatform(pulumi.ComponentResource):
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
-        super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, opts)
+        keeping = Keeping(name, platform)
+        adopting = Adopting(platform)
+        kept = pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(transformations=[keeping.apply, adopting.apply])
+        )
+        super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, kept)
         self._name = name
         self._only_admission = only_admission
         self._going = going
+        self._accesses = list(accesses)
         self._platform = platform
         self._scope = scope
         self.gives: dict[str, dict[str, Any]] = {"networks": {}, "anchors": {}, "doors": {}}
@@ -83,6 +98,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._providers = providers
         self._sides: dict[str, CloudSide] = {}
         self._retained: list[Any] = []
+        self._records: list[Any] = []
         self._links: list[dict[str, Any]] = []
         self._gateways: list[dict[str, Any]] = []
         self._pools: list[dict[str, Any]] = []
@@ -94,16 +110,18 @@ class LlmPlatform(pulumi.ComponentResource):
                 self._onprem_site(site)
             elif not only_admission:
                 self._aws_site(site)
+        self._sealed: dict[str, dict[str, pulumi.Output[str]]] = {}
         sealed = scope.owns("foundation") and not only_admission
         audit, retained = self._audit(sites) if sealed else ([], [])
+        self.people = pulumi.Output.from_input({} if only_admission else self._people())
 
+        if not only_admission:
+            adopting.check()
         self.gateways = pulumi.Output.from_input(self._gateways)
         self.endpoints = pulumi.Output.from_input([_endpoint(platform, each) for each in platform.endpoints])
         self.pools = pulumi.Output.from_input(self._pools)
         self.audit = pulumi.Output.from_input(audit)
-        self.retained = pulumi.Output.all(*retained, *self._retained).apply(
-            lambda lists: [one for many in lists for one in many]
-        )
+        self.retained = keeping.retained([*retained, *self._records], self._retained)
         self.links = pulumi.Output.from_input(self._links)
         self.data_paths = pulumi.Output.from_input(data_paths(platform))
         self.register_outputs(
@@ -115,6 +133,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 "retained": self.retained,
                 "links": self.links,
                 "data_paths": self.data_paths,
+                **({"people": self.people} if platform.people is not None else {}),
             }
         )
 
@@ -160,6 +179,8 @@ class LlmPlatform(pulumi.ComponentResource):
             }
         if self._only_admission:
             return
+        if scope.owns("platform"):
+            make_cluster(at, platform, site, self._accesses, spaces, self._at(site.name))
         claims: Claims = {}
         if scope.owns("serving"):
             claims = shared_claims(
@@ -274,6 +295,7 @@ class LlmPlatform(pulumi.ComponentResource):
             self.gives["anchors"] |= {name: {"arn": each.arn} for name, each in made.anchors.items()}
         self._sides |= made.sides
         self._retained += made.retained
+        self._records += made.records
         self._links += made.links
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -288,6 +310,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 # The organisation's own needs no way to its site: the foundation has none on-prem.
                 self._at(store.site) if store.site in self._providers else self._child(),
             )
+            self._sealed[store.site] = trail.records
             described.append(
                 {
                     "name": store.name,
@@ -300,6 +323,20 @@ class LlmPlatform(pulumi.ComponentResource):
             )
             retained.append(trail.retained)
         return described, retained
+
+    def _people(self) -> dict[str, Any]:
+        made = {
+            site.name: make_account(
+                f"{self._name}-{site.name}",
+                self._platform,
+                site,
+                dict(self._sealed.get(site.name, {})),
+                self._at(site.name),
+            )
+            for site in self._platform.sites
+            if site.kind == "aws"
+        }
+        return {site: arns for site, arns in made.items() if arns is not None}
 
 
 def _endpoint(platform: Platform, endpoint: Endpoint) -> dict[str, str]:

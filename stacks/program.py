@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import catalogue
-from isthmus.catalogue import estates
+from isthmus.catalogue import break_glass, estates
 from isthmus.contracts import layers
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import InputError
@@ -88,12 +88,18 @@ def program(*, live: bool = False, given: layering.Outputs | None = None) -> Non
         # Only now: nothing goes down for what the account refuses.
         moving.make_room(platform, made)
         return
+    accesses = break_glass.read(settings.folder, settings.stack, platform)
+    for line in accesses.said:
+        pulumi.log.warn(line)
     if step == "admission":
         LlmPlatform(platform.name, platform, made, only_admission=True, going=going)
         return
-    built = LlmPlatform(platform.name, platform, made, going=going)
+    built = LlmPlatform(platform.name, platform, made, going=going, accesses=accesses.now)
     for name, value in outputs(built, platform, files.plan).items():
         pulumi.export(name, value)
+    if platform.people is not None:
+        pulumi.export("people", built.people)
+        pulumi.export("break_glass", [each.model_dump(mode="json", by_alias=True) for each in accesses.now])
 
 
 def layer_program(

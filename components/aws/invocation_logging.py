@@ -28,6 +28,8 @@ class InvocationLoggingArgs(TypedDict):
     """How long records are kept, days; CloudWatch Logs takes the next longer period that it knows."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds the log's role; absent, one is made beside it."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""
 
@@ -72,6 +74,7 @@ class InvocationLogging(pulumi.ComponentResource):
             where=f"invocation_logging.{args['name']}.retention_days",
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            kms_key=args.get("kms_key"),
         )
         writes = [
             {
@@ -114,7 +117,7 @@ class InvocationLogging(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
         self.log_group = group.name
-        self.retained = pulumi.Output.all(group.arn, group.key_arn)
+        self.retained = pulumi.Output.all(*group.made)
 
 
 def trust_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:

@@ -16,11 +16,12 @@ NEVER_EXPIRES = 0
 
 
 class SealedLogGroup(NamedTuple):
-    """What `sealed_log_group` made: outputs of the group's name and ARN, and of its key's ARN."""
+    """What `sealed_log_group` made: outputs of the group's name and ARN, of its key's ARN, and of all that it made."""
 
     name: pulumi.Output[str]
     arn: pulumi.Output[str]
     key_arn: pulumi.Output[str]
+    made: list[pulumi.Output[str]]
 
 
 def retention(days: int, where: str) -> int:
@@ -40,33 +41,38 @@ def sealed_log_group(
     where: str,
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
+    kms_key: pulumi.Input[str] | None = None,
 ) -> SealedLogGroup:
     """A log group whose name starts with `prefix`, and its KMS key, which serves groups of that name only.
 
+    `kms_key`: the organisation's own in place of it; that it admits CloudWatch Logs is the organisation's to see to.
     Children: `NAME-log-key`, `NAME-logs`. With `retain_on_delete` in `opts` both stay: without the key the
     records could not be read. The name's end is made up, so that one left behind is in nobody's way.
     """
     from pulumi_aws.cloudwatch import LogGroup
     from pulumi_aws.kms import Key
 
-    key = Key(
-        f"{name}-log-key",
-        description=f"Log records of {name}",
-        enable_key_rotation=True,
-        deletion_window_in_days=30,
-        policy=pulumi.Output.json_dumps(key_policy(region, account, prefix)),
-        tags=tags,
-        opts=opts,
-    )
+    arn = pulumi.Output.from_input(kms_key) if kms_key is not None else None
+    if arn is None:
+        arn = Key(
+            f"{name}-log-key",
+            description=f"Log records of {name}",
+            enable_key_rotation=True,
+            deletion_window_in_days=30,
+            policy=pulumi.Output.json_dumps(key_policy(region, account, prefix)),
+            tags=tags,
+            opts=opts,
+        ).arn
     group = LogGroup(
         f"{name}-logs",
         name_prefix=prefix,
         retention_in_days=retention(days, where),
-        kms_key_id=key.arn,
+        kms_key_id=arn,
         tags=tags,
         opts=opts,
     )
-    return SealedLogGroup(group.name, group.arn, key.arn)
+    made = [group.arn] if kms_key is not None else [group.arn, arn]
+    return SealedLogGroup(group.name, group.arn, arn, made)
 
 
 def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class NetworkArgs(TypedDict):
     """How long flow logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds the flow logs' role; absent, one is made beside it."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the organisation's key under which its log is sealed; absent, one is made."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""
 
@@ -168,6 +170,7 @@ class Network(pulumi.ComponentResource):
             where=f"networks.{args['name']}.flow_log_days",
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            kms_key=args.get("kms_key"),
         )
         writes = _writes(region, account, group)
         role = Role(
@@ -202,7 +205,7 @@ class Network(pulumi.ComponentResource):
             # A role without its policy writes nothing, and AWS says so in the flow log's state only.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
-        self.retained = pulumi.Output.all(group.arn, group.key_arn)
+        self.retained = pulumi.Output.all(*group.made)
 
 
 def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[str, str]:

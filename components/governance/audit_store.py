@@ -66,14 +66,18 @@ def make_store(
     delivery: Delivery | None,
     tags: dict[str, str],
     parent: pulumi.Resource,
+    kms_key: pulumi.Input[str] | None = None,
 ) -> Store:
     """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay for ever."""
     from pulumi_aws import s3
 
     kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
-    key = make_key(
-        name, site=site, region=region, account=account, delivery=delivery, tags=tags, parent=parent
-    )
+    key = None
+    if kms_key is None:
+        key = make_key(
+            name, site=site, region=region, account=account, delivery=delivery, tags=tags, parent=parent
+        )
+    key_arn: Any = pulumi.Output.from_input(kms_key) if key is None else key.arn
     bucket = s3.Bucket(
         for_auto_name(f"{name}-bucket", BUCKET_NAME),
         object_lock_enabled=True,
@@ -101,7 +105,7 @@ def make_store(
             {
                 "apply_server_side_encryption_by_default": {
                     "sse_algorithm": "aws:kms",
-                    "kms_master_key_id": key.arn,
+                    "kms_master_key_id": key_arn,
                 },
                 "bucket_key_enabled": True,
             }
@@ -123,13 +127,14 @@ def make_store(
     policy = s3.BucketPolicy(
         f"{name}-policy",
         bucket=bucket.id,
-        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key.arn, delivery)),
+        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery)),
         # One after the other: S3 answers 409 to two changes of access at once.
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
     )
-    return Store(
-        bucket.id, bucket.arn, key.arn, [bucket.arn, key.arn], [policy, locked, encrypted, owned, key]
-    )
+    ready = [policy, locked, encrypted, owned]
+    if key is None:
+        return Store(bucket.id, bucket.arn, key_arn, [bucket.arn], ready)
+    return Store(bucket.id, bucket.arn, key_arn, [bucket.arn, key_arn], [*ready, key])
 
 
 def make_key(

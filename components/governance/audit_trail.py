@@ -32,6 +32,8 @@ class AuditTrailArgs(TypedDict):
     """`existing`: the bucket, with object lock."""
     trail: NotRequired[TrailSettings]
     """The trail of the AWS account; absent, none."""
+    kms_key: NotRequired[pulumi.Input[str]]
+    """ARN of the organisation's key under which records are sealed; absent, keys are made."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""
 
@@ -78,6 +80,8 @@ class AuditTrail(pulumi.ComponentResource):
         )
         self.log_group = self.alarm_topic = pulumi.Output.from_input("")
         self.retained = pulumi.Output.from_input([])
+        # For who may read what is sealed: ARNs of what is made here.
+        self.records: dict[str, pulumi.Output[str]] = {}
         if mode == "manage" or trail:
             self._make(name, args, trail, where)
         self.register_outputs(
@@ -100,6 +104,7 @@ class AuditTrail(pulumi.ComponentResource):
         to = delivery(f"{name}-trail", trail["organization"], region, account, self) if trail else None
         store = self._store(name, args, region, account, to, tags)
         self.bucket = store.bucket
+        self.records = {"bucket": store.bucket_arn, "key": store.key_arn}
         retained = list(store.retained)
         if trail and to:
             made = make_trail(
@@ -112,6 +117,7 @@ class AuditTrail(pulumi.ComponentResource):
                 where=where,
                 tags=tags,
                 parent=self,
+                kms_key=args.get("kms_key"),
             )
             topic = make_alarms(
                 f"{name}-alarms",
@@ -123,6 +129,7 @@ class AuditTrail(pulumi.ComponentResource):
                 parent=self,
             )
             retained += made.retained
+            self.records["log_group"] = made.retained[0]
             self.trail_arn, self.log_group, self.alarm_topic = made.arn, made.log_group, topic.arn
         self.retained = pulumi.Output.all(*retained)
 
@@ -146,15 +153,16 @@ class AuditTrail(pulumi.ComponentResource):
                 delivery=to,
                 tags=tags,
                 parent=self,
+                kms_key=args.get("kms_key"),
             )
+        bucket = args.get("bucket", "")
+        arn = pulumi.Output.from_input(f"arn:{partition(region)}:s3:::{bucket}")
+        if given := args.get("kms_key"):
+            return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(given), [], [])
         key = make_key(
             name, site=args["site"], region=region, account=account, delivery=to, tags=tags, parent=self
         )
-        bucket = args.get("bucket", "")
-        arn = f"arn:{partition(region)}:s3:::{bucket}"
-        return Store(
-            pulumi.Output.from_input(bucket), pulumi.Output.from_input(arn), key.arn, [key.arn], [key]
-        )
+        return Store(pulumi.Output.from_input(bucket), arn, key.arn, [key.arn], [key])
 
 
 def _trail(args: AuditTrailArgs, mode: str, where: str) -> TrailSettings | None:

@@ -113,6 +113,7 @@ def make_trail(
     where: str,
     tags: dict[str, str],
     parent: pulumi.Resource,
+    kms_key: pulumi.Input[str] | None = None,
 ) -> Trail:
     """The trail `trail_name(name)`, its log group and the role by which it writes there."""
     from pulumi_aws import cloudtrail
@@ -127,6 +128,7 @@ def make_trail(
         where=f"{where}.trail.retention_days",
         tags=tags,
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
+        kms_key=kms_key,
     )
     role, policy = _role(name, trail, to, logs.arn, region, tags, child)
     made = cloudtrail.Trail(
@@ -147,7 +149,7 @@ def make_trail(
         # CloudTrail tries bucket, key and role when it is made, and refuses where one does not let it.
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[*store.ready, policy]),
     )
-    return Trail(made.arn, logs.name, [logs.arn, logs.key_arn])
+    return Trail(made.arn, logs.name, logs.made)
 
 
 def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:

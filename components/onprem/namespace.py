@@ -5,7 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.checks import network, sensitivity
-from components.kube import NAMESPACE_LABEL, ROLE_LABEL, class_namespace, labels, metadata
+from components.kube import CLASS_LABEL, NAMESPACE_LABEL, ROLE_LABEL, class_namespace, labels, metadata
 
 _POD_SECURITY = "pod-security.kubernetes.io"
 _PORT_53 = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
@@ -20,6 +20,8 @@ class ClassNamespaceArgs(TypedDict):
     """Hard limits of the namespace's ResourceQuota, by resource, e.g. `requests.nvidia.com/gpu: "8"`."""
     resolvers: NotRequired[list[str]]
     """Addresses of the site's own resolvers. A restricted namespace may ask these and no others."""
+    existing: NotRequired[bool]
+    """The namespace is there and the organisation's: it is labelled, and outlives the stack."""
 
 
 class ClassNamespace(pulumi.ComponentResource):
@@ -32,18 +34,28 @@ class ClassNamespace(pulumi.ComponentResource):
         self, name: str, args: ClassNamespaceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("isthmus:index:ClassNamespace", name, dict(args), opts)
-        from pulumi_kubernetes.core.v1 import LimitRange, Namespace, ResourceQuota
+        from pulumi_kubernetes.core.v1 import LimitRange, Namespace, NamespacePatch, ResourceQuota
         from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
         held = sensitivity(args["sensitivity"], name)
         space = class_namespace(held)
         own = labels(space, sensitivity=held)
         enforced = {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
-        made = Namespace(
-            f"{name}-namespace",
-            metadata=metadata(space, {**own, **enforced}),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        made: Any
+        if args.get("existing", False):
+            # Its labels stay when the stack goes: a namespace without its class is one without its rules. Only
+            # what makes it the class's is set; whose it is besides, its other labels say.
+            made = NamespacePatch(
+                f"{name}-namespace",
+                metadata=metadata(space, {CLASS_LABEL: held, **enforced}),
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            )
+        else:
+            made = Namespace(
+                f"{name}-namespace",
+                metadata=metadata(space, {**own, **enforced}),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
         quota: Any = {"hard": {"pods": "100", **args.get("quota", {})}}
         ResourceQuota(

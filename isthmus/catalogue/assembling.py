@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import charts, kept, locked, missing, rendering
+from isthmus.catalogue import charts, kept, lifecycle, locked, missing, rendering
 from isthmus.contracts.errors import InputError, Where
 from isthmus.contracts.explain import did_you_mean
 
@@ -86,9 +86,12 @@ def assemble(
     lock_file = lock or files.folder.parent / locked.FILE
     merged = locked.fill(merged, lock_file, files.stack, sandbox=sandbox)
     merged = charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
+    merged = lifecycle.fill(merged, sandbox=sandbox)
     missing.require(merged, str(Where(file, None, OVERRIDES)))
     platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
     kept.check(platform, files.requirements, file)
+    if not sandbox:
+        lifecycle.check(platform, file)
     return platform
 
 

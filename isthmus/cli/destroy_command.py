@@ -46,9 +46,21 @@ def destroy(
     out = console.out()
     out.print(f"Stack {stack} is destroyed: {summary.counts_line(gone.counts, gone.seconds)}.", markup=False)
     if gone.retained:
-        out.print("Retained on purpose:", style="bold")
+        out.print("Left on purpose:", style="bold")
         for each in gone.retained:
-            out.print(f"  {each}", markup=False)
+            out.print(f"  {each}", markup=False, soft_wrap=True)
+        out.print(
+            "No stack owns these any more: delete them by hand when nobody needs them. Had the stack been"
+            " `lifecycle: disposable`, records and models would have gone with it (docs/stacks.md).",
+            markup=False,
+            soft_wrap=True,
+        )
+        again = {each.name: each.known_as for each in gone.retained if each.known_as}
+        if again:
+            out.print("To take them over should this stack come up again, in its overrides:", style="bold")
+            out.print("  imports:", markup=False)
+            for name, known_as in again.items():
+                out.print(f"    {name}: {known_as}", markup=False, soft_wrap=True)
     if gone.pending_keys:
         out.print("Keys that AWS deletes after their waiting period:", style="bold")
         for each in gone.pending_keys:

@@ -100,6 +100,13 @@ def digest(platform: Platform, layer: Layer) -> str:
 
 def may_be_laid(platform: Platform, where: str) -> None:
     """`InputError` for what this version builds as one stack only."""
+    for setting in ("people", "imports"):
+        if getattr(platform, setting):
+            raise InputError(
+                f"`{setting}` are not known to layers in this version",
+                where=where,
+                todo="Build this platform as one stack, or leave them out",
+            )
     for endpoint in platform.endpoints:
         if endpoint.target not in _LAID:
             raise InputError(

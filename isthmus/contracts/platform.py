@@ -28,6 +28,7 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
 from isthmus.contracts.words import (
     AccountId,
@@ -48,7 +49,7 @@ Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|
 """As Kubernetes writes an amount."""
 
 
-class Site(Part):
+class Site(OfTheOrganisation):
     """An on-prem cluster or an AWS region, in a jurisdiction."""
 
     name: DnsLabel
@@ -315,7 +316,7 @@ class Scaling(Part):
         return self
 
 
-class Platform(Part):
+class Platform(Life):
     """The whole platform of one stack."""
 
     isthmus: Literal["v1"]

@@ -15,6 +15,7 @@ from isthmus.contracts import (
     platform_boundaries,
     platform_mig,
     platform_network_checks,
+    platform_people,
     platform_pools_checks,
     platform_repetitions,
     platform_slicing,
@@ -312,4 +313,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     audit_is_kept,
     *platform_aws_checks.CHECKS,
     *platform_network_checks.CHECKS,
+    *platform_people.CHECKS,
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from isthmus.contracts import addresses
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.requirements_workloads import Jurisdiction
-from isthmus.contracts.words import AccountId, DnsLabel, FilePart
+from isthmus.contracts.words import AccountId, DnsLabel, FilePart, KeyArn
 
 
 def _gpu(value: str) -> str:
@@ -41,17 +41,6 @@ def _address(value: str) -> str:
 def _peer(value: str) -> str:
     addresses.public_address(value)
     return value
-
-
-def _no_key(value: object) -> None:
-    """Refuse a key of the account's own: nothing would be sealed with it, and nobody would notice."""
-    if value is not None:
-        raise At(
-            "a key of the account's own is not supported yet: each store and log group made here is sealed"
-            " with a key of its own",
-            todo="Take it out; where a key of yours must seal the records, keep them yourselves and say"
-            " `audit_bucket: NAME`, `trail: true` and `invocation_logging: true` here",
-        )
 
 
 GpuId = Annotated[str, AfterValidator(_gpu)]
@@ -170,8 +159,8 @@ class Existing(FilePart):
     """Route tables of those subnets."""
     transit_gateway: str | None = None
     direct_connect_gateway: str | None = None
-    kms_key: Annotated[None, BeforeValidator(_no_key)] = None
-    """Not supported yet: a value is refused."""
+    kms_key: KeyArn | None = None
+    """The key under which records are sealed, in place of keys made here."""
     trust_anchor: str | None = None
     permissions_boundary: str | None = None
     trail: bool = False

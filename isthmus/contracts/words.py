@@ -46,6 +46,10 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 ImageReference = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.\-_/:]+@sha256:[0-9a-f]{64}$")]
 """An image by digest: `registry/name[:tag]@sha256:…`."""
 Cidr = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$")]
+KeyArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$")
+]
+"""A KMS key by its ARN; an alias may come to mean another one."""
 AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 KubeName = Annotated[
     str, Field(max_length=253), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from isthmus.catalogue import break_glass
 from isthmus.contracts import layers
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, backend, layered, locks, moving, preflight, recovery, silence
+from isthmus.engine import admission, backend, durable, layered, locks, moving, preflight, recovery, silence
 from isthmus.engine.automation import Engine
-from isthmus.engine.events import Run, Watcher, named
+from isthmus.engine.events import Run, Watcher
 from isthmus.engine.project import Stack
 from isthmus.engine.recovery import NO_ANSWERS, Answers
 from isthmus.engine.surroundings import clusters, surroundings
@@ -51,8 +53,8 @@ class Destroyed:
     """What `destroy` did, and what it left on purpose."""
 
     counts: dict[str, int]
-    retained: list[str]
-    """Whole sentences: what is kept, and where."""
+    retained: list[durable.Kept]
+    """What is kept, where and why."""
     pending_keys: list[str]
     """KMS keys that AWS deletes after their waiting period."""
     seconds: float
@@ -80,6 +82,8 @@ def up(
     if not checked:
         preflight.of_files(stack, platform, say)
         say("the plan, the blueprint and the overrides are valid")
+    for line in break_glass.read(stack.project.stacks_dir, stack.name, platform).said:
+        say(line)
     with _at_work(stack):
         reached = clusters(layers.reached(platform, stack.layer), stack)
         for site, one in reached.items():
@@ -89,10 +93,12 @@ def up(
         layered.before_up(stack, platform, in_place=in_place)
         engine = Engine(stack, say)
         engine.keep_copy()
-        state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
+        exported = recovery.settle(stack, engine, say, answers)
+        state = exported.get("deployment") or {}
         stands = moving.there(moving.standing(state), reached)
         move = layered.move(stands, platform, stack)
         moving.allow(move, platform, stack.name, in_place=in_place, say=say)
+        durable.let_go(engine, exported, functools.partial(_asked_for, stack), say)
         runs: list[Run | None] = []
         with _settled_after(stack, engine), silence.watched(reached, say):
             with moving.told(stands):
@@ -126,6 +132,13 @@ def up(
     )
 
 
+def _asked_for(stack: Stack) -> frozenset[str]:
+    """The URNs of all that the stack's program makes."""
+    from isthmus.engine import render
+
+    return frozenset(each.urn for each in render.render(stack).resources)
+
+
 def destroy(
     stack: Stack, *, say: Say, watcher: Watcher | None = None, answers: Answers = NO_ANSWERS
 ) -> Destroyed:
@@ -135,8 +148,10 @@ def destroy(
         layered.before_destroy(stack)
         engine = Engine(stack, say)
         engine.keep_copy()
-        state = recovery.settle(stack, engine, say, answers).get("deployment") or {}
-        outputs = engine.outputs()
+        exported = recovery.settle(stack, engine, say, answers)
+        state = exported.get("deployment") or {}
+        durable.refuse_others(state, stack.name)
+        durable.let_go(engine, exported, frozenset, say)
         with silence.watched(_there(stack), say):
             run = engine.destroy(watcher, expected=_size(state))
     # The engine's step for what is retained is a deletion too, from the state alone.
@@ -146,7 +161,7 @@ def destroy(
     counts = {**run.counts, "delete": max(0, run.counts.get("delete", 0) - kept), "retain": kept}
     return Destroyed(
         counts=counts,
-        retained=_retained(state, outputs),
+        retained=durable.kept(state),
         pending_keys=_pending_keys(state),
         seconds=time.monotonic() - started,
     )
@@ -259,17 +274,6 @@ def _size(state: dict[str, Any]) -> int:
         for each in state.get("resources") or []
         if each.get("custom") and not each["type"].startswith("pulumi:")
     )
-
-
-def _retained(state: dict[str, Any], outputs: dict[str, Any]) -> list[str]:
-    said = outputs.get("retained")
-    if isinstance(said, list) and said:
-        return [str(each) for each in said]
-    return [
-        f"{named(each['urn'])} ({each.get('id', '?')})"
-        for each in state.get("resources") or []
-        if each.get("custom") and each.get("retainOnDelete")
-    ]
 
 
 def _pending_keys(state: dict[str, Any]) -> list[str]:

@@ -56,6 +56,14 @@ _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
         ),
     ),
     (
+        r"cannot be deleted\s+because it is protected|marked for protection",
+        AnswerIsNo,
+        (
+            "It holds records or a model. Take back the change that would delete or replace it. If it must be: `pulumi"
+            " state unprotect URN` and the same command again, which leaves the old one where it is (docs/stacks.md)"
+        ),
+    ),
+    (
         r"exceeded quota",
         EnvironmentFault,
         "The namespace's quota is used up: end what else runs in it, then run the same command again",

@@ -42,7 +42,7 @@ class Resource:
     property_dependencies: dict[str, list[str]]
     options: dict[str, Any]
     """`protect`, `retainOnDelete`, `ignoreChanges`, `replaceOnChanges`, `customTimeouts`,
-    `deleteBeforeReplace`, `deletedWith`: those that are set; `read` for what others own."""
+    `deleteBeforeReplace`, `deletedWith`, `import`: those that are set; `read` for what others own."""
 
     @property
     def made(self) -> bool:
@@ -97,6 +97,8 @@ class Recorder(mocks.MockMonitor):
         for option in ("protect", "retainOnDelete", "deleteBeforeReplace", "deletedWith"):
             if getattr(request, option):
                 options[option] = getattr(request, option)
+        if request.importId:
+            options["import"] = request.importId
         for option in ("ignoreChanges", "replaceOnChanges"):
             if getattr(request, option):
                 options[option] = sorted(getattr(request, option))

@@ -24,6 +24,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "up",
         "verify",
         "destroy",
+        "break-glass",
         "sandbox",
     ]
     assert ran.code == 0

@@ -52,6 +52,8 @@ class Made:
     retained: bool
     timeouts: dict[str, str]
     secret_outputs: tuple[str, ...] = ()
+    protected: bool = False
+    imported: str = ""
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -92,6 +94,8 @@ class Monitor(mocks.MockMonitor):
                     request.retainOnDelete,
                     {key.name: value for key, value in request.customTimeouts.ListFields()},
                     tuple(request.additionalSecretOutputs),
+                    request.protect,
+                    request.importId,
                 )
             )
         return super().RegisterResource(request)
@@ -107,7 +111,7 @@ class Engine(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         given = dict(args.inputs)
-        if args.resource_id:
+        if args.resource_id and args.resource_id not in {made.imported for made in self.made}:
             self.reads.append(f"{args.typ} {args.resource_id}")
             return args.resource_id, given
         if args.typ == "kubernetes:core/v1:Service":

@@ -127,6 +127,10 @@ def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole
     built: Engine,
 ) -> None:
     assert sorted(built.outputs["retained"]) == [
+        "Namespace isthmus-confidential at fra1",
+        "Namespace isthmus-restricted at fra1",
+        "PersistentVolumeClaim isthmus-confidential/llama-8b at fra1",
+        "PersistentVolumeClaim isthmus-restricted/llama-70b at fra1",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-audit-trail-logs",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-calls-logs",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-network-flow-logs",
@@ -147,7 +151,8 @@ def test_what_the_engine_leaves_behind_is_named(varied: Engine) -> None:
     }
     left = [made for made in varied.made if made.retained and made.kind not in parts]
     assert {made.kind for made in left} == {
-        *("Bucket", "Key", "LogGroup", "CostAllocationTag", "ProvisionedModelThroughput")
+        *("Bucket", "Key", "LogGroup", "CostAllocationTag", "ProvisionedModelThroughput"),
+        *("Namespace", "PersistentVolumeClaim"),
     }
     assert len(varied.outputs["retained"]) == len(left)
 

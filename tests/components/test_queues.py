@@ -77,7 +77,12 @@ def test_a_limit_holds_for_the_cpus_and_the_memory_that_go_with_a_gpu(engine: En
 
 def test_a_queue_covers_what_groups_take_of_the_fabric_or_kueue_would_never_admit_one(engine: Engine) -> None:
     rdma = {"resource": "rdma/hca", "count": 2, "networks": []}
-    deploy(engine, share("internal", 10, lend=1), share("restricted", 6), fabric={"rdma": rdma, "compute_domain": True})
+    deploy(
+        engine,
+        share("internal", 10, lend=1),
+        share("restricted", 6),
+        fabric={"rdma": rdma, "compute_domain": True},
+    )
     mine = quotas(named(engine, "ClusterQueue")["h100-internal"])
     assert mine["rdma/hca"] == {"nominalQuota": 20, "lendingLimit": 2}
     assert mine["nvidia.com/compute-domain-channel"] == {"nominalQuota": 10, "lendingLimit": 1}

@@ -28,6 +28,8 @@ class Bank:
         self.aws = aws.clients(sandbox.env)
         self.before: dict[str, set[str]] = {}
         """What other tests of this sandbox have left in AWS, by type."""
+        self.kept: dict[str, set[str]] = {}
+        """What the stack's first life left in AWS, by type."""
         self.moved = ""
         """What the run said that moved the workloads."""
 

@@ -40,6 +40,8 @@ def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     (root / ".venv").symlink_to(Path(sys.prefix))
     made = Bank(root, sandbox)
     made.lay()
+    # The first life is one whose records and models outlive it; the second is the sandbox's own, and does not.
+    made.edit("Pulumi.bank-dev.yaml", "    budgets:\n", "    lifecycle: durable\n    budgets:\n")
     made.before = aws.listed(made.aws)
     said = made.up()
     assert "The platform bank is up" in said
@@ -240,8 +242,18 @@ RETAINED = {
     "bank-frankfurt-calls-log-key",
     "bank-frankfurt-network-flow-logs",
     "bank-frankfurt-network-flow-log-key",
+    "bank-fra1-confidential-namespace",
+    "bank-fra1-confidential-llama-3-1-8b-instruct",
+    "bank-fra1-restricted-namespace",
+    "bank-fra1-restricted-qwen3-32b",
 }
-"""Records, and the keys that open them; by logical name."""
+"""Records, the keys that open them, and claims on models with their namespaces; by logical name."""
+
+
+def test_a_plain_destroy_is_refused_for_what_is_protected(bank):
+    done = bank.pulumi("destroy", "--preview-only")
+    assert done.returncode != 0
+    assert "because it is protected" in done.stdout + done.stderr
 
 
 def test_destroy_leaves_what_it_names_and_nothing_else(bank):
@@ -250,23 +262,34 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
     assert [each["id"] for each in kept if each["id"] not in done.stdout] == []
+    assert "audit records lie in it, locked until their time is over" in done.stdout
+    assert len(re.findall(r"without it the records under it could never be read again", done.stdout)) == 4
     client = bank.sandbox.client()
     spaces = eventually(
-        lambda: [name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")],
-        lambda found: not found,
+        lambda: {name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")},
+        lambda found: len(found) == 2,
     )
-    assert spaces == []
+    assert spaces == {"isthmus-confidential", "isthmus-restricted"}
     assert not [name for name in _policies(client) if name.startswith("isthmus-")]
-    assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
+    stay = {
+        (each["inputs"]["kind"], each["id"].rpartition("/")[2])
+        for each in kept
+        if "metadata" in each["inputs"]
+    }
+    found = eventually(lambda: cluster.objects(client), lambda found: len(found) == len(stay))
+    assert {(kind, name) for kind, _, name in found} == stay
     assert bank.in_aws() == aws.in_state(kept)
     left = [each for each in bank.state() if each["type"] != "pulumi:pulumi:Stack"]
     assert left == []
 
 
 def test_what_was_destroyed_comes_up_again_beside_what_was_kept(bank):
-    kept = bank.in_aws()
+    kept = bank.kept = bank.in_aws()
+    spaces = "/api/v1/namespaces/isthmus-restricted"
+    before = bank.sandbox.client().get(spaces)["metadata"]["uid"]
     by_hand.write(bank.root / "stacks")
     bank.up()
+    assert bank.sandbox.client().get(spaces)["metadata"]["uid"] == before, "taken over, not made again"
     wanted, found = aws.in_state(bank.state()), bank.in_aws()
     assert {kind: found[kind] - kept[kind] for kind in found} == wanted
 
@@ -359,9 +382,12 @@ def test_after_a_move_the_stack_is_as_its_plan_says_and_nothing_of_the_old_is_le
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
-def test_what_comes_of_a_move_goes_as_well(bank):
+def test_what_comes_of_a_move_goes_as_well_and_of_a_disposable_stack_nothing_stays(bank):
     done = bank.isthmus("destroy", "bank-dev", "--yes")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert eventually(lambda: cluster.objects(bank.sandbox.client()), lambda found: not found) == set()
+    assert bank.in_aws() == bank.kept, "what the first life left, and nothing of the second"
+    assert "Bucket" not in done.stdout
 
 
 def _policies(client: Any) -> set[str]:

@@ -66,8 +66,8 @@ def test_the_stack_says_what_it_is(rendered: render.Rendered):
         "links",
         "data_paths",
         "plan",
-            "pools",
-            "standing",
+        "pools",
+        "standing",
     }
     assert len(outputs["gateways"]) == 4
     assert len(outputs["data_paths"]) == 4

@@ -1,0 +1,37 @@
+"""`isthmus break-glass STACK ID`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from isthmus.cli.options import ProjectDir, StackName
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def break_glass(
+    stack: StackName,
+    access: Annotated[str, typer.Argument(metavar="ID", help="The access in STACK.break-glass.yaml.")],
+    project: ProjectDir = None,
+) -> None:
+    """Print what both people of an emergency access sign, for `ssh-keygen -Y sign -n isthmus-break-glass`."""
+    from isthmus.catalogue import break_glass as records
+    from isthmus.contracts.errors import InputError
+    from isthmus.engine import project as projects
+
+    chosen = projects.find(project).stack(stack)
+    folder = chosen.project.stacks_dir
+    found = records.load(folder, stack).accesses
+    for each in found:
+        if each.id == access:
+            sys.stdout.write(each.text(stack))
+            return
+    raise InputError(
+        f"there is no access `{access}`",
+        where=str(records.file_of(folder, stack)),
+        todo=f"It has: {', '.join(each.id for each in found) or 'none'}",
+    )

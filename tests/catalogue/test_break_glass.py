@@ -1,0 +1,148 @@
+"""An emergency access: two signatures by ssh-keygen itself, for a time, on record."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.catalogue import break_glass
+from isthmus.contracts import ssh_signatures, yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_break_glass import NAMESPACE, Record
+from tests.components.platforms import bank
+
+NOON = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.UTC)
+ACCESS: dict[str, Any] = {
+    **{"id": "inc-1", "requester": "ann", "approver": "bob", "reason": "INC-1: the model hangs"},
+    **{"site": "fra1", "class": "restricted"},
+    **{"since": "2026-11-26T10:00:00Z", "until": "2026-11-26T14:00:00Z"},
+}
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("keys")
+    for who in ("ann", "bob", "eve"):
+        command = [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            f"{who} of the bank",
+            "-f",
+            str(folder / who),
+        ]
+        subprocess.run(command, check=True)
+    return folder
+
+
+def signed(keys: Path, who: str, text: str, namespace: str = NAMESPACE) -> str:
+    command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(keys / who)]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+
+
+def platform(keys: Path, **more: Any) -> Platform:
+    holders = [
+        {"name": who, "user": f"oidc:{who}@bank.example", "key": (keys / f"{who}.pub").read_text().strip()}
+        for who in ("ann", "bob")
+    ]
+    members = [{"name": "ops", "role": "platform", "groups": ["oidc:ops"]}]
+    people = {"members": members, "break_glass": {"keyholders": holders, **more}}
+    return Platform.model_validate({**bank(), "people": people})
+
+
+def record(keys: Path, folder: Path, by: tuple[str, str] = ("ann", "bob"), **change: Any) -> None:
+    """Write the access, signed by two keys under the names of requester and approver."""
+    given = {**ACCESS, **change}
+    text = Record.model_validate(given).text("bank")
+    names = (given["requester"], given["approver"])
+    given["signatures"] = {name: signed(keys, key, text) for name, key in zip(names, by, strict=True)}
+    yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", break_glass.file_of(folder, "bank"))
+
+
+def test_two_signed_and_it_is_in_force_with_the_names_that_the_cluster_knows(
+    keys: Path, tmp_path: Path
+) -> None:
+    record(keys, tmp_path)
+    (one,) = break_glass.read(tmp_path, "bank", platform(keys), NOON).now
+    assert (one.requester, one.approver) == ("oidc:ann@bank.example", "oidc:bob@bank.example")
+    assert one.until == datetime.datetime(2026, 11, 26, 14, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(("hours", "said"), [(-3, "begins at"), (2, "ended at"), (24, "ended at")])
+def test_before_and_after_it_grants_nothing_and_says_so(
+    keys: Path, tmp_path: Path, hours: int, said: str
+) -> None:
+    record(keys, tmp_path)
+    found = break_glass.read(tmp_path, "bank", platform(keys), NOON + datetime.timedelta(hours=hours))
+    assert found.now == []
+    (line,) = found.said
+    assert said in line
+
+
+@pytest.mark.parametrize("by", [("ann", "ann"), ("ann", "eve"), ("bob", "ann"), ("eve", "bob")])
+def test_two_signatures_of_one_person_or_of_a_stranger_are_none(
+    keys: Path, tmp_path: Path, by: tuple[str, str]
+) -> None:
+    record(keys, tmp_path, by)
+    with pytest.raises(AnswerIsNo, match="another key has signed") as refused:
+        break_glass.read(tmp_path, "bank", platform(keys), NOON)
+    assert "ssh-keygen -Y sign" in refused.value.todo
+
+
+def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: Path) -> None:
+    record(keys, tmp_path)
+    file = break_glass.file_of(tmp_path, "bank")
+    file.write_text(file.read_text().replace("class: restricted", "class: internal"))
+    with pytest.raises(AnswerIsNo, match="of another text"):
+        break_glass.read(tmp_path, "bank", platform(keys), NOON)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"approver": "eve"}, "is no keyholder"),
+        ({"site": "frankfurt"}, "no class restricted in a cluster of site frankfurt"),
+        ({"class": "public", "site": "fra2"}, "no class public"),
+    ],
+)
+def test_an_access_by_strangers_or_to_what_is_not_there_is_refused(
+    keys: Path, tmp_path: Path, change: dict[str, Any], says: str
+) -> None:
+    record(keys, tmp_path, **change)
+    with pytest.raises(AnswerIsNo, match=says):
+        break_glass.read(tmp_path, "bank", platform(keys), NOON)
+
+
+def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path, tmp_path: Path) -> None:
+    record(keys, tmp_path)
+    with pytest.raises(AnswerIsNo, match="an access here 1 h at most"):
+        break_glass.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)
+    with pytest.raises(AnswerIsNo, match="the platform has no break-glass"):
+        break_glass.read(tmp_path, "bank", Platform.model_validate(bank()), NOON)
+
+
+def test_a_signature_for_anything_else_cut_off_or_none_at_all_is_refused(keys: Path) -> None:
+    key = (keys / "ann.pub").read_text().strip()
+    good = signed(keys, "ann", "text\n")
+    ssh_signatures.verify(good, "text\n", NAMESPACE, key)
+    lines = good.splitlines()
+    for bad, says in (
+        (signed(keys, "ann", "text\n", "git"), "signed for `git`"),
+        ("", "no signature of ssh-keygen"),
+        ("\n".join([lines[0], *lines[2:]]), "cut off|no signature of version"),
+        ("\n".join([*lines[:-2], lines[-1]]), "cut off"),
+        ("\n".join([lines[0], "!" + lines[1][1:], *lines[2:]]), "cut off or changed"),
+    ):
+        with pytest.raises(InputError, match=says):
+            ssh_signatures.verify(bad, "text\n", NAMESPACE, key)
+    with pytest.raises(InputError, match="another text"):
+        ssh_signatures.verify(good, "text", NAMESPACE, key)

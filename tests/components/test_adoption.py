@@ -1,0 +1,65 @@
+"""What the organisation has already: namespaces, keys, and what is taken over by its id."""
+
+import json
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine, build
+
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b"
+
+
+def site(platform: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(each for each in platform["sites"] if each["name"] == name)
+
+
+@pytest.fixture
+def adopting(engine: Engine, platform: dict[str, Any]) -> Engine:
+    site(platform, "fra1")["existing_namespaces"] = ["confidential"]
+    site(platform, "frankfurt")["kms_key"] = KEY
+    platform["imports"] = {
+        "Namespace isthmus-fra1-restricted-namespace": "isthmus-restricted",
+        "Bucket isthmus-frankfurt-audit-bucket": "records-of-1999",
+    }
+    build(engine, platform)
+    return engine
+
+
+def test_what_exists_is_labelled_sealed_with_or_taken_over_and_not_made(adopting: Engine) -> None:
+    labelled = adopting.only("NamespacePatch")
+    assert labelled.meta["name"] == "isthmus-confidential"
+    assert labelled.meta["labels"]["isthmus.dev/class"] == "confidential"
+    assert labelled.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert "app.kubernetes.io/part-of" not in labelled.meta["labels"], "it is not ours"
+    assert labelled.retained, "without its labels it would be a namespace without rules"
+    spaces = {made.meta["name"] for made in adopting.all("Namespace")}
+    assert spaces == {"isthmus-public", "isthmus-internal", "isthmus-restricted"}
+    inside = {
+        made.meta["name"]
+        for made in adopting.all("NetworkPolicy")
+        if made.meta["namespace"] == "isthmus-confidential"
+    }
+    assert "default-deny" in inside
+    # The organisation's key seals every log and the store.
+    assert {made.inputs["kmsKeyId"] for made in adopting.all("LogGroup") if made.retained} == {KEY}
+    (rule,) = adopting.only("BucketServerSideEncryptionConfiguration").inputs["rules"]
+    assert rule["applyServerSideEncryptionByDefault"]["kmsMasterKeyId"] == KEY
+    assert KEY in json.dumps(adopting.only("BucketPolicy").inputs["policy"])
+    assert adopting.only("Trail").inputs["kmsKeyId"] == KEY
+    assert not [made.name for made in adopting.all("Key") if made.retained], "no key of ours holds records"
+    assert not [line for line in adopting.outputs["retained"] if ":kms" in line], (
+        "theirs is not ours to leave"
+    )
+    assert adopting.only("Bucket").inputs["bucket"] == "records-of-1999", "not a name made up anew"
+    imported = {(made.kind, made.imported) for made in adopting.made if made.imported}
+    assert imported == {("Namespace", "isthmus-restricted"), ("Bucket", "records-of-1999")}
+
+
+def test_an_import_of_what_the_platform_does_not_make_names_the_nearest(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    platform["imports"] = {"Bucket isthmus-frankfurt-audit-buckets": "b"}
+    with pytest.raises(InputError, match="isthmus-frankfurt-audit-bucket`"):
+        build(engine, platform)

@@ -1,0 +1,217 @@
+"""Roles of people, from one table: in a cluster and in an account, allowed and denied."""
+
+import datetime
+import json
+from typing import Any
+
+import pytest
+from moto.iam.access_control import IAMPolicy, PermissionResult
+
+from components.governance.cluster_roles import ClusterRoles
+from isthmus.contracts import aws_calls, roles
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_break_glass import Access
+from tests.components.conftest import ACCOUNT, Engine, build
+from tests.components.platforms import bank
+from tests.components.policies import allowed
+
+MEMBERS: list[dict[str, Any]] = [
+    {"name": "ops", "role": "platform", "groups": ["oidc:llm-ops"], "permission_sets": ["LlmOps"]},
+    {
+        **{"name": "kyc", "role": "model-owner", "groups": ["oidc:kyc-models"]},
+        **{"classes": ["confidential"], "permission_sets": ["LlmModels"]},
+    },
+    {"name": "risk", "role": "reviewer", "groups": ["oidc:risk"], "permission_sets": ["LlmReview"]},
+    {"name": "audit", "role": "auditor", "groups": ["oidc:audit"], "permission_sets": ["LlmAudit"]},
+    {"name": "kyc-app", "role": "application", "groups": ["oidc:kyc"], "classes": ["confidential"]},
+]
+NOBODY_IN_AWS = (
+    *("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "bedrock:UpdateGuardrail"),
+    *("iam:CreateRole", "iam:PutRolePolicy", "secretsmanager:GetSecretValue", "sts:AssumeRole"),
+    *("s3:DeleteObject", "s3:PutObject", "kms:ScheduleKeyDeletion", "kms:PutKeyPolicy", "ec2:DeleteVpc"),
+    *("logs:DeleteLogGroup", "cloudtrail:StopLogging"),
+)
+BUCKET, KEY = "arn:aws:s3:::records", "arn:aws:kms:eu-central-1:1:key/k"
+LOGS = "arn:aws:logs:eu-central-1:1:log-group:/isthmus/trail-1"
+CALLS = "arn:aws:logs:eu-central-1:1:log-group:/isthmus/bedrock/x/calls-1"
+VIA = "s3.eu-central-1.amazonaws.com"
+
+
+def with_people(**more: Any) -> dict[str, Any]:
+    return {**bank(), "people": {"members": MEMBERS, **more}}
+
+
+@pytest.fixture(scope="module")
+def peopled() -> Engine:
+    made = Engine()
+    build(made, with_people())
+    return made
+
+
+def statements(role: roles.RoleName) -> dict[str, Any]:
+    found = roles.in_account(role, roles.Records(LOGS, BUCKET, KEY, VIA))
+    return {"Version": "2012-10-17", "Statement": found}
+
+
+def test_without_people_nothing_is_granted(built: Engine) -> None:
+    assert not [
+        made.name
+        for made in built.made
+        if made.kind in ("Role", "RoleBinding") and made.type.startswith("kubernetes")
+    ]
+    assert built.outputs["people"] == {}
+
+
+def test_every_binding_is_to_groups_of_the_sign_on_and_to_a_role_of_the_same_name(peopled: Engine) -> None:
+    bindings = [*peopled.all("RoleBinding"), *peopled.all("ClusterRoleBinding")]
+    for each in bindings:
+        assert each.inputs["roleRef"]["name"] == each.meta["name"]
+        assert {one["kind"] for one in each.inputs["subjects"]} == {"Group"}
+        assert all(one["name"].startswith("oidc:") for one in each.inputs["subjects"])
+    spaces = {(one.meta["namespace"], one.meta["name"]) for one in peopled.all("RoleBinding")}
+    assert ("isthmus-confidential", "isthmus-model-owner") in spaces
+    assert ("isthmus-restricted", "isthmus-model-owner") not in spaces, "they own models of one class"
+    assert ("isthmus-restricted", "isthmus-auditor") in spaces
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+def test_no_role_sees_secrets_gets_into_a_pod_or_gives_rights(role: roles.RoleName) -> None:
+    rules = [*roles.in_namespace(role, ["m"], "g"), *roles.in_cluster(role)]
+    for rule in rules:
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+        assert not {"secrets", "pods/exec", "pods/attach", "pods/portforward", "pods/proxy"} & set(
+            rule["resources"]
+        )
+        assert not {"create", "deletecollection", "bind", "escalate", "impersonate"} & set(rule["verbs"])
+        if "networkpolicies" in rule["resources"]:
+            assert set(rule["verbs"]) <= {"get", "list", "watch"}
+    logs = any("pods/log" in rule["resources"] for rule in rules)
+    assert logs == (role in ("platform", "model-owner")), "what a pod writes may be content"
+
+
+def test_a_rule_on_named_objects_is_left_out_where_there_are_none() -> None:
+    assert roles.in_namespace("application", [], "") == [], "no name would be every name"
+    owner = roles.in_namespace("model-owner", [], "g")
+    assert not [rule for rule in owner if "patch" in rule["verbs"]]
+
+
+@pytest.mark.parametrize("role", ["platform", "model-owner", "reviewer", "auditor"])
+def test_a_role_in_aws_is_bounded_taken_by_its_permission_sets_only_and_has_no_wildcard_action(
+    peopled: Engine, role: str
+) -> None:
+    made = peopled.only("Role", f"isthmus-frankfurt-people-{role}-role")
+    assert made.inputs["permissionsBoundary"]
+    (trust,) = json.loads(made.inputs["assumeRolePolicy"])["Statement"]
+    assert trust["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    (patterns,) = trust["Condition"]["ArnLike"].values()
+    name = next(each["permission_sets"][0] for each in MEMBERS if each["role"] == role)
+    assert all(f"AWSReservedSSO_{name}_*" in each for each in patterns)
+    policy = json.loads(
+        peopled.only("RolePolicy", f"isthmus-frankfurt-people-{role}-policy").inputs["policy"]
+    )
+    for each in policy["Statement"]:
+        assert not [action for action in each["Action"] if "*" in action]
+    assert role in peopled.outputs["people"]["frankfurt"]
+    assert "application" not in peopled.outputs["people"]["frankfurt"]
+
+
+@pytest.mark.parametrize("role", ["platform", "model-owner", "reviewer", "auditor"])
+def test_what_the_table_allows_is_allowed_and_all_else_denied_by_two_evaluators(role: roles.RoleName) -> None:
+    policy = statements(role)
+    other = IAMPolicy(json.dumps(policy))
+    every = {action for cells in roles.ACCOUNT.values() for actions in cells.values() for action in actions}
+    mine = {action for actions in roles.ACCOUNT[role].values() for action in actions}
+    for action in sorted(every | set(NOBODY_IN_AWS) | set(aws_calls.TRAIL) | set(aws_calls.KEYS)):
+        wanted = action in mine
+        assert allowed(policy, action, "arn:aws:any") == wanted, f"{role} {action}"
+        said = other.is_action_permitted(action, "arn:aws:any")
+        assert (said == PermissionResult.PERMITTED) == wanted, f"moto: {role} {action}"
+
+
+def test_an_auditor_reads_records_and_the_trail_and_no_log_of_calls() -> None:
+    policy = statements("auditor")
+    assert allowed(policy, "s3:GetObject", f"{BUCKET}/cloudtrail/a.json.gz")
+    assert not allowed(policy, "s3:GetObject", "arn:aws:s3:::weights/model.safetensors")
+    assert allowed(policy, "kms:Decrypt", KEY, kms_ViaService=VIA)
+    assert not allowed(policy, "kms:Decrypt", KEY), "the key opens through the store alone"
+    assert allowed(policy, "logs:GetLogEvents", f"{LOGS}:log-stream:s")
+    assert not allowed(policy, "logs:GetLogEvents", f"{CALLS}:log-stream:s"), "it may hold prompts"
+    for role in ("platform", "model-owner", "reviewer"):
+        assert not allowed(statements(role), "s3:GetObject", f"{BUCKET}/cloudtrail/a.json.gz")
+        assert not allowed(statements(role), "logs:GetLogEvents", f"{LOGS}:log-stream:s")
+
+
+def test_without_permission_sets_or_saml_nobody_has_a_role_in_aws(engine: Engine) -> None:
+    bare = [{key: value for key, value in each.items() if key != "permission_sets"} for each in MEMBERS]
+    build(engine, with_people(members=bare))
+    assert not [made for made in engine.all("Role") if "people" in made.name and made.type.startswith("aws:")]
+    assert engine.all("RoleBinding")
+
+
+def test_a_saml_provider_is_trusted_for_its_audience_only(engine: Engine) -> None:
+    arn = f"arn:aws:iam::{ACCOUNT}:saml-provider/bank"
+    build(engine, with_people(saml_provider=arn, members=[{**MEMBERS[3], "permission_sets": []}]))
+    trust = json.loads(
+        engine.only("Role", "isthmus-frankfurt-people-auditor-role").inputs["assumeRolePolicy"]
+    )
+    (only,) = trust["Statement"]
+    assert (only["Principal"], only["Action"]) == ({"Federated": arn}, "sts:AssumeRoleWithSAML")
+    assert only["Condition"]["StringEquals"] == {"SAML:aud": "https://signin.aws.amazon.com/saml"}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"role": "owner", "groups": ["g"]}, "is not known"),
+        ({"role": "platform", "groups": []}, "a role without groups is nobody's"),
+    ],
+)
+def test_a_component_refuses_who_is_nobody(engine: Engine, change: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        engine.deploy(ClusterRoles, "people", {"members": [change], "classes": []})
+
+
+def access(**more: Any) -> Access:
+    until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=2)
+    given = {
+        "id": "inc-4711",
+        "site": "fra1",
+        "class": "confidential",
+        "requester": "oidc:a",
+        "approver": "oidc:b",
+    }
+    return Access.model_validate({**given, "reason": "INC-4711: model hangs", "until": until, **more})
+
+
+def test_an_emergency_access_belongs_to_a_timer_and_is_one_persons(engine: Engine) -> None:
+    from components.governance.break_glass import EmergencyAccesses
+
+    one = access()
+    given = {
+        **one.model_dump(include={"id", "requester", "approver", "reason"}),
+        **{"sensitivity": one.class_, "until": one.until.isoformat()},
+    }
+    engine.deploy(EmergencyAccesses, "glass", {"accesses": [given], "image": "registry/edge@sha256:x"})
+    job, binding = engine.only("Job"), engine.only("RoleBinding")
+    assert 7100 < job.spec["activeDeadlineSeconds"] <= 7200
+    assert (job.spec["parallelism"], job.spec["ttlSecondsAfterFinished"]) == (0, 0)
+    (owner,) = binding.meta["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("Job", job.meta["name"])
+    assert binding.inputs["subjects"] == [
+        {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "oidc:a"}
+    ]
+    assert binding.meta["namespace"] == "isthmus-confidential"
+    assert "glass-policy-binding" in job.depends_on, "nobody is bound before the policy is there"
+
+
+def test_the_policy_and_the_role_of_an_emergency_are_there_only_where_there_are_keyholders(
+    engine: Engine, peopled: Engine
+) -> None:
+    assert not [made for made in peopled.made if "break-glass" in made.name]
+    keys = ["ssh-ed25519 " + letter * 68 for letter in "ab"]
+    holders = [{"name": n, "user": f"oidc:{n}", "key": k} for n, k in zip(("ann", "bob"), keys, strict=True)]
+    build(engine, with_people(break_glass={"keyholders": holders}))
+    assert engine.only("ClusterRole", "isthmus-fra1-break-glass-role")
+    assert not engine.all("Job")
+    assert Platform.model_validate(with_people(break_glass={"keyholders": holders})).people

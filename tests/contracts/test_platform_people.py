@@ -1,0 +1,97 @@
+"""Who may have which role, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_break_glass import BreakGlass, Record
+from isthmus.contracts.platform_people import People
+from tests.components.platforms import bank
+
+OPS = {"name": "ops", "role": "platform", "groups": ["oidc:ops"]}
+KEYS = ["ssh-ed25519 " + letter * 68 for letter in "ab"]
+HOLDERS = [
+    {"name": "ann", "user": "oidc:ann", "key": KEYS[0]},
+    {"name": "bob", "user": "oidc:bob", "key": KEYS[1]},
+]
+ACCESS: dict[str, Any] = {
+    **{"id": "inc-1", "requester": "ann", "approver": "bob", "reason": "INC-1: the model hangs"},
+    **{"site": "fra1", "class": "restricted"},
+    **{"since": "2026-11-26T10:00:00Z", "until": "2026-11-26T14:00:00Z"},
+}
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ([], "at least 1 item"),
+        ([{**OPS, "groups": ["system:authenticated"]}], "a group of Kubernetes' own"),
+        ([{**OPS, "groups": []}], "at least 1 item"),
+        ([OPS, OPS], "stands twice"),
+        ([{**OPS, "role": "application"}], "would have to do with every class"),
+        ([OPS, {**OPS, "name": "audit", "role": "auditor"}], "is auditor and platform"),
+        ([{**OPS, "role": "root"}], "Input should be"),
+        ([{**OPS, "permission_sets": ["Llm_Ops"]}], "should match pattern"),
+    ],
+)
+def test_what_would_give_a_role_to_the_wrong_people_is_refused(members: Any, says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        People.model_validate({"members": members})
+
+
+def test_a_class_that_the_platform_does_not_have_is_named() -> None:
+    given = {**bank(), "people": {"members": [{**OPS, "classes": ["public"]}]}}
+    assert Platform.model_validate(given).people
+    given["gateways"] = [each for each in given["gateways"] if each["class"] != "public"]
+    given["endpoints"] = [each for each in given["endpoints"] if each["class"] != "public"]
+    with pytest.raises(ValidationError):
+        Platform.model_validate(given)
+
+
+@pytest.mark.parametrize(
+    ("holders", "says"),
+    [
+        (HOLDERS[:1], "at least 2 items"),
+        ([HOLDERS[0], {**HOLDERS[1], "key": KEYS[0] + " bob"}], "one person could be both"),
+        ([HOLDERS[0], {**HOLDERS[1], "user": "oidc:ann"}], "stands twice"),
+        ([HOLDERS[0], {**HOLDERS[1], "user": "system:admin"}], "Kubernetes' own"),
+        ([HOLDERS[0], {**HOLDERS[1], "key": "ssh-rsa AAAA"}], "should match pattern"),
+    ],
+)
+def test_two_keyholders_are_two_people(holders: Any, says: str) -> None:
+    assert BreakGlass.model_validate({"keyholders": HOLDERS}).max_hours == 4
+    with pytest.raises(ValidationError, match=says):
+        BreakGlass.model_validate({"keyholders": holders})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"approver": "ann"}, "may not be the one who agrees"),
+        ({"until": "2026-11-26T14:00:01Z"}, "is no such time"),
+        ({"until": "2026-11-26T10:00:00Z"}, "is no such time"),
+        ({"until": "2026-11-26T12:00:00"}, "without a zone"),
+        ({"reason": "because"}, "at least 10"),
+        ({"reviewer": "bob"}, "Extra inputs"),
+    ],
+)
+def test_an_access_of_one_person_without_end_or_reason_is_no_record(
+    change: dict[str, Any], says: str
+) -> None:
+    Record.model_validate(ACCESS)
+    with pytest.raises(ValidationError, match=says):
+        Record.model_validate({**ACCESS, **change})
+
+
+def test_what_is_signed_is_all_of_the_record_and_its_stack() -> None:
+    record = Record.model_validate(ACCESS)
+    text = record.text("bank")
+    assert text != record.text("other")
+    signed = {**ACCESS, "signatures": {"ann": "x"}}
+    assert Record.model_validate(signed).text("bank") == text
+    for key, value in (("reason", "INC-2: another reason"), ("class", "internal"), ("site", "fra2")):
+        assert Record.model_validate({**ACCESS, key: value}).text("bank") != text

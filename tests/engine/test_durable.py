@@ -1,0 +1,85 @@
+"""What a stack leaves, why, and how it is let go."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo
+from isthmus.engine import durable
+
+SITE = "urn:pulumi:dev::isthmus::pulumi:providers:aws::frankfurt::1"
+
+
+def entry(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "urn": f"urn:pulumi:dev::isthmus::isthmus:index:LlmPlatform${kind}::{name}",
+        "type": kind,
+        "custom": True,
+        "id": f"{name}-id",
+        "provider": SITE,
+        **more,
+    }
+
+
+def state() -> dict[str, Any]:
+    return {
+        "resources": [
+            entry("aws:s3/bucket:Bucket", "audit", retainOnDelete=True, protect=True),
+            entry("aws:s3/bucketPolicy:BucketPolicy", "audit-policy", retainOnDelete=True),
+            entry(
+                "aws:kms/key:Key", "key", retainOnDelete=True, protect=True, outputs={"arn": "arn:aws:kms:k"}
+            ),
+            entry("aws:kms/key:Key", "other"),
+        ]
+    }
+
+
+class Engine:
+    """The two things that are asked of an engine."""
+
+    def __init__(self, exported: dict[str, Any]) -> None:
+        self.exported = exported
+        self.written = 0
+
+    def export(self) -> dict[str, Any]:
+        return copy.deepcopy(self.exported)
+
+    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
+        assert was == self.exported
+        self.exported, self.written = new, self.written + 1
+
+
+def test_each_thing_that_stays_is_named_with_its_id_its_site_and_the_reason() -> None:
+    bucket, key = (str(each) for each in durable.kept(state()))
+    assert (
+        bucket
+        == "Bucket audit at frankfurt (audit-id): audit records lie in it, locked until their time is over"
+    )
+    assert key.startswith("Key key at frankfurt (arn:aws:kms:k): without it")
+
+
+def test_what_stays_is_let_go_and_what_the_program_still_has_stays_protected() -> None:
+    engine: Any = Engine({"version": 3, "deployment": state()})
+    bucket = state()["resources"][0]["urn"]
+    said: list[str] = []
+    after = durable.let_go(engine, engine.export(), lambda: {bucket}, said.append)
+    assert [each.get("protect") for each in after["deployment"]["resources"]] == [True, None, False, None]
+    (line,) = said
+    assert "Key key" in line
+    again = durable.let_go(engine, after, lambda: {bucket}, said.append)
+    assert (engine.written, again) == (1, after), "there is nothing more to lift"
+
+
+def test_what_somebody_else_protected_is_refused_before_anything_is_deleted() -> None:
+    held = state()
+    durable.refuse_others(held, "dev")
+    held["resources"].append(entry("aws:ec2/vpc:Vpc", "net", protect=True))
+    with pytest.raises(AnswerIsNo, match="Vpc net would be deleted") as refused:
+        durable.refuse_others(held, "dev")
+    assert "pulumi state unprotect" in refused.value.todo
+    engine: Any = Engine({"version": 3, "deployment": held})
+    after = durable.let_go(engine, engine.export(), tuple, lambda _: None)
+    assert after["deployment"]["resources"][-1]["protect"], "nobody asked for that to go"

@@ -1,0 +1,135 @@
+"""A small stack in a project folder and a sandbox of its own: an on-prem site with two classes, a model each."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from isthmus.contracts import requirements, yamlfile
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.environment import kept
+
+ROOT = Path(__file__).resolve().parents[2]
+POOL = "fra1-l40s-48gb"
+DIGEST = "sha256:" + "a" * 64
+MODELS = {"confidential-kyc": "Qwen/Qwen3-8B", "restricted-reports": "Qwen/Qwen3-14B"}
+
+
+def workload(endpoint: str) -> dict[str, Any]:
+    held, _, name = endpoint.partition("-")
+    return {
+        **{"name": name, "purpose": "Try", "sensitivity": held, "impact": "low", "task": "chat"},
+        "model": {
+            "candidates": [{"id": MODELS[endpoint], "scores": {"fp8": 0.9}}],
+            **{"min_score": 0.5, "context_tokens": 4096},
+        },
+        "traffic": {"peak_rps": 1, "mean_rps": 1, "prompt_tokens": 100, "output_tokens": 100},
+        "slo": {"ttft_p95_ms": 2000, "tpot_p95_ms": 100, "availability": 0.99},
+        "survive": "replica",
+    }
+
+
+REQUIREMENTS: dict[str, Any] = {
+    "isthmus": "v1",
+    "name": "small",
+    "workloads": [workload(endpoint) for endpoint in MODELS],
+    "sites": [
+        {
+            **{"name": "fra1", "kind": "on-prem", "jurisdiction": "de", "kube_context": "fra1"},
+            "network": {"cidrs": ["10.40.0.0/16"], "dns": ["10.40.0.53"]},
+            "pools": [{"gpu": "l40s-48gb", "nodes": 2, "gpus_per_node": 4, "failure_domains": 2}],
+        }
+    ],
+}
+PLAN: dict[str, Any] = {
+    "version": "0.1.0",
+    "blueprint": "regulated-hybrid",
+    "feasible": True,
+    "endpoints": [
+        {
+            **{"id": endpoint, "class": endpoint.partition("-")[0], "site": "fra1", "target": "onprem-vllm"},
+            **{"model": model, "precision": "fp8", "gpu": "l40s-48gb", "max_model_len": 4096},
+            **{"tensor_parallel": 1, "nodes_per_replica": 1, "replicas": 2, "gpus": 2},
+        }
+        for endpoint, model in MODELS.items()
+    ],
+    "placements": [
+        {
+            **{"workload": endpoint.partition("-")[2], "endpoint": endpoint},
+            **{
+                "sensitivity": endpoint.partition("-")[0],
+                "role": "primary",
+                "share": 1.0,
+                "why": "the only one",
+            },
+        }
+        for endpoint in MODELS
+    ],
+    "gateways": [
+        {"class": held, "site": "fra1", "host": f"{held}.llm.example"}
+        for held in ("confidential", "restricted")
+    ],
+}
+OVERRIDES: dict[str, Any] = {
+    "images": {
+        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+        "registries": ["registry.example/"],
+    },
+    "issuer": {"name": "ca"},
+    "monitoring": {"namespace": "monitoring"},
+    "pools": [{"name": POOL, "node_names": [f"{POOL}-0", f"{POOL}-1"]}],
+    "endpoints": [
+        {"id": each, "weights": {"uri": f"oci://registry.example/{each}@{DIGEST}", "digest": DIGEST}}
+        for each in MODELS
+    ],
+    "audit": [{"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit"}],
+}
+
+
+class Small:
+    """The stack `small`."""
+
+    def __init__(self, root: Path, home: Path, overrides: dict[str, Any]) -> None:
+        self.root, self.stacks = root, root / "stacks"
+        shutil.copytree(
+            ROOT / "stacks", self.stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*")
+        )
+        shutil.copy(ROOT / "Pulumi.yaml", root)
+        (root / ".venv").symlink_to(Path(sys.prefix))
+        wanted = self.stacks / "small.requirements.yaml"
+        yamlfile.dump(REQUIREMENTS, "", wanted)
+        digest = requirements.load(wanted).digest
+        yamlfile.dump({**PLAN, "requirements_sha256": digest}, "", self.stacks / "small.plan.yaml")
+        self.override(overrides)
+        api.up(wanted, home=home)
+        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+
+    def override(self, more: dict[str, Any]) -> None:
+        """Say these beside what every stack must."""
+        config = {
+            "pulumi:disable-default-providers": ["*"],
+            "isthmus:sandbox": "true",
+            "isthmus:overrides": {**OVERRIDES, **more},
+        }
+        yamlfile.dump({"config": config}, "", self.stacks / "Pulumi.small.yaml")
+
+    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
+
+    def up(self) -> str:
+        done = self.isthmus("up", "small", "--yes")
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stderr + done.stdout
+
+    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run(["pulumi", *args, "--stack", "small", "--non-interactive"])
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
+        )

@@ -1,0 +1,131 @@
+"""Programs of users: one in Pulumi YAML, and what `pulumi new` makes of our templates. Up for real, and down."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.environment import kept
+from sandbox.toolchain import find, install
+from tests.sandbox.small_project import DIGEST, REQUIREMENTS
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+NODE = "fra1-l40s-48gb-0"
+
+
+class World:
+    """A small sandbox, and programs that run in it."""
+
+    def __init__(self, folder: Path) -> None:
+        from isthmus.contracts import yamlfile
+
+        self.folder, self.home = folder, folder / "home"
+        wanted = folder / "small.requirements.yaml"
+        yamlfile.dump(REQUIREMENTS, "", wanted)
+        api.up(wanted, home=self.home)
+        self.env = kept() | api.environment(self.home) | {"PYTHONPATH": str(ROOT)}
+        self.cluster = KubeClient.of(self.home / "kubeconfig", "fra1")
+
+    def run(self, *command: str, at: Path, fails: bool = False, **env: str) -> str:
+        done = subprocess.run(
+            command, cwd=at, env=self.env | env, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode != 0) == fails, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout + done.stderr
+
+    def configure(self, at: Path) -> None:
+        for key, value in (
+            ("kubeconfig", str(self.home / "kubeconfig")),
+            ("node", NODE),
+            ("context", "fra1"),
+        ):
+            self.run("pulumi", "config", "set", key, value, "--stack", "dev", at=at)
+
+    def up_and_down(self, at: Path, deployment: str) -> None:
+        """Up, unchanged, the model's pods there, and down again."""
+        self.run("pulumi", "stack", "init", "dev", at=at)
+        self.configure(at)
+        self.run("pulumi", "up", "--yes", "--skip-preview", "--stack", "dev", at=at)
+        outputs = json.loads(self.run("pulumi", "stack", "output", "--json", "--stack", "dev", at=at))
+        assert outputs["service"] == f"isthmus-internal/{deployment}"
+        path = f"/apis/apps/v1/namespaces/isthmus-internal/deployments/{deployment}"
+        assert self.cluster.get(path)["status"]["readyReplicas"] == 1
+        taints = self.cluster.get(f"/api/v1/nodes/{NODE}")["spec"]["taints"]
+        assert any(each["key"] == "nvidia.com/gpu" for each in taints)
+        self.run("pulumi", "preview", "--expect-no-changes", "--stack", "dev", at=at)
+        self.run("pulumi", "destroy", "--yes", "--skip-preview", "--stack", "dev", at=at)
+        assert self.cluster.find(path) is None
+
+
+@pytest.fixture(scope="module")
+def world(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("programs")
+    try:
+        made = World(folder)
+        yield made
+        made.cluster.close()
+    finally:
+        api.down(folder / "home")
+
+
+def new(world: World, template: str, name: str) -> Path:
+    """`pulumi new`, as a user calls it, with nothing but the template's folder."""
+    at = world.folder / name
+    at.mkdir()
+    template_folder = str(ROOT / "templates" / template)
+    said = world.run(
+        *("pulumi", "new", template_folder, "--generate-only", "--yes", "--non-interactive"),
+        *("--name", name, "--description", "Made by a test"),
+        at=at,
+    )
+    assert "Your new project is ready" in said or "Created project" in said, said
+    (at / ".venv").symlink_to(Path(sys.prefix))
+    return at
+
+
+def test_a_program_in_yaml_makes_a_pool_and_a_model_server(world: World) -> None:
+    if find("pulumi-language-yaml") is None:
+        install(tools=["language-yaml"])
+    host = find("pulumi-language-yaml")
+    assert host is not None
+    at = world.folder / "yaml"
+    shutil.copytree(ROOT / "tests" / "programs" / "yaml", at)
+    program = at / "Pulumi.yaml"
+    program.write_text(program.read_text().replace("../../../components", str(ROOT / "components")))
+    world.env["PATH"] = f"{host.parent}{os.pathsep}{world.env['PATH']}"
+    world.up_and_down(at, "yaml-qwen3")
+
+
+def test_the_template_of_components_makes_a_program_that_goes_up(world: World) -> None:
+    at = new(world, "isthmus-components", "two-components")
+    text = (at / "Pulumi.yaml").read_text()
+    assert "name: two-components" in text
+    assert "template:" not in text, "it is the template's own"
+    world.up_and_down(at, "qwen3-14b")
+
+
+def test_the_template_of_an_estate_is_planned_and_rendered_by_the_documented_commands(world: World) -> None:
+    at = new(world, "isthmus-estate", "isthmus")
+    isthmus = (sys.executable, "-m", "isthmus")
+    world.run(*isthmus, "plan", "stacks/dev.requirements.yaml", "-o", "stacks/dev.plan.yaml", at=at)
+    said = world.run(*isthmus, "render", "dev", "-o", "out/dev", "--project", str(at), at=at)
+    assert "resources" in said
+    graph = json.loads((at / "out" / "dev" / "graph.json").read_text())
+    assert any("ModelServer" in each["urn"] for each in graph["resources"])
+    assert DIGEST not in (at / "stacks" / "Pulumi.dev.yaml").read_text()
+    # The engine takes the same program from the same three files.
+    world.run("pulumi", "stack", "init", "dev", at=at)
+    shown = world.run("pulumi", "preview", "--stack", "dev", at=at)
+    assert "Deployment" in shown or "ModelServer" in shown
