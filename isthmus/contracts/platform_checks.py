@@ -16,6 +16,7 @@ from isthmus.contracts import (
     platform_mig,
     platform_network_checks,
     platform_repetitions,
+    platform_sagemaker_checks,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
@@ -309,4 +310,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     audit_is_kept,
     *platform_aws_checks.CHECKS,
     *platform_network_checks.CHECKS,
+    *platform_sagemaker_checks.CHECKS,
 )
