@@ -140,8 +140,8 @@ def update_endpoint(asked: Asked) -> dict[str, str]:
 
 
 def _variants(asked: Asked, config: str) -> list[Entry]:
-    found = HELD.of(asked).configs.get(config)
-    return list(found["ProductionVariants"]) if found is not None else []
+    """Of a configuration that may be gone."""
+    return list(HELD.of(asked).configs.get(config, {}).get("ProductionVariants", []))
 
 
 def _serve(asked: Asked, endpoint: Entry, config: Entry) -> None:
