@@ -299,6 +299,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
     targets_fit_sites,
+    platform_sagemaker_checks.settings_are_whole,
     platform_mig.slices_are_one_a_replica,
     models_have_what_they_need,
     volumes_are_claimed_once,

@@ -230,7 +230,6 @@ def _site(platform: Platform, endpoint: Endpoint) -> Site:
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (
-    settings_are_whole,
     images_are_in_the_region,
     losses_are_outlived,
     models_are_in_a_network,

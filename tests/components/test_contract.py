@@ -9,6 +9,7 @@ import pulumi
 import pytest
 from pydantic import BaseModel
 
+from components.aws import sagemaker_args
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
 from components.aws.guardrail import GuardrailPii, GuardrailSettings
 from components.aws.invocation_logging import InvocationLoggingArgs
@@ -24,7 +25,7 @@ from components.governance.cloud_trail import TrailSettings
 from components.link.site_link import SiteLinkArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform, platform_aws
+from isthmus.contracts import platform, platform_aws, platform_sagemaker
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -33,7 +34,7 @@ ELSEWHERE: dict[type, set[str]] = {
     # The site is which provider a component gets; the pool gives product and failure domains.
     platform.Endpoint: {
         *("site", "target", "gpus"),
-        *("region", "inference_profile", "destination_regions"),
+        *("region", "inference_profile", "destination_regions", "sagemaker"),
     },
     platform.Pool: {"site", "gpu", "failure_domains"},
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
@@ -76,6 +77,13 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (InvocationLoggingArgs, platform_aws.InvocationLogging),
     (TrailSettings, platform_aws.Trail),
     (BudgetSettings, platform_aws.Budget),
+    (sagemaker_args.SageMakerEndpointArgs, platform_sagemaker.SageMaker),
+    (sagemaker_args.SealingKeySettings, platform_sagemaker.SealingKey),
+    (sagemaker_args.AutoscalingSettings, platform_sagemaker.Autoscaling),
+    (sagemaker_args.ShadowSettings, platform_sagemaker.ShadowModel),
+    (sagemaker_args.CaptureSettings, platform_sagemaker.Capture),
+    (sagemaker_args.RollbackSettings, platform_sagemaker.Rollback),
+    (sagemaker_args.RolloutSettings, platform_sagemaker.Rollout),
 ]
 
 

@@ -21,51 +21,11 @@ from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
 from tests.accounting import aws
-from tests.authority import pem
+from tests.hosted import DIGESTS, OVERRIDES
 
 pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
-DIGESTS = ["sha256:" + letter * 64 for letter in "abcde"]
-RESTRICTED, HOSTED = "restricted-llama-3-1-8b", "confidential-qwen3-8b"
-REGION = "eu-central-1"
-OVERRIDES: dict[str, Any] = {
-    "images": {
-        "registry": "registry.example/llm",
-        "sagemaker": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vllm@{DIGESTS[0]}",
-    },
-    "issuer": {"name": "ca"},
-    "monitoring": {"namespace": "monitoring"},
-    "endpoints": [
-        {
-            "id": RESTRICTED,
-            "weights": {"uri": f"oci://registry.example/weights@{DIGESTS[1]}", "digest": DIGESTS[1]},
-        },
-        {
-            "id": HOSTED,
-            "weights": {"uri": "s3://insurer-weights/qwen3-8b/", "digest": DIGESTS[2]},
-            "sagemaker": {
-                "inference_ami": "al2-ami-sagemaker-inference-gpu-3-1",
-                "autoscaling": {"min_instances": 2, "max_instances": 6, "calls_per_minute": 120},
-                "shadow": {
-                    "model": "Qwen/Qwen3-14B",
-                    "uri": "s3://insurer-weights/qwen3-14b/",
-                    "digest": DIGESTS[3],
-                    "sampling_pct": 5,
-                },
-                "capture": {"sampling_pct": 10, "days": 30},
-                "rollback": {"latency_p95_ms": 8000},
-            },
-        },
-    ],
-    "audit": [{"name": "cologne", "endpoint": "https://s3.cologne.example", "bucket": "audit"}],
-    "trust": [{"name": "frankfurt", "ca_certificates": pem(), "issuer": {"name": "llm-identities"}}],
-    "budgets": [
-        {"name": "confidential-frankfurt", "monthly_usd": 9000, "action": "deny"},
-        {"name": "policy-letters", "monthly_usd": 9000},
-    ],
-    "contacts": {"security": ["soc@insurer.example"], "cost": ["cost@insurer.example"]},
-}
 
 
 class Hosted:

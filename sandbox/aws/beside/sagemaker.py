@@ -124,7 +124,7 @@ def update_endpoint(asked: Asked) -> dict[str, str]:
     config = _find(asked, "configs", asked.params["EndpointConfigName"])
     before = {one["VariantName"]: one for one in _variants(asked, found["EndpointConfigName"])}
     for one in config["ProductionVariants"]:
-        old = before.get(one["VariantName"], one)
+        old: Entry = before.get(one["VariantName"]) or one
         scaled = f"endpoint/{found['EndpointName']}/variant/{one['VariantName']}"
         if old.get("InstanceType") != one.get("InstanceType") and autoscaling.registered(asked, scaled):
             raise refused(
@@ -141,7 +141,8 @@ def update_endpoint(asked: Asked) -> dict[str, str]:
 
 def _variants(asked: Asked, config: str) -> list[Entry]:
     """Of a configuration that may be gone."""
-    return list(HELD.of(asked).configs.get(config, {}).get("ProductionVariants", []))
+    found = HELD.of(asked).configs.get(config)
+    return list(found["ProductionVariants"]) if found else []
 
 
 def _serve(asked: Asked, endpoint: Entry, config: Entry) -> None:
