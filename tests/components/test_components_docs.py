@@ -106,7 +106,14 @@ def test_each_singleton_knows_all_modes(schema: dict[str, Any], mode: str) -> No
         if "mode" in properties
     }
     assert set(modes) == {
-        *("AuditTrail", "GuardrailSettings", "InvocationLogging", "Network", "SealingKeySettings", "SiteLink"),
+        *(
+            "AuditTrail",
+            "GuardrailSettings",
+            "InvocationLogging",
+            "Network",
+            "SealingKeySettings",
+            "SiteLink",
+        ),
         *("TrailSettings", "TrustAnchor"),
     }
     assert [name for name, says in modes.items() if f"`{mode}`" not in says] == []

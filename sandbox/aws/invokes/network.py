@@ -367,6 +367,7 @@ def prefix_list(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **args,
         "id": one["PrefixListId"],
+        "prefixListId": one["PrefixListId"],
         "name": one["PrefixListName"],
         "cidrBlocks": one["Cidrs"],
         "region": _region(api, args),

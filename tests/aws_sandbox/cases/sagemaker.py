@@ -17,7 +17,7 @@ def _role(world: World) -> str:
     return world.boto("iam").get_role(RoleName=world.role())["Role"]["Arn"]
 
 
-def _model(world: World) -> str:
+def model_of(world: World) -> str:
     """One that another hand made."""
     name = world.name("model")
     world.boto("sagemaker").create_model(
@@ -26,11 +26,11 @@ def _model(world: World) -> str:
     return name
 
 
-def _config(world: World, kind: str = "ml.g6e.12xlarge") -> str:
+def config_of(world: World, kind: str = "ml.g6e.12xlarge") -> str:
     name = world.name("config")
     variant = {
         "VariantName": "primary",
-        "ModelName": _model(world),
+        "ModelName": model_of(world),
         "InitialInstanceCount": 2,
         "InstanceType": kind,
     }
@@ -92,7 +92,7 @@ def _make_model(world: World) -> Inputs:
 def _make_config(world: World) -> Inputs:
     variant = {
         "variantName": "primary",
-        "modelName": _model(world),
+        "modelName": model_of(world),
         "instanceType": "ml.p3.2xlarge",
         "initialInstanceCount": 2,
         "inferenceAmiVersion": "al2-ami-sagemaker-inference-gpu-3-1",
@@ -120,14 +120,14 @@ def _make_config(world: World) -> Inputs:
 def _make_endpoint(world: World) -> Inputs:
     return {
         "name": world.name("endpoint"),
-        "endpointConfigName": _config(world),
+        "endpointConfigName": config_of(world),
         "deploymentConfig": deployment(world),
         "tags": {"class": "internal"},
     }
 
 
 def _endpoint_behind(world: World, inputs: Inputs) -> str:
-    other = _config(world)
+    other = config_of(world)
     # The deployment is the last one's.
     world.boto("sagemaker").update_endpoint(
         EndpointName=inputs["name"],
@@ -264,7 +264,7 @@ CASES: dict[str, Case] = {
     ),
     f"{_TYPE}endpoint:Endpoint": Case(
         make=_make_endpoint,
-        change=lambda world, inputs: {**inputs, "endpointConfigName": _config(world)},
+        change=lambda world, inputs: {**inputs, "endpointConfigName": config_of(world)},
         replace=lambda world, inputs: {**inputs, "name": world.name("endpoint")},
         behind=_endpoint_behind,
         left=_left("describe_endpoint", "EndpointName"),
