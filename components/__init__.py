@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from components.aws.invocation_logging import InvocationLogging
     from components.aws.network import Network
     from components.aws.private_endpoints import PrivateEndpoints
+    from components.aws.sagemaker_access import SageMakerAccess
+    from components.aws.sagemaker_endpoint import SageMakerEndpoint
     from components.aws.trust_anchor import TrustAnchor
     from components.aws.workload_identity import WorkloadIdentity
     from components.gateway.inference_gateway import InferenceGateway
@@ -43,6 +45,8 @@ _WHERE = {
     "ModelServer": "components.onprem.model_server",
     "Network": "components.aws.network",
     "PrivateEndpoints": "components.aws.private_endpoints",
+    "SageMakerAccess": "components.aws.sagemaker_access",
+    "SageMakerEndpoint": "components.aws.sagemaker_endpoint",
     "SiteLink": "components.link.site_link",
     "TrustAnchor": "components.aws.trust_anchor",
     "WorkloadIdentity": "components.aws.workload_identity",
@@ -64,6 +68,8 @@ __all__ = [
     "ModelServer",
     "Network",
     "PrivateEndpoints",
+    "SageMakerAccess",
+    "SageMakerEndpoint",
     "SiteLink",
     "TrustAnchor",
     "WorkloadIdentity",

@@ -21,7 +21,7 @@ from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES
 
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
 """What the sidecar of a model server asks for."""
@@ -84,7 +84,7 @@ def namespace_args(
             continue
         # Doubled: while one rolls, old pods finish their answers beside the new.
         copies = 2 * (gateway.replicas + 1)
-        translated = any(targets[workload.endpoint] == "bedrock" for workload in gateway.workloads)
+        translated = any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads)
         cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
         memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
         pods += copies * (2 if translated else 1)
@@ -247,13 +247,13 @@ def gateway_args(
             "endpoint": endpoint.id,
             "model": workload.adapter or endpoint.model,
         }
-        if endpoint.target == "bedrock":
+        if endpoint.target in CALLED_TARGETS:
             route["endpoint"] = model_name(endpoint.id, workload.name)
         elif endpoint.id not in cluster_ips:
             raise InputError(
                 f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at {endpoint.site}",
                 where=f"gateways.{gateway.name}.workloads.{workload.name}",
-                todo="A gateway reaches model servers of its own site and Amazon Bedrock",
+                todo="A gateway reaches model servers of its own site, Amazon Bedrock and SageMaker",
             )
         elif gateway.class_ == "restricted":
             # Only it needs addresses; the others would wait for their models for nothing.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -12,16 +13,17 @@ from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.names import partition
 from components.aws.network import NetworkArgs
 from components.aws.private_endpoints import EndpointGrant
+from components.aws.sagemaker_access import CALLS
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.aws.workload_identity import WorkloadIdentityArgs
 from components.gateway.translator import TranslatorSettings
-from components.governance.budgets import BudgetsArgs
 from components.kube import class_namespace, dns_name
 from components.link.site_link import SiteLinkArgs
 from components.lookups import exception, model_name, region_of, regions_of
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Endpoint, Gateway, Identity, Platform, Site
 from isthmus.contracts.platform_aws import InvocationLogging, Link, Network, Trust
+from isthmus.contracts.words import Target
 
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
 
@@ -79,34 +81,42 @@ def gateways_of(platform: Platform, identity: Identity) -> list[Gateway]:
     return [gateway for gateway in platform.gateways if gateway.identity == identity.name]
 
 
-def served_by(platform: Platform, identity: Identity) -> list[tuple[Endpoint, str]]:
-    """Each endpoint on Bedrock that the identity calls, and the workload on whose account."""
+def served_by(
+    platform: Platform, identity: Identity, target: Target | None = None
+) -> list[tuple[Endpoint, str]]:
+    """Each endpoint (of a target) that the identity calls, and the workload on whose account."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     return [
         (endpoints[name], workload.name)
         for gateway in gateways_of(platform, identity)
         for workload in gateway.workloads
         for name in (workload.endpoint, *workload.overflow)
-        if name in identity.endpoints
+        if name in identity.endpoints and target in (None, endpoints[name].target)
     ]
 
 
 def identity_args(
-    platform: Platform, identity: Identity, anchor: Any, vpc: Any, account: pulumi.Input[str]
+    platform: Platform,
+    identity: Identity,
+    anchor: Any,
+    vpc: Any,
+    account: pulumi.Input[str],
+    hosted: list[Any],
 ) -> WorkloadIdentityArgs:
+    """`hosted`: ARNs of the endpoints on SageMaker that it may call."""
     trust = next(each for each in platform.trust if each.name == identity.trust)
     made: dict[str, Any] = {
         "name": identity.name,
         "sensitivity": identity.class_,
         "trust_anchor": anchor,
         "subject": subject(identity),
-        "actions": INVOKE + (["bedrock:ApplyGuardrail"] if identity.guardrail else []),
-        "resources": _reach(platform, identity, account),
+        "actions": _actions(platform, identity),
+        "resources": [*_reach(platform, identity, account), *hosted],
         "session_seconds": trust.session_seconds,
         "bedrock_regions": sorted(
             {
                 each
-                for endpoint, _ in served_by(platform, identity)
+                for endpoint, _ in served_by(platform, identity, "bedrock")
                 for each in (region_of(platform, endpoint), *regions_of(platform, endpoint))
             }
         ),
@@ -121,12 +131,24 @@ def identity_args(
     return made  # type: ignore[return-value]
 
 
+def _actions(platform: Platform, identity: Identity) -> list[str]:
+    """What sessions may do, by what the identity calls."""
+    on_bedrock = INVOKE + (["bedrock:ApplyGuardrail"] if identity.guardrail else [])
+    return [
+        *(on_bedrock if served_by(platform, identity, "bedrock") else []),
+        *(CALLS if served_by(platform, identity, "sagemaker") else []),
+    ]
+
+
 def _reach(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
     """The widest that sessions may be: models of the class in the regions they may be served in.
 
     The profiles and the guardrail of the account are patterns, since they are made later; the role's own
     policy names each.
     """
+    served = served_by(platform, identity, "bedrock")
+    if not served:
+        return []
     region = region_at(platform, identity.site)
     of = partition(region)
     wide: list[Any] = [
@@ -134,10 +156,10 @@ def _reach(platform: Platform, identity: Identity, account: pulumi.Input[str]) -
         for kind in ("application-inference-profile", "provisioned-model", "guardrail")
     ]
     exact: set[str] = set()
-    for endpoint, _ in served_by(platform, identity):
+    for endpoint, _ in served:
         for each in regions_of(platform, endpoint):
             exact.add(f"arn:{partition(each)}:bedrock:{each}::foundation-model/{endpoint.model}")
-    profiles = sorted({e.inference_profile for e, _ in served_by(platform, identity) if e.inference_profile})
+    profiles = sorted({e.inference_profile for e, _ in served if e.inference_profile})
     wide += [
         pulumi.Output.format("arn:{}:bedrock:{}:{}:inference-profile/{}", of, region, account, profile)
         for profile in profiles
@@ -146,7 +168,7 @@ def _reach(platform: Platform, identity: Identity, account: pulumi.Input[str]) -
 
 
 def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) -> BedrockAccessArgs:
-    served = served_by(platform, identity)
+    served = served_by(platform, identity, "bedrock")
     ids = {endpoint.id for endpoint, _ in served}
     made: dict[str, Any] = {
         "name": identity.name,
@@ -194,16 +216,24 @@ class Caller:
     role: Any
     subject: str
     models: Any
-    """ARNs of what it may invoke."""
+    """ARNs of what it may invoke on Bedrock; None: it calls nothing there."""
 
 
-def grants(network: Network, callers: list[Caller], anchors: list[Any]) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's."""
+def grants(
+    network: Network,
+    callers: list[Caller],
+    anchors: list[Any],
+    hosted: Mapping[str, list[EndpointGrant]] | None = None,
+) -> list[EndpointGrant]:
+    """Who may call what through the network's endpoints: each role its own models and no other's.
+
+    `hosted`: grants by service of models on SageMaker and their callers (`arguments_sagemaker`).
+    """
     made: list[EndpointGrant] = []
     for service in network.services:
         if service == "bedrock-runtime":
             actions = [*INVOKE, "bedrock:ApplyGuardrail"]
-            for caller in callers:
+            for caller in [each for each in callers if each.models is not None]:
                 made.append(
                     {
                         "service": service,
@@ -212,6 +242,8 @@ def grants(network: Network, callers: list[Caller], anchors: list[Any]) -> list[
                         "resources": caller.models,
                     }
                 )
+        elif hosted and service in hosted:
+            made += hosted[service]
         elif service == "rolesanywhere":
             # Asked before there is a role: the certificate's name stands for it.
             made.append(
@@ -281,45 +313,6 @@ def logging_args(platform: Platform, logging: InvocationLogging) -> InvocationLo
     return made  # type: ignore[return-value]
 
 
-def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> BudgetsArgs | None:
-    """The budgets in the account of a site; `roles`: an identity's name to its role's. None: there are none."""
-    mine = [budget for budget in platform.budgets if budget.site == site.name]
-    first = next((each.name for each in platform.sites if each.kind == "aws"), None)
-    watched = platform.anomalies.mode == "manage" and (platform.anomalies.site or first) == site.name
-    if not mine and not watched:
-        return None
-    settings: list[dict[str, Any]] = []
-    for budget in mine:
-        entry: dict[str, Any] = budget.model_dump(exclude={"site"})
-        if budget.action == "deny":
-            entry["role_names"] = _denied_roles(platform, budget.scope, budget.of, roles)
-        settings.append(entry)
-    made: dict[str, Any] = {
-        "name": site.name,
-        "platform": platform.name,
-        "budgets": settings,
-        "notify": list(platform.contacts.cost),
-        "cost_tags": platform.cost_tags,
-        "tags": tags(platform),
-        **bounded(site),
-    }
-    if watched:
-        made["anomaly_usd"] = platform.anomalies.threshold_usd
-    return made  # type: ignore[return-value]
-
-
-def _denied_roles(platform: Platform, scope: str, of: str, roles: dict[str, Any]) -> list[Any]:
-    """Of each identity of the class at the site, or of each that serves this workload alone."""
-    found: list[Any] = []
-    for identity in platform.identities:
-        if identity.name not in roles:
-            continue
-        served = {workload for _, workload in served_by(platform, identity)}
-        if (scope == "class" and identity.class_ == of) or (scope == "workload" and served == {of}):
-            found.append(roles[identity.name])
-    return found
-
-
 @dataclass(frozen=True)
 class CloudSide:
     """What a translator on-prem is told of its AWS side."""
@@ -335,6 +328,22 @@ class CloudSide:
     """URL of Bedrock's private endpoint; None: its public name (public work without a network)."""
     sessions_url: Any | None
     """URL of the private endpoint at which sessions are asked for."""
+    hosted: Mapping[str, Any] = field(default_factory=dict)
+    """Names in AWS of the endpoints on SageMaker that it calls, by id."""
+    hosted_url: Any | None = None
+    """URL of SageMaker's private endpoint."""
+
+
+def hosted_model(name: str, endpoint: Endpoint, region: str, side: CloudSide) -> dict[str, Any]:
+    """A model on SageMaker as a translator offers it."""
+    made: dict[str, Any] = {
+        "name": name,
+        "provider": "sagemaker",
+        "region": region,
+        "endpoint": side.hosted[endpoint.id],
+        "model": endpoint.model,
+    }
+    return {**made, "endpoint_url": side.hosted_url} if side.hosted_url is not None else made
 
 
 def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
@@ -344,6 +353,9 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
     models: list[dict[str, Any]] = []
     for endpoint, workload in served_by(platform, identity):
         name = model_name(endpoint.id, workload)
+        if endpoint.target == "sagemaker":
+            models.append(hosted_model(name, endpoint, region_of(platform, endpoint), side))
+            continue
         model: dict[str, Any] = {
             "name": name,
             "region": region_of(platform, endpoint),

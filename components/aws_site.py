@@ -12,7 +12,9 @@ from typing import Any
 import pulumi
 
 from components import arguments_aws as arguments
+from components import arguments_sagemaker as on_sagemaker
 from components.arguments_aws import CloudSide
+from components.arguments_budgets import budgets_args
 from components.scope import WHOLE, Scope
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
@@ -39,6 +41,8 @@ class AwsSite:
         """By name: the component, or what the layer below gives of it."""
         self.anchors: dict[str, Any] = {}
         """By trust's name, in the same way."""
+        self._private: dict[str, Any] = {}
+        self._hosted: dict[str, Any] = {}
         self._build()
 
     def _build(self) -> None:
@@ -80,6 +84,7 @@ class AwsSite:
         identities = [each for each in platform.identities if each.site == site.name]
         made = {each.name: self._identity(each, anchors[each.trust or ""]) for each in identities}
         urls = self._endpoints(identities, made, anchors)
+        self._host()
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
         self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
@@ -93,25 +98,32 @@ class AwsSite:
         return next(found, None)
 
     def _identity(self, identity: Identity, anchor: Any) -> tuple[Any, Any]:
-        from pulumi_aws import get_caller_identity_output
-
-        from components.aws.bedrock_access import BedrockAccess
         from components.aws.workload_identity import WorkloadIdentity
 
         options = self._at(self._site.name)
         network = self._network_of(identity.class_)
         vpc = self.networks[network.name].vpc_id if network is not None else None
-        account: pulumi.Input[str] = self._site.account_id or ""
-        if not account:
-            provider = (options.providers or [None])[0]  # type: ignore[index]
-            account = get_caller_identity_output(
-                opts=pulumi.InvokeOutputOptions(provider=provider)
-            ).account_id
         workload = WorkloadIdentity(
             f"{self._name}-{identity.name}-identity",
-            arguments.identity_args(self._platform, identity, anchor.arn, vpc, account),
+            arguments.identity_args(
+                self._platform, identity, anchor.arn, vpc, self._account(), self._called(identity)
+            ),
             options,
         )
+        if self._called(identity):
+            from components.aws.sagemaker_access import SageMakerAccess
+
+            SageMakerAccess(
+                f"{self._name}-{identity.name}-hosted",
+                on_sagemaker.access_args(
+                    self._platform, identity, workload.role_name, self._called(identity), vpc
+                ),
+                self._at(self._site.name),
+            )
+        if not arguments.served_by(self._platform, identity, "bedrock"):
+            return workload, None
+        from components.aws.bedrock_access import BedrockAccess
+
         access = BedrockAccess(
             f"{self._name}-{identity.name}",
             arguments.bedrock_args(self._platform, identity, workload.role_name, vpc),
@@ -119,6 +131,34 @@ class AwsSite:
         )
         self.retained.append(access.retained)
         return workload, access
+
+    def _account(self) -> pulumi.Input[str]:
+        """The site's account: as stated, else the one that its provider works in."""
+        if self._site.account_id:
+            return self._site.account_id
+        from pulumi_aws import get_caller_identity_output
+
+        provider = (self._at(self._site.name).providers or [None])[0]  # type: ignore[index]
+        return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
+
+    def _called(self, identity: Identity) -> list[Any]:
+        """ARNs of the endpoints on SageMaker that an identity calls."""
+        return on_sagemaker.called(self._name, self._platform, identity, self._account())
+
+    def _host(self) -> None:
+        """The models on SageMaker: they are fetched through the private endpoints, so these come first."""
+        from components.aws.sagemaker_endpoint import SageMakerEndpoint
+
+        for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
+            network = self._network_of(endpoint.class_)
+            private = [self._private[network.name]] if network.name in self._private else []
+            made = SageMakerEndpoint(
+                on_sagemaker.logical(self._name, endpoint),
+                on_sagemaker.endpoint_args(self._platform, endpoint, self.networks[network.name]),
+                self._at(self._site.name, private),
+            )
+            self._hosted[endpoint.id] = made.endpoint_name
+            self.records.append(made.retained)
 
     def _endpoints(
         self, identities: list[Identity], made: dict[str, tuple[Any, Any]], anchors: dict[str, Any]
@@ -133,7 +173,9 @@ class AwsSite:
             carried = [each for each in identities if each.class_ in network.classes]
             callers = [
                 arguments.Caller(
-                    made[each.name][0].role_arn, arguments.subject(each), made[each.name][1].model_arns
+                    made[each.name][0].role_arn,
+                    arguments.subject(each),
+                    made[each.name][1].model_arns if made[each.name][1] is not None else None,
                 )
                 for each in carried
             ]
@@ -147,7 +189,9 @@ class AwsSite:
                 if self._network_of(link.classes[0]) is network
                 for cidr in arguments.sources(self._platform, link)
             }
-            urls[network.name] = PrivateEndpoints(
+            callers_of = [(made[each.name][0].role_arn, self._called(each)) for each in carried]
+            hosted = on_sagemaker.grants(self._name, self._platform, network, self._account(), callers_of)
+            urls[network.name] = self._private[network.name] = PrivateEndpoints(
                 f"{self._name}-{network.name}-endpoints",
                 {
                     "name": network.name,
@@ -156,7 +200,7 @@ class AwsSite:
                     "subnet_ids": built.subnets,
                     "route_table_ids": built.route_tables,
                     "sources": sorted(let_in),
-                    "grants": arguments.grants(network, callers, vouched),
+                    "grants": arguments.grants(network, callers, vouched, hosted),
                     "private_dns": network.private_dns,
                     "tags": arguments.tags(self._platform),
                 },
@@ -176,12 +220,16 @@ class AwsSite:
             trust_anchor=anchors[identity.trust or ""].arn,
             profile=workload.profile_arn,
             role=workload.role_arn,
-            model_ids=access.model_ids,
+            model_ids=access.model_ids if access is not None else None,
             guardrail={"id": access.guardrail_id, "version": access.guardrail_version}
-            if guardrail is not None and guardrail.mode != "off"
+            if access is not None and guardrail is not None and guardrail.mode != "off"
             else None,
             runtime_url=private.url("bedrock-runtime") if private and "bedrock-runtime" in services else None,
             sessions_url=private.url("rolesanywhere") if private and "rolesanywhere" in services else None,
+            hosted=self._hosted,
+            hosted_url=private.url("sagemaker.runtime")
+            if private and "sagemaker.runtime" in services
+            else None,
         )
 
     def _links(self) -> list[Link]:
@@ -222,7 +270,7 @@ class AwsSite:
             self.records.append(made.retained)
 
     def _budgets(self, roles: dict[str, Any]) -> None:
-        args = arguments.budgets_args(self._platform, self._site, roles)
+        args = budgets_args(self._platform, self._site, roles)
         if args is not None:
             from components.governance.budgets import Budgets
 

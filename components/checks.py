@@ -5,7 +5,7 @@ from typing import Any
 
 from isthmus.contracts import handling
 from isthmus.contracts.errors import AnswerIsNo, InputError
-from isthmus.contracts.words import SENSITIVITIES
+from isthmus.contracts.words import SENSITIVITIES, Target
 
 MODES = ("manage", "existing", "off")
 
@@ -21,11 +21,11 @@ def sensitivity(value: str, where: str) -> str:
     return one_of(value, SENSITIVITIES, f"{where}.sensitivity")
 
 
-def may_use_aws(value: str, where: str, exception: str = "") -> None:
-    """Refuses a class whose prompts must not reach AWS; `exception`, recorded, lets confidential ones."""
+def may_use_aws(value: str, where: str, exception: str = "", target: Target = "bedrock") -> None:
+    """Refuses a class whose prompts must not reach that target; `exception`, recorded, lets confidential ones."""
     held = handling.of(value)
-    if "bedrock" not in held.targets and not ("bedrock" in held.by_exception and exception):
-        open_to = [known for known in SENSITIVITIES if "bedrock" in handling.of(known).targets]
+    if target not in held.targets and not (target in held.by_exception and exception):
+        open_to = [known for known in SENSITIVITIES if target in handling.of(known).targets]
         raise AnswerIsNo(
             f"the {value} class may have no AWS identity: its prompts must not reach AWS",
             where=where,

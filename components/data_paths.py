@@ -1,6 +1,6 @@
 """Where each workload's data may go, in one line that a newcomer and an auditor both can read."""
 
-from components.lookups import regions_of
+from components.lookups import region_of, regions_of
 from isthmus.contracts.platform import Endpoint, Platform
 
 
@@ -19,6 +19,10 @@ def data_paths(platform: Platform) -> list[str]:
 
 
 def _place(platform: Platform, endpoint: Endpoint) -> str:
+    if endpoint.target == "sagemaker":
+        return (
+            f"{endpoint.site}/{endpoint.id} on Amazon SageMaker, processed in {region_of(platform, endpoint)}"
+        )
     if endpoint.target != "bedrock":
         return f"{endpoint.site}/{endpoint.id}"
     regions = ", ".join(regions_of(platform, endpoint))

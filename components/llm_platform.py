@@ -28,6 +28,7 @@ from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
 from isthmus.contracts.platform_break_glass import Access
+from isthmus.contracts.words import CALLED_TARGETS
 
 if TYPE_CHECKING:
     from components.onprem.door import ModelDoor
@@ -341,7 +342,7 @@ class LlmPlatform(pulumi.ComponentResource):
 
 def _endpoint(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
     place = endpoint.site if endpoint.pool is None else f"{endpoint.site}/{endpoint.pool}"
-    if endpoint.target == "bedrock":
+    if endpoint.target in CALLED_TARGETS:
         place = f"{endpoint.site} ({region_of(platform, endpoint)})"
     return {
         "id": endpoint.id,

@@ -11,7 +11,7 @@ def model_name(endpoint: str, workload: str) -> str:
 
 
 def region_of(platform: Platform, endpoint: Endpoint) -> str:
-    """The region in which an endpoint on Bedrock is called: its own, else its site's."""
+    """The region in which an endpoint in AWS is called: its own, else its site's."""
     region = endpoint.region or next(site.region for site in platform.sites if site.name == endpoint.site)
     if not region:
         raise InputError(f"endpoint '{endpoint.id}' names no region", where=f"endpoints.{endpoint.id}.region")

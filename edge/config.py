@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     TypeAdapter,
     ValidationError,
     field_validator,
@@ -192,21 +194,11 @@ class Guardrail(Strict):
     version: Annotated[str, Field(pattern=r"^[1-9]\d{0,7}$")]
 
 
-class BedrockModel(Strict):
-    """A model that the gateway may ask for by `name`, and the inference profile that serves it.
-
-    `model_id` is what is called: the profile of one workload's account, or throughput bought ahead;
-    absent, `inference_profile` itself, which in any case says how the model is spoken to.
-    """
+class CalledModel(Strict):
+    """A model that the gateway may ask for by `name`, and where AWS serves it."""
 
     name: Name
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
-    inference_profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:/_-]{2,2047}$")]
-    model_id: (
-        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:[a-z-]+/[A-Za-z0-9.:_-]+$")]
-        | None
-    ) = None
-    guardrail: Guardrail | None = None
     endpoint_url: str | None = None
 
     @field_validator("endpoint_url")
@@ -215,6 +207,44 @@ class BedrockModel(Strict):
         if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
             raise ValueError("must be an http(s) address or null")
         return url
+
+
+class BedrockModel(CalledModel):
+    """A model of Amazon Bedrock, and the inference profile that serves it.
+
+    `model_id` is what is called: the profile of one workload's account, or throughput bought ahead;
+    absent, `inference_profile` itself, which in any case says how the model is spoken to.
+    """
+
+    provider: Literal["bedrock"] = "bedrock"
+    inference_profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:/_-]{2,2047}$")]
+    model_id: (
+        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:[a-z-]+/[A-Za-z0-9.:_-]+$")]
+        | None
+    ) = None
+    guardrail: Guardrail | None = None
+
+
+class SageMakerModel(CalledModel):
+    """A model on an endpoint of Amazon SageMaker that speaks chat completions."""
+
+    provider: Literal["sagemaker"]
+    endpoint: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
+    model: Name
+    """As the endpoint serves it."""
+
+
+def _provider(value: Any) -> Any:
+    found = value.get("provider") if isinstance(value, dict) else getattr(value, "provider", None)
+    return "bedrock" if found is None else found
+
+
+AnyModel = Annotated[
+    Annotated[BedrockModel, Tag("bedrock")] | Annotated[SageMakerModel, Tag("sagemaker")],
+    Discriminator(_provider),
+]
+"""A model without `provider` is Bedrock's."""
+PROVIDERS = ("bedrock", "sagemaker")
 
 
 class Outbound(Strict):
@@ -235,7 +265,7 @@ class TranslatorConfig(Strict):
     health: Health
     limits: Limits = Limits()
     outbound: Outbound = Outbound()
-    models: Annotated[list[BedrockModel], Field(min_length=1)]
+    models: Annotated[list[AnyModel], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _named_ways(self) -> TranslatorConfig:
@@ -252,6 +282,8 @@ class TranslatorConfig(Strict):
             if model.name in seen:
                 raise ValueError(f"models names {model.name!r} twice")
             seen.add(model.name)
+            if isinstance(model, SageMakerModel):
+                continue
             if model.inference_profile.startswith("global.") and self.data_class != "public":
                 raise ValueError(f"models: {model.inference_profile!r} can leave every residency")
         return self
@@ -301,6 +333,12 @@ def _sentence(error: Any, mode: Any) -> str:
     location = list(error["loc"])
     if location and location[0] == mode:
         location.pop(0)
+    # Below a list of models of several providers, whose name is no key of the file.
+    location = [
+        part
+        for at, part in enumerate(location)
+        if not (at and part in PROVIDERS and isinstance(location[at - 1], int))
+    ]
     key = ".".join(str(part) for part in location)
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
@@ -308,5 +346,10 @@ def _sentence(error: Any, mode: Any) -> str:
     elif error["type"] == "missing":
         message = "this key is missing"
     elif error["type"].startswith("union_tag"):
-        key, message = "mode", "must be gateway, sidecar or translator"
+        tags = (
+            ("mode", "gateway, sidecar or translator")
+            if not key
+            else (f"{key}.provider", " or ".join(PROVIDERS))
+        )
+        key, message = tags[0], f"must be {tags[1]}"
     return f"{key}: {message}" if key else message

@@ -1,4 +1,4 @@
-"""The translator: chat completions in, Bedrock's Converse out, through the LiteLLM library.
+"""The translator: chat completions in, Bedrock's Converse or SageMaker's calls out, through the LiteLLM library.
 
 It alone in a class holds an AWS identity. Which model, region and endpoint are in the file; nothing of
 that, no key and no address is ever taken from a request. LiteLLM is imported in this mode only: it
@@ -8,9 +8,7 @@ takes seconds and 200 MB, and the gateway's image does not hold it.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,6 +23,7 @@ from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import CHAT_PATH, Refusal, check_chat, parse_object, read_body
+from edge.providers import Model, address, kind, rejection, service, status
 from edge.service import Service, State, application, metrics_response
 
 CREDENTIALS_TIMEOUT_S = 10
@@ -116,7 +115,7 @@ class Translator:
         prepare_environment(config.outbound)
         import litellm
 
-        litellm.drop_params = False  # a field that Bedrock lacks is refused, not forgotten
+        litellm.drop_params = False  # a field that the model lacks is refused, not forgotten
         litellm.suppress_debug_info = True
         litellm.turn_off_message_logging = True
         self._litellm: Any = litellm
@@ -172,7 +171,7 @@ class Translator:
             if not handed_over:
                 deadline.done()
 
-    def _arguments(self, chat: dict[str, Any], model: BedrockModel) -> dict[str, Any]:
+    def _arguments(self, chat: dict[str, Any], model: Model) -> dict[str, Any]:
         options = {
             field: value
             for field, value in chat.items()
@@ -181,29 +180,28 @@ class Translator:
         for field in options:
             if field not in self._supported[model.name]:
                 raise Refusal(400, "unsupported_parameter", f"This model does not take the field {field!r}.")
-        if model.model_id:
+        guardrail = model.guardrail if isinstance(model, BedrockModel) else None
+        if isinstance(model, BedrockModel) and model.model_id:
             options["model_id"] = model.model_id
-        if model.guardrail:
+        if guardrail:
             options["guardrailConfig"] = {
-                "guardrailIdentifier": model.guardrail.id,
-                "guardrailVersion": model.guardrail.version,
+                "guardrailIdentifier": guardrail.id,
+                "guardrailVersion": guardrail.version,
                 "trace": "disabled",
                 # `async` would send words on before the guardrail has seen them. Whole answers take no mode.
                 **({"streamProcessingMode": "sync"} if chat.get("stream") else {}),
             }
         return {
             **options,
-            "model": _litellm_name(model),
-            "messages": _guarded(chat["messages"]) if model.guardrail else chat["messages"],
+            **address(model, stream=chat.get("stream", False)),
+            "messages": _guarded(chat["messages"]) if guardrail else chat["messages"],
             "stream": chat.get("stream", False),
-            "aws_region_name": model.region,
-            "aws_bedrock_runtime_endpoint": model.endpoint_url,
             "timeout": self._limits.request_timeout_s,
             "num_retries": 0,
             "max_retries": 0,
         }
 
-    async def _call(self, arguments: dict[str, Any], model: BedrockModel) -> Any:
+    async def _call(self, arguments: dict[str, Any], model: Model) -> Any:
         identity = await self._credentials.get()
         try:
             return await self._litellm.acompletion(**arguments, **identity)
@@ -211,7 +209,7 @@ class Translator:
             raise self._refusal(error, model) from None
 
     async def _relay(
-        self, answer: Any, model: BedrockModel, exchange: Exchange, deadline: Deadline
+        self, answer: Any, model: Model, exchange: Exchange, deadline: Deadline
     ) -> AsyncIterator[bytes]:
         """The stream, chunk by chunk. A stream that breaks ends in an error and no `[DONE]`."""
         source: AsyncIterator[Any] = aiter(answer)
@@ -227,33 +225,33 @@ class Translator:
             exchange.code = refusal.code
             yield sse.event(refusal.body())
 
-    def _refusal(self, error: Exception, model: BedrockModel) -> Refusal:
+    def _refusal(self, error: Exception, model: Model) -> Refusal:
         """LiteLLM's errors as answers: no account, no ARN, no address."""
         kinds = self._litellm.exceptions
         if isinstance(error, kinds.MidStreamFallbackError):
-            return Refusal(502, "stream_cut", "Bedrock's stream broke before it was complete.")
+            return Refusal(502, "stream_cut", f"{service(model)}'s stream broke before it was complete.")
         if isinstance(error, kinds.UnsupportedParamsError):
             return Refusal(
                 400, "unsupported_parameter", "This model does not take one of the request's fields."
             )
         if isinstance(error, kinds.ContextWindowExceededError):
             return Refusal(400, "context_length_exceeded", "The request is longer than the model's context.")
-        status = getattr(error, "status_code", None)
-        if isinstance(error, kinds.Timeout) or status in (408, 504):
-            return Refusal(504, "timeout", "Bedrock did not answer within the time limit.")
-        if status in (400, 413, 422) and isinstance(error, kinds.BadRequestError):
-            return Refusal(400, "rejected_by_model", _bedrock_message(str(error), model))
-        if status == 429:
-            return Refusal(429, "model_busy", "Bedrock is at this account's limit; try again later.")
-        if status in (401, 403):
+        told, by = status(error), service(model)
+        if isinstance(error, kinds.Timeout) or told in (408, 504):
+            return Refusal(504, "timeout", f"{by} did not answer within the time limit.")
+        if told in (400, 413, 422) and (by == "SageMaker" or isinstance(error, kinds.BadRequestError)):
+            return Refusal(400, "rejected_by_model", rejection(str(error), model))
+        if told == 429:
+            return Refusal(429, "model_busy", f"{by} is at this account's limit; try again later.")
+        if told in (401, 403):
             return Refusal(502, "aws_refused", "AWS does not let the translator use this model.")
-        if isinstance(error, kinds.APIConnectionError) or status == 503:
-            return Refusal(503, "model_unavailable", "Bedrock cannot be reached now; try again later.")
-        return Refusal(502, "bad_gateway", "Bedrock failed on this request.")
+        if isinstance(error, kinds.APIConnectionError) or told == 503:
+            return Refusal(503, "model_unavailable", f"{by} cannot be reached now; try again later.")
+        return Refusal(502, "bad_gateway", f"{by} failed on this request.")
 
-    def _fields_of(self, model: BedrockModel) -> frozenset[str]:
-        name = _litellm_name(model).removeprefix("bedrock/")
-        found = self._litellm.get_supported_openai_params(model=name, custom_llm_provider="bedrock")
+    def _fields_of(self, model: Model) -> frozenset[str]:
+        provider, name = kind(model)
+        found = self._litellm.get_supported_openai_params(model=name, custom_llm_provider=provider)
         return frozenset(found or ())
 
     async def _problem(self) -> str | None:
@@ -264,10 +262,6 @@ class Translator:
 
     async def _close(self) -> None:
         return None
-
-
-def _litellm_name(model: BedrockModel) -> str:
-    return f"bedrock/converse/{model.inference_profile}"
 
 
 def _guarded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -286,22 +280,5 @@ def _guarded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return marked
 
 
-def _renamed(body: dict[str, Any], model: BedrockModel) -> dict[str, Any]:
+def _renamed(body: dict[str, Any], model: Model) -> dict[str, Any]:
     return {**{field: body[field] for field in ANSWER_FIELDS if field in body}, "model": model.name}
-
-
-def _bedrock_message(text: str, model: BedrockModel) -> str:
-    """What Bedrock says of the caller's own mistake, without account numbers or the profile's name."""
-    message: Any = None
-    start, end = text.find("{"), text.rfind("}")
-    if 0 <= start < end:
-        try:
-            document = json.loads(text[start : end + 1])
-            message = document.get("message") if isinstance(document, dict) else None
-        except ValueError:
-            message = None
-    if not isinstance(message, str) or not message:
-        return "Bedrock does not accept this request."
-    for own in filter(None, (model.model_id, model.inference_profile)):
-        message = message.replace(own, model.name)
-    return re.sub(r"\d{12}", "…", message)[:300]

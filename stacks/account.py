@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import bedrock_quotas, platform_aws_checks
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from stacks import model_access
+from stacks import instance_quotas, model_access
 
 if TYPE_CHECKING:
     import pulumi
@@ -67,6 +67,7 @@ def check(
                 model_is_there(asked, endpoint)
                 told += models.may_call(endpoint)
         instances_are_there(asked, plan)
+        told += instance_quotas.suffice(asked, platform)
         told += quotas_suffice(asked, plan, requirements)
     return told
 
@@ -207,7 +208,11 @@ def model_is_there(asked: Asked, endpoint: Endpoint) -> None:
 def instances_are_there(asked: Asked, plan: Plan) -> None:
     """The region offers every instance type that the plan takes there."""
     wanted = sorted(
-        {e.instance_type for e in plan.endpoints if e.site == asked.site.name and e.instance_type}
+        {
+            e.instance_type.removeprefix("ml.")
+            for e in plan.endpoints
+            if e.site == asked.site.name and e.instance_type
+        }
     )
     if not wanted:
         return
@@ -234,7 +239,7 @@ def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list
     for need in bedrock_quotas.needs(plan, requirements):
         if need.site != asked.site.name or need.kind != "tokens":
             continue
-        told = ((name, _quota(asked, name, need.region)) for name in need.names)
+        told = ((name, quota(asked, name, need.region)) for name in need.names)
         name, amount = next(((name, amount) for name, amount in told if amount is not None), ("", None))
         if amount is None:
             unknown.append(
@@ -250,13 +255,13 @@ def quotas_suffice(asked: Asked, plan: Plan, requirements: Requirements) -> list
     return unknown
 
 
-def _quota(asked: Asked, name: str, region: str) -> float | None:
+def quota(asked: Asked, name: str, region: str, service: str = "bedrock") -> float | None:
     """A quota by its name; None where AWS knows none of that name."""
     from pulumi_aws import servicequotas
 
     try:
         return servicequotas.get_service_quota(
-            service_code="bedrock", quota_name=name, region=region, opts=asked.options
+            service_code=service, quota_name=name, region=region, opts=asked.options
         ).value
     except Exception:  # noqa: BLE001  whatever the provider's words are: the caller says what is not known
         return None

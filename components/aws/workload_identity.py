@@ -10,6 +10,7 @@ from components.aws.boundary import boundary_arn, boundary_policy, fitting
 from components.aws.names import aws_name
 from components.checks import may_use_aws, sensitivity
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.words import Target
 
 SESSION_POLICY_CHARACTERS = 2048
 """Longest session policy (STS AssumeRole `Policy`, as of knowledge, not checked)."""
@@ -17,6 +18,8 @@ SHORTEST, LONGEST = 900, 43200
 """Seconds of a session (`CreateProfile`, API model of botocore)."""
 LONGEST_NAME = 64
 """Characters of a certificate's common name (RFC 5280, ub-common-name)."""
+_TARGETS: tuple[tuple[Target, str], ...] = (("bedrock", "bedrock:"), ("sagemaker", "sagemaker:"))
+"""What an identity calls, told by its actions; a class may be let on one and not on the other."""
 _SUBJECT = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
 
 
@@ -76,7 +79,9 @@ class WorkloadIdentity(pulumi.ComponentResource):
 
         where = f"identities.{args['name']}"
         held = sensitivity(args["sensitivity"], where)
-        may_use_aws(held, where, args.get("exception", ""))
+        for target, action in _TARGETS:
+            if any(each.startswith(action) for each in args["actions"]):
+                may_use_aws(held, where, args.get("exception", ""), target)
         _check(args, where)
         most = _most(args)
         boundary_policy(most)  # refused before anything is made, even where the boundary is given

@@ -24,6 +24,7 @@ from components.kube import (
 from components.observability.pod_monitor import scraped_from
 from components.pods import NO_RESOLVER, same
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.words import CALLED_TARGETS, Target
 
 
 class GatewayRoute(TypedDict):
@@ -104,7 +105,10 @@ class InferenceGateway(pulumi.ComponentResource):
         behind = args.get("translator")
         destinations = args.get("destinations", [])
         if behind is not None:
-            may_use_aws(held, f"{service}.translator", args.get("exception", ""))
+            for target in sorted({model.get("provider", "bedrock") for model in behind["models"]}):
+                may_use_aws(
+                    held, f"{service}.translator", args.get("exception", ""), _target(target, service)
+                )
         if held == "restricted":
             for way in destinations:
                 where = f"{service}.destinations.{way['name']}"
@@ -198,6 +202,18 @@ class InferenceGateway(pulumi.ComponentResource):
                 )
             )
         return made
+
+
+def _target(provider: str, service: str) -> Target:
+    """The target that a translator's model is called on."""
+    for known in CALLED_TARGETS:
+        if provider == known:
+            return known
+    raise InputError(
+        f"'{provider}' is no provider",
+        where=f"{service}.translator",
+        todo=f"Known: {', '.join(CALLED_TARGETS)}",
+    )
 
 
 def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:

@@ -36,20 +36,26 @@ class CloudGuardrail(TypedDict):
 
 
 class CloudModel(TypedDict):
-    """A model of Amazon Bedrock as the translator offers it."""
+    """A model of Amazon Bedrock, or on an endpoint of Amazon SageMaker, as the translator offers it."""
 
     name: str
     """The endpoint's id, by which the gateway's routes ask for it."""
     region: str
     """Region in which it is called."""
-    inference_profile: str
-    """Id of the inference profile, or of the model where there is none."""
+    provider: NotRequired[str]
+    """`bedrock` (default) or `sagemaker`."""
+    inference_profile: NotRequired[str]
+    """Bedrock: id of the inference profile, or of the model where there is none."""
+    endpoint: NotRequired[pulumi.Input[str]]
+    """SageMaker: name of the endpoint."""
+    model: NotRequired[str]
+    """SageMaker: the model's name as the endpoint serves it."""
     model_id: NotRequired[pulumi.Input[str]]
     """ARN that is called in place of it: an application inference profile, or throughput bought ahead."""
     guardrail: NotRequired[CloudGuardrail]
     """The guardrail that every call names."""
     endpoint_url: NotRequired[pulumi.Input[str]]
-    """Where Bedrock is reached, in place of AWS's own name: a private endpoint."""
+    """Where the service is reached, in place of AWS's own name: a private endpoint."""
 
 
 class TranslatorSettings(TypedDict):

@@ -20,6 +20,12 @@ CALLS = [
 ]
 """Calls of Bedrock that cost by use; Converse and asynchronous calls need InvokeModel (Service Authorization
 Reference, as of knowledge, not checked)."""
+HOSTED_CALLS = [
+    "sagemaker:InvokeEndpoint",
+    "sagemaker:InvokeEndpointAsync",
+    "sagemaker:InvokeEndpointWithResponseStream",
+]
+"""Calls of endpoints on SageMaker, whose instances cost by the hour, called or not: a denial frees none of them."""
 ATTACH = ["iam:AttachRolePolicy", "iam:DetachRolePolicy"]
 USED_UP = 100
 """Percent of actual spend at which it happens."""
@@ -37,10 +43,12 @@ def denial(
     told: list[str],
     tags: dict[str, str],
     parent: pulumi.Resource,
+    hosted: bool = False,
 ) -> None:
     """The denying policy, attached to nothing yet, the role by which it will be attached, and the action.
 
-    A policy for each budget: one that is lifted leaves another's denial in place.
+    A policy for each budget: one that is lifted leaves another's denial in place. `hosted`: calls of endpoints
+    on SageMaker are denied too.
     """
     from pulumi_aws.budgets import BudgetAction
     from pulumi_aws.iam import Policy, Role, RolePolicy
@@ -49,7 +57,7 @@ def denial(
     policy = Policy(
         f"{name}-deny",
         description=f"Budget {name} is used up: no call of a model",
-        policy=pulumi.Output.json_dumps(denying()),
+        policy=pulumi.Output.json_dumps(denying(hosted)),
         tags=tags,
         opts=child,
     )
@@ -116,8 +124,9 @@ def denial(
     )
 
 
-def denying() -> dict[str, Any]:
+def denying(hosted: bool = False) -> dict[str, Any]:
+    denied = [*CALLS, *(HOSTED_CALLS if hosted else [])]
     return {
         "Version": "2012-10-17",
-        "Statement": [{"Sid": "BudgetUsedUp", "Effect": "Deny", "Action": CALLS, "Resource": "*"}],
+        "Statement": [{"Sid": "BudgetUsedUp", "Effect": "Deny", "Action": denied, "Resource": "*"}],
     }

@@ -42,6 +42,8 @@ class BudgetSettings(TypedDict):
     """`deny`: name of the role."""
     role_names: NotRequired[list[pulumi.Input[str]]]
     """`deny`: names of further roles, where more than one serves what the budget is for."""
+    hosted: NotRequired[bool]
+    """`deny`: calls of endpoints on SageMaker too (default false)."""
 
 
 class BudgetsArgs(TypedDict):
@@ -181,6 +183,7 @@ class Budgets(pulumi.ComponentResource):
                 told=told,
                 tags=tags,
                 parent=self,
+                hosted=settings.get("hosted", False),
             )
 
 

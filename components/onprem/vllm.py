@@ -50,7 +50,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     ):
         if value is not None:
             made.append(f"--{flag}={value}")
-    made += _precision(settings, where)
+    made += precision(settings, where)
     # An endpoint serves one class, so no other class can time its cache.
     made.append("--enable-prefix-caching")
     made += _adapters(settings.get("adapters", []))
@@ -64,7 +64,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     return made + list(further)
 
 
-def _precision(settings: ModelServerArgs, where: str) -> list[str]:
+def precision(settings: ModelServerArgs, where: str) -> list[str]:
     wanted = settings.get("precision")
     stored = settings["weights"].get("precision", "bf16")
     if wanted is None or wanted == stored:

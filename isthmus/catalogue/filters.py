@@ -13,7 +13,7 @@ from isthmus.contracts.errors import AnswerIsNo, At, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import OnPremSite, Requirements
-from isthmus.contracts.words import SENSITIVITIES, SURVIVES
+from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, SURVIVES
 
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
@@ -141,7 +141,7 @@ def retention_days(classes: Iterable[str], requirements: Requirements) -> int:
 def links_in_use(requirements: dict[str, Any], plan: dict[str, Any]) -> list[dict[str, Any]]:
     """The platform's links: those of the requirements over which a class's work goes to AWS.
 
-    A class crosses where its gateway stands at the on-prem end and an endpoint of it on Bedrock at the other.
+    A class crosses where its gateway stands at the on-prem end and an endpoint of it in AWS at the other.
     """
     sites = {site["name"]: site for site in requirements["sites"]}
     made: list[dict[str, Any]] = []
@@ -152,7 +152,7 @@ def links_in_use(requirements: dict[str, Any], plan: dict[str, Any]) -> list[dic
         served = {
             endpoint["class"]
             for endpoint in plan["endpoints"]
-            if endpoint["site"] == there["name"] and endpoint["target"] == "bedrock"
+            if endpoint["site"] == there["name"] and endpoint["target"] in CALLED_TARGETS
         }
         if not stand & served:
             continue

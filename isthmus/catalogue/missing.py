@@ -50,9 +50,14 @@ def _images(platform: dict[str, Any]) -> Missing:
         "vllm",
         *(("translator", "credential_helper") if _parts(platform, "identities") else ()),
     ]
-    if images.get("registry") or all(images.get(name) for name in (*needed, "registries")):
-        return []
-    return [("images.registry", "registry.example")]
+    missing: Missing = []
+    if not images.get("registry") and not all(images.get(name) for name in (*needed, "registries")):
+        missing.append(("images.registry", "registry.example"))
+    hosted = [e for e in _parts(platform, "endpoints") if e.get("target") == "sagemaker"]
+    if hosted and not images.get("sagemaker"):
+        # SageMaker pulls from Amazon ECR alone, so no registry of the organisation's can give it.
+        missing.append(("images.sagemaker", f"<account>.dkr.ecr.<region>.amazonaws.com/vllm@{_DIGEST}"))
+    return missing
 
 
 def _issuer(platform: dict[str, Any]) -> Missing:
@@ -71,12 +76,16 @@ def _monitoring(platform: dict[str, Any]) -> Missing:
 def _weights(platform: dict[str, Any]) -> Missing:
     missing: Missing = []
     for endpoint in _parts(platform, "endpoints"):
-        if endpoint.get("target") not in VLLM_TARGETS:
+        if endpoint.get("target") not in (*VLLM_TARGETS, "sagemaker"):
             continue
         name = endpoint.get("id")
+        hosted = endpoint.get("target") == "sagemaker"
         weights = _mapping(endpoint.get("weights"))
         if not weights.get("uri"):
-            missing.append((f"endpoints[{name}].weights.uri", f"pvc://{_claim(endpoint, platform)}"))
+            claim = _claim(endpoint, platform)
+            missing.append(
+                (f"endpoints[{name}].weights.uri", f"s3://weights/{claim}/" if hosted else f"pvc://{claim}")
+            )
         if not weights.get("digest"):
             missing.append((f"endpoints[{name}].weights.digest", _DIGEST))
         precision = endpoint.get("precision")

@@ -5,8 +5,18 @@ from __future__ import annotations
 FORMS = {
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
-    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$": (
-        "`pvc://CLAIM/PATH` or `oci://REFERENCE@sha256:DIGEST`"
+    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/\S*)$": (
+        "`pvc://CLAIM/PATH` or `oci://REFERENCE@sha256:DIGEST`, on SageMaker `s3://BUCKET/PREFIX/`"
+    ),
+    r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([A-Za-z0-9_.@=+-]+/)+$": (
+        "a folder of S3 like `s3://llm-weights/qwen3-32b/`, with the slash at its end"
+    ),
+    r"^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.(com(\.cn)?|eu)/[a-z0-9._/-]+(:[\w.-]+)?@sha256:[0-9a-f]{64}$": (
+        "an image of Amazon ECR by digest: `ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST`"
+    ),
+    r"^ml\.[a-z][a-z0-9-]*\.[a-z0-9]+$": "an instance type of SageMaker like `ml.g6e.12xlarge`",
+    r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$": (
+        "a key's ARN like `arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-4e5f-6789-abcd-0123456789ab`"
     ),
     r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$": (
         "a role's ARN like `arn:aws:iam::123456789012:role/NAME`"

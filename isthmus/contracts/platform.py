@@ -30,6 +30,7 @@ from isthmus.contracts.platform_aws import (
 )
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
+from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
 from isthmus.contracts.words import (
     AccountId,
     Cidr,
@@ -73,9 +74,12 @@ class Weights(Part):
     """Where a model's weights come from, and what they must be."""
 
     uri: Annotated[
-        str, StringConstraints(pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$")
+        str,
+        StringConstraints(
+            pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/\S*)$"
+        ),
     ]
-    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
+    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume); on SageMaker `s3://BUCKET/PREFIX/`."""
     digest: Sha256
     """Digest of the weights' manifest; recorded in audit and outputs."""
     volume: str | None = None
@@ -140,6 +144,9 @@ class Endpoint(Part):
     inference_profile: str | None = None
     destination_regions: list[str] = []
     """Every region that the inference profile may route to; the region itself without a profile."""
+    # On SageMaker
+    sagemaker: SageMaker | None = None
+    """Machines, keys, scaling and rollout of a SageMaker endpoint; `replicas` are its instances."""
 
     @field_validator("engine_args")
     @classmethod
@@ -263,6 +270,8 @@ class Images(Part):
     vllm: ImageReference
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
+    sagemaker: EcrImage | None = None
+    """What serves models on SageMaker: vLLM with SageMaker's entry point, in Amazon ECR of the endpoints' region."""
     registries: list[str] = Field(min_length=1)
     """Image prefixes that admission lets in, each ending in `/`; absent: `registry` alone."""
     pull_secrets: list[KubeName] = []

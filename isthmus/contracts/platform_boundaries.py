@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts import handling, inference_profiles, jurisdictions
 from isthmus.contracts.errors import AnswerIsNo, At, IsthmusError
+from isthmus.contracts.words import CALLED_TARGETS
 
 NAMED_WAYS_ONLY = ("confidential", "restricted")
 """Classes whose ways out are addresses of the organisation's own, named one by one (`handling`: their path)."""
@@ -223,7 +224,7 @@ def _endpoints_of(gateway: Gateway) -> list[str]:
 
 
 def _is_api(platform: Platform, endpoint: str) -> bool:
-    return any(one.id == endpoint and one.target in ("bedrock", "sagemaker") for one in platform.endpoints)
+    return any(one.id == endpoint and one.target in CALLED_TARGETS for one in platform.endpoints)
 
 
 def _region(platform: Platform, endpoint: Endpoint) -> str:

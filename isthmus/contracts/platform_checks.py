@@ -18,6 +18,7 @@ from isthmus.contracts import (
     platform_people,
     platform_pools_checks,
     platform_repetitions,
+    platform_sagemaker_checks,
     platform_slicing,
 )
 from isthmus.contracts.errors import At
@@ -301,6 +302,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
     targets_fit_sites,
+    platform_sagemaker_checks.settings_are_whole,
     platform_mig.slices_are_one_a_replica,
     models_have_what_they_need,
     volumes_are_claimed_once,
@@ -314,4 +316,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_aws_checks.CHECKS,
     *platform_network_checks.CHECKS,
     *platform_people.CHECKS,
+    *platform_sagemaker_checks.CHECKS,
 )

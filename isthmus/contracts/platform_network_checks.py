@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform_aws import Network
 
 
+_SERVICES = (("bedrock", "bedrock-runtime"), ("sagemaker", "sagemaker.runtime"))
+"""The service by which the models of a target are called."""
+
+
 def networks_are_whole(platform: Platform) -> None:
     """A network has what its mode needs, shares no address with another, and carries nothing restricted."""
     carried: dict[tuple[str, str], str] = {}
@@ -172,7 +176,11 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
                 no=True,
             )
         _reaches(gateway, index, network)
-        missing = [one for one in ("bedrock-runtime", "rolesanywhere") if one not in network.services]
+        called = {
+            one.target for one in platform.endpoints if one.id in identities[gateway.identity].endpoints
+        }
+        needed = [service for target, service in _SERVICES if target in called]
+        missing = [one for one in (*needed, "rolesanywhere") if one not in network.services]
         if missing:
             raise At(
                 f"network {network.name} has no private endpoint for {' and '.join(missing)}",

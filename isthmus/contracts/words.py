@@ -15,6 +15,8 @@ Target = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"]
 TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm", "sagemaker", "bedrock")
 ON_PREM_TARGETS: tuple[Target, ...] = ("onprem-vllm",)
 VLLM_TARGETS: tuple[Target, ...] = ("onprem-vllm", "eks-vllm")
+CALLED_TARGETS: tuple[Target, ...] = ("sagemaker", "bedrock")
+"""What is called by AWS's own API, through a translator with an AWS identity."""
 Buildable = Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock", "mig", "several-nodes", "overflow"]
 """What a blueprint may say that it builds: a target, slices of a GPU (`mig`), replicas over several nodes, and a way
 on to AWS for what comes above the base load (`overflow`)."""

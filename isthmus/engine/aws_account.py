@@ -78,10 +78,11 @@ class Aws:
             return getattr(client, call)(**params)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
-            if _ABSENT.search(code):
+            reason = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
+            # SageMaker has no code of its own for what is not there.
+            if _ABSENT.search(code) or reason.startswith("ValidationException: Could not find "):
                 return {}
             fault = Denied if _DENIED.search(code) else fault
-            reason = f"{code}: {error.response.get('Error', {}).get('Message', '')}"
         except BotoCoreError as error:
             reason = str(error)
         raise fault(

@@ -39,6 +39,8 @@ SETTINGS: dict[str, Way] = {
     "aws:cloudwatch/eventRule:EventRule": put("name"),
     "aws:cloudwatch/eventTarget:EventTarget": put("targetId"),
     "aws:sns/topicPolicy:TopicPolicy": put(),
+    "aws:appautoscaling/target:Target": put(),
+    "aws:appautoscaling/policy:Policy": put("name"),
     "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration": put(),
     **{
         f"aws:s3/{lower}:{lower[0].upper()}{lower[1:]}": put()

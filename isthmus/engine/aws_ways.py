@@ -64,6 +64,17 @@ def _budget_action(aws: Aws, creation: Creation) -> Verdict:
     return way(aws, creation)
 
 
+def _hosted(call: str, name: str, arn: str) -> Way:
+    """What SageMaker has one of by a name; where there is none it says that the request is not valid."""
+    return named(
+        "sagemaker",
+        call,
+        {name: "{name}"},
+        "{name}",
+        tags=("list_tags", {"ResourceArn": f"{{found[{arn}]}}"}, "Tags"),
+    )
+
+
 _DELETED = "State=='deleted' || State=='deleting'"
 _TGW_PAIR = "{transitGatewayRouteTableId}_{transitGatewayAttachmentId}"
 _DX_GATEWAY = "arn:{partition}:directconnect::{account}:dx-gateway/{found[directConnectGatewayId]}"
@@ -354,6 +365,12 @@ WAYS: dict[str, Way] = {
         tags=("list_tags_for_resource", {"resourceARN": "{found[provisionedModelArn]}"}, "tags"),
         created="creationTime",
     ),
+    # SageMaker
+    "aws:sagemaker/model:Model": _hosted("describe_model", "ModelName", "ModelArn"),
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": _hosted(
+        "describe_endpoint_config", "EndpointConfigName", "EndpointConfigArn"
+    ),
+    "aws:sagemaker/endpoint:Endpoint": _hosted("describe_endpoint", "EndpointName", "EndpointArn"),
     # Roles Anywhere
     "aws:rolesanywhere/trustAnchor:TrustAnchor": tagged(
         "rolesanywhere",

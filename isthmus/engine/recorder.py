@@ -194,6 +194,12 @@ _INVOKES: dict[str, Any] = {
         "id": "${aws.accountId}",
         "userId": "${aws.caller}",
     },
+    "aws:ec2/getPrefixList:getPrefixList": lambda args: {
+        "id": f"${{prefix-list.{args.get('name')}}}",
+        "prefixListId": f"${{prefix-list.{args.get('name')}}}",
+        "name": args.get("name"),
+        "cidrBlocks": [],
+    },
     "aws:index/getPartition:getPartition": lambda _: {
         "partition": "aws",
         "id": "aws",

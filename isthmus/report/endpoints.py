@@ -31,7 +31,7 @@ def loose(graph: Graph, networks: list[str]) -> list[str]:
         for group in graph.referred(endpoint.inputs.get("securityGroupIds") or [], ":SecurityGroup"):
             broken += [
                 f"{endpoint.name} is open to {source} by {rule}, outside the sites and networks"
-                for rule, source in _let_in(graph, group)
+                for rule, source in let_in(graph, group)
                 if not within(source, networks)
             ]
     return broken
@@ -115,7 +115,7 @@ def _holds(statement: dict[str, Any], part: str, value: str) -> bool:
     return any(covers(each, value) for each in listed(statement.get(part)))
 
 
-def _let_in(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
+def let_in(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
     """Every rule by which a security group lets addresses in, and the addresses."""
     for rule in graph.of("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"):
         if group in graph.referred(rule.inputs.get("securityGroupId")):

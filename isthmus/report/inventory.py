@@ -68,7 +68,11 @@ def of(resources: Iterable[Resource], lock: ImagesLock, given: Images) -> Invent
     users: dict[str, set[str]] = {}
     needs: dict[str, set[str]] = {}
     mounted: set[str] = set()
+    hosted: dict[str, set[str]] = {}
     for each in resources:
+        if each.made and each.type == "aws:sagemaker/model:Model":
+            image = (each.inputs.get("primaryContainer") or {}).get("image")
+            hosted.setdefault(str(image), set()).add(f"SageMaker model {each.name}")
         if not each.made or not each.type.startswith("kubernetes:"):
             continue
         name, namespace = place(each)
@@ -86,6 +90,11 @@ def of(resources: Iterable[Resource], lock: ImagesLock, given: Images) -> Invent
             for resource in _asked(template):
                 needs.setdefault(resource, set()).add(f"pods that ask for {resource}")
     images = [_image(each, users[each], lock, given, mounted=each in mounted) for each in users]
+    # From Amazon ECR, which no registry of the organisation's replaces: it is where it is.
+    images += [
+        Item("sagemaker", None, each.partition("@")[2] or None, each, tuple(sorted(who)), False)
+        for each, who in hosted.items()
+    ]
     charts = [_chart(name, needs, lock, given) for name in lock.charts]
     return Inventory(
         sorted(images, key=lambda one: (one.name, one.target)),

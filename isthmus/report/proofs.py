@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from isthmus.contracts.platform import Platform
+from isthmus.report import hosted
 from isthmus.report.endpoints import callers, lets, loose, policies
 from isthmus.report.graph import Graph, Resource
 from isthmus.report.keys import no_access_key
@@ -32,6 +33,7 @@ def all_of(graph: Graph, platform: Platform) -> list[str]:
         *nobody_switches_the_trail_off(graph),
         *the_trail_stands(graph, platform),
         *no_access_key(graph),
+        *hosted.models_are_shut_in(graph),
         *everything_is_tagged(graph),
     ]
 
@@ -66,7 +68,7 @@ def restricted_reaches_no_aws(graph: Graph, platform: Platform) -> list[str]:
 
 
 def aws_is_called_through_our_endpoints(graph: Graph, platform: Platform) -> list[str]:
-    """Each translator calls Bedrock and Roles Anywhere at endpoints of ours, whose policies name it."""
+    """Each translator calls Bedrock, SageMaker and Roles Anywhere at endpoints of ours, whose policies name it."""
     broken = loose(graph, networks(graph, platform))
     network = Network(graph)
     for one in translators(graph):
@@ -109,11 +111,16 @@ def _calls(graph: Graph, one: Translator) -> list[str]:
     if not models:
         broken.append(f"{one.name} has no configuration that names its models")
     for model in models:
-        endpoint = _own(graph, model.get("endpoint_url"), "bedrock-runtime")
+        hosts = model.get("provider") == "sagemaker"
+        endpoint = _own(graph, model.get("endpoint_url"), "sagemaker.runtime" if hosts else "bedrock-runtime")
         name = model["name"]
         if endpoint is None:
             broken.append(f"{one.name} calls {name} at {model.get('endpoint_url') or 'the public name'}")
-        elif not lets(graph, endpoint, "aws:PrincipalArn", one.role, INVOKE, model.get("model_id")):
+            continue
+        action, what = INVOKE, model.get("model_id")
+        if hosts:
+            action, what = hosted.CALL, hosted.arn(graph, endpoint, model)
+        if not lets(graph, endpoint, "aws:PrincipalArn", one.role, action, what):
             broken.append(f"the policy of {endpoint.name} does not let {one.name} call {name}")
     endpoint = _own(graph, one.sessions, "rolesanywhere")
     if endpoint is None:

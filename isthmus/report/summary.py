@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from isthmus.contracts.platform import Endpoint, Platform
 
-_PLACES = {"onprem-vllm": "on-prem, vLLM", "eks-vllm": "AWS, vLLM on EKS", "sagemaker": "AWS SageMaker"}
+_PLACES = {"onprem-vllm": "on-prem, vLLM", "eks-vllm": "AWS, vLLM on EKS"}
 
 
 def counts_line(counts: Mapping[str, int], seconds: float) -> str:
@@ -32,11 +32,18 @@ def place(endpoint: Endpoint) -> str:
     """Where an endpoint runs, in a few words."""
     if endpoint.target == "bedrock":
         return f"{endpoint.site}: Amazon Bedrock, {endpoint.region or 'its region'}"
+    if endpoint.target == "sagemaker":
+        return f"{endpoint.site}: Amazon SageMaker, {endpoint.region or 'its region'}"
     return f"{endpoint.site}: {_PLACES[endpoint.target]}, pool {endpoint.pool}"
 
 
 def size(endpoint: Endpoint) -> str:
     """How much hardware an endpoint takes."""
+    if endpoint.sagemaker is not None:
+        kind, scaling = endpoint.sagemaker.instance_type, endpoint.sagemaker.autoscaling
+        if scaling is None:
+            return f"{endpoint.replicas} × {kind}"
+        return f"{scaling.min_instances} to {scaling.max_instances} × {kind}"
     if not endpoint.gpus:
         return "none of ours"
     unit = "replica" if endpoint.replicas == 1 else "replicas"

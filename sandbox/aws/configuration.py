@@ -116,6 +116,8 @@ _SERVICE_NAMES = {
     "cloudwatchevents": "events",
     "eventbridge": "events",
     "costexplorer": "ce",
+    "appautoscaling": "application-autoscaling",
+    "applicationautoscaling": "application-autoscaling",
 }
 """Other names that the real provider takes for a service's endpoint."""
 

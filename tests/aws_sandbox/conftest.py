@@ -56,6 +56,8 @@ def client(bare: Client, world: World) -> Client:
         "cloudwatchlogs",
         "rolesanywhere",
         "servicequotas",
+        "sagemaker",
+        "appautoscaling",
         "ec2",
         "secretsmanager",
         "route53resolver",

@@ -179,7 +179,8 @@ def test_every_answer_has_names_that_pulumi_aws_knows(client: Client, world: Wor
     network = vpc(world)
     place = subnet(world, network, "10.20.1.0/24")
     world.boto("ec2").associate_route_table(RouteTableId=route_table(world, network), SubnetId=place)
-    asked = {VPC: {"id": network}, SUBNET: {"id": place}, TABLE: {"subnetId": place}}
+    asked: dict[str, Any] = {VPC: {"id": network}, SUBNET: {"id": place}, TABLE: {"subnetId": place}}
+    asked["aws:ec2/getPrefixList:getPrefixList"] = {"name": f"com.amazonaws.{REGION}.s3"}
     answer = client.invoke(token, **asked.get(token, {}))
     snake = {"".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in answer}
     assert snake <= _result(token)

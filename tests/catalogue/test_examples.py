@@ -20,6 +20,7 @@ from isthmus.report import plan_page
 ROOT = Path(__file__).resolve().parents[2]
 PICKED = {
     "examples/bank-overflow": "burst-hybrid",
+    "examples/hosted": "regulated-hybrid",
     "examples/pilot": "pilot",
     "examples/sovereign": "sovereign",
     "stacks/bank-dev": "regulated-hybrid",
@@ -33,7 +34,7 @@ def planned(name: str) -> tuple[Requirements, Plan]:
 
 
 def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
-    assert sorted(PICKED.values()) == [each.name for each in catalogue.blueprints()]
+    assert sorted(set(PICKED.values())) == [each.name for each in catalogue.blueprints()]
 
 
 @pytest.mark.parametrize(("name", "blueprint"), sorted(PICKED.items()))
@@ -51,6 +52,16 @@ def test_the_sovereign_platform_has_nothing_of_a_cloud():
     assert {each["kind"] for each in platform["sites"]} == {"on-prem"}
     assert not {"identities", "networks", "trust", "guardrails", "links"} & set(platform)
     assert not any(each.get("identity") for each in platform["gateways"])
+
+
+def test_a_model_on_sagemaker_brings_nothing_of_bedrock():
+    requirements, plan = planned("examples/hosted")
+    assert [each.target for each in plan.endpoints] == ["onprem-vllm", "sagemaker"]
+    platform = catalogue.render("regulated-hybrid", requirements, plan)
+    assert not {"guardrails", "invocation_logging"} & set(platform)
+    assert platform["networks"][0]["services"] == ["rolesanywhere", "sagemaker.runtime", "s3"]
+    assert platform["endpoints"][1]["sagemaker"] == {"instance_type": "ml.g6e.2xlarge"}
+    assert platform["links"][0]["classes"] == ["confidential"]
 
 
 def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():

@@ -122,6 +122,12 @@ class Engine(mocks.Mocks):
         if args.typ == "aws:bedrock/inferenceProfile:InferenceProfile":
             # In the form that the edge asks for: it refuses what is no ARN of Bedrock.
             given["arn"] = f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:application-inference-profile/{args.name}"
+        if args.typ in (
+            "aws:sagemaker/model:Model",
+            "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        ):
+            # Named by the provider: each life has another name.
+            given["name"] = f"{args.name}-0a1b2c3"
         if args.typ == "aws:route53/resolverEndpoint:ResolverEndpoint":
             given["ipAddresses"] = [
                 {**place, "ip": f"10.60.{at}.10"} for at, place in enumerate(given["ipAddresses"])
@@ -129,6 +135,8 @@ class Engine(mocks.Mocks):
         return f"{args.name}-id", given
 
     def call(self, args: mocks.MockCallArgs) -> Any:
+        if args.token == "aws:ec2/getPrefixList:getPrefixList":
+            return {"id": f"pl-{args.args['name']}", "name": args.args["name"], "cidrBlocks": []}
         assert args.token == "aws:index/getCallerIdentity:getCallerIdentity", args.token
         return {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:root", "userId": "u", "id": ACCOUNT}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import Budgets, arguments_aws
+from components import Budgets, arguments_budgets
 from components.aws.names import aws_name
 from components.governance.budget_action import CALLS, denying
 from components.governance.budgets import TAG_KEYS
@@ -187,7 +187,7 @@ def test_a_class_is_denied_by_every_identity_of_it_at_the_site() -> None:
     data["identities"].append({**data["identities"][0], "name": "internal-second"})
     platform = Platform.model_validate(data)
     roles = {one.name: f"{one.name}-role" for one in platform.identities}
-    made = arguments_aws.budgets_args(platform, platform.sites[1], roles)
+    made = arguments_budgets.budgets_args(platform, platform.sites[1], roles)
     assert made is not None
     denied = {each["name"]: each.get("role_names") for each in made["budgets"]}
     assert denied["internal-frankfurt"] == ["internal-bedrock-role", "internal-second-role"]

@@ -15,11 +15,8 @@ from tests.components.platforms import bank
 
 ROOT = Path(components.__file__).resolve().parent.parent
 PAGES = (
-    "components.md",
-    "components-pools.md",
-    "components-aws.md",
-    "components-aws-identity.md",
-    "components-aws-audit.md",
+    *("components.md", "components-pools.md", "components-aws.md", "components-aws-identity.md"),
+    *("components-aws-audit.md", "components-aws-sagemaker.md"),
 )
 HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
 
@@ -111,8 +108,15 @@ def test_each_singleton_knows_all_modes(schema: dict[str, Any], mode: str) -> No
         if "mode" in properties
     }
     assert set(modes) == {
-        *("AuditTrail", "GuardrailSettings", "InvocationLogging", "Network", "SiteLink", "TrailSettings"),
-        "TrustAnchor",
+        *(
+            "AuditTrail",
+            "GuardrailSettings",
+            "InvocationLogging",
+            "Network",
+            "SealingKeySettings",
+            "SiteLink",
+        ),
+        *("TrailSettings", "TrustAnchor"),
     }
     assert [name for name, says in modes.items() if f"`{mode}`" not in says] == []
 

@@ -9,6 +9,7 @@ import pulumi
 import pytest
 from pydantic import BaseModel
 
+from components.aws import sagemaker_args
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
 from components.aws.guardrail import GuardrailPii, GuardrailSettings
 from components.aws.invocation_logging import InvocationLoggingArgs
@@ -26,7 +27,7 @@ from components.onprem import pool_args
 from components.onprem.gpu_operator import GpuOperatorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform, platform_aws, platform_pools
+from isthmus.contracts import platform, platform_aws, platform_pools, platform_sagemaker
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -35,7 +36,7 @@ ELSEWHERE: dict[type, set[str]] = {
     # The site is which provider a component gets; the pool gives product and failure domains.
     platform.Endpoint: {
         *("site", "target", "gpus"),
-        *("region", "inference_profile", "destination_regions"),
+        *("region", "inference_profile", "destination_regions", "sagemaker"),
         # They decide in which queue its pods wait, and before whom.
         *("team", "priority"),
     },
@@ -94,6 +95,13 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (InvocationLoggingArgs, platform_aws.InvocationLogging),
     (TrailSettings, platform_aws.Trail),
     (BudgetSettings, platform_aws.Budget),
+    (sagemaker_args.SageMakerEndpointArgs, platform_sagemaker.SageMaker),
+    (sagemaker_args.SealingKeySettings, platform_sagemaker.SealingKey),
+    (sagemaker_args.AutoscalingSettings, platform_sagemaker.Autoscaling),
+    (sagemaker_args.ShadowSettings, platform_sagemaker.ShadowModel),
+    (sagemaker_args.CaptureSettings, platform_sagemaker.Capture),
+    (sagemaker_args.RollbackSettings, platform_sagemaker.Rollback),
+    (sagemaker_args.RolloutSettings, platform_sagemaker.Rollout),
 ]
 
 

@@ -50,15 +50,19 @@ def conforms(value: Any, shape: Any) -> str:
 
 
 def frame(kind: str, name: str, payload: dict[str, Any]) -> bytes:
+    """One message of vnd.amazon.eventstream, with JSON in it."""
+    return raw_frame(kind, name, json.dumps(payload).encode(), "application/json")
+
+
+def raw_frame(kind: str, name: str, body: bytes, content: str) -> bytes:
     """One message of vnd.amazon.eventstream: prelude, its CRC, headers, payload, CRC of all before."""
     headers = b""
     for key, value in (
         (":event-type" if kind == "event" else ":exception-type", name),
-        (":content-type", "application/json"),
+        (":content-type", content),
         (":message-type", kind),
     ):
         headers += bytes([len(key)]) + key.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
-    body = json.dumps(payload).encode()
     prelude = struct.pack(">II", 16 + len(headers) + len(body), len(headers))
     message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + body
     return message + struct.pack(">I", zlib.crc32(message))

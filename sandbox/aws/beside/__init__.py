@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.aws.beside import (
+    autoscaling,
     bedrock_access,
     bedrock_models,
     budgets,
@@ -16,6 +17,7 @@ from sandbox.aws.beside import (
     metric_filters,
     resolver,
     rolesanywhere_sessions,
+    sagemaker,
     service_quotas,
     sts,
 )
@@ -32,6 +34,7 @@ from sandbox.aws.frame import Operation
 from sandbox.aws.pages import Page
 
 OPERATIONS: tuple[Operation, ...] = (
+    *autoscaling.OPERATIONS,
     *BEDROCK,
     *BEDROCK_MODELS,
     *bedrock_access.OPERATIONS,
@@ -49,6 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *metric_filters.OPERATIONS,
     *resolver.OPERATIONS,
     *ROLES_ANYWHERE,
+    *sagemaker.OPERATIONS,
     *SERVICE_QUOTAS,
     *sts.OPERATIONS,
     *TRANSIT_GATEWAYS,

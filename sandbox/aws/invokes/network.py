@@ -353,6 +353,27 @@ def instance_type_offerings(api: Api, args: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
+_PREFIXES = "aws:ec2/getPrefixList:getPrefixList"
+
+
+def prefix_list(api: Api, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The one list of a service's addresses that the arguments mean."""
+    asked = _filters(args, {"name": "prefix-list-name", "prefixListId": "prefix-list-id"})
+    one = _only(
+        _PREFIXES,
+        "EC2 Prefix List",
+        _listed(api, _PREFIXES, args, "describe_prefix_lists", "PrefixLists", Filters=asked),
+    )
+    return {
+        **args,
+        "id": one["PrefixListId"],
+        "prefixListId": one["PrefixListId"],
+        "name": one["PrefixListName"],
+        "cidrBlocks": one["Cidrs"],
+        "region": _region(api, args),
+    }
+
+
 INVOKES = {
     _ZONES: availability_zones,
     _VPC: vpc,
@@ -361,4 +382,5 @@ INVOKES = {
     _TABLES: route_tables,
     _TABLE: route_table,
     _OFFERINGS: instance_type_offerings,
+    _PREFIXES: prefix_list,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.aws.model import Type
 from sandbox.aws.table import (
+    appautoscaling,
     bedrock,
     budgets,
     cloudtrail,
@@ -24,6 +25,7 @@ from sandbox.aws.table import (
     resolver,
     rolesanywhere,
     s3,
+    sagemaker,
     secrets,
     sns,
 )
@@ -51,6 +53,8 @@ _MODULES = (
     sns,
     budgets,
     costexplorer,
+    sagemaker,
+    appautoscaling,
 )
 TYPES: dict[str, Type] = {entry.token: entry for module in _MODULES for entry in module.TYPES}
 WHERE = "sandbox/aws/table"

@@ -13,6 +13,7 @@ from tests.aws_sandbox.cases import (
     network_endpoints,
     resolver,
     rolesanywhere,
+    sagemaker,
     secrets,
     trail,
 )
@@ -31,4 +32,5 @@ CASES: dict[str, Case] = {
     **trail.CASES,
     **alarms.CASES,
     **cost.CASES,
+    **sagemaker.CASES,
 }

@@ -1,0 +1,160 @@
+"""What a SageMaker endpoint stores, and under which key: its containers' log, and captured prompts and answers."""
+
+from typing import Any
+
+import pulumi
+
+from components.aws.log_group import key_policy, retention
+from components.aws.names import for_auto_name, partition
+from components.aws.sagemaker_args import SealingKeySettings
+from components.aws.sagemaker_role import log_group
+
+BUCKET_NAME = 63
+"""Characters of a bucket's name at most."""
+
+
+def sealing_key(
+    name: str,
+    endpoint: str,
+    settings: SealingKeySettings,
+    *,
+    region: str,
+    account: pulumi.Input[str],
+    kept: bool,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
+) -> pulumi.Output[str] | None:
+    """ARN of the key; None where there is none. `kept`: it stays, since what is sealed by it does."""
+    if settings["mode"] != "manage":
+        given = settings.get("arn") if settings["mode"] == "existing" else None
+        return pulumi.Output.from_input(given) if given else None
+    from pulumi_aws.kms import Key
+
+    policy = key_policy(region, account, log_group(endpoint))
+    root = {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition(region), account)}
+    through = {
+        "kms:CallerAccount": account,
+        "kms:ViaService": [f"{one}.{region}.amazonaws.com" for one in _VIA],
+    }
+    use: dict[str, Any] = {"Effect": "Allow", "Principal": root, "Resource": "*"}
+    policy["Statement"] += [
+        {
+            "Sid": "SealAndReadThroughS3AndSageMaker",
+            **use,
+            "Action": ["kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"],
+            "Condition": {"StringEquals": through},
+        },
+        {
+            # SageMaker attaches volumes by a grant, which who deploys gives it.
+            "Sid": "GrantToSageMaker",
+            **use,
+            "Action": ["kms:CreateGrant"],
+            "Condition": {
+                "StringEquals": {**through, "kms:ViaService": f"sagemaker.{region}.amazonaws.com"},
+                "Bool": {"kms:GrantIsForAWSResource": "true"},
+            },
+        },
+    ]
+    made = Key(
+        f"{name}-key",
+        description=f"Log and captured content of {name}",
+        enable_key_rotation=True,
+        deletion_window_in_days=30,
+        policy=pulumi.Output.json_dumps(policy),
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=kept),
+    )
+    return made.arn
+
+
+_VIA = ("s3", "sagemaker")
+
+
+def container_log(
+    name: str,
+    endpoint: str,
+    key: pulumi.Output[str] | None,
+    days: int,
+    where: str,
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> Any:
+    """The log group, made before SageMaker would make one of its own: without a key, and for ever."""
+    from pulumi_aws.cloudwatch import LogGroup
+
+    return LogGroup(
+        f"{name}-log",
+        name=log_group(endpoint),
+        retention_in_days=retention(days, where),
+        kms_key_id=key,
+        tags=tags,
+        opts=opts,
+    )
+
+
+def capture_bucket(
+    name: str, key: pulumi.Output[str], days: int, tags: dict[str, str], parent: pulumi.Resource
+) -> tuple[Any, list[pulumi.Resource]]:
+    """The bucket for prompts and answers, which erases them after `days`; and what a capture waits for.
+
+    It stays when the endpoint goes: what was captured is erased in its time, not before and not after.
+    """
+    from pulumi_aws import s3
+
+    kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
+    bucket = s3.Bucket(
+        for_auto_name(f"{name}-captured", BUCKET_NAME), force_destroy=False, tags=tags, opts=kept
+    )
+    encrypted = s3.BucketServerSideEncryptionConfiguration(
+        f"{name}-encryption",
+        bucket=bucket.id,
+        rules=[
+            {
+                "apply_server_side_encryption_by_default": {
+                    "sse_algorithm": "aws:kms",
+                    "kms_master_key_id": key,
+                },
+                "bucket_key_enabled": True,
+            }
+        ],
+        opts=kept,
+    )
+    closed = s3.BucketPublicAccessBlock(
+        f"{name}-public-access",
+        bucket=bucket.id,
+        block_public_acls=True,
+        block_public_policy=True,
+        ignore_public_acls=True,
+        restrict_public_buckets=True,
+        opts=kept,
+    )
+    owned = s3.BucketOwnershipControls(
+        f"{name}-ownership", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=kept
+    )
+    erased = s3.BucketLifecycleConfiguration(
+        f"{name}-erasure",
+        bucket=bucket.id,
+        rules=[{"id": "erase", "status": "Enabled", "filter": {"prefix": ""}, "expiration": {"days": days}}],
+        opts=kept,
+    )
+    policy = s3.BucketPolicy(
+        f"{name}-tls",
+        bucket=bucket.id,
+        policy=pulumi.Output.json_dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Sid": "TlsOnly",
+                        "Effect": "Deny",
+                        "Principal": "*",
+                        "Action": "s3:*",
+                        "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    }
+                ],
+            }
+        ),
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
+    )
+    return bucket, [encrypted, owned, erased, policy]

@@ -1,0 +1,308 @@
+"""An endpoint on SageMaker: a test for each setting that changes its shape."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components import SageMakerEndpoint
+from components.aws.sagemaker_endpoint import endpoint_name
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from tests.components.conftest import ACCOUNT, Engine
+
+DIGEST = "sha256:" + "a" * 64
+IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/vllm:0.33@{DIGEST}"
+GIVEN: dict[str, Any] = {
+    "id": "qwen",
+    "sensitivity": "confidential",
+    "model": "Qwen/Qwen3-8B",
+    "region": "eu-central-1",
+    "vpc_id": "vpc-1",
+    "subnet_ids": ["subnet-a", "subnet-b"],
+    "image": IMAGE,
+    "weights": {"uri": "s3://weights/qwen/", "digest": DIGEST},
+    "instance_type": "ml.g6e.2xlarge",
+    "replicas": 2,
+}
+SHADOW = {"model": "Qwen/Qwen3-14B", "uri": "s3://weights/other/", "digest": DIGEST, "sampling_pct": 5}
+
+
+def make(engine: Engine, **more: Any) -> None:
+    engine.deploy(SageMakerEndpoint, "bank-qwen", {**GIVEN, **more})
+
+
+def statements(engine: Engine) -> dict[str, dict[str, Any]]:
+    policy = json.loads(engine.only("RolePolicy").inputs["policy"])
+    return {each["Sid"]: each for each in policy["Statement"]}
+
+
+def variables(engine: Engine, model: str = "bank-qwen-model") -> dict[str, str]:
+    return engine.only("Model", model).inputs["primaryContainer"]["environment"]
+
+
+def config(engine: Engine) -> dict[str, Any]:
+    return engine.only("EndpointConfiguration").inputs
+
+
+def deployment(engine: Engine) -> dict[str, Any]:
+    return engine.only("Endpoint").inputs["deploymentConfig"]
+
+
+def test_the_model_is_isolated_in_the_vpc_and_its_weights_are_loose_files(engine: Engine) -> None:
+    make(engine)
+    model = engine.only("Model").inputs
+    assert model["enableNetworkIsolation"] is True
+    assert model["vpcConfig"] == {
+        "securityGroupIds": ["bank-qwen-group-id"],
+        "subnets": ["subnet-a", "subnet-b"],
+    }
+    source = model["primaryContainer"]["modelDataSource"]["s3DataSources"]
+    assert source == [{"s3DataType": "S3Prefix", "s3Uri": "s3://weights/qwen/", "compressionType": "None"}]
+    assert "name" not in model, "a name of ours would have the old model deleted before the new one"
+    assert "name" not in config(engine)
+
+
+def test_nothing_comes_in_and_out_to_s3_alone(engine: Engine) -> None:
+    make(engine)
+    rule = engine.only("SecurityGroupEgressRule").inputs
+    assert (rule["prefixListId"], rule["toPort"]) == ("pl-com.amazonaws.eu-central-1.s3", 443)
+    assert not engine.all("SecurityGroupIngressRule")
+
+
+def test_the_container_is_told_vllms_arguments_as_variables(engine: Engine) -> None:
+    make(
+        engine,
+        tensor_parallel=2,
+        precision="fp8",
+        max_model_len=8192,
+        gpu_memory_utilization=0.9,
+        engine_args=["--enforce-eager", "--seed=7"],
+    )
+    found = variables(engine)
+    assert found["SM_VLLM_MODEL"] == "/opt/ml/model"
+    assert found["SM_VLLM_SERVED_MODEL_NAME"] == "Qwen/Qwen3-8B"
+    assert (found["SM_VLLM_TENSOR_PARALLEL_SIZE"], found["SM_VLLM_QUANTIZATION"]) == ("2", "fp8")
+    assert (found["SM_VLLM_MAX_MODEL_LEN"], found["SM_VLLM_GPU_MEMORY_UTILIZATION"]) == ("8192", "0.9")
+    assert (found["SM_VLLM_ENFORCE_EAGER"], found["SM_VLLM_SEED"]) == ("", "7")
+    assert found["ISTHMUS_WEIGHTS_DIGEST"] == DIGEST, (
+        "other weights in the same folder would not be rolled out"
+    )
+
+
+@pytest.mark.parametrize("argument", ["--seed", "7", "--seed=1\n2", f"--seed={'1' * 1025}"])
+def test_an_argument_that_is_no_variable_is_refused(engine: Engine, argument: str) -> None:
+    given = ["--seed=1", argument] if argument == "--seed" else [argument]
+    with pytest.raises(InputError, match=r"given twice|cannot be handed"):
+        make(engine, engine_args=given)
+
+
+def test_the_role_reads_these_weights_and_this_image_and_assumes_nothing(engine: Engine) -> None:
+    make(engine)
+    found = statements(engine)
+    assert found["ReadWeights"]["Resource"] == ["arn:aws:s3:::weights/qwen/*"]
+    assert found["ListWeights"]["Resource"] == ["arn:aws:s3:::weights"]
+    assert found["ListWeights"]["Condition"] == {"StringLike": {"s3:prefix": ["qwen/*"]}}
+    assert found["PullImage"]["Resource"] == ["arn:aws:ecr:eu-central-1:123456789012:repository/llm/vllm"]
+    assert found["JoinTheNetwork"]["Resource"] == [
+        f"arn:aws:ec2:eu-central-1:{ACCOUNT}:network-interface/*",
+        f"arn:aws:ec2:eu-central-1:{ACCOUNT}:subnet/subnet-a",
+        f"arn:aws:ec2:eu-central-1:{ACCOUNT}:subnet/subnet-b",
+        f"arn:aws:ec2:eu-central-1:{ACCOUNT}:security-group/bank-qwen-group-id",
+    ]
+    assert {"Capture", "OpenAndSeal"} & set(found) == set()
+    open_ = {sid for sid, each in found.items() if each["Resource"] == ["*"]}
+    assert open_ == {"Login", "Measure", "LookAtTheNetwork"}, "calls that know no resource"
+    role = engine.only("Role").inputs
+    trust = json.loads(role["assumeRolePolicy"])["Statement"]
+    assert [each["Principal"] for each in trust] == [{"Service": "sagemaker.amazonaws.com"}]
+    assert trust[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    assert role["permissionsBoundary"] == "arn:aws:iam/policy:::bank-qwen-execution-boundary"
+
+
+def test_the_organisations_own_boundary_takes_the_place_of_ours(engine: Engine) -> None:
+    make(engine, permissions_boundary="arn:aws:iam::123456789012:policy/llm")
+    assert engine.only("Role").inputs["permissionsBoundary"] == "arn:aws:iam::123456789012:policy/llm"
+    assert not engine.all("Policy")
+
+
+@pytest.mark.parametrize(("kind", "sealed"), [("ml.g6e.2xlarge", False), ("ml.p3.2xlarge", True)])
+def test_volumes_are_under_our_key_where_aws_takes_one(engine: Engine, kind: str, sealed: bool) -> None:
+    make(engine, instance_type=kind)
+    assert ("kmsKeyArn" in config(engine)) is sealed
+    assert engine.only("LogGroup").inputs["kmsKeyId"] == "arn:aws:kms/key:::bank-qwen-key"
+    assert not engine.only("Key").retained
+
+
+def test_a_key_that_exists_is_used_and_none_is_made(engine: Engine) -> None:
+    arn = "arn:aws:kms:eu-central-1:123456789012:key/own"
+    make(engine, key={"mode": "existing", "arn": arn})
+    assert engine.only("LogGroup").inputs["kmsKeyId"] == arn
+    assert not engine.all("Key")
+
+
+def test_the_log_is_ours_before_sagemaker_would_make_its_own(engine: Engine) -> None:
+    make(engine, log_days=100)
+    group = engine.only("LogGroup")
+    assert group.inputs["name"] == f"/aws/sagemaker/Endpoints/{engine.only('Endpoint').inputs['name']}"
+    assert group.inputs["retentionInDays"] == 120
+    assert "bank-qwen-log" in engine.only("EndpointConfiguration").depends_on
+
+
+def test_variants_start_within_what_they_are_given(engine: Engine) -> None:
+    make(engine, load_timeout_s=900, inference_ami="al2-ami-sagemaker-inference-gpu-3-1")
+    (variant,) = config(engine)["productionVariants"]
+    assert variant["modelDataDownloadTimeoutInSeconds"] == 900
+    assert variant["containerStartupHealthCheckTimeoutInSeconds"] == 900
+    assert variant["inferenceAmiVersion"] == "al2-ami-sagemaker-inference-gpu-3-1"
+    assert (variant["variantName"], variant["initialInstanceCount"]) == ("primary", 2)
+
+
+def test_a_volume_has_the_size_that_is_asked_for(engine: Engine) -> None:
+    make(engine, instance_type="ml.p3.2xlarge", volume_gib=200)
+    assert config(engine)["productionVariants"][0]["volumeSizeInGb"] == 200
+
+
+def test_a_shadow_has_its_own_model_and_its_part_of_the_calls(engine: Engine) -> None:
+    make(engine, shadow={**SHADOW, "instance_type": "ml.g6e.4xlarge", "instances": 2})
+    (shadow,) = config(engine)["shadowProductionVariants"]
+    assert (shadow["variantName"], shadow["initialVariantWeight"]) == ("shadow", 0.05)
+    assert (shadow["instanceType"], shadow["initialInstanceCount"]) == ("ml.g6e.4xlarge", 2)
+    assert shadow["modelName"] == "bank-qwen-shadow-0a1b2c3"
+    assert variables(engine, "bank-qwen-shadow")["SM_VLLM_SERVED_MODEL_NAME"] == "Qwen/Qwen3-8B", (
+        "a copied call names the served model"
+    )
+    assert statements(engine)["ReadWeights"]["Resource"] == [
+        "arn:aws:s3:::weights/other/*",
+        "arn:aws:s3:::weights/qwen/*",
+    ]
+
+
+def test_what_is_captured_is_sealed_erased_and_kept_when_the_stack_goes(engine: Engine) -> None:
+    make(engine, capture={"sampling_pct": 10, "days": 30})
+    capture = config(engine)["dataCaptureConfig"]
+    assert (capture["enableCapture"], capture["initialSamplingPercentage"]) == (True, 10)
+    assert capture["kmsKeyId"] == "arn:aws:kms/key:::bank-qwen-key"
+    (rule,) = engine.only("BucketLifecycleConfiguration").inputs["rules"]
+    assert rule["expiration"] == {"days": 30}
+    kept = {made.kind for made in engine.made if made.retained}
+    assert kept == {
+        *("Key", "Bucket", "BucketPolicy", "BucketLifecycleConfiguration", "BucketOwnershipControls"),
+        *("BucketServerSideEncryptionConfiguration", "BucketPublicAccessBlock"),
+    }
+    assert engine.outputs["retained"] == [
+        "arn:aws:s3/bucket:::bank-qwen-captured",
+        "arn:aws:kms/key:::bank-qwen-key",
+    ]
+    name = engine.only("Endpoint").inputs["name"]
+    assert statements(engine)["Capture"]["Resource"] == [f"arn:aws:s3/bucket:::bank-qwen-captured/{name}/*"]
+
+
+def test_a_bucket_that_exists_takes_what_is_captured(engine: Engine) -> None:
+    make(engine, capture={"sampling_pct": 10, "days": 30, "bucket": "captured"})
+    uri = config(engine)["dataCaptureConfig"]["destinationS3Uri"]
+    assert uri == f"s3://captured/{engine.only('Endpoint').inputs['name']}/"
+    assert not engine.all("Bucket")
+    assert engine.outputs["retained"] == []
+
+
+def test_two_alarms_take_a_deployment_back(engine: Engine) -> None:
+    make(engine, rollback={"errors": 3, "latency_p95_ms": 800, "minutes": 3})
+    errors, latency = sorted(engine.all("MetricAlarm"), key=lambda each: each.name)
+    assert (errors.inputs["metricName"], errors.inputs["threshold"]) == ("Invocation5XXErrors", 3)
+    assert (latency.inputs["extendedStatistic"], latency.inputs["threshold"]) == ("p95", 800_000)
+    assert {each.inputs["evaluationPeriods"] for each in (errors, latency)} == {3}
+    named = [each["alarmName"] for each in deployment(engine)["autoRollbackConfiguration"]["alarms"]]
+    assert named == [errors.inputs["name"], latency.inputs["name"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "size"),
+    [
+        ("canary", "CANARY", "canarySize"),
+        ("linear", "LINEAR", "linearStepSize"),
+        ("all-at-once", "ALL_AT_ONCE", ""),
+    ],
+)
+def test_calls_move_as_it_is_said(engine: Engine, kind: str, type_: str, size: str) -> None:
+    make(engine, rollout={"kind": kind, "step_pct": 20, "wait_s": 240, "keep_old_s": 600}, load_timeout_s=600)
+    policy = deployment(engine)["blueGreenUpdatePolicy"]
+    routing = policy["trafficRoutingConfiguration"]
+    assert routing["type"] == type_
+    assert routing["waitIntervalInSeconds"] == (240 if size else 0)
+    assert {key for key in routing if "ize" in key} == ({size} if size else set())
+    if size:
+        assert routing[size] == {"type": "CAPACITY_PERCENT", "value": 20}
+    assert policy["terminationWaitInSeconds"] == 600
+    steps = {"canary": 2, "linear": 5, "all-at-once": 1}[kind]
+    assert policy["maximumExecutionTimeoutInSeconds"] == 2 * 600 + steps * 240 + 600 + 600
+
+
+def test_instances_follow_the_load_where_it_is_said(engine: Engine) -> None:
+    make(engine)
+    assert not engine.all("Target")
+    other = Engine()
+    make(
+        other,
+        autoscaling={"min_instances": 2, "max_instances": 6, "calls_per_minute": 120, "scale_in_s": 900},
+    )
+    target, policy = other.only("Target").inputs, other.only("Policy", "bank-qwen-load").inputs
+    assert target["resourceId"] == f"endpoint/{other.only('Endpoint').inputs['name']}/variant/primary"
+    assert (target["minCapacity"], target["maxCapacity"]) == (2, 6)
+    tracking = policy["targetTrackingScalingPolicyConfiguration"]
+    assert (tracking["targetValue"], tracking["scaleInCooldown"], tracking["scaleOutCooldown"]) == (
+        120,
+        900,
+        120,
+    )
+
+
+def test_no_setting_changes_the_endpoints_name(engine: Engine) -> None:
+    make(engine)
+    other = Engine()
+    make(other, instance_type="ml.g6e.4xlarge", replicas=5, shadow=SHADOW)
+    assert engine.only("Endpoint").inputs["name"] == other.only("Endpoint").inputs["name"]
+
+
+def test_a_deployment_that_was_taken_back_is_an_error_not_a_success() -> None:
+    from components.aws.sagemaker_endpoint import _moved
+
+    assert _moved("new", "new", "endpoints.qwen") == "new"
+    with pytest.raises(EnvironmentFault, match="old still serves, not new"):
+        _moved("old", "new", "endpoints.qwen")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"sensitivity": "restricted"}, "its prompts must not reach AWS"),
+        ({"key": {"mode": "off"}}, "under no key"),
+        ({"sensitivity": "internal", "capture": {"sampling_pct": 1, "days": 1}}, "would be kept"),
+        ({"capture": {"sampling_pct": 1, "days": 31}}, "would be kept for 31 days"),
+    ],
+)
+def test_what_would_break_a_boundary_is_answered_with_no(engine: Engine, wrong: Any, words: str) -> None:
+    with pytest.raises(AnswerIsNo, match=words):
+        make(engine, **wrong)
+    assert not engine.made
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"weights": {"uri": "s3://weights/qwen", "digest": DIGEST}}, "is no folder in S3"),
+        ({"key": {"mode": "existing"}}, "names no arn"),
+        ({"key": {"mode": "manag"}}, "is not known"),
+        ({"load_timeout_s": 7200}, "3600 s at most"),
+        ({"rollout": {"kind": "rolling"}}, "is not known"),
+        ({"engine_version": "0.1.0"}, "vLLM 0.1.0 is asked for"),
+        ({"precision": "nvfp4"}, "cannot be served in nvfp4"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_is_made(engine: Engine, wrong: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make(engine, **wrong)
+    assert not engine.made
+
+
+def test_a_name_is_within_what_aws_takes() -> None:
+    assert len(endpoint_name("b" * 80)) == 63

@@ -1,0 +1,160 @@
+"""A platform with a model on SageMaker: who may call it, through what, and what its gateway is told."""
+
+import json
+from typing import Any
+
+import pytest
+
+from components import SageMakerAccess
+from components.data_paths import data_paths
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import Platform
+from tests.components.conftest import ACCOUNT, Engine, build
+from tests.hosted import HOSTED, endpoint, platform
+
+ARN = f"arn:aws:sagemaker:eu-central-1:{ACCOUNT}:endpoint/bank-qwen-1"
+CALLS = ["sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream"]
+
+
+@pytest.fixture(scope="module")
+def hosted() -> Engine:
+    made = Engine()
+    build(made, platform(), name="hosted")
+    return made
+
+
+def documents(engine: Engine, kind: str) -> dict[str, list[dict[str, Any]]]:
+    iam = (each for each in engine.all(kind) if each.type.startswith("aws:iam/"))
+    return {each.name: json.loads(each.inputs["policy"])["Statement"] for each in iam}
+
+
+def the_arn(engine: Engine) -> str:
+    return f"arn:aws:sagemaker:eu-central-1:{ACCOUNT}:endpoint/{engine.only('Endpoint').inputs['name']}"
+
+
+def test_the_identity_may_call_this_endpoint_and_from_its_network_alone(hosted: Engine) -> None:
+    (policy,) = [
+        each for name, each in documents(hosted, "Policy").items() if name.endswith("sagemaker-policy")
+    ]
+    assert policy[0] == {
+        "Sid": "CallEndpoints",
+        "Effect": "Allow",
+        "Action": CALLS,
+        "Resource": [the_arn(hosted)],
+    }
+    assert policy[1]["Condition"] == {"StringNotEquals": {"aws:SourceVpc": "hosted-frankfurt-network-vpc-id"}}
+    attached = hosted.only("RolePolicyAttachment").inputs["role"]
+    assert attached == hosted.only("Role", "hosted-confidential-frankfurt-identity-role").inputs["name"]
+
+
+def test_its_sessions_and_its_boundary_allow_no_more(hosted: Engine) -> None:
+    most = json.loads(hosted.only("Profile").inputs["sessionPolicy"])["Statement"]
+    (bound,) = [
+        [each for each in statements if each["Effect"] == "Allow"]
+        for name, statements in documents(hosted, "Policy").items()
+        if name == "hosted-confidential-frankfurt-identity-boundary"
+    ]
+    for statements in (most, bound):
+        assert [each["Action"] for each in statements] == [CALLS], "calls of Bedrock, of which it has none"
+        assert [each["Resource"] for each in statements] == [[the_arn(hosted)]]
+
+
+def test_the_private_endpoint_lets_the_translators_role_call_it_and_nothing_else(hosted: Engine) -> None:
+    made = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-sagemaker-runtime").inputs
+    (grant,) = json.loads(made["policy"])["Statement"]
+    assert (grant["Action"], grant["Resource"]) == (CALLS, [the_arn(hosted)])
+    assert grant["Condition"] == {
+        "ArnEquals": {"aws:PrincipalArn": ["arn:aws:iam/role:::hosted-confidential-frankfurt-identity-role"]}
+    }
+
+
+def test_the_s3_endpoint_lets_sagemakers_role_fetch_these_weights_and_write_captures(hosted: Engine) -> None:
+    made = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
+    fetch, write = json.loads(made["policy"])["Statement"]
+    role = hosted.only("Role", f"hosted-{HOSTED}-execution").inputs["name"]
+    for each in (fetch, write):
+        assert each["Condition"]["ArnEquals"]["aws:PrincipalArn"] == [f"arn:aws:iam::{ACCOUNT}:role/{role}"]
+    assert fetch["Resource"] == [
+        "arn:aws:s3:::insurer-weights",
+        "arn:aws:s3:::insurer-weights/qwen3-14b/*",
+        "arn:aws:s3:::insurer-weights/qwen3-8b/*",
+    ]
+    name = hosted.only("Endpoint").inputs["name"]
+    bucket = hosted.only("Bucket", f"hosted-{HOSTED}-captured").name
+    assert (write["Action"], write["Resource"]) == (["s3:PutObject"], [f"arn:aws:s3:::{bucket}-*/{name}/*"])
+
+
+def test_the_translator_is_told_endpoint_model_and_address(hosted: Engine) -> None:
+    (config,) = [
+        made.inputs["data"]["config.yaml"]
+        for made in hosted.all("ConfigMap")
+        if made.meta["namespace"] == "isthmus-confidential"
+        and "provider" in made.inputs["data"]["config.yaml"]
+    ]
+    assert "provider: sagemaker" in config
+    assert f"endpoint: {hosted.only('Endpoint').inputs['name']}" in config
+    assert "model: Qwen/Qwen3-8B" in config
+    assert "endpoint_url: https://vpce-0a-1b.service" in config
+    assert "inference_profile" not in config
+
+
+def test_nothing_of_bedrock_is_made_where_nothing_calls_it(hosted: Engine) -> None:
+    kinds = {made.kind for made in hosted.made}
+    assert not {"Guardrail", "InferenceProfile", "InvocationLoggingConfiguration"} & kinds
+    assert not [made.name for made in hosted.all("VpcEndpoint") if "bedrock" in made.name]
+
+
+def test_a_used_up_budget_denies_calls_of_sagemaker_too(hosted: Engine) -> None:
+    (denial,) = [each for name, each in documents(hosted, "Policy").items() if name.endswith("-deny")]
+    assert set(CALLS) <= set(denial[0]["Action"])
+
+
+def test_what_it_costs_is_its_workloads_where_it_is_alone_on_it(hosted: Engine) -> None:
+    tags = hosted.only("Endpoint").inputs["tags"]
+    assert (tags["isthmus.dev/class"], tags["isthmus.dev/workload"]) == ("confidential", "policy-letters")
+
+
+def test_where_its_data_goes_is_said_in_one_line() -> None:
+    lines = data_paths(Platform.model_validate(platform()))
+    assert lines[-1] == (
+        f"policy-letters (confidential): frankfurt/{HOSTED} on Amazon SageMaker, processed in eu-central-1"
+    )
+    assert not lines[-1].endswith("never AWS")
+
+
+def test_without_capture_nothing_may_be_written_to_s3() -> None:
+    data, made = platform(), Engine()
+    del endpoint(data)["sagemaker"]["capture"]
+    build(made, data, name="hosted")
+    policy = made.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs["policy"]
+    assert "PutObject" not in policy
+
+
+def access(engine: Engine, **more: Any) -> None:
+    given = {"name": "internal", "sensitivity": "internal", "role": "role", "endpoints": [ARN]}
+    engine.deploy(SageMakerAccess, "bank-internal", {**given, **more})
+
+
+def test_without_a_network_calls_come_from_anywhere(engine: Engine) -> None:
+    access(engine)
+    (policy,) = documents(engine, "Policy").values()
+    assert [each["Sid"] for each in policy] == ["CallEndpoints"]
+    assert engine.outputs["endpoint_arns"] == [ARN]
+
+
+@pytest.mark.parametrize(
+    "arn", ["*", ARN.replace("bank-qwen-1", "*"), "arn:aws:sagemaker:eu-central-1:1:model/m"]
+)
+def test_a_policy_names_one_endpoint_each(engine: Engine, arn: str) -> None:
+    with pytest.raises(AnswerIsNo, match="is not one endpoint"):
+        access(engine, endpoints=[arn])
+
+
+def test_an_identity_that_calls_nothing_gets_no_policy(engine: Engine) -> None:
+    with pytest.raises(InputError, match="names no endpoints"):
+        access(engine, endpoints=[])
+
+
+def test_restricted_work_gets_none(engine: Engine) -> None:
+    with pytest.raises(AnswerIsNo, match="must not reach AWS"):
+        access(engine, sensitivity="restricted")

@@ -1,0 +1,185 @@
+"""Endpoints on SageMaker: what is refused before anything is asked of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.contracts.platform_sagemaker import SageMaker, has_disks, most_instances, takes_key
+from tests.contracts.test_platform import parse
+from tests.hosted import DIGESTS, HOSTED, endpoint, platform
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def says(error: type[IsthmusError], change: Change) -> str:
+    data = platform()
+    change(data)
+    with pytest.raises(error) as told:
+        parse(data)
+    return str(told.value)
+
+
+def of(**values: Any) -> Change:
+    """Other values of the endpoint itself."""
+    return lambda data: endpoint(data).update(values)
+
+
+def told(part: str | None = None, **values: Any) -> Change:
+    """Other settings of SageMaker, or of a part of them."""
+
+    def change(data: dict[str, Any]) -> None:
+        settings = endpoint(data)["sagemaker"]
+        (settings.setdefault(part, {}) if part else settings).update(values)
+
+    return change
+
+
+def reclassed(held: str) -> Change:
+    """The endpoint's work is of another class, with all that bears it."""
+
+    def change(data: dict[str, Any]) -> None:
+        endpoint(data)["class"] = held
+        for part in ("gateways", "identities"):
+            for each in data[part]:
+                if each["class"] == "confidential":
+                    each["class"] = held
+        for part in ("networks", "links"):
+            data[part][0]["classes"] = [held]
+        data["budgets"] = []
+
+    return change
+
+
+def test_the_examples_platform_is_one():
+    made = parse(platform())
+    found = next(one for one in made.endpoints if one.id == HOSTED)
+    assert found.sagemaker is not None
+    assert (found.target, found.replicas, found.survive) == ("sagemaker", 3, "replica")
+    assert made.identities[0].guardrail is None, "a guardrail filters calls of Bedrock only"
+    assert made.networks[0].services == ["rolesanywhere", "sagemaker.runtime", "s3"]
+    assert made.invocation_logging == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: endpoint(data).pop("sagemaker"), "names no machines of SageMaker"),
+        (lambda data: endpoint(data).pop("weights"), "names no weights in S3"),
+        (of(weights={"uri": "pvc://qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
+        (of(weights={"uri": "s3://weights/qwen", "digest": DIGESTS[0]}), "names no weights in S3"),
+        (of(pool="cologne-l40s-48gb"), "on SageMaker has no pool"),
+        (of(nodes_per_replica=2, tensor_parallel=1), "over 2 instances"),
+        (of(adapters=[{"name": "a", "rank": 8, "size_mib": 1}]), "serves its base model alone"),
+        (of(surge=True), "always rolls beside"),
+        (of(region="eu-west-1"), "the endpoint is in eu-west-1"),
+        (of(load_timeout_s=3601), "waits 3600 s at most"),
+        (lambda data: data["images"].pop("sagemaker"), "images.sagemaker is empty"),
+        (
+            lambda data: data["images"].update(
+                sagemaker=data["images"]["sagemaker"].replace("eu-central-1", "us-east-1")
+            ),
+            "is not in eu-central-1",
+        ),
+        (of(replicas=1), "must survive the loss of a replica and has one instance"),
+        (told("autoscaling", min_instances=1), "autoscaling leaves it one"),
+        (told("autoscaling", max_instances=2), "keeps it between 2 and 2"),
+        (told("key", mode="existing"), "names no arn"),
+        (told(volume_gib=100), "has disks of its own, for which AWS takes no size"),
+        (told("rollout", wait_s=60), "its alarms need 2 minutes in a row"),
+        (told("rollout", kind="all-at-once", keep_old_s=0), "keep_old_s"),
+        (
+            lambda data: data["endpoints"][0]["weights"].update(uri="s3://weights/llama/"),
+            "takes no weights from S3",
+        ),
+        (
+            lambda data: data["endpoints"][0].update(sagemaker={"instance_type": "ml.g6e.2xlarge"}),
+            "and has settings of SageMaker",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(change: Change, words: str):
+    assert words in says(InputError, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (told("key", mode="off"), "under no key of the organisation's"),
+        (told("capture", days=31), "kept 30 at most"),
+        (lambda data: data["networks"][0].update(classes=["internal"]), "no network there carries it"),
+        (lambda data: data["networks"][0]["services"].remove("s3"), "no private endpoint for s3"),
+        (
+            lambda data: data["networks"][0]["services"].remove("sagemaker.runtime"),
+            "no private endpoint for sagemaker.runtime",
+        ),
+        (lambda data: data.update(trails=[]), "no trail records"),
+    ],
+)
+def test_what_would_break_a_boundary_is_answered_with_no(change: Change, words: str):
+    assert words in says(AnswerIsNo, change)
+
+
+def test_public_work_stands_in_a_network_too():
+    def elsewhere(data: dict[str, Any]) -> None:
+        reclassed("public")(data)
+        del endpoint(data)["sagemaker"]["capture"]
+        data["networks"][0]["classes"], data["links"] = ["internal"], []
+
+    assert "no network at frankfurt carries public work" in says(AnswerIsNo, elsewhere)
+
+
+def test_restricted_work_never_runs_there():
+    assert "restricted work may not run on sagemaker" in says(
+        AnswerIsNo, lambda d: endpoint(d).update({"class": "restricted"})
+    )
+
+
+def test_a_class_that_keeps_no_content_captures_none():
+    found = says(AnswerIsNo, reclassed("internal"))
+    assert "capture would keep prompts and answers of internal work" in found
+
+    def without(data: dict[str, Any]) -> None:
+        reclassed("internal")(data)
+        del endpoint(data)["sagemaker"]["capture"]
+
+    data = platform()
+    without(data)
+    parse(data)
+
+
+def test_internal_work_may_go_without_a_key_of_ours():
+    data = platform()
+    reclassed("internal")(data)
+    del endpoint(data)["sagemaker"]["capture"]
+    endpoint(data)["sagemaker"]["key"] = {"mode": "off"}
+    parse(data)
+
+
+def test_an_identity_with_a_guardrail_that_filters_nothing_is_refused():
+    def guard(data: dict[str, Any]) -> None:
+        data["guardrails"] = [{"name": "g", "site": "frankfurt", "class": "confidential"}]
+        data["identities"][0]["guardrail"] = "g"
+
+    assert "it filters nothing" in says(AnswerIsNo, guard)
+
+
+@pytest.mark.parametrize(
+    ("kind", "disks"),
+    [
+        *(("ml.g4dn.xlarge", True), ("ml.g5.12xlarge", True), ("ml.g6e.2xlarge", True)),
+        *(("ml.p4d.24xlarge", True), ("ml.p5en.48xlarge", True), ("ml.p6-b200.48xlarge", True)),
+        *(("ml.m5d.large", True), ("ml.p3.2xlarge", False), ("ml.m5.large", False), ("ml.c6gn.large", False)),
+    ],
+)
+def test_which_machines_have_disks_of_their_own(kind: str, disks: bool):
+    assert has_disks(kind) is disks
+    assert takes_key(SageMaker(instance_type=kind)) is not disks
+
+
+def test_a_rollout_has_all_instances_twice_and_the_shadows_too():
+    settings = SageMaker.model_validate(endpoint(platform())["sagemaker"])
+    assert most_instances(3, settings) == {"ml.g6e.2xlarge": 2 * 6 + 2}

@@ -1,0 +1,150 @@
+"""A model on SageMaker, as the reports see it: proofs of the rendered graph, each shown to fail; images; words."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.cli.plan_command import offers
+from isthmus.contracts import images_lock, requirements, yamlfile
+from isthmus.contracts import plan as plans
+from isthmus.contracts.platform import Platform
+from isthmus.engine import project, render
+from isthmus.planning import planner
+from isthmus.report import hosted, inventory, proofs, summary
+from isthmus.report.graph import Graph
+from tests.hosted import HOSTED, OVERRIDES, ROOT
+
+Change = Callable[[dict[str, Any]], Any]
+
+
+@functools.cache
+def made() -> tuple[Graph, Platform]:
+    """The example's graph, rendered once from a project of its own."""
+    with tempfile.TemporaryDirectory() as base:
+        folder = Path(base)
+        hidden = shutil.ignore_patterns("__pycache__", "*bank-dev*")
+        shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=hidden)
+        for name in ("Pulumi.yaml", "images.lock.yaml"):
+            shutil.copy(ROOT / name, folder)
+        file = folder / "stacks" / "hosted.requirements.yaml"
+        shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", file)
+        plan = planner.plan(requirements.load(file), offers(), "2026-11-26").plan
+        yamlfile.dump(plan.model_dump(by_alias=True, mode="json"), "", folder / "stacks" / "hosted.plan.yaml")
+        plans.load(folder / "stacks" / "hosted.plan.yaml")
+        config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
+        yamlfile.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
+        stack = project.find(folder).stack("hosted")
+        return Graph(render.render(stack).resources), stack.platform()
+
+
+def altered(kind: str, name: str, how: Change) -> Graph:
+    """The graph with the inputs of the resources of a type, whose name ends so, changed."""
+    found, count = [], 0
+    for each in made()[0].resources:
+        if each.type.endswith(kind) and each.name.endswith(name) and each.made:
+            inputs = copy.deepcopy(each.inputs)
+            how(inputs)
+            each, count = replace(each, inputs=inputs), count + 1
+        found.append(each)
+    assert count, f"no {kind} {name}"
+    return Graph(found)
+
+
+def test_nothing_breaks_the_boundaries() -> None:
+    assert proofs.all_of(*made()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "how", "says"),
+    [
+        (":Model", "-model", lambda i: i.update(enableNetworkIsolation=False), "is not isolated"),
+        (":Model", "-shadow", lambda i: i.pop("enableNetworkIsolation"), "is not isolated"),
+        (":Model", "-model", lambda i: i.pop("vpcConfig"), "stands in no network of ours"),
+        (":Model", "-model", lambda i: i["primaryContainer"].update(image="a/b:latest"), "names no digest"),
+        (
+            ":SecurityGroupEgressRule",
+            "-qwen3-8b-s3",
+            lambda i: (i.pop("prefixListId"), i.update(cidrIpv4="0.0.0.0/0")),
+            "reaches 0.0.0.0/0",
+        ),
+        (
+            ":SecurityGroup",
+            "-qwen3-8b-group",
+            lambda i: i.update(ingress=[{"cidrBlocks": ["10.0.0.0/8"]}]),
+            "lets 10.0.0.0/8 in",
+        ),
+        (
+            ":EndpointConfiguration",
+            "-config",
+            lambda i: i["dataCaptureConfig"].pop("kmsKeyId"),
+            "captures under no key",
+        ),
+        (
+            ":EndpointConfiguration",
+            "-config",
+            lambda i: i["tags"].update({"isthmus.dev/class": "internal"}),
+            "captures prompts and answers of internal work",
+        ),
+    ],
+)
+def test_a_model_that_is_not_shut_in_is_found(kind: str, name: str, how: Change, says: str) -> None:
+    broken = hosted.models_are_shut_in(altered(kind, name, how))
+    assert [each for each in broken if says in each], broken
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        ('sagemaker:InvokeEndpoint"', 'sagemaker:InvokeEndpointAsync"', "does not let"),
+        ("confidential-frankfurt-identity-role", "other-role", "does not let"),
+        (":endpoint/hosted", ":endpoint/other", "does not let"),
+    ],
+)
+def test_a_private_endpoint_that_does_not_name_the_call_is_found(was: str, now: str, says: str) -> None:
+    def change(inputs: dict[str, Any]) -> None:
+        assert was in inputs["policy"], inputs["policy"]
+        inputs["policy"] = inputs["policy"].replace(was, now)
+
+    graph = altered(":VpcEndpoint", "-sagemaker-runtime", change)
+    broken = proofs.aws_is_called_through_our_endpoints(graph, made()[1])
+    assert [each for each in broken if says in each and HOSTED in each], broken
+
+
+def test_a_translator_that_calls_the_public_name_is_found() -> None:
+    def change(inputs: dict[str, Any]) -> None:
+        text = inputs["data"]["config.yaml"]
+        kept = [line for line in text.splitlines() if "endpoint_url" not in line]
+        inputs["data"]["config.yaml"] = "\n".join(kept)
+
+    graph = altered(":ConfigMap", "confidential-gateway-translator-config", change)
+    broken = proofs.aws_is_called_through_our_endpoints(graph, made()[1])
+    assert [each for each in broken if "the public name" in each], broken
+
+
+def test_what_sagemaker_pulls_is_among_the_images() -> None:
+    graph, platform = made()
+    found = inventory.of(graph.resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
+    (image,) = [each for each in found.images if each.name == "sagemaker"]
+    assert image.target == platform.images.sagemaker
+    assert len(image.used_by) == 2, "the served model's and the shadow's"
+
+
+def test_the_summary_says_where_it_is_and_on_how_many_machines() -> None:
+    (endpoint,) = [each for each in made()[1].endpoints if each.id == HOSTED]
+    assert summary.place(endpoint) == "frankfurt: Amazon SageMaker, its region"
+    assert summary.size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
+    fixed = endpoint.model_copy(
+        update={
+            "sagemaker": endpoint.sagemaker and endpoint.sagemaker.model_copy(update={"autoscaling": None})
+        }
+    )
+    assert summary.size(fixed) == "3 × ml.g6e.2xlarge"

@@ -1,0 +1,227 @@
+"""A stack with a model on SageMaker, from its requirements to its end: up, unchanged, taken back, changed, down.
+
+The real engine and API server; AWS is the sandbox's. One stack, brought up once; the tests run in the order of
+the file.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import yamlfile
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.environment import kept
+from tests.accounting import aws
+from tests.hosted import DIGESTS, OVERRIDES
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Hosted:
+    """The example's stack in a project folder of its own, in a sandbox of its own."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root, self.home = root, home
+        stacks = root / "stacks"
+        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
+        for name in ("Pulumi.yaml", "images.lock.yaml"):
+            shutil.copy(ROOT / name, root)
+        (root / ".venv").symlink_to(Path(sys.prefix))
+        self.requirements = stacks / "hosted.requirements.yaml"
+        shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", self.requirements)
+        self.overrides(OVERRIDES)
+        api.up(self.requirements, home=home)
+        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.boto = aws.clients(self.env)
+        self.cluster = KubeClient.of(home / "kubeconfig", "cologne")
+        plan = str(stacks / "hosted.plan.yaml")
+        done = self._run([sys.executable, "-m", "isthmus", "plan", str(self.requirements), "-o", plan])
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    def overrides(self, overrides: dict[str, Any]) -> None:
+        config = {
+            "pulumi:disable-default-providers": ["*"],
+            "isthmus:sandbox": "true",
+            "isthmus:overrides": overrides,
+        }
+        yamlfile.dump({"config": config}, "", self.root / "stacks" / "Pulumi.hosted.yaml")
+
+    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
+
+    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run(["pulumi", *args, "--stack", "hosted", "--non-interactive"])
+
+    def state(self) -> list[dict[str, Any]]:
+        return json.loads(self.pulumi("stack", "export").stdout)["deployment"].get("resources") or []
+
+    @property
+    def endpoint(self) -> dict[str, Any]:
+        sagemaker = self.boto("sagemaker")
+        (found,) = sagemaker.list_endpoints()["Endpoints"]
+        return sagemaker.describe_endpoint(EndpointName=found["EndpointName"])
+
+    def config(self, name: str) -> dict[str, Any]:
+        return self.boto("sagemaker").describe_endpoint_config(EndpointConfigName=name)
+
+    def alarm(self, state: str) -> None:
+        (name,) = [
+            each["AlarmName"]
+            for each in self.boto("cloudwatch").describe_alarms()["MetricAlarms"]
+            if each["MetricName"] == "Invocation5XXErrors"
+        ]
+        self.boto("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def hosted(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
+    home = tmp_path_factory.mktemp("hosted-home") / "home"
+    try:
+        made = Hosted(tmp_path_factory.mktemp("hosted"), home)
+        done = made.isthmus("up", "hosted", "--yes")
+        assert done.returncode == 0, done.stderr[-4000:]
+        yield made
+        made.cluster.close()
+    finally:
+        api.down(home)
+
+
+def test_the_model_is_isolated_in_the_network_that_carries_its_class(hosted: Hosted) -> None:
+    config = hosted.config(hosted.endpoint["EndpointConfigName"])
+    (variant,), (shadow,) = config["ProductionVariants"], config["ShadowProductionVariants"]
+    assert (variant["InstanceType"], variant["InitialInstanceCount"]) == ("ml.g6e.2xlarge", 3)
+    assert shadow["InitialVariantWeight"] == 0.05
+    assert "KmsKeyId" not in config, "AWS takes no key for machines with disks of their own"
+    vpcs = {each["VpcId"] for each in hosted.boto("ec2").describe_vpcs()["Vpcs"] if not each["IsDefault"]}
+    for one in (variant, shadow):
+        model = hosted.boto("sagemaker").describe_model(ModelName=one["ModelName"])
+        assert model["EnableNetworkIsolation"] is True
+        subnets = hosted.boto("ec2").describe_subnets(SubnetIds=model["VpcConfig"]["Subnets"])["Subnets"]
+        assert {each["VpcId"] for each in subnets} == vpcs
+        assert len({each["AvailabilityZone"] for each in subnets}) == 2, "a zone's loss would take all"
+        (group,) = hosted.boto("ec2").describe_security_groups(
+            GroupIds=model["VpcConfig"]["SecurityGroupIds"]
+        )["SecurityGroups"]
+        assert group["IpPermissions"] == []
+        (way,) = group["IpPermissionsEgress"]
+        assert way["IpRanges"] == []
+        assert [each["PrefixListId"] for each in way["PrefixListIds"]] != []
+
+
+def test_what_is_captured_is_sealed_by_our_key_and_erased_in_time(hosted: Hosted) -> None:
+    capture = hosted.config(hosted.endpoint["EndpointConfigName"])["DataCaptureConfig"]
+    bucket = capture["DestinationS3Uri"].split("/")[2]
+    s3 = hosted.boto("s3")
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert rule["Expiration"]["Days"] == 30
+    sealed = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"][0]
+    assert sealed["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == capture["KmsKeyId"]
+    name = hosted.endpoint["EndpointName"]
+    (group,) = hosted.boto("logs").describe_log_groups(logGroupNamePrefix=f"/aws/sagemaker/Endpoints/{name}")[
+        "logGroups"
+    ]
+    assert (group["kmsKeyId"], group["retentionInDays"]) == (capture["KmsKeyId"], 365)
+
+
+def test_it_scales_between_two_and_six(hosted: Hosted) -> None:
+    (target,) = hosted.boto("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker"
+    )["ScalableTargets"]
+    assert target["ResourceId"] == f"endpoint/{hosted.endpoint['EndpointName']}/variant/primary"
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (2, 6)
+
+
+def test_its_translator_calls_it_by_the_private_endpoint(hosted: Hosted) -> None:
+    space = "/api/v1/namespaces/isthmus-confidential/configmaps"
+    (config,) = [
+        each["data"]["config.yaml"]
+        for each in hosted.cluster.get(space)["items"]
+        if each["metadata"]["name"].startswith("confidential-translator-config")
+    ]
+    (model,) = yamlfile.loads(config, "config").data["models"]
+    assert model["provider"] == "sagemaker"
+    assert model["endpoint"] == hosted.endpoint["EndpointName"]
+    assert model["model"] == "Qwen/Qwen3-8B"
+    (private,) = [
+        each
+        for each in hosted.boto("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        if each["ServiceName"].endswith(".sagemaker.runtime")
+    ]
+    assert model["endpoint_url"].removeprefix("https://").startswith(private["VpcEndpointId"])
+    assert hosted.endpoint["EndpointArn"] in private["PolicyDocument"]
+
+
+def test_a_second_up_finds_nothing_to_change(hosted: Hosted) -> None:
+    done = hosted.pulumi("preview", "--expect-no-changes")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_a_deployment_whose_alarm_goes_off_is_taken_back_and_what_serves_stays(hosted: Hosted) -> None:
+    before = hosted.endpoint
+    overrides = json.loads(json.dumps(OVERRIDES))
+    overrides["endpoints"][1]["weights"] = {"uri": "s3://insurer-weights/qwen3-8b-2/", "digest": DIGESTS[4]}
+    hosted.overrides(overrides)
+    hosted.alarm("ALARM")
+    done = hosted.isthmus("up", "hosted", "--yes")
+    assert done.returncode != 0
+    assert "AWS has taken the deployment back" in done.stderr + done.stdout
+    assert hosted.endpoint["EndpointConfigName"] == before["EndpointConfigName"]
+    served = hosted.config(before["EndpointConfigName"])["ProductionVariants"][0]["ModelName"]
+    model = hosted.boto("sagemaker").describe_model(ModelName=served)
+    source = model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"]
+    assert source["S3Uri"] == "s3://insurer-weights/qwen3-8b/", "what serves was deleted"
+
+
+def test_once_the_alarm_is_over_the_same_command_moves_the_same_endpoint(hosted: Hosted) -> None:
+    before = hosted.endpoint
+    hosted.alarm("OK")
+    done = hosted.isthmus("up", "hosted", "--yes")
+    assert done.returncode == 0, done.stderr[-4000:]
+    after = hosted.endpoint
+    assert after["EndpointArn"] == before["EndpointArn"]
+    assert after["CreationTime"] == before["CreationTime"], "the endpoint was made anew"
+    assert after["EndpointConfigName"] != before["EndpointConfigName"]
+    served = hosted.config(after["EndpointConfigName"])["ProductionVariants"][0]["ModelName"]
+    model = hosted.boto("sagemaker").describe_model(ModelName=served)
+    assert model["PrimaryContainer"]["Environment"]["ISTHMUS_WEIGHTS_DIGEST"] == DIGESTS[4]
+    with pytest.raises(hosted.boto("sagemaker").exceptions.ClientError, match="Could not find"):
+        hosted.config(before["EndpointConfigName"])
+    done = hosted.pulumi("preview", "--expect-no-changes")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_destroy_leaves_what_it_says_and_nothing_else_of_the_endpoint(hosted: Hosted) -> None:
+    capture = hosted.config(hosted.endpoint["EndpointConfigName"])["DataCaptureConfig"]
+    done = hosted.isthmus("destroy", "hosted", "--yes")
+    assert done.returncode == 0, done.stderr[-3000:]
+    said = done.stdout + done.stderr
+    bucket = capture["DestinationS3Uri"].split("/")[2]
+    for left in (bucket, capture["KmsKeyId"].rsplit("/")[-1]):
+        assert left in said, f"{left} was left and not named"
+    names = [each["Name"] for each in hosted.boto("s3").list_buckets()["Buckets"]]
+    assert bucket in names
+    assert len(names) == 2, "the other one is the audit store's"
+    assert hosted.boto("sagemaker").list_endpoints()["Endpoints"] == []
+    scaling = hosted.boto("application-autoscaling")
+    assert scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"] == []
+    assert hosted.boto("iam").list_roles()["Roles"] == []
+    assert hosted.boto("cloudwatch").describe_alarms()["MetricAlarms"] == []
+    groups = [each["logGroupName"] for each in hosted.boto("logs").describe_log_groups()["logGroups"]]
+    assert not [each for each in groups if each.startswith("/aws/sagemaker")]
+    assert [each["urn"] for each in hosted.state() if each["type"] != "pulumi:pulumi:Stack"] == []
