@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from components.aws.network import NetworkArgs
 from components.aws.private_endpoints import EndpointGrant
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.aws.workload_identity import WorkloadIdentityArgs
-from components.gateway.translator import TranslatorSettings
+from components.gateway.translator import CloudModel, TranslatorSettings
 from components.governance.budgets import BudgetsArgs
 from components.kube import class_namespace, dns_name
 from components.link.site_link import SiteLinkArgs
@@ -90,13 +91,21 @@ def identity_args(
 ) -> WorkloadIdentityArgs:
     trust = next(each for each in platform.trust if each.name == identity.trust)
     made: dict[str, Any] = {
-        "name": identity.name,
-        "sensitivity": identity.class_,
+        **bounds(platform, identity, vpc, account),
         "trust_anchor": anchor,
         "subject": subject(identity),
+        "session_seconds": trust.session_seconds,
+    }
+    return made  # type: ignore[return-value]
+
+
+def bounds(platform: Platform, identity: Identity, vpc: Any, account: pulumi.Input[str]) -> dict[str, Any]:
+    """What bounds an identity's role, whoever assumes it."""
+    made: dict[str, Any] = {
+        "name": identity.name,
+        "sensitivity": identity.class_,
         "actions": INVOKE + (["bedrock:ApplyGuardrail"] if identity.guardrail else []),
         "resources": _reach(platform, identity, account),
-        "session_seconds": trust.session_seconds,
         "bedrock_regions": sorted(
             {
                 each
@@ -112,7 +121,7 @@ def identity_args(
     made |= bounded(site_of(platform, identity.site))
     if identity.permissions_boundary:
         made["permissions_boundary"] = identity.permissions_boundary
-    return made  # type: ignore[return-value]
+    return made
 
 
 def _reach(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
@@ -186,14 +195,24 @@ class Caller:
     """Who calls through a private endpoint."""
 
     role: Any
-    subject: str
+    subject: str | None
+    """The name in its certificate; None: it has its role by another way."""
     models: Any
     """ARNs of what it may invoke."""
 
 
-def grants(network: Network, callers: list[Caller], anchors: list[Any]) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's."""
+def grants(
+    network: Network,
+    callers: list[Caller],
+    anchors: list[Any],
+    more: Sequence[EndpointGrant] = (),
+) -> list[EndpointGrant]:
+    """Who may call what through the network's endpoints: each role its own models and no other's.
+
+    `more`: what besides translators calls there. By certificate alone come those that have a `subject`.
+    """
     made: list[EndpointGrant] = []
+    subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
     for service in network.services:
         if service == "bedrock-runtime":
             actions = [*INVOKE, "bedrock:ApplyGuardrail"]
@@ -206,12 +225,14 @@ def grants(network: Network, callers: list[Caller], anchors: list[Any]) -> list[
                         "resources": caller.models,
                     }
                 )
+        elif any(each["service"] == service for each in more):
+            made += [each for each in more if each["service"] == service]
         elif service == "rolesanywhere":
             # Asked before there is a role: the certificate's name stands for it.
             made.append(
                 {
                     "service": service,
-                    "principals": [caller.subject for caller in callers],
+                    "principals": subjects,
                     "actions": ["rolesanywhere:CreateSession"],
                     "resources": anchors,
                 }
@@ -330,10 +351,8 @@ class CloudSide:
     """URL of the private endpoint at which sessions are asked for."""
 
 
-def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
-    """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
-    identity = next(each for each in platform.identities if each.name == gateway.identity)
-    trust = next(each for each in platform.trust if each.name == identity.trust)
+def cloud_models(platform: Platform, identity: Identity, side: CloudSide) -> list[CloudModel]:
+    """What an identity's translator calls: its models by workload, the guardrail on each."""
     models: list[dict[str, Any]] = []
     for endpoint, workload in served_by(platform, identity):
         name = model_name(endpoint.id, workload)
@@ -348,6 +367,13 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         if side.runtime_url is not None:
             model["endpoint_url"] = side.runtime_url
         models.append(model)
+    return models  # type: ignore[return-value]
+
+
+def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
+    """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
+    identity = next(each for each in platform.identities if each.name == gateway.identity)
+    trust = next(each for each in platform.trust if each.name == identity.trust)
     proof: dict[str, Any] = {
         "trust_anchor_arn": side.trust_anchor,
         "profile_arn": side.profile,
@@ -367,7 +393,7 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
     made: dict[str, Any] = {
         **out,
         "image": platform.images.translator,
-        "models": models,
+        "models": cloud_models(platform, identity, side),
         "replicas": gateway.replicas,
         "identity": proof,
     }

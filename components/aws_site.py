@@ -1,7 +1,7 @@
 """Everything of a platform at one AWS site, in the order in which the parts need each other.
 
 Network, then identities (their roles), then what each may call, then the private endpoints, which admit
-those roles to those models and nobody else, then the link, the log of calls and the budgets.
+those roles to those models and nobody else, then gateways on Fargate, the link, the log of calls and the budgets.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import pulumi
 
 from components import arguments_aws as arguments
 from components.arguments_aws import CloudSide
+from components.arguments_fargate import task_identity_args
+from components.fargate_gateways import FargateGateways
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
 
@@ -31,6 +33,8 @@ class AwsSite:
         """Outputs, each a list of what a destroy leaves."""
         self.links: list[dict[str, Any]] = []
         """Each private link's name, transit gateway, VPN connection and resolvers."""
+        self.gateways: list[dict[str, Any]] = []
+        """Each gateway that runs on Fargate here: class, site, address and service."""
         self._networks: dict[str, Any] = {}
         self._build()
 
@@ -56,10 +60,15 @@ class AwsSite:
                 self._at(site.name),
             )
         identities = [each for each in platform.identities if each.site == site.name]
-        made = {each.name: self._identity(each, anchors[each.trust or ""]) for each in identities}
-        urls = self._endpoints(identities, made, anchors)
+        made = {each.name: self._identity(each, anchors.get(each.trust or "")) for each in identities}
+        fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self._networks)
+        self.retained += fargate.retained
+        urls = self._endpoints(identities, made, anchors, fargate)
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
+        self.gateways += fargate.build(
+            self.sides, {name: workload.role_arn for name, (workload, _) in made.items()}, urls
+        )
         self._link()
         self._logs()
         self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
@@ -87,11 +96,19 @@ class AwsSite:
             account = get_caller_identity_output(
                 opts=pulumi.InvokeOutputOptions(provider=provider)
             ).account_id
-        workload = WorkloadIdentity(
-            f"{self._name}-{identity.name}-identity",
-            arguments.identity_args(self._platform, identity, anchor.arn, vpc, account),
-            options,
-        )
+        called = f"{self._name}-{identity.name}-identity"
+        workload: Any
+        if identity.assumed_by == "ecs-tasks":
+            from components.aws.task_identity import TaskIdentity
+
+            wanted = task_identity_args(self._platform, identity, vpc, account)
+            workload = TaskIdentity(called, wanted, options)
+        else:
+            workload = WorkloadIdentity(
+                called,
+                arguments.identity_args(self._platform, identity, anchor.arn, vpc, account),
+                options,
+            )
         access = BedrockAccess(
             f"{self._name}-{identity.name}",
             arguments.bedrock_args(self._platform, identity, workload.role_name, vpc),
@@ -101,7 +118,11 @@ class AwsSite:
         return workload, access
 
     def _endpoints(
-        self, identities: list[Identity], made: dict[str, tuple[Any, Any]], anchors: dict[str, Any]
+        self,
+        identities: list[Identity],
+        made: dict[str, tuple[Any, Any]],
+        anchors: dict[str, Any],
+        fargate: FargateGateways,
     ) -> dict[str, Any]:
         """The private endpoints of each network, by its name."""
         from components.aws.private_endpoints import PrivateEndpoints
@@ -113,11 +134,13 @@ class AwsSite:
             carried = [each for each in identities if each.class_ in network.classes]
             callers = [
                 arguments.Caller(
-                    made[each.name][0].role_arn, arguments.subject(each), made[each.name][1].model_arns
+                    made[each.name][0].role_arn,
+                    arguments.subject(each) if each.assumed_by == "roles-anywhere" else None,
+                    made[each.name][1].model_arns,
                 )
                 for each in carried
             ]
-            vouched = [anchors[name].arn for name in sorted({each.trust or "" for each in carried})]
+            vouched = [anchors[name].arn for name in sorted({each.trust for each in carried if each.trust})]
             if not callers or not network.services:
                 continue
             built = self._networks[network.name]
@@ -127,19 +150,21 @@ class AwsSite:
                 if self._network_of(link.classes[0]) is network
                 for cidr in arguments.sources(self._platform, link)
             }
+            wanted: Any = {
+                "name": network.name,
+                "region": arguments.region_at(self._platform, network.site),
+                "vpc_id": built.vpc_id,
+                "subnet_ids": built.subnets,
+                "route_table_ids": built.route_tables,
+                "sources": sorted(let_in),
+                **fargate.inside(network),
+                "grants": arguments.grants(network, callers, vouched, fargate.grants(network)),
+                "private_dns": network.private_dns,
+                "tags": arguments.tags(self._platform),
+            }
             urls[network.name] = PrivateEndpoints(
                 f"{self._name}-{network.name}-endpoints",
-                {
-                    "name": network.name,
-                    "region": arguments.region_at(self._platform, network.site),
-                    "vpc_id": built.vpc_id,
-                    "subnet_ids": built.subnets,
-                    "route_table_ids": built.route_tables,
-                    "sources": sorted(let_in),
-                    "grants": arguments.grants(network, callers, vouched),
-                    "private_dns": network.private_dns,
-                    "tags": arguments.tags(self._platform),
-                },
+                wanted,
                 self._at(self._site.name, [built]),
             )
         return urls
@@ -153,8 +178,8 @@ class AwsSite:
         services = network.services if network is not None and private is not None else []
         guardrail = next((g for g in self._platform.guardrails if g.name == identity.guardrail), None)
         return CloudSide(
-            trust_anchor=anchors[identity.trust or ""].arn,
-            profile=workload.profile_arn,
+            trust_anchor=anchors[identity.trust].arn if identity.trust else None,
+            profile=workload.profile_arn if identity.trust else None,
             role=workload.role_arn,
             model_ids=access.model_ids,
             guardrail={"id": access.guardrail_id, "version": access.guardrail_version}
