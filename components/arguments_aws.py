@@ -207,10 +207,7 @@ def grants(
     anchors: list[Any],
     more: Sequence[EndpointGrant] = (),
 ) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's.
-
-    `more`: what besides translators calls there. By certificate alone come those that have a `subject`.
-    """
+    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`."""
     made: list[EndpointGrant] = []
     subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
     for service in network.services:
@@ -225,7 +222,8 @@ def grants(
                         "resources": caller.models,
                     }
                 )
-        elif any(each["service"] == service for each in more):
+        elif more and (service == "s3" or any(each["service"] == service for each in more)):
+            # S3's, for layers of images, comes with Amazon ECR's.
             made += [each for each in more if each["service"] == service]
         elif service == "rolesanywhere":
             # Asked before there is a role: the certificate's name stands for it.

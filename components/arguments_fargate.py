@@ -82,7 +82,7 @@ def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[E
             "service": "logs",
             "principals": [roles[task] for task in sorted(roles)],
             "actions": LOG,
-            "resources": [pulumi.Output.concat(execution.log_group_arn, ":*")],
+            "resources": [execution.log_streams],
         },
     ]
     for task in sorted(roles):

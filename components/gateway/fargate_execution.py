@@ -51,8 +51,8 @@ class TaskExecution(pulumi.ComponentResource):
 
     log_group: pulumi.Output[str]
     """Name of the log group."""
-    log_group_arn: pulumi.Output[str]
-    """Its ARN."""
+    log_streams: pulumi.Output[str]
+    """ARN of its streams, as a pattern."""
     role_arns: pulumi.Output[dict[str, str]]
     """By task: ARN of its execution role."""
     retained: pulumi.Output[list[str]]
@@ -83,10 +83,13 @@ class TaskExecution(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
         )
+        streams = pulumi.Output.format(
+            "arn:{}:logs:{}:{}:log-group:{}:*", partition(region), region, account, group.name
+        )
         self.roles: dict[str, Any] = {}
         """By task, in Python: ARN of its execution role."""
         for task in sorted(repositories):
-            may = self._may(args, task, repositories[task], group.arn)
+            may = self._may(args, task, repositories[task], streams)
             role, _ = task_role(
                 f"{name}-{task}-start",
                 description=f"ECS, to start the {task} of {args['name']}",
@@ -107,20 +110,20 @@ class TaskExecution(pulumi.ComponentResource):
                 opts=child,
             )
             self.roles[task] = role.arn
-        self.log_group, self.log_group_arn = group.name, group.arn
+        self.log_group, self.log_streams = group.name, streams
         self.role_arns = pulumi.Output.all(**self.roles)
         self.retained = pulumi.Output.all(group.arn, group.key_arn)
         self.register_outputs(
             {
                 "log_group": self.log_group,
-                "log_group_arn": self.log_group_arn,
+                "log_streams": self.log_streams,
                 "role_arns": self.role_arns,
                 "retained": self.retained,
             }
         )
 
     def _may(
-        self, args: TaskExecutionArgs, task: str, image: str, group: pulumi.Output[str]
+        self, args: TaskExecutionArgs, task: str, image: str, streams: pulumi.Output[str]
     ) -> list[dict[str, Any]]:
         """What the role of one task may do; the same bounds it."""
         through = {"StringEquals": {"aws:SourceVpc": args["source_vpc"]}}
@@ -128,7 +131,7 @@ class TaskExecution(pulumi.ComponentResource):
             ("Login", ["ecr:GetAuthorizationToken"], ["*"]),
             ("Image", PULL, [image]),
             ("Secrets", ["secretsmanager:GetSecretValue"], list(args["secrets"][task])),
-            ("Logs", LOG, [pulumi.Output.concat(group, ":*")]),
+            ("Logs", LOG, [streams]),
         ]
         made: list[dict[str, Any]] = [
             {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources, "Condition": through}

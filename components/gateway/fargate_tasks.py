@@ -94,7 +94,6 @@ def container(
             "entryPoint": ["python", "-m", "edge"],
             "command": ["--config", f"env:{CONFIG}"],
             "user": _USER,
-            "privileged": False,
             "readonlyRootFilesystem": True,
             "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
             "portMappings": [{"containerPort": port, "protocol": "tcp"} for port in (serving, health)],
