@@ -1,7 +1,8 @@
 """What only the organisation can say: values that no blueprint makes up, and where to put them.
 
 A registry, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, secrets of
-gateways on Fargate, contacts and the amounts of budgets come from the stack's overrides. All that are missing are named in one error.
+gateways on Fargate, contacts and the amounts of budgets come from the stack's overrides. All that are missing are
+named in one error.
 """
 
 from __future__ import annotations

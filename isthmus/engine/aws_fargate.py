@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from isthmus.engine.aws_account import Aws
-from isthmus.engine.aws_lookup import Way, child, named, tagged
-from isthmus.engine.pending import Creation, Verdict
+from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG, Way, child, named, plain, tagged
+from isthmus.engine.pending import Creation, Made, NotMade, Unknown, Verdict
 
 
 def _balancing(call: str, items: str, arn: str) -> Way:
@@ -43,7 +43,28 @@ def _service(aws: Aws, creation: Creation) -> Verdict:
     return way(aws, creation)
 
 
-_ZONE = {"ResourceType": "hostedzone", "ResourceId": "{found[Id]}"}
+def _zone(aws: Aws, creation: Creation) -> Verdict:
+    """A zone by its name and our tags, which are set after it is made: one of the name without tags is named."""
+    asked = {"DNSName": str(creation.inputs.get("name", ""))}
+    ours, bare = [], []
+    for zone in aws.ask("route53", "list_hosted_zones_by_name", **asked).get("HostedZones", []):
+        id = zone["Id"].rpartition("/")[2]
+        if zone["Name"].rstrip(".") != asked["DNSName"].rstrip(".") or (creation.type, id) in aws.known:
+            continue
+        of = {"ResourceType": "hostedzone", "ResourceId": id}
+        tags = plain(aws.ask("route53", "list_tags_for_resource", **of).get("ResourceTagSet", {}).get("Tags"))
+        if tags.get(STACK_TAG) == aws.stack and tags.get(RESOURCE_TAG) == creation.name:
+            ours.append(id)
+        elif not tags.get(STACK_TAG):
+            bare.append(id)
+    if len(ours) == 1 and not bare:
+        return Made(ours[0])
+    if ours or bare:
+        may = ", ".join([*ours, *bare])
+        line = aws.line("route53", "list_hosted_zones_by_name", **asked)
+        return Unknown(f"{creation.type} `{creation.name}`: of that name there is {may}", line)
+    return NotMade()
+
 
 FARGATE: dict[str, Way] = {
     "aws:ecs/cluster:Cluster": named(
@@ -69,22 +90,16 @@ FARGATE: dict[str, Way] = {
         "describe_load_balancers", "LoadBalancers", "LoadBalancerArn"
     ),
     "aws:lb/targetGroup:TargetGroup": _balancing("describe_target_groups", "TargetGroups", "TargetGroupArn"),
-    "aws:lb/listener:Listener": child(
+    "aws:lb/listener:Listener": named(
         "elbv2",
         "describe_listeners",
         {"LoadBalancerArn": "{loadBalancerArn}"},
-        "Listeners[?Port==`{port}`]",
         "{found[ListenerArn]}",
+        name="loadBalancerArn",
+        found="Listeners[?Port==`{port}`] | [0]",
+        tags=("describe_tags", {"ResourceArns": ["{found[ListenerArn]}"]}, "TagDescriptions[0].Tags"),
     ),
-    "aws:route53/zone:Zone": tagged(
-        "route53",
-        "list_hosted_zones_by_name",
-        "HostedZones",
-        "{found[ResourceId]}",
-        params={"DNSName": "{name}"},
-        tags=("list_tags_for_resource", _ZONE, "ResourceTagSet.Tags"),
-        more=("list_tags_for_resource", _ZONE, "ResourceTagSet"),
-    ),
+    "aws:route53/zone:Zone": _zone,
     "aws:route53/record:Record": _record,
     "aws:ec2/vpcEndpointService:VpcEndpointService": tagged(
         "ec2",

@@ -15,6 +15,8 @@ TWICE = {
     "aws:ec2transitgateway/transitGateway:TransitGateway",
     "aws:ecs/taskDefinition:TaskDefinition",
     "aws:kms/key:Key",
+    "aws:lb/listener:Listener",
+    "aws:lb/loadBalancer:LoadBalancer",
     "aws:rolesanywhere/profile:Profile",
     "aws:rolesanywhere/trustAnchor:TrustAnchor",
     "aws:route53/zone:Zone",

@@ -100,8 +100,12 @@ LOAD_BALANCER = Type(
         },
         result={"arn": "LoadBalancers[0].LoadBalancerArn"},
     ),
-    doubles=False,
-    twin=_named("describe_load_balancers", "LoadBalancers", "LoadBalancerArn"),
+    doubles=True,
+    several=lambda call, scope: [
+        str(one["LoadBalancerArn"])
+        for one in call("describe_load_balancers")["LoadBalancers"]
+        if one["LoadBalancerName"] == scope["name"]
+    ],
     reads=(
         Call(
             "describe_load_balancers",
@@ -155,7 +159,8 @@ LOAD_BALANCER = Type(
     delete=Call("delete_load_balancer", _BALANCER, absent=("LoadBalancerNotFound",)),
     autoname=AutoName("name", None, longest=32),
     unknowable="Kept; its name resolves nowhere and nothing passes it. Its ARN says `app` whatever its type. Whether "
-    "PrivateLink's traffic is held to the security groups is recorded, not kept by the endpoint.",
+    "PrivateLink's traffic is held to the security groups is recorded, not kept by the endpoint. A second request of "
+    "the same name makes a second one, where AWS answers with the first.",
 )
 
 _HEALTH = {
@@ -304,15 +309,12 @@ LISTENER = Type(
         },
         result={"arn": "Listeners[0].ListenerArn"},
     ),
-    doubles=False,
-    twin=lambda call, scope: next(
-        (
-            str(one["ListenerArn"])
-            for one in call("describe_listeners", LoadBalancerArn=scope["loadBalancerArn"])["Listeners"]
-            if one.get("Port") == scope.get("port")
-        ),
-        None,
-    ),
+    doubles=True,
+    several=lambda call, scope: [
+        str(one["ListenerArn"])
+        for one in call("describe_listeners", LoadBalancerArn=scope["loadBalancerArn"])["Listeners"]
+        if one.get("Port") == scope.get("port")
+    ],
     reads=(
         Call(
             "describe_listeners",
@@ -344,7 +346,8 @@ LISTENER = Type(
     ),
     tagging=_TAGGING,
     delete=Call("delete_listener", {"ListenerArn": "$arn"}, absent=("ListenerNotFound",)),
-    unknowable="Kept; nothing listens. One target group in the default action; no rules, no certificates.",
+    unknowable="Kept; nothing listens. One target group in the default action; no rules, no certificates. A "
+    "second one on the port is made, where AWS refuses it.",
 )
 
 TYPES = (LOAD_BALANCER, TARGET_GROUP, LISTENER)

@@ -113,6 +113,7 @@ ZONE = Type(
         result={"zoneId": lambda answer: str(answer["HostedZone"]["Id"]).rpartition("/")[2]},
     ),
     after_create=_finish,
+    started=("tags",),
     reads=(
         Call(
             "get_hosted_zone",

@@ -306,6 +306,24 @@ def _other_service(world: World, inputs: Inputs) -> Inputs:
     return {**inputs, "allowedPrincipals": ["arn:aws:iam::333344445555:root"], **NEW_TAGS}
 
 
+def _in_another_region(world: World, inputs: Inputs) -> Inputs:
+    """With a load balancer of that region."""
+    region = "eu-west-1"
+    ec2, elb = world.boto("ec2", region), world.boto("elbv2", region)
+    network = ec2.create_vpc(CidrBlock="10.30.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=network, CidrBlock=f"10.30.{at}.0/24", AvailabilityZone=region + zone)
+        for at, zone in ((1, "a"), (2, "b"))
+    ]
+    ids = [each["Subnet"]["SubnetId"] for each in subnets]
+    made = elb.create_load_balancer(Name=world.name("d")[-32:].strip("-"), Type="network", Subnets=ids)
+    return {
+        **inputs,
+        "region": region,
+        "networkLoadBalancerArns": [made["LoadBalancers"][0]["LoadBalancerArn"]],
+    }
+
+
 def _endpoint_service_behind(world: World, inputs: Inputs) -> str:
     world.boto("ec2").modify_vpc_endpoint_service_permissions(
         ServiceId=id_of(inputs), AddAllowedPrincipals=["*"]
@@ -388,8 +406,7 @@ CASES: dict[str, Case] = {
     "aws:ec2/vpcEndpointService:VpcEndpointService": Case(
         make=endpoint_service,
         change=_other_service,
-        # Load balancers are of a region too: there it begins without one.
-        replace=changed(region="eu-west-1", networkLoadBalancerArns=[]),
+        replace=_in_another_region,
         behind=_endpoint_service_behind,
         left=_endpoint_service_left,
     ),
