@@ -16,13 +16,17 @@ __all__ = ["FILE", "fill", "needed"]
 
 
 def needed(platform: dict[str, Any]) -> list[Image]:
-    """The images that a merged platform runs; where a part is of a wrong kind, all of them."""
+    """The images that a merged platform runs; vLLM's too where it does not say what it serves."""
     parts = platform.get("identities"), platform.get("endpoints")
     identities, endpoints = ([one for one in part or () if isinstance(one, dict)] for part in parts)
     by_certificate = [one for one in identities if one.get("assumed_by") in (None, "roles-anywhere")]
     served = [one for one in endpoints if one.get("target") in (None, *VLLM_TARGETS)]
-    runs = {"translator": identities, "credential_helper": by_certificate, "vllm": served}
-    return [name for name in IMAGES if name not in runs or runs[name]]
+    runs = {
+        "translator": bool(identities),
+        "credential_helper": bool(by_certificate),
+        "vllm": bool(served or not endpoints),
+    }
+    return [name for name in IMAGES if runs.get(name, True)]
 
 
 def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Cases of what a gateway on Fargate is made of: ECS, its load balancer, its name, its PrivateLink service."""
+"""Cases of what a gateway on Fargate is made of: ECS and its load balancer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from tests.aws_sandbox.cases.case import Case, Inputs, changed, found
-from tests.aws_sandbox.cases.network import NEW_TAGS, TAGS, group, id_of, subnet, vpc
-from tests.aws_sandbox.driver import REGION, World
+from tests.aws_sandbox.cases.network import NEW_TAGS, TAGS, group, subnet, vpc
+from tests.aws_sandbox.driver import World
 
 ROLE = "arn:aws:iam::123456789012:role/"
 
@@ -69,13 +69,13 @@ def _task_left(world: World, inputs: Inputs) -> bool:
     return bool(answer and answer["taskDefinition"]["status"] == "ACTIVE")
 
 
-def _subnets(world: World) -> tuple[str, list[str]]:
+def subnets_of(world: World) -> tuple[str, list[str]]:
     network = vpc(world)
     return network, [subnet(world, network, f"10.20.{at}.0/24", zone) for at, zone in ((1, "a"), (2, "b"))]
 
 
 def balancer(world: World) -> Inputs:
-    network, subnets = _subnets(world)
+    network, subnets = subnets_of(world)
     return {
         "name": world.name("door")[-32:].strip("-"),
         "internal": True,
@@ -90,7 +90,7 @@ def balancer(world: World) -> Inputs:
 
 def _other_balancer(world: World, inputs: Inputs) -> Inputs:
     ec2 = world.boto("ec2")
-    network = ec2.describe_subnets(SubnetIds=[inputs["subnets"][0]])["Subnets"][0]["VpcId"]
+    network = ec2.describesubnets_of(SubnetIds=[inputs["subnets"][0]])["Subnets"][0]["VpcId"]
     return {
         **inputs,
         "securityGroups": [group(world, network)],
@@ -161,7 +161,7 @@ def _group_of(world: World, network: str) -> str:
     return made["TargetGroups"][0]["TargetGroupArn"]
 
 
-def _balancer_of(world: World, subnets: list[str]) -> str:
+def balancer_of(world: World, subnets: list[str]) -> str:
     made = world.boto("elbv2").create_load_balancer(
         Name=world.name("d")[-32:].strip("-"), Type="network", Scheme="internal", Subnets=subnets
     )
@@ -169,9 +169,9 @@ def _balancer_of(world: World, subnets: list[str]) -> str:
 
 
 def listener(world: World) -> Inputs:
-    network, subnets = _subnets(world)
+    network, subnets = subnets_of(world)
     return {
-        "loadBalancerArn": _balancer_of(world, subnets),
+        "loadBalancerArn": balancer_of(world, subnets),
         "port": 443,
         "protocol": "TCP",
         "defaultActions": [{"type": "forward", "targetGroupArn": _group_of(world, network)}],
@@ -180,7 +180,7 @@ def listener(world: World) -> Inputs:
 
 
 def _listener_elsewhere(world: World, inputs: Inputs) -> Inputs:
-    return {**inputs, "loadBalancerArn": _balancer_of(world, _subnets(world)[1])}
+    return {**inputs, "loadBalancerArn": balancer_of(world, subnets_of(world)[1])}
 
 
 def _listener_behind(world: World, inputs: Inputs) -> str:
@@ -190,10 +190,10 @@ def _listener_behind(world: World, inputs: Inputs) -> str:
 
 def service(world: World) -> Inputs:
     ecs = world.boto("ecs")
-    network, subnets = _subnets(world)
+    network, subnets = subnets_of(world)
     target = _group_of(world, network)
     world.boto("elbv2").create_listener(
-        LoadBalancerArn=_balancer_of(world, subnets),
+        LoadBalancerArn=balancer_of(world, subnets),
         Protocol="TCP",
         Port=443,
         DefaultActions=[{"Type": "forward", "TargetGroupArn": target}],
@@ -234,106 +234,6 @@ def _served(world: World, inputs: Inputs) -> bool:
     asked = {"cluster": inputs["cluster"], "services": [inputs["arn"]]}
     answer = found(lambda: world.boto("ecs").describe_services(**asked))
     return any(one["status"] != "INACTIVE" for one in (answer or {}).get("services", []))
-
-
-def zone(world: World) -> Inputs:
-    return {
-        "name": f"{world.name('gateway')}.isthmus.internal",
-        "comment": "a gateway",
-        "vpcs": [{"vpcId": vpc(world), "vpcRegion": REGION}],
-        **TAGS,
-    }
-
-
-def _wider(world: World, inputs: Inputs) -> Inputs:
-    vpcs = [*inputs["vpcs"], {"vpcId": vpc(world), "vpcRegion": REGION}]
-    return {**inputs, "comment": "another", "vpcs": vpcs, **NEW_TAGS}
-
-
-def _zone_behind(world: World, inputs: Inputs) -> str:
-    world.boto("route53").update_hosted_zone_comment(Id=inputs["zoneId"], Comment="by another hand")
-    return "comment"
-
-
-def _zone_left(world: World, inputs: Inputs) -> bool:
-    return found(lambda: world.boto("route53").get_hosted_zone(Id=id_of(inputs))) is not None
-
-
-def record(world: World) -> Inputs:
-    name = f"{world.name('gateway')}.isthmus.internal"
-    made = world.boto("route53").create_hosted_zone(
-        Name=name, CallerReference=world.name("ref"), VPC={"VPCRegion": REGION, "VPCId": vpc(world)}
-    )
-    return {
-        "zoneId": made["HostedZone"]["Id"].rpartition("/")[2],
-        "name": name,
-        "type": "A",
-        "aliases": [
-            {"name": "door.elb.eu-central-1.amazonaws.com", "zoneId": "Z1", "evaluateTargetHealth": True}
-        ],
-    }
-
-
-def _sets(world: World, inputs: Inputs, action: str, target: str) -> None:
-    alias = {"HostedZoneId": "Z1", "DNSName": target, "EvaluateTargetHealth": True}
-    named: Any = {"Name": inputs["name"], "Type": "A", "AliasTarget": alias}
-    world.boto("route53").change_resource_record_sets(
-        HostedZoneId=inputs["zoneId"],
-        ChangeBatch={"Changes": [{"Action": action, "ResourceRecordSet": named}]},  # type: ignore[list-item]
-    )
-
-
-def _record_behind(world: World, inputs: Inputs) -> str:
-    _sets(world, inputs, "UPSERT", "another.elb.amazonaws.com")
-    return "aliases"
-
-
-def _record_left(world: World, inputs: Inputs) -> bool:
-    answer = world.boto("route53").list_resource_record_sets(HostedZoneId=inputs["zoneId"])
-    return any(one["Type"] == "A" for one in answer["ResourceRecordSets"])
-
-
-def endpoint_service(world: World) -> Inputs:
-    return {
-        "acceptanceRequired": False,
-        "networkLoadBalancerArns": [_balancer_of(world, _subnets(world)[1])],
-        "allowedPrincipals": ["arn:aws:iam::222233334444:root"],
-        **TAGS,
-    }
-
-
-def _other_service(world: World, inputs: Inputs) -> Inputs:
-    return {**inputs, "allowedPrincipals": ["arn:aws:iam::333344445555:root"], **NEW_TAGS}
-
-
-def _in_another_region(world: World, inputs: Inputs) -> Inputs:
-    """With a load balancer of that region."""
-    region = "eu-west-1"
-    ec2, elb = world.boto("ec2", region), world.boto("elbv2", region)
-    network = ec2.create_vpc(CidrBlock="10.30.0.0/16")["Vpc"]["VpcId"]
-    subnets = [
-        ec2.create_subnet(VpcId=network, CidrBlock=f"10.30.{at}.0/24", AvailabilityZone=region + zone)
-        for at, zone in ((1, "a"), (2, "b"))
-    ]
-    ids = [each["Subnet"]["SubnetId"] for each in subnets]
-    made = elb.create_load_balancer(Name=world.name("d")[-32:].strip("-"), Type="network", Subnets=ids)
-    return {
-        **inputs,
-        "region": region,
-        "networkLoadBalancerArns": [made["LoadBalancers"][0]["LoadBalancerArn"]],
-    }
-
-
-def _endpoint_service_behind(world: World, inputs: Inputs) -> str:
-    world.boto("ec2").modify_vpc_endpoint_service_permissions(
-        ServiceId=id_of(inputs), AddAllowedPrincipals=["*"]
-    )
-    return "allowedPrincipals"
-
-
-def _endpoint_service_left(world: World, inputs: Inputs) -> bool:
-    asked = {"ServiceIds": [id_of(inputs)]}
-    return found(lambda: world.boto("ec2").describe_vpc_endpoint_service_configurations(**asked)) is not None
 
 
 CASES: dict[str, Case] = {
@@ -388,26 +288,5 @@ CASES: dict[str, Case] = {
         replace=_listener_elsewhere,
         behind=_listener_behind,
         left=_listed("describe_listeners", "Listeners", "ListenerArns"),
-    ),
-    "aws:route53/zone:Zone": Case(
-        make=zone,
-        change=_wider,
-        replace=lambda world, inputs: {**inputs, "name": f"{world.name('another')}.isthmus.internal"},
-        behind=_zone_behind,
-        left=_zone_left,
-    ),
-    "aws:route53/record:Record": Case(
-        make=record,
-        change=changed(aliases=[{"name": "new.elb.amazonaws.com", "zoneId": "Z1"}]),
-        replace=lambda world, inputs: {**inputs, "name": f"sub.{inputs['name']}"},
-        behind=_record_behind,
-        left=_record_left,
-    ),
-    "aws:ec2/vpcEndpointService:VpcEndpointService": Case(
-        make=endpoint_service,
-        change=_other_service,
-        replace=_in_another_region,
-        behind=_endpoint_service_behind,
-        left=_endpoint_service_left,
     ),
 }
