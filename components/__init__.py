@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from components.aws.invocation_logging import InvocationLogging
     from components.aws.network import Network
     from components.aws.private_endpoints import PrivateEndpoints
+    from components.aws.task_identity import TaskIdentity
     from components.aws.trust_anchor import TrustAnchor
     from components.aws.workload_identity import WorkloadIdentity
+    from components.gateway.fargate_execution import TaskExecution
+    from components.gateway.fargate_gateway import FargateGateway
     from components.gateway.inference_gateway import InferenceGateway
     from components.governance.audit_trail import AuditTrail
     from components.governance.budgets import Budgets
@@ -31,6 +34,7 @@ _WHERE = {
     "BedrockAccess": "components.aws.bedrock_access",
     "Budgets": "components.governance.budgets",
     "ClassNamespace": "components.onprem.namespace",
+    "FargateGateway": "components.gateway.fargate_gateway",
     "GpuPool": "components.onprem.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
     "InvocationLogging": "components.aws.invocation_logging",
@@ -40,6 +44,8 @@ _WHERE = {
     "Network": "components.aws.network",
     "PrivateEndpoints": "components.aws.private_endpoints",
     "SiteLink": "components.link.site_link",
+    "TaskExecution": "components.gateway.fargate_execution",
+    "TaskIdentity": "components.aws.task_identity",
     "TrustAnchor": "components.aws.trust_anchor",
     "WorkloadIdentity": "components.aws.workload_identity",
 }
@@ -50,6 +56,7 @@ __all__ = [
     "BedrockAccess",
     "Budgets",
     "ClassNamespace",
+    "FargateGateway",
     "GpuPool",
     "InferenceGateway",
     "InvocationLogging",
@@ -59,6 +66,8 @@ __all__ = [
     "Network",
     "PrivateEndpoints",
     "SiteLink",
+    "TaskExecution",
+    "TaskIdentity",
     "TrustAnchor",
     "WorkloadIdentity",
 ]

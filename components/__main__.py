@@ -14,6 +14,7 @@ from components import (  # noqa: E402
     BedrockAccess,
     Budgets,
     ClassNamespace,
+    FargateGateway,
     GpuPool,
     InferenceGateway,
     InvocationLogging,
@@ -22,6 +23,8 @@ from components import (  # noqa: E402
     Network,
     PrivateEndpoints,
     SiteLink,
+    TaskExecution,
+    TaskIdentity,
     TrustAnchor,
     WorkloadIdentity,
 )
@@ -32,6 +35,7 @@ HOSTED = [
     BedrockAccess,
     Budgets,
     ClassNamespace,
+    FargateGateway,
     GpuPool,
     InferenceGateway,
     InvocationLogging,
@@ -40,6 +44,8 @@ HOSTED = [
     Network,
     PrivateEndpoints,
     SiteLink,
+    TaskExecution,
+    TaskIdentity,
     TrustAnchor,
     WorkloadIdentity,
 ]

@@ -1,7 +1,7 @@
 """A stack without a site of one's own, from its requirements to its end: no cluster is made, asked for or needed.
 
-The real engine and the sandbox's AWS. ECS keeps what it is told and starts no task. One stack, brought up once; the tests
-run in the order of the file.
+The real engine and the sandbox's AWS. ECS keeps what it is told and starts no task. One stack, brought up once; the
+tests run in the order of the file.
 """
 
 from __future__ import annotations
@@ -147,4 +147,4 @@ def test_a_destroy_leaves_records_and_their_keys_and_says_so(insurer: Insurer):
     assert "insurer-frankfurt-internal-gateway-tasks" in told
     left = {kind for kind, ids in aws.listed(insurer.client).items() if ids}
     assert left <= {"aws:cloudwatch/logGroup:LogGroup", "aws:kms/key:Key", "aws:s3/bucket:Bucket"}, left
-    assert not [each for each in insurer.client("ecs").list_task_definitions()["taskDefinitionArns"]]
+    assert not insurer.client("ecs").list_task_definitions()["taskDefinitionArns"]
