@@ -30,7 +30,7 @@ class Door:
         name: str,
         *,
         vpc_id: pulumi.Input[str],
-        subnet_ids: Sequence[pulumi.Input[str]],
+        subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
         clients: Sequence[str],
         endpoints_group: pulumi.Input[str],
         s3_prefix_list: pulumi.Input[str],
@@ -57,7 +57,7 @@ class Door:
             internal=True,
             load_balancer_type="network",
             security_groups=[self.group],
-            subnets=list(subnet_ids),
+            subnets=subnet_ids,
             enable_cross_zone_load_balancing=True,
             # Also those who come by PrivateLink come from named networks.
             enforce_security_group_inbound_rules_on_private_link_traffic="on",

@@ -1,5 +1,6 @@
 """The gateway of one class at an AWS site without a cluster: edge and translator on AWS Fargate."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -79,7 +80,7 @@ class FargateGatewayArgs(TypedDict):
     """Tasks of each kind (default 2), over the subnets' zones."""
     vpc_id: pulumi.Input[str]
     """Id of the VPC."""
-    subnet_ids: list[pulumi.Input[str]]
+    subnet_ids: pulumi.Input[Sequence[pulumi.Input[str]]]
     """Ids of private subnets, in two zones at least."""
     endpoints_group: pulumi.Input[str]
     """Id of the security group of the VPC's private endpoints."""
@@ -123,9 +124,10 @@ class FargateGateway(pulumi.ComponentResource):
         may_use_aws(held, where, args.get("exception", ""))
         settings = args["fargate"]
         self._size = _size(settings, f"{where}.fargate")
-        if len(args["subnet_ids"]) < 2:
+        subnets: Any = args["subnet_ids"]
+        if isinstance(subnets, list) and len(subnets) < 2:
             raise InputError(
-                f"{len(args['subnet_ids'])} subnets: one zone's failure would take the gateway",
+                f"{len(subnets)} subnets: one zone's failure would take the gateway",
                 where=f"{where}.subnet_ids",
                 todo="Name private subnets in two zones at least",
             )
@@ -250,7 +252,7 @@ class FargateGateway(pulumi.ComponentResource):
             deployment_maximum_percent=200,
             availability_zone_rebalancing="ENABLED",
             network_configuration={
-                "subnets": list(args["subnet_ids"]),
+                "subnets": args["subnet_ids"],
                 "security_groups": [self._door.groups[task]],
                 "assign_public_ip": False,
             },
