@@ -175,7 +175,7 @@ class FargateGateway(pulumi.ComponentResource):
         args = self._args
         server = translator_host(args["host"], held)
 
-        def told(balancer: str) -> dict[str, Any]:
+        def told(balancer: Any) -> dict[str, Any]:
             return tasks.edge_config(
                 held,
                 args["site"],
@@ -190,10 +190,12 @@ class FargateGateway(pulumi.ComponentResource):
                 ],
             )
 
+        tasks.fitting(told("x" * tasks.LATER), self._where)
         return self._door.balancer.dns_name.apply(told)
 
     def _behind(self, held: str) -> pulumi.Output[dict[str, Any]]:
         models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in self._args["models"]]
+        tasks.fitting({"models": models}, self._where)
         return pulumi.Output.from_input(models).apply(
             lambda found: tasks.behind_config(held, self._args["host"], found)
         )
@@ -233,7 +235,6 @@ class FargateGateway(pulumi.ComponentResource):
                 variables=nothing_else if role is not None else {},
                 log_group=args["log_group"],
                 region=args["region"],
-                where=self._where,
             ),
             tags=self._tags,
             opts=self._child,

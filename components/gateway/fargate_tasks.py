@@ -20,8 +20,12 @@ STOP_S = 120
 """The longest that Fargate waits between SIGTERM and the end (ECS API, `stopTimeout`)."""
 DRAIN_S = STOP_S - 10
 """The load balancer has sent nothing new for longer than any request takes by then; this is for what is stuck."""
-LONGEST = 60_000
-"""Bytes of one container's definition; a whole task definition may have 64 KiB (ECS quotas, as of knowledge)."""
+LONGEST = 64 * 1024
+"""Bytes of a task definition (ECS quotas, as of knowledge, not checked)."""
+REST = 4096
+"""What there is besides the configuration, counted generously."""
+LATER = 150
+"""Characters of what only AWS can tell."""
 _USER = "65532:65532"
 """Of the image (`edge/Containerfile`); said here too, so that another image is not root either."""
 _PLACES = {
@@ -65,6 +69,28 @@ def tls_secrets(secret: str) -> list[dict[str, str]]:
     ]
 
 
+def fitting(config: dict[str, Any], where: str) -> None:
+    """Refuse a configuration that makes a task's definition longer than AWS takes.
+
+    What is known later is taken to be as long as an ARN or a name in AWS can be.
+    """
+    size = len(json.dumps(to_yaml(_measured(config)))) + REST
+    if size > LONGEST:
+        raise InputError(
+            f"the definition of a task would have about {size:,} bytes, and AWS takes {LONGEST:,}",
+            where=where,
+            todo="Give the gateway fewer workloads, or split the platform",
+        )
+
+
+def _measured(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _measured(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_measured(each) for each in value]
+    return "x" * LATER if isinstance(value, pulumi.Output) else value
+
+
 def container(
     name: str,
     image: pulumi.Input[str],
@@ -75,7 +101,6 @@ def container(
     variables: dict[str, str],
     log_group: pulumi.Input[str],
     region: str,
-    where: str,
 ) -> pulumi.Output[str]:
     """The container definitions of a task that runs this one container, as JSON. `ports`: serving and health.
 
@@ -118,13 +143,6 @@ def container(
                 },
             },
         }
-        text = json.dumps([box], sort_keys=True)
-        if len(text.encode()) > LONGEST:
-            raise InputError(
-                f"the definition of the {name}'s task has {len(text.encode()):,} bytes, and AWS takes 64 KiB",
-                where=where,
-                todo="Give the gateway fewer workloads, or split the platform",
-            )
-        return text
+        return json.dumps([box], sort_keys=True)
 
     return pulumi.Output.all(image, config, log_group).apply(written)
