@@ -90,7 +90,7 @@ def balancer(world: World) -> Inputs:
 
 def _other_balancer(world: World, inputs: Inputs) -> Inputs:
     ec2 = world.boto("ec2")
-    network = ec2.describesubnets_of(SubnetIds=[inputs["subnets"][0]])["Subnets"][0]["VpcId"]
+    network = ec2.describe_subnets(SubnetIds=[inputs["subnets"][0]])["Subnets"][0]["VpcId"]
     return {
         **inputs,
         "securityGroups": [group(world, network)],
