@@ -60,24 +60,24 @@ def test_up_again_changes_nothing(insurer: Begun):
     insurer.unchanged("--refresh")
 
 
-def test_more_tasks_and_another_budget_change_these_and_nothing_else(insurer: Begun):
+def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(insurer: Begun):
+    elb = aws.clients(insurer.env)("elbv2")
+    [door] = [
+        each["LoadBalancerArn"]
+        for each in elb.describe_load_balancers()["LoadBalancers"]
+        if "-inter" in each["LoadBalancerName"]
+    ]
+    off: Any = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
+    elb.modify_load_balancer_attributes(LoadBalancerArn=door, Attributes=off)
     insurer.override(
         gateways=[{"name": "internal-frankfurt", "replicas": 3}],
         budgets=[{"name": "internal-frankfurt", "monthly_usd": 900}],
     )
     told = insurer.must("up", "insurer", "--yes")
-    assert "Resources: 3 updated, " in told, told
+    assert "Resources: 4 updated, " in told, "two services, the budget, and the load balancer: " + told
     assert {each["desiredCount"] for each in services(insurer).values()} == {3}
-
-
-def test_what_another_hand_turned_off_is_found_and_mended(insurer: Begun):
-    edge = services(insurer)["edge"]
-    aws.clients(insurer.env)("ecs").update_service(
-        cluster=edge["clusterArn"], service=edge["serviceArn"], desiredCount=0
-    )
-    told = insurer.must("up", "insurer", "--yes")
-    assert "1 updated, " in told, told
-    assert services(insurer)["edge"]["desiredCount"] == 3
+    attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=door)["Attributes"]
+    assert {"Key": "load_balancing.cross_zone.enabled", "Value": "true"} in attributes
 
 
 def test_a_destroy_leaves_records_and_their_keys_and_says_so(insurer: Begun):
