@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from components.aws.private_endpoints import PrivateEndpoints
     from components.aws.sagemaker_access import SageMakerAccess
     from components.aws.sagemaker_endpoint import SageMakerEndpoint
+    from components.aws.task_identity import TaskIdentity
     from components.aws.trust_anchor import TrustAnchor
     from components.aws.workload_identity import WorkloadIdentity
+    from components.gateway.fargate_execution import TaskExecution
+    from components.gateway.fargate_gateway import FargateGateway
     from components.gateway.inference_gateway import InferenceGateway
     from components.governance.audit_trail import AuditTrail
     from components.governance.budgets import Budgets
@@ -37,6 +40,7 @@ _WHERE = {
     "ClassNamespace": "components.onprem.namespace",
     "DevicePluginConfigs": "components.onprem.device_plugin",
     "GpuOperator": "components.onprem.gpu_operator",
+    "FargateGateway": "components.gateway.fargate_gateway",
     "GpuPool": "components.onprem.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
     "InvocationLogging": "components.aws.invocation_logging",
@@ -48,6 +52,8 @@ _WHERE = {
     "SageMakerAccess": "components.aws.sagemaker_access",
     "SageMakerEndpoint": "components.aws.sagemaker_endpoint",
     "SiteLink": "components.link.site_link",
+    "TaskExecution": "components.gateway.fargate_execution",
+    "TaskIdentity": "components.aws.task_identity",
     "TrustAnchor": "components.aws.trust_anchor",
     "WorkloadIdentity": "components.aws.workload_identity",
 }
@@ -59,6 +65,7 @@ __all__ = [
     "Budgets",
     "ClassNamespace",
     "DevicePluginConfigs",
+    "FargateGateway",
     "GpuOperator",
     "GpuPool",
     "InferenceGateway",
@@ -71,6 +78,8 @@ __all__ = [
     "SageMakerAccess",
     "SageMakerEndpoint",
     "SiteLink",
+    "TaskExecution",
+    "TaskIdentity",
     "TrustAnchor",
     "WorkloadIdentity",
 ]

@@ -15,6 +15,7 @@ from components import (  # noqa: E402
     Budgets,
     ClassNamespace,
     DevicePluginConfigs,
+    FargateGateway,
     GpuOperator,
     GpuPool,
     InferenceGateway,
@@ -26,6 +27,8 @@ from components import (  # noqa: E402
     SageMakerAccess,
     SageMakerEndpoint,
     SiteLink,
+    TaskExecution,
+    TaskIdentity,
     TrustAnchor,
     WorkloadIdentity,
 )
@@ -38,6 +41,7 @@ HOSTED = [
     ClassNamespace,
     DevicePluginConfigs,
     GpuOperator,
+    FargateGateway,
     GpuPool,
     InferenceGateway,
     InvocationLogging,
@@ -48,6 +52,8 @@ HOSTED = [
     SageMakerAccess,
     SageMakerEndpoint,
     SiteLink,
+    TaskExecution,
+    TaskIdentity,
     TrustAnchor,
     WorkloadIdentity,
 ]

@@ -141,7 +141,7 @@ def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
     return {
         "id": endpoint.id,
         "sensitivity": endpoint.class_,
-        "monitoring_namespace": platform.monitoring.namespace,
+        "monitoring_namespace": platform.monitoring.namespace or "",
         "nodes_per_replica": endpoint.nodes_per_replica,
         "replicas": endpoint.replicas,
         "surge": endpoint.surge,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from components.aws.private_endpoints import EndpointGrant
 from components.aws.sagemaker_access import CALLS
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.aws.workload_identity import WorkloadIdentityArgs
-from components.gateway.translator import TranslatorSettings
+from components.gateway.translator import CloudModel, TranslatorSettings
 from components.kube import class_namespace, dns_name
 from components.link.site_link import SiteLinkArgs
 from components.lookups import exception, model_name, region_of, regions_of
@@ -106,13 +106,24 @@ def identity_args(
     """`hosted`: ARNs of the endpoints on SageMaker that it may call."""
     trust = next(each for each in platform.trust if each.name == identity.trust)
     made: dict[str, Any] = {
-        "name": identity.name,
-        "sensitivity": identity.class_,
+        **bounds(platform, identity, vpc, account, hosted),
         "trust_anchor": anchor,
         "subject": subject(identity),
+        "session_seconds": trust.session_seconds,
+    }
+    return made  # type: ignore[return-value]
+
+
+def bounds(
+    platform: Platform, identity: Identity, vpc: Any, account: pulumi.Input[str], hosted: list[Any]
+) -> dict[str, Any]:
+    """What bounds an identity's role, whoever assumes it. `hosted`: ARNs of the endpoints on SageMaker that it may
+    call."""
+    made: dict[str, Any] = {
+        "name": identity.name,
+        "sensitivity": identity.class_,
         "actions": _actions(platform, identity),
         "resources": [*_reach(platform, identity, account), *hosted],
-        "session_seconds": trust.session_seconds,
         "bedrock_regions": sorted(
             {
                 each
@@ -128,7 +139,7 @@ def identity_args(
     made |= bounded(site_of(platform, identity.site))
     if identity.permissions_boundary:
         made["permissions_boundary"] = identity.permissions_boundary
-    return made  # type: ignore[return-value]
+    return made
 
 
 def _actions(platform: Platform, identity: Identity) -> list[str]:
@@ -214,7 +225,8 @@ class Caller:
     """Who calls through a private endpoint."""
 
     role: Any
-    subject: str
+    subject: str | None
+    """The name in its certificate; None: it has its role by another way."""
     models: Any
     """ARNs of what it may invoke on Bedrock; None: it calls nothing there."""
 
@@ -223,13 +235,11 @@ def grants(
     network: Network,
     callers: list[Caller],
     anchors: list[Any],
-    hosted: Mapping[str, list[EndpointGrant]] | None = None,
+    more: Sequence[EndpointGrant] = (),
 ) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's.
-
-    `hosted`: grants by service of models on SageMaker and their callers (`arguments_sagemaker`).
-    """
+    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`."""
     made: list[EndpointGrant] = []
+    subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
     for service in network.services:
         if service == "bedrock-runtime":
             actions = [*INVOKE, "bedrock:ApplyGuardrail"]
@@ -242,14 +252,15 @@ def grants(
                         "resources": caller.models,
                     }
                 )
-        elif hosted and service in hosted:
-            made += hosted[service]
+        elif more and (service == "s3" or any(each["service"] == service for each in more)):
+            # S3's, for layers of images, comes with Amazon ECR's.
+            made += [each for each in more if each["service"] == service]
         elif service == "rolesanywhere":
             # Asked before there is a role: the certificate's name stands for it.
             made.append(
                 {
                     "service": service,
-                    "principals": [caller.subject for caller in callers],
+                    "principals": subjects,
                     "actions": ["rolesanywhere:CreateSession"],
                     "resources": anchors,
                 }
@@ -346,10 +357,8 @@ def hosted_model(name: str, endpoint: Endpoint, region: str, side: CloudSide) ->
     return {**made, "endpoint_url": side.hosted_url} if side.hosted_url is not None else made
 
 
-def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
-    """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
-    identity = next(each for each in platform.identities if each.name == gateway.identity)
-    trust = next(each for each in platform.trust if each.name == identity.trust)
+def cloud_models(platform: Platform, identity: Identity, side: CloudSide) -> list[CloudModel]:
+    """What an identity's translator calls: its models by workload, the guardrail on each."""
     models: list[dict[str, Any]] = []
     for endpoint, workload in served_by(platform, identity):
         name = model_name(endpoint.id, workload)
@@ -367,6 +376,13 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         if side.runtime_url is not None:
             model["endpoint_url"] = side.runtime_url
         models.append(model)
+    return models  # type: ignore[return-value]
+
+
+def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
+    """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
+    identity = next(each for each in platform.identities if each.name == gateway.identity)
+    trust = next(each for each in platform.trust if each.name == identity.trust)
     proof: dict[str, Any] = {
         "trust_anchor_arn": side.trust_anchor,
         "profile_arn": side.profile,
@@ -386,7 +402,7 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
     made: dict[str, Any] = {
         **out,
         "image": platform.images.translator,
-        "models": models,
+        "models": cloud_models(platform, identity, side),
         "replicas": gateway.replicas,
         "identity": proof,
     }

@@ -99,8 +99,8 @@ def grants(
     network: Network,
     account: pulumi.Input[str],
     callers: Sequence[tuple[Any, list[Any]]],
-) -> dict[str, list[EndpointGrant]]:
-    """By service: who calls which endpoint through the network, and what SageMaker fetches and writes there.
+) -> list[EndpointGrant]:
+    """Who calls which endpoint through the network, and what SageMaker fetches and writes there.
 
     `callers`: each role, and the ARNs of the endpoints that it calls.
     """
@@ -114,10 +114,7 @@ def grants(
     for endpoint in platform.endpoints:
         if endpoint.target == "sagemaker" and network_of(platform, endpoint) is network:
             fetches += _fetches(name, endpoint, region, account)
-    return {
-        **({"sagemaker.runtime": calls} if calls else {}),
-        **({"s3": fetches} if fetches else {}),
-    }
+    return [*calls, *fetches]
 
 
 def _fetches(name: str, endpoint: Endpoint, region: str, account: pulumi.Input[str]) -> list[EndpointGrant]:

@@ -1,7 +1,7 @@
 """Everything of a platform at one AWS site, in the order in which the parts need each other.
 
 Network, then identities (their roles), then what each may call, then the private endpoints, which admit
-those roles to those models and nobody else, then the link, the log of calls and the budgets.
+those roles to those models and nobody else, then gateways on Fargate, the link, the log of calls and the budgets.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from components import arguments_aws as arguments
 from components import arguments_sagemaker as on_sagemaker
 from components.arguments_aws import CloudSide
 from components.arguments_budgets import budgets_args
+from components.arguments_fargate import task_identity_args
+from components.fargate_gateways import FargateGateways
 from components.scope import WHOLE, Scope
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
@@ -41,6 +43,8 @@ class AwsSite:
         """By name: the component, or what the layer below gives of it."""
         self.anchors: dict[str, Any] = {}
         """By trust's name, in the same way."""
+        self.gateways: list[dict[str, Any]] = []
+        """Each gateway that runs on Fargate here: class, site, address and service."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
         self._build()
@@ -82,11 +86,16 @@ class AwsSite:
         """Who calls which model, through which private endpoints, for how much."""
         platform, site, anchors = self._platform, self._site, self.anchors
         identities = [each for each in platform.identities if each.site == site.name]
-        made = {each.name: self._identity(each, anchors[each.trust or ""]) for each in identities}
-        urls = self._endpoints(identities, made, anchors)
+        made = {each.name: self._identity(each, anchors.get(each.trust or "")) for each in identities}
+        fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
+        self.records += fargate.retained
+        urls = self._endpoints(identities, made, anchors, fargate)
         self._host()
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
+        self.gateways += fargate.build(
+            self.sides, {name: workload.role_arn for name, (workload, _) in made.items()}, urls
+        )
         self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
 
     def _mine(self, part: str) -> list[Any]:
@@ -98,26 +107,27 @@ class AwsSite:
         return next(found, None)
 
     def _identity(self, identity: Identity, anchor: Any) -> tuple[Any, Any]:
-        from components.aws.workload_identity import WorkloadIdentity
-
         options = self._at(self._site.name)
         network = self._network_of(identity.class_)
         vpc = self.networks[network.name].vpc_id if network is not None else None
-        workload = WorkloadIdentity(
-            f"{self._name}-{identity.name}-identity",
-            arguments.identity_args(
-                self._platform, identity, anchor.arn, vpc, self._account(), self._called(identity)
-            ),
-            options,
-        )
-        if self._called(identity):
+        name, hosted = f"{self._name}-{identity.name}-identity", self._called(identity)
+        workload: Any
+        if identity.assumed_by == "ecs-tasks":
+            from components.aws.task_identity import TaskIdentity
+
+            wanted = task_identity_args(self._platform, identity, vpc, self._account(), hosted)
+            workload = TaskIdentity(name, wanted, options)
+        else:
+            from components.aws.workload_identity import WorkloadIdentity
+
+            args = arguments.identity_args(self._platform, identity, anchor.arn, vpc, self._account(), hosted)
+            workload = WorkloadIdentity(name, args, options)
+        if hosted:
             from components.aws.sagemaker_access import SageMakerAccess
 
             SageMakerAccess(
                 f"{self._name}-{identity.name}-hosted",
-                on_sagemaker.access_args(
-                    self._platform, identity, workload.role_name, self._called(identity), vpc
-                ),
+                on_sagemaker.access_args(self._platform, identity, workload.role_name, hosted, vpc),
                 self._at(self._site.name),
             )
         if not arguments.served_by(self._platform, identity, "bedrock"):
@@ -161,7 +171,11 @@ class AwsSite:
             self.records.append(made.retained)
 
     def _endpoints(
-        self, identities: list[Identity], made: dict[str, tuple[Any, Any]], anchors: dict[str, Any]
+        self,
+        identities: list[Identity],
+        made: dict[str, tuple[Any, Any]],
+        anchors: dict[str, Any],
+        fargate: FargateGateways,
     ) -> dict[str, Any]:
         """The private endpoints of each network, by its name."""
         from components.aws.private_endpoints import PrivateEndpoints
@@ -174,12 +188,12 @@ class AwsSite:
             callers = [
                 arguments.Caller(
                     made[each.name][0].role_arn,
-                    arguments.subject(each),
+                    arguments.subject(each) if each.assumed_by == "roles-anywhere" else None,
                     made[each.name][1].model_arns if made[each.name][1] is not None else None,
                 )
                 for each in carried
             ]
-            vouched = [anchors[name].arn for name in sorted({each.trust or "" for each in carried})]
+            vouched = [anchors[name].arn for name in sorted({each.trust for each in carried if each.trust})]
             if not callers or not network.services:
                 continue
             built = self.networks[network.name]
@@ -191,19 +205,22 @@ class AwsSite:
             }
             callers_of = [(made[each.name][0].role_arn, self._called(each)) for each in carried]
             hosted = on_sagemaker.grants(self._name, self._platform, network, self._account(), callers_of)
+            more = [*hosted, *fargate.grants(network)]
+            wanted: Any = {
+                "name": network.name,
+                "region": arguments.region_at(self._platform, network.site),
+                "vpc_id": built.vpc_id,
+                "subnet_ids": built.subnets,
+                "route_table_ids": built.route_tables,
+                "sources": sorted(let_in),
+                **fargate.inside(network),
+                "grants": arguments.grants(network, callers, vouched, more),
+                "private_dns": network.private_dns,
+                "tags": arguments.tags(self._platform),
+            }
             urls[network.name] = self._private[network.name] = PrivateEndpoints(
                 f"{self._name}-{network.name}-endpoints",
-                {
-                    "name": network.name,
-                    "region": arguments.region_at(self._platform, network.site),
-                    "vpc_id": built.vpc_id,
-                    "subnet_ids": built.subnets,
-                    "route_table_ids": built.route_tables,
-                    "sources": sorted(let_in),
-                    "grants": arguments.grants(network, callers, vouched, hosted),
-                    "private_dns": network.private_dns,
-                    "tags": arguments.tags(self._platform),
-                },
+                wanted,
                 self._at(self._site.name, [built] if isinstance(built, pulumi.Resource) else []),
             )
         return urls
@@ -217,8 +234,8 @@ class AwsSite:
         services = network.services if network is not None and private is not None else []
         guardrail = next((g for g in self._platform.guardrails if g.name == identity.guardrail), None)
         return CloudSide(
-            trust_anchor=anchors[identity.trust or ""].arn,
-            profile=workload.profile_arn,
+            trust_anchor=anchors[identity.trust].arn if identity.trust else None,
+            profile=workload.profile_arn if identity.trust else None,
             role=workload.role_arn,
             model_ids=access.model_ids if access is not None else None,
             guardrail={"id": access.guardrail_id, "version": access.guardrail_version}

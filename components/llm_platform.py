@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 class LlmPlatform(pulumi.ComponentResource):
     """Per on-prem site: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: network,
-    identities, models, private endpoints, link, budgets. Per site: its audit store, with the account's trail.
-    Spans sites, so it takes a provider for each, and is for Python only."""
+    identities, models, private endpoints, gateways on Fargate, link, budgets. Per site: its audit store, with the
+    account's trail. Spans sites, so it takes a provider for each, and is for Python only."""
 
     gateways: pulumi.Output[list[dict[str, str]]]
     """Each gateway's class, site, address and service."""
@@ -298,6 +298,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._retained += made.retained
         self._records += made.records
         self._links += made.links
+        self._gateways += made.gateways
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.governance.audit_trail import AuditTrail

@@ -13,7 +13,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the mode that the file names; an error is one paragraph on standard error."""
     parser = argparse.ArgumentParser(prog="edge", description="Isthmus gateway, sidecar or translator.")
     parser.add_argument(
-        "--config", type=Path, required=True, help="the YAML file; its `mode` selects what runs"
+        "--config",
+        type=Path,
+        required=True,
+        help="the YAML file, or env:NAME where a variable holds it; its `mode` selects what runs",
     )
     options = parser.parse_args(arguments)
     try:

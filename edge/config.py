@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -21,9 +22,13 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from edge.environment import as_file
+
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+File = Annotated[Path, BeforeValidator(as_file)]
+"""A path, or `env:NAME`: the content of an environment variable (`edge.environment`)."""
 
 # Names under which clouds serve models. The network is the boundary; this catches a wrong file early.
 CLOUD_DOMAINS = (
@@ -61,20 +66,20 @@ class TlsListen(Strict):
 
     host: Name
     port: Port
-    certificate: Path
-    key: Path
+    certificate: File
+    key: File
 
 
 class Listen(TlsListen):
     """With `client_ca`, a client must show a certificate that this CA signed."""
 
-    client_ca: Path | None = None
+    client_ca: File | None = None
 
 
 class MutualListen(TlsListen):
     """A listener that always demands a client certificate."""
 
-    client_ca: Path
+    client_ca: File
 
 
 class Health(Strict):
@@ -101,9 +106,9 @@ class Limits(Strict):
 class UpstreamTls(Strict):
     """What the gateway shows to model servers and translators, and the CA it believes."""
 
-    certificate: Path
-    key: Path
-    ca: Path
+    certificate: File
+    key: File
+    ca: File
 
 
 class Route(Strict):
@@ -133,7 +138,7 @@ class GatewayConfig(Strict):
     site: Name
     listen: Listen
     health: Health
-    callers: Path
+    callers: File
     upstream_tls: UpstreamTls
     limits: Limits = Limits()
     routes: Annotated[list[Route], Field(min_length=1)]
@@ -252,7 +257,7 @@ class Outbound(Strict):
 
     proxy: Annotated[str, Field(pattern=r"^http://[0-9.]+:[0-9]{1,5}$")] | None = None
     no_proxy: list[Name] = []
-    ca: Path | None = None
+    ca: File | None = None
 
 
 class TranslatorConfig(Strict):
@@ -294,8 +299,12 @@ _ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminato
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration file; raises ConfigError with one paragraph."""
-    return check(read_yaml(path), path)
+    """Read and check a configuration file, or `env:NAME`; raises ConfigError with one paragraph."""
+    try:
+        file = Path(str(as_file(path)))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}.") from None
+    return check(read_yaml(file), path)
 
 
 def read_yaml(path: Path) -> Any:

@@ -181,11 +181,14 @@ def site_providers(
     """A provider for each site, by its name; made here and nowhere else."""
     from stacks import providers
 
-    kubeconfig = settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
+    def kubeconfig() -> str:
+        # Asked for where there is a cluster only: a stack in AWS alone needs none.
+        return settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
+
     return {
         site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)
         if site.kind == "aws"
-        else providers.kubernetes(site, kubeconfig)
+        else providers.kubernetes(site, kubeconfig())
         for site in platform.sites
     }
 

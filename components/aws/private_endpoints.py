@@ -48,6 +48,10 @@ class PrivateEndpoints(pulumi.ComponentResource):
     """By service: `https://` and the endpoint's own regional DNS name. S3's gateway endpoint has none."""
     ids: pulumi.Output[dict[str, str]]
     """By service: id of its endpoint."""
+    group_id: pulumi.Output[str]
+    """Id of the interface endpoints' security group."""
+    s3_prefix_list: pulumi.Output[str]
+    """Id of S3's prefix list in the region, for rules that let callers out to it; empty without S3's endpoint."""
 
     def __init__(
         self, name: str, args: PrivateEndpointsArgs, opts: pulumi.ResourceOptions | None = None
@@ -127,7 +131,17 @@ class PrivateEndpoints(pulumi.ComponentResource):
         self.ids = pulumi.Output.from_input(ids)
         self.urls = pulumi.Output.from_input(urls)
         self._interfaces = list(urls)
-        self.register_outputs({"urls": self.urls, "ids": self.ids})
+        self.group_id = group
+        s3 = made.get("s3")
+        self.s3_prefix_list = s3.prefix_list_id if s3 is not None else pulumi.Output.from_input("")
+        self.register_outputs(
+            {
+                "urls": self.urls,
+                "ids": self.ids,
+                "group_id": self.group_id,
+                "s3_prefix_list": self.s3_prefix_list,
+            }
+        )
 
     def url(self, service: str) -> pulumi.Output[str]:
         """`https://` and the DNS name of the service's endpoint, which on-prem callers use.

@@ -83,7 +83,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
             if any(each.startswith(action) for each in args["actions"]):
                 may_use_aws(held, where, args.get("exception", ""), target)
         _check(args, where)
-        most = _most(args)
+        most = at_most(args["actions"], args["resources"], args.get("source_vpc"), args.get("guardrail_key"))
         boundary_policy(most)  # refused before anything is made, even where the boundary is given
         child = pulumi.ResourceOptions(parent=self)
         tags = {
@@ -165,17 +165,21 @@ def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any
     }
 
 
-def _most(args: WorkloadIdentityArgs) -> list[dict[str, Any]]:
-    """What sessions may do at most: in the boundary and in the session policy alike."""
+def at_most(
+    actions: list[str], resources: list[pulumi.Input[str]], vpc: Any = None, key: Any = None
+) -> list[dict[str, Any]]:
+    """What sessions may do at most: in the boundary and in the session policy alike.
+
+    `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings.
+    """
     statement: dict[str, Any] = {
         "Sid": "AtMost",
         "Effect": "Allow",
-        "Action": list(args["actions"]),
-        "Resource": list(args["resources"]),
+        "Action": list(actions),
+        "Resource": list(resources),
     }
-    if args.get("source_vpc") is not None:
-        statement["Condition"] = {"StringEquals": {"aws:SourceVpc": args.get("source_vpc")}}
-    key = args.get("guardrail_key")
+    if vpc is not None:
+        statement["Condition"] = {"StringEquals": {"aws:SourceVpc": vpc}}
     # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
     return [statement, *([open_guardrail(key)] if key is not None else [])]
 

@@ -10,11 +10,23 @@ from typing import Any
 
 from isthmus.contracts import images_lock
 from isthmus.contracts.images_lock import FILE, IMAGES, Image
+from isthmus.contracts.words import VLLM_TARGETS
 
-__all__ = ["FILE", "fill"]
+__all__ = ["FILE", "fill", "needed"]
 
-_WITH_IDENTITY = ("translator", "credential_helper")
-"""What runs only where a translator has an AWS identity."""
+
+def needed(platform: dict[str, Any]) -> list[Image]:
+    """The images that a merged platform runs; vLLM's too where it does not say what it serves."""
+    parts = platform.get("identities"), platform.get("endpoints")
+    identities, endpoints = ([one for one in part or () if isinstance(one, dict)] for part in parts)
+    by_certificate = [one for one in identities if one.get("assumed_by") in (None, "roles-anywhere")]
+    served = [one for one in endpoints if one.get("target") in (None, *VLLM_TARGETS)]
+    runs = {
+        "translator": bool(identities),
+        "credential_helper": bool(by_certificate),
+        "vllm": bool(served or not endpoints),
+    }
+    return [name for name in IMAGES if runs.get(name, True)]
 
 
 def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> dict[str, Any]:
@@ -27,10 +39,7 @@ def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> 
     if not isinstance(images, dict) or not isinstance(images.get("registry"), str):
         return platform
     registry = images["registry"]
-    needed: list[Image] = [
-        name for name in IMAGES if platform.get("identities") or name not in _WITH_IDENTITY
-    ]
-    wanted: list[Image] = [name for name in needed if not images.get(name)]
+    wanted: list[Image] = [name for name in needed(platform) if not images.get(name)]
     filled = {"registries": [f"{registry.rstrip('/')}/"], **images}
     if wanted:
         read = images_lock.load(lock)

@@ -1,7 +1,8 @@
 """What only the organisation can say: values that no blueprint makes up, and where to put them.
 
-A registry, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, contacts
-and the amounts of budgets come from the stack's overrides. All that are missing are named in one error.
+A registry, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, secrets of
+gateways on Fargate, contacts and the amounts of budgets come from the stack's overrides. All that are missing are
+named in one error.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from isthmus.catalogue import locked
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import VLLM_TARGETS, WHILE_LOADING
 
@@ -39,20 +41,21 @@ Missing = list[tuple[str, str]]
 def wanted(platform: dict[str, Any]) -> Missing:
     """Every value that is still to be given, in the order in which a person would look for them."""
     found = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
-    return [*found, *_machines(platform), *_audit(platform), *_trust(platform), *_money(platform)]
+    found += [*_machines(platform), *_audit(platform), *_trust(platform)]
+    return [*found, *_fargate(platform), *_money(platform)]
 
 
 def _images(platform: dict[str, Any]) -> Missing:
     """With a registry the lock gives what is not given (`locked.fill`), and admission lets that registry in."""
     images = _mapping(platform.get("images"))
-    needed = [
-        "edge",
-        "vllm",
-        *(("translator", "credential_helper") if _parts(platform, "identities") else ()),
-    ]
     missing: Missing = []
-    if not images.get("registry") and not all(images.get(name) for name in (*needed, "registries")):
-        missing.append(("images.registry", "registry.example"))
+    if not images.get("registry") and not all(
+        images.get(name) for name in (*locked.needed(platform), "registries")
+    ):
+        on_fargate = next(iter(_on_fargate(platform)), None)
+        account, region = _place(platform, on_fargate) if on_fargate is not None else ("", "")
+        ecr = f"{account}.dkr.ecr.{region}.amazonaws.com/llm"
+        missing.append(("images.registry", ecr if on_fargate is not None else "registry.example"))
     hosted = [e for e in _parts(platform, "endpoints") if e.get("target") == "sagemaker"]
     if hosted and not images.get("sagemaker"):
         # SageMaker pulls from Amazon ECR alone, so no registry of the organisation's can give it.
@@ -63,14 +66,16 @@ def _images(platform: dict[str, Any]) -> Missing:
 def _issuer(platform: dict[str, Any]) -> Missing:
     """Needed as long as one server has no Secret of its own with a certificate."""
     served = [e for e in _parts(platform, "endpoints") if e.get("target") in VLLM_TARGETS]
-    bare = [one for one in (*served, *_parts(platform, "gateways")) if not one.get("certificate_secret")]
+    gates = [one for one in _parts(platform, "gateways") if one.get("runs_on") != "fargate"]
+    bare = [one for one in (*served, *gates) if not one.get("certificate_secret")]
     issuer = _mapping(platform.get("issuer"))
     return [("issuer.name", "internal-ca")] if bare and not issuer.get("name") else []
 
 
 def _monitoring(platform: dict[str, Any]) -> Missing:
     monitoring = _mapping(platform.get("monitoring"))
-    return [] if monitoring.get("namespace") else [("monitoring.namespace", "monitoring")]
+    in_clusters = any(one.get("runs_on") != "fargate" for one in _parts(platform, "gateways"))
+    return [] if monitoring.get("namespace") or not in_clusters else [("monitoring.namespace", "monitoring")]
 
 
 def _weights(platform: dict[str, Any]) -> Missing:
@@ -138,6 +143,34 @@ def _trust(platform: dict[str, Any]) -> Missing:
             missing.append((f"trust[{name}].ca_certificates", "-----BEGIN CERTIFICATE----- …"))
         if any(not one.get("certificate_secret") for one in mine) and not trust.get("issuer"):
             missing.append((f"trust[{name}].issuer.name", "llm-identities"))
+    return missing
+
+
+def _on_fargate(platform: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in _parts(platform, "gateways") if one.get("runs_on") == "fargate"]
+
+
+def _place(platform: dict[str, Any], gateway: dict[str, Any]) -> tuple[str, str]:
+    """Account and region of a gateway's site, for examples."""
+    site = next((one for one in _parts(platform, "sites") if one.get("name") == gateway.get("site")), {})
+    return str(site.get("account_id") or "123456789012"), str(site.get("region") or "eu-central-1")
+
+
+def _fargate(platform: dict[str, Any]) -> Missing:
+    """Who may call, and by which certificates: secrets of Secrets Manager, by ARN."""
+    missing: Missing = []
+    for gateway in _on_fargate(platform):
+        account, region = _place(platform, gateway)
+        name, held = gateway.get("name"), gateway.get("class")
+        settings = _mapping(gateway.get("fargate"))
+        for key, there, what in (
+            ("certificate_secret", gateway, "gateway-tls-a1B2c3"),
+            ("callers_secret", gateway, "callers-a1B2c3"),
+            ("fargate.translator_secret", settings, "translator-tls-a1B2c3"),
+        ):
+            if not there.get(key.rpartition(".")[2]):
+                arn = f"arn:aws:secretsmanager:{region}:{account}:secret:llm/{held}-{what}"
+                missing.append((f"gateways[{name}].{key}", arn))
     return missing
 
 

@@ -93,6 +93,7 @@ def offers() -> list[Offer]:
             each.header.scale.gpus_from,
             each.header.scale.gpus_to,
             frozenset(each.header.builds),
+            each.header.topology,
         )
         for each in catalogue.blueprints()
     ]

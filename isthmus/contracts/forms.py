@@ -57,6 +57,13 @@ FORMS = {
     r"^(oci|https)://[a-z0-9.\-_/:]+$": "a repository of charts like `oci://registry.example/charts`",
     r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$": "a chart's version like `v1.21.2`",
     r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$": "a proxy's address like `http://10.40.0.20:3128`",
+    r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+$": (
+        "a secret's ARN like `arn:aws:secretsmanager:eu-central-1:123456789012:secret:NAME-a1B2c3`"
+    ),
+    r"^arn:aws[a-z-]*:iam::[0-9]{12}:(root|(role|user)/[A-Za-z0-9+=,.@_/-]+)$": (
+        "an account, role or user like `arn:aws:iam::123456789012:root`"
+    ),
+    r"^Z[A-Z0-9]{1,31}$": "a hosted zone's id like `Z0123456789ABCDEFGHIJ`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
     r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
     r"^[0-9]{12}$": "an account's 12 digits",

@@ -107,6 +107,13 @@ def may_be_laid(platform: Platform, where: str) -> None:
                 where=where,
                 todo="Build this platform as one stack, or leave them out",
             )
+    for gateway in platform.gateways:
+        if gateway.runs_on != "kubernetes":
+            raise InputError(
+                f"gateway {gateway.name} runs on Fargate, which layers do not know in this version",
+                where=where,
+                todo="Build this platform as one stack",
+            )
     for endpoint in platform.endpoints:
         if endpoint.target not in _LAID:
             raise InputError(

@@ -28,6 +28,7 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
@@ -198,6 +199,8 @@ class Gateway(Part):
     name: DnsLabel
     """By which overrides merge; `CLASS` at its site."""
     site: DnsLabel
+    runs_on: Literal["kubernetes", "fargate"] = "kubernetes"
+    """In the site's cluster, or, at an AWS site without one, on AWS Fargate."""
     host: str
     replicas: int = Field(default=2, ge=1)
     workloads: list[Workload]
@@ -210,9 +213,14 @@ class Gateway(Part):
     ca_bundle: KubeName | None = None
     """ConfigMap with `ca.crt` in the class's namespace: whom the translator believes to be AWS, in place of
     the public authorities (where TLS is opened on the way). For the public and internal classes."""
-    callers_secret: KubeName
-    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
-    certificate_secret: KubeName | None = None
+    callers_secret: KubeName | SecretArn
+    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names. On Fargate the ARN of a secret whose
+    text is that file."""
+    certificate_secret: KubeName | SecretArn | None = None
+    """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
+    `certificate`, `key` and `ca`, each PEM."""
+    fargate: Fargate | None = None
+    """`runs_on: fargate`: how, and who may call."""
 
 
 class Identity(Part):
@@ -222,6 +230,8 @@ class Identity(Part):
     class_: Sensitivity = Field(alias="class")
     site: DnsLabel
     """The AWS site in whose account the role lives."""
+    assumed_by: Literal["roles-anywhere", "ecs-tasks", "eks-pod-identity"] = "roles-anywhere"
+    """Who becomes it: pods outside AWS by a certificate, tasks on Fargate, or pods of a cluster in AWS."""
     endpoints: list[DnsLabel]
     trust: DnsLabel | None = None
     """What vouches for its certificates: one of `trust`."""
@@ -267,7 +277,8 @@ class Images(Part):
     edge: ImageReference
     translator: ImageReference | None = None
     """Needed where a gateway has an AWS identity."""
-    vllm: ImageReference
+    vllm: ImageReference | None = None
+    """Needed where a model is served on GPUs of ours."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None
@@ -286,8 +297,8 @@ class Images(Part):
 
 
 class Monitoring(Part):
-    namespace: DnsLabel
-    """The only namespace that may scrape models and gateways."""
+    namespace: DnsLabel | None = None
+    """The only namespace that may scrape models and gateways; needed where there is a cluster."""
     pod_monitors: bool = True
     prometheus_url: str | None = None
 

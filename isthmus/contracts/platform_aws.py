@@ -61,6 +61,7 @@ SERVICES = (
     "ecr.dkr",
     "s3",
     "sagemaker.runtime",
+    "secretsmanager",
 )
 """AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
 Service = Literal[
@@ -74,6 +75,7 @@ Service = Literal[
     "ecr.dkr",
     "s3",
     "sagemaker.runtime",
+    "secretsmanager",
 ]
 
 

@@ -124,7 +124,8 @@ def boundaries_are_the_accounts(platform: Platform) -> None:
 
 def identities_are_vouched_for(platform: Platform) -> None:
     """Each identity has a trust, each trust what it needs; certificates are of a private authority."""
-    for index, identity in enumerate(platform.identities):
+    by_certificate = [one for one in enumerate(platform.identities) if one[1].assumed_by == "roles-anywhere"]
+    for index, identity in by_certificate:
         if identity.trust is None:
             raise At(
                 f"nothing vouches for identity {identity.name}: no trust is named",
@@ -153,7 +154,7 @@ def identities_are_vouched_for(platform: Platform) -> None:
             except IsthmusError as error:
                 no = error.exit_code == 1
                 raise At(error.what, *(*path, "ca_certificates"), todo=error.todo, no=no) from None
-    for index, identity in enumerate(platform.identities):
+    for index, identity in by_certificate:
         _, trust = trusts[identity.trust or ""]
         path = ("identities", index)
         if trust.mode == "off":
@@ -164,9 +165,10 @@ def identities_are_vouched_for(platform: Platform) -> None:
                 *(*path, "certificate_secret"),
                 todo=f"Name `issuer` in trust {trust.name}, or a certificate_secret here",
             )
-    images = {"translator": "translator", "credential_helper": "credential helper"}
-    for name, words in images.items():
-        if platform.identities and getattr(platform.images, name) is None:
+    images = {"translator": ("translator", platform.identities)}
+    images["credential_helper"] = ("credential helper", [identity for _, identity in by_certificate])
+    for name, (words, needed_by) in images.items():
+        if needed_by and getattr(platform.images, name) is None:
             raise At(
                 f"no image of the {words} is named, and a translator has an AWS identity",
                 *("images", name),

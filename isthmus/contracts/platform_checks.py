@@ -13,6 +13,7 @@ from isthmus.contracts import (
     handling,
     platform_aws_checks,
     platform_boundaries,
+    platform_fargate_checks,
     platform_mig,
     platform_network_checks,
     platform_people,
@@ -83,7 +84,12 @@ def names_exist(platform: Platform) -> None:
 
 
 def sites_are_whole(platform: Platform) -> None:
-    """An on-prem site names its cluster, an AWS site its region."""
+    """An on-prem site names its cluster, an AWS site its region; where there is a cluster, who may scrape."""
+    if platform.monitoring.namespace is None and any(
+        map(platform_fargate_checks.has_cluster, platform.sites)
+    ):
+        what = "no namespace is named that may scrape models and gateways"
+        raise At(what, *("monitoring", "namespace"), todo="Name the one that Prometheus runs in")
     for index, site in enumerate(platform.sites):
         key = "kube_context" if site.kind == "on-prem" else "region"
         if not getattr(site, key):
@@ -113,6 +119,12 @@ def models_have_what_they_need(platform: Platform) -> None:
         path = ("endpoints", index)
         if endpoint.target not in VLLM_TARGETS:
             continue
+        if platform.images.vllm is None:
+            raise At(
+                f"no image of vLLM is named, and {endpoint.id} is served by it",
+                *("images", "vllm"),
+                todo="Name `images.registry`, where those of images.lock.yaml are, or this one by digest",
+            )
         if endpoint.weights is None:
             raise At(
                 f"endpoint {endpoint.id} names no weights",
@@ -301,6 +313,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     sites_are_whole,
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
+    *platform_fargate_checks.CHECKS,
     targets_fit_sites,
     platform_sagemaker_checks.settings_are_whole,
     platform_mig.slices_are_one_a_replica,

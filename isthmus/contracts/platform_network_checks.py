@@ -179,8 +179,10 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
         called = {
             one.target for one in platform.endpoints if one.id in identities[gateway.identity].endpoints
         }
+        by_certificate = identities[gateway.identity].assumed_by == "roles-anywhere"
         needed = [service for target, service in _SERVICES if target in called]
-        missing = [one for one in (*needed, "rolesanywhere") if one not in network.services]
+        needed += ["rolesanywhere"] if by_certificate else []
+        missing = [one for one in needed if one not in network.services]
         if missing:
             raise At(
                 f"network {network.name} has no private endpoint for {' and '.join(missing)}",

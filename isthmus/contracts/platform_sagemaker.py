@@ -11,12 +11,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
-from isthmus.contracts.words import Mode, Part, Sha256
+from isthmus.contracts.words import KeyArn, Mode, Part, Sha256
 
 InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z][a-z0-9-]*\.[a-z0-9]+$")]
-KeyArn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$")
-]
 EcrImage = Annotated[
     str,
     StringConstraints(

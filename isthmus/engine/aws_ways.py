@@ -7,6 +7,7 @@ does when it is repeated is as of knowledge of AWS, not checked against an accou
 from __future__ import annotations
 
 from isthmus.engine.aws_account import Aws
+from isthmus.engine.aws_fargate import FARGATE
 from isthmus.engine.aws_lookup import Way, again, child, named, tagged, unheard
 from isthmus.engine.aws_settings import SETTINGS, simulated
 from isthmus.engine.pending import Creation, Verdict
@@ -388,6 +389,7 @@ WAYS: dict[str, Way] = {
         tags=("list_tags_for_resource", {"resourceArn": "{found[profileArn]}"}, "tags"),
         created="createdAt",
     ),
+    **FARGATE,
     **SETTINGS,
 }
 """By type token. A type that is not here is never decided: it is named, and the run stops."""

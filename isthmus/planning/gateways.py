@@ -33,6 +33,19 @@ def home(requirements: Requirements, class_: str) -> str | None:
     return next((name for name, place in places if allowed(place)), None)
 
 
-def host(class_: str) -> str:
-    """The name that applications call."""
-    return f"{class_}-gateway.isthmus-{class_}.svc"
+def host(class_: str, site: str = "", *, in_cluster: bool = True) -> str:
+    """The name that applications call: of a Service, or of a private zone where there is no cluster.
+
+    `internal` is the top-level domain that is kept for private use (ICANN, 2024); the organisation's overrides may name
+    one of its own.
+    """
+    return (
+        f"{class_}-gateway.isthmus-{class_}.svc"
+        if in_cluster
+        else f"{class_}-gateway.{site}.isthmus.internal"
+    )
+
+
+def has_cluster(requirements: Requirements, site: str) -> bool:
+    """Whether a gateway at the site runs in a cluster."""
+    return isinstance(requirements.site(site), OnPremSite)

@@ -46,6 +46,8 @@ class Offer:
     gpus_to: int | None
     builds: frozenset[str] = BUILDS
     """Targets, `mig`, `several-nodes`, `overflow`."""
+    topology: str = "hybrid"
+    """`aws`: nothing stands on-prem, gateways included."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,10 @@ def _judge(
         rules = Rules(today, offer.builds)
         if missing := [each for each in SENSITIVITIES if each in used and each not in offer.classes]:
             yield Judged(offer, rules, [f"it is not made for {', '.join(missing)} work"])
+            continue
+        on_prem = [site.name for site in requirements.sites if isinstance(site, OnPremSite)]
+        if offer.topology == "aws" and on_prem:
+            yield Judged(offer, rules, [f"it is made for AWS alone, and {on_prem[0]} is an on-prem site"])
             continue
         key = _of_use(requirements, offer.builds), offer.gpus_to
         if key not in tried:
@@ -294,7 +300,8 @@ def _gateways(requirements: Requirements, solution: Solution) -> list[PlannedGat
                 # What runs in the cloud comes in by the first gateway of its class.
                 sites = [*sites, home] if here else [home, *sites]
         for site in sites:
-            document = {"class": class_, "site": site, "host": gateways.host(class_)}
+            host = gateways.host(class_, site, in_cluster=gateways.has_cluster(requirements, site))
+            document = {"class": class_, "site": site, "host": host}
             found.append(PlannedGateway.model_validate(document))
     return found
 

@@ -17,6 +17,15 @@ NAMING = ("ArnEquals", "ArnLike", "StringEquals", "StringLike", "StringEqualsIgn
 """Operators that hold only for who is named; with `IfExists` or `ForAllValues` they hold for nobody's call too."""
 _LAYERS = re.compile(r"arn:aws[\w-]*:s3:::prod-[a-z0-9-]+-starport-layer-bucket/\*")
 """Amazon ECR's own bucket of image layers, read by links that it signs itself."""
+_URL = re.compile(r"https://vpce-\$\{([^.${}]+)\.id\}\.([a-z.-]+?)\.([a-z]{2}-[a-z0-9-]+)\.vpce\.")
+
+
+def own(graph: Graph, url: Any, service: str) -> Resource | None:
+    """The private endpoint of ours that a URL leads to, if it is one of that service."""
+    found = _URL.match(str(url or ""))
+    if found is None or found[2] != service:
+        return None
+    return next((each for each in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if each.name == found[1]), None)
 
 
 def loose(graph: Graph, networks: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ class Item:
     target: str
     """The reference that pods have, or the chart in the organisation's registry; empty where none is named."""
     used_by: tuple[str, ...]
-    """Pods as NAMESPACE/WORKLOAD; for a chart, what of the stack needs it."""
+    """Pods as NAMESPACE/WORKLOAD, tasks as fargate/TASK; for a chart, what of the stack needs it."""
     locked: bool
     """Whether its digest is the lock's to say."""
     purpose: str = ""
@@ -73,6 +74,9 @@ def of(resources: Iterable[Resource], lock: ImagesLock, given: Images) -> Invent
         if each.made and each.type == "aws:sagemaker/model:Model":
             image = (each.inputs.get("primaryContainer") or {}).get("image")
             hosted.setdefault(str(image), set()).add(f"SageMaker model {each.name}")
+        if each.made and each.type == "aws:ecs/taskDefinition:TaskDefinition":
+            for box in json.loads(each.inputs.get("containerDefinitions") or "[]"):
+                users.setdefault(str(box["image"]), set()).add(f"fargate/{each.name}")
         if not each.made or not each.type.startswith("kubernetes:"):
             continue
         name, namespace = place(each)

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from isthmus.contracts.platform import Platform
+from isthmus.report import task_pictures
 from isthmus.report.graph import Graph, Resource, listed, statements
 from isthmus.report.permissions import roles
 from isthmus.report.reach import Network, Pods, overlaps
@@ -64,7 +65,10 @@ def network(graph: Graph, platform: Platform) -> str:
         for resolver in _resolvers(graph, vpc):
             words = f"{str(resolver.inputs.get('direction')).lower()} resolver"
             drawing.node(resolver.name, words, indent=4)
+        task_pictures.nodes(graph, drawing, vpc)
         drawing.end()
+    for vpc in sorted(graph.of("aws:ec2/vpc:Vpc"), key=lambda each: each.name):
+        task_pictures.edges(graph, drawing, vpc)
     ends = _links(graph, drawing)
     for one in sorted(pods.pods, key=lambda each: (each.namespace, each.name)):
         _ways(drawing, pods, one, ends)

@@ -6,22 +6,19 @@ wrote which part. A name in AWS that the graph does not make is not vouched for.
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 from isthmus.contracts.platform import Platform
 from isthmus.report import hosted
-from isthmus.report.endpoints import callers, lets, loose, policies
+from isthmus.report.endpoints import callers, lets, loose, own, policies
 from isthmus.report.graph import Graph, Resource
 from isthmus.report.keys import no_access_key
 from isthmus.report.reach import ANYWHERE, Network, overlaps, within
 from isthmus.report.routes import beyond, leaving, networks
+from isthmus.report.tasks import gateways_keep_to_their_network, tasks
 from isthmus.report.trail import nobody_switches_the_trail_off, the_trail_stands
 from isthmus.report.translators import Translator, translators
 
 INVOKE = "bedrock:InvokeModel"
 SUBJECT = "rolesanywhere:x509Subject/CN"
-_ENDPOINT = re.compile(r"https://vpce-\$\{([^.${}]+)\.id\}\.([a-z.-]+?)\.([a-z]{2}-[a-z0-9-]+)\.vpce\.")
 
 
 def all_of(graph: Graph, platform: Platform) -> list[str]:
@@ -29,6 +26,7 @@ def all_of(graph: Graph, platform: Platform) -> list[str]:
     return [
         *restricted_reaches_no_aws(graph, platform),
         *aws_is_called_through_our_endpoints(graph, platform),
+        *gateways_keep_to_their_network(graph, platform),
         *only_public_work_is_beside_the_internet(graph, platform),
         *nobody_switches_the_trail_off(graph),
         *the_trail_stands(graph, platform),
@@ -112,7 +110,7 @@ def _calls(graph: Graph, one: Translator) -> list[str]:
         broken.append(f"{one.name} has no configuration that names its models")
     for model in models:
         hosts = model.get("provider") == "sagemaker"
-        endpoint = _own(graph, model.get("endpoint_url"), "sagemaker.runtime" if hosts else "bedrock-runtime")
+        endpoint = own(graph, model.get("endpoint_url"), "sagemaker.runtime" if hosts else "bedrock-runtime")
         name = model["name"]
         if endpoint is None:
             broken.append(f"{one.name} calls {name} at {model.get('endpoint_url') or 'the public name'}")
@@ -122,7 +120,7 @@ def _calls(graph: Graph, one: Translator) -> list[str]:
             action, what = hosted.CALL, hosted.arn(graph, endpoint, model)
         if not lets(graph, endpoint, "aws:PrincipalArn", one.role, action, what):
             broken.append(f"the policy of {endpoint.name} does not let {one.name} call {name}")
-    endpoint = _own(graph, one.sessions, "rolesanywhere")
+    endpoint = own(graph, one.sessions, "rolesanywhere")
     if endpoint is None:
         broken.append(f"{one.name} asks for sessions at {one.sessions or 'the public name'}")
     elif not lets(graph, endpoint, SUBJECT, one.subject, "rolesanywhere:CreateSession", one.anchor):
@@ -166,6 +164,9 @@ def _not_public_alone(graph: Graph, platform: Platform, vpc: Resource) -> list[s
     public = {
         who for each in translators(graph) if each.class_ == "public" for who in (each.role, each.subject)
     }
+    for task in tasks(graph):
+        if task.class_ == "public":
+            public |= {task.role, str(task.resource.inputs.get("executionRoleArn"))}
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
         if vpc in graph.referred(endpoint.inputs.get("vpcId")):
             said = [one for document in policies(graph, endpoint) for one in document]
@@ -195,11 +196,3 @@ def bears_tags(token: str) -> bool:
     module = importlib.import_module(f"pulumi_{package}.{path.split('/')[0]}")
     found = inspect.signature(getattr(module, name)._internal_init).parameters.get("tags")
     return found is not None and "Mapping" in str(found.annotation)
-
-
-def _own(graph: Graph, url: Any, service: str) -> Resource | None:
-    """The private endpoint of ours that a URL leads to, if it is one of that service."""
-    found = _ENDPOINT.match(str(url or ""))
-    if found is None or found[2] != service:
-        return None
-    return next((each for each in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if each.name == found[1]), None)

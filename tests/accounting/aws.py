@@ -83,6 +83,23 @@ LISTED: dict[str, tuple[str, str, str]] = {
         "describe_transit_gateway_vpc_attachments",
         "TransitGatewayVpcAttachments[?VpcId && State!='deleted'].TransitGatewayAttachmentId",
     ),
+    "aws:ec2/vpcEndpointService:VpcEndpointService": (
+        "ec2",
+        "describe_vpc_endpoint_service_configurations",
+        "ServiceConfigurations[].ServiceId",
+    ),
+    "aws:ecs/taskDefinition:TaskDefinition": ("ecs", "list_task_definitions", "taskDefinitionArns"),
+    "aws:lb/loadBalancer:LoadBalancer": (
+        "elbv2",
+        "describe_load_balancers",
+        "LoadBalancers[].LoadBalancerArn",
+    ),
+    "aws:lb/targetGroup:TargetGroup": (
+        "elbv2",
+        "describe_target_groups",
+        "TargetGroups[].TargetGroupArn",
+    ),
+    "aws:route53/zone:Zone": ("route53", "list_hosted_zones", "HostedZones[].Id"),
     "aws:iam/policy:Policy": ("iam", "list_policies", "Policies[].Arn"),
     "aws:iam/role:Role": ("iam", "list_roles", "Roles[].RoleName"),
     "aws:kms/alias:Alias": (
@@ -158,6 +175,10 @@ PARTS = {
     "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
     "aws:ec2/route:Route",
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
+    "aws:ecs/cluster:Cluster",
+    "aws:ecs/service:Service",
+    "aws:lb/listener:Listener",
+    "aws:route53/record:Record",
     "aws:ec2transitgateway/route:Route",
     "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
@@ -168,7 +189,8 @@ PARTS = {
     "aws:s3/bucketVersioning:BucketVersioning",
     "aws:sns/topicPolicy:TopicPolicy",
 }
-"""Settings of a thing above: they come and go with it, and AWS lists them one by one at most."""
+"""Settings of a thing above: they come and go with it, and AWS lists them one by one at most. Clusters and services of
+ECS besides: the endpoint goes on listing those that are gone."""
 
 
 def clients(env: Mapping[str, str]) -> Callable[[str], Any]:
@@ -206,6 +228,9 @@ def listed(client: Callable[[str], Any]) -> dict[str, set[str]]:
         for page in _pages(client("iam"), "list_role_policies", RoleName=role)
         for name in page["PolicyNames"]
     }
+    # `/hostedzone/Z…` is a zone's id as Route 53 writes it; the state has its last part.
+    zones = found["aws:route53/zone:Zone"]
+    found["aws:route53/zone:Zone"] = {each.rpartition("/")[2] for each in zones}
     keys = found["aws:kms/key:Key"]
     found["aws:kms/key:Key"] = {each for each in keys if not _ending(client("kms"), each)}
     return found

@@ -68,6 +68,9 @@ def client(bare: Client, world: World) -> Client:
         "sns",
         "budgets",
         "ce",
+        "ecs",
+        "elbv2",
+        "route53",
     )
     bare.configure(region=REGION, endpoints=[dict.fromkeys(services, world.url)])
     return bare

@@ -30,13 +30,13 @@ class World:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def boto(self, service: str) -> Any:
+    def boto(self, service: str, region: str = REGION) -> Any:
         import boto3
 
         return boto3.client(
             service,
             endpoint_url=self.url,
-            region_name=REGION,
+            region_name=region,
             aws_access_key_id="x",
             aws_secret_access_key="x",
         )

@@ -13,9 +13,13 @@ TWICE = {
     "aws:ec2/vpnConnection:VpnConnection",
     "aws:ec2transitgateway/routeTable:RouteTable",
     "aws:ec2transitgateway/transitGateway:TransitGateway",
+    "aws:ecs/taskDefinition:TaskDefinition",
     "aws:kms/key:Key",
+    "aws:lb/listener:Listener",
+    "aws:lb/loadBalancer:LoadBalancer",
     "aws:rolesanywhere/profile:Profile",
     "aws:rolesanywhere/trustAnchor:TrustAnchor",
+    "aws:route53/zone:Zone",
 }
 """Types of which AWS makes a second one: they have no idempotency token, and nothing that only one may have."""
 
@@ -25,6 +29,7 @@ UNTOLD = {
     "aws:ec2/flowLog:FlowLog",
     "aws:ec2/routeTable:RouteTable",
     "aws:ec2/vpcEndpoint:VpcEndpoint",
+    "aws:ec2/vpcEndpointService:VpcEndpointService",
     "aws:route53/resolverEndpoint:ResolverEndpoint",
     "aws:route53/resolverRule:ResolverRule",
     "aws:secretsmanager/secretVersion:SecretVersion",

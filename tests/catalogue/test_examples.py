@@ -20,6 +20,7 @@ from isthmus.report import plan_page
 ROOT = Path(__file__).resolve().parents[2]
 PICKED = {
     "examples/bank-overflow": "burst-hybrid",
+    "examples/cloud-managed": "cloud-managed",
     "examples/hosted": "regulated-hybrid",
     "examples/pilot": "pilot",
     "examples/sovereign": "sovereign",
@@ -62,6 +63,20 @@ def test_a_model_on_sagemaker_brings_nothing_of_bedrock():
     assert platform["networks"][0]["services"] == ["rolesanywhere", "sagemaker.runtime", "s3"]
     assert platform["endpoints"][1]["sagemaker"] == {"instance_type": "ml.g6e.2xlarge"}
     assert platform["links"][0]["classes"] == ["confidential"]
+
+
+def test_the_cloud_managed_platform_has_nothing_of_a_cluster():
+    platform = catalogue.render("cloud-managed", *planned("examples/cloud-managed"))
+    assert {each["kind"] for each in platform["sites"]} == {"aws"}
+    assert not {"pools", "trust", "links"} & set(platform)
+    assert {each["runs_on"] for each in platform["gateways"]} == {"fargate"}
+    assert {each["assumed_by"] for each in platform["identities"]} == {"ecs-tasks"}
+
+
+def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
+    _, plan = planned("examples/pilot")
+    (other,) = [each for each in plan.alternatives or [] if each.blueprint == "cloud-managed"]
+    assert other.rejected_because == ["it is made for AWS alone, and fra1 is an on-prem site"]
 
 
 def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():

@@ -18,7 +18,7 @@ def begin(isthmus, project: Path, stack: str, example: str, *args: str):
     return isthmus("init", stack, "--requirements", file, "--project", project, *AS_OF, *args)
 
 
-@pytest.mark.parametrize("example", ["pilot", "bank-overflow"])
+@pytest.mark.parametrize("example", ["pilot", "bank-overflow", "cloud-managed"])
 def test_a_stack_begun_for_the_sandbox_renders_as_it_is(isthmus, project, tmp_path, example):
     begun = begin(isthmus, project, "fresh", example, "--sandbox")
     assert begun.code == 0, begun.err

@@ -20,6 +20,9 @@ COMPUTED: dict[str, dict[str, Any]] = {
             for zone in ("-eu-central-1a", "", "-eu-central-1b")
         ]
     },
+    "aws:lb/loadBalancer:LoadBalancer": {"dnsName": "localhost", "zoneId": "ZELB"},
+    "aws:route53/zone:Zone": {"zoneId": "ZOWN"},
+    "aws:ec2/vpcEndpointService:VpcEndpointService": {"serviceName": "com.amazonaws.vpce.eu-central-1.svc"},
     "aws:ec2/vpnConnection:VpnConnection": {
         "transitGatewayAttachmentId": "tgw-attach-vpn",
         "presharedKeyArn": "arn:aws:secretsmanager:::secret:vpn",
@@ -119,6 +122,8 @@ class Engine(mocks.Mocks):
         if args.typ.startswith("aws:"):
             given["arn"] = f"arn:aws:{args.typ.split(':')[1]}:::{args.name}"
             given |= COMPUTED.get(args.typ, {})
+        if args.typ == "aws:ec2/vpcEndpoint:VpcEndpoint":
+            given["prefixListId"] = "pl-s3" if args.name.endswith("-s3") else ""
         if args.typ == "aws:bedrock/inferenceProfile:InferenceProfile":
             # In the form that the edge asks for: it refuses what is no ARN of Bedrock.
             given["arn"] = f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:application-inference-profile/{args.name}"

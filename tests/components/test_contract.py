@@ -16,6 +16,7 @@ from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.network import NetworkArgs
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
+from components.gateway.fargate_gateway import FargateSettings
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
@@ -27,7 +28,13 @@ from components.onprem import pool_args
 from components.onprem.gpu_operator import GpuOperatorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform, platform_aws, platform_pools, platform_sagemaker
+from isthmus.contracts import (
+    platform,
+    platform_aws,
+    platform_fargate,
+    platform_pools,
+    platform_sagemaker,
+)
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -42,10 +49,23 @@ ELSEWHERE: dict[type, set[str]] = {
     },
     platform.Pool: {"site", "gpu", "failure_domains"},
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
-    platform.Gateway: {"name", "host", "workloads", "identity", "proxy", "ca_bundle"},
+    platform.Gateway: {
+        *("name", "host", "workloads", "identity", "proxy", "ca_bundle"),
+        # Which component it is, and the settings of the other one.
+        *("runs_on", "fargate"),
+    },
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
     platform.Identity: {
-        *("name", "site", "endpoints", "trust", "certificate_secret", "permissions_boundary", "guardrail"),
+        *(
+            "assumed_by",
+            "name",
+            "site",
+            "endpoints",
+            "trust",
+            "certificate_secret",
+            "permissions_boundary",
+            "guardrail",
+        ),
     },
     platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
@@ -83,6 +103,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GatewayRoute, platform.Workload),
     (TranslatorProxy, platform.Proxy),
     (NamedDestination, platform.Destination),
+    (FargateSettings, platform_fargate.Fargate),
     (BedrockAccessArgs, platform.Identity),
     (AuditTrailArgs, platform.AuditStore),
     (CertificateIssuer, platform.Issuer),

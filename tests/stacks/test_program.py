@@ -126,3 +126,15 @@ def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
 def test_the_requirements_are_the_banks_with_the_header_that_editors_read():
     lines = (STACKS / f"{STACK}.requirements.yaml").read_text().splitlines()
     assert lines[0] == "# yaml-language-server: $schema=../docs/schemas/requirements.json"
+
+
+def test_a_stack_in_aws_alone_asks_for_no_kubeconfig(monkeypatch: pytest.MonkeyPatch):
+    from isthmus.contracts.platform import Platform
+    from stacks import program, providers, surroundings
+    from tests.components.fargate import cloud
+
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(providers, "aws", lambda site, tags, sandbox: site.name)
+    platform, settings = Platform.model_validate(cloud()), program.Settings("insurer", Path(), {})
+    assert program.site_providers(platform, settings, live=True) == {"frankfurt": "frankfurt"}
+    surroundings.check(platform, sandbox=False, environment={})

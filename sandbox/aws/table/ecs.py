@@ -1,0 +1,337 @@
+"""Amazon ECS: clusters, task definitions and services on Fargate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, every, fresh_token, pairs
+from sandbox.aws.schema import Prop, same_members, same_tail
+from sandbox.aws.table.kms import REGION, TAGS
+
+_TAGGING = Tagging(
+    put=Call("tag_resource", {"resourceArn": "$arn", "tags": lambda scope: _tags(scope["tagsSet"])}),
+    remove=Call("untag_resource", {"resourceArn": "$arn", "tagKeys": "$tagsGone"}),
+)
+_LISTED = {"tagsAll": "tags[].{Key: key, Value: value} || `[]`"}
+
+
+def _tags(tags: Any) -> list[dict[str, str]] | None:
+    return pairs(tags, "key", "value")
+
+
+def _all_tags(scope: Scope) -> list[dict[str, str]] | None:
+    return _tags(scope.get("tagsAll"))
+
+
+def _by_name(call: Callable[..., Any], scope: Scope) -> str | None:
+    found = call("describe_clusters", clusters=[scope["name"]])["clusters"]
+    return next((one["clusterArn"] for one in found if one["status"] != "INACTIVE"), None)
+
+
+CLUSTER = Type(
+    "aws:ecs/cluster:Cluster",
+    service="ecs",
+    id="{arn}",
+    inputs={
+        "name": Prop(replace=True),
+        "settings": Prop(
+            "list",
+            computed=True,
+            item=Prop("object", fields={"name": Prop(api="name"), "value": Prop(api="value")}),
+        ),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "tagsAll": Prop("tags")},
+    create=Call(
+        "create_cluster",
+        {"clusterName": "$name", "settings": "$settings", "tags": _all_tags},
+        result={"arn": "cluster.clusterArn"},
+    ),
+    # A second request of the name answers with the first one's cluster.
+    doubles=False,
+    twin=_by_name,
+    reads=(
+        Call(
+            "describe_clusters",
+            {"clusters": ["$arn"], "include": ["SETTINGS", "TAGS"]},
+            pick="clusters[?status!='INACTIVE'] | [0]",
+            result={"name": "clusterName", "settings": "settings || `[]`", **_LISTED},
+        ),
+    ),
+    facets=(Facet(("settings",), put=Call("update_cluster", {"cluster": "$arn", "settings": "$settings"})),),
+    tagging=_TAGGING,
+    delete=Call("delete_cluster", {"cluster": "$arn"}, absent=("ClusterNotFoundException",)),
+    autoname=AutoName("name", None, longest=255),
+    unknowable="Kept; nothing runs in it.",
+)
+
+_FILLED = {"cpu": 0, "mountPoints": [], "volumesFrom": [], "systemControls": [], "environment": []}
+"""What ECS adds to a container's definition that does not say it."""
+
+
+def _containers(text: Any) -> Any:
+    boxes = json.loads(text) if isinstance(text, str) else text
+    made = []
+    for box in boxes:
+        plain = {key: value for key, value in box.items() if _FILLED.get(key, ...) != value}
+        plain["portMappings"] = [
+            {key: value for key, value in port.items() if (key, value) != ("hostPort", port["containerPort"])}
+            for port in box.get("portMappings", [])
+        ]
+        for key in ("environment", "secrets"):
+            plain[key] = sorted(box.get(key, []), key=lambda each: str(each["name"]))
+        made.append(plain)
+    return made
+
+
+def _same_containers(left: Any, right: Any) -> bool:
+    try:
+        return bool(_containers(left) == _containers(right))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return bool(left == right)
+
+
+def _no_json(text: Any) -> str:
+    try:
+        return "" if isinstance(json.loads(text), list) else "it is no list of containers."
+    except ValueError as error:
+        return f"it is not valid JSON: {error}."
+
+
+def _earlier(scope: Scope) -> Any:
+    return str(scope["family"])
+
+
+TASK_DEFINITION = Type(
+    "aws:ecs/taskDefinition:TaskDefinition",
+    service="ecs",
+    id="{arn}",
+    inputs={
+        "family": Prop(required=True, replace=True),
+        "containerDefinitions": Prop(required=True, replace=True, alike=_same_containers, check=_no_json),
+        "cpu": Prop(replace=True),
+        "memory": Prop(replace=True),
+        "networkMode": Prop(replace=True, computed=True),
+        "requiresCompatibilities": Prop("list", replace=True, alike=same_members),
+        "executionRoleArn": Prop(replace=True),
+        "taskRoleArn": Prop(replace=True),
+        "runtimePlatform": Prop(
+            "object",
+            replace=True,
+            fields={
+                "cpuArchitecture": Prop(api="cpuArchitecture"),
+                "operatingSystemFamily": Prop(api="operatingSystemFamily"),
+            },
+        ),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={
+        "arn": Prop(),
+        "arnWithoutRevision": Prop(),
+        "revision": Prop("number"),
+        "tagsAll": Prop("tags"),
+    },
+    create=Call(
+        "register_task_definition",
+        {
+            "family": "$family",
+            "containerDefinitions": lambda scope: json.loads(scope["containerDefinitions"]),
+            "cpu": "$cpu",
+            "memory": "$memory",
+            "networkMode": "$networkMode",
+            "requiresCompatibilities": "$requiresCompatibilities",
+            "executionRoleArn": "$executionRoleArn",
+            "taskRoleArn": "$taskRoleArn",
+            "runtimePlatform": "$runtimePlatform",
+            "tags": _all_tags,
+        },
+        result={"arn": "taskDefinition.taskDefinitionArn"},
+    ),
+    several=every("list_task_definitions", "taskDefinitionArns", familyPrefix=_earlier),
+    reads=(
+        Call(
+            "describe_task_definition",
+            {"taskDefinition": "$arn", "include": ["TAGS"]},
+            result={
+                "family": "taskDefinition.family",
+                "containerDefinitions": lambda answer: json.dumps(
+                    answer["taskDefinition"]["containerDefinitions"], sort_keys=True
+                ),
+                **{
+                    name: f"taskDefinition.{name}"
+                    for name in (
+                        *("cpu", "memory", "networkMode", "requiresCompatibilities", "executionRoleArn"),
+                        *("taskRoleArn", "runtimePlatform", "revision"),
+                    )
+                },
+                "arnWithoutRevision": lambda answer: answer["taskDefinition"]["taskDefinitionArn"].rpartition(
+                    ":"
+                )[0],
+                "_status": "taskDefinition.status",
+                **_LISTED,
+            },
+            absent=("ClientException",),
+        ),
+    ),
+    gone=lambda scope: scope.get("_status") == "INACTIVE",
+    tagging=_TAGGING,
+    delete=Call("deregister_task_definition", {"taskDefinition": "$arn"}, absent=("ClientException",)),
+    unknowable="Kept; no task is started, no image fetched, no secret read. The real plugin's id is the family.",
+)
+
+
+def _network(scope: Scope) -> dict[str, Any] | None:
+    said = scope.get("networkConfiguration")
+    if not said:
+        return None
+    public = "ENABLED" if said.get("assignPublicIp") else "DISABLED"
+    asked = {
+        "subnets": said.get("subnets"),
+        "securityGroups": said.get("securityGroups"),
+        "assignPublicIp": public,
+    }
+    return {"awsvpcConfiguration": {name: value for name, value in asked.items() if value is not None}}
+
+
+def _as_network(service: Any) -> dict[str, Any] | None:
+    found = (service.get("networkConfiguration") or {}).get("awsvpcConfiguration")
+    if not found:
+        return None
+    return {
+        "Subnets": found.get("subnets", []),
+        "SecurityGroups": found.get("securityGroups", []),
+        "AssignPublicIp": found.get("assignPublicIp") == "ENABLED",
+    }
+
+
+def _cluster_of(scope: Scope) -> str:
+    """A service's ARN ends in `service/CLUSTER/NAME`: an import says nothing else."""
+    return str(scope["id"]).split("/")[-2]
+
+
+def _service_by_name(call: Callable[..., Any], scope: Scope) -> str | None:
+    found = call("describe_services", cluster=scope["cluster"], services=[scope["name"]])["services"]
+    return next((one["serviceArn"] for one in found if one["status"] != "INACTIVE"), None)
+
+
+_SERVICE = {"cluster": _cluster_of, "service": "$arn"}
+_BREAKER = Prop("object", local=True, fields={"enable": Prop("flag"), "rollback": Prop("flag")})
+
+SERVICE = Type(
+    "aws:ecs/service:Service",
+    service="ecs",
+    id="{arn}",
+    inputs={
+        "name": Prop(replace=True),
+        "cluster": Prop(replace=True, alike=same_tail),
+        "launchType": Prop(replace=True, computed=True),
+        "taskDefinition": Prop(alike=same_tail),
+        "desiredCount": Prop("number"),
+        "platformVersion": Prop(computed=True),
+        "networkConfiguration": Prop(
+            "object",
+            fields={
+                "subnets": Prop("list", alike=same_members),
+                "securityGroups": Prop("list", alike=same_members),
+                "assignPublicIp": Prop("flag", default=False),
+            },
+        ),
+        "loadBalancers": Prop(
+            "list",
+            item=Prop(
+                "object",
+                fields={
+                    "targetGroupArn": Prop(api="targetGroupArn"),
+                    "containerName": Prop(api="containerName"),
+                    "containerPort": Prop("number", api="containerPort"),
+                },
+            ),
+        ),
+        "propagateTags": Prop(computed=True),
+        "deploymentCircuitBreaker": _BREAKER,
+        "deploymentMaximumPercent": Prop("number", local=True),
+        "deploymentMinimumHealthyPercent": Prop("number", local=True),
+        "availabilityZoneRebalancing": Prop(local=True),
+        "healthCheckGracePeriodSeconds": Prop("number", local=True),
+        "enableEcsManagedTags": Prop("flag", local=True),
+        "enableExecuteCommand": Prop("flag", local=True),
+        "waitForSteadyState": Prop("flag", local=True),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "tagsAll": Prop("tags")},
+    create=Call(
+        "create_service",
+        {
+            "clientToken": fresh_token,
+            "serviceName": "$name",
+            "cluster": "$cluster",
+            "taskDefinition": "$taskDefinition",
+            "desiredCount": "$desiredCount",
+            "launchType": "$launchType",
+            "platformVersion": "$platformVersion",
+            "networkConfiguration": _network,
+            "loadBalancers": "$loadBalancers",
+            "propagateTags": "$propagateTags",
+            "tags": _all_tags,
+        },
+        result={"arn": "service.serviceArn"},
+    ),
+    twin=_service_by_name,
+    reads=(
+        Call(
+            "describe_services",
+            {"cluster": _cluster_of, "services": ["$arn"], "include": ["TAGS"]},
+            pick="services[?status!='INACTIVE'] | [0]",
+            result={
+                "name": "serviceName",
+                "cluster": "clusterArn",
+                "launchType": "launchType",
+                "taskDefinition": "taskDefinition",
+                "desiredCount": "desiredCount",
+                "platformVersion": "platformVersion",
+                "networkConfiguration": _as_network,
+                "loadBalancers": "loadBalancers || `[]`",
+                "propagateTags": "propagateTags",
+                **_LISTED,
+            },
+            absent=("ClusterNotFoundException",),
+        ),
+    ),
+    facets=(
+        Facet(
+            (
+                *("taskDefinition", "desiredCount", "platformVersion", "networkConfiguration"),
+                *("loadBalancers", "propagateTags"),
+            ),
+            put=Call(
+                "update_service",
+                {
+                    **_SERVICE,
+                    "taskDefinition": "$taskDefinition",
+                    "desiredCount": "$desiredCount",
+                    "platformVersion": "$platformVersion",
+                    "networkConfiguration": _network,
+                    "loadBalancers": "$loadBalancers",
+                    "propagateTags": "$propagateTags",
+                },
+            ),
+        ),
+    ),
+    tagging=_TAGGING,
+    delete=Call(
+        "delete_service",
+        {**_SERVICE, "force": True},
+        absent=("ServiceNotFoundException", "ClusterNotFoundException", "ServiceNotActiveException"),
+    ),
+    autoname=AutoName("name", None, longest=255),
+    unknowable="Kept; no task is started, so nothing waits for a steady state, no target becomes healthy and no "
+    "deployment fails. How it deploys, its grace period and whether commands may be executed are recorded, not kept "
+    "by the endpoint.",
+)
+
+TYPES = (CLUSTER, TASK_DEFINITION, SERVICE)

@@ -1,0 +1,231 @@
+"""Amazon Route 53: private hosted zones and their records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import Call, Facet, Scope, Tagging, Type, fresh_token
+from sandbox.aws.schema import Prop, same_members, to_api
+from sandbox.aws.table.kms import TAGS
+
+_ZONE = {"Id": "$zoneId"}
+_TAGGED = {"ResourceType": "hostedzone", "ResourceId": "$zoneId"}
+_NO_ZONE = ("NoSuchHostedZone",)
+
+
+def _plain(name: Any) -> str:
+    """AWS ends a name with a dot."""
+    return str(name).rstrip(".")
+
+
+def _same_name(left: Any, right: Any) -> bool:
+    return _plain(left) == _plain(right)
+
+
+def _pairs(vpcs: Any) -> set[tuple[str, str]]:
+    return {(one["vpcId"], one.get("vpcRegion") or "") for one in vpcs or []}
+
+
+def _same_vpcs(left: Any, right: Any) -> bool:
+    """The same networks, in any order; a region that is not said is the one that AWS knows."""
+    if not (isinstance(left, list) and isinstance(right, list)):
+        return bool(left == right)
+    if not all(isinstance(one, dict) for one in (*left, *right)):
+        return False
+    return {vpc for vpc, _ in _pairs(left)} == {vpc for vpc, _ in _pairs(right)}
+
+
+def _move(call: Callable[..., Any], scope: Scope) -> None:
+    """A private zone has a network at all times: those that come are let in first."""
+    there = call("get_hosted_zone", Id=scope["zoneId"])["VPCs"]
+    known = {one["VPCId"] for one in there}
+    wanted = {vpc: region or scope["region"] for vpc, region in _pairs(scope.get("vpcs"))}
+    for vpc in sorted(set(wanted) - known):
+        place = {"VPCId": vpc, "VPCRegion": wanted[vpc]}
+        call("associate_vpc_with_hosted_zone", HostedZoneId=scope["zoneId"], VPC=place)
+    for one in there:
+        if one["VPCId"] not in wanted:
+            place = {"VPCId": one["VPCId"], "VPCRegion": one["VPCRegion"]}
+            call("disassociate_vpc_from_hosted_zone", HostedZoneId=scope["zoneId"], VPC=place)
+
+
+def _finish(call: Callable[..., Any], scope: Scope) -> None:
+    """The creating call takes one network, and no tags."""
+    if len(scope.get("vpcs") or []) > 1:
+        _move(call, scope)
+    if scope["tagsAll"]:
+        tags = to_api(Prop("tags"), scope["tagsAll"])
+        call("change_tags_for_resource", ResourceType="hostedzone", ResourceId=scope["zoneId"], AddTags=tags)
+
+
+def _first(scope: Scope) -> dict[str, str] | None:
+    vpcs = scope.get("vpcs") or []
+    if not vpcs:
+        return None
+    return {"VPCId": vpcs[0]["vpcId"], "VPCRegion": vpcs[0].get("vpcRegion") or scope["region"]}
+
+
+def _of_that_name(call: Callable[..., Any], scope: Scope) -> list[str]:
+    found = call("list_hosted_zones_by_name", DNSName=scope["name"])["HostedZones"]
+    return [one["Id"].rpartition("/")[2] for one in found if _same_name(one["Name"], scope["name"])]
+
+
+ZONE = Type(
+    "aws:route53/zone:Zone",
+    service="route53",
+    id="{zoneId}",
+    inputs={
+        "name": Prop(required=True, replace=True, alike=_same_name),
+        "comment": Prop(default="Managed by Pulumi"),
+        "vpcs": Prop(
+            "list",
+            item=Prop(
+                "object",
+                fields={
+                    "vpcId": Prop(api="VPCId", required=True),
+                    "vpcRegion": Prop(api="VPCRegion", computed=True),
+                },
+            ),
+            alike=_same_vpcs,
+        ),
+        "forceDestroy": Prop("flag", local=True),
+        "tags": TAGS,
+    },
+    outputs={
+        "arn": Prop(),
+        "zoneId": Prop(),
+        "nameServers": Prop("list"),
+        "primaryNameServer": Prop(),
+        "tagsAll": Prop("tags"),
+    },
+    create=Call(
+        "create_hosted_zone",
+        {
+            "CallerReference": fresh_token,
+            "Name": "$name",
+            "HostedZoneConfig": lambda scope: {
+                "Comment": scope.get("comment") or "Managed by Pulumi",
+                "PrivateZone": bool(scope.get("vpcs")),
+            },
+            "VPC": _first,
+        },
+        result={"zoneId": lambda answer: str(answer["HostedZone"]["Id"]).rpartition("/")[2]},
+    ),
+    after_create=_finish,
+    started=("tags",),
+    reads=(
+        Call(
+            "get_hosted_zone",
+            _ZONE,
+            result={
+                "name": lambda answer: _plain(answer["HostedZone"]["Name"]),
+                "comment": "HostedZone.Config.Comment",
+                "vpcs": "VPCs || `[]`",
+                # A private zone's are reserved names, asked by nobody.
+                "nameServers": "DelegationSet.NameServers || `[]`",
+                "primaryNameServer": "DelegationSet.NameServers[0] || ''",
+            },
+            absent=_NO_ZONE,
+        ),
+        Call("list_tags_for_resource", _TAGGED, result={"tagsAll": "ResourceTagSet.Tags || `[]`"}),
+    ),
+    facets=(
+        Facet(("comment",), put=Call("update_hosted_zone_comment", {**_ZONE, "Comment": "$comment"})),
+        Facet(("vpcs",), put=_move),
+    ),
+    tagging=Tagging(
+        put=Call("change_tags_for_resource", {**_TAGGED, "AddTags": "$tagsSet"}),
+        remove=Call("change_tags_for_resource", {**_TAGGED, "RemoveTagKeys": "$tagsGone"}),
+    ),
+    several=_of_that_name,
+    delete=Call("delete_hosted_zone", _ZONE, absent=_NO_ZONE),
+    computed={"arn": "arn:{partition}:route53:::hostedzone/{zoneId}"},
+    unknowable="Kept; no name is answered.",
+)
+
+
+def _record(scope: Scope) -> dict[str, Any]:
+    """A record set as the API takes it."""
+    made: dict[str, Any] = {"Name": scope["name"], "Type": scope["type"]}
+    if scope.get("aliases"):
+        [alias] = scope["aliases"]
+        made["AliasTarget"] = {
+            "DNSName": alias["name"],
+            "HostedZoneId": alias["zoneId"],
+            "EvaluateTargetHealth": bool(alias.get("evaluateTargetHealth")),
+        }
+    else:
+        made["TTL"] = int(scope.get("ttl") or 300)
+        made["ResourceRecords"] = [{"Value": value} for value in scope.get("records") or []]
+    return made
+
+
+def _change(action: str) -> Callable[[Scope], dict[str, Any]]:
+    return lambda scope: {"Changes": [{"Action": action, "ResourceRecordSet": _record(scope)}]}
+
+
+_SET = Call("change_resource_record_sets", {"HostedZoneId": "$zoneId", "ChangeBatch": _change("UPSERT")})
+
+
+def _aliases(found: Any) -> list[dict[str, Any]] | None:
+    target = found.get("AliasTarget")
+    if not target:
+        return None
+    return [
+        {
+            "Name": _plain(target["DNSName"]),
+            "ZoneId": target["HostedZoneId"],
+            "EvaluateTargetHealth": bool(target["EvaluateTargetHealth"]),
+        }
+    ]
+
+
+RECORD = Type(
+    "aws:route53/record:Record",
+    service="route53",
+    id="{zoneId}_{name}_{type}",
+    inputs={
+        "zoneId": Prop(required=True, replace=True),
+        "name": Prop(required=True, replace=True, alike=_same_name),
+        "type": Prop(required=True, replace=True),
+        "ttl": Prop("number"),
+        "records": Prop("list", alike=same_members),
+        "aliases": Prop(
+            "list",
+            item=Prop(
+                "object",
+                fields={
+                    "name": Prop(required=True, alike=_same_name),
+                    "zoneId": Prop(required=True),
+                    "evaluateTargetHealth": Prop("flag", default=False),
+                },
+            ),
+        ),
+    },
+    outputs={"fqdn": Prop()},
+    create=Call("change_resource_record_sets", {"HostedZoneId": "$zoneId", "ChangeBatch": _change("CREATE")}),
+    reads=(
+        Call(
+            "list_resource_record_sets",
+            {"HostedZoneId": "$zoneId"},
+            pick="ResourceRecordSets[?(Name=='{name}' || Name=='{name}.') && Type=='{type}'] | [0]",
+            result={
+                "ttl": "TTL",
+                "records": "ResourceRecords[].Value",
+                "aliases": _aliases,
+                "fqdn": lambda found: _plain(found["Name"]),
+            },
+            absent=_NO_ZONE,
+        ),
+    ),
+    facets=(Facet(("ttl", "records", "aliases"), put=_SET),),
+    delete=Call(
+        "change_resource_record_sets",
+        {"HostedZoneId": "$zoneId", "ChangeBatch": _change("DELETE")},
+        absent=(*_NO_ZONE, "InvalidChangeBatch"),
+    ),
+    unknowable="Kept; no name is answered. Simple records and aliases only: no weights, no health checks.",
+)
+
+TYPES = (ZONE, RECORD)

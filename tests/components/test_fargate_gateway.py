@@ -1,0 +1,299 @@
+"""A gateway where there is no cluster: what its tasks are, who reaches them, and whom they reach."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components.gateway.fargate_execution import TaskExecution
+from components.gateway.fargate_gateway import FargateGateway
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.components.conftest import Engine, Made
+from tests.components.fargate import HOST, execution_args, gateway_args, secret
+
+TASKS = ("edge", "translator")
+
+
+def deploy(engine: Engine, **changes: Any) -> None:
+    engine.deploy(FargateGateway, "gw", gateway_args(**changes))
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    return {**gateway_args()["fargate"], **changes}
+
+
+def definition(engine: Engine, task: str) -> Made:
+    return engine.only("TaskDefinition", f"gw-{task}-task")
+
+
+def box(engine: Engine, task: str) -> dict[str, Any]:
+    (found,) = json.loads(definition(engine, task).inputs["containerDefinitions"])
+    return found
+
+
+def told(engine: Engine, task: str) -> dict[str, Any]:
+    environment = {each["name"]: each["value"] for each in box(engine, task)["environment"]}
+    return YAML(typ="safe").load(environment["EDGE_CONFIG"])
+
+
+def rules(engine: Engine, direction: str) -> set[tuple[str, str, int]]:
+    """Group, peer and port of each rule of one direction."""
+    found = set()
+    for rule in engine.all(f"SecurityGroup{direction}Rule"):
+        peers = ("cidrIpv4", "referencedSecurityGroupId", "prefixListId")
+        (peer,) = [rule.inputs[key] for key in peers if key in rule.inputs]
+        assert rule.inputs["fromPort"] == rule.inputs["toPort"]
+        found.add((rule.inputs["securityGroupId"], peer, rule.inputs["fromPort"]))
+    return found
+
+
+def test_the_translator_alone_has_the_aws_identity(engine: Engine):
+    deploy(engine)
+    assert definition(engine, "translator").inputs["taskRoleArn"].endswith(":role/internal")
+    assert "taskRoleArn" not in definition(engine, "edge").inputs, "callers speak with the edge"
+
+
+def test_tasks_run_rootless_with_nothing_to_write_to_and_no_capability(engine: Engine):
+    deploy(engine)
+    for task in TASKS:
+        made, one = definition(engine, task).inputs, box(engine, task)
+        assert one["readonlyRootFilesystem"] is True
+        assert one["user"] == "65532:65532"
+        assert one["linuxParameters"] == {"capabilities": {"drop": ["ALL"]}}
+        assert "volumes" not in made
+        assert "mountPoints" not in one
+        assert (made["networkMode"], made["requiresCompatibilities"]) == ("awsvpc", ["FARGATE"])
+        assert "@sha256:" in one["image"]
+
+
+def test_secrets_come_from_secrets_manager_and_stand_in_no_variable(engine: Engine):
+    deploy(engine)
+    given = {each["name"]: each["valueFrom"] for each in box(engine, "edge")["secrets"]}
+    tls = secret("internal-gateway-tls")
+    assert given == {
+        "EDGE_CERTIFICATE": f"{tls}:certificate::",
+        "EDGE_KEY": f"{tls}:key::",
+        "EDGE_CA": f"{tls}:ca::",
+        "EDGE_CALLERS": secret("internal-callers"),
+    }
+    behind = {each["name"] for each in box(engine, "translator")["secrets"]}
+    assert behind == {"EDGE_CERTIFICATE", "EDGE_KEY", "EDGE_CA"}, "who calls is not the translator's to know"
+    assert {each["name"] for each in box(engine, "edge")["environment"]} == {"EDGE_CONFIG"}
+
+
+def test_the_edge_ends_mutual_tls_and_sends_to_its_own_translator(engine: Engine):
+    deploy(engine)
+    front, behind = told(engine, "edge"), told(engine, "translator")
+    assert front["listen"]["client_ca"] == "env:EDGE_CA"
+    (route,) = front["routes"]
+    assert route == {
+        "workload": "claims",
+        "url": "https://localhost:8444",
+        "server_name": "internal-translator.frankfurt.isthmus.internal",
+        "model": "internal-haiku--claims",
+    }
+    assert behind["allowed_clients"] == [HOST]
+    assert (behind["listen"]["port"], behind["health"]["port"]) == (8444, 9091)
+    assert front["limits"]["drain_timeout_s"] < box(engine, "edge")["stopTimeout"]
+
+
+def test_callers_of_a_public_gateway_need_no_certificate(engine: Engine):
+    deploy(engine, sensitivity="public", host="public-gateway.a.internal")
+    assert "client_ca" not in told(engine, "edge")["listen"]
+    assert told(engine, "translator")["listen"]["client_ca"] == "env:EDGE_CA", "its only caller is the edge"
+
+
+def test_the_load_balancer_is_internal_and_opens_no_tls(engine: Engine):
+    deploy(engine)
+    door = engine.only("LoadBalancer").inputs
+    assert (door["internal"], door["loadBalancerType"]) == (True, "network")
+    assert door["enforceSecurityGroupInboundRulesOnPrivateLinkTraffic"] == "on"
+    assert {(each.inputs["port"], each.inputs["protocol"]) for each in engine.all("Listener")} == {
+        (443, "TCP"),
+        (8444, "TCP"),
+    }
+    for group in engine.all("TargetGroup"):
+        assert group.inputs["healthCheck"]["protocol"] == "HTTP"
+        assert group.inputs["deregistrationDelay"] >= 300, "a request under way is finished"
+
+
+def test_only_named_networks_reach_the_edge_and_only_the_edge_its_translator(engine: Engine):
+    deploy(engine)
+    door, edge, translator = (f"gw-{part}-group-id" for part in ("door", *TASKS))
+    assert rules(engine, "Ingress") == {
+        (door, "10.20.0.0/16", 443),
+        (door, edge, 8444),
+        (edge, door, 8443),
+        (edge, door, 9090),
+        (translator, door, 8444),
+        (translator, door, 9091),
+    }
+
+
+def test_the_only_ways_out_are_the_private_endpoints_and_the_next_hop(engine: Engine):
+    deploy(engine)
+    door, edge, translator = (f"gw-{part}-group-id" for part in ("door", *TASKS))
+    assert rules(engine, "Egress") == {
+        (door, edge, 8443),
+        (door, edge, 9090),
+        (door, translator, 8444),
+        (door, translator, 9091),
+        (edge, door, 8444),
+        (edge, "sg-endpoints", 443),
+        (edge, "pl-s3", 443),
+        (translator, "sg-endpoints", 443),
+        (translator, "pl-s3", 443),
+    }
+    for service in engine.all("Service"):
+        assert service.inputs["networkConfiguration"]["assignPublicIp"] is False
+
+
+def test_a_deployment_that_fails_is_taken_back_and_old_tasks_serve_until_then(engine: Engine):
+    deploy(engine, replicas=3)
+    assert len(engine.all("Service")) == 2
+    for service in engine.all("Service"):
+        said = service.inputs
+        assert said["deploymentCircuitBreaker"] == {"enable": True, "rollback": True}
+        assert (said["deploymentMinimumHealthyPercent"], said["deploymentMaximumPercent"]) == (100, 200)
+        assert (said["desiredCount"], said["waitForSteadyState"]) == (3, True)
+        assert said["networkConfiguration"]["subnets"] == ["subnet-a", "subnet-b"]
+        assert said["enableExecuteCommand"] is False
+    front = engine.only("Service", "gw-edge-service")
+    assert "gw-translator-service" in front.depends_on
+
+
+def test_one_zone_is_refused(engine: Engine):
+    with pytest.raises(InputError, match="1 subnets: one zone's failure"):
+        deploy(engine, subnet_ids=["subnet-a"])
+
+
+def test_the_name_is_the_only_one_of_a_private_zone_of_its_own(engine: Engine):
+    deploy(engine)
+    zone, record = engine.only("Zone").inputs, engine.only("Record").inputs
+    assert (zone["name"], zone["vpcs"]) == (HOST, [{"vpcId": "vpc-1", "vpcRegion": "eu-central-1"}])
+    assert (record["name"], record["type"], record["zoneId"]) == (HOST, "A", "ZOWN")
+    assert record["aliases"][0]["name"] == "localhost"
+    assert engine.outputs["address"] == f"https://{HOST}"
+
+
+def test_the_name_may_be_written_in_a_zone_of_the_organisations(engine: Engine):
+    deploy(engine, fargate=settings(zone_id="ZTHEIRS"))
+    assert not engine.all("Zone")
+    assert engine.only("Record").inputs["zoneId"] == "ZTHEIRS"
+
+
+def test_nobody_comes_by_privatelink_unless_named(engine: Engine):
+    deploy(engine)
+    assert not engine.all("VpcEndpointService")
+    assert engine.outputs["endpoint_service"] == ""
+
+
+def test_named_accounts_may_come_by_privatelink(engine: Engine):
+    who = ["arn:aws:iam::222233334444:root"]
+    deploy(engine, fargate=settings(principals=who))
+    link = engine.only("VpcEndpointService").inputs
+    assert (link["allowedPrincipals"], link["acceptanceRequired"]) == (who, False)
+    assert engine.outputs["endpoint_service"].startswith("com.amazonaws.vpce.")
+
+
+@pytest.mark.parametrize(("cpu", "memory"), [(1024, 1024), (1024, 16384), (256, 512), (2048, 4000)])
+def test_a_size_that_aws_does_not_offer_is_refused(engine: Engine, cpu: int, memory: int):
+    with pytest.raises(InputError, match="which AWS does not offer"):
+        deploy(engine, fargate=settings(cpu=cpu, memory=memory))
+
+
+def test_a_size_and_an_architecture_are_the_tasks(engine: Engine):
+    deploy(engine, fargate=settings(cpu=2048, memory=8192, architecture="arm64"))
+    for task in TASKS:
+        made = definition(engine, task).inputs
+        assert (made["cpu"], made["memory"]) == ("2048", "8192")
+        assert made["runtimePlatform"]["cpuArchitecture"] == "ARM64"
+
+
+def test_an_unknown_architecture_is_refused(engine: Engine):
+    with pytest.raises(InputError, match=r"fargate.architecture"):
+        deploy(engine, fargate=settings(architecture="riscv"))
+
+
+def test_every_address_is_refused_as_a_client(engine: Engine):
+    with pytest.raises(InputError, match="every address there is"):
+        deploy(engine, fargate=settings(clients=["0.0.0.0/0"]))
+
+
+def test_restricted_work_has_no_gateway_in_aws(engine: Engine):
+    with pytest.raises(AnswerIsNo, match="the restricted class may have no AWS identity"):
+        deploy(engine, sensitivity="restricted")
+    with pytest.raises(AnswerIsNo, match="the restricted class may have no AWS identity"):
+        engine.deploy(TaskExecution, "tasks", execution_args(sensitivity="restricted"))
+
+
+def test_more_workloads_than_a_task_definition_holds_are_refused(engine: Engine):
+    routes = [{"workload": f"workload-{at}", "endpoint": f"e--{at}" * 4} for at in range(400)]
+    with pytest.raises(InputError, match="and AWS takes 65,536"):
+        deploy(engine, routes=routes)
+    models = [{**gateway_args()["models"][0], "name": f"e--{at}" * 4} for at in range(400)]
+    with pytest.raises(InputError, match="and AWS takes 65,536"):
+        deploy(engine, models=models)
+
+
+def statements(engine: Engine, name: str) -> dict[str, Any]:
+    policy = json.loads(engine.only("RolePolicy", name).inputs["policy"])
+    return {each["Sid"]: each for each in policy["Statement"]}
+
+
+def test_ecs_may_start_each_task_with_its_own_image_and_secrets_only(engine: Engine):
+    engine.deploy(TaskExecution, "tasks", execution_args())
+    edge = statements(engine, "tasks-edge-start-policy")
+    assert edge["Secrets"]["Resource"] == [secret("internal-gateway-tls"), secret("internal-callers")]
+    assert edge["Image"]["Resource"] == ["arn:aws:ecr:eu-central-1:111122223333:repository/llm/edge"]
+    behind = statements(engine, "tasks-translator-start-policy")
+    assert behind["Secrets"]["Resource"] == [secret("internal-translator-tls")]
+    assert all(
+        each["Condition"] == {"StringEquals": {"aws:SourceVpc": "vpc-1"}}
+        for each in (*edge.values(), *behind.values())
+    )
+    assert "OpenSecrets" not in edge
+
+
+def test_tasks_of_this_account_only_may_take_the_roles_and_a_boundary_holds_them(engine: Engine):
+    engine.deploy(TaskExecution, "tasks", execution_args())
+    roles = engine.all("Role")
+    assert len(roles) == 2
+    for role in roles:
+        (trusted,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
+        assert trusted["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+        assert trusted["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": "123456789012"},
+            "ArnLike": {"aws:SourceArn": "arn:aws:ecs:eu-central-1:123456789012:*"},
+        }
+        assert "policy" in role.inputs["permissionsBoundary"]
+    given = "arn:aws:iam::111122223333:policy/bound"
+    engine.deploy(TaskExecution, "again", execution_args(permissions_boundary=given))
+    assert {each.inputs["permissionsBoundary"] for each in engine.all("Role")[2:]} == {given}
+
+
+def test_a_key_of_the_organisations_is_opened_through_secrets_manager_only(engine: Engine):
+    key = "arn:aws:kms:eu-central-1:111122223333:key/1"
+    engine.deploy(TaskExecution, "tasks", execution_args(secrets_key=key))
+    opens = statements(engine, "tasks-edge-start-policy")["OpenSecrets"]
+    assert (opens["Action"], opens["Resource"]) == (["kms:Decrypt"], [key])
+    via = "secretsmanager.eu-central-1.amazonaws.com"
+    assert opens["Condition"] == {"StringEquals": {"kms:ViaService": via}}
+
+
+def test_logs_are_sealed_kept_as_long_as_asked_and_left_by_a_destroy(engine: Engine):
+    engine.deploy(TaskExecution, "tasks", execution_args())
+    group, key = engine.only("LogGroup"), engine.only("Key")
+    assert group.inputs["retentionInDays"] == 400, "the next longer period that AWS knows"
+    assert group.inputs["kmsKeyId"] == "arn:aws:kms/key:::tasks-log-key"
+    assert (group.retained, key.retained) == (True, True)
+    assert len(engine.outputs["retained"]) == 2
+
+
+def test_an_image_from_elsewhere_is_refused(engine: Engine):
+    images = {"edge": "registry.bank.example/edge@sha256:" + "a" * 64}
+    with pytest.raises(InputError, match="is not in Amazon ECR"):
+        engine.deploy(TaskExecution, "tasks", execution_args(images=images))

@@ -1,0 +1,214 @@
+"""What a reviewer broke in a rendered gateway on Fargate, one after the other: each must be found."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.platform import Platform
+from isthmus.engine import project, render
+from isthmus.report import pictures, proofs
+from isthmus.report.graph import Graph
+from tests.catalogue.bank import ROOT, STACK
+from tests.components.fargate import cloud
+from tests.report.mutating import Change, document, finds
+
+EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
+
+
+@functools.cache
+def platform() -> Platform:
+    data = cloud()
+    data["gateways"][0]["fargate"]["principals"] = ["arn:aws:iam::222233334444:root"]
+    return Platform.model_validate(data)
+
+
+@functools.cache
+def rendered() -> render.Rendered:
+    def program() -> None:
+        import pulumi
+        from pulumi_aws import Provider
+
+        from components import LlmPlatform
+        from stacks import tagging
+
+        tagging.tag_everything(pulumi.get_project(), "insurer")
+        made: dict[str, pulumi.ProviderResource] = {"frankfurt": Provider("frankfurt", region="eu-central-1")}
+        LlmPlatform("insurer", platform(), made)
+
+    return render.record(program, project.find(ROOT).stack(STACK))
+
+
+def altered(kind: str, name: str, how: Callable[[dict[str, Any]], Any]) -> Graph:
+    """The graph with the inputs of the resources of a kind changed, whose name ends so."""
+    made, count = [], 0
+    for each in rendered().resources:
+        if each.type.endswith(kind) and each.name.endswith(name) and each.made:
+            inputs = copy.deepcopy(each.inputs)
+            how(inputs)
+            each, count = replace(each, inputs=inputs), count + 1
+        made.append(each)
+    assert count, f"no {kind} {name}"
+    return Graph(made)
+
+
+def box(**changes: Any) -> Change:
+    """Change the only container of a task definition; None takes a key away."""
+
+    def change(inputs: dict[str, Any]) -> None:
+        (one,) = json.loads(inputs["containerDefinitions"])
+        for key, value in changes.items():
+            one.pop(key, None)
+            if value is not None:
+                one[key] = value
+        inputs["containerDefinitions"] = json.dumps([one])
+
+    return change
+
+
+def words(old: str, new: str) -> Change:
+    """Change the text of a task's containers."""
+
+    def change(inputs: dict[str, Any]) -> None:
+        assert old in inputs["containerDefinitions"]
+        inputs["containerDefinitions"] = inputs["containerDefinitions"].replace(old, new)
+
+    return change
+
+
+def test_nothing_is_broken_as_it_is():
+    assert proofs.all_of(Graph(rendered().resources), platform()) == []
+
+
+TASK, RULE = ":TaskDefinition", ":SecurityGroupIngressRule"
+BROKEN: dict[str, tuple[str, str, Change, str]] = {
+    "a root that can be written": (
+        TASK,
+        f"{EDGE}-task",
+        box(readonlyRootFilesystem=False),
+        "may write to the root",
+    ),
+    "root as the user": (TASK, f"{EDGE}-task", box(user="0:0"), "runs edge as root"),
+    "no user": (TASK, f"{EDGE}-task", box(user=None), "runs edge as root"),
+    "capabilities kept": (TASK, f"{EDGE}-task", box(linuxParameters=None), "runs edge with capabilities"),
+    "a privileged container": (TASK, f"{EDGE}-task", box(privileged=True), "runs edge with capabilities"),
+    "an image by tag": (TASK, f"{EDGE}-task", box(image="edge:latest"), "from an image that can change"),
+    "an access key": (
+        TASK,
+        f"{EDGE}-task",
+        box(environment=[{"name": "AWS_ACCESS_KEY_ID", "value": "x"}]),
+        "sets AWS_ACCESS_KEY_ID in edge",
+    ),
+    "an identity for the edge": (
+        TASK,
+        f"{EDGE}-task",
+        lambda inputs: inputs.update(taskRoleArn="arn:aws:iam::1:role/x"),
+        "faces callers and has an AWS identity",
+    ),
+    "another's identity for the translator": (
+        TASK,
+        f"{TRANSLATOR}-task",
+        lambda inputs: inputs.update(taskRoleArn="arn:aws:iam::1:role/x"),
+        "does not let insurer-frankfurt-internal-gateway-translator-task call",
+    ),
+    "no identity for the translator": (
+        TASK,
+        f"{TRANSLATOR}-task",
+        lambda inputs: inputs.pop("taskRoleArn"),
+        "has no AWS identity",
+    ),
+    "Bedrock's public name": (
+        TASK,
+        f"{TRANSLATOR}-task",
+        words("https://vpce-", "https://else-"),
+        "calls internal-haiku--claims at https://else-",
+    ),
+    "another class": (
+        TASK,
+        f"{TRANSLATOR}-task",
+        words("class: internal", "class: public"),
+        "is told that it is public",
+    ),
+    "public addresses": (
+        ":Service",
+        f"{EDGE}-service",
+        lambda inputs: inputs["networkConfiguration"].update(assignPublicIp=True),
+        "has public addresses",
+    ),
+    "no security group": (
+        ":Service",
+        f"{EDGE}-service",
+        lambda inputs: inputs["networkConfiguration"].update(securityGroups=[]),
+        "has no security group of its own",
+    ),
+    "a load balancer on the internet": (
+        ":LoadBalancer",
+        "-door",
+        lambda inputs: inputs.update(internal=False),
+        "can be reached from the internet",
+    ),
+    "a load balancer for everybody": (
+        ":LoadBalancer",
+        "-door",
+        lambda inputs: inputs.update(securityGroups=[]),
+        "so AWS lets everybody in",
+    ),
+    "a client whom nobody named": (
+        RULE,
+        "door-in-10-20-0-0-16",
+        lambda inputs: inputs.update(cidrIpv4="10.0.0.0/8"),
+        "lets 10.0.0.0/8 in",
+    ),
+    "an edge past its load balancer": (
+        RULE,
+        "edge-in-requests",
+        lambda inputs: (inputs.pop("referencedSecurityGroupId"), inputs.update(cidrIpv4="10.20.0.0/16")),
+        "edge-service lets 10.20.0.0/16 in",
+    ),
+    "a way out to addresses": (
+        ":SecurityGroupEgressRule",
+        "translator-out-endpoints",
+        lambda inputs: (inputs.pop("referencedSecurityGroupId"), inputs.update(cidrIpv4="0.0.0.0/0")),
+        "translator-service reaches 0.0.0.0/0",
+    ),
+    "a way out to another's prefix list": (
+        ":SecurityGroupEgressRule",
+        "edge-out-s3",
+        lambda inputs: inputs.update(prefixListId="pl-other"),
+        "edge-service reaches pl-other",
+    ),
+    "an account whom nobody named": (
+        ":VpcEndpointService",
+        "-link",
+        lambda inputs: inputs.update(allowedPrincipals=["*"]),
+        "lets * make endpoints",
+    ),
+    "secrets for anybody": (
+        ":VpcEndpoint",
+        "endpoints-secretsmanager",
+        document(lambda said: said[0].pop("Condition")),
+        "lets anybody in",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_found(name: str):
+    kind, of, how, says = BROKEN[name]
+    finds(proofs.all_of(altered(kind, of, how), platform()), says)
+
+
+def test_the_picture_shows_who_reaches_whom():
+    drawn = pictures.network(Graph(rendered().resources), platform())
+    door, edge = "insurer_frankfurt_internal_gateway_door", "insurer_frankfurt_internal_gateway_edge_service"
+    assert f'10_20_0_0_16 -->|"443"| {door}' in drawn
+    assert f'{door} -->|"8443"| {edge}' in drawn
+    assert f'{edge} -->|"8444"| {door}' in drawn
+    assert "edge: 2 tasks on Fargate" in drawn
+    assert drawn == pictures.network(Graph(reversed(rendered().resources)), platform())

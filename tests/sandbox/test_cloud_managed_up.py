@@ -1,0 +1,89 @@
+"""A stack without a site of one's own, from its requirements to its end: no cluster is made, asked for or needed.
+
+The real engine and the sandbox's AWS. ECS keeps what it is told and starts no task. One stack, brought up once; the
+tests run in the order of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import api
+from tests.accounting import aws
+from tests.sandbox.begun import Begun, begun
+
+pytestmark = pytest.mark.sandbox
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "cloud-managed.requirements.yaml"
+CLUSTER = "insurer-frankfurt-internal-gateway-"
+
+
+@pytest.fixture(scope="module")
+def insurer(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Begun]:
+    with begun("insurer", EXAMPLE, tmp_path_factory.mktemp("insurer")) as stack:
+        stack.must("up", "insurer", "--yes")
+        yield stack
+
+
+def services(stack: Begun) -> dict[str, dict[str, Any]]:
+    """ECS's services of the internal gateway, by their container's name."""
+    ecs = aws.clients(stack.env)("ecs")
+    [cluster] = [each for each in ecs.list_clusters()["clusterArns"] if CLUSTER in each]
+    named = ecs.list_services(cluster=cluster)["serviceArns"]
+    found = ecs.describe_services(cluster=cluster, services=named)["services"]
+    return {each["loadBalancers"][0]["containerName"]: each for each in found}
+
+
+def test_it_is_up_without_a_cluster(insurer: Begun):
+    assert not api.status(insurer.home).clusters
+    found = services(insurer)
+    assert {name: each["desiredCount"] for name, each in found.items()} == {"edge": 2, "translator": 2}
+    assert {each["launchType"] for each in found.values()} == {"FARGATE"}
+    balancers = aws.clients(insurer.env)("elbv2").describe_load_balancers()["LoadBalancers"]
+    assert {each["Scheme"] for each in balancers} == {"internal"}
+    state = insurer.state()
+    [stack] = [each for each in state if each["type"] == "pulumi:pulumi:Stack"]
+    assert {each["address"] for each in stack["outputs"]["gateways"]} == {
+        f"https://{held}-gateway.frankfurt.isthmus.internal" for held in ("internal", "public")
+    }
+    assert not aws.strange(state)
+    known = aws.in_state(state)
+    unknown = {kind: ids - known[kind] for kind, ids in insurer.in_account().items()}
+    assert {kind: ids for kind, ids in unknown.items() if ids} == {}
+
+
+def test_up_again_changes_nothing(insurer: Begun):
+    insurer.unchanged("--refresh")
+
+
+def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(insurer: Begun):
+    elb = aws.clients(insurer.env)("elbv2")
+    [door] = [
+        each["LoadBalancerArn"]
+        for each in elb.describe_load_balancers()["LoadBalancers"]
+        if "-inter" in each["LoadBalancerName"]
+    ]
+    off: Any = [{"Key": "load_balancing.cross_zone.enabled", "Value": "false"}]
+    elb.modify_load_balancer_attributes(LoadBalancerArn=door, Attributes=off)
+    insurer.override(
+        gateways=[{"name": "internal-frankfurt", "replicas": 3}],
+        budgets=[{"name": "internal-frankfurt", "monthly_usd": 900}],
+    )
+    told = insurer.must("up", "insurer", "--yes")
+    assert "Resources: 4 updated, " in told, "two services, the budget, and the load balancer: " + told
+    assert {each["desiredCount"] for each in services(insurer).values()} == {3}
+    attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=door)["Attributes"]
+    assert {"Key": "load_balancing.cross_zone.enabled", "Value": "true"} in attributes
+
+
+def test_a_destroy_leaves_records_and_their_keys_and_says_so(insurer: Begun):
+    told = insurer.must("destroy", "insurer", "--yes")
+    assert "Retained on purpose:" in told
+    assert "insurer-frankfurt-internal-gateway-tasks" in told
+    left = set(insurer.in_account())
+    assert left <= {"aws:cloudwatch/logGroup:LogGroup", "aws:kms/key:Key", "aws:s3/bucket:Bucket"}, left
+    assert not aws.clients(insurer.env)("ecs").list_task_definitions()["taskDefinitionArns"]
