@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from components.arguments_serving import fetching, route_args, serving_args, weights_args
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
@@ -18,6 +19,7 @@ from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
+from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import SENSITIVITIES
 
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
@@ -46,6 +48,7 @@ def namespace_args(
 
     `going`: what stands of an earlier plan until its successors serve; it counts as long.
     """
+    platform = at_most(platform)
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     cpu = memory = Decimal(0)
     pods = 0
@@ -68,6 +71,8 @@ def namespace_args(
         cpu += one[0] * endpoint.replicas
         memory += one[1] * endpoint.replicas
         pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
+        fetched = fetching(endpoint)
+        pods, cpu, memory = pods + fetched[0], cpu + fetched[1], memory + fetched[2]
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
     for each in going:
         if (each.class_, each.site) == (held, site.name):
@@ -137,8 +142,7 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
             todo="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
-    # The claim is its class's (`components.onprem.weights`), for this endpoint and for the one after it.
-    given["weights"] = {k: v for k, v in given["weights"].items() if k not in ("volume", "size_gib")}
+    given["weights"] = weights_args(endpoint)
     same = (
         *("id", "model", "weights", "precision", "mig_profile", "tensor_parallel", "nodes_per_replica"),
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
@@ -156,6 +160,7 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
         "pool": pool.name,
         "failure_domains": pool.failure_domains,
         **_slices(platform, pool, endpoint),
+        **serving_args(platform, endpoint),
         **(
             {"queue": pool.name, "priority_class": priority_class(pool.name, endpoint.class_)}
             if queued
@@ -169,6 +174,7 @@ def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
     """The pool's GPUs that are cut, machine by machine."""
     if not pool.mig:
         return []
+    platform = at_most(platform)
     profiles = {cut.owner: cut.profile for cut in platform_mig.cuts(platform, pool)}
     layout = platform_mig.layout(platform, pool) or []
     return [
@@ -198,6 +204,7 @@ def _slices(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any
     """Whose slices an endpoint has, and how evenly they are spread."""
     if not endpoint.mig_profile:
         return {}
+    platform = at_most(platform)
     owner = mig.owner_of(platform_mig.sliced(endpoint))
     cut = next(cut for cut in platform_mig.cuts(platform, pool) if cut.owner == owner)
     each = mig.instances(pool.gpu, cut.profile)
@@ -239,6 +246,9 @@ def gateway_args(
         elif gateway.class_ == "restricted":
             # Only it needs addresses; the others would wait for their models for nothing.
             route["cluster_ip"] = cluster_ips[endpoint.id]
+        if endpoint.target != "bedrock":
+            more: Any = route_args(workload, endpoints, cluster_ips, addresses=gateway.class_ == "restricted")
+            route.update(more)
         routes.append(route)
     made: dict[str, Any] = {
         **_shared(platform, gateway.certificate_secret),

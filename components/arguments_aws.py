@@ -80,7 +80,7 @@ def served_by(platform: Platform, identity: Identity) -> list[tuple[Endpoint, st
         (endpoints[name], workload.name)
         for gateway in gateways_of(platform, identity)
         for workload in gateway.workloads
-        for name in (workload.endpoint, *workload.overflow)
+        for name in workload.reaches
         if name in identity.endpoints
     ]
 

@@ -192,7 +192,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 self._at(site.name, [*before, spaces[gateway.class_]]),
                 after=[
                     servers[name]
-                    for name in sorted({each.endpoint for each in gateway.workloads})
+                    for name in sorted({name for each in gateway.workloads for name in each.awaited})
                     if name in servers
                 ],
             )

@@ -26,6 +26,19 @@ from components.pods import NO_RESOLVER, same
 from isthmus.contracts.errors import InputError
 
 
+class GatewayCanary(TypedDict):
+    """Another model server, which takes a share of a workload's requests."""
+
+    endpoint: str
+    """Id of its endpoint, of the class and in its namespace."""
+    model: str
+    """What it is asked for."""
+    percent: float
+    """Its share of the requests, in percent: exact for each copy of the gateway."""
+    cluster_ip: NotRequired[pulumi.Input[str]]
+    """Address of its Service, where the route names one."""
+
+
 class GatewayRoute(TypedDict):
     """Where one workload's requests go."""
 
@@ -37,6 +50,12 @@ class GatewayRoute(TypedDict):
     """What the endpoint is asked for: a model's id, or an adapter's name."""
     cluster_ip: NotRequired[pulumi.Input[str]]
     """Address of the model server's Service; a restricted gateway needs it, since it asks no cluster DNS."""
+    task: NotRequired[str]
+    """What it is asked for: chat (default), embedding or rerank."""
+    cache_salt: NotRequired[str]
+    """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
+    canary: NotRequired[GatewayCanary]
+    """A model server that takes a share of the requests."""
 
 
 class InferenceGatewayArgs(TypedDict):
@@ -121,7 +140,8 @@ class InferenceGateway(pulumi.ComponentResource):
             client=True,
         )
         cloud = {model["name"] for model in behind["models"]} if behind else set()
-        servers = sorted({route["endpoint"] for route in args["routes"]} - cloud)
+        canaries = {route["canary"]["endpoint"] for route in args["routes"] if "canary" in route}
+        servers = sorted(({route["endpoint"] for route in args["routes"]} | canaries) - cloud)
         routes = [_route(route, held, space, cloud) for route in args["routes"]]
         config = config_map(name, service, space, own, gateway_config(held, args["site"], routes), child)
         if behind is not None:
@@ -204,12 +224,36 @@ def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
     """One route of the edge's configuration: a translator knows a model by its endpoint's id."""
     through_translator = route["endpoint"] in cloud
     server = dns_name(f"{held}-translator" if through_translator else route["endpoint"], space)
-    return {
+    made: dict[str, Any] = {
         "workload": route["workload"],
         "url": f"https://{server}:{SERVING_PORT}",
         "server_name": server,
         "model": route["endpoint"] if through_translator else route["model"],
     }
+    given = [key for key in ("task", "cache_salt", "canary") if key in route]
+    if through_translator and given:
+        raise InputError(
+            f"a model behind the translator takes no {' or '.join(given)}",
+            where=f"routes.{route['workload']}.{given[0]}",
+            todo="Leave it out: they are a model server's",
+        )
+    made |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    if "canary" in route:
+        canary = route["canary"]
+        if canary["endpoint"] == route["endpoint"] or canary["endpoint"] in cloud:
+            raise InputError(
+                f"'{canary['endpoint']}' is no other model server",
+                where=f"routes.{route['workload']}.canary.endpoint",
+                todo="Name another endpoint of the class",
+            )
+        other = dns_name(canary["endpoint"], space)
+        made["canary"] = {
+            "url": f"https://{other}:{SERVING_PORT}",
+            "server_name": other,
+            "model": canary["model"],
+            "percent": canary["percent"],
+        }
+    return made
 
 
 def _applications(held: str) -> dict[str, Any]:
@@ -231,13 +275,14 @@ def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
     rest by the site's own resolvers."""
     hosts: dict[str, Any] = {}
     for route in args["routes"]:
-        if "cluster_ip" not in route:
-            raise InputError(
-                f"route '{route['workload']}' of a restricted gateway names no address",
-                where=f"routes.{route['workload']}.cluster_ip",
-                todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
-            )
-        hosts[route["endpoint"]] = route["cluster_ip"]
+        for place in (route, *([route["canary"]] if "canary" in route else [])):
+            if "cluster_ip" not in place:
+                raise InputError(
+                    f"route '{route['workload']}' of a restricted gateway names no address",
+                    where=f"routes.{route['workload']}.cluster_ip",
+                    todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+                )
+            hosts[place["endpoint"]] = place["cluster_ip"]
     return {
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": args.get("resolvers", [])[:3] or [NO_RESOLVER]},

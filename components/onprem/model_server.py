@@ -18,8 +18,10 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import pod_monitor, scraped_from
+from components.onprem import scaling
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
+from components.onprem.weight_cache import cached
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
 from isthmus.contracts.errors import InputError
@@ -46,6 +48,7 @@ class ModelServer(pulumi.ComponentResource):
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        scaling.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
                 "a replica on slices has one of them",
@@ -70,6 +73,7 @@ class ModelServer(pulumi.ComponentResource):
         config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
+        before += cached(name, args, space, self)
         before += self._network(name, args, space, own, serving)
         service = self._service(name, args, space, own, serving)
         before += [self._account(name, args, space, own), config]
@@ -133,11 +137,12 @@ class ModelServer(pulumi.ComponentResource):
             "selector": chosen,
             "ports": [{"name": "https", "port": SERVING_PORT, "targetPort": SERVING_PORT, "protocol": "TCP"}],
         }
-        # It is ready when a pod is: it waits as long as the Deployment does.
+        # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
+        waited = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"} if scaling.sleeps(args) else None
         patience = f"{deadline(args) + 120}s"
         return Service(
             f"{name}-service",
-            metadata=metadata(args["id"], own, namespace=space),
+            metadata=metadata(args["id"], own, namespace=space, annotations=waited),
             spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience)

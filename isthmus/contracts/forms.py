@@ -5,8 +5,8 @@ from __future__ import annotations
 FORMS = {
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
-    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$": (
-        "`pvc://CLAIM/PATH` or `oci://REFERENCE@sha256:DIGEST`"
+    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w./-]*[\w-])$": (
+        "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX`"
     ),
     r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$": (
         "a role's ARN like `arn:aws:iam::123456789012:role/NAME`"
@@ -47,6 +47,7 @@ FORMS = {
     r"^(oci|https)://[a-z0-9.\-_/:]+$": "a repository of charts like `oci://registry.example/charts`",
     r"^v?[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$": "a chart's version like `v1.21.2`",
     r"^http://(\d{1,3}\.){3}\d{1,3}:\d{1,5}$": "a proxy's address like `http://10.40.0.20:3128`",
+    r"^(\d{1,3}\.){3}\d{1,3}$": "an address like `10.40.3.10`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
     r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
     r"^[0-9]{12}$": "an account's 12 digits",

@@ -28,6 +28,15 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_serving import (
+    Adapter,
+    Canary,
+    PrefixCache,
+    Scaling,
+    Speculative,
+    Task,
+    Weights,
+)
 from isthmus.contracts.words import (
     AccountId,
     Cidr,
@@ -37,7 +46,6 @@ from isthmus.contracts.words import (
     Mode,
     Part,
     Sensitivity,
-    Sha256,
     Survive,
     Target,
 )
@@ -101,30 +109,6 @@ class Pool(Part):
     are cut, machine i is in failure domain i mod `failure_domains`."""
 
 
-class Weights(Part):
-    """Where a model's weights come from, and what they must be."""
-
-    uri: Annotated[
-        str, StringConstraints(pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64})$")
-    ]
-    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
-    digest: Sha256
-    """Digest of the weights' manifest; recorded in audit and outputs."""
-    volume: str | None = None
-    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
-    size_gib: int = Field(default=200, ge=1)
-    precision: str = "bf16"
-    """As they are stored; where the endpoint's precision differs, the engine quantizes while loading."""
-
-
-class Adapter(Part):
-    name: DnsLabel
-    rank: int = Field(ge=1)
-    size_mib: int = Field(ge=1)
-    path: str | None = None
-    """Path below the weights' mount; absent: `adapters/NAME`."""
-
-
 class Endpoint(Part):
     """One served model on a target, for one class."""
 
@@ -153,6 +137,11 @@ class Endpoint(Part):
     engine_version: str | None = None
     engine_args: list[str] = []
     """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
+    task: Task = "chat"
+    speculative: Speculative | None = None
+    prefix_cache: PrefixCache = "shared"
+    drain_s: int = Field(default=40, ge=5, le=3600)
+    """Seconds for the answers under way when a replica ends; longer ones are cut."""
     cpu: Quantity = "8"
     memory: Quantity = "64Gi"
     load_timeout_s: int = Field(default=1800, ge=60)
@@ -191,6 +180,20 @@ class Workload(Part):
     impact: Literal["low", "material", "high"] = "low"
     adapter: DnsLabel | None = None
     """Adapter of the endpoint that serves this workload; absent: the base model."""
+    canary: Canary | None = None
+    """Another endpoint that takes a share of its requests."""
+    team: DnsLabel | None = None
+    """Whose it is: where the prefix cache is salted, workloads of one team share it. Absent: it shares with none."""
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Endpoints that must serve before its gateway sends to them."""
+        return (self.endpoint, *([self.canary.endpoint] if self.canary else []))
+
+    @property
+    def reaches(self) -> tuple[str, ...]:
+        """Every endpoint that may be sent its requests."""
+        return (self.endpoint, *self.overflow, *([self.canary.endpoint] if self.canary else []))
 
 
 class Destination(Part):
@@ -317,6 +320,8 @@ class Operators(Part):
     """Where its MIG manager looks for layouts of nodes whose GPUs are cut in part."""
     kueue: Mode = "existing"
     cert_manager: Mode = "existing"
+    keda: Mode = "existing"
+    """Asked for only where an endpoint is scaled by load."""
 
 
 class Issuer(Part):
@@ -324,20 +329,6 @@ class Issuer(Part):
 
     name: KubeName
     kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
-
-
-class Scaling(Part):
-    """Replicas of an endpoint; Pulumi owns them where minimum equals maximum."""
-
-    endpoint: DnsLabel
-    min_replicas: int = Field(ge=1)
-    max_replicas: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _fixed(self) -> Scaling:
-        if self.min_replicas != self.max_replicas:
-            raise ValueError("scaling by load is not built yet: min_replicas must equal max_replicas")
-        return self
 
 
 class Platform(Part):

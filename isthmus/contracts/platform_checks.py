@@ -16,11 +16,13 @@ from isthmus.contracts import (
     platform_mig,
     platform_network_checks,
     platform_repetitions,
+    platform_serving_checks,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.moving import claim_of
 from isthmus.contracts.packing import capacities, pack
+from isthmus.contracts.platform_serving_checks import at_its_most
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import ON_PREM_TARGETS, VLLM_TARGETS
 
@@ -72,6 +74,8 @@ def names_exist(platform: Platform) -> None:
             known(workload.endpoint, endpoints, "endpoint", *path, "endpoint")
             for place, name in enumerate(workload.overflow):
                 known(name, endpoints, "endpoint", *path, "overflow", place)
+            if workload.canary is not None:
+                known(workload.canary.endpoint, endpoints, "endpoint", *path, "canary", "endpoint")
             if workload.adapter is not None:
                 adapters = [adapter.name for adapter in endpoints[workload.endpoint].adapters]
                 what = f"adapter of endpoint {workload.endpoint}"
@@ -298,12 +302,13 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
     targets_fit_sites,
-    platform_mig.slices_are_one_a_replica,
+    at_its_most(platform_mig.slices_are_one_a_replica),
     models_have_what_they_need,
     volumes_are_claimed_once,
-    pools_have_room,
+    *platform_serving_checks.CHECKS,
+    at_its_most(pools_have_room),
     gpus_add_up,
-    platform_mig.pools_state_their_cuts,
+    at_its_most(platform_mig.pools_state_their_cuts),
     images_are_from_named_registries,
     certificates_come_from_somewhere,
     audit_is_kept,

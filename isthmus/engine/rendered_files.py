@@ -93,7 +93,7 @@ def _unwritable(target: Path, error: OSError) -> EnvironmentFault:
 
 
 def _manifest(resource: Resource, site: str) -> tuple[str, str]:
-    body = resource.inputs
+    body = _own(resource.inputs, resource.options.get("ignoreChanges", []))
     kind = str(body.get("kind") or resource.type.split(":")[-1])
     # A patch of an object that others made shares its kind with objects of our own.
     label = f"{kind}-patch" if resource.type.endswith("Patch") and not kind.endswith("Patch") else kind
@@ -105,6 +105,17 @@ def _manifest(resource: Resource, site: str) -> tuple[str, str]:
     place = _slug(str(meta.get("namespace") or "cluster"))
     path = f"kubernetes/{site}/{place}/{_slug(label)}-{_slug(str(meta.get('name') or resource.name))}.yaml"
     return path, yamlfile.dumps(ordered, resource.urn)
+
+
+def _own(body: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
+    """Without the fields that others own: whoever applies the manifest again and again would set them back."""
+    for path in ignored:
+        key, _, below = path.partition(".")
+        if below and isinstance(body.get(key), dict):
+            body = {**body, key: _own(body[key], [below])}
+        else:
+            body = {name: value for name, value in body.items() if name != key}
+    return body
 
 
 def _site(resource: Resource) -> str:

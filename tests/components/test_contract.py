@@ -15,7 +15,7 @@ from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.network import NetworkArgs
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
-from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
+from components.gateway.inference_gateway import GatewayCanary, GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
 from components.governance.audit_trail import AuditTrailArgs
@@ -23,8 +23,16 @@ from components.governance.budgets import BudgetSettings
 from components.governance.cloud_trail import TrailSettings
 from components.link.site_link import SiteLinkArgs
 from components.onprem.gpu_pool import GpuPoolArgs
-from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform, platform_aws
+from components.onprem.model_args import (
+    LoraAdapter,
+    ModelScaling,
+    ModelServerArgs,
+    ModelSpeculative,
+    ModelWeightCache,
+    ModelWeights,
+    ModelWeightStore,
+)
+from isthmus.contracts import platform, platform_aws, platform_serving
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -42,7 +50,9 @@ ELSEWHERE: dict[type, set[str]] = {
     platform.Identity: {
         *("name", "site", "endpoints", "trust", "certificate_secret", "permissions_boundary", "guardrail"),
     },
-    platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
+    # A team is whose salt its requests bear.
+    platform.Workload: {"name", "overflow", "residency", "impact", "adapter", "team"},
+    platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
     platform_aws.Network: {"site", "classes", "services", "private_dns"},
     platform_aws.Link: {"from_", "to"},
@@ -59,6 +69,11 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GpuPoolArgs, platform.Pool),
     (ModelServerArgs, platform.Endpoint),
     (ModelWeights, platform.Weights),
+    (ModelWeightStore, platform_serving.WeightStore),
+    (ModelWeightCache, platform_serving.WeightCache),
+    (ModelSpeculative, platform_serving.Speculative),
+    (ModelScaling, platform_serving.Scaling),
+    (GatewayCanary, platform_serving.Canary),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
     (GatewayRoute, platform.Workload),
