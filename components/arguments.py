@@ -25,6 +25,9 @@ from isthmus.contracts.words import SENSITIVITIES
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
 """What the sidecar of a model server asks for."""
 
+PROXIES = Decimal(4)
+"""Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
+
 TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("2.1"), Decimal(3 * 2**30 + 64 * 2**20)
 """A gateway's copy, a translator's and the credential helper's beside it."""
 
@@ -90,6 +93,8 @@ def namespace_args(
         cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
         memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
         pods += copies * (2 if translated else 1)
+        if gateway.router is not None:
+            cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)
     quota = {
         "pods": str(pods),
         "requests.cpu": as_cpu(cpu + rolling[0]),
@@ -262,6 +267,8 @@ def gateway_args(
         "site_cidrs": [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs],
         "resolvers": list(site.dns),
     }
+    if gateway.router is not None:
+        made["router"] = gateway.router.model_dump(exclude_none=True)
     if translator is not None:
         made["translator"] = translator
         made |= exception(platform, [workload.name for workload in gateway.workloads])

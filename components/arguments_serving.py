@@ -9,12 +9,15 @@ from components.quantities import amount
 from isthmus.contracts.platform import Endpoint, Platform, Workload
 from isthmus.contracts.platform_serving import scaled
 
-_ENGINE = {"task", "speculative", "prefix_cache", "drain_s"}
+_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker"}
 
 
 def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
     """Of `ModelServerArgs`: what the engine is told beyond the usual, how it is scaled, what fetches its weights."""
     made = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
+    for gateway in platform.gateways:
+        if gateway.router is not None and (gateway.class_, gateway.site) == (endpoint.class_, endpoint.site):
+            made["router"] = gateway.router.service
     scaling = scaled(platform).get(endpoint.id)
     if scaling is not None:
         made["scaling"] = {
@@ -62,6 +65,8 @@ def route_args(
     if endpoint.prefix_cache == "salted":
         # A team's name and a workload's of the same letters are two salts.
         made["cache_salt"] = f"team/{workload.team}" if workload.team else f"workload/{workload.name}"
+    if endpoint.picker is not None:
+        made["picker"] = endpoint.picker.model_dump()
     if workload.canary is not None:
         canary = endpoints[workload.canary.endpoint]
         made["canary"] = {
@@ -69,6 +74,6 @@ def route_args(
             "model": workload.adapter or canary.model,
             "percent": workload.canary.percent,
             **({"cluster_ip": cluster_ips[canary.id]} if addresses else {}),
+            **({"picker": canary.picker.model_dump()} if canary.picker else {}),
         }
     return made
-

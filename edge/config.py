@@ -135,6 +135,8 @@ class Route(Place):
     task: Literal["chat", "embedding", "rerank"] = "chat"
     cache_salt: Name | None = None
     canary: Canary | None = None
+    named: bool = False
+    """Whether the workload's name goes along in a header, for a router on the way to choose by."""
 
     @model_validator(mode="after")
     def _salted(self) -> Route:

@@ -8,6 +8,7 @@ import pulumi
 from components.certificates import CertificateIssuer, certificate
 from components.checks import may_use_aws, sensitivity, within, without_outputs
 from components.gateway.config import config_map, gateway_config
+from components.gateway.router import GatewayRouter, routed, through, to_router
 from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
 from components.gateway.workload import serve
 from components.kube import (
@@ -22,6 +23,7 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import scraped_from
+from components.onprem.model_args import ModelPicker
 from components.pods import NO_RESOLVER, same
 from isthmus.contracts.errors import InputError
 
@@ -37,6 +39,8 @@ class GatewayCanary(TypedDict):
     """Its share of the requests, in percent: exact for each copy of the gateway."""
     cluster_ip: NotRequired[pulumi.Input[str]]
     """Address of its Service, where the route names one."""
+    picker: NotRequired[ModelPicker]
+    """Its picker, where it has an InferencePool; with a router only."""
 
 
 class GatewayRoute(TypedDict):
@@ -56,6 +60,8 @@ class GatewayRoute(TypedDict):
     """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
     canary: NotRequired[GatewayCanary]
     """A model server that takes a share of the requests."""
+    picker: NotRequired[ModelPicker]
+    """The endpoint's picker, where it has an InferencePool; with a router only."""
 
 
 class InferenceGatewayArgs(TypedDict):
@@ -89,6 +95,8 @@ class InferenceGatewayArgs(TypedDict):
     """The site's networks: a restricted gateway's destinations lie within them."""
     resolvers: NotRequired[list[str]]
     """The site's own resolvers; a restricted gateway asks these and no others."""
+    router: NotRequired[GatewayRouter]
+    """A Gateway API gateway between it and its model servers; absent: it reaches each by its Service."""
     translator: NotRequired[TranslatorSettings]
     """The translator behind it; only for a class that may use AWS."""
     exception: NotRequired[str]
@@ -129,6 +137,19 @@ class InferenceGateway(pulumi.ComponentResource):
                 where = f"{service}.destinations.{way['name']}"
                 within(way["cidr"], args.get("site_cidrs", []), where)
 
+        cloud = {model["name"] for model in behind["models"]} if behind else set()
+        router = args.get("router")
+        local = [route for route in args["routes"] if route["endpoint"] not in cloud]
+        canaries = {route["canary"]["endpoint"] for route in args["routes"] if "canary" in route}
+        servers = sorted(({route["endpoint"] for route in args["routes"]} | canaries) - cloud)
+        if router is not None:
+            servers = []  # it reaches none of them
+        routes = [
+            through(router, route, space)
+            if router is not None and route in local
+            else _route(route, held, space, cloud)
+            for route in args["routes"]
+        ]
         secret, before = certificate(
             name,
             service,
@@ -139,10 +160,8 @@ class InferenceGateway(pulumi.ComponentResource):
             secret=args.get("certificate_secret"),
             client=True,
         )
-        cloud = {model["name"] for model in behind["models"]} if behind else set()
-        canaries = {route["canary"]["endpoint"] for route in args["routes"] if "canary" in route}
-        servers = sorted(({route["endpoint"] for route in args["routes"]} | canaries) - cloud)
-        routes = [_route(route, held, space, cloud) for route in args["routes"]]
+        if router is not None:
+            before += routed(name, held, space, router, local, self, issuer=args.get("issuer"))
         config = config_map(name, service, space, own, gateway_config(held, args["site"], routes), child)
         if behind is not None:
             translator(
@@ -171,7 +190,10 @@ class InferenceGateway(pulumi.ComponentResource):
             config=config,
             tls_secret=secret,
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
-            egress=[_to_translator(held)] if behind is not None else ways_out(destinations, service),
+            egress=[
+                *([to_router(held)] if router is not None else []),
+                *([_to_translator(held)] if behind is not None else ways_out(destinations, service)),
+            ],
             before=[*before, *self._ways_to_models(name, held, space, service, own, servers), *after],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),

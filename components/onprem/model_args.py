@@ -65,6 +65,17 @@ class LoraAdapter(TypedDict):
     """Path below the weights' mount; absent: `adapters/NAME`."""
 
 
+class ModelPicker(TypedDict):
+    """An endpoint picker of the Inference Extension that runs in the namespace."""
+
+    service: str
+    """Its Service."""
+    port: NotRequired[int]
+    """Port of its Service (default 9002)."""
+    labels: dict[str, str]
+    """Of its pods: they may read the replicas' metrics."""
+
+
 class ModelSpeculative(TypedDict):
     """Tokens guessed ahead and checked in one step."""
 
@@ -144,6 +155,10 @@ class ModelServerArgs(TypedDict):
     """Who shares computed prefixes: shared (default), salted (the gateway's workloads say by whom), off."""
     drain_s: NotRequired[int]
     """Seconds for the answers under way when a replica ends (default 40); longer ones are cut."""
+    picker: NotRequired[ModelPicker]
+    """What chooses the replica of each request, through an InferencePool; absent: the Service."""
+    router: NotRequired[str]
+    """Service of the class's router, which may then reach it beside the gateway; absent: there is none."""
     scaling: NotRequired[ModelScaling]
     """Scaling by load; absent: `replicas` and no others."""
     fetch_image: NotRequired[str]

@@ -18,9 +18,10 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import pod_monitor, scraped_from
-from components.onprem import scaling
+from components.onprem import pool, scaling, weight_cache
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
+from components.onprem.pool import inference_pool, ways_in
 from components.onprem.weight_cache import cached
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
@@ -48,7 +49,8 @@ class ModelServer(pulumi.ComponentResource):
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
-        scaling.check(args)
+        for each in (scaling, pool, weight_cache):
+            each.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
                 "a replica on slices has one of them",
@@ -70,7 +72,9 @@ class ModelServer(pulumi.ComponentResource):
             client=False,
         )
         gateway = dns_name(f"{held}-gateway", space)
-        config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
+        clients = [gateway, *([dns_name(args["router"], space)] if "router" in args else [])]
+        config = config_map(name, endpoint, space, own, sidecar_config(held, clients), child)
+        inference_pool(name, args, space, own, serving, child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
         before += cached(name, args, space, self)
@@ -118,6 +122,7 @@ class ModelServer(pulumi.ComponentResource):
                     "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
                 },
                 scraped_from(args["monitoring_namespace"]),
+                *ways_in(args),
             ],
         }
         meta = metadata(args["id"], own, namespace=space)

@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 
 from components.kube import labels, metadata
-from components.onprem.model_args import ModelServerArgs, ModelWeightStore
+from components.onprem.model_args import ModelServerArgs, ModelWeightCache, ModelWeightStore
 from components.onprem.verified import cache_claim, key_flag, key_mount, key_volume
 from components.onprem.vllm import MODELS
 from components.onprem.weights import WEIGHTS_DIGEST
@@ -26,26 +26,34 @@ FETCH_CPU, FETCH_MEMORY = "2", "4Gi"
 _STORE = "/etc/isthmus/store"
 
 
-def cached(
-    name: str, args: ModelServerArgs, namespace: str, parent: pulumi.Resource
-) -> list[pulumi.Resource]:
-    """What must be there before pods read weights of `s3://`; nothing for others. Raises `InputError`."""
-    weights = args["weights"]
+def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCache | None, str | None]:
+    """Store, cache and image where weights are fetched. Raises `InputError` where one of them is not said."""
+    weights, where = args["weights"], f"{args['id']}.weights"
     if not weights["uri"].startswith("s3://"):
-        return []
-    where, image = f"{args['id']}.weights", args.get("fetch_image")
-    store, cache = weights.get("store"), weights.get("cache")
-    if store is None or cache is None or image is None:
-        lacks = [
-            what
-            for what, given in (("store", store), ("cache", cache), ("fetch_image", image))
-            if given is None
-        ]
+        return None, None, None
+    found = (weights.get("store"), weights.get("cache"), args.get("fetch_image"))
+    lacks = [
+        name for name, given in zip(("store", "cache", "fetch_image"), found, strict=True) if given is None
+    ]
+    if lacks:
         raise InputError(
             f"weights from s3:// are fetched, and nothing says {' or '.join(lacks)}",
             where=where,
             todo="Say store, cache and fetch_image",
         )
+    if found[0] is not None:
+        _place(found[0], where)
+    return found
+
+
+def cached(
+    name: str, args: ModelServerArgs, namespace: str, parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """What must be there before pods read weights of `s3://`; nothing for others. Raises what `check` does."""
+    weights = args["weights"]
+    store, cache, image = check(args)
+    if store is None or cache is None or image is None:
+        return []
     from pulumi_kubernetes.batch.v1 import Job
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim, ServiceAccount
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
@@ -69,7 +77,7 @@ def cached(
         automount_service_account_token=False,
         opts=child,
     )
-    host, port = _place(store, where)
+    host, port = _place(store, f"{args['id']}.weights")
     way: Any = {
         "podSelector": {"matchLabels": own},
         "policyTypes": ["Ingress", "Egress"],

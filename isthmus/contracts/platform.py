@@ -31,7 +31,9 @@ from isthmus.contracts.platform_aws import (
 from isthmus.contracts.platform_serving import (
     Adapter,
     Canary,
+    Picker,
     PrefixCache,
+    Router,
     Scaling,
     Speculative,
     Task,
@@ -140,6 +142,8 @@ class Endpoint(Part):
     task: Task = "chat"
     speculative: Speculative | None = None
     prefix_cache: PrefixCache = "shared"
+    picker: Picker | None = None
+    """Chooses each request's replica by load and cached prefixes, through an InferencePool; absent: the Service."""
     drain_s: int = Field(default=40, ge=5, le=3600)
     """Seconds for the answers under way when a replica ends; longer ones are cut."""
     cpu: Quantity = "8"
@@ -235,6 +239,8 @@ class Gateway(Part):
     callers_secret: KubeName
     """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
     certificate_secret: KubeName | None = None
+    router: Router | None = None
+    """Between it and its model servers; absent: it reaches each by its Service, and splits by itself."""
 
 
 class Identity(Part):

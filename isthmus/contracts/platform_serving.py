@@ -124,6 +124,31 @@ class Canary(Part):
     """Of the workload's requests, in steps of 0.001."""
 
 
+class Picker(Part):
+    """An endpoint picker of the Inference Extension that runs in the class's namespace; it chooses the replica."""
+
+    service: KubeName
+    port: int = Field(default=9002, ge=1, le=65535)
+    labels: dict[str, str] = Field(min_length=1)
+    """Of its pods: they may read the replicas' metrics."""
+
+
+class Router(Part):
+    """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
+
+    gateway_class: KubeName
+    """GatewayClass of an implementation that puts its proxies into the Gateway's own namespace."""
+    service: KubeName
+    """The Service that it makes for them there, e.g. `internal-router-istio`."""
+    ca: KubeName
+    """ConfigMap in the class's namespace with `ca.crt`: who signs gateways and model servers."""
+    control_namespace: DnsLabel
+    """Where its control plane runs: the proxies may reach it."""
+    control_port: int = Field(ge=1, le=65535)
+    certificate_secret: KubeName | None = None
+    """A TLS Secret in place of a cert-manager Certificate."""
+
+
 class Scaling(Part):
     """Replicas of an endpoint. Pulumi owns them where minimum equals maximum; else KEDA does, by the load."""
 

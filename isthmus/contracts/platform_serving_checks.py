@@ -198,7 +198,36 @@ def engines_can_do_it(platform: Platform) -> None:
                 raise At(what, *path, "engine_args", number, todo="Leave one out")
 
 
+def routers_fit(platform: Platform) -> None:
+    """A router opens what it passes on: not for restricted work. It changes no request, so versions share a name."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    routed = set()
+    for index, gateway in enumerate(platform.gateways):
+        if gateway.router is None:
+            continue
+        path = ("gateways", index)
+        if gateway.class_ == "restricted":
+            what = "a router would open restricted requests, and they are opened by our own programs only"
+            raise At(what, *path, "router", todo="Leave it out: the gateway splits by itself", no=True)
+        routed.add((gateway.class_, gateway.site))
+        for number, workload in enumerate(gateway.workloads):
+            names = {workload.adapter or endpoints[name].model for name in workload.awaited}
+            if len(names) > 1:
+                raise At(
+                    f"a router sends the same request to both, and they are asked for as {' and '.join(sorted(names))}",
+                    *(*path, "workloads", number, "canary"),
+                    todo="Serve the new version under the same `model`, or leave the router out",
+                )
+    for index, endpoint in enumerate(platform.endpoints):
+        if endpoint.picker is not None and (endpoint.class_, endpoint.site) not in routed:
+            what = (
+                f"nothing would ask the picker of {endpoint.id}: class {endpoint.class_} has no router there"
+            )
+            raise At(what, *("endpoints", index, "picker"), todo="Add `router` to the class's gateway")
+
+
 CHECKS: tuple[Rule, ...] = (
+    routers_fit,
     scaling_is_possible,
     weights_can_be_fetched,
     canaries_are_alike,

@@ -16,6 +16,7 @@ from components.aws.network import NetworkArgs
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
 from components.gateway.inference_gateway import GatewayCanary, GatewayRoute, InferenceGatewayArgs
+from components.gateway.router import GatewayRouter
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
 from components.governance.audit_trail import AuditTrailArgs
@@ -25,6 +26,7 @@ from components.link.site_link import SiteLinkArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import (
     LoraAdapter,
+    ModelPicker,
     ModelScaling,
     ModelServerArgs,
     ModelSpeculative,
@@ -73,6 +75,8 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (ModelWeightCache, platform_serving.WeightCache),
     (ModelSpeculative, platform_serving.Speculative),
     (ModelScaling, platform_serving.Scaling),
+    (ModelPicker, platform_serving.Picker),
+    (GatewayRouter, platform_serving.Router),
     (GatewayCanary, platform_serving.Canary),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),

@@ -177,7 +177,7 @@ def test_what_cannot_be_fetched_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=says):
         deploy(engine, weights, **more)
-    assert not engine.all("Deployment")
+    assert not engine.made
 
 
 def test_the_job_counts_in_its_classs_quota(engine: Engine, platform: dict[str, Any]) -> None:

@@ -227,6 +227,38 @@ def test_a_model_of_bedrock_is_no_canary() -> None:
     assert "both must be model servers" in refused(InputError, cloud)
 
 
+ROUTER = {
+    **{"gateway_class": "istio", "service": "confidential-router-istio", "ca": "internal-ca"},
+    **{"control_namespace": "istio-system", "control_port": 15012},
+}
+PICKER = {"service": "llama-picker", "labels": {"app": "llama-picker"}}
+
+
+def route(index: int) -> Change:
+    return lambda data: data["gateways"][index].update(router=ROUTER)
+
+
+@pytest.mark.parametrize("change", [route(1), both(route(1), of(1, picker=PICKER)), both(canary, route(1))])
+def test_a_router_stands_behind_a_gateway(change: Change) -> None:
+    assert parse(changed(change))
+
+
+def test_restricted_requests_are_opened_by_no_router() -> None:
+    assert "opened by our own programs only" in refused(AnswerIsNo, route(0))
+
+
+def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> None:
+    def plain(data: dict[str, Any]) -> None:
+        data["gateways"][1]["workloads"][0].pop("adapter")
+
+    says = refused(InputError, both(canary, plain, route(1)))
+    assert "asked for as meta-llama/Llama-3.1-8B-Instruct and meta-llama/Llama-3.2-8B" in says
+
+
+def test_a_picker_that_nothing_would_ask_is_refused() -> None:
+    assert "nothing would ask the picker" in refused(InputError, of(1, picker=PICKER))
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -6,9 +6,12 @@ The real gateway between real mutual TLS, before fake model servers that count w
 from __future__ import annotations
 
 import json
+import ssl
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +214,65 @@ def test_what_a_task_does_not_take_never_reaches_a_model(
     answer = ways.ask(workload, path, **fields)
     assert (answer.status_code, code_of(answer)) == (status, code)
     assert not ways.first.received
+
+
+def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Router(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append({key.lower(): value for key, value in self.headers.items()})
+            self.rfile.read(int(self.headers["content-length"]))
+            body = json.dumps(ORDER).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    authority = Authority(tmp_path)
+    for name, known in (("gateway", "g.isthmus-restricted.svc"), ("router", PRIMARY), ("app", "app.x.svc")):
+        authority.issue(name, known)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Router)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tmp_path / "router.crt", tmp_path / "router.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "callers.yaml").write_text(callers_text())
+    files = {"certificate": str(tmp_path / "gateway.crt"), "key": str(tmp_path / "gateway.key")}
+    url = f"https://127.0.0.1:{server.server_address[1]}"
+    gateway = Edge(
+        tmp_path / "edge",
+        {
+            **{"mode": "gateway", "class": "restricted", "site": "fra1"},
+            "listen": {**files, "client_ca": str(authority.path)},
+            "upstream_tls": {**files, "ca": str(authority.path)},
+            "callers": str(tmp_path / "callers.yaml"),
+            "routes": [
+                {
+                    "workload": RERANK,
+                    "url": url,
+                    "server_name": PRIMARY,
+                    "model": "r",
+                    "task": "rerank",
+                    "named": True,
+                }
+            ],
+        },
+    )
+    try:
+        gateway.wait_until_up()
+        with httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False) as client:
+            body = {"model": RERANK, "query": "x", "documents": ["a"]}
+            headers = {**bearer(KEYS[RERANK]), "x-isthmus-workload": CHAT, "x-other": "1"}
+            assert client.post("/v1/rerank", json=body, headers=headers).status_code == 200
+    finally:
+        gateway.stop()
+        server.shutdown()
+        server.server_close()
+    (headers,) = seen
+    assert headers["x-isthmus-workload"] == RERANK
+    assert {"x-other", "authorization"} & set(headers) == set()
