@@ -6,8 +6,6 @@ the shortest queue. TLS is mutual on both ways: the proxies show one certificate
 other, and take requests of nobody but who shows one of the same authority and is let through by policy.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pulumi
@@ -57,7 +55,7 @@ class GatewayRouter(TypedDict):
     """A TLS Secret in place of a cert-manager Certificate."""
 
 
-def through(router: GatewayRouter, route: GatewayRoute, space: str) -> dict[str, Any]:
+def through(router: GatewayRouter, route: "GatewayRoute", space: str) -> dict[str, Any]:
     """A route of the edge's file that leads to the router: the same request for every version."""
     server = dns_name(router["service"], space)
     canary = route.get("canary")
@@ -82,7 +80,7 @@ def routed(
     held: str,
     space: str,
     router: GatewayRouter,
-    routes: list[GatewayRoute],
+    routes: "list[GatewayRoute]",
     parent: pulumi.Resource,
     *,
     issuer: CertificateIssuer | None,
@@ -157,7 +155,7 @@ def routed(
     return made
 
 
-def _backends(routes: list[GatewayRoute]) -> dict[str, ModelPicker | None]:
+def _backends(routes: "list[GatewayRoute]") -> dict[str, ModelPicker | None]:
     """Every endpoint that the routes lead to, and its picker."""
     found: dict[str, ModelPicker | None] = {}
     for route in routes:
@@ -167,7 +165,9 @@ def _backends(routes: list[GatewayRoute]) -> dict[str, ModelPicker | None]:
     return found
 
 
-def _http_route(called: str, route: GatewayRoute, backends: dict[str, ModelPicker | None]) -> dict[str, Any]:
+def _http_route(
+    called: str, route: "GatewayRoute", backends: dict[str, ModelPicker | None]
+) -> dict[str, Any]:
     shares = {route["endpoint"]: _WHOLE}
     if "canary" in route:
         canary = round(route["canary"]["percent"] * 1000)

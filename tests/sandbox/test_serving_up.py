@@ -261,7 +261,7 @@ def test_a_router_is_told_of_weights_and_pools_and_the_api_server_took_it(served
     pools = f"/apis/inference.networking.k8s.io/v1/namespaces/{SPACE}/inferencepools"
     spec = served.cluster.get(f"{pools}/{CHAT}")["spec"]
     assert spec["endpointPickerRef"]["failureMode"] == "FailClose"
-    chosen = {key: value for key, value in spec["selector"]["matchLabels"].items()}
+    chosen: dict[str, str] = spec["selector"]["matchLabels"]
     every = served.cluster.get(f"/api/v1/namespaces/{SPACE}/pods")["items"]
     picked = [pod for pod in every if chosen.items() <= pod["metadata"]["labels"].items()]
     assert {pod["metadata"]["labels"]["isthmus.dev/endpoint"] for pod in picked} == {CHAT}
