@@ -171,3 +171,21 @@ def test_no_garbage_is_looked_for_while_a_program_runs_and_is_again_after_it():
     with uncollected():
         within = gc.isenabled()
     assert (within, gc.isenabled()) == (False, True)
+
+
+def test_a_manifest_leaves_out_what_another_manager_owns(stack):
+    """A controller that applies the folder again and again would set it back."""
+    import pulumi_kubernetes as k8s
+
+    def program():
+        k8s.apps.v1.Deployment(
+            "shop",
+            metadata={"name": "shop"},
+            spec={"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": {}},
+            opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),
+        )
+
+    made = rendered_files.files(record(program, stack), {})
+    (manifest,) = [text for path, text in made.items() if "deployment-shop" in path]
+    assert "replicas" not in manifest
+    assert "matchLabels" in manifest
