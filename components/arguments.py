@@ -44,6 +44,11 @@ def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
     return [e for e in platform.endpoints if e.site == pool.site and e.pool == pool.name]
 
 
+def on_cpus(platform: Platform, site: Site) -> list[Endpoint]:
+    """Endpoints of a site that run without GPUs."""
+    return [e for e in platform.endpoints if e.site == site.name and e.engine == "cpu"]
+
+
 def namespace_args(
     platform: Platform, site: Site, held: str, going: Sequence[Standing] = ()
 ) -> ClassNamespaceArgs:
@@ -64,6 +69,8 @@ def namespace_args(
             continue
         nodes = endpoint.nodes_per_replica
         resource, each = resource_of(endpoint.mig_profile), endpoint.tensor_parallel * nodes
+        if endpoint.engine == "cpu":
+            each = 0
         devices[resource] = devices.get(resource, 0) + each * endpoint.replicas
         ending[resource] = max(ending.get(resource, 0), each)
         one = (
@@ -139,7 +146,8 @@ def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any
     return shared
 
 
-def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServerArgs:
+def model_args(platform: Platform, pool: Pool | None, endpoint: Endpoint) -> ModelServerArgs:
+    """`pool`: None where it runs on CPUs."""
     if endpoint.weights is None:
         raise InputError(
             f"endpoint '{endpoint.id}' names no weights",
@@ -154,24 +162,23 @@ def model_args(platform: Platform, pool: Pool, endpoint: Endpoint) -> ModelServe
         *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
         *("cpu", "memory", "load_timeout_s", "surge"),
     )
-    queued = platform.operators.kueue == "existing"
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},
         **_shared(platform, endpoint.certificate_secret),
         "sensitivity": endpoint.class_,
-        "vllm_image": platform.images.vllm,
+        "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,
-        "product": pool.product,
-        "pool": pool.name,
-        "failure_domains": pool.failure_domains,
-        **_slices(platform, pool, endpoint),
         **serving_args(platform, endpoint),
-        **(
-            {"queue": pool.name, "priority_class": priority_class(pool.name, endpoint.class_)}
-            if queued
-            else {}
-        ),
     }
+    if pool is not None:
+        made |= {
+            "product": pool.product,
+            "pool": pool.name,
+            "failure_domains": pool.failure_domains,
+            **_slices(platform, pool, endpoint),
+        }
+        if platform.operators.kueue == "existing":
+            made |= {"queue": pool.name, "priority_class": priority_class(pool.name, endpoint.class_)}
     return made  # type: ignore[return-value]
 
 

@@ -9,7 +9,7 @@ from components.quantities import amount
 from isthmus.contracts.platform import Endpoint, Platform, Workload
 from isthmus.contracts.platform_serving import scaled
 
-_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker"}
+_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine"}
 
 
 def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:

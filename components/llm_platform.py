@@ -12,6 +12,7 @@ from components.arguments import (
     mig_layouts_args,
     model_args,
     namespace_args,
+    on_cpus,
     pool_args,
     served_on,
 )
@@ -20,7 +21,7 @@ from components.data_paths import data_paths
 from components.lookups import region_of
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
-from isthmus.contracts.platform import Endpoint, Platform, Site
+from isthmus.contracts.platform import Endpoint, Platform, Pool, Site
 
 if TYPE_CHECKING:
     from components.onprem.model_server import ModelServer
@@ -142,6 +143,15 @@ class LlmPlatform(pulumi.ComponentResource):
             self._name, platform, site, self, self._provider_at(site.name), [guard, *spaces.values()]
         )
         servers: dict[str, ModelServer] = {}
+
+        def serve(endpoint: Endpoint, pool: Pool | None, queues: list[pulumi.Resource]) -> None:
+            claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
+            before = [guard, spaces[endpoint.class_], *queues, *([claimed] if claimed is not None else [])]
+            args = model_args(platform, pool, endpoint)
+            servers[endpoint.id] = ModelServer(
+                f"{self._name}-{endpoint.id}", args, self._at(site.name, before)
+            )
+
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
         layouts = mig_layouts_args(platform, site)
@@ -160,15 +170,9 @@ class LlmPlatform(pulumi.ComponentResource):
             )
             pools.append(queues)
             for endpoint in served_on(platform, pool):
-                claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
-                servers[endpoint.id] = ModelServer(
-                    f"{self._name}-{endpoint.id}",
-                    model_args(platform, pool, endpoint),
-                    self._at(
-                        site.name,
-                        [guard, spaces[endpoint.class_], queues, *([claimed] if claimed is not None else [])],
-                    ),
-                )
+                serve(endpoint, pool, [queues])
+        for endpoint in on_cpus(platform, site):
+            serve(endpoint, None, [])
         self._site_gateways(site, [guard, *pools], spaces, servers)
 
     def _site_gateways(

@@ -167,8 +167,10 @@ class ModelServerArgs(TypedDict):
     """Image of vLLM, by digest."""
     edge_image: pulumi.Input[str]
     """Image of the edge, by digest; it ends mutual TLS before vLLM."""
-    product: str
-    """The label `nvidia.com/gpu.product` of the machines that may run it."""
+    engine: NotRequired[str]
+    """What it runs on: gpu (default), or cpu, to develop against, for public and internal work."""
+    product: NotRequired[str]
+    """The label `nvidia.com/gpu.product` of the machines that may run it; needed with GPUs."""
     pool: NotRequired[str]
     """The pool's name, where its machines are labelled with it."""
     replicas: NotRequired[int]

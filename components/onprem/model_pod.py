@@ -108,7 +108,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
         "resources": same(
             args.get("cpu", "8"),
             args.get("memory", "64Gi"),
-            args.get("tensor_parallel", 1),
+            args.get("tensor_parallel", 1) if args.get("engine", "gpu") == "gpu" else 0,
             resource_of(args.get("mig_profile")),
         ),
         "securityContext": container_security(read_only_root=False),
@@ -132,7 +132,9 @@ def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
 
 def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None) -> dict[str, Any]:
     """On which machines the pod may stand, and whom it may ask for names: nobody."""
-    nodes = {PRODUCT_LABEL: args["product"]}
+    if args.get("engine", "gpu") == "cpu":
+        return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
+    nodes = {PRODUCT_LABEL: args.get("product", "")}
     if args.get("pool"):
         nodes[POOL_LABEL] = args.get("pool", "")
     if args.get("slices"):

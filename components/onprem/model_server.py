@@ -25,7 +25,8 @@ from components.onprem.pool import inference_pool, ways_in
 from components.onprem.weight_cache import cached
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_serving_checks import DEVELOPED_WITH
 from isthmus.contracts.words import SURVIVES
 
 
@@ -49,6 +50,7 @@ class ModelServer(pulumi.ComponentResource):
         own = labels(endpoint, sensitivity=held, role="model", endpoint=endpoint)
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
+        _hardware(args, held)
         for each in (scaling, pool, weight_cache):
             each.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
@@ -152,4 +154,32 @@ class ModelServer(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(create=patience, update=patience)
             ),
+        )
+
+
+def _hardware(args: ModelServerArgs, held: str) -> None:
+    """Raises where it is not said which GPUs, or where CPUs may not do."""
+    where = f"{args['id']}.engine"
+    if one_of(args.get("engine", "gpu"), ("gpu", "cpu"), where) == "gpu":
+        if not args.get("product"):
+            raise InputError(
+                "no GPU is named", where=f"{args['id']}.product", todo="Name its product, or engine cpu"
+            )
+        return
+    if held not in DEVELOPED_WITH:
+        raise AnswerIsNo(
+            f"{held} work is not served by an engine for development",
+            where=where,
+            todo="Say gpu and a product",
+        )
+    for key in ("product", "pool", "mig_profile", "queue"):
+        if args.get(key):
+            raise InputError(
+                f"an engine on CPUs has no {key}", where=f"{args['id']}.{key}", todo="Leave it out"
+            )
+    if args.get("tensor_parallel", 1) > 1 or args.get("nodes_per_replica", 1) > 1:
+        raise InputError(
+            "an engine on CPUs is not split",
+            where=where,
+            todo="Say tensor_parallel 1 and nodes_per_replica 1",
         )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from isthmus.catalogue.locked import is_needed
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.images_lock import IMAGES
 from isthmus.contracts.words import VLLM_TARGETS, WHILE_LOADING
 
 _DIGEST = "sha256:<64 hex digits>"
@@ -45,11 +47,7 @@ def wanted(platform: dict[str, Any]) -> Missing:
 def _images(platform: dict[str, Any]) -> Missing:
     """With a registry the lock gives what is not given (`locked.fill`), and admission lets that registry in."""
     images = _mapping(platform.get("images"))
-    needed = [
-        "edge",
-        "vllm",
-        *(("translator", "credential_helper") if _parts(platform, "identities") else ()),
-    ]
+    needed = [name for name in IMAGES if is_needed(name, platform)]
     if images.get("registry") or all(images.get(name) for name in (*needed, "registries")):
         return []
     return [("images.registry", "registry.example")]

@@ -139,6 +139,8 @@ class Endpoint(Part):
     engine_version: str | None = None
     engine_args: list[str] = []
     """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
+    engine: Literal["gpu", "cpu"] = "gpu"
+    """`cpu`: vLLM without GPUs and without a pool, to develop against; for public and internal work."""
     task: Task = "chat"
     speculative: Speculative | None = None
     prefix_cache: PrefixCache = "shared"
@@ -296,6 +298,8 @@ class Images(Part):
     translator: ImageReference | None = None
     """Needed where a gateway has an AWS identity."""
     vllm: ImageReference
+    vllm_cpu: ImageReference | None = None
+    """Needed where an endpoint's engine is `cpu`."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     registries: list[str] = Field(min_length=1)

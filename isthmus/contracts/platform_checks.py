@@ -119,6 +119,8 @@ def models_have_what_they_need(platform: Platform) -> None:
                 *(*path, "weights"),
                 todo="Add `weights: {uri: …, digest: sha256:…}` to it in `isthmus:overrides`",
             )
+        if endpoint.engine == "cpu":
+            continue
         if endpoint.pool is None:
             raise At(
                 f"endpoint {endpoint.id} names no pool", *path, "pool", todo=f"Pools: {', '.join(pools)}"
@@ -221,7 +223,7 @@ def images_are_from_named_registries(platform: Platform) -> None:
         if not prefix.endswith("/") or len(prefix) < 2:
             what = f"`{prefix}` does not end in `/`, so `{prefix}.elsewhere/` would pass too"
             raise At(what, *("images", "registries", index), todo=f"Write `{prefix.rstrip('/')}/`")
-    for name in ("edge", "translator", "vllm", "credential_helper"):
+    for name in ("edge", "translator", "vllm", "vllm_cpu", "credential_helper"):
         reference = getattr(images, name)
         if reference is not None and not reference.startswith(tuple(images.registries)):
             raise At(

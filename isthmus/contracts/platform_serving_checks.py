@@ -19,6 +19,12 @@ Path = tuple[str | int, ...]
 
 WRITES = ("chat", "guard")
 """Tasks whose endpoint writes text: asked as chat, able to guess ahead and to take a salt."""
+DEVELOPED_WITH = ("public", "internal")
+"""Classes that may be served by an engine on CPUs."""
+_ON_CPUS = {
+    **{"pool": None, "mig_profile": None, "tensor_parallel": 1, "nodes_per_replica": 1, "gpus": 0},
+    **{"survive": "none", "surge": False, "speculative": None},
+}
 _WITH_PATH = ("draft_model", "eagle", "eagle3")
 
 
@@ -198,6 +204,26 @@ def engines_can_do_it(platform: Platform) -> None:
                 raise At(what, *path, "engine_args", number, todo="Leave one out")
 
 
+def cpus_are_for_development(platform: Platform) -> None:
+    """An engine on CPUs serves work that nothing hangs on, alone on a machine, and asks for no GPU."""
+    for index, endpoint in enumerate(platform.endpoints):
+        if endpoint.engine != "cpu":
+            continue
+        path = ("endpoints", index)
+        if endpoint.target != "onprem-vllm":
+            raise At(f"{endpoint.id} runs on {endpoint.target}, not on CPUs of a site", *path, "engine")
+        if endpoint.class_ not in DEVELOPED_WITH:
+            what = f"{endpoint.class_} work is not served by an engine for development"
+            raise At(what, *path, "engine", todo="Say `gpu` and a pool", no=True)
+        for key, only in _ON_CPUS.items():
+            if getattr(endpoint, key) != only:
+                told = "leave it out" if only is None else f"say {only}"
+                what = f"`{key}` is {getattr(endpoint, key)}, and {endpoint.id} runs on CPUs"
+                raise At(what, *path, key, todo=told[0].upper() + told[1:])
+        if platform.images.vllm_cpu is None:
+            raise At(f"{endpoint.id} runs on CPUs, and no image for them is named", "images", "vllm_cpu")
+
+
 def routers_fit(platform: Platform) -> None:
     """A router opens what it passes on: not for restricted work. It changes no request, so versions share a name."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
@@ -227,6 +253,7 @@ def routers_fit(platform: Platform) -> None:
 
 
 CHECKS: tuple[Rule, ...] = (
+    cpus_are_for_development,
     routers_fit,
     scaling_is_possible,
     weights_can_be_fetched,

@@ -227,6 +227,56 @@ def test_a_model_of_bedrock_is_no_canary() -> None:
     assert "both must be model servers" in refused(InputError, cloud)
 
 
+def develop(data: dict[str, Any], **more: Any) -> None:
+    """A small model on CPUs, beside the pools."""
+    data["images"]["vllm_cpu"] = data["images"]["vllm"].replace("vllm", "vllm-cpu")
+    data["endpoints"].append(
+        {
+            **{"id": "internal-tiny", "class": "internal", "site": "fra1", "target": "onprem-vllm"},
+            **{
+                "model": "Qwen/Qwen3-0.6B",
+                "engine": "cpu",
+                "weights": {"uri": "pvc://tiny", "digest": S3["digest"]},
+            },
+            **more,
+        }
+    )
+
+
+def test_an_engine_on_cpus_needs_no_pool() -> None:
+    assert parse(changed(develop))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: develop(d, pool="l40s"), "`pool` is l40s"),
+        (lambda d: develop(d, gpus=1), "`gpus` is 1"),
+        (lambda d: develop(d, tensor_parallel=2), "`tensor_parallel` is 2"),
+        (lambda d: develop(d, survive="node"), "`survive` is node"),
+        (lambda d: develop(d, weights=None), "names no weights"),
+        (both(develop, lambda d: d["images"].pop("vllm_cpu")), "no image for them is named"),
+        (of(2, engine="cpu"), "not on CPUs of a site"),
+    ],
+)
+def test_what_cpus_cannot_do_is_refused(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+@pytest.mark.parametrize("class_", ["confidential", "restricted"])
+def test_sensitive_work_is_not_served_by_an_engine_for_development(class_: str) -> None:
+    change = lambda data: develop(data, **{"class": class_})  # noqa: E731
+    assert "engine for development" in refused(AnswerIsNo, change)
+
+
+def test_its_image_is_from_a_named_registry() -> None:
+    def foreign(data: dict[str, Any]) -> None:
+        develop(data)
+        data["images"]["vllm_cpu"] = "docker.io/vllm/cpu@" + S3["digest"]
+
+    assert "none of the named registries" in refused(AnswerIsNo, foreign)
+
+
 ROUTER = {
     **{"gateway_class": "istio", "service": "confidential-router-istio", "ca": "internal-ca"},
     **{"control_namespace": "istio-system", "control_port": 15012},
