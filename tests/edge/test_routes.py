@@ -18,11 +18,12 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.split import Split
 from tests.edge.certificates import Authority
 from tests.edge.conftest import KEYS, bearer, callers_text, code_of
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
+
+pytestmark = pytest.mark.service
 
 CHAT, EMBED, RERANK = "transaction-narratives", "claims", "down"
 PRIMARY, NEXT = "llama-v1.isthmus-restricted.svc", "llama-v2.isthmus-restricted.svc"
@@ -151,14 +152,6 @@ def test_a_canary_that_fails_is_seen_and_takes_its_share_only(ways: Ways) -> Non
     assert (answers.count(200), answers.count(502)) == (198, 2)
     line = ways.gateway.wait_for_line("request", variant="canary", status=502)
     assert line["workload"] == CHAT
-
-
-@pytest.mark.parametrize("percent", [0.1, 1, 2.5, 33.333, 50, 99])
-def test_the_share_is_exact_over_any_thousand(percent: float) -> None:
-    split = Split(percent)
-    for _ in range(3):
-        taken = sum(split.next() for _ in range(1000))
-        assert abs(taken - percent * 10) < 1
 
 
 def test_prefixes_are_cached_by_the_teams_salt_and_a_caller_cannot_name_one(ways: Ways) -> None:

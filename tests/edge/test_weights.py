@@ -243,6 +243,7 @@ def store(model: Path, tmp_path: Path) -> Iterator[Store]:
         server.stop()
 
 
+@pytest.mark.service
 def test_weights_are_fetched_whole_and_once_and_what_was_cut_off_goes_on(store: Store) -> None:
     left = store.volume / f".part-{store.fetched.name}"
     left.mkdir()
@@ -257,6 +258,7 @@ def test_weights_are_fetched_whole_and_once_and_what_was_cut_off_goes_on(store: 
     assert again.returncode == 0, "what is there and right needs no store"
 
 
+@pytest.mark.service
 def test_an_altered_object_never_gets_to_where_models_are_read(store: Store) -> None:
     store.s3.put_object(Bucket="models", Key="llama/v1/config.json", Body=b"{}")
     done = store.fetch()
