@@ -6,6 +6,7 @@ import gc
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -177,11 +178,13 @@ def test_a_manifest_leaves_out_what_another_manager_owns(stack):
     """A controller that applies the folder again and again would set it back."""
     import pulumi_kubernetes as k8s
 
+    spec: Any = {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": {}}
+
     def program():
         k8s.apps.v1.Deployment(
             "shop",
             metadata={"name": "shop"},
-            spec={"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": {}},
+            spec=spec,
             opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),
         )
 
