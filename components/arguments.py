@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from components.arguments_pools import asked_by, asked_of, not_shared, placed, queue_of, settings
+from components.arguments_serving import fetching, route_args, serving_args, weights_args
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
@@ -21,10 +22,14 @@ from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
+from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES
 
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
 """What the sidecar of a model server asks for."""
+
+PROXIES = Decimal(4)
+"""Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
 
 TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("2.1"), Decimal(3 * 2**30 + 64 * 2**20)
 """A gateway's copy, a translator's and the credential helper's beside it."""
@@ -42,6 +47,11 @@ def served_on(platform: Platform, pool: Pool) -> list[Endpoint]:
     return [e for e in platform.endpoints if e.site == pool.site and e.pool == pool.name]
 
 
+def on_cpus(platform: Platform, site: Site) -> list[Endpoint]:
+    """Endpoints of a site that run without GPUs."""
+    return [e for e in platform.endpoints if e.site == site.name and e.engine == "cpu"]
+
+
 def namespace_args(
     platform: Platform, site: Site, held: str, going: Sequence[Standing] = ()
 ) -> ClassNamespaceArgs:
@@ -49,6 +59,7 @@ def namespace_args(
 
     `going`: what stands of an earlier plan until its successors serve; it counts as long.
     """
+    platform = at_most(platform)
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     cpu = memory = Decimal(0)
     pods = 0
@@ -61,6 +72,8 @@ def namespace_args(
             continue
         nodes = endpoint.nodes_per_replica
         resource, each = asked_of(platform, endpoint), endpoint.tensor_parallel * nodes
+        if endpoint.engine == "cpu":
+            each = 0
         devices[resource] = devices.get(resource, 0) + each * endpoint.replicas
         ending[resource] = max(ending.get(resource, 0), each)
         one = (
@@ -71,6 +84,8 @@ def namespace_args(
         cpu += one[0] * endpoint.replicas
         memory += one[1] * endpoint.replicas
         pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
+        fetched = fetching(endpoint)
+        pods, cpu, memory = pods + fetched[0], cpu + fetched[1], memory + fetched[2]
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
     for each in going:
         if (each.class_, each.site) == (held, site.name):
@@ -88,6 +103,8 @@ def namespace_args(
         cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
         memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
         pods += copies * (2 if translated else 1)
+        if gateway.router is not None:
+            cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)
     quota = {
         "pods": str(pods),
         "requests.cpu": as_cpu(cpu + rolling[0]),
@@ -149,9 +166,9 @@ def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
 
 
 def model_args(
-    platform: Platform, pool: Pool, endpoint: Endpoint, door: DoorGiven | None = None
+    platform: Platform, pool: Pool | None, endpoint: Endpoint, door: DoorGiven | None = None
 ) -> ModelServerArgs:
-    """`door`: where its Service and network policies are another stack's."""
+    """`pool`: None where it runs on CPUs. `door`: where its Service and network policies are another stack's."""
     if endpoint.weights is None:
         raise InputError(
             f"endpoint '{endpoint.id}' names no weights",
@@ -159,8 +176,7 @@ def model_args(
             todo="Name uri and digest in the stack's overrides",
         )
     given = endpoint.model_dump(exclude_none=True)
-    # The claim is its class's (`components.onprem.weights`), for this endpoint and for the one after it.
-    given["weights"] = {k: v for k, v in given["weights"].items() if k not in ("volume", "size_gib")}
+    given["weights"] = weights_args(endpoint)
     same = (
         *("id", "model", "weights", "precision", "mig_profile", "tensor_parallel", "nodes_per_replica"),
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
@@ -171,16 +187,20 @@ def model_args(
         **{key: given[key] for key in same if key in given},
         **_shared(platform, endpoint.certificate_secret),
         "sensitivity": endpoint.class_,
-        "vllm_image": platform.images.vllm,
+        "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,
-        "product": pool.product,
-        "pool": pool.name,
-        "failure_domains": pool.failure_domains,
-        **_slices(platform, pool, endpoint),
+        **serving_args(platform, endpoint),
         **({"door": door.model_dump()} if door is not None else {}),
-        **placed(pool, endpoint),
-        **queue_of(platform, pool, endpoint),
     }
+    if pool is not None:
+        made |= {
+            "product": pool.product,
+            "pool": pool.name,
+            "failure_domains": pool.failure_domains,
+            **_slices(platform, pool, endpoint),
+            **placed(pool, endpoint),
+            **queue_of(platform, pool, endpoint),
+        }
     return made  # type: ignore[return-value]
 
 
@@ -188,6 +208,7 @@ def cut_machines(platform: Platform, pool: Pool) -> list[CutMachine]:
     """The pool's GPUs that are cut, machine by machine."""
     if not pool.mig:
         return []
+    platform = at_most(platform)
     profiles = {cut.owner: cut.profile for cut in platform_mig.cuts(platform, pool)}
     layout = platform_mig.layout(platform, pool) or []
     return [
@@ -217,6 +238,7 @@ def _slices(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any
     """Whose slices an endpoint has, and how evenly they are spread."""
     if not endpoint.mig_profile:
         return {}
+    platform = at_most(platform)
     owner = mig.owner_of(platform_mig.sliced(endpoint))
     cut = next(cut for cut in platform_mig.cuts(platform, pool) if cut.owner == owner)
     each = mig.instances(pool.gpu, cut.profile)
@@ -258,6 +280,9 @@ def gateway_args(
         elif gateway.class_ == "restricted":
             # Only it needs addresses; the others would wait for their models for nothing.
             route["cluster_ip"] = cluster_ips[endpoint.id]
+        if endpoint.target != "bedrock":
+            more: Any = route_args(workload, endpoints, cluster_ips, addresses=gateway.class_ == "restricted")
+            route.update(more)
         routes.append(route)
     made: dict[str, Any] = {
         **_shared(platform, gateway.certificate_secret),
@@ -271,6 +296,8 @@ def gateway_args(
         "site_cidrs": [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs],
         "resolvers": list(site.dns),
     }
+    if gateway.router is not None:
+        made["router"] = gateway.router.model_dump(exclude_none=True)
     if translator is not None:
         made["translator"] = translator
         made |= exception(platform, [workload.name for workload in gateway.workloads])

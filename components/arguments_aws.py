@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,6 @@ from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
 from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.names import partition
 from components.aws.network import NetworkArgs
-from components.aws.private_endpoints import EndpointGrant
 from components.aws.sagemaker_access import CALLS
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.aws.workload_identity import WorkloadIdentityArgs
@@ -90,7 +89,7 @@ def served_by(
         (endpoints[name], workload.name)
         for gateway in gateways_of(platform, identity)
         for workload in gateway.workloads
-        for name in (workload.endpoint, *workload.overflow)
+        for name in workload.reaches
         if name in identity.endpoints and target in (None, endpoints[name].target)
     ]
 
@@ -218,70 +217,6 @@ def _model(platform: Platform, endpoint: Endpoint, workload: str) -> BedrockMode
 def subject(identity: Identity) -> str:
     """The name in the certificate by which an identity's translators prove who they are."""
     return dns_name(f"{identity.class_}-translator", class_namespace(identity.class_))
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who calls through a private endpoint."""
-
-    role: Any
-    subject: str | None
-    """The name in its certificate; None: it has its role by another way."""
-    models: Any
-    """ARNs of what it may invoke on Bedrock; None: it calls nothing there."""
-
-
-def grants(
-    network: Network,
-    callers: list[Caller],
-    anchors: list[Any],
-    more: Sequence[EndpointGrant] = (),
-) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`."""
-    made: list[EndpointGrant] = []
-    subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
-    for service in network.services:
-        if service == "bedrock-runtime":
-            actions = [*INVOKE, "bedrock:ApplyGuardrail"]
-            for caller in [each for each in callers if each.models is not None]:
-                made.append(
-                    {
-                        "service": service,
-                        "principals": [caller.role],
-                        "actions": actions,
-                        "resources": caller.models,
-                    }
-                )
-        elif more and (service == "s3" or any(each["service"] == service for each in more)):
-            # S3's, for layers of images, comes with Amazon ECR's.
-            made += [each for each in more if each["service"] == service]
-        elif service == "rolesanywhere":
-            # Asked before there is a role: the certificate's name stands for it.
-            made.append(
-                {
-                    "service": service,
-                    "principals": subjects,
-                    "actions": ["rolesanywhere:CreateSession"],
-                    "resources": anchors,
-                }
-            )
-        elif service == "sts":
-            made.append(
-                {
-                    "service": service,
-                    "principals": [caller.role for caller in callers],
-                    "actions": ["sts:GetCallerIdentity"],
-                    "resources": ["*"],
-                }
-            )
-        else:
-            raise InputError(
-                f"network '{network.name}' asks for a private endpoint of {service}, which nothing here calls",
-                where=f"networks.{network.name}.services",
-                todo="Callers of this platform need bedrock-runtime, rolesanywhere and sts; make others with"
-                " PrivateEndpoints, for callers of your own",
-            )
-    return made
 
 
 def link_args(platform: Platform, link: Link, network: Network, made: Any) -> SiteLinkArgs:

@@ -12,6 +12,7 @@ from typing import Any
 import pulumi
 
 from components import arguments_aws as arguments
+from components import arguments_grants
 from components import arguments_sagemaker as on_sagemaker
 from components.arguments_aws import CloudSide
 from components.arguments_budgets import budgets_args
@@ -186,7 +187,7 @@ class AwsSite:
                 continue
             carried = [each for each in identities if each.class_ in network.classes]
             callers = [
-                arguments.Caller(
+                arguments_grants.Caller(
                     made[each.name][0].role_arn,
                     arguments.subject(each) if each.assumed_by == "roles-anywhere" else None,
                     made[each.name][1].model_arns if made[each.name][1] is not None else None,
@@ -214,7 +215,7 @@ class AwsSite:
                 "route_table_ids": built.route_tables,
                 "sources": sorted(let_in),
                 **fargate.inside(network),
-                "grants": arguments.grants(network, callers, vouched, more),
+                "grants": arguments_grants.grants(network, callers, vouched, more),
                 "private_dns": network.private_dns,
                 "tags": arguments.tags(self._platform),
             }

@@ -10,8 +10,11 @@ def data_paths(platform: Platform) -> list[str]:
     lines = []
     for gateway in platform.gateways:
         for workload in gateway.workloads:
-            reached = [endpoints[one] for one in (workload.endpoint, *workload.overflow)]
-            places = ", else ".join(_place(platform, endpoint) for endpoint in reached)
+            reached = [endpoints[one] for one in workload.reaches]
+            ways = [_place(platform, endpoint) for endpoint in reached]
+            if workload.canary is not None:
+                ways[-2:] = [f"{ways[-2]} ({workload.canary.percent:g} % to {ways[-1]})"]
+            places = ", else ".join(ways)
             only = " only" if len(reached) == 1 and reached[0].target == "onprem-vllm" else ""
             never = "" if any(endpoint.target != "onprem-vllm" for endpoint in reached) else "; never AWS"
             lines.append(f"{workload.name} ({gateway.class_}): {places}{only}{never}")

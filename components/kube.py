@@ -12,6 +12,8 @@ CLASS_LABEL = "isthmus.dev/class"
 ROLE_LABEL = "isthmus.dev/role"
 ENDPOINT_LABEL = "isthmus.dev/endpoint"
 POOL_LABEL = "isthmus.dev/pool"
+GATEWAY_LABEL = "gateway.networking.k8s.io/gateway-name"
+"""Which Gateway a proxy works for; set by every implementation of the Gateway API (GEP-1762)."""
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 """Set on every namespace by the API server itself, so that no one can claim another's name."""
 PRODUCT_LABEL = "nvidia.com/gpu.product"
@@ -46,6 +48,11 @@ def resource_of(mig_profile: str | None) -> str:
 def class_namespace(sensitivity: str) -> str:
     """The namespace that holds a class's gateway, translator and model servers."""
     return f"isthmus-{sensitivity}"
+
+
+def router_name(sensitivity: str) -> str:
+    """The Gateway between a class's own gateway and its model servers."""
+    return f"{sensitivity}-router"
 
 
 def dns_name(service: str, namespace: str) -> str:

@@ -14,6 +14,7 @@ from components.arguments import (
     mig_layouts_args,
     model_args,
     namespace_args,
+    on_cpus,
     pool_args,
     served_on,
 )
@@ -26,7 +27,7 @@ from components.people_site import make_account, make_cluster
 from components.scope import WHOLE, Scope
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
-from isthmus.contracts.platform import Endpoint, Platform, Site
+from isthmus.contracts.platform import Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform_break_glass import Access
 from isthmus.contracts.words import CALLED_TARGETS
 
@@ -194,6 +195,19 @@ class LlmPlatform(pulumi.ComponentResource):
                 scope.runs,
             )
         servers: dict[str, ModelServer | ModelDoor] = {}
+
+        def serve(endpoint: Endpoint, pool: Pool | None, queues: list[pulumi.Resource]) -> None:
+            after = [*guard, *([spaces[endpoint.class_]] if spaces else []), *queues]
+            if scope.runs(endpoint):
+                claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
+                servers[endpoint.id] = ModelServer(
+                    f"{self._name}-{endpoint.id}",
+                    model_args(platform, pool, endpoint, scope.doors.get(endpoint.id)),
+                    self._at(site.name, [*after, *([claimed] if claimed is not None else [])]),
+                )
+            elif scope.owns("platform"):
+                servers[endpoint.id] = self._door(endpoint, after)
+
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
         pools: list[pulumi.Resource] = []
         known = self._gpu_operator(site, at) if scope.owns("platform") else []
@@ -209,16 +223,9 @@ class LlmPlatform(pulumi.ComponentResource):
                 queues.append(made)
                 pools += queues
             for endpoint in served_on(platform, pool):
-                after = [*guard, *([spaces[endpoint.class_]] if spaces else []), *queues]
-                if scope.runs(endpoint):
-                    claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
-                    servers[endpoint.id] = ModelServer(
-                        f"{self._name}-{endpoint.id}",
-                        model_args(platform, pool, endpoint, scope.doors.get(endpoint.id)),
-                        self._at(site.name, [*after, *([claimed] if claimed is not None else [])]),
-                    )
-                elif scope.owns("platform"):
-                    servers[endpoint.id] = self._door(endpoint, after)
+                serve(endpoint, pool, queues)
+        for endpoint in on_cpus(platform, site):
+            serve(endpoint, None, [])
         if scope.owns("platform"):
             self._site_gateways(site, [*guard, *pools], spaces, servers)
 
@@ -274,7 +281,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 self._at(site.name, [*before, spaces[gateway.class_]]),
                 after=[
                     servers[name]
-                    for name in sorted({each.endpoint for each in gateway.workloads})
+                    for name in sorted({name for each in gateway.workloads for name in each.awaited})
                     if name in servers
                 ],
             )

@@ -19,6 +19,7 @@ POD_SECURITY: dict[str, Any] = {
 TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
 CONFIG_MOUNT = {"name": "config", "mountPath": "/etc/isthmus/config", "readOnly": True}
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (a volume of the pod)
+TMP_VOLUME = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
 NO_RESOLVER = "127.0.0.1"
 """A resolver where none listens: Kubernetes demands one with `dnsPolicy: None`."""
 
@@ -75,7 +76,7 @@ def edge_volumes(config_map: Any, tls_secret: str) -> list[dict[str, Any]]:
     return [
         {"name": "config", "configMap": {"name": config_map, "defaultMode": 0o440}},
         {"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+        TMP_VOLUME,
     ]
 
 

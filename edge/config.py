@@ -111,10 +111,9 @@ class UpstreamTls(Strict):
     ca: File
 
 
-class Route(Strict):
-    """One workload's way: its upstream, the name its certificate must bear, the model's name there."""
+class Place(Strict):
+    """An upstream: its address, the name its certificate must bear, the model's name there."""
 
-    workload: Name
     url: str
     server_name: Name
     model: Name
@@ -128,6 +127,35 @@ class Route(Strict):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("must hold no user, query or fragment")
         return url.rstrip("/")
+
+
+class Canary(Place):
+    """Another upstream, which takes a share of the workload's requests."""
+
+    percent: Annotated[float, Field(ge=0.001, le=99.999)]
+
+
+class Route(Place):
+    """One workload's way: its upstream, what it is asked for, and by whose salt its prefixes are cached."""
+
+    workload: Name
+    task: Literal["chat", "embedding", "rerank"] = "chat"
+    cache_salt: Name | None = None
+    canary: Canary | None = None
+    named: bool = False
+    """Whether the workload's name goes along in a header, for a router on the way to choose by."""
+
+    @model_validator(mode="after")
+    def _salted(self) -> Route:
+        if self.cache_salt is not None and self.task != "chat":
+            raise ValueError("cache_salt: only chat requests take one")
+        return self
+
+    def of_canary(self) -> Route | None:
+        """The same way to the canary."""
+        if self.canary is None:
+            return None
+        return self.model_copy(update={**self.canary.model_dump(exclude={"percent"}), "canary": None})
 
 
 class GatewayConfig(Strict):
@@ -152,11 +180,14 @@ class GatewayConfig(Strict):
             if route.workload in seen:
                 raise ValueError(f"routes names workload {route.workload!r} twice")
             seen.add(route.workload)
-            host = (urlsplit(route.url).hostname or "").rstrip(".")
-            if self.data_class == "restricted" and (_in_cloud(host) or _in_cloud(route.server_name)):
-                raise ValueError(
-                    f"routes leads restricted workload {route.workload!r} out of the site, to {host!r}"
-                )
+            for place in (route, route.canary):
+                if place is None or self.data_class != "restricted":
+                    continue
+                host = (urlsplit(place.url).hostname or "").rstrip(".")
+                if _in_cloud(host) or _in_cloud(place.server_name):
+                    raise ValueError(
+                        f"routes leads restricted workload {route.workload!r} out of the site, to {host!r}"
+                    )
         return self
 
 

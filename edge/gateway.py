@@ -14,15 +14,14 @@ from starlette.routing import Route as HttpRoute
 
 from edge import sse
 from edge.callers import Callers, CallersUnreadable
-from edge.config import GatewayConfig
+from edge.config import GatewayConfig, Route
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
-from edge.openai_api import CHAT_PATH, Refusal, check_chat, dump, parse_object, read_body
+from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.service import Service, State, application, metrics_response
+from edge.split import Split
+from edge.tasks import TASKS, Task
 from edge.upstream import Upstream, read_answer, refusal_of
-
-# Of an upstream's answer these go on; names of models, servers and debugging fields stay behind.
-ANSWER_FIELDS = ("id", "object", "created", "choices", "usage")
 
 
 class Gateway:
@@ -31,54 +30,61 @@ class Gateway:
     def __init__(self, config: GatewayConfig, state: State) -> None:
         self._limits, self._state = config.limits, state
         self._callers = Callers(config.callers)
-        self._upstreams = {r.workload: Upstream(r, config.upstream_tls, config.limits) for r in config.routes}
+        self._ways = {route.workload: _Way(route, config) for route in config.routes}
+        self._tasks = {task.path: task for task in (TASKS[route.task] for route in config.routes)}
         self._started = int(time.time())
 
     def service(self) -> Service:
         """The gateway as the process runs it."""
-        routes = [
-            HttpRoute(CHAT_PATH, self.chat, methods=["POST"]),
-            HttpRoute("/v1/models", self.models, methods=["GET"]),
-        ]
+        routes = [HttpRoute(path, self.ask, methods=["POST"]) for path in self._tasks]
+        routes.append(HttpRoute("/v1/models", self.models, methods=["GET"]))
         return Service(
             app=application(routes),
-            paths={CHAT_PATH, "/v1/models"},
+            paths={*self._tasks, "/v1/models"},
             problem=self._problem,
             metrics=self._metrics,
             close=self._close,
-            watches=[upstream.watch for upstream in self._upstreams.values()],
+            watches=[upstream.watch for way in self._ways.values() for upstream in way.upstreams],
         )
 
     async def models(self, request: Request) -> Response:
         """The caller's own workload, and no other."""
         workload = self._authenticate(request)
         model = {"id": workload, "object": "model", "created": self._started, "owned_by": "isthmus"}
-        return JSONResponse({"object": "list", "data": [model] if workload in self._upstreams else []})
+        return JSONResponse({"object": "list", "data": [model] if workload in self._ways else []})
 
-    async def chat(self, request: Request) -> Response:
-        """One chat completion, whole or as a stream."""
+    async def ask(self, request: Request) -> Response:
+        """One request for the workload's task; a chat completion whole or as a stream."""
         exchange: Exchange = request.state.exchange
         workload = self._authenticate(request)
         deadline = Deadline(self._limits.request_timeout_s, self._state.running)
         handed_over = False
         try:
             raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
-            chat = check_chat(parse_object(raw))
-            upstream = self._upstreams.get(workload)
-            if upstream is None or chat["model"] != workload:
+            task = self._tasks[request.scope["path"]]
+            asked = task.check(parse_object(raw))
+            way = self._ways.get(workload)
+            if way is None or asked["model"] != workload:
                 raise Refusal(
                     404, "model_not_found", "This key has no model of this name; GET /v1/models lists it."
                 )
-            stream = exchange.stream = chat.get("stream", False)
-            wants_usage = bool(chat.pop("stream_options", {}).get("include_usage"))
-            sent = {**chat, "model": upstream.route.model}
+            if TASKS[way.route.task] is not task:
+                right = TASKS[way.route.task].path
+                raise Refusal(404, "wrong_task", f"This workload's model is asked at {right}.")
+            upstream, exchange.variant = way.next()
+            stream = exchange.stream = asked.get("stream", False)
+            wants_usage = bool(asked.pop("stream_options", {}).get("include_usage"))
+            sent = {**asked, "model": upstream.route.model}
+            if way.route.cache_salt is not None:
+                # Never the caller's: who could choose it could look for what others have asked.
+                sent["cache_salt"] = way.route.cache_salt
             if stream:
                 sent["stream_options"] = {"include_usage": True}  # for our own count; taken out again below
             accept = "text/event-stream" if stream else "application/json"
-            opening = while_connected(request, upstream.open(CHAT_PATH, dump(sent), accept))
+            opening = while_connected(request, upstream.open(task.path, dump(sent), accept))
             response = await deadline.wait(opening)
             if not stream:
-                return await self._whole(request, response, workload, deadline)
+                return await self._whole(request, response, workload, task, deadline)
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 await response.aclose()
                 raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
@@ -92,19 +98,19 @@ class Gateway:
                 deadline.done()
 
     async def _whole(
-        self, request: Request, response: httpx.Response, workload: str, deadline: Deadline
+        self, request: Request, response: httpx.Response, workload: str, task: Task, deadline: Deadline
     ) -> Response:
         try:
             raw = await deadline.wait(while_connected(request, read_answer(response)))
             answer = json.loads(raw)
-            if not isinstance(answer, dict) or "choices" not in answer:
+            if not isinstance(answer, dict) or task.holds not in answer:
                 raise ValueError
         except httpx.HTTPError as error:
             raise refusal_of(error) from error
         except (ValueError, RecursionError):
             raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
         request.state.exchange.note_usage(answer.get("usage"))
-        return Response(dump(_renamed(answer, workload)), media_type="application/json")
+        return Response(dump(_renamed(answer, workload, task)), media_type="application/json")
 
     async def _relay(
         self,
@@ -128,7 +134,7 @@ class Gateway:
                     chunk.pop("usage", None)
                     if not chunk["choices"]:
                         continue
-                yield sse.event(_renamed(chunk, workload))
+                yield sse.event(_renamed(chunk, workload, TASKS["chat"]))
             yield sse.DONE
             await deadline.wait(anext(source, None))  # to its end, so that the connection can serve again
         except Refusal as refusal:
@@ -168,12 +174,30 @@ class Gateway:
         return metrics_response(self._state.metrics)
 
     async def _close(self) -> None:
-        for upstream in self._upstreams.values():
-            await upstream.close()
+        for way in self._ways.values():
+            for upstream in way.upstreams:
+                await upstream.close()
 
 
-def _renamed(answer: dict[str, Any], workload: str) -> dict[str, Any]:
-    return {**{field: answer[field] for field in ANSWER_FIELDS if field in answer}, "model": workload}
+class _Way:
+    """A workload's upstream, and its canary's where a share goes there."""
+
+    def __init__(self, route: Route, config: GatewayConfig) -> None:
+        self.route = route
+        canary = route.of_canary()
+        routes = [route, *([canary] if canary else [])]
+        self.upstreams = [Upstream(each, config.upstream_tls, config.limits) for each in routes]
+        self._split = Split(route.canary.percent) if route.canary else None
+
+    def next(self) -> tuple[Upstream, str]:
+        """Whose request this is; of a canary also the name by which it is counted apart."""
+        if self._split is not None and self._split.next():
+            return self.upstreams[1], "canary"
+        return self.upstreams[0], ""
+
+
+def _renamed(answer: dict[str, Any], workload: str, task: Task) -> dict[str, Any]:
+    return {**{field: answer[field] for field in task.answer if field in answer}, "model": workload}
 
 
 def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:

@@ -26,6 +26,8 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     path: str = "other"
     workload: str = ""
+    variant: str = ""
+    """`canary` where a workload's canary was asked; such requests are counted apart."""
     status: int = 0
     code: str = "ok"
     stream: bool = False
@@ -73,6 +75,10 @@ def quiet_libraries() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
+_Who = tuple[str, str]
+"""A workload, and `canary` where that is meant."""
+
+
 class Metrics:
     """Prometheus text, kept by hand: three families need no client library in the image."""
 
@@ -80,38 +86,39 @@ class Metrics:
         self._class = data_class
         self.in_flight = 0
         self.refused_clients = 0
-        self._requests: dict[tuple[str, int], int] = defaultdict(int)
-        self._tokens: dict[tuple[str, str], int] = defaultdict(int)
-        self._buckets: dict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS_S) + 1))
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._requests: dict[tuple[_Who, int], int] = defaultdict(int)
+        self._tokens: dict[tuple[_Who, str], int] = defaultdict(int)
+        self._buckets: dict[_Who, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS_S) + 1))
+        self._seconds: dict[_Who, float] = defaultdict(float)
 
     def add(self, exchange: Exchange, seconds: float) -> None:
         """Count a finished request."""
-        self._requests[(exchange.workload, exchange.status)] += 1
+        who = (exchange.workload, exchange.variant)
+        self._requests[(who, exchange.status)] += 1
         for kind, count in (("prompt", exchange.prompt_tokens), ("completion", exchange.completion_tokens)):
             if count is not None:
-                self._tokens[(exchange.workload, kind)] += count
+                self._tokens[(who, kind)] += count
         slot = next((i for i, bound in enumerate(BUCKETS_S) if seconds <= bound), len(BUCKETS_S))
-        self._buckets[exchange.workload][slot] += 1
-        self._seconds[exchange.workload] += seconds
+        self._buckets[who][slot] += 1
+        self._seconds[who] += seconds
 
     def text(self) -> str:
         """The exposition format, version 0.0.4."""
         lines = ["# TYPE isthmus_requests_total counter"]
-        for (workload, status), count in sorted(self._requests.items()):
-            lines.append(f"isthmus_requests_total{self._labels(workload, status=str(status))} {count}")
+        for (who, status), count in sorted(self._requests.items()):
+            lines.append(f"isthmus_requests_total{self._labels(who, status=str(status))} {count}")
         lines.append("# TYPE isthmus_tokens_total counter")
-        for (workload, kind), count in sorted(self._tokens.items()):
-            lines.append(f"isthmus_tokens_total{self._labels(workload, kind=kind)} {count}")
+        for (who, kind), count in sorted(self._tokens.items()):
+            lines.append(f"isthmus_tokens_total{self._labels(who, kind=kind)} {count}")
         lines.append("# TYPE isthmus_request_duration_seconds histogram")
-        for workload, slots in sorted(self._buckets.items()):
+        for who, slots in sorted(self._buckets.items()):
             total = 0
             for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], slots, strict=True):
                 total += count
-                labels = self._labels(workload, le=bound)
+                labels = self._labels(who, le=bound)
                 lines.append(f"isthmus_request_duration_seconds_bucket{labels} {total}")
-            labels = self._labels(workload)
-            lines.append(f"isthmus_request_duration_seconds_sum{labels} {self._seconds[workload]:.6f}")
+            labels = self._labels(who)
+            lines.append(f"isthmus_request_duration_seconds_sum{labels} {self._seconds[who]:.6f}")
             lines.append(f"isthmus_request_duration_seconds_count{labels} {total}")
         lines.append("# TYPE isthmus_requests_in_flight gauge")
         lines.append(f'isthmus_requests_in_flight{{class="{self._class}"}} {self.in_flight}')
@@ -119,8 +126,14 @@ class Metrics:
         lines.append(f'isthmus_clients_refused_total{{class="{self._class}"}} {self.refused_clients}')
         return "\n".join(lines) + "\n"
 
-    def _labels(self, workload: str, **more: str) -> str:
-        pairs = {"class": self._class, "workload": workload, **more}
+    def _labels(self, who: _Who, **more: str) -> str:
+        workload, variant = who
+        pairs = {
+            "class": self._class,
+            "workload": workload,
+            **({"variant": variant} if variant else {}),
+            **more,
+        }
         return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in pairs.items()) + "}"
 
 
@@ -171,6 +184,7 @@ class Journal:
             **self._fixed,
             request_id=exchange.request_id,
             workload=exchange.workload,
+            **({"variant": exchange.variant} if exchange.variant else {}),
             method=exchange.method if exchange.method in ("GET", "POST", "HEAD", "OPTIONS") else "other",
             path=exchange.path,
             status=exchange.status,

@@ -14,6 +14,7 @@ from edge.tls import Watch, client_context
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # Less than the 65 s for which our own listeners keep a connection: no request meets a closing one.
+WORKLOAD = "x-isthmus-workload"
 KEEP_ALIVE_S = 30
 _POOL = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_S)
 
@@ -44,7 +45,7 @@ class Upstream:
             "POST",
             self.route.url + path,
             content=body,
-            headers=plain_headers(accept),
+            headers=plain_headers(accept) | ({WORKLOAD: self.route.workload} if self.route.named else {}),
             extensions={"sni_hostname": self.route.server_name},
         )
         try:

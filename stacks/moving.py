@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import moving, moving_words
 from isthmus.contracts.moving import STANDING, Standing
-from isthmus.contracts.words import UP_ROOM, UP_STANDING
+from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING
 
 if TYPE_CHECKING:
     import pulumi
@@ -57,11 +57,25 @@ def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource])
             "isthmus:index:ModelServer", each["name"], each["inputs"], pulumi.ResourceOptions(parent=whole)
         )
         body: dict[str, Any] = each["body"]
+        before: list[pulumi.Resource] = []
+        if each.get("scaler"):
+            # Else KEDA would bring back at once what goes.
+            scaler: dict[str, Any] = each["scaler"]
+            meta = scaler["body"]["metadata"]
+            told = {**meta, "annotations": {**(meta.get("annotations") or {}), PAUSED: "0"}}
+            before.append(
+                pulumi.CustomResource(
+                    scaler["type"],
+                    scaler["name"],
+                    {**scaler["body"], "metadata": told},
+                    pulumi.ResourceOptions(parent=server, provider=providers[each["site"]]),
+                )
+            )
         pulumi.CustomResource(
             each["type"],
             each["workload"],
             {**body, "spec": {**body["spec"], "replicas": 0}},
-            pulumi.ResourceOptions(parent=server, provider=providers[each["site"]]),
+            pulumi.ResourceOptions(parent=server, provider=providers[each["site"]], depends_on=before),
         )
     for name, value in room["outputs"].items():
         pulumi.export(name, value)

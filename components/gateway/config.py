@@ -46,11 +46,11 @@ def gateway_config(sensitivity: str, site: str, routes: list[dict[str, Any]]) ->
     }
 
 
-def sidecar_config(sensitivity: str, allowed_client: str) -> dict[str, Any]:
-    """Ends mutual TLS before vLLM, for one client by its certificate's DNS name."""
+def sidecar_config(sensitivity: str, allowed_clients: list[str]) -> dict[str, Any]:
+    """Ends mutual TLS before vLLM, for clients by their certificates' DNS names."""
     return {
         **_base("sidecar", sensitivity, mutual=True),
-        "allowed_clients": [allowed_client],
+        "allowed_clients": allowed_clients,
         "upstream": f"http://127.0.0.1:{ENGINE_PORT}",
     }
 

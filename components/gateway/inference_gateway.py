@@ -8,6 +8,7 @@ import pulumi
 from components.certificates import CertificateIssuer, certificate
 from components.checks import may_use_aws, sensitivity, within, without_outputs
 from components.gateway.config import config_map, gateway_config
+from components.gateway.router import GatewayRouter, routed, through, to_router
 from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
 from components.gateway.workload import serve
 from components.kube import (
@@ -22,9 +23,25 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import scraped_from
+from components.onprem.model_args import ModelPicker
 from components.pods import NO_RESOLVER, same
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
+
+
+class GatewayCanary(TypedDict):
+    """Another model server, which takes a share of a workload's requests."""
+
+    endpoint: str
+    """Id of its endpoint, of the class and in its namespace."""
+    model: str
+    """What it is asked for."""
+    percent: float
+    """Its share of the requests, in percent: exact for each copy of the gateway."""
+    cluster_ip: NotRequired[pulumi.Input[str]]
+    """Address of its Service, where the route names one."""
+    picker: NotRequired[ModelPicker]
+    """Its picker, where it has an InferencePool; with a router only."""
 
 
 class GatewayRoute(TypedDict):
@@ -38,6 +55,14 @@ class GatewayRoute(TypedDict):
     """What the endpoint is asked for: a model's id, or an adapter's name."""
     cluster_ip: NotRequired[pulumi.Input[str]]
     """Address of the model server's Service; a restricted gateway needs it, since it asks no cluster DNS."""
+    task: NotRequired[str]
+    """What it is asked for: chat (default), embedding or rerank."""
+    cache_salt: NotRequired[str]
+    """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
+    canary: NotRequired[GatewayCanary]
+    """A model server that takes a share of the requests."""
+    picker: NotRequired[ModelPicker]
+    """The endpoint's picker, where it has an InferencePool; with a router only."""
 
 
 class InferenceGatewayArgs(TypedDict):
@@ -71,6 +96,8 @@ class InferenceGatewayArgs(TypedDict):
     """The site's networks: a restricted gateway's destinations lie within them."""
     resolvers: NotRequired[list[str]]
     """The site's own resolvers; a restricted gateway asks these and no others."""
+    router: NotRequired[GatewayRouter]
+    """A Gateway API gateway between it and its model servers; absent: it reaches each by its Service."""
     translator: NotRequired[TranslatorSettings]
     """The translator behind it; only for a class that may use AWS."""
     exception: NotRequired[str]
@@ -114,6 +141,19 @@ class InferenceGateway(pulumi.ComponentResource):
                 where = f"{service}.destinations.{way['name']}"
                 within(way["cidr"], args.get("site_cidrs", []), where)
 
+        cloud = {model["name"] for model in behind["models"]} if behind else set()
+        router = args.get("router")
+        local = [route for route in args["routes"] if route["endpoint"] not in cloud]
+        canaries = {route["canary"]["endpoint"] for route in args["routes"] if "canary" in route}
+        servers = sorted(({route["endpoint"] for route in args["routes"]} | canaries) - cloud)
+        if router is not None:
+            servers = []  # it reaches none of them
+        routes = [
+            through(router, route, space)
+            if router is not None and route in local
+            else _route(route, held, space, cloud)
+            for route in args["routes"]
+        ]
         secret, before = certificate(
             name,
             service,
@@ -124,9 +164,8 @@ class InferenceGateway(pulumi.ComponentResource):
             secret=args.get("certificate_secret"),
             client=True,
         )
-        cloud = {model["name"] for model in behind["models"]} if behind else set()
-        servers = sorted({route["endpoint"] for route in args["routes"]} - cloud)
-        routes = [_route(route, held, space, cloud) for route in args["routes"]]
+        if router is not None:
+            before += routed(name, held, space, router, local, self, issuer=args.get("issuer"))
         config = config_map(name, service, space, own, gateway_config(held, args["site"], routes), child)
         if behind is not None:
             translator(
@@ -155,7 +194,10 @@ class InferenceGateway(pulumi.ComponentResource):
             config=config,
             tls_secret=secret,
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
-            egress=[_to_translator(held)] if behind is not None else ways_out(destinations, service),
+            egress=[
+                *([to_router(held)] if router is not None else []),
+                *([_to_translator(held)] if behind is not None else ways_out(destinations, service)),
+            ],
             before=[*before, *self._ways_to_models(name, held, space, service, own, servers), *after],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
@@ -220,12 +262,36 @@ def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
     """One route of the edge's configuration: a translator knows a model by its endpoint's id."""
     through_translator = route["endpoint"] in cloud
     server = dns_name(f"{held}-translator" if through_translator else route["endpoint"], space)
-    return {
+    made: dict[str, Any] = {
         "workload": route["workload"],
         "url": f"https://{server}:{SERVING_PORT}",
         "server_name": server,
         "model": route["endpoint"] if through_translator else route["model"],
     }
+    given = [key for key in ("task", "cache_salt", "canary") if key in route]
+    if through_translator and given:
+        raise InputError(
+            f"a model behind the translator takes no {' or '.join(given)}",
+            where=f"routes.{route['workload']}.{given[0]}",
+            todo="Leave it out: they are a model server's",
+        )
+    made |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    if "canary" in route:
+        canary = route["canary"]
+        if canary["endpoint"] == route["endpoint"] or canary["endpoint"] in cloud:
+            raise InputError(
+                f"'{canary['endpoint']}' is no other model server",
+                where=f"routes.{route['workload']}.canary.endpoint",
+                todo="Name another endpoint of the class",
+            )
+        other = dns_name(canary["endpoint"], space)
+        made["canary"] = {
+            "url": f"https://{other}:{SERVING_PORT}",
+            "server_name": other,
+            "model": canary["model"],
+            "percent": canary["percent"],
+        }
+    return made
 
 
 def _applications(held: str) -> dict[str, Any]:
@@ -247,13 +313,14 @@ def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
     rest by the site's own resolvers."""
     hosts: dict[str, Any] = {}
     for route in args["routes"]:
-        if "cluster_ip" not in route:
-            raise InputError(
-                f"route '{route['workload']}' of a restricted gateway names no address",
-                where=f"routes.{route['workload']}.cluster_ip",
-                todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
-            )
-        hosts[route["endpoint"]] = route["cluster_ip"]
+        for place in (route, *([route["canary"]] if "canary" in route else [])):
+            if "cluster_ip" not in place:
+                raise InputError(
+                    f"route '{route['workload']}' of a restricted gateway names no address",
+                    where=f"routes.{route['workload']}.cluster_ip",
+                    todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+                )
+            hosts[place["endpoint"]] = place["cluster_ip"]
     return {
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": args.get("resolvers", [])[:3] or [NO_RESOLVER]},

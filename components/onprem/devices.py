@@ -22,7 +22,7 @@ def resource_asked(mig_profile: str | None, time_sliced: bool) -> str:
 
 def device_resources(args: ModelServerArgs) -> dict[str, Any]:
     """Requests and limits of the engine's container."""
-    gpus = args.get("tensor_parallel", 1)
+    gpus = args.get("tensor_parallel", 1) if args.get("engine", "gpu") == "gpu" else 0
     cpu, memory = args.get("cpu", "8"), args.get("memory", "64Gi")
     resource = resource_asked(args.get("mig_profile"), args.get("time_sliced", False))
     made = same(cpu, memory, 0 if args.get("device_class") else gpus, resource)

@@ -4,6 +4,7 @@ In one stack it is part of `ModelServer`. In an estate it is the platform's (`Mo
 (its pods, image, weights and arguments) has no network in its plan. The objects are the same, by name and content.
 """
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -21,7 +22,7 @@ from components.kube import (
 from components.observability.pod_monitor import scraped_from
 from components.onprem.groups import LEADS, group_policy, leader_service, nodes_of
 
-_ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
+ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
 """Done when it has an address: the pods behind it come later."""
 
 
@@ -71,7 +72,7 @@ class ModelDoor(pulumi.ComponentResource):
         # Who may reach it is settled before it can be found.
         policy = network(name, endpoint, held, args["monitoring_namespace"], space, own, serving, self)
         after = pulumi.ResourceOptions(parent=self, depends_on=[policy])
-        service = model_service(name, endpoint, space, own, serving, after, annotations=_ADDRESS)
+        service = model_service(name, endpoint, space, own, serving, after, annotations=ADDRESS)
         addresses: list[Any] = []
         if nodes > 1:
             count = args.get("replicas", 1)
@@ -91,8 +92,12 @@ def network(
     own: dict[str, str],
     chosen: dict[str, str],
     parent: pulumi.Resource,
+    ways_in: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Resource:
-    """Its class's gateway in, the monitoring namespace to the health port, nothing out: no DNS either."""
+    """Its class's gateway in, the monitoring namespace to the health port, nothing out: no DNS either.
+
+    `ways_in`: further ones, as a policy's `ingress` has them.
+    """
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
     gateway = {ROLE_LABEL: "gateway", CLASS_LABEL: held}
@@ -105,6 +110,7 @@ def network(
                 "ports": [{"protocol": "TCP", "port": SERVING_PORT}],
             },
             scraped_from(monitoring),
+            *ways_in,
         ],
     }
     meta = metadata(endpoint, own, namespace=space)
@@ -161,7 +167,7 @@ def leaders(
         service = Service(
             f"{name}-leader-{group}",
             # Pods are made with its address, so it cannot wait for them.
-            metadata=metadata(f"{endpoint}-leader-{group}", own, namespace=space, annotations=_ADDRESS),
+            metadata=metadata(f"{endpoint}-leader-{group}", own, namespace=space, annotations=ADDRESS),
             spec=spec,
             opts=pulumi.ResourceOptions(parent=parent),
         )

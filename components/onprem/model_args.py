@@ -8,11 +8,33 @@ from components.certificates import CertificateIssuer
 from components.onprem.door import DoorAddresses
 
 
+class ModelWeightStore(TypedDict):
+    """An S3-compatible store that holds weights, as the cluster reaches it."""
+
+    endpoint: str
+    """URL of the store: https, host and port."""
+    address: str
+    """Its address: what fetches may reach it and nothing else, and asks no resolver."""
+    region: NotRequired[str]
+    """As requests are signed for it (default us-east-1)."""
+    credentials_secret: str
+    """Secret in the namespace with `credentials`, a shared credentials file of AWS's form; mounted."""
+    ca_bundle: NotRequired[str]
+    """ConfigMap with `ca.crt`: whom to believe to be the store; absent: the public authorities."""
+
+
+class ModelWeightCache(TypedDict):
+    """A volume that a job fills once, and that replicas read on whatever machine they start."""
+
+    storage_class: str
+    """Storage class whose volumes many machines can mount (ReadWriteMany)."""
+
+
 class ModelWeights(TypedDict):
     """Where a model's weights come from, and what they must be."""
 
     uri: str
-    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume)."""
+    """`pvc://CLAIM[/PATH]`, `oci://REFERENCE@sha256:…` (an image volume), or `s3://BUCKET/PREFIX`."""
     digest: str
     """Digest of the weights' manifest, `sha256:…`."""
     volume: NotRequired[str]
@@ -21,6 +43,14 @@ class ModelWeights(TypedDict):
     """Size of the claim, GiB (default 200)."""
     precision: NotRequired[str]
     """Precision in which they are stored (default bf16)."""
+    store: NotRequired[ModelWeightStore]
+    """For `s3://`: where the bucket is."""
+    cache: NotRequired[ModelWeightCache]
+    """For `s3://`: where they are kept in the cluster."""
+    verify: NotRequired[bool]
+    """Hold every file against `SHA256SUMS`, whose digest is `digest`, before each start; `s3://` always is."""
+    public_key: NotRequired[str]
+    """ConfigMap with `weights.pub`: whose signature `SHA256SUMS` must bear, in `SHA256SUMS.sig`."""
 
 
 class LoraAdapter(TypedDict):
@@ -54,6 +84,51 @@ class GroupRdma(TypedDict):
     """Of them for each pod (default 1)."""
     network: str
     """NetworkAttachmentDefinition of the class; no network policy holds on it."""
+
+
+class ModelPicker(TypedDict):
+    """An endpoint picker of the Inference Extension that runs in the namespace."""
+
+    service: str
+    """Its Service."""
+    port: NotRequired[int]
+    """Port of its Service (default 9002)."""
+    labels: dict[str, str]
+    """Of its pods: they may read the replicas' metrics."""
+
+
+class ModelSpeculative(TypedDict):
+    """Tokens guessed ahead and checked in one step."""
+
+    method: str
+    """How: ngram, draft_model, eagle, eagle3 or mtp."""
+    tokens: int
+    """How many are guessed at a time."""
+    path: NotRequired[str]
+    """Path of the draft model or the head below the weights' mount; ngram and mtp have none."""
+
+
+class ModelScaling(TypedDict):
+    """Replicas by the load, from what Prometheus has of it. KEDA must run in the cluster."""
+
+    min_replicas: int
+    """Fewest replicas; 0: none while nobody asks, and no answer until the first one has started."""
+    max_replicas: int
+    """Most replicas."""
+    prometheus_url: str
+    """The Prometheus that KEDA asks."""
+    waiting: NotRequired[int]
+    """Requests waiting in the engines' queues, for each replica that is then wanted (default 5)."""
+    kv_cache: NotRequired[float]
+    """Share of the KV cache in use, of the fullest replica, to which the replicas are steered (default 0.8)."""
+    cooldown_s: NotRequired[int]
+    """How long the load must be lower before a replica goes, seconds (default 300)."""
+    cold_start_s: NotRequired[int]
+    """With 0 replicas: how long callers may get no answer while the first one starts, seconds."""
+    authentication: NotRequired[str]
+    """TriggerAuthentication in the namespace by which KEDA reads the metrics."""
+    woken_by: NotRequired[list[str]]
+    """With 0 replicas: the workloads whose requests, counted at the gateway, start the first one."""
 
 
 class ModelServerArgs(TypedDict):
@@ -93,12 +168,30 @@ class ModelServerArgs(TypedDict):
     """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
     engine_args: NotRequired[list[str]]
     """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
+    task: NotRequired[str]
+    """What it is asked for: chat (default), embedding, rerank or guard."""
+    speculative: NotRequired[ModelSpeculative]
+    """Speculative decoding; absent: none."""
+    prefix_cache: NotRequired[str]
+    """Who shares computed prefixes: shared (default), salted (the gateway's workloads say by whom), off."""
+    drain_s: NotRequired[int]
+    """Seconds for the answers under way when a replica ends (default 40); longer ones are cut."""
+    picker: NotRequired[ModelPicker]
+    """What chooses the replica of each request, through an InferencePool; absent: the Service."""
+    router: NotRequired[str]
+    """Service of the class's router, which may then reach it beside the gateway; absent: there is none."""
+    scaling: NotRequired[ModelScaling]
+    """Scaling by load; absent: `replicas` and no others."""
+    fetch_image: NotRequired[str]
+    """For weights from `s3://`: the image that fetches them, the translator's, by digest."""
     vllm_image: pulumi.Input[str]
     """Image of vLLM, by digest."""
     edge_image: pulumi.Input[str]
     """Image of the edge, by digest; it ends mutual TLS before vLLM."""
-    product: str
-    """The label `nvidia.com/gpu.product` of the machines that may run it."""
+    engine: NotRequired[str]
+    """What it runs on: gpu (default), or cpu, to develop against, for public and internal work."""
+    product: NotRequired[str]
+    """The label `nvidia.com/gpu.product` of the machines that may run it; needed with GPUs."""
     pool: NotRequired[str]
     """The pool's name, where its machines are labelled with it."""
     replicas: NotRequired[int]

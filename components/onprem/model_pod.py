@@ -8,10 +8,12 @@ from components.onprem.groups import PORT_RANGE, Member, worker_probe
 from components.onprem.mig import owner_label
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.spread import group_placement, placement, probes_within
-from components.onprem.vllm import CACHE, ENVIRONMENT, MODELS, SHUTDOWN_TIMEOUT_S, arguments
+from components.onprem.verified import cache_claim, key_volume, verification, weights_mount
+from components.onprem.vllm import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
 from components.pods import (
     NO_RESOLVER,
     POD_SECURITY,
+    TMP_VOLUME,
     container_security,
     edge_container,
     edge_volumes,
@@ -54,8 +56,9 @@ def model_pod(
         account,
         [engine],
         [*edge_volumes(config_name, tls_secret), *_volumes(args)],
+        grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
-        initContainers=[sidecar],
+        initContainers=[*verification(args), sidecar],
         **_place(args, chosen, member),
     )
 
@@ -71,13 +74,16 @@ def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], memb
         "startupProbe": worker_probe(10, probes_within(load, 10)),
         "readinessProbe": worker_probe(10, 3),
         "livenessProbe": worker_probe(20, 6),
-        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S + SHUTDOWN_TIMEOUT_S}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S)}}},
     }
+    checks = verification(args)
     return pod(
         account,
         [engine],
-        _volumes(args),
+        [*_volumes(args), *([TMP_VOLUME] if checks else [])],
+        grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
+        **({"initContainers": checks} if checks else {}),
         **_place(args, chosen, member),
     )
 
@@ -95,7 +101,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
         "env": [{"name": key, "value": value} for key, value in fixed.items()]
         + (member.environment() if member is not None else []),
         "volumeMounts": [
-            {"name": "weights", "mountPath": MODELS, "readOnly": True},
+            weights_mount(args),
             {"name": "cache", "mountPath": CACHE},
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
@@ -105,9 +111,15 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
     }
 
 
+def grace(args: ModelServerArgs) -> int:
+    """Seconds until a pod that ends is killed: the gateways' to forget it, the answers', and 5 to end in order."""
+    return _DRAIN_S + args.get("drain_s", SHUTDOWN_TIMEOUT_S) + 5
+
+
 def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
     return [
         weights_volume(args),
+        *key_volume(args),
         {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": _SHARED_MEMORY}},
@@ -116,7 +128,9 @@ def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
 
 def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None) -> dict[str, Any]:
     """On which machines the pod may stand, and whom it may ask for names: nobody."""
-    nodes = {PRODUCT_LABEL: args["product"]}
+    if args.get("engine", "gpu") == "cpu":
+        return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
+    nodes = {PRODUCT_LABEL: args.get("product", "")}
     if args.get("pool"):
         nodes[POOL_LABEL] = args.get("pool", "")
     if args.get("slices"):
@@ -157,6 +171,11 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
 def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     """A claim, or an image whose file system is the weights."""
     uri = args["weights"]["uri"]
+    if uri.startswith("s3://"):
+        return {
+            "name": "weights",
+            "persistentVolumeClaim": {"claimName": cache_claim(args["id"]), "readOnly": True},
+        }
     if uri.startswith("pvc://"):
         claim = uri.removeprefix("pvc://").partition("/")[0]
         return {"name": "weights", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
@@ -166,5 +185,5 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     raise InputError(
         f"'{uri}' names no weights",
         where=f"{args['id']}.weights.uri",
-        todo="Write pvc://CLAIM[/PATH] or oci://REFERENCE@sha256:DIGEST",
+        todo="Write pvc://CLAIM[/PATH], oci://REFERENCE@sha256:DIGEST or s3://BUCKET/PREFIX",
     )

@@ -7,13 +7,17 @@ from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
 from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor
+from components.onprem import pool, scaling, weight_cache
 from components.onprem.devices import check_devices, device_objects
-from components.onprem.door import model_service, network
+from components.onprem.door import ADDRESS, model_service, network
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
+from components.onprem.pool import inference_pool, ways_in
+from components.onprem.weight_cache import cached
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
-from isthmus.contracts.errors import InputError
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_serving_checks import DEVELOPED_WITH
 from isthmus.contracts.words import SURVIVES
 
 
@@ -38,6 +42,9 @@ class ModelServer(pulumi.ComponentResource):
         chosen = selector(endpoint, held)
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         check_devices(args)
+        _hardware(args, held)
+        for each in (scaling, pool, weight_cache):
+            each.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
                 "a replica on slices has one of them",
@@ -59,20 +66,23 @@ class ModelServer(pulumi.ComponentResource):
             client=False,
         )
         gateway = dns_name(f"{held}-gateway", space)
-        config = config_map(name, endpoint, space, own, sidecar_config(held, gateway), child)
+        clients = [gateway, *([dns_name(args["router"], space)] if "router" in args else [])]
+        config = config_map(name, endpoint, space, own, sidecar_config(held, clients), child)
+        inference_pool(name, args, space, own, serving, child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
+        before += cached(name, args, space, self)
         found = args.get("door")
         if found is None:
-            before.append(
-                network(name, endpoint, held, args["monitoring_namespace"], space, own, serving, self)
-            )
-            # It is ready when a pod is: it waits as long as the Deployment does.
+            scraped = args["monitoring_namespace"]
+            before.append(network(name, endpoint, held, scraped, space, own, serving, self, ways_in(args)))
+            # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
             patience = f"{deadline(args) + 120}s"
             waits = pulumi.CustomTimeouts(create=patience, update=patience)
             options = pulumi.ResourceOptions(parent=self, custom_timeouts=waits)
-            service = model_service(name, endpoint, space, own, serving, options)
+            waited = ADDRESS if scaling.sleeps(args) else None
+            service = model_service(name, endpoint, space, own, serving, options, waited)
             self.cluster_ip = service.spec.apply(lambda spec: spec.cluster_ip)
         else:
             self.cluster_ip = pulumi.Output.from_input(found["cluster_ip"])
@@ -99,4 +109,32 @@ class ModelServer(pulumi.ComponentResource):
             metadata=metadata(args["id"], own, namespace=space),
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _hardware(args: ModelServerArgs, held: str) -> None:
+    """Raises where it is not said which GPUs, or where CPUs may not do."""
+    where = f"{args['id']}.engine"
+    if one_of(args.get("engine", "gpu"), ("gpu", "cpu"), where) == "gpu":
+        if not args.get("product"):
+            raise InputError(
+                "no GPU is named", where=f"{args['id']}.product", todo="Name its product, or engine cpu"
+            )
+        return
+    if held not in DEVELOPED_WITH:
+        raise AnswerIsNo(
+            f"{held} work is not served by an engine for development",
+            where=where,
+            todo="Say gpu and a product",
+        )
+    for key in ("product", "pool", "mig_profile", "queue"):
+        if args.get(key):
+            raise InputError(
+                f"an engine on CPUs has no {key}", where=f"{args['id']}.{key}", todo="Leave it out"
+            )
+    if args.get("tensor_parallel", 1) > 1 or args.get("nodes_per_replica", 1) > 1:
+        raise InputError(
+            "an engine on CPUs is not split",
+            where=where,
+            todo="Say tensor_parallel 1 and nodes_per_replica 1",
         )

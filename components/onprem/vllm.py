@@ -1,5 +1,9 @@
 """The arguments of `vllm serve`, from an endpoint's engine settings; every flag is one that it knows."""
 
+import json
+from typing import Any
+
+from components.checks import one_of
 from components.kube import ENGINE_PORT
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
 from isthmus.contracts.errors import InputError
@@ -12,6 +16,14 @@ SHUTDOWN_TIMEOUT_S = 40
 """For answers under way; with the 15 s before it, within the pod's 60 s of grace."""
 ONLINE_QUANTIZATION = {"fp8": "fp8"}
 """Precisions that vLLM reaches from bf16 weights while loading; others must be stored as such."""
+TASKS = ("chat", "embedding", "rerank", "guard")
+WRITES = ("chat", "guard")
+"""Tasks whose endpoint writes text."""
+PREFIX_CACHES = ("shared", "salted", "off")
+GUESSES = ("ngram", "draft_model", "eagle", "eagle3", "mtp")
+"""Methods of speculative decoding."""
+GUESSES_BY_WEIGHTS = ("draft_model", "eagle", "eagle3")
+"""Those that have weights of their own."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
 
@@ -51,11 +63,11 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
         if value is not None:
             made.append(f"--{flag}={value}")
     made += precision(settings, where)
-    # An endpoint serves one class, so no other class can time its cache.
-    made.append("--enable-prefix-caching")
+    made += _task(settings, where)
+    made += _speculative(settings, where)
     made += _adapters(settings.get("adapters", []))
     made += [
-        f"--shutdown-timeout={SHUTDOWN_TIMEOUT_S}",
+        f"--shutdown-timeout={settings.get('drain_s', SHUTDOWN_TIMEOUT_S)}",
         "--disable-access-log-for-endpoints=/health,/metrics,/ping",
         "--disable-fastapi-docs",
     ]
@@ -76,6 +88,52 @@ def precision(settings: ModelServerArgs, where: str) -> list[str]:
         where=f"{where}.precision",
         todo=f"Name weights stored in {wanted} (weights.precision), or serve in {stored}",
     )
+
+
+def _task(settings: ModelServerArgs, where: str) -> list[str]:
+    """How the engine is run for what it is asked, and whose prefixes it keeps."""
+    task = one_of(settings.get("task", "chat"), TASKS, f"{where}.task")
+    cache = one_of(settings.get("prefix_cache", "shared"), PREFIX_CACHES, f"{where}.prefix_cache")
+    pools = task not in WRITES
+    if pools and cache == "salted":
+        raise InputError(
+            f"a request for {task} takes no salt", where=f"{where}.prefix_cache", todo="Say off, or shared"
+        )
+    made = ["--runner=pooling"] if pools else []
+    if cache == "off":
+        return [*made, "--no-enable-prefix-caching"]
+    # An endpoint serves one class, so no other class can time its cache. Whether a pooling model can have one is
+    # the engine's to know.
+    made += [] if pools else ["--enable-prefix-caching"]
+    if cache == "salted":
+        # A salt keeps teams apart only where two prompts cannot be made to share a block's hash.
+        made.append("--prefix-caching-hash-algo=sha256")
+    return made
+
+
+def _speculative(settings: ModelServerArgs, where: str) -> list[str]:
+    guesses, here = settings.get("speculative"), f"{where}.speculative"
+    if guesses is None:
+        return []
+    method = one_of(guesses["method"], GUESSES, f"{here}.method")
+    path = guesses.get("path")
+    if settings.get("task", "chat") not in WRITES:
+        raise InputError("it writes no text to guess ahead", where=here, todo="Leave it out")
+    if settings.get("nodes_per_replica", 1) > 1:
+        raise InputError(
+            "vLLM guesses ahead within one machine only (no pipeline parallelism)",
+            where=here,
+            todo="Leave it out, or say nodes_per_replica 1",
+        )
+    if (method in GUESSES_BY_WEIGHTS) != (path is not None):
+        what = "needs the path of its own weights" if path is None else "has no weights of its own"
+        raise InputError(f"{method} {what}", where=f"{here}.path")
+    if guesses["tokens"] < 1:
+        raise InputError(f"{guesses['tokens']} tokens guessed at a time", where=f"{here}.tokens")
+    told: dict[str, Any] = {"method": method, "num_speculative_tokens": guesses["tokens"]}
+    if path is not None:
+        told["model"] = f"{MODELS}/{path}"
+    return [f"--speculative-config={json.dumps(told, separators=(',', ':'))}"]
 
 
 def _adapters(adapters: list[LoraAdapter]) -> list[str]:

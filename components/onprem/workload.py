@@ -15,6 +15,7 @@ from components.onprem.door import DoorAddresses, group_ways, known_groups, lead
 from components.onprem.groups import Member
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.model_pod import model_pod, worker_pod
+from components.onprem.scaling import scaled_object
 from components.onprem.weights import WEIGHTS_DIGEST
 from isthmus.contracts.errors import InputError
 
@@ -76,6 +77,7 @@ def deployment(parts: Parts) -> None:
     args, endpoint = parts.args, parts.args["id"]
     queued = parts.queued()
     most = deadline(args)
+    scaling = args.get("scaling")
     spec: Any = {
         "replicas": parts.replicas,
         "selector": {"matchLabels": parts.chosen},
@@ -90,13 +92,22 @@ def deployment(parts: Parts) -> None:
             "spec": model_pod(args, endpoint, parts.secret, parts.config.metadata["name"], parts.chosen),
         },
     }
-    Deployment(
+    replicas = parts.replicas if scaling is None else scaling["max_replicas"]
+    # Without surge the replicas are rolled one by one, each loading anew.
+    opts = parts.options(after=parts.before, create=most + 120, update=most * replicas + 120)
+    if scaling is not None:
+        # KEDA's from the moment that there is a first one: to leave the field out would be to ask for one replica,
+        # the API's default, in place of all that serve when scaling is turned on.
+        opts.ignore_changes = ["spec.replicas"]
+    made = Deployment(
         f"{parts.name}-server",
         metadata=metadata(endpoint, {**parts.own, **queued}, namespace=parts.namespace),
         spec=spec,
-        # Without surge the replicas are rolled one by one, each loading anew.
-        opts=parts.options(after=parts.before, create=most + 120, update=most * parts.replicas + 120),
+        opts=opts,
     )
+    if scaling is not None:
+        after = pulumi.ResourceOptions(parent=parts.parent, depends_on=[made])
+        scaled_object(parts.name, args, scaling, parts.namespace, parts.own, after)
     _budget(parts, endpoint, parts.own, parts.chosen, {}, pulumi.ResourceOptions(parent=parts.parent))
 
 

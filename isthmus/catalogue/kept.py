@@ -67,7 +67,7 @@ def _broken(platform: Platform, requirements: Requirements) -> list[tuple[str, s
             served.name
             for gateway in platform.gateways
             for served in gateway.workloads
-            if endpoint.id in (served.endpoint, *served.overflow)
+            if endpoint.id in served.reaches
         ]
         why = handling.refusal(
             endpoint.class_, endpoint.target, names, requirements.exceptions, handling=table[endpoint.class_]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import images_lock
+from isthmus.contracts.errors import InputError
 from isthmus.contracts.images_lock import FILE, IMAGES, Image
 from isthmus.contracts.words import VLLM_TARGETS
 
@@ -22,11 +23,18 @@ def needed(platform: dict[str, Any]) -> list[Image]:
     by_certificate = [one for one in identities if one.get("assumed_by") in (None, "roles-anywhere")]
     served = [one for one in endpoints if one.get("target") in (None, *VLLM_TARGETS)]
     runs = {
-        "translator": bool(identities),
+        # It fetches weights, too.
+        "translator": bool(identities) or any(_uri(one).startswith("s3://") for one in served),
         "credential_helper": bool(by_certificate),
-        "vllm": bool(served or not endpoints),
+        "vllm": bool([one for one in served if one.get("engine") != "cpu"] or not endpoints),
+        "vllm_cpu": any(one.get("engine") == "cpu" for one in served),
     }
     return [name for name in IMAGES if runs.get(name, True)]
+
+
+def _uri(endpoint: dict[str, Any]) -> str:
+    weights = endpoint.get("weights")
+    return str(weights.get("uri", "")) if isinstance(weights, dict) else ""
 
 
 def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> dict[str, Any]:
@@ -43,6 +51,10 @@ def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> 
     filled = {"registries": [f"{registry.rstrip('/')}/"], **images}
     if wanted:
         read = images_lock.load(lock)
+        if unknown := [name for name in wanted if name not in read.images]:
+            raise InputError(
+                f"there is no image {', '.join(unknown)}", where=str(lock), todo="Name it with its reference"
+            )
         open_: list[Image] = [name for name in wanted if read.images[name].digest is None]
         if open_ and not sandbox:
             raise images_lock.unresolved({name: read.images[name].reference for name in open_}, lock, stack)

@@ -5,8 +5,8 @@ from __future__ import annotations
 FORMS = {
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
-    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/\S*)$": (
-        "`pvc://CLAIM/PATH` or `oci://REFERENCE@sha256:DIGEST`, on SageMaker `s3://BUCKET/PREFIX/`"
+    r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$": (
+        "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX`, on SageMaker with a slash at the end"
     ),
     r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([A-Za-z0-9_.@=+-]+/)+$": (
         "a folder of S3 like `s3://llm-weights/qwen3-32b/`, with the slash at its end"
@@ -64,6 +64,7 @@ FORMS = {
         "an account, role or user like `arn:aws:iam::123456789012:root`"
     ),
     r"^Z[A-Z0-9]{1,31}$": "a hosted zone's id like `Z0123456789ABCDEFGHIJ`",
+    r"^(\d{1,3}\.){3}\d{1,3}$": "an address like `10.40.3.10`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
     r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
     r"^[0-9]{12}$": "an account's 12 digits",

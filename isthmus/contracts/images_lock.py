@@ -20,9 +20,11 @@ from isthmus.contracts.references import LOCAL, Reference
 from isthmus.contracts.words import DnsLabel, FilePart, Sha256
 
 FILE = "images.lock.yaml"
-Image = Literal["edge", "translator", "vllm", "credential_helper"]
+Image = Literal["edge", "translator", "vllm", "vllm_cpu", "credential_helper"]
 """What the platform's pods run (`isthmus.contracts.platform.Images` has the same names)."""
 IMAGES: tuple[Image, ...] = get_args(Image)
+FOR_SOME: tuple[Image, ...] = ("vllm_cpu",)
+"""Those that a lock may lack where nothing runs them."""
 HEADER = """Every image that the platform runs, and the charts of what it needs in a cluster: docs/airgap.md.
 References and versions are written by hand, digests by `isthmus images STACK --resolve`."""
 
@@ -93,7 +95,7 @@ class ImagesLock(FilePart):
 
     @model_validator(mode="after")
     def _whole(self) -> ImagesLock:
-        missing = [name for name in IMAGES if name not in self.images]
+        missing = [name for name in IMAGES if name not in (*self.images, *FOR_SOME)]
         if missing:
             raise At(f"there is no image {', '.join(missing)}", "images", todo="Name each with its reference")
         where: dict[str, str] = {}

@@ -108,6 +108,12 @@ def may_be_laid(platform: Platform, where: str) -> None:
                 todo="Build this platform as one stack, or leave them out",
             )
     for gateway in platform.gateways:
+        if gateway.router is not None:
+            raise InputError(
+                f"gateway {gateway.name} has a router, which layers do not know in this version",
+                where=where,
+                todo="Build this platform as one stack, or take the router out",
+            )
         if gateway.runs_on != "kubernetes":
             raise InputError(
                 f"gateway {gateway.name} runs on Fargate, which layers do not know in this version",
@@ -115,6 +121,12 @@ def may_be_laid(platform: Platform, where: str) -> None:
                 todo="Build this platform as one stack",
             )
     for endpoint in platform.endpoints:
+        if endpoint.weights is not None and endpoint.weights.uri.startswith("s3://"):
+            raise InputError(
+                f"endpoint {endpoint.id} has its weights fetched, by a way that serving may not open",
+                where=where,
+                todo="Build this platform as one stack, or put the weights on a volume",
+            )
         if endpoint.target not in _LAID:
             raise InputError(
                 f"endpoint {endpoint.id} runs on {endpoint.target}, which layers do not know in this version",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts import mig, platform_slicing
 from isthmus.contracts.packing import Replica, pack
+from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import SENSITIVITIES, Part
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class Move:
 
 def standing(platform: Platform) -> list[Standing]:
     """The platform's endpoints on its own GPUs, as they stand once it is built."""
-    return [_standing(platform, each) for each in platform.endpoints if each.pool is not None]
+    most = at_most(platform)
+    return [_standing(platform, each) for each in most.endpoints if each.pool is not None]
 
 
 def claim_of(endpoint: Endpoint) -> str | None:
@@ -116,7 +118,7 @@ def claim_of(endpoint: Endpoint) -> str | None:
 
 def move(before: Iterable[Standing], platform: Platform) -> Move:
     """How to come from what stands to the platform: side by side where there is room."""
-    stood = list(before)
+    stood, platform = list(before), at_most(platform)
     pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
     going = [each for each in stood if each.replicas and pools.get(each.id) != each.pool]
     # The most sensitive are spared first, then the largest: they are looked at first below.

@@ -32,6 +32,17 @@ from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
+from isthmus.contracts.platform_serving import (
+    Adapter,
+    Canary,
+    Picker,
+    PrefixCache,
+    Router,
+    Scaling,
+    Speculative,
+    Task,
+    Weights,
+)
 from isthmus.contracts.words import (
     AccountId,
     Cidr,
@@ -41,7 +52,6 @@ from isthmus.contracts.words import (
     Mode,
     Part,
     Sensitivity,
-    Sha256,
     Survive,
     Target,
 )
@@ -69,33 +79,6 @@ class Site(OfTheOrganisation):
     external_id: str | None = None
     permissions_boundary: PolicyArn | None = None
     """AWS: the organisation's own boundary of every role made at the site; absent, one is made beside each."""
-
-
-class Weights(Part):
-    """Where a model's weights come from, and what they must be."""
-
-    uri: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/\S*)$"
-        ),
-    ]
-    """`pvc://CLAIM[/PATH]`, or `oci://REFERENCE@sha256:…` (an image volume); on SageMaker `s3://BUCKET/PREFIX/`."""
-    digest: Sha256
-    """Digest of the weights' manifest; recorded in audit and outputs."""
-    volume: str | None = None
-    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
-    size_gib: int = Field(default=200, ge=1)
-    precision: str = "bf16"
-    """As they are stored; where the endpoint's precision differs, the engine quantizes while loading."""
-
-
-class Adapter(Part):
-    name: DnsLabel
-    rank: int = Field(ge=1)
-    size_mib: int = Field(ge=1)
-    path: str | None = None
-    """Path below the weights' mount; absent: `adapters/NAME`."""
 
 
 class Endpoint(Part):
@@ -126,6 +109,15 @@ class Endpoint(Part):
     engine_version: str | None = None
     engine_args: list[str] = []
     """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
+    engine: Literal["gpu", "cpu"] = "gpu"
+    """`cpu`: vLLM without GPUs and without a pool, to develop against; for public and internal work."""
+    task: Task = "chat"
+    speculative: Speculative | None = None
+    prefix_cache: PrefixCache = "shared"
+    picker: Picker | None = None
+    """Chooses each request's replica by load and cached prefixes, through an InferencePool; absent: the Service."""
+    drain_s: int = Field(default=40, ge=5, le=3600)
+    """Seconds for the answers under way when a replica ends; longer ones are cut."""
     cpu: Quantity = "8"
     memory: Quantity = "64Gi"
     load_timeout_s: int = Field(default=1800, ge=60)
@@ -173,6 +165,20 @@ class Workload(Part):
     impact: Literal["low", "material", "high"] = "low"
     adapter: DnsLabel | None = None
     """Adapter of the endpoint that serves this workload; absent: the base model."""
+    canary: Canary | None = None
+    """Another endpoint that takes a share of its requests."""
+    team: DnsLabel | None = None
+    """Whose it is: where the prefix cache is salted, workloads of one team share it. Absent: it shares with none."""
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """Endpoints that must serve before its gateway sends to them."""
+        return (self.endpoint, *([self.canary.endpoint] if self.canary else []))
+
+    @property
+    def reaches(self) -> tuple[str, ...]:
+        """Every endpoint that may be sent its requests."""
+        return (self.endpoint, *self.overflow, *([self.canary.endpoint] if self.canary else []))
 
 
 class Destination(Part):
@@ -221,6 +227,8 @@ class Gateway(Part):
     `certificate`, `key` and `ca`, each PEM."""
     fargate: Fargate | None = None
     """`runs_on: fargate`: how, and who may call."""
+    router: Router | None = None
+    """Between it and its model servers; absent: it reaches each by its Service, and splits by itself."""
 
 
 class Identity(Part):
@@ -279,6 +287,8 @@ class Images(Part):
     """Needed where a gateway has an AWS identity."""
     vllm: ImageReference | None = None
     """Needed where a model is served on GPUs of ours."""
+    vllm_cpu: ImageReference | None = None
+    """Needed where an endpoint's engine is `cpu`."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None
@@ -313,6 +323,8 @@ class Operators(Part):
     """For `gpu_operator: manage`."""
     kueue: Mode = "existing"
     cert_manager: Mode = "existing"
+    keda: Mode = "existing"
+    """Asked for only where an endpoint is scaled by load."""
 
 
 class Issuer(Part):
@@ -320,20 +332,6 @@ class Issuer(Part):
 
     name: KubeName
     kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
-
-
-class Scaling(Part):
-    """Replicas of an endpoint; Pulumi owns them where minimum equals maximum."""
-
-    endpoint: DnsLabel
-    min_replicas: int = Field(ge=1)
-    max_replicas: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _fixed(self) -> Scaling:
-        if self.min_replicas != self.max_replicas:
-            raise ValueError("scaling by load is not built yet: min_replicas must equal max_replicas")
-        return self
 
 
 class Platform(Life):

@@ -35,6 +35,7 @@ def classes_stay_apart(platform: Platform) -> None:
             path = ("gateways", index, "workloads", number)
             targets = [(workload.endpoint, (*path, "endpoint"))]
             targets += [(name, (*path, "overflow", place)) for place, name in enumerate(workload.overflow)]
+            targets += [(each.endpoint, (*path, "canary", "endpoint")) for each in [workload.canary] if each]
             for name, where in targets:
                 if endpoints[name].class_ != gateway.class_:
                     raise At(
@@ -185,7 +186,7 @@ def residency_is_met(platform: Platform) -> None:
         for workload in gateway.workloads:
             try:
                 _meets(workload, sites[gateway.site].jurisdiction, gateway.site, ("gateways", index, "site"))
-                for name in (workload.endpoint, *workload.overflow):
+                for name in workload.reaches:
                     number, endpoint = endpoints[name]
                     path = ("endpoints", number, "site")
                     _meets(workload, sites[endpoint.site].jurisdiction, endpoint.site, path)
@@ -214,12 +215,12 @@ def _served(platform: Platform, endpoint: str) -> list[tuple[Gateway, Workload]]
         (gateway, workload)
         for gateway in platform.gateways
         for workload in gateway.workloads
-        if endpoint in (workload.endpoint, *workload.overflow)
+        if endpoint in workload.reaches
     ]
 
 
 def _endpoints_of(gateway: Gateway) -> list[str]:
-    named = [name for workload in gateway.workloads for name in (workload.endpoint, *workload.overflow)]
+    named = [name for workload in gateway.workloads for name in workload.reaches]
     return sorted(set(named))
 
 

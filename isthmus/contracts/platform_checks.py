@@ -20,12 +20,14 @@ from isthmus.contracts import (
     platform_pools_checks,
     platform_repetitions,
     platform_sagemaker_checks,
+    platform_serving_checks,
     platform_slicing,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.moving import claim_of
 from isthmus.contracts.packing import pack
+from isthmus.contracts.platform_serving_checks import at_its_most
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import ON_PREM_TARGETS, VLLM_TARGETS
 
@@ -77,6 +79,8 @@ def names_exist(platform: Platform) -> None:
             known(workload.endpoint, endpoints, "endpoint", *path, "endpoint")
             for place, name in enumerate(workload.overflow):
                 known(name, endpoints, "endpoint", *path, "overflow", place)
+            if workload.canary is not None:
+                known(workload.canary.endpoint, endpoints, "endpoint", *path, "canary", "endpoint")
             if workload.adapter is not None:
                 adapters = [adapter.name for adapter in endpoints[workload.endpoint].adapters]
                 what = f"adapter of endpoint {workload.endpoint}"
@@ -131,6 +135,8 @@ def models_have_what_they_need(platform: Platform) -> None:
                 *(*path, "weights"),
                 todo="Add `weights: {uri: …, digest: sha256:…}` to it in `isthmus:overrides`",
             )
+        if endpoint.engine == "cpu":
+            continue
         if endpoint.pool is None:
             raise At(
                 f"endpoint {endpoint.id} names no pool", *path, "pool", todo=f"Pools: {', '.join(pools)}"
@@ -233,7 +239,7 @@ def images_are_from_named_registries(platform: Platform) -> None:
         if not prefix.endswith("/") or len(prefix) < 2:
             what = f"`{prefix}` does not end in `/`, so `{prefix}.elsewhere/` would pass too"
             raise At(what, *("images", "registries", index), todo=f"Write `{prefix.rstrip('/')}/`")
-    for name in ("edge", "translator", "vllm", "credential_helper"):
+    for name in ("edge", "translator", "vllm", "vllm_cpu", "credential_helper"):
         reference = getattr(images, name)
         if reference is not None and not reference.startswith(tuple(images.registries)):
             raise At(
@@ -316,12 +322,13 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_fargate_checks.CHECKS,
     targets_fit_sites,
     platform_sagemaker_checks.settings_are_whole,
-    platform_mig.slices_are_one_a_replica,
+    at_its_most(platform_mig.slices_are_one_a_replica),
     models_have_what_they_need,
     volumes_are_claimed_once,
-    pools_have_room,
+    *platform_serving_checks.CHECKS,
+    at_its_most(pools_have_room),
     gpus_add_up,
-    platform_mig.pools_state_their_cuts,
+    at_its_most(platform_mig.pools_state_their_cuts),
     *platform_pools_checks.CHECKS,
     images_are_from_named_registries,
     certificates_come_from_somewhere,

@@ -42,6 +42,9 @@ stack's own outputs, which know what the last run that ended well has built."""
 UP_ROOM = "ISTHMUS_UP_ROOM"
 """Environment variable with what the step `room` registers (JSON, `isthmus.engine.moving`)."""
 
+PAUSED = "autoscaling.keda.sh/paused-replicas"
+"""Annotation of a ScaledObject by which KEDA keeps so many replicas, whatever the load."""
+
 DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")]
 """At most 40 characters, so that names derived from it stay within Kubernetes' 63."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.contracts import moving, moving_words
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.moving import Move, Standing
-from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.engine.events import site_of
 from isthmus.engine.kube import Refused
 
@@ -33,6 +33,7 @@ _SERVER = "isthmus:index:ModelServer"
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _WORKLOADS = (":Deployment", ":LeaderWorkerSet")
 """What holds a model server's pods."""
+_SCALER = ":ScaledObject"
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{space}/deployments/{name}"
 _GROUPS = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/{space}/leaderworkersets/{name}"
 _CLAIMS = "/api/v1/namespaces/{space}/persistentvolumeclaims/{name}"
@@ -45,6 +46,8 @@ class _Server:
 
     component: dict[str, Any]
     workload: dict[str, Any]
+    scaler: dict[str, Any] | None = None
+    """Its ScaledObject, where its replicas follow the load."""
 
     @property
     def site(self) -> str:
@@ -52,7 +55,14 @@ class _Server:
 
     @property
     def replicas(self) -> int:
-        """As the engine last made it: a component's own inputs are stored before its parts are changed."""
+        """As the engine last made it: a component's own inputs are stored before its parts are changed.
+
+        Where they follow the load, the most that there can be; none while KEDA is told to keep it so.
+        """
+        if self.scaler is not None:
+            given = self.scaler.get("inputs") or {}
+            asleep = PAUSED in ((given.get("metadata") or {}).get("annotations") or {})
+            return 0 if asleep else int(given.get("spec", {}).get("maxReplicaCount", 1))
         return int((self.workload.get("inputs") or {}).get("spec", {}).get("replicas", 1))
 
 
@@ -149,7 +159,12 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
     """Scale to none what must go first, and leave everything else as it is."""
     names = {each.id for each in move.first}
     servers = [each for each in _servers(state) if (each.component.get("inputs") or {}).get("id") in names]
-    touched = {urn for each in servers for urn in (each.component["urn"], each.workload["urn"])}
+    touched = {
+        part["urn"]
+        for each in servers
+        for part in (each.component, each.workload, each.scaler)
+        if part is not None
+    }
     others = [
         each["urn"]
         for each in state.get("resources") or []
@@ -173,6 +188,13 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
                     "type": each.workload["type"],
                     "workload": _name(each.workload),
                     "body": each.workload["inputs"],
+                    "scaler": None
+                    if each.scaler is None
+                    else {
+                        "type": each.scaler["type"],
+                        "name": _name(each.scaler),
+                        "body": each.scaler["inputs"],
+                    },
                 }
                 for each in servers
             ],
@@ -187,8 +209,9 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
 def _servers(state: dict[str, Any]) -> list[_Server]:
     resources = [each for each in state.get("resources") or [] if not each.get("delete")]
     components = {each["urn"]: each for each in resources if each["type"] == _SERVER}
+    scalers = {each.get("parent"): each for each in resources if each["type"].endswith(_SCALER)}
     return [
-        _Server(components[each["parent"]], each)
+        _Server(components[each["parent"]], each, scalers.get(each["parent"]))
         for each in resources
         if each["type"].endswith(_WORKLOADS)
         and each.get("parent") in components

@@ -101,7 +101,7 @@ def _unwritable(target: Path, error: OSError) -> EnvironmentFault:
 def manifest(resource: Resource) -> tuple[str, str]:
     """An object's file below the folder, and what stands in it."""
     site = _site(resource)
-    body = resource.inputs
+    body = _own(resource.inputs, resource.options.get("ignoreChanges", []))
     kind = str(body.get("kind") or resource.type.split(":")[-1])
     # A patch of an object that others made shares its kind with objects of our own.
     label = f"{kind}-patch" if resource.type.endswith("Patch") and not kind.endswith("Patch") else kind
@@ -122,6 +122,17 @@ def _release(resource: Resource, site: str) -> tuple[str, str]:
     return path, yamlfile.dumps(
         {key: value for key, value in told.items() if value is not None}, resource.urn
     )
+
+
+def _own(body: dict[str, Any], ignored: list[str]) -> dict[str, Any]:
+    """Without the fields that others own: whoever applies the manifest again and again would set them back."""
+    for path in ignored:
+        key, _, below = path.partition(".")
+        if below and isinstance(body.get(key), dict):
+            body = {**body, key: _own(body[key], [below])}
+        else:
+            body = {name: value for name, value in body.items() if name != key}
+    return body
 
 
 def _site(resource: Resource) -> str:

@@ -124,7 +124,7 @@ def _asked(template: Mapping[str, Any]) -> list[str]:
 def _image(reference: str, who: set[str], lock: ImagesLock, given: Images, *, mounted: bool) -> Item:
     used = tuple(sorted(who))
     name: Image | None = next((one for one in IMAGES if getattr(given, one) == reference), None)
-    if name is None:
+    if name is None or name not in lock.images:
         _, _, digest = reference.partition("@")
         return Item("weights" if mounted else "other", None, digest or None, reference, used, locked=False)
     image = lock.images[name]

@@ -88,3 +88,26 @@ def test_admission_does_not_let_in_what_lies_outside_the_named_registries(resolv
 def test_a_lock_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"images\.lock\.yaml: there is no such file"):
         images({"registry": "registry.bank.example"}, tmp_path / images_lock.FILE)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name"),
+    [({"engine": "cpu"}, "vllm_cpu"), ({"weights": {"uri": "s3://models/llama"}}, "translator")],
+)
+def test_an_image_that_an_endpoint_runs_is_needed_and_else_it_is_not(
+    endpoint: dict[str, Any], name: str
+) -> None:
+    assert name in locked.needed({"endpoints": [endpoint]})
+    assert name not in locked.needed({"endpoints": [{"engine": "gpu", "weights": {"uri": "pvc://llama"}}]})
+
+
+def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_run(tmp_path: Path) -> None:
+    lock = images_lock.load(bank.LOCK)
+    images = {key: value for key, value in lock.images.items() if key != "vllm_cpu"}
+    file = tmp_path / images_lock.FILE
+    file.write_text(images_lock.text(lock.model_copy(update={"images": images})))
+    named: dict[str, Any] = {"images": {"registry": "registry.example"}, "endpoints": [{"engine": "gpu"}]}
+    assert "vllm_cpu" not in locked.fill(named, file, "dev", sandbox=True)["images"]
+    named["endpoints"] = [{"engine": "cpu"}]
+    with pytest.raises(InputError, match="there is no image vllm_cpu"):
+        locked.fill(named, file, "dev", sandbox=True)

@@ -226,3 +226,20 @@ def test_a_site_without_a_vpc_cidr_gives_a_translator_no_way_out_by_name(tmp_pat
 @pytest.mark.parametrize(("months", "days"), [(0, 0), (6, 184), (12, 366), (60, 1827), (72, 2192)])
 def test_months_are_counted_at_their_longest(months: int, days: int):
     assert filters.days(months) == days
+
+
+def test_an_endpoints_task_is_that_of_the_workloads_it_serves():
+    requirements, plan = both()
+    endpoint = next(each for each in plan.endpoints if each.target == "onprem-vllm")
+    served = [each.workload for each in plan.placements if each.endpoint == endpoint.id]
+    changed = requirements.model_copy(
+        update={
+            "workloads": [
+                each.model_copy(update={"task": "embedding"}) if each.name in served else each
+                for each in requirements.workloads
+            ]
+        }
+    )
+    tasks = {each["id"]: each.get("task") for each in catalogue.render(NAME, changed, plan)["endpoints"]}
+    assert tasks.pop(endpoint.id) == "embedding"
+    assert set(tasks.values()) == {None}, "chat is what an endpoint is asked for otherwise"

@@ -17,7 +17,8 @@ from components.aws.network import NetworkArgs
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
 from components.gateway.fargate_gateway import FargateSettings
-from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
+from components.gateway.inference_gateway import GatewayCanary, GatewayRoute, InferenceGatewayArgs
+from components.gateway.router import GatewayRouter
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
 from components.governance.audit_trail import AuditTrailArgs
@@ -27,13 +28,23 @@ from components.link.site_link import SiteLinkArgs
 from components.onprem import pool_args
 from components.onprem.gpu_operator import GpuOperatorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
-from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
+from components.onprem.model_args import (
+    LoraAdapter,
+    ModelPicker,
+    ModelScaling,
+    ModelServerArgs,
+    ModelSpeculative,
+    ModelWeightCache,
+    ModelWeights,
+    ModelWeightStore,
+)
 from isthmus.contracts import (
     platform,
     platform_aws,
     platform_fargate,
     platform_pools,
     platform_sagemaker,
+    platform_serving,
 )
 
 RENAMED = {"class_": "sensitivity"}
@@ -67,7 +78,9 @@ ELSEWHERE: dict[type, set[str]] = {
             "guardrail",
         ),
     },
-    platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
+    # A team is whose salt its requests bear.
+    platform.Workload: {"name", "overflow", "residency", "impact", "adapter", "team"},
+    platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
     platform_aws.Network: {"site", "classes", "services", "private_dns"},
     platform_aws.Link: {"from_", "to"},
@@ -98,6 +111,13 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GpuOperatorArgs, platform_pools.GpuOperatorRelease),
     (ModelServerArgs, platform.Endpoint),
     (ModelWeights, platform.Weights),
+    (ModelWeightStore, platform_serving.WeightStore),
+    (ModelWeightCache, platform_serving.WeightCache),
+    (ModelSpeculative, platform_serving.Speculative),
+    (ModelScaling, platform_serving.Scaling),
+    (ModelPicker, platform_serving.Picker),
+    (GatewayRouter, platform_serving.Router),
+    (GatewayCanary, platform_serving.Canary),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
     (GatewayRoute, platform.Workload),

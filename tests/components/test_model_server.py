@@ -135,7 +135,7 @@ def test_weights_from_a_registry_are_an_image_volume_by_digest(engine: Engine) -
     assert not engine.all("PersistentVolumeClaim")
 
 
-@pytest.mark.parametrize("uri", ["s3://bucket/llama", "oci://registry/llama:latest"])
+@pytest.mark.parametrize("uri", ["gs://bucket/llama", "oci://registry/llama:latest"])
 def test_weights_from_elsewhere_or_without_a_digest_are_refused(engine: Engine, uri: str) -> None:
     with pytest.raises(InputError, match="names no weights"):
         deploy(engine, weights={"uri": uri, "digest": DIGEST})

@@ -38,6 +38,10 @@ class FakeModel(socketserver.ThreadingTCPServer):
         self.cancelled.clear()
         self.words_sent.clear()
 
+    def answers(self, path: str) -> dict[str, Any] | None:
+        """The fixed answer of a path beside chat."""
+        return None
+
     def last_body(self) -> dict[str, Any]:
         return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
 
@@ -60,6 +64,9 @@ class _Handler(socketserver.BaseRequestHandler):
                 self._answer(200, HEALTHY.encode(), "text/plain; version=0.0.4")
             elif path == "/v1/models":
                 self._answer(200, json.dumps({"data": [{"id": MODEL}]}).encode(), "application/json")
+            elif (fixed := self.server.answers(path)) is not None:
+                self.server.received.append(raw)
+                self._answer(200, json.dumps(fixed).encode(), "application/json")
             else:
                 self.server.received.append(raw)
                 if not self._complete(json.loads(body)):

@@ -58,7 +58,7 @@ def test_what_the_components_write_is_what_the_edge_reads():
     for written in (
         gateway_file("restricted", "fra1", route()),
         gateway_file("public", "fra1", route()),
-        sidecar_config("restricted", "restricted-gateway.isthmus-restricted.svc"),
+        sidecar_config("restricted", ["restricted-gateway.isthmus-restricted.svc"]),
         translator_config("internal", "internal-gateway.isthmus-internal.svc", [model]),
     ):
         read = check(YAML(typ="safe", pure=True).load(to_yaml(written)), FILE)

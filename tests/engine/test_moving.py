@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.moving import Move
-from isthmus.contracts.words import UP_ROOM, UP_STANDING, UP_STEP
+from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.engine import moving
 from isthmus.engine.events import Run
 from isthmus.engine.kube import Cluster, Refused
@@ -108,6 +108,31 @@ def test_making_room_touches_what_holds_the_pods_and_leaves_the_gateway():
     assert [each["replicas"] for each in engine.room["outputs"]["standing"]] == [0]
     assert UP_STEP not in os.environ
     assert UP_ROOM not in os.environ
+
+
+def scaled(paused: bool = False) -> dict[str, Any]:
+    """The state of an endpoint whose replicas follow the load."""
+    held, kind = state(), "kubernetes:keda.sh/v1alpha1:ScaledObject"
+    told = {PAUSED: "0"} if paused else {}
+    inputs = {"metadata": {"name": "a", "annotations": told}, "spec": {"maxReplicaCount": 5}}
+    scaler = {"urn": f"{SERVER}${kind}::bank-a-scaling", "type": kind, "id": "isthmus-restricted/a"}
+    held["resources"].append(
+        {**scaler, "parent": f"{SERVER}::bank-a", "provider": PROVIDER, "inputs": inputs}
+    )
+    return held
+
+
+def test_an_endpoint_scaled_by_load_stands_with_all_that_it_can_have_until_it_is_paused():
+    assert [each.replicas for each in moving.standing(scaled())] == [5]
+    assert [each.replicas for each in moving.standing(scaled(paused=True))] == [0]
+
+
+def test_making_room_tells_keda_too():
+    engine, held = Recorded(), scaled()
+    moving.make_room(engine, held, Move(first=tuple(moving.standing(held))), None)  # type: ignore[arg-type]
+    [one] = engine.room["servers"]
+    assert one["scaler"]["name"] == "bank-a-scaling"
+    assert not [urn for urn in engine.excluded if "bank-a-scaling" in urn], "KEDA would bring back what goes"
 
 
 def test_a_secret_output_is_not_put_into_the_environment():

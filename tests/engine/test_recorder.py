@@ -6,6 +6,7 @@ import gc
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -171,3 +172,23 @@ def test_no_garbage_is_looked_for_while_a_program_runs_and_is_again_after_it():
     with uncollected():
         within = gc.isenabled()
     assert (within, gc.isenabled()) == (False, True)
+
+
+def test_a_manifest_leaves_out_what_another_manager_owns(stack):
+    """A controller that applies the folder again and again would set it back."""
+    import pulumi_kubernetes as k8s
+
+    spec: Any = {"replicas": 2, "selector": {"matchLabels": {"a": "b"}}, "template": {}}
+
+    def program():
+        k8s.apps.v1.Deployment(
+            "shop",
+            metadata={"name": "shop"},
+            spec=spec,
+            opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),
+        )
+
+    made = rendered_files.files(record(program, stack), {})
+    (manifest,) = [text for path, text in made.items() if "deployment-shop" in path]
+    assert "replicas" not in manifest
+    assert "matchLabels" in manifest

@@ -10,7 +10,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,21 +130,29 @@ OVERRIDES: dict[str, Any] = {
 class Mixed:
     """The stack in a project folder of its own, in a sandbox of its own."""
 
-    def __init__(self, root: Path, home: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        home: Path,
+        asked: dict[str, Any] = REQUIREMENTS,
+        plan: dict[str, Any] = PLAN,
+        overrides: dict[str, Any] = OVERRIDES,
+    ) -> None:
         self.root, self.home = root, home
         stacks = root / "stacks"
         shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
         shutil.copy(ROOT / "Pulumi.yaml", root)
         (root / ".venv").symlink_to(Path(sys.prefix))
         self.requirements = stacks / "mixed.requirements.yaml"
-        yamlfile.dump(REQUIREMENTS, "", self.requirements)
-        self.plan(PLAN)
+        yamlfile.dump(asked, "", self.requirements)
+        self.plan(plan)
         config = {
             "pulumi:disable-default-providers": ["*"],
             "isthmus:sandbox": "true",
-            "isthmus:overrides": OVERRIDES,
+            "isthmus:overrides": overrides,
         }
-        yamlfile.dump({"config": config}, "", stacks / "Pulumi.mixed.yaml")
+        self.settings = stacks / "Pulumi.mixed.yaml"
+        yamlfile.dump({"config": config}, "", self.settings)
         api.up(self.requirements, home=home)
         self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
@@ -152,6 +160,11 @@ class Mixed:
     def plan(self, plan: dict[str, Any]) -> None:
         digest = requirements.load(self.requirements).digest
         yamlfile.dump({**plan, "requirements_sha256": digest}, "", self.root / "stacks" / "mixed.plan.yaml")
+
+    def override(self, change: Callable[[dict[str, Any]], object]) -> None:
+        data = yamlfile.load(self.settings).data
+        change(data["config"]["isthmus:overrides"])
+        yamlfile.dump(data, "", self.settings)
 
     def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
         return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])

@@ -96,6 +96,15 @@ def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
         "type": "kubernetes:apps/v1:Deployment",
         "workload": "bank-old-server",
         "body": body,
+        "scaler": {
+            "type": "kubernetes:keda.sh/v1alpha1:ScaledObject",
+            "name": "bank-old-scaling",
+            "body": {
+                "kind": "ScaledObject",
+                "metadata": {"name": "old", "annotations": {"a": "b"}},
+                "spec": {"maxReplicaCount": 5},
+            },
+        },
     }
     monkeypatch.setenv(UP_ROOM, json.dumps({"outputs": {"audit": ["kept"]}, "servers": [server]}))
 
@@ -107,7 +116,10 @@ def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
         moving.make_room(platform, {"fra1": providers.kubernetes(site, "/k")})
 
     made = render.record(program, project.find(bank.ROOT).stack(bank.STACK))
-    [found] = [each for each in made.resources if each.custom and not each.type.startswith("pulumi:")]
+    custom = [each for each in made.resources if each.custom and not each.type.startswith("pulumi:")]
+    [found] = [each for each in custom if "Deployment" in each.type]
+    [scaler] = [each for each in custom if "ScaledObject" in each.type]
+    assert scaler.inputs["metadata"]["annotations"] == {"a": "b", "autoscaling.keda.sh/paused-replicas": "0"}
     # By its URN the engine knows what it is: another would be a second Deployment.
     above = "isthmus:index:LlmPlatform$isthmus:index:ModelServer"
     assert (

@@ -1,0 +1,76 @@
+"""Who may call what through the private endpoints of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.aws.bedrock_policy import INVOKE
+from components.aws.private_endpoints import EndpointGrant
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_aws import Network
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls through a private endpoint."""
+
+    role: Any
+    subject: str | None
+    """The name in its certificate; None: it has its role by another way."""
+    models: Any
+    """ARNs of what it may invoke on Bedrock; None: it calls nothing there."""
+
+
+def grants(
+    network: Network,
+    callers: list[Caller],
+    anchors: list[Any],
+    more: Sequence[EndpointGrant] = (),
+) -> list[EndpointGrant]:
+    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`."""
+    made: list[EndpointGrant] = []
+    subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
+    for service in network.services:
+        if service == "bedrock-runtime":
+            actions = [*INVOKE, "bedrock:ApplyGuardrail"]
+            for caller in [each for each in callers if each.models is not None]:
+                made.append(
+                    {
+                        "service": service,
+                        "principals": [caller.role],
+                        "actions": actions,
+                        "resources": caller.models,
+                    }
+                )
+        elif more and (service == "s3" or any(each["service"] == service for each in more)):
+            # S3's, for layers of images, comes with Amazon ECR's.
+            made += [each for each in more if each["service"] == service]
+        elif service == "rolesanywhere":
+            # Asked before there is a role: the certificate's name stands for it.
+            made.append(
+                {
+                    "service": service,
+                    "principals": subjects,
+                    "actions": ["rolesanywhere:CreateSession"],
+                    "resources": anchors,
+                }
+            )
+        elif service == "sts":
+            made.append(
+                {
+                    "service": service,
+                    "principals": [caller.role for caller in callers],
+                    "actions": ["sts:GetCallerIdentity"],
+                    "resources": ["*"],
+                }
+            )
+        else:
+            raise InputError(
+                f"network '{network.name}' asks for a private endpoint of {service}, which nothing here calls",
+                where=f"networks.{network.name}.services",
+                todo="Callers of this platform need bedrock-runtime, rolesanywhere and sts; make others with"
+                " PrivateEndpoints, for callers of your own",
+            )
+    return made

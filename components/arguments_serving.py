@@ -1,0 +1,79 @@
+"""From the platform's contract to the arguments of serving: scaling, fetched weights, canaries, salts."""
+
+from decimal import Decimal
+from typing import Any
+
+from components.onprem.vllm import WRITES
+from components.onprem.weight_cache import FETCH_CPU, FETCH_MEMORY
+from components.quantities import amount
+from isthmus.contracts.platform import Endpoint, Platform, Workload
+from isthmus.contracts.platform_serving import scaled
+
+_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine"}
+
+
+def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
+    """Of `ModelServerArgs`: what the engine is told beyond the usual, how it is scaled, what fetches its weights."""
+    made = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
+    for gateway in platform.gateways:
+        if gateway.router is not None and (gateway.class_, gateway.site) == (endpoint.class_, endpoint.site):
+            made["router"] = gateway.router.service
+    scaling = scaled(platform).get(endpoint.id)
+    if scaling is not None:
+        made["scaling"] = {
+            **scaling.model_dump(exclude={"endpoint"}, exclude_none=True),
+            "prometheus_url": platform.monitoring.prometheus_url,
+        }
+        if scaling.min_replicas == 0:
+            made["scaling"]["woken_by"] = sorted(
+                workload.name
+                for gateway in platform.gateways
+                for workload in gateway.workloads
+                if workload.endpoint == endpoint.id
+            )
+    if endpoint.weights and endpoint.weights.uri.startswith("s3://"):
+        made["fetch_image"] = platform.images.translator
+    return made
+
+
+def weights_args(endpoint: Endpoint) -> dict[str, Any]:
+    """Of `ModelWeights`. The claim of `pvc://` is its class's (`components.onprem.weights`), a cache the endpoint's."""
+    if endpoint.weights is None:
+        return {}
+    given = endpoint.weights.model_dump(exclude_none=True)
+    cached = endpoint.weights.cache is not None
+    left_out = {"volume"} | (set() if cached else {"size_gib"}) | (set() if given["verify"] else {"verify"})
+    return {key: value for key, value in given.items() if key not in left_out}
+
+
+def fetching(endpoint: Endpoint) -> tuple[int, Decimal, Decimal]:
+    """Pods, CPUs and memory of the job that fetches an endpoint's weights; it may run while all else does."""
+    if endpoint.weights is None or endpoint.weights.cache is None:
+        return 0, Decimal(0), Decimal(0)
+    # Twice: a changed job runs beside the one before it, whose pod is there until it is deleted.
+    return 2, 2 * amount(FETCH_CPU), 2 * amount(FETCH_MEMORY)
+
+
+def route_args(
+    workload: Workload, endpoints: dict[str, Endpoint], cluster_ips: dict[str, Any], *, addresses: bool
+) -> dict[str, Any]:
+    """Of `GatewayRoute`: its task, its salt, its canary. `addresses`: the gateway asks no cluster DNS."""
+    endpoint = endpoints[workload.endpoint]
+    made: dict[str, Any] = {}
+    if endpoint.task not in WRITES:
+        made["task"] = endpoint.task
+    if endpoint.prefix_cache == "salted":
+        # A team's name and a workload's of the same letters are two salts.
+        made["cache_salt"] = f"team/{workload.team}" if workload.team else f"workload/{workload.name}"
+    if endpoint.picker is not None:
+        made["picker"] = endpoint.picker.model_dump()
+    if workload.canary is not None:
+        canary = endpoints[workload.canary.endpoint]
+        made["canary"] = {
+            "endpoint": canary.id,
+            "model": workload.adapter or canary.model,
+            "percent": workload.canary.percent,
+            **({"cluster_ip": cluster_ips[canary.id]} if addresses else {}),
+            **({"picker": canary.picker.model_dump()} if canary.picker else {}),
+        }
+    return made

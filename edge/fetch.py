@@ -1,0 +1,124 @@
+"""Weights from an S3-compatible store into a volume, whole and as promised or not at all.
+
+    python -m edge.fetch --endpoint URL --region NAME --bucket NAME --prefix PATH --digest sha256:… \
+        --credentials FILE [--ca FILE] [--public-key FILE] FOLDER
+
+They come to lie in `FOLDER/<hex of the digest>`. Until every byte is verified they lie beside it under another
+name, so that nothing starts from half of them; what is there already and right is not fetched again. The manifest
+says what is fetched: other objects below the prefix are left where they are. Needs boto3, which the translator's
+image has. Exit codes as `edge.weights`, and 3 where the store does not give what is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from edge import weights
+
+_AT_ONCE = 8
+
+
+def client(endpoint: str, region: str, credentials: Path, ca: Path | None) -> Any:
+    """An S3 client that knows no identity but the mounted file's: not the environment's, not a machine's."""
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+
+    for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
+        del os.environ[name]
+    session = botocore.session.Session()
+    session.set_config_variable("credentials_file", str(credentials))
+    session.set_config_variable("config_file", os.devnull)
+    session.get_component("credential_provider").providers[:] = [
+        each
+        for each in session.get_component("credential_provider").providers
+        if each.METHOD == "shared-credentials-file"
+    ]
+    return boto3.Session(botocore_session=session).client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        verify=str(ca) if ca else True,
+        config=Config(
+            retries={"max_attempts": 8, "mode": "standard"},
+            s3={"addressing_style": "path"},
+            connect_timeout=10,
+            read_timeout=60,
+            max_pool_connections=_AT_ONCE * 4,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def fetch(
+    s3: Any, bucket: str, prefix: str, digest: str, folder: Path, public_key: Path | None = None
+) -> tuple[int, int]:
+    """How many files and bytes now lie in `FOLDER/<hex>`. Raises `NotAsPromised`, and what boto3 raises."""
+    whole, part = folder / digest.removeprefix("sha256:"), folder / f".part-{digest.removeprefix('sha256:')}"
+    if whole.is_dir():
+        if public_key is not None:
+            weights.check_signature(whole, public_key)
+        return weights.verify(whole, digest, _AT_ONCE)
+    part.mkdir(parents=True, exist_ok=True)
+    text = s3.get_object(Bucket=bucket, Key=f"{prefix}/{weights.NAME}")["Body"].read()
+    wanted = weights.parse(text, digest)
+    for left in [path for path in part.rglob("*") if not path.is_dir()]:
+        # Of an attempt that was cut off: boto3 writes beside a file until it is whole.
+        if left.relative_to(part).as_posix() not in wanted:
+            left.unlink()
+    (part / weights.NAME).write_bytes(text)
+    if public_key is not None:
+        _one(s3, bucket, f"{prefix}/{weights.SIGNATURE}", part / weights.SIGNATURE, "")
+        weights.check_signature(part, public_key)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda name: _one(s3, bucket, f"{prefix}/{name}", part / name, wanted[name]), wanted))
+    found = weights.verify(part, digest, _AT_ONCE)
+    part.rename(whole)
+    return found
+
+
+def _one(s3: Any, bucket: str, key: str, file: Path, wanted: str) -> None:
+    """One file, unless an attempt before this one has it already."""
+    if file.is_file() and weights.sha256(file) == wanted:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    s3.download_file(bucket, key, str(file))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="edge.fetch", description="Fetch a model's weights into a volume.")
+    for name in ("endpoint", "region", "bucket", "prefix", "digest"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--credentials", required=True, type=Path)
+    parser.add_argument("--ca", type=Path)
+    parser.add_argument("--public-key", type=Path)
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args(arguments)
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    began = time.monotonic()
+    try:
+        s3 = client(given.endpoint, given.region, given.credentials, given.ca)
+        files, size = fetch(
+            s3, given.bucket, given.prefix.strip("/"), given.digest, given.folder, given.public_key
+        )
+    except (weights.NotAsPromised, UnicodeDecodeError) as error:
+        print(f"{given.bucket}/{given.prefix}: {error}", file=sys.stderr)
+        return 1
+    except (Boto3Error, BotoCoreError, ClientError, OSError) as error:
+        print(f"{given.bucket}/{given.prefix}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 3
+    print(f"{files} files, {size} bytes, as {given.digest} says, in {time.monotonic() - began:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

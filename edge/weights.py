@@ -1,0 +1,175 @@
+"""The weights' manifest: what a model's files must be, and whether they are.
+
+    python -m edge.weights verify --digest sha256:… [--public-key FILE] FOLDER
+    python -m edge.weights manifest FOLDER
+
+The manifest is the file `SHA256SUMS` in the folder, as `sha256sum` writes it: a line for each file, sorted by path.
+The weights' digest is the SHA-256 of that file, so one number names every byte. Who made them is told by the file
+`SHA256SUMS.sig`, a signature over it by an ECDSA or RSA key with SHA-256, in DER or in base64: what `openssl dgst
+-sha256 -sign` and `cosign sign-blob --key` write. OpenSSL's own program checks it; the images' base brings it along.
+Exit codes: 0 all is as it must be, 1 it is not, 2 the command is wrong, 3 it cannot be found out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+NAME = "SHA256SUMS"
+SIGNATURE = f"{NAME}.sig"
+OPENSSL = "/usr/bin/openssl"
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PIECE = 4 * 1024 * 1024
+
+
+class NotAsPromised(Exception):
+    """The files are not the weights that the digest names."""
+
+
+def read(folder: Path, digest: str) -> dict[str, str]:
+    """The SHA-256 of each file by its path, from a manifest that has the digest. Raises `NotAsPromised`."""
+    file = folder / NAME
+    try:
+        text = file.read_bytes()
+    except OSError as error:
+        raise NotAsPromised(f"{file} cannot be read: {error.strerror}") from None
+    return parse(text, digest)
+
+
+def parse(text: bytes, digest: str) -> dict[str, str]:
+    """As `read`, of the manifest's bytes."""
+    found = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    if found != digest:
+        raise NotAsPromised(f"{NAME} has digest {found}, and {digest} is promised")
+    files: dict[str, str] = {}
+    for number, line in enumerate(text.decode("utf-8", "strict").splitlines(), 1):
+        matched = _LINE.fullmatch(line)
+        name = matched.group(2).removeprefix("./") if matched else ""
+        parts = PurePosixPath(name).parts
+        if matched is None or not parts or name.startswith("/") or ".." in parts or name in (NAME, SIGNATURE):
+            raise NotAsPromised(f"line {number} of {NAME} is none that sha256sum would write of a file below")
+        if name in files:
+            raise NotAsPromised(f"line {number} of {NAME} names {name} again")
+        files[name] = matched.group(1)
+    if not files:
+        raise NotAsPromised(f"{NAME} names no file")
+    return files
+
+
+def verify(folder: Path, digest: str, threads: int) -> tuple[int, int]:
+    """Read every byte. How many files and bytes there are; raises `NotAsPromised` with the first that is wrong."""
+    wanted = read(folder, digest)
+    there = set(_files(folder)) - {NAME, SIGNATURE}
+    if missing := sorted(wanted.keys() - there):
+        raise NotAsPromised(f"{len(missing)} file(s) are missing, the first is {missing[0]}")
+    if extra := sorted(there - wanted.keys()):
+        # Weights bring files that a server reads by their name alone: a tokenizer's, a template's, code.
+        raise NotAsPromised(f"{len(extra)} file(s) are in no manifest, the first is {extra[0]}")
+    with ThreadPoolExecutor(threads) as pool:
+        found = dict(zip(wanted, pool.map(lambda name: sha256(folder / name), wanted), strict=True))
+    if wrong := sorted(name for name in wanted if found[name] != wanted[name]):
+        raise NotAsPromised(f"{len(wrong)} file(s) are altered, the first is {wrong[0]}")
+    return len(wanted), sum((folder / name).stat().st_size for name in wanted)
+
+
+def check_signature(folder: Path, public_key: Path) -> None:
+    """Raise `NotAsPromised` unless the key's owner signed the manifest, `OSError` where nobody can tell."""
+    try:
+        signature = (folder / SIGNATURE).read_bytes()
+    except OSError as error:
+        raise NotAsPromised(f"{folder / SIGNATURE} cannot be read: {error.strerror}") from None
+    with contextlib.suppress(binascii.Error):  # else it is DER as it is
+        signature = base64.b64decode(b"".join(signature.split()), validate=True)
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(signature)
+        file.flush()
+        command = [OPENSSL, "dgst", "-sha256", "-verify", str(public_key), "-signature", file.name]
+        done = subprocess.run([*command, str(folder / NAME)], capture_output=True, text=True, check=False)
+    if done.returncode == 0 and done.stdout.strip() == "Verified OK":
+        return
+    if done.stdout.strip() == "Verification failure":
+        raise NotAsPromised(f"{SIGNATURE} is no signature of {NAME} by the key in {public_key}")
+    raise OSError(f"OpenSSL cannot check {SIGNATURE} with {public_key}: {done.stderr.strip()[:200]}")
+
+
+def sha256(file: Path) -> str:
+    """Of a file's bytes, in pieces; threads run side by side, since hashing lets the interpreter go."""
+    made = hashlib.sha256()
+    with file.open("rb", buffering=0) as stream:
+        while piece := stream.read(_PIECE):
+            made.update(piece)
+    return made.hexdigest()
+
+
+def manifest(folder: Path) -> str:
+    """The manifest's text for a folder as it is."""
+    names = sorted(set(_files(folder)) - {NAME, SIGNATURE})
+    return "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Paths of all files below, by the paths that a server would open. A link that leads out is refused."""
+    root = folder.resolve()
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "lost+found"]  # a new volume's own
+        for name in (*names, *(each for each in folders if Path(at, each).is_symlink())):
+            path = Path(at, name)
+            if path.is_symlink() and (path.is_dir() or root not in path.resolve().parents):
+                raise NotAsPromised(f"{path.relative_to(folder)} is a link to a folder or out of the weights")
+            yield path.relative_to(folder).as_posix()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="edge.weights", description="Hold a model's files against their manifest."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("verify", help="exit 1 unless the files are those that the digest names")
+    check.add_argument("--digest", required=True)
+    check.add_argument("--public-key", type=Path)
+    check.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    check.add_argument("folder", type=Path)
+    write = commands.add_parser("manifest", help="write SHA256SUMS into the folder, and print the digest")
+    write.add_argument("folder", type=Path)
+    given = parser.parse_args(arguments)
+    if given.command == "manifest":
+        text = manifest(given.folder)
+        if not text:
+            parser.error(f"{given.folder} holds no file")
+        (given.folder / NAME).write_text(text, "utf-8")
+        print(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
+        return 0
+    if not _DIGEST.fullmatch(given.digest) or given.threads < 1:
+        parser.error("--digest is sha256: and 64 hex digits, --threads 1 or more")
+    began = time.monotonic()
+    try:
+        if given.public_key is not None:
+            check_signature(given.folder, given.public_key)
+        files, size = verify(given.folder, given.digest, given.threads)
+    except (NotAsPromised, UnicodeDecodeError) as error:
+        print(f"{given.folder}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{given.folder}: {error}", file=sys.stderr)
+        return 3
+    print(
+        f"{given.folder}: {files} files, {size} bytes, as {given.digest} says, in {time.monotonic() - began:.1f} s"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""How models are served: weights and their cache, scaling by load, canaries, what the engine is told. Data only.
+
+Parts of `isthmus.contracts.platform`; what holds across them is `platform_serving_checks`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from isthmus.contracts.errors import At
+from isthmus.contracts.words import DnsLabel, KubeName, Part, Sha256
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Endpoint, Platform
+
+_HTTPS = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?/?")
+
+Task = Literal["chat", "embedding", "rerank", "guard"]
+"""What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
+
+PrefixCache = Literal["shared", "salted", "off"]
+"""Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
+
+
+class WeightStore(Part):
+    """An S3-compatible store that holds weights, as a cluster reaches it."""
+
+    endpoint: str
+    """URL of the store: https, host and port."""
+    address: Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}$")]
+    """Its address: a network policy cannot hold a name to anything, and nothing that fetches asks a resolver."""
+    region: str = "us-east-1"
+    """As requests are signed for it; most stores on-prem take this one."""
+    credentials_secret: KubeName
+    """Secret in the class's namespace with `credentials`, a shared credentials file of AWS's form. Mounted."""
+    ca_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in the class's namespace: whom to believe to be the store, absent: public authorities."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain(cls, value: str) -> str:
+        # The value is not repeated: what is refused may hold a password.
+        if not _HTTPS.fullmatch(value):
+            todo = "Write it like https://s3.fra1.bank.example:9000; credentials never stand here"
+            raise At("the store's endpoint is no plain https address", todo=todo)
+        return value.rstrip("/")
+
+    @property
+    def host(self) -> str:
+        return self.endpoint.removeprefix("https://").partition(":")[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.endpoint.removeprefix("https://").partition(":")[2] or 443)
+
+
+class WeightCache(Part):
+    """A volume in the cluster that a job fills once, and that replicas read on whatever machine they start."""
+
+    storage_class: KubeName
+    """Storage class whose volumes many machines can mount (ReadWriteMany)."""
+
+
+class Weights(Part):
+    """Where a model's weights come from, and what they must be."""
+
+    uri: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$"
+        ),
+    ]
+    """`pvc://CLAIM[/PATH]`, `oci://REFERENCE@sha256:…` (an image volume), or `s3://BUCKET/PREFIX` with `store` and
+    `cache`; on SageMaker `s3://BUCKET/PREFIX/`."""
+    digest: Sha256
+    """Digest of the weights' manifest; recorded in audit and outputs."""
+    volume: str | None = None
+    """For `pvc://`: the PersistentVolume to bind the claim to; absent, the claim exists already."""
+    size_gib: int = Field(default=200, ge=1)
+    precision: str = "bf16"
+    """As they are stored; where the endpoint's precision differs, the engine quantizes while loading."""
+    store: WeightStore | None = None
+    """For `s3://`: where the bucket is."""
+    cache: WeightCache | None = None
+    """For `s3://`: where they are kept in the cluster."""
+    verify: bool = False
+    """Read every file and hold it against `SHA256SUMS`, whose own digest is `digest`, before each start. What comes
+    from `s3://` is always verified."""
+    public_key: KubeName | None = None
+    """ConfigMap with `weights.pub` in the class's namespace: whose signature the manifest must bear, in the file
+    `SHA256SUMS.sig`. Says `verify` too."""
+
+    @property
+    def verified(self) -> bool:
+        return self.verify or self.public_key is not None or self.uri.startswith("s3://")
+
+
+class Adapter(Part):
+    name: DnsLabel
+    rank: int = Field(ge=1)
+    size_mib: int = Field(ge=1)
+    path: str | None = None
+    """Path below the weights' mount; absent: `adapters/NAME`."""
+
+
+class Speculative(Part):
+    """Tokens guessed ahead and checked in one step: faster answers at the same distribution."""
+
+    method: Literal["ngram", "draft_model", "eagle", "eagle3", "mtp"]
+    tokens: int = Field(ge=1, le=16)
+    """How many are guessed at a time."""
+    path: str | None = None
+    """The draft model's or the head's path below the weights' mount; `ngram` and `mtp` need none."""
+
+
+class Canary(Part):
+    """A share of a workload's requests goes to another endpoint: a new version, before it takes all."""
+
+    endpoint: DnsLabel
+    percent: float = Field(ge=0.1, le=99)
+    """Of the workload's requests, in steps of 0.001."""
+
+
+class Picker(Part):
+    """An endpoint picker of the Inference Extension that runs in the class's namespace; it chooses the replica."""
+
+    service: KubeName
+    port: int = Field(default=9002, ge=1, le=65535)
+    labels: dict[str, str] = Field(min_length=1)
+    """Of its pods: they may read the replicas' metrics."""
+
+
+class Router(Part):
+    """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
+
+    gateway_class: KubeName
+    """GatewayClass of an implementation that puts its proxies into the Gateway's own namespace."""
+    service: KubeName
+    """The Service that it makes for them there, e.g. `internal-router-istio`."""
+    ca: KubeName
+    """ConfigMap in the class's namespace with `ca.crt`: who signs gateways and model servers."""
+    control_namespace: DnsLabel
+    """Where its control plane runs: the proxies may reach it."""
+    control_port: int = Field(ge=1, le=65535)
+    certificate_secret: KubeName | None = None
+    """A TLS Secret in place of a cert-manager Certificate."""
+
+
+class Scaling(Part):
+    """Replicas of an endpoint. Pulumi owns them where minimum equals maximum; else KEDA does, by the load."""
+
+    endpoint: DnsLabel
+    min_replicas: int = Field(ge=0)
+    """The plan's replicas; or 0 where `cold_start_s` says that callers wait."""
+    max_replicas: int = Field(ge=1)
+    waiting: int = Field(default=5, ge=1)
+    """Requests that wait in the engines' queues, for each replica that is then wanted."""
+    kv_cache: float = Field(default=0.8, gt=0, le=1)
+    """Share of the KV cache in use, of the fullest replica, to which the number of replicas is steered."""
+    cooldown_s: int = Field(default=300, ge=30)
+    """How long the load must be lower before a replica goes, and before the last one does."""
+    cold_start_s: int | None = Field(default=None, ge=60)
+    """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    authentication: KubeName | None = None
+    """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _in_order(cls, value: int, info: object) -> int:
+        least = getattr(info, "data", {}).get("min_replicas")
+        if least is not None and value < least:
+            raise At(f"at most {value} replicas, and at least {least}", todo="Say as many or more")
+        return value
+
+    @property
+    def by_load(self) -> bool:
+        return self.min_replicas != self.max_replicas
+
+
+def scaled(platform: Platform) -> dict[str, Scaling]:
+    """What is scaled by load, by endpoint."""
+    return {each.endpoint: each for each in platform.scaling if each.by_load}
+
+
+def at_most(platform: Platform) -> Platform:
+    """The platform with every scaled endpoint at its most replicas: what quotas, queues and pools must hold."""
+    most = scaled(platform)
+    if not most:
+        return platform
+    return platform.model_copy(
+        update={"endpoints": [_at_most(each, most.get(each.id)) for each in platform.endpoints]}
+    )
+
+
+def _at_most(endpoint: Endpoint, scaling: Scaling | None) -> Endpoint:
+    if scaling is None:
+        return endpoint
+    each = endpoint.tensor_parallel * endpoint.nodes_per_replica
+    count = scaling.max_replicas
+    return endpoint.model_copy(update={"replicas": count, "gpus": each * count})

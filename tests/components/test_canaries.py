@@ -1,0 +1,125 @@
+"""A new version takes a share of the requests: the gateway's file, its ways, and the platform around them."""
+
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import InferenceGateway
+from edge.config import check as read_by_the_edge
+from isthmus.contracts.errors import InputError
+from tests.components.conftest import Engine, build
+from tests.components.platforms import DIGEST, REGISTRY
+
+CANARY = {"endpoint": "llama-v2", "model": "meta-llama/v2", "percent": 1.0}
+
+
+def args(held: str = "confidential", **route: Any) -> dict[str, Any]:
+    return {
+        "sensitivity": held,
+        "site": "fra1",
+        "image": f"{REGISTRY}edge@{DIGEST}",
+        "routes": [{"workload": "kyc", "endpoint": "llama", "model": "meta-llama/v1", **route}],
+        "callers_secret": "callers",
+        "issuer": {"name": "bank"},
+        "monitoring_namespace": "monitoring",
+    }
+
+
+def config(engine: Engine, name: str = "g-config") -> dict[str, Any]:
+    return YAML(typ="safe").load(engine.only("ConfigMap", name).inputs["data"]["config.yaml"])
+
+
+def test_the_gateways_file_names_the_canary_and_its_share_and_the_edge_reads_it(
+    engine: Engine, tmp_path: Any
+) -> None:
+    engine.deploy(InferenceGateway, "g", args(canary=CANARY, cache_salt="team/risk"))
+    made = config(engine)
+    (route,) = made["routes"]
+    other = "llama-v2.isthmus-confidential.svc"
+    assert route["canary"] == {
+        "url": f"https://{other}:8443",
+        "server_name": other,
+        "model": "meta-llama/v2",
+        "percent": 1.0,
+    }
+    assert route["cache_salt"] == "team/risk"
+    read: Any = read_by_the_edge(made, tmp_path)
+    assert read.routes[0].of_canary().server_name == other
+
+
+def test_the_gateway_may_reach_both_and_nothing_else(engine: Engine) -> None:
+    engine.deploy(InferenceGateway, "g", args(canary=CANARY))
+    ways = {made.name for made in engine.all("NetworkPolicy")}
+    assert {"g-to-llama", "g-to-llama-v2"} <= ways
+
+
+def test_a_restricted_gateway_knows_both_by_address(engine: Engine) -> None:
+    canary = {**CANARY, "cluster_ip": "10.96.0.8"}
+    engine.deploy(InferenceGateway, "g", args("restricted", cluster_ip="10.96.0.7", canary=canary))
+    aliases = engine.only("Deployment").pod["hostAliases"]
+    assert [each["ip"] for each in aliases] == ["10.96.0.7", "10.96.0.8"]
+
+
+@pytest.mark.parametrize(
+    ("held", "route", "says"),
+    [
+        ("restricted", {"cluster_ip": "10.96.0.7", "canary": CANARY}, "names no address"),
+        ("confidential", {"canary": {**CANARY, "endpoint": "llama"}}, "is no other model server"),
+    ],
+)
+def test_a_wrong_canary_is_refused(engine: Engine, held: str, route: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        engine.deploy(InferenceGateway, "g", args(held, **route))
+
+
+def test_a_model_behind_the_translator_takes_no_canary_no_salt_and_no_other_task(engine: Engine) -> None:
+    translator = {
+        "image": f"{REGISTRY}translator@{DIGEST}",
+        "models": [{"name": "llama", "region": "eu-central-1", "inference_profile": "eu.x.y-v1:0"}],
+    }
+    given = {**args("internal", cache_salt="team/risk"), "translator": translator, "destinations": []}
+    with pytest.raises(InputError, match="takes no cache_salt"):
+        engine.deploy(InferenceGateway, "g", given)
+
+
+@pytest.fixture
+def served(engine: Engine, platform: dict[str, Any]) -> Engine:
+    """The bank, its confidential model scaled by load, salted, with a canary."""
+    first = platform["endpoints"][1]
+    first.update(prefix_cache="salted", drain_s=300)
+    platform["endpoints"].append(
+        {
+            **first,
+            **{"id": "confidential-llama-v2", "replicas": 1, "gpus": 1, "survive": "none"},
+            "weights": {"uri": "pvc://llama-8b-v2", "digest": "sha256:" + "b" * 64},
+        }
+    )
+    workload = platform["gateways"][1]["workloads"][0]
+    workload |= {"team": "risk", "canary": {"endpoint": "confidential-llama-v2", "percent": 1}}
+    platform["scaling"] = [{"endpoint": "confidential-llama-8b", "min_replicas": 6, "max_replicas": 7}]
+    platform["monitoring"]["prometheus_url"] = "http://prometheus.monitoring.svc:9090"
+    build(engine, platform)
+    return engine
+
+
+def test_the_platform_makes_canary_salt_and_scaling_of_what_it_says(served: Engine) -> None:
+    (route,) = config(served, "isthmus-fra1-confidential-gateway-config")["routes"]
+    assert route["canary"]["percent"] == 1
+    assert route["canary"]["model"] == "kyc-fields", "the workload's adapter, which the canary has too"
+    assert route["cache_salt"] == "team/risk"
+    scaled = served.only("ScaledObject")
+    assert scaled.name == "isthmus-confidential-llama-8b-scaling"
+    assert scaled.spec["maxReplicaCount"] == 7
+    quota = next(
+        made for made in served.all("ResourceQuota") if made.meta["namespace"] == "isthmus-confidential"
+    )
+    assert quota.spec["hard"]["requests.nvidia.com/gpu"] == "9", "seven at most, one canary, one that ends"
+    gateway = served.only("Deployment", "isthmus-fra1-confidential-gateway-server")
+    assert "isthmus-confidential-llama-v2-server" in gateway.depends_on
+
+
+def test_an_auditor_reads_where_a_share_of_the_data_goes(served: Engine) -> None:
+    line = next(each for each in served.outputs["data_paths"] if each.startswith("kyc"))
+    assert "fra1/confidential-llama-8b (1 % to fra1/confidential-llama-v2)" in line
+    assert "never AWS" in line

@@ -1,0 +1,164 @@
+"""A Gateway API gateway behind ours: weights, pools, TLS both ways, and no way around them."""
+
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import InferenceGateway, ModelServer
+from edge.config import check as read_by_the_edge
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.components import test_model_server
+from tests.components.conftest import Engine, build
+from tests.components.test_canaries import args as gateway_args
+
+ROUTER = {
+    **{"gateway_class": "istio", "service": "confidential-router-istio", "ca": "internal-ca"},
+    **{"control_namespace": "istio-system", "control_port": 15012},
+}
+PICKER = {"service": "llama-picker", "port": 9003, "labels": {"app": "llama-picker"}}
+CANARY = {"endpoint": "llama-v2", "model": "meta-llama/v1", "percent": 1.0}
+PROXIES = {"gateway.networking.k8s.io/gateway-name": "confidential-router"}
+
+
+def deploy(engine: Engine, held: str = "confidential", **route: Any) -> None:
+    engine.deploy(InferenceGateway, "g", {**gateway_args(held, **route), "router": ROUTER})
+
+
+def test_one_percent_is_a_weight_of_one_in_a_hundred(engine: Engine) -> None:
+    deploy(engine, canary=CANARY)
+    spec = engine.only("HTTPRoute", "g-router-kyc").spec
+    (rule,) = spec["rules"]
+    assert rule["backendRefs"] == [
+        {"group": "", "kind": "Service", "port": 8443, "name": "llama", "weight": 99000},
+        {"group": "", "kind": "Service", "port": 8443, "name": "llama-v2", "weight": 1000},
+    ]
+    assert spec["parentRefs"] == [{"name": "confidential-router", "sectionName": "https"}]
+
+
+def test_a_picker_makes_a_pool_of_the_endpoint(engine: Engine) -> None:
+    deploy(engine, picker=PICKER, canary={**CANARY, "picker": {**PICKER, "service": "v2-picker"}})
+    (rule,) = engine.only("HTTPRoute").spec["rules"]
+    assert {each["kind"] for each in rule["backendRefs"]} == {"InferencePool"}
+    targets = [made.spec["targetRefs"][0] for made in engine.all("BackendTLSPolicy")]
+    assert {each["group"] for each in targets} == {"inference.networking.k8s.io"}
+
+
+def test_the_workload_goes_by_a_header_that_only_our_gateway_sets(engine: Engine, tmp_path: Any) -> None:
+    deploy(engine, canary=CANARY, cache_salt="team/risk")
+    config = YAML(typ="safe").load(engine.only("ConfigMap").inputs["data"]["config.yaml"])
+    assert config["routes"] == [
+        {
+            "workload": "kyc",
+            "url": "https://confidential-router-istio.isthmus-confidential.svc:8443",
+            "server_name": "confidential-router-istio.isthmus-confidential.svc",
+            "model": "meta-llama/v1",
+            "named": True,
+            "cache_salt": "team/risk",
+        }
+    ]
+    assert read_by_the_edge(config, tmp_path)
+    (match,) = engine.only("HTTPRoute").spec["rules"][0]["matches"]
+    assert match["headers"] == [{"type": "Exact", "name": "x-isthmus-workload", "value": "kyc"}]
+
+
+def test_tls_is_mutual_on_both_ways(engine: Engine) -> None:
+    deploy(engine)
+    spec = engine.only("Gateway").spec
+    (listener,) = spec["listeners"]
+    assert (listener["protocol"], listener["tls"]["mode"]) == ("HTTPS", "Terminate")
+    assert spec["tls"]["frontend"]["default"]["validation"]["mode"] == "AllowValidOnly"
+    assert spec["tls"]["backend"]["clientCertificateRef"]["name"] == "confidential-router-istio-tls"
+    certificate = engine.only("Certificate", "g-router-certificate").spec
+    assert certificate["dnsNames"] == ["confidential-router-istio.isthmus-confidential.svc"]
+    assert {"server auth", "client auth"} <= set(certificate["usages"])
+    policy = engine.only("BackendTLSPolicy").spec
+    assert policy["validation"]["hostname"] == "llama.isthmus-confidential.svc"
+    assert policy["validation"]["caCertificateRefs"] == [
+        {"group": "", "kind": "ConfigMap", "name": "internal-ca"}
+    ]
+
+
+def test_the_gateway_reaches_the_proxies_alone_and_they_its_models_and_pickers(engine: Engine) -> None:
+    deploy(engine, picker=PICKER, canary=CANARY)
+    assert not [made for made in engine.all("NetworkPolicy") if made.name.startswith("g-to-")]
+    own = engine.only("NetworkPolicy", "g-network").spec
+    assert own["egress"] == [
+        {"to": [{"podSelector": {"matchLabels": PROXIES}}], "ports": [{"protocol": "TCP", "port": 8443}]}
+    ]
+    ways = engine.only("NetworkPolicy", "g-router-network").spec
+    assert ways["podSelector"]["matchLabels"] == PROXIES
+    reached = [
+        (next(iter(way["to"][0].values()))["matchLabels"], way["ports"][0]["port"]) for way in ways["egress"]
+    ]
+    model = {"isthmus.dev/role": "model", "isthmus.dev/class": "confidential"}
+    assert reached == [
+        ({**model, "isthmus.dev/endpoint": "llama"}, 8443),
+        ({**model, "isthmus.dev/endpoint": "llama-v2"}, 8443),
+        ({"app": "llama-picker"}, 9003),
+        ({"kubernetes.io/metadata.name": "istio-system"}, 15012),
+    ]
+
+
+def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine) -> None:
+    deploy(engine)
+    assert {"g-router", "g-router-kyc", "g-router-tls-llama"} <= set(engine.only("Deployment").depends_on)
+
+
+@pytest.mark.parametrize(
+    ("held", "route", "kind", "says"),
+    [
+        ("restricted", {"cluster_ip": "10.96.0.7"}, AnswerIsNo, "our own programs only"),
+        ("confidential", {"canary": {**CANARY, "model": "v2"}}, InputError, "sends the same request to both"),
+    ],
+)
+def test_what_a_router_may_not_or_cannot_do_is_refused(
+    engine: Engine, held: str, route: dict[str, Any], kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind, match=says):
+        deploy(engine, held, **route)
+    assert not [made for made in engine.made if "gateway.networking" in made.type]
+
+
+def test_a_model_server_with_a_picker_is_a_pool_that_fails_closed(engine: Engine) -> None:
+    given = test_model_server.args(sensitivity="confidential", router=ROUTER["service"], picker=PICKER)
+    engine.deploy(ModelServer, "m", given)
+    spec = engine.only("InferencePool").spec
+    assert spec["targetPorts"] == [{"number": 8443}], "the sidecar's: vLLM itself is on the loopback"
+    assert spec["endpointPickerRef"] == {
+        "name": "llama-picker",
+        "port": {"number": 9003},
+        "failureMode": "FailClose",
+    }
+    chosen = engine.only("Service").spec["selector"]
+    assert spec["selector"]["matchLabels"] == chosen, "the same replicas as its Service's"
+
+
+def test_a_model_server_lets_the_router_in_by_policy_and_by_certificate(engine: Engine) -> None:
+    given = test_model_server.args(sensitivity="confidential", router=ROUTER["service"], picker=PICKER)
+    engine.deploy(ModelServer, "m", given)
+    ingress = engine.only("NetworkPolicy").spec["ingress"]
+    assert [each["ports"][0]["port"] for each in ingress] == [8443, 9090, 8443, 9090]
+    assert ingress[2]["from"] == [{"podSelector": {"matchLabels": PROXIES}}]
+    assert ingress[3]["from"] == [{"podSelector": {"matchLabels": {"app": "llama-picker"}}}]
+    config = YAML(typ="safe").load(engine.only("ConfigMap").inputs["data"]["config.yaml"])
+    assert config["allowed_clients"] == [
+        "confidential-gateway.isthmus-confidential.svc",
+        "confidential-router-istio.isthmus-confidential.svc",
+    ]
+
+
+def test_a_picker_that_nothing_asks_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="nothing would ask"):
+        engine.deploy(ModelServer, "m", test_model_server.args(picker=PICKER))
+
+
+def test_the_platform_gives_router_and_picker_to_both_sides(engine: Engine, platform: dict[str, Any]) -> None:
+    platform["gateways"][1]["router"] = ROUTER
+    platform["endpoints"][1]["picker"] = {"service": "llama-picker", "labels": {"app": "llama-picker"}}
+    build(engine, platform)
+    assert [made.meta["name"] for made in engine.all("InferencePool")] == ["confidential-llama-8b"]
+    (ref,) = engine.only("HTTPRoute").spec["rules"][0]["backendRefs"]
+    assert (ref["kind"], ref["name"], ref["weight"]) == ("InferencePool", "confidential-llama-8b", 100000)
+    policy = engine.only("NetworkPolicy", "isthmus-restricted-llama-70b-network").spec
+    assert len(policy["ingress"]) == 2, "another class's router is none of its"

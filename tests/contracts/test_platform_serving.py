@@ -1,0 +1,342 @@
+"""How models are served holds together: scaling, fetched weights, canaries, engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import moving
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_serving import at_most
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse, refused
+
+Change = Callable[[dict[str, Any]], object]
+LLAMA = "confidential-llama-8b"
+STORE = {"endpoint": "https://s3.fra1.bank.example:9000", "address": "10.40.3.10", "credentials_secret": "s3"}
+S3 = {
+    "uri": "s3://models/llama-8b/v1",
+    "digest": "sha256:" + "b" * 64,
+    "store": STORE,
+    "cache": {"storage_class": "shared"},
+}
+SECOND = {
+    **{"id": "confidential-llama-8b-v2", "class": "confidential", "site": "fra1", "target": "onprem-vllm"},
+    **{"model": "meta-llama/Llama-3.2-8B", "pool": "l40s", "gpus": 1},
+    "weights": {"uri": "pvc://v2", "digest": "sha256:" + "c" * 64},
+    "adapters": [{"name": "kyc-fields", "rank": 16, "size_mib": 84}],
+}
+
+
+def scale(data: dict[str, Any], **more: Any) -> None:
+    """The confidential model scaled from its six replicas to eight, all that the pool has."""
+    data["scaling"] = [{"endpoint": LLAMA, "min_replicas": 6, "max_replicas": 8, **more}]
+    data["monitoring"]["prometheus_url"] = "http://prometheus.monitoring.svc:9090"
+
+
+def sleep(data: dict[str, Any], **more: Any) -> None:
+    """A model of one replica that may go to sleep."""
+    data["endpoints"][1].update(replicas=1, gpus=1, survive="none")
+    scale(data, **{"min_replicas": 0, "max_replicas": 2, "cold_start_s": 1800, **more})
+
+
+def weigh(data: dict[str, Any], **more: Any) -> None:
+    data["endpoints"][1]["weights"] = {**S3, **more}
+    data["images"]["translator"] = data["images"]["edge"].replace("edge", "translator")
+
+
+def canary(data: dict[str, Any], percent: float = 1, **more: Any) -> None:
+    data["endpoints"].append({**SECOND, **more})
+    data["gateways"][1]["workloads"][0]["canary"] = {
+        "endpoint": data["endpoints"][-1]["id"],
+        "percent": percent,
+    }
+
+
+def of(index: int, **more: Any) -> Change:
+    return lambda data: data["endpoints"][index].update(more)
+
+
+def both(*changes: Change) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        for each in changes:
+            each(data)
+
+    return change
+
+
+def changed(change: Change) -> dict[str, Any]:
+    data = platform_data()
+    change(data)
+    return data
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        scale,
+        sleep,
+        weigh,
+        canary,
+        of(1, speculative={"method": "ngram", "tokens": 4}),
+        of(1, speculative={"method": "eagle3", "tokens": 3, "path": "heads/eagle3"}),
+        of(1, prefix_cache="salted"),
+        of(1, task="guard", prefix_cache="off"),
+        of(1, drain_s=300),
+        lambda d: d.update(scaling=[{"endpoint": LLAMA, "min_replicas": 6, "max_replicas": 6}]),
+    ],
+)
+def test_what_can_be_served_is_taken(change: Change) -> None:
+    assert parse(changed(change))
+
+
+def test_quotas_and_pools_hold_the_most_replicas() -> None:
+    most = at_most(parse(changed(scale)))
+    assert {each.id: (each.replicas, each.gpus) for each in most.endpoints}[LLAMA] == (8, 8)
+    says = refused(InputError, lambda data: scale(data, max_replicas=9))
+    assert "do not fit pool l40s (9 GPUs of 8 usable" in says
+
+
+def test_a_move_leaves_room_for_the_most_replicas() -> None:
+    stands = {each.id: each.replicas for each in moving.standing(parse(changed(scale)))}
+    assert stands[LLAMA] == 8
+
+
+def test_without_scaling_the_platform_is_itself() -> None:
+    platform = parse(platform_data())
+    assert at_most(platform) is platform
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: scale(d, min_replicas=5), "the plan has 6"),
+        (lambda d: scale(d, max_replicas=5), "at most 5 replicas, and at least 6"),
+        (
+            both(scale, lambda d: d["monitoring"].pop("prometheus_url")),
+            "nothing says where its load can be read",
+        ),
+        (both(scale, lambda d: d["monitoring"].update(pod_monitors=False)), "nothing measures it"),
+        (both(scale, lambda d: d.update(operators={"keda": "off"})), "KEDA is `off`"),
+        (both(scale, lambda d: d.update(operators={"keda": "manage"})), "installs no KEDA"),
+        (lambda d: scale(d, endpoint="internal-haiku", min_replicas=1), "which scales itself"),
+        (lambda d: scale(d, endpoint="confidential-lama-8b"), "is no endpoint. Did you mean"),
+        (both(scale, of(1, nodes_per_replica=2, replicas=2, gpus=4, survive="none")), "spans 2 machines"),
+        (lambda d: sleep(d, cold_start_s=None), "callers get no answer"),
+        (lambda d: sleep(d, cold_start_s=1799), "callers get no answer"),
+        (both(sleep, of(1, replicas=2, gpus=2, survive="replica")), "the plan counts on 2"),
+        (
+            both(sleep, lambda d: d["gateways"][1]["workloads"][0].update(impact="material")),
+            "kyc may not wait",
+        ),
+        (
+            both(sleep, lambda d: canary(d), lambda d: d["scaling"][0].update(endpoint=SECOND["id"])),
+            "nothing would wake",
+        ),
+    ],
+)
+def test_what_cannot_be_scaled_is_refused(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: weigh(d, store=None), "come from s3 and name no store"),
+        (lambda d: weigh(d, cache=None), "come from s3 and name no cache"),
+        (lambda d: weigh(d, volume="v"), "the cache's own volume"),
+        (lambda d: d["endpoints"][1]["weights"].update(store=STORE), "which takes no store"),
+        (both(weigh, lambda d: d["images"].pop("translator")), "fetched by the translator's image"),
+        (lambda d: weigh(d, store={**STORE, "endpoint": "http://s3.bank.example"}), "no plain https address"),
+        (
+            lambda d: weigh(d, store={**STORE, "endpoint": "https://key:word@s3.bank.example"}),
+            "no plain https",
+        ),
+        (lambda d: weigh(d, store={**STORE, "address": "10.40.3.999"}), "is not an address"),
+        (lambda d: weigh(d, store={**STORE, "address": "s3.bank.example"}), "an address like `10.40.3.10`"),
+        (lambda d: weigh(d, uri="s3://models"), "`s3://BUCKET/PREFIX`"),
+    ],
+)
+def test_weights_that_cannot_be_fetched_are_refused(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+def test_a_password_in_the_stores_address_is_not_repeated() -> None:
+    says = refused(
+        InputError, lambda d: weigh(d, store={**STORE, "endpoint": "https://key:word@s3.bank.example"})
+    )
+    assert "word@" not in says
+
+
+def test_confidential_weights_come_from_the_sites_own_networks() -> None:
+    says = refused(AnswerIsNo, lambda d: weigh(d, store={**STORE, "address": "52.1.2.3"}))
+    assert "outside the sites' own networks" in says
+    assert parse(changed(lambda d: weigh(d, store={**STORE, "address": "10.80.0.9"})))
+
+
+def test_restricted_weights_come_from_on_prem_alone() -> None:
+    def restricted(data: dict[str, Any]) -> None:
+        weigh(data)
+        data["endpoints"][0]["weights"] = {**S3, "store": {**STORE, "address": "10.80.0.9"}}
+
+    assert "restricted work would fetch its weights from `10.80.0.9`" in refused(AnswerIsNo, restricted)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: canary(d, adapters=[]), "it has no adapter kyc-fields"),
+        (lambda d: canary(d, task="guard"), "its task is guard"),
+        (
+            lambda d: d["gateways"][1]["workloads"][0].update(canary={"endpoint": LLAMA, "percent": 1}),
+            "it serves the workload already",
+        ),
+        (
+            lambda d: d["gateways"][1]["workloads"][0].update(canary={"endpoint": "nobody", "percent": 1}),
+            "`nobody` is no endpoint",
+        ),
+        (lambda d: canary(d, percent=0), "greater than or equal to 0.1"),
+        (lambda d: canary(d, percent=100), "less than or equal to 99"),
+    ],
+)
+def test_a_canary_unlike_its_primary_is_refused(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+def test_a_canary_of_another_class_is_refused() -> None:
+    def across(data: dict[str, Any]) -> None:
+        data["gateways"][1]["workloads"][0]["canary"] = {"endpoint": "restricted-llama-70b", "percent": 1}
+
+    assert "classes share no endpoint" in refused(AnswerIsNo, across)
+
+
+def test_a_canary_outside_its_workloads_residency_is_refused() -> None:
+    def abroad(data: dict[str, Any]) -> None:
+        data["gateways"][1]["workloads"][0]["residency"] = ["fr"]
+
+    assert "outside its residency" in refused(AnswerIsNo, both(canary, abroad))
+
+
+def test_a_model_of_bedrock_is_no_canary() -> None:
+    def cloud(data: dict[str, Any]) -> None:
+        data["gateways"][2]["workloads"][0]["canary"] = {"endpoint": "more-haiku", "percent": 1}
+        data["endpoints"].append({**data["endpoints"][2], "id": "more-haiku"})
+
+    assert "both must be model servers" in refused(InputError, cloud)
+
+
+def develop(data: dict[str, Any], **more: Any) -> None:
+    """A small model on CPUs, beside the pools."""
+    data["images"]["vllm_cpu"] = data["images"]["vllm"].replace("vllm", "vllm-cpu")
+    data["endpoints"].append(
+        {
+            **{"id": "internal-tiny", "class": "internal", "site": "fra1", "target": "onprem-vllm"},
+            **{
+                "model": "Qwen/Qwen3-0.6B",
+                "engine": "cpu",
+                "weights": {"uri": "pvc://tiny", "digest": S3["digest"]},
+            },
+            **more,
+        }
+    )
+
+
+def test_an_engine_on_cpus_needs_no_pool() -> None:
+    assert parse(changed(develop))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: develop(d, pool="l40s"), "`pool` is l40s"),
+        (lambda d: develop(d, gpus=1), "`gpus` is 1"),
+        (lambda d: develop(d, tensor_parallel=2), "`tensor_parallel` is 2"),
+        (lambda d: develop(d, survive="node"), "`survive` is node"),
+        (lambda d: develop(d, weights=None), "names no weights"),
+        (both(develop, lambda d: d["images"].pop("vllm_cpu")), "no image for them is named"),
+        (of(2, engine="cpu"), "not on CPUs of a site"),
+    ],
+)
+def test_what_cpus_cannot_do_is_refused(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+@pytest.mark.parametrize("class_", ["confidential", "restricted"])
+def test_sensitive_work_is_not_served_by_an_engine_for_development(class_: str) -> None:
+    change = lambda data: develop(data, **{"class": class_})  # noqa: E731
+    assert "engine for development" in refused(AnswerIsNo, change)
+
+
+def test_its_image_is_from_a_named_registry() -> None:
+    def foreign(data: dict[str, Any]) -> None:
+        develop(data)
+        data["images"]["vllm_cpu"] = "docker.io/vllm/cpu@" + S3["digest"]
+
+    assert "none of the named registries" in refused(AnswerIsNo, foreign)
+
+
+ROUTER = {
+    **{"gateway_class": "istio", "service": "confidential-router-istio", "ca": "internal-ca"},
+    **{"control_namespace": "istio-system", "control_port": 15012},
+}
+PICKER = {"service": "llama-picker", "labels": {"app": "llama-picker"}}
+
+
+def route(index: int) -> Change:
+    return lambda data: data["gateways"][index].update(router=ROUTER)
+
+
+@pytest.mark.parametrize("change", [route(1), both(route(1), of(1, picker=PICKER)), both(canary, route(1))])
+def test_a_router_stands_behind_a_gateway(change: Change) -> None:
+    assert parse(changed(change))
+
+
+def test_restricted_requests_are_opened_by_no_router() -> None:
+    assert "opened by our own programs only" in refused(AnswerIsNo, route(0))
+
+
+def test_versions_behind_a_router_share_a_name_since_it_changes_no_request() -> None:
+    def plain(data: dict[str, Any]) -> None:
+        data["gateways"][1]["workloads"][0].pop("adapter")
+
+    says = refused(InputError, both(canary, plain, route(1)))
+    assert "asked for as meta-llama/Llama-3.1-8B-Instruct and meta-llama/Llama-3.2-8B" in says
+
+
+def test_a_picker_that_nothing_would_ask_is_refused() -> None:
+    assert "nothing would ask the picker" in refused(InputError, of(1, picker=PICKER))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (of(1, speculative={"method": "eagle", "tokens": 4}), "needs the path"),
+        (of(1, speculative={"method": "ngram", "tokens": 4, "path": "x"}), "no weights of its own"),
+        (of(1, speculative={"method": "guess", "tokens": 4}), "ngram"),
+        (of(1, speculative={"method": "ngram", "tokens": 0}), "greater than or equal to 1"),
+        (of(1, speculative={"method": "ngram", "tokens": 2}, task="rerank"), "writes no text"),
+        (
+            of(1, speculative={"method": "ngram", "tokens": 2}, engine_args=["--speculative-config={}"]),
+            "is said by `speculative` already",
+        ),
+        (
+            of(
+                1,
+                speculative={"method": "mtp", "tokens": 2},
+                nodes_per_replica=2,
+                replicas=2,
+                gpus=4,
+                survive="none",
+            ),
+            "one machine only",
+        ),
+        (of(1, task="embedding", prefix_cache="salted"), "takes no salt"),
+        (of(2, task="embedding"), "runs on bedrock"),
+        (of(2, prefix_cache="salted"), "runs on bedrock"),
+        (of(1, drain_s=4), "greater than or equal to 5"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_refused(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)

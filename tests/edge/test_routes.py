@@ -1,0 +1,271 @@
+"""A gateway's ways beyond one chat model: a canary's share, a team's salt, embeddings and reranking.
+
+The real gateway between real mutual TLS, before fake model servers that count what they are asked.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.edge.certificates import Authority
+from tests.edge.conftest import KEYS, bearer, callers_text, code_of
+from tests.edge.fake_model import FakeModel
+from tests.edge.processes import Edge
+
+pytestmark = pytest.mark.service
+
+CHAT, EMBED, RERANK = "transaction-narratives", "claims", "down"
+PRIMARY, NEXT = "llama-v1.isthmus-restricted.svc", "llama-v2.isthmus-restricted.svc"
+VECTORS = {
+    "object": "list",
+    "data": [{"embedding": [0.1]}],
+    "usage": {"prompt_tokens": 3},
+    "secret": "10.1.2.3",
+}
+ORDER = {"id": "r", "results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 3}}
+
+
+class Answering(FakeModel):
+    """A model server that answers embeddings and reranking too; counts by path."""
+
+    def answers(self, path: str) -> dict[str, Any] | None:
+        return {"/v1/embeddings": VECTORS, "/v1/rerank": ORDER}.get(path)
+
+
+@dataclass
+class Ways:
+    first: Answering
+    second: Answering
+    gateway: Edge
+    client: httpx.Client
+
+    def ask(self, workload: str, path: str = "/v1/chat/completions", **fields: Any) -> httpx.Response:
+        messages = {"messages": [{"role": "user", "content": "IBAN"}]} if path.endswith("completions") else {}
+        body = {"model": workload, **messages, **fields}
+        return self.client.post(path, json=body, headers=bearer(KEYS[workload]))
+
+    def clear(self) -> None:
+        self.first.reset()
+        self.second.reset()
+
+
+def _sidecar(folder: Path, authority: Authority, name: str, model: FakeModel) -> Edge:
+    authority.issue(name.partition(".")[0], name)
+    listen = {
+        "certificate": str(folder / f"{name.partition('.')[0]}.crt"),
+        "key": str(folder / f"{name.partition('.')[0]}.key"),
+        "client_ca": str(authority.path),
+    }
+    config = {"mode": "sidecar", "class": "restricted", "listen": listen, "upstream": model.url}
+    return Edge(folder / name, {**config, "allowed_clients": ["restricted-gateway.isthmus-restricted.svc"]})
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
+    folder = tmp_path_factory.mktemp("routes")
+    authority = Authority(folder)
+    authority.issue("gateway", "restricted-gateway.isthmus-restricted.svc")
+    authority.issue("app", "app.payments.svc")
+    (folder / "callers.yaml").write_text(callers_text())
+    first, second = Answering(), Answering()
+    sidecars = [
+        _sidecar(folder, authority, name, model) for name, model in ((PRIMARY, first), (NEXT, second))
+    ]
+
+    def place(at: int, name: str, model: str) -> dict[str, Any]:
+        return {"url": sidecars[at].url, "server_name": name, "model": model}
+
+    files = {"certificate": str(folder / "gateway.crt"), "key": str(folder / "gateway.key")}
+    canary = {**place(1, NEXT, "llama-v2"), "percent": 1.0}
+    gateway = Edge(
+        folder / "edge",
+        {
+            **{"mode": "gateway", "class": "restricted", "site": "fra1"},
+            "listen": {**files, "client_ca": str(authority.path)},
+            "upstream_tls": {**files, "ca": str(authority.path)},
+            "callers": str(folder / "callers.yaml"),
+            "routes": [
+                {
+                    **place(0, PRIMARY, "llama-v1"),
+                    "workload": CHAT,
+                    "cache_salt": "payments",
+                    "canary": canary,
+                },
+                {**place(0, PRIMARY, "bge"), "workload": EMBED, "task": "embedding"},
+                {**place(0, PRIMARY, "ranker"), "workload": RERANK, "task": "rerank"},
+            ],
+        },
+    )
+    client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
+    try:
+        for each in (*sidecars, gateway):
+            each.wait_until_up()
+        yield Ways(first, second, gateway, client)
+    finally:
+        client.close()
+        for each in (gateway, *sidecars):
+            each.stop()
+        for model in (first, second):
+            model.shutdown()
+            model.server_close()
+
+
+@pytest.fixture
+def ways(running: Ways) -> Ways:
+    running.clear()
+    return running
+
+
+def models_of(server: FakeModel) -> set[str]:
+    return {json.loads(raw.split(b"\r\n\r\n", 1)[1])["model"] for raw in server.received}
+
+
+def test_the_canary_gets_one_request_of_a_hundred_and_no_other(ways: Ways) -> None:
+    total = 2000
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: ways.ask(CHAT, max_tokens=1), range(total)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["model"] for answer in answers} == {CHAT}, "callers do not learn which one answered"
+    assert (len(ways.first.received), len(ways.second.received)) == (1980, 20)
+    assert (models_of(ways.first), models_of(ways.second)) == ({"llama-v1"}, {"llama-v2"})
+    counted = ways.gateway.health("/metrics").text
+    labels = f'class="restricted",workload="{CHAT}"'
+    assert f'isthmus_requests_total{{{labels},status="200"}} 1980' in counted
+    assert f'isthmus_requests_total{{{labels},variant="canary",status="200"}} 20' in counted
+    assert f'isthmus_request_duration_seconds_count{{{labels},variant="canary"}} 20' in counted
+
+
+def test_a_canary_that_fails_is_seen_and_takes_its_share_only(ways: Ways) -> None:
+    ways.second.reset("status-500")
+    answers = [ways.ask(CHAT, max_tokens=1).status_code for _ in range(200)]
+    assert (answers.count(200), answers.count(502)) == (198, 2)
+    line = ways.gateway.wait_for_line("request", variant="canary", status=502)
+    assert line["workload"] == CHAT
+
+
+def test_prefixes_are_cached_by_the_teams_salt_and_a_caller_cannot_name_one(ways: Ways) -> None:
+    assert ways.ask(CHAT, stream=True).status_code == 200
+    assert ways.first.last_body()["cache_salt"] == "payments"
+    refused = ways.ask(CHAT, cache_salt="theirs")
+    assert (refused.status_code, code_of(refused)) == (400, "unknown_field")
+    assert len(ways.first.received) == 1, "and it does not get that far"
+
+
+def test_embeddings_pass_by_their_list(ways: Ways) -> None:
+    answer = ways.ask(EMBED, "/v1/embeddings", input=["one", "two"], encoding_format="float")
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {**{k: v for k, v in VECTORS.items() if k != "secret"}, "model": EMBED}
+    assert ways.first.last_body() == {"model": "bge", "input": ["one", "two"], "encoding_format": "float"}
+    line = ways.gateway.wait_for_line("request", path="/v1/embeddings", status=200)
+    assert line["prompt_tokens"] == 3
+
+
+def test_reranking_passes_by_its_list(ways: Ways) -> None:
+    answer = ways.ask(RERANK, "/v1/rerank", query="which", documents=["a", "b"], top_n=1)
+    assert answer.json() == {**ORDER, "model": RERANK}
+    assert ways.first.last_body() == {
+        "model": "ranker",
+        "query": "which",
+        "documents": ["a", "b"],
+        "top_n": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("workload", "path", "fields", "status", "code"),
+    [
+        (EMBED, "/v1/embeddings", {"input": []}, 400, "invalid_input"),
+        (EMBED, "/v1/embeddings", {"input": [{"image_url": "http://a"}]}, 400, "invalid_input"),
+        (EMBED, "/v1/embeddings", {"input": "x", "cache_salt": "y"}, 400, "unknown_field"),
+        (
+            RERANK,
+            "/v1/rerank",
+            {"query": "x", "documents": [{"content": "http://a"}]},
+            400,
+            "invalid_documents",
+        ),
+        (RERANK, "/v1/rerank", {"query": "", "documents": ["a"]}, 400, "invalid_query"),
+        (EMBED, "/v1/chat/completions", {}, 404, "wrong_task"),
+        (CHAT, "/v1/embeddings", {"input": "x"}, 404, "wrong_task"),
+        (EMBED, "/v1/score", {}, 404, "not_found"),
+    ],
+)
+def test_what_a_task_does_not_take_never_reaches_a_model(
+    ways: Ways, workload: str, path: str, fields: dict[str, Any], status: int, code: str
+) -> None:
+    answer = ways.ask(workload, path, **fields)
+    assert (answer.status_code, code_of(answer)) == (status, code)
+    assert not ways.first.received
+
+
+def test_a_router_on_the_way_is_told_the_workload_and_nothing_of_the_callers(tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Router(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            seen.append({key.lower(): value for key, value in self.headers.items()})
+            self.rfile.read(int(self.headers["content-length"]))
+            body = json.dumps(ORDER).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Quiet."""
+
+    authority = Authority(tmp_path)
+    for name, known in (("gateway", "g.isthmus-restricted.svc"), ("router", PRIMARY), ("app", "app.x.svc")):
+        authority.issue(name, known)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Router)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.path))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(tmp_path / "router.crt", tmp_path / "router.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "callers.yaml").write_text(callers_text())
+    files = {"certificate": str(tmp_path / "gateway.crt"), "key": str(tmp_path / "gateway.key")}
+    url = f"https://127.0.0.1:{server.server_address[1]}"
+    gateway = Edge(
+        tmp_path / "edge",
+        {
+            **{"mode": "gateway", "class": "restricted", "site": "fra1"},
+            "listen": {**files, "client_ca": str(authority.path)},
+            "upstream_tls": {**files, "ca": str(authority.path)},
+            "callers": str(tmp_path / "callers.yaml"),
+            "routes": [
+                {
+                    "workload": RERANK,
+                    "url": url,
+                    "server_name": PRIMARY,
+                    "model": "r",
+                    "task": "rerank",
+                    "named": True,
+                }
+            ],
+        },
+    )
+    try:
+        gateway.wait_until_up()
+        with httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False) as client:
+            body = {"model": RERANK, "query": "x", "documents": ["a"]}
+            headers = {**bearer(KEYS[RERANK]), "x-isthmus-workload": CHAT, "x-other": "1"}
+            assert client.post("/v1/rerank", json=body, headers=headers).status_code == 200
+    finally:
+        gateway.stop()
+        server.shutdown()
+        server.server_close()
+    (headers,) = seen
+    assert headers["x-isthmus-workload"] == RERANK
+    assert {"x-other", "authorization"} & set(headers) == set()

@@ -1,0 +1,270 @@
+"""Weights are the files that the digest names, or nothing starts from them: real files, a real S3 service."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge import weights
+from tests.edge.processes import ROOT
+
+FILES = {
+    "config.json": b'{"architectures": ["LlamaForCausalLM"]}',
+    "model-00001-of-00002.safetensors": b"\x00" * 5_000_000,
+    "model-00002-of-00002.safetensors": b"\x01" * 300,
+    "adapters/kyc/adapter_model.safetensors": b"\x02" * 40,
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def run(*arguments: str, module: str = "edge.weights", **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def signed(folder: Path) -> str:
+    """The digest of the folder as it is, its manifest written."""
+    done = run("manifest", str(folder))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def refused(folder: Path, digest: str, says: str) -> None:
+    done = run("verify", "--digest", digest, str(folder))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert says in done.stderr
+
+
+def test_right_files_pass(model: Path) -> None:
+    done = run("verify", "--digest", signed(model), str(model))
+    assert done.returncode == 0, done.stderr
+    assert f"4 files, {sum(map(len, FILES.values()))} bytes" in done.stdout
+
+
+def test_the_manifest_is_what_sha256sum_reads_and_writes(model: Path) -> None:
+    digest = signed(model)
+    checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=model, capture_output=True, check=False)
+    assert checked.returncode == 0
+    script = "find . -type f ! -name SHA256SUMS | sort | xargs sha256sum > SHA256SUMS"
+    subprocess.run(["sh", "-c", script], cwd=model, check=True, env={**os.environ, "LC_ALL": "C"})
+    theirs = f"sha256:{hashlib.sha256((model / 'SHA256SUMS').read_bytes()).hexdigest()}"
+    assert theirs != digest, "it writes ./ before each name"
+    assert run("verify", "--digest", theirs, str(model)).returncode == 0
+
+
+def test_one_altered_byte_is_found(model: Path) -> None:
+    digest = signed(model)
+    file = model / "model-00001-of-00002.safetensors"
+    file.write_bytes(FILES[file.name][:-1] + b"\x01")
+    refused(model, digest, f"1 file(s) are altered, the first is {file.name}")
+
+
+def test_a_missing_file_is_found(model: Path) -> None:
+    digest = signed(model)
+    (model / "config.json").unlink()
+    refused(model, digest, "1 file(s) are missing, the first is config.json")
+
+
+def test_a_file_more_is_found_for_a_server_may_read_it(model: Path) -> None:
+    digest = signed(model)
+    (model / "chat_template.jinja").write_text("{{ messages }}")
+    refused(model, digest, "the first is chat_template.jinja")
+
+
+def test_another_manifest_is_another_model(model: Path) -> None:
+    digest = signed(model)
+    (model / "config.json").write_text("{}")
+    assert signed(model) != digest
+    refused(model, digest, "is promised")
+
+
+def test_without_a_manifest_nothing_passes(model: Path) -> None:
+    refused(model, "sha256:" + "0" * 64, "SHA256SUMS cannot be read")
+
+
+def test_a_link_out_of_the_weights_is_refused(model: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"\x02" * 40)
+    digest = signed(model)
+    inside = model / "adapters/kyc/adapter_model.safetensors"
+    inside.unlink()
+    inside.symlink_to(outside)
+    refused(model, digest, "out of the weights")
+
+
+def test_a_linked_folder_is_refused_for_its_files_would_not_be_looked_at(model: Path, tmp_path: Path) -> None:
+    digest = signed(model)
+    (model / "more").symlink_to(model / "adapters")
+    refused(model, digest, "link to a folder")
+
+
+@pytest.mark.parametrize("line", ["../secret", "/etc/passwd", "SHA256SUMS", "a/../../b"])
+def test_a_manifest_that_leads_elsewhere_is_refused(line: str) -> None:
+    text = f"{'0' * 64}  {line}\n".encode()
+    with pytest.raises(weights.NotAsPromised, match="a file below"):
+        weights.parse(text, f"sha256:{hashlib.sha256(text).hexdigest()}")
+
+
+def test_a_wrong_command_is_told_from_a_wrong_file(model: Path) -> None:
+    assert run("verify", "--digest", "latest", str(model)).returncode == 2
+
+
+def keys(folder: Path) -> tuple[Path, Path]:
+    """A new private key and its public one."""
+    private, public = folder / "key.pem", folder / "key.pub"
+    openssl = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(private)]
+    subprocess.run(openssl, check=True, capture_output=True)
+    read = ["openssl", "ec", "-in", str(private), "-pubout", "-out", str(public)]
+    subprocess.run(read, check=True, capture_output=True)
+    return private, public
+
+
+def sign(model: Path, private: Path, *, text: bool) -> None:
+    """As cosign and OpenSSL do: ECDSA over SHA-256, in base64 or in DER."""
+    file = model / "SHA256SUMS"
+    done = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-sign", str(private), str(file)], check=True, capture_output=True
+    )
+    made = base64.encodebytes(done.stdout) if text else done.stdout
+    (model / "SHA256SUMS.sig").write_bytes(made)
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_a_signature_of_the_keys_owner_passes(model: Path, tmp_path: Path, text: bool) -> None:
+    private, public = keys(tmp_path)
+    digest = signed(model)
+    sign(model, private, text=text)
+    done = run("verify", "--digest", digest, "--public-key", str(public), str(model))
+    assert done.returncode == 0, done.stderr
+
+
+def test_anothers_signature_none_and_one_of_other_weights_are_refused(model: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path)
+    digest = signed(model)
+    asked = ("verify", "--digest", digest, "--public-key", str(public), str(model))
+    assert "SHA256SUMS.sig cannot be read" in run(*asked).stderr
+    (tmp_path / "other").mkdir()
+    sign(model, keys(tmp_path / "other")[0], text=True)
+    done = run(*asked)
+    assert (done.returncode, "no signature" in done.stderr) == (1, True), done.stderr
+    sign(model, private, text=True)
+    (model / "config.json").write_text("{}")
+    other = signed(model)
+    assert run("verify", "--digest", other, "--public-key", str(public), str(model)).returncode == 1
+
+
+def test_a_key_that_is_none_is_the_surroundings_fault_and_lets_nothing_pass(
+    model: Path, tmp_path: Path
+) -> None:
+    private, _ = keys(tmp_path)
+    digest = signed(model)
+    sign(model, private, text=True)
+    broken = tmp_path / "broken.pub"
+    broken.write_text("no key")
+    done = run("verify", "--digest", digest, "--public-key", str(broken), str(model))
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
+class Store:
+    """An S3 service that holds the model, and the file with the key to it."""
+
+    def __init__(self, url: str, model: Path, folder: Path) -> None:
+        import boto3
+
+        self.digest = signed(model)
+        self.credentials = folder / "credentials"
+        self.credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+        self.url, self.volume = url, folder / "volume"
+        self.volume.mkdir()
+        self.s3: Any = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        self.s3.create_bucket(Bucket="models")
+        for path in model.rglob("*"):
+            if path.is_file():
+                self.s3.upload_file(str(path), "models", f"llama/v1/{path.relative_to(model).as_posix()}")
+
+    def fetch(self, **more: str) -> subprocess.CompletedProcess[str]:
+        given = {
+            "endpoint": self.url,
+            "region": "us-east-1",
+            "bucket": "models",
+            "prefix": "llama/v1",
+            "digest": self.digest,
+            "credentials": str(self.credentials),
+            **more,
+        }
+        flags = [part for key, value in given.items() for part in (f"--{key}", value)]
+        # What the environment says of identities and ways out must not count.
+        strange = {
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+        }
+        return run(*flags, str(self.volume), module="edge.fetch", **strange)
+
+    @property
+    def fetched(self) -> Path:
+        return self.volume / self.digest.removeprefix("sha256:")
+
+
+@pytest.fixture
+def store(model: Path, tmp_path: Path) -> Iterator[Store]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield Store(f"http://{host}:{port}", model, tmp_path)
+    finally:
+        server.stop()
+
+
+@pytest.mark.service
+def test_weights_are_fetched_whole_and_once_and_what_was_cut_off_goes_on(store: Store) -> None:
+    left = store.volume / f".part-{store.fetched.name}"
+    left.mkdir()
+    (left / "config.json.6Fd2").write_text("half of it")
+    done = store.fetch()
+    assert done.returncode == 0, done.stderr
+    assert {name: (store.fetched / name).read_bytes() for name in FILES} == FILES
+    assert run("verify", "--digest", store.digest, str(store.fetched)).returncode == 0
+    assert [path.name for path in store.volume.iterdir()] == [store.fetched.name], "nothing lies beside it"
+    store.s3.delete_object(Bucket="models", Key="llama/v1/SHA256SUMS")
+    again = store.fetch()
+    assert again.returncode == 0, "what is there and right needs no store"
+
+
+@pytest.mark.service
+def test_an_altered_object_never_gets_to_where_models_are_read(store: Store) -> None:
+    store.s3.put_object(Bucket="models", Key="llama/v1/config.json", Body=b"{}")
+    done = store.fetch()
+    assert done.returncode == 1
+    assert "altered, the first is config.json" in done.stderr
+    assert not store.fetched.exists()
+    missing = store.fetch(prefix="llama/v2")
+    assert missing.returncode == 3, "the store's fault is told from the weights'"
+    assert "NoSuchKey" in missing.stderr
