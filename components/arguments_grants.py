@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from components.aws.bedrock_policy import INVOKE
+from components.arguments_aws import INVOKE
 from components.aws.private_endpoints import EndpointGrant
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_aws import Network

@@ -6,7 +6,7 @@ FORMS = {
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
     r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$": (
-        "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX`, on SageMaker with a slash at the end"
+        "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX` (SageMaker: with a `/` at the end)"
     ),
     r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/([A-Za-z0-9_.@=+-]+/)+$": (
         "a folder of S3 like `s3://llm-weights/qwen3-32b/`, with the slash at its end"
