@@ -49,14 +49,14 @@ def destroy(
         out.print("Left on purpose:", style="bold")
         for each in gone.retained:
             out.print(f"  {each}", markup=False, soft_wrap=True)
-        out.print(
-            "No stack owns these any more: delete them by hand when nobody needs them. Had the stack been"
-            " `lifecycle: disposable`, records and models would have gone with it (docs/stacks.md).",
-            markup=False,
-            soft_wrap=True,
-        )
         again = {each.name: each.known_as for each in gone.retained if each.known_as}
         if again:
+            out.print(
+                "No stack owns these any more: delete them by hand when nobody needs them. With `lifecycle:"
+                " disposable` records and models go with a stack (docs/stacks.md).",
+                markup=False,
+                soft_wrap=True,
+            )
             out.print("To take them over should this stack come up again, in its overrides:", style="bold")
             out.print("  imports:", markup=False)
             for name, known_as in again.items():

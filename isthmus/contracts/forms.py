@@ -67,6 +67,16 @@ FORMS = {
     r"^(\d{1,3}\.){3}\d{1,3}$": "an address like `10.40.3.10`",
     r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$": "a network like `10.40.0.0/16`",
     r"^[1-9][0-9]{0,7}$": "a numbered version like `3`, never DRAFT",
+    r"^[A-Za-z0-9][A-Za-z0-9 ._@:/+=-]*$": "a group or user as the API server knows them, like `oidc:llm-ops`",
+    r"^[A-Za-z0-9+=,.@-]{1,32}$": "a permission set like `LlmOps`",
+    r"^arn:aws[a-z-]*:iam::[0-9]{12}:saml-provider/[A-Za-z0-9._-]{1,128}$": (
+        "a SAML provider's ARN like `arn:aws:iam::123456789012:saml-provider/NAME`"
+    ),
+    r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$": (
+        "a key's ARN like `arn:aws:kms:eu-central-1:123456789012:key/ID`"
+    ),
+    r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$": "an Ed25519 public key, as `ssh-keygen -t ed25519` writes it",
+    r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9][A-Za-z0-9.-]*$": "kind and name like `Bucket bank-frankfurt-bucket`",
     r"^[0-9]{12}$": "an account's 12 digits",
     r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$": (
         "a label's key like `topology.kubernetes.io/zone`"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -100,7 +100,7 @@ class Record(Part):
 class Records(Part):
     """`STACK.break-glass.yaml`: every access that is or was, newest where you like. Kept: it is the record."""
 
-    isthmus: str = Field(default="v1", pattern="^v1$")
+    isthmus: Literal["v1"] = "v1"
     accesses: list[Record] = []
 
     @model_validator(mode="after")

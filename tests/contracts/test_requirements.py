@@ -73,7 +73,7 @@ WRONG = [
     (
         "allow: [bedrock",
         "existing: {kms_key: 'arn:aws:kms:eu-central-1:1:key/k'}\n    allow: [bedrock",
-        "is not supported yet",
+        "a key's ARN like",
     ),
     ("allow: [bedrock", "existing: {hosted_zone: Z1}\n    allow: [bedrock", "unknown key `hosted_zone`"),
     ("isthmus: v1", "isthmus: v2", "`v2` is not one of v1"),
