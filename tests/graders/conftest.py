@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 from filelock import FileLock
@@ -19,6 +20,8 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendering]:
     with FileLock(f"{target}.lock"):
         if not target.exists():
             making = target.with_name("graded-making")
+            # What a worker left whose rendering failed.
+            shutil.rmtree(making, ignore_errors=True)
             examples.write(making)
             making.rename(target)
     return {each.name: each for each in examples.all_of(target)}

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 Body = dict[str, Any]
+CHARTS = "helm.sh/v3"
 LWS = "leaderworkerset.sigs.k8s.io"
 
 

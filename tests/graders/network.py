@@ -56,13 +56,15 @@ def allowed(platform: dict[str, Any], site: str) -> set[Way]:
     for gateway in platform["gateways"]:
         if gateway["site"] == site:
             found |= set(_gateway(gateway, servers, place))
+            out = f"{class_space(gateway)}/{gateway['class']}-{'translator' if gateway.get('identity') else 'gateway'}"
+            found |= {Way(out, ends, "TCP", port) for ends, port in _ways_out(gateway, platform)}
     return found
 
 
 def _gateway(
     gateway: dict[str, Any], servers: dict[str, dict[str, Any]], site: dict[str, Any]
 ) -> Iterator[Way]:
-    class_, space = gateway["class"], f"{OURS}{gateway['class']}"
+    class_, space = gateway["class"], class_space(gateway)
     own, translator = f"{space}/{class_}-gateway", f"{space}/{class_}-translator"
     behind = bool(gateway.get("identity"))
     yield Way(f"app-{class_}/app", own, "TCP", SERVING)
@@ -75,13 +77,53 @@ def _gateway(
                 yield Way(edge, RESOLVER, protocol, DNS)
     if behind:
         yield Way(own, translator, "TCP", SERVING)
-    for way in gateway.get("destinations") or []:
-        yield Way(translator if behind else own, span(way["cidr"]), "TCP", str(way["port"]))
     for workload in gateway["workloads"]:
         for id_ in (workload["endpoint"], *(workload.get("overflow") or [])):
             if id_ in servers:
                 for server in serving(f"{space}/{id_}", servers[id_]):
                     yield Way(own, server, "TCP", SERVING)
+
+
+def _ways_out(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Address ranges and ports beyond the cluster: the networks of AWS that carry the class; without an identity
+    what the organisation names, which the other test holds to the class."""
+    sites = [
+        each["site"] for each in platform.get("identities") or [] if each["name"] == gateway.get("identity")
+    ]
+    networks = [each for each in platform.get("networks") or [] if each["site"] in sites and each.get("cidr")]
+    if networks:
+        yield from ((span(each["cidr"]), "443") for each in networks if gateway["class"] in each["classes"])
+    else:
+        yield from ((span(way["cidr"]), str(way["port"])) for way in gateway.get("destinations") or [])
+    if proxy := gateway.get("proxy"):
+        address, _, port = proxy["url"].removeprefix("http://").partition(":")
+        yield address, port
+
+
+def beyond(ways: set[Way], platform: dict[str, Any], site: str) -> set[Way]:
+    """Those that lead to addresses where their class may not go: outside the site, and outside the networks of AWS
+    that carry the class. Nothing carries restricted work."""
+    own = [cidr for each in platform["sites"] if each["name"] == site for cidr in each.get("cidrs") or []]
+    found = set()
+    for way in ways:
+        if "/" in way.target:
+            continue
+        class_ = way.source.removeprefix(OURS).split("/")[0]
+        carried = [
+            each["cidr"]
+            for each in platform.get("networks") or []
+            if class_ != "restricted" and class_ in each["classes"] and each.get("cidr")
+        ]
+        within = [ipaddress.ip_network(cidr) for cidr in [*own, *carried]]
+        ends = [ipaddress.ip_address(each) for each in way.target.split("-")]
+        if not any(all(end in net for end in ends) for net in within):
+            found.add(way)
+    return found
+
+
+def class_space(gateway: dict[str, Any]) -> str:
+    """The namespace of a gateway's class."""
+    return f"{OURS}{gateway['class']}"
 
 
 def serving(name: str, server: dict[str, Any]) -> list[str]:
@@ -170,16 +212,16 @@ def _no_digits(value: Any) -> Any:
 
 def _paths(source: str, target: str, how: str) -> Iterator[Way]:
     """`app[Deployment]`, `{protocols:TCP, UDP,dst_ports:53}`: a path for each protocol and each range of ports."""
-    ends = [re.sub(r"\[\w+\]$", "", end) for end in (source, target)]
+    one, other = (re.sub(r"\[\w+\]$", "", end) for end in (source, target))
     if how == "All connections":
-        yield Way(*ends, "any", "any")
+        yield Way(one, other, "any", "any")
         return
     said = re.findall(r"\{protocols:([A-Z, ]+?)(?:,dst_ports:([0-9,; -]+))?\}", how)
     assert said, f"a connection is not understood: {how}"
     for protocols, ports in said:
         for protocol in protocols.split(","):
             for port in re.split(r"[,;]", ports) if ports else ["any"]:
-                yield Way(*ends, protocol.strip(), port.strip())
+                yield Way(one, other, protocol.strip(), port.strip())
 
 
 def _named(bodies: list[Body]) -> list[Body]:

@@ -32,8 +32,6 @@ NAMES = examples.names()
 LEVEL = "pod-security.kubernetes.io/enforce"
 ADDRESS = re.compile(r"\$\{[^}]+\.clusterIP\}")
 """An address that a cluster gives to a service: a rendering has a placeholder there."""
-NOT_MANIFESTS = frozenset({"helm.sh/v3"})
-"""What Pulumi's provider unfolds itself: the pods of a chart are in no rendering, and nobody grades them here."""
 
 
 class Cluster:
@@ -125,7 +123,7 @@ def cluster(sandbox: Sandbox, rendered: dict[str, Rendering]) -> Iterator[Cluste
 
 def bodies(rendering: Rendering) -> list[Body]:
     found = manifests.read(rendering.manifests)
-    return [each for each in found if each["apiVersion"] not in NOT_MANIFESTS]
+    return [each for each in found if each["apiVersion"] != manifests.CHARTS]
 
 
 def of_others(found: list[Body]) -> list[Body]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 
 import pytest
@@ -48,14 +47,26 @@ def test_exactly_the_paths_that_the_classes_allow_are_open(rendered, found, name
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_restricted_pods_reach_no_address_outside_their_site(rendered, found, name: str):
-    places = {each["name"]: each for each in rendered[name].platform["sites"]}
+def test_what_leaves_a_cluster_goes_where_its_class_may(rendered, found, name: str):
     for site, ways in found[name].items():
-        within = [ipaddress.ip_network(each) for each in places[site].get("cidrs") or []]
-        for way in ways:
-            if way.source.startswith(f"{network.OURS}restricted/") and "/" not in way.target:
-                ends = [ipaddress.ip_address(each) for each in way.target.split("-")]
-                assert any(all(end in net for end in ends) for net in within), way
+        assert network.beyond(ways, rendered[name].platform, site) == set()
+
+
+def test_a_way_out_that_a_class_may_not_have_is_seen(rendered):
+    ways = {
+        network.Way(f"isthmus-{class_}/some-pod", network.span(cidr), "TCP", "443")
+        for class_, cidr in [
+            ("restricted", "10.80.0.0/16"),
+            ("internal", "10.80.0.0/16"),
+            ("internal", "10.0.0.0/8"),
+            ("restricted", "10.40.7.0/24"),
+        ]
+    }
+    seen = {(way.source, way.target) for way in network.beyond(ways, rendered["bank-dev"].platform, "fra1")}
+    assert seen == {
+        ("isthmus-restricted/some-pod", "10.80.0.0-10.80.255.255"),
+        ("isthmus-internal/some-pod", "10.0.0.0-10.255.255.255"),
+    }
 
 
 def opened(policy: Body) -> None:
