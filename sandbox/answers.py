@@ -22,6 +22,11 @@ def answer(platform: dict[str, Any]) -> Callable[[str, Any], Any]:
                 each["model"] for each in platform["endpoints"] if f"endpoints[{each['id']}]" in path
             )
             return f"sha256:{hashlib.sha256(model.encode()).hexdigest()}"
+        if path == "images.sagemaker":
+            hosted = next(each for each in platform["endpoints"] if each["target"] == "sagemaker")
+            region = next(site["region"] for site in platform["sites"] if site["name"] == hosted["site"])
+            digest = hashlib.sha256(b"vllm").hexdigest()
+            return f"123456789012.dkr.ecr.{region}.amazonaws.com/vllm@sha256:{digest}"
         if path.endswith(".ca_certificates"):
             return AUTHORITY.read_text("utf-8")
         if path.endswith(".node_names"):

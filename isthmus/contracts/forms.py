@@ -72,9 +72,6 @@ FORMS = {
     r"^arn:aws[a-z-]*:iam::[0-9]{12}:saml-provider/[A-Za-z0-9._-]{1,128}$": (
         "a SAML provider's ARN like `arn:aws:iam::123456789012:saml-provider/NAME`"
     ),
-    r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$": (
-        "a key's ARN like `arn:aws:kms:eu-central-1:123456789012:key/ID`"
-    ),
     r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$": "an Ed25519 public key, as `ssh-keygen -t ed25519` writes it",
     r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9][A-Za-z0-9.-]*$": "kind and name like `Bucket bank-frankfurt-bucket`",
     r"^[0-9]{12}$": "an account's 12 digits",

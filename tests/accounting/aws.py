@@ -10,6 +10,11 @@ from typing import Any
 ACCOUNT = "123456789012"
 
 LISTED: dict[str, tuple[str, str, str]] = {
+    "aws:appautoscaling/target:Target": (
+        "application-autoscaling",
+        "describe_scalable_targets",
+        "ScalableTargets[].join('|', [ServiceNamespace, ResourceId, ScalableDimension])",
+    ),
     "aws:bedrock/guardrail:Guardrail": (
         "bedrock",
         "list_guardrails",
@@ -130,6 +135,13 @@ LISTED: dict[str, tuple[str, str, str]] = {
         "ResolverRuleAssociations[].Id",
     ),
     "aws:s3/bucket:Bucket": ("s3", "list_buckets", "Buckets[].Name"),
+    "aws:sagemaker/endpoint:Endpoint": ("sagemaker", "list_endpoints", "Endpoints[].EndpointName"),
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": (
+        "sagemaker",
+        "list_endpoint_configs",
+        "EndpointConfigs[].EndpointConfigName",
+    ),
+    "aws:sagemaker/model:Model": ("sagemaker", "list_models", "Models[].ModelName"),
     "aws:secretsmanager/secret:Secret": (
         "secretsmanager",
         "list_secrets",
@@ -163,10 +175,12 @@ ASKED: dict[str, dict[str, Any]] = {
     "list_policies": {"Scope": "Local"},
     "describe_budgets": {"AccountId": ACCOUNT},
     "list_inference_profiles": {"typeEquals": "APPLICATION"},
+    "describe_scalable_targets": {"ServiceNamespace": "sagemaker"},
 }
 """What an operation must be told to list ours, and not AWS's."""
 
 PARTS = {
+    "aws:appautoscaling/policy:Policy",
     "aws:bedrock/guardrailVersion:GuardrailVersion",
     "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
     "aws:budgets/budgetAction:BudgetAction",
@@ -181,6 +195,8 @@ PARTS = {
     "aws:route53/record:Record",
     "aws:ec2transitgateway/route:Route",
     "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
+    "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",
     "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
     "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
     "aws:s3/bucketPolicy:BucketPolicy",

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from isthmus import catalogue
+from isthmus.catalogue import missing
 from isthmus.cli.plan_command import offers
 from isthmus.contracts import plan_checks
 from isthmus.contracts import requirements as requirements_of
-from isthmus.contracts.errors import AnswerIsNo
+from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import planner
@@ -77,6 +78,13 @@ def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
     _, plan = planned("examples/pilot")
     (other,) = [each for each in plan.alternatives or [] if each.blueprint == "cloud-managed"]
     assert other.rejected_because == ["it is made for AWS alone, and fra1 is an on-prem site"]
+
+
+def test_what_only_the_organisation_knows_of_sagemaker_is_asked_for():
+    platform = catalogue.render("regulated-hybrid", *planned("examples/hosted"))
+    with pytest.raises(InputError, match=r"`images\.sagemaker`, e\.g\. `<account>\.dkr\.ecr") as told:
+        missing.require(platform, "here")
+    assert "`endpoints[confidential-qwen3-8b].weights.uri`, e.g. `s3://weights/qwen3-8b/`" in str(told.value)
 
 
 def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():

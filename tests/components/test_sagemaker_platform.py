@@ -7,9 +7,11 @@ import pytest
 
 from components import SageMakerAccess
 from components.data_paths import data_paths
+from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform import Platform
 from tests.components.conftest import ACCOUNT, Engine, build
+from tests.components.platforms import bank
 from tests.hosted import HOSTED, endpoint, platform
 
 ARN = f"arn:aws:sagemaker:eu-central-1:{ACCOUNT}:endpoint/bank-qwen-1"
@@ -42,6 +44,7 @@ def test_the_identity_may_call_this_endpoint_and_from_its_network_alone(hosted: 
         "Action": CALLS,
         "Resource": [the_arn(hosted)],
     }
+    assert (policy[1]["Effect"], policy[1]["Action"], policy[1]["Resource"]) == ("Deny", CALLS, "*")
     assert policy[1]["Condition"] == {"StringNotEquals": {"aws:SourceVpc": "hosted-frankfurt-network-vpc-id"}}
     attached = hosted.only("RolePolicyAttachment").inputs["role"]
     assert attached == hosted.only("Role", "hosted-confidential-frankfurt-identity-role").inputs["name"]
@@ -128,6 +131,48 @@ def test_without_capture_nothing_may_be_written_to_s3() -> None:
     build(made, data, name="hosted")
     policy = made.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs["policy"]
     assert "PutObject" not in policy
+
+
+def both() -> dict[str, Any]:
+    """The bank's internal class with an open model on SageMaker beside its model on Bedrock."""
+    data = bank()
+    hosts = endpoint(platform())
+    data["endpoints"].append(
+        {
+            **hosts,
+            **{"id": "internal-open", "class": "internal"},
+            "sagemaker": {"instance_type": "ml.g6e.2xlarge"},
+        }
+    )
+    (gateway,) = [each for each in data["gateways"] if each["class"] == "internal"]
+    gateway["workloads"].append({"name": "drafts", "endpoint": "internal-open", "residency": ["eu"]})
+    (identity,) = [each for each in data["identities"] if each["class"] == "internal"]
+    identity["endpoints"].append("internal-open")
+    data["networks"][0]["services"] += ["sagemaker.runtime", "s3"]
+    # Of a name that admission need not know: no pod pulls it.
+    data["images"]["sagemaker"] = platform()["images"]["sagemaker"]
+    return data
+
+
+def test_an_identity_that_calls_both_has_a_policy_for_each_and_the_guardrail_for_one() -> None:
+    made = Engine()
+    build(made, both())
+    ends = {each.name.rpartition("endpoints-")[2] for each in made.all("VpcEndpoint")}
+    assert ends == {"bedrock-runtime", "rolesanywhere", "sagemaker-runtime", "s3"}
+    profile = next(each for each in made.all("Profile") if "internal" in each.name)
+    (most,) = json.loads(profile.inputs["sessionPolicy"])["Statement"]
+    assert set(CALLS) | {"bedrock:InvokeModel", "bedrock:ApplyGuardrail"} <= set(most["Action"])
+    assert the_arn(made) in most["Resource"]
+    inline = json.loads(made.only("RolePolicy", "isthmus-internal-bedrock-policy").inputs["policy"])
+    assert "sagemaker" not in json.dumps(inline)
+    config = next(
+        text
+        for each in made.all("ConfigMap")
+        if "provider: sagemaker" in (text := each.inputs["data"].get("config.yaml", ""))
+    )
+    hosted, filtered = sorted(yamlfile.loads(config, "config").data["models"], key=lambda m: "guardrail" in m)
+    assert (hosted["name"], "guardrail" in hosted) == ("internal-open--drafts", False)
+    assert "guardrail" in filtered
 
 
 def access(engine: Engine, **more: Any) -> None:

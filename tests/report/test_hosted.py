@@ -18,6 +18,7 @@ from isthmus.contracts import images_lock, requirements, yamlfile
 from isthmus.contracts import plan as plans
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
+from isthmus.engine.recorder import Resource
 from isthmus.planning import planner
 from isthmus.report import hosted, inventory, proofs, summary
 from isthmus.report.graph import Graph
@@ -27,8 +28,8 @@ Change = Callable[[dict[str, Any]], Any]
 
 
 @functools.cache
-def made() -> tuple[Graph, Platform]:
-    """The example's graph, rendered once from a project of its own."""
+def made() -> tuple[list[Resource], Platform]:
+    """The example's resources, rendered once from a project of its own."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
         hidden = shutil.ignore_patterns("__pycache__", "*bank-dev*")
@@ -43,13 +44,13 @@ def made() -> tuple[Graph, Platform]:
         config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
         yamlfile.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
         stack = project.find(folder).stack("hosted")
-        return Graph(render.render(stack).resources), stack.platform()
+        return list(render.render(stack).resources), stack.platform()
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
     """The graph with the inputs of the resources of a type, whose name ends so, changed."""
     found, count = [], 0
-    for each in made()[0].resources:
+    for each in made()[0]:
         if each.type.endswith(kind) and each.name.endswith(name) and each.made:
             inputs = copy.deepcopy(each.inputs)
             how(inputs)
@@ -60,7 +61,8 @@ def altered(kind: str, name: str, how: Change) -> Graph:
 
 
 def test_nothing_breaks_the_boundaries() -> None:
-    assert proofs.all_of(*made()) == []
+    resources, platform = made()
+    assert proofs.all_of(Graph(resources), platform) == []
 
 
 @pytest.mark.parametrize(
@@ -131,8 +133,8 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
 
 
 def test_what_sagemaker_pulls_is_among_the_images() -> None:
-    graph, platform = made()
-    found = inventory.of(graph.resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
+    resources, platform = made()
+    found = inventory.of(resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
     (image,) = [each for each in found.images if each.name == "sagemaker"]
     assert image.target == platform.images.sagemaker
     assert len(image.used_by) == 2, "the served model's and the shadow's"

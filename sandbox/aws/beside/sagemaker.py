@@ -188,6 +188,16 @@ def list_endpoints(asked: Asked) -> Entry:
     return {"Endpoints": [{key: one[key] for key in keys} for one in HELD.of(asked).endpoints.values()]}
 
 
+def list_models(asked: Asked) -> Entry:
+    keys = ("ModelName", "ModelArn", "CreationTime")
+    return {"Models": [{key: one[key] for key in keys} for one in HELD.of(asked).models.values()]}
+
+
+def list_configs(asked: Asked) -> Entry:
+    keys = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
+    return {"EndpointConfigs": [{key: one[key] for key in keys} for one in HELD.of(asked).configs.values()]}
+
+
 # -- tags
 
 
@@ -217,6 +227,8 @@ def delete_tags(asked: Asked) -> Entry:
 OPERATIONS = (
     Operation("sagemaker", "CreateModel", create_model),
     Operation("sagemaker", "DescribeModel", lambda asked: _find(asked, "models")),
+    Operation("sagemaker", "ListModels", list_models),
+    Operation("sagemaker", "ListEndpointConfigs", list_configs),
     Operation("sagemaker", "DeleteModel", lambda asked: _delete(asked, "models")),
     Operation("sagemaker", "CreateEndpointConfig", create_config),
     Operation("sagemaker", "DescribeEndpointConfig", lambda asked: _find(asked, "configs")),
