@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,10 @@ def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(
         model |= {"max_num_seqs": 32, "engine_args": ["--enable-prefix-caching"]}
 
     change_overrides(estate.project, release)
-    for stack in (FOUNDATION, PLATFORM, ONBOARDING):
-        done = estate.pulumi(stack, "preview", "--expect-no-changes")
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    with ThreadPoolExecutor(2) as both:
+        others = (FOUNDATION, PLATFORM, ONBOARDING)
+        for done in both.map(lambda stack: estate.pulumi(stack, "preview", "--expect-no-changes"), others):
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     previewed = estate.pulumi(INVESTIGATIONS, "preview", "--json")
     assert previewed.returncode == 0, previewed.stdout[-3000:]
     steps = json.loads(previewed.stdout)["steps"]
