@@ -23,8 +23,6 @@ def verify(
     What to look for follows from the stack's files, so this also finds a pool that was changed and not brought up yet.
     Ends with 1 where something is missing or different.
     """  # fmt: skip
-    from rich.table import Table
-
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo
     from isthmus.engine import project as projects
@@ -37,14 +35,9 @@ def verify(
         pools = render.render(chosen).outputs["pools"]
     with surroundings(chosen):
         seen = signs.look(pools, clusters(platform, chosen))
-    table = Table("pool", "object", "where", "should be", "is", box=None, pad_edge=False)
     for each in seen:
         if everything or not each.well:
-            found = ", ".join(each.instead) or each.wanted or "there"
-            of = f" ({each.shown} of {each.count} are right)" if each.count > 1 and not each.well else ""
-            table.add_row(each.pool, each.object, each.path, each.wanted or "there", f"{found}{of}")
-    if table.row_count:
-        console.out().print(table)
+            console.out().print(f"{each.pool}: {each}", markup=False, soft_wrap=True)
     ill = sum(not each.well for each in seen)
     console.err().print(
         f"{len(seen) - ill} of {len(seen)} signs of {len(pools)} pools are there.", markup=False

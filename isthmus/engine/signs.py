@@ -32,6 +32,14 @@ class Seen:
     def well(self) -> bool:
         return self.shown == self.count and not self.instead
 
+    def __str__(self) -> str:
+        """As a line: `Node pool=a: status › allocatable › nvidia.com/gpu should be 8, is 7 (3 of 4 are right)`."""
+        what = f"{self.object}: {self.path}" if self.path else self.object
+        if self.well:
+            return f"{what} is {self.wanted or 'there'}"
+        of = f" ({self.shown} of {self.count} are right)" if self.count > 1 else ""
+        return f"{what} should be {self.wanted or 'there'}, is {', '.join(self.instead)}{of}"
+
 
 def look(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) -> list[Seen]:
     """Every sign of every pool, in the stack's order. Raises `EnvironmentFault` where a cluster refuses us."""

@@ -72,6 +72,10 @@ def test_one_that_differs_lacks_or_is_too_many_is_told(
 ) -> None:
     (seen,) = look(machines(*nodes), {**NODE, "path": READY, "value": "True"})
     assert (seen.well, seen.shown, seen.instead) == (False, shown, instead)
+    line = (
+        f"Node pool=a: status › conditions › Ready should be True, is {instead[0]} ({shown} of 2 are right)"
+    )
+    assert str(seen) == line
 
 
 def test_machines_with_a_label_more_are_others() -> None:
