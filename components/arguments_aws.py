@@ -86,17 +86,18 @@ def served_by(platform: Platform, identity: Identity) -> list[tuple[Endpoint, st
 
 
 def identity_args(
-    platform: Platform, identity: Identity, anchor: Any, vpc: Any, account: pulumi.Input[str]
+    platform: Platform, identity: Identity, proof: dict[str, Any], vpc: Any, account: pulumi.Input[str]
 ) -> WorkloadIdentityArgs:
-    trust = next(each for each in platform.trust if each.name == identity.trust)
+    """`proof`: by what its bearer proves who it is, `trust_anchor` or `pod`."""
+    trust = next((each for each in platform.trust if each.name == identity.trust), None)
     made: dict[str, Any] = {
         "name": identity.name,
         "sensitivity": identity.class_,
-        "trust_anchor": anchor,
+        **proof,
         "subject": subject(identity),
         "actions": INVOKE + (["bedrock:ApplyGuardrail"] if identity.guardrail else []),
         "resources": _reach(platform, identity, account),
-        "session_seconds": trust.session_seconds,
+        "session_seconds": trust.session_seconds if trust is not None else 3600,
         "bedrock_regions": sorted(
             {
                 each
@@ -187,6 +188,7 @@ class Caller:
 
     role: Any
     subject: str
+    """Name in its certificate; empty for one that shows none."""
     models: Any
     """ARNs of what it may invoke."""
 
@@ -206,12 +208,12 @@ def grants(network: Network, callers: list[Caller], anchors: list[Any]) -> list[
                         "resources": caller.models,
                     }
                 )
-        elif service == "rolesanywhere":
+        elif service == "rolesanywhere" and any(caller.subject for caller in callers):
             # Asked before there is a role: the certificate's name stands for it.
             made.append(
                 {
                     "service": service,
-                    "principals": [caller.subject for caller in callers],
+                    "principals": [caller.subject for caller in callers if caller.subject],
                     "actions": ["rolesanywhere:CreateSession"],
                     "resources": anchors,
                 }
@@ -333,7 +335,7 @@ class CloudSide:
 def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
     """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
     identity = next(each for each in platform.identities if each.name == gateway.identity)
-    trust = next(each for each in platform.trust if each.name == identity.trust)
+    trust = next((each for each in platform.trust if each.name == identity.trust), None)
     models: list[dict[str, Any]] = []
     for endpoint, workload in served_by(platform, identity):
         name = model_name(endpoint.id, workload)
@@ -348,6 +350,16 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         if side.runtime_url is not None:
             model["endpoint_url"] = side.runtime_url
         models.append(model)
+    out = gateway.model_dump(include={"proxy", "ca_bundle"}, exclude_none=True)
+    made: dict[str, Any] = {
+        **out,
+        "image": platform.images.translator,
+        "models": models,
+        "replicas": gateway.replicas,
+    }
+    if trust is None:
+        made["pod_identity"] = side.role
+        return made  # type: ignore[return-value]
     proof: dict[str, Any] = {
         "trust_anchor_arn": side.trust_anchor,
         "profile_arn": side.profile,
@@ -363,12 +375,5 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         proof["certificate_secret"] = identity.certificate_secret
     elif trust.issuer is not None:
         proof["issuer"] = trust.issuer.model_dump()
-    out = gateway.model_dump(include={"proxy", "ca_bundle"}, exclude_none=True)
-    made: dict[str, Any] = {
-        **out,
-        "image": platform.images.translator,
-        "models": models,
-        "replicas": gateway.replicas,
-        "identity": proof,
-    }
+    made["identity"] = proof
     return made  # type: ignore[return-value]

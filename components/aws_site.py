@@ -7,7 +7,7 @@ those roles to those models and nobody else, then the link, the log of calls and
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -15,6 +15,10 @@ from components import arguments_aws as arguments
 from components.arguments_aws import CloudSide
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
+from isthmus.contracts.platform_eks import cluster_at
+
+if TYPE_CHECKING:
+    from components.aws_cluster import AwsCluster
 
 At = Callable[..., pulumi.ResourceOptions]
 """Options of a component at a site, by the site's name and what it waits for."""
@@ -31,6 +35,8 @@ class AwsSite:
         """Outputs, each a list of what a destroy leaves."""
         self.links: list[dict[str, Any]] = []
         """Each private link's name, transit gateway, VPN connection and resolvers."""
+        self.cluster: AwsCluster | None = None
+        """Its Kubernetes cluster, where it has one."""
         self._networks: dict[str, Any] = {}
         self._build()
 
@@ -48,6 +54,12 @@ class AwsSite:
             )
             self._networks[network.name] = private
             self.retained.append(private.retained)
+        declared = cluster_at(platform, site.name)
+        if declared is not None:
+            from components.aws_cluster import AwsCluster
+
+            self.cluster = AwsCluster(self._name, platform, site, declared, self._networks, self._at)
+            self.retained += self.cluster.retained
         anchors: dict[str, Any] = {}
         for trust in self._mine("trust"):
             anchors[trust.name] = TrustAnchor(
@@ -56,8 +68,10 @@ class AwsSite:
                 self._at(site.name),
             )
         identities = [each for each in platform.identities if each.site == site.name]
-        made = {each.name: self._identity(each, anchors[each.trust or ""]) for each in identities}
+        made = {each.name: self._identity(each, anchors) for each in identities}
         urls = self._endpoints(identities, made, anchors)
+        if self.cluster is not None:
+            self.cluster.raise_machines([urls[self.cluster.network]] if self.cluster.network in urls else [])
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
         self._link()
@@ -72,25 +86,29 @@ class AwsSite:
         found = (n for n in self._mine("networks") if held in n.classes and n.mode != "off")
         return next(found, None)
 
-    def _identity(self, identity: Identity, anchor: Any) -> tuple[Any, Any]:
+    def _account(self) -> pulumi.Input[str]:
+        """The account's number: as stated, else the credentials' own."""
+        if self._site.account_id:
+            return self._site.account_id
         from pulumi_aws import get_caller_identity_output
 
+        provider = (self._at(self._site.name).providers or [None])[0]  # type: ignore[index]
+        return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
+
+    def _identity(self, identity: Identity, anchors: dict[str, Any]) -> tuple[Any, Any]:
         from components.aws.bedrock_access import BedrockAccess
         from components.aws.workload_identity import WorkloadIdentity
 
-        options = self._at(self._site.name)
         network = self._network_of(identity.class_)
         vpc = self._networks[network.name].vpc_id if network is not None else None
-        account: pulumi.Input[str] = self._site.account_id or ""
-        if not account:
-            provider = (options.providers or [None])[0]  # type: ignore[index]
-            account = get_caller_identity_output(
-                opts=pulumi.InvokeOutputOptions(provider=provider)
-            ).account_id
+        account = self._account()
+        proof: dict[str, Any] = {"trust_anchor": anchors[identity.trust].arn} if identity.trust else {}
+        if identity.assumed_by == "eks-pod-identity" and self.cluster is not None:
+            proof = {"pod": self.cluster.pods(identity, account)}
         workload = WorkloadIdentity(
             f"{self._name}-{identity.name}-identity",
-            arguments.identity_args(self._platform, identity, anchor.arn, vpc, account),
-            options,
+            arguments.identity_args(self._platform, identity, proof, vpc, account),
+            self._at(self._site.name),
         )
         access = BedrockAccess(
             f"{self._name}-{identity.name}",
@@ -104,7 +122,7 @@ class AwsSite:
         self, identities: list[Identity], made: dict[str, tuple[Any, Any]], anchors: dict[str, Any]
     ) -> dict[str, Any]:
         """The private endpoints of each network, by its name."""
-        from components.aws.private_endpoints import PrivateEndpoints
+        from components.aws.private_endpoints import PrivateEndpoints, PrivateEndpointsArgs
 
         urls: dict[str, Any] = {}
         for network in self._mine("networks"):
@@ -113,12 +131,17 @@ class AwsSite:
             carried = [each for each in identities if each.class_ in network.classes]
             callers = [
                 arguments.Caller(
-                    made[each.name][0].role_arn, arguments.subject(each), made[each.name][1].model_arns
+                    made[each.name][0].role_arn,
+                    arguments.subject(each) if each.trust else "",
+                    made[each.name][1].model_arns,
                 )
                 for each in carried
             ]
-            vouched = [anchors[name].arn for name in sorted({each.trust or "" for each in carried})]
-            if not callers or not network.services:
+            vouched = [anchors[name].arn for name in sorted({each.trust for each in carried if each.trust})]
+            machines: list[Any] = []
+            if self.cluster is not None and self.cluster.network == network.name:
+                machines = self.cluster.grants(self._account())
+            if not machines and (not callers or not network.services):
                 continue
             built = self._networks[network.name]
             let_in = {
@@ -127,20 +150,22 @@ class AwsSite:
                 if self._network_of(link.classes[0]) is network
                 for cidr in arguments.sources(self._platform, link)
             }
+            args: PrivateEndpointsArgs = {
+                "name": network.name,
+                "region": arguments.region_at(self._platform, network.site),
+                "vpc_id": built.vpc_id,
+                "subnet_ids": built.subnets,
+                "route_table_ids": built.route_tables,
+                "sources": sorted(let_in),
+                "grants": [*(arguments.grants(network, callers, vouched) if callers else []), *machines],
+                "private_dns": network.private_dns,
+                "tags": arguments.tags(self._platform),
+            }
+            if machines and network.cidr:
+                # Machines stand in the network itself; whoever crosses a link comes from a named site.
+                args["vpc_cidr"] = network.cidr
             urls[network.name] = PrivateEndpoints(
-                f"{self._name}-{network.name}-endpoints",
-                {
-                    "name": network.name,
-                    "region": arguments.region_at(self._platform, network.site),
-                    "vpc_id": built.vpc_id,
-                    "subnet_ids": built.subnets,
-                    "route_table_ids": built.route_tables,
-                    "sources": sorted(let_in),
-                    "grants": arguments.grants(network, callers, vouched),
-                    "private_dns": network.private_dns,
-                    "tags": arguments.tags(self._platform),
-                },
-                self._at(self._site.name, [built]),
+                f"{self._name}-{network.name}-endpoints", args, self._at(self._site.name, [built])
             )
         return urls
 
@@ -153,7 +178,7 @@ class AwsSite:
         services = network.services if network is not None and private is not None else []
         guardrail = next((g for g in self._platform.guardrails if g.name == identity.guardrail), None)
         return CloudSide(
-            trust_anchor=anchors[identity.trust or ""].arn,
+            trust_anchor=anchors[identity.trust].arn if identity.trust else None,
             profile=workload.profile_arn,
             role=workload.role_arn,
             model_ids=access.model_ids,

@@ -1,6 +1,6 @@
 """The whole platform of one contract, over all of its sites."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -21,13 +21,18 @@ from components.lookups import region_of
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Site
+from isthmus.contracts.platform_eks import kubernetes_sites, provider_key
 
 if TYPE_CHECKING:
+    from components.arguments_eks import ClusterAccess
     from components.onprem.model_server import ModelServer
+
+Connect = Callable[[Site, "ClusterAccess"], pulumi.ProviderResource]
+"""Makes the Kubernetes provider of a cluster in AWS from what is known once it is made."""
 
 
 class LlmPlatform(pulumi.ComponentResource):
-    """Per on-prem site: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: network,
+    """Per cluster: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: network, cluster,
     identities, models, private endpoints, link, budgets. Per site: its audit store, with the account's trail.
     Spans sites, so it takes a provider for each, and is for Python only."""
 
@@ -53,12 +58,15 @@ class LlmPlatform(pulumi.ComponentResource):
         *,
         only_admission: bool = False,
         going: Sequence[Standing] = (),
+        connect: Connect | None = None,
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
 
         `going`: endpoints of an earlier plan that stand until this one's serve: quotas and queues hold both.
 
-        `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
+        `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site; for its
+        cluster, `SITE/kubernetes`. `connect` makes that one where it is missing: a cluster made here has no
+        address before.
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
@@ -67,19 +75,20 @@ class LlmPlatform(pulumi.ComponentResource):
         self._only_admission = only_admission
         self._going = going
         self._platform = platform
-        self._providers = providers
+        self._by_key = dict(providers)
+        self._connect = connect
         self._sides: dict[str, CloudSide] = {}
         self._retained: list[Any] = []
         self._links: list[dict[str, Any]] = []
         self._gateways: list[dict[str, Any]] = []
 
         sites = {site.name: site for site in platform.sites}
+        inside = kubernetes_sites(platform)
         # AWS first: translators on-prem are told their roles, models and endpoints.
         for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
-            if site.kind == "on-prem":
-                self._onprem_site(site)
-            elif not only_admission:
-                self._aws_site(site)
+            machines = self._aws_site(site) if site.kind == "aws" and not only_admission else {}
+            if site in inside and (not only_admission or provider_key(site) in self._by_key):
+                self._kubernetes_site(site, machines)
         audit, retained = self._audit(sites) if not only_admission else ([], [])
 
         self.gateways = pulumi.Output.from_input(self._gateways)
@@ -108,15 +117,16 @@ class LlmPlatform(pulumi.ComponentResource):
         )
 
     def _provider_at(self, site: str) -> pulumi.ProviderResource:
-        if site not in self._providers:
+        if site not in self._by_key:
             raise InputError(
                 f"site '{site}' has no provider",
                 where=f"sites.{site}",
-                todo=f"Given are those of: {', '.join(sorted(self._providers)) or 'no site'}",
+                todo=f"Given are those of: {', '.join(sorted(self._by_key)) or 'no site'}",
             )
-        return self._providers[site]
+        return self._by_key[site]
 
-    def _onprem_site(self, site: Site) -> None:
+    def _kubernetes_site(self, site: Site, machines: dict[str, pulumi.Resource]) -> None:
+        """What stands in a site's cluster. `machines`: by pool, where they are made here; `""`: those without GPUs."""
         from components.onprem.admission import AdmissionGuard
         from components.onprem.gpu_pool import GpuPool
         from components.onprem.model_server import ModelServer
@@ -124,22 +134,22 @@ class LlmPlatform(pulumi.ComponentResource):
         from components.onprem.weights import shared_claims
 
         platform = self._platform
-        at = f"{self._name}-{site.name}"
+        at, key = f"{self._name}-{site.name}", provider_key(site)
         guard = AdmissionGuard(
-            f"{at}-admission", {"registries": list(platform.images.registries)}, self._at(site.name)
+            f"{at}-admission", {"registries": list(platform.images.registries)}, self._at(key)
         )
         spaces: dict[str, pulumi.Resource] = {
             held: ClassNamespace(
                 f"{at}-{held}",
                 namespace_args(platform, site, held, self._going),
-                self._at(site.name, [guard]),
+                self._at(key, [guard]),
             )
             for held in classes_at(platform, site)
         }
         if self._only_admission:
             return
         claims = shared_claims(
-            self._name, platform, site, self, self._provider_at(site.name), [guard, *spaces.values()]
+            self._name, platform, site, self, self._provider_at(key), [guard, *spaces.values()]
         )
         servers: dict[str, ModelServer] = {}
         # Taints before all else: a gateway must not settle on a GPU machine in the meantime.
@@ -150,13 +160,14 @@ class LlmPlatform(pulumi.ComponentResource):
             from components.onprem.mig import MigLayouts
 
             # Before the machines are labelled: MIG manager looks a label's meaning up at once.
-            known.append(MigLayouts(f"{at}-mig", layouts, self._at(site.name)))
+            known.append(MigLayouts(f"{at}-mig", layouts, self._at(key)))
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
-            used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
+            made = [machines[pool.name]] if pool.name in machines else []
+            used = [*known, *made, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
             queues = GpuPool(
-                f"{self._name}-{pool.name}", pool_args(platform, pool, self._going), self._at(site.name, used)
+                f"{self._name}-{pool.name}", pool_args(platform, pool, self._going), self._at(key, used)
             )
             pools.append(queues)
             for endpoint in served_on(platform, pool):
@@ -165,11 +176,11 @@ class LlmPlatform(pulumi.ComponentResource):
                     f"{self._name}-{endpoint.id}",
                     model_args(platform, pool, endpoint),
                     self._at(
-                        site.name,
+                        key,
                         [guard, spaces[endpoint.class_], queues, *([claimed] if claimed is not None else [])],
                     ),
                 )
-        self._site_gateways(site, [guard, *pools], spaces, servers)
+        self._site_gateways(site, [guard, *pools, *machines.values()], spaces, servers)
 
     def _site_gateways(
         self,
@@ -189,7 +200,7 @@ class LlmPlatform(pulumi.ComponentResource):
             made = InferenceGateway(
                 f"{self._name}-{site.name}-{gateway.class_}-gateway",
                 gateway_args(self._platform, site, gateway, addresses, behind),
-                self._at(site.name, [*before, spaces[gateway.class_]]),
+                self._at(provider_key(site), [*before, spaces[gateway.class_]]),
                 after=[
                     servers[name]
                     for name in sorted({each.endpoint for each in gateway.workloads})
@@ -200,13 +211,20 @@ class LlmPlatform(pulumi.ComponentResource):
                 {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
             )
 
-    def _aws_site(self, site: Site) -> None:
+    def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
+        """The machines of each pool of the site's cluster."""
         from components.aws_site import AwsSite
 
         made = AwsSite(self._name, self._platform, site, self._at)
         self._sides |= made.sides
         self._retained += made.retained
         self._links += made.links
+        if made.cluster is None:
+            return {}
+        access, key = made.cluster.access(), provider_key(site)
+        if access is not None and key not in self._by_key and self._connect is not None:
+            self._by_key[key] = self._connect(site, access)
+        return made.cluster.machines
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.governance.audit_trail import AuditTrail

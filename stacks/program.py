@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from isthmus import catalogue
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_eks import provider_key, reached_sites
 from isthmus.contracts.words import UP_STEP
-from stacks import account, ahead, moving, surroundings, tagging
+from stacks import account, ahead, moving, providers, surroundings, tagging
 
 if TYPE_CHECKING:
     import pulumi
@@ -72,9 +73,9 @@ def program(*, live: bool = False) -> None:
         moving.make_room(platform, made)
         return
     if step == "admission":
-        LlmPlatform(platform.name, platform, made, only_admission=True, going=going)
+        LlmPlatform(platform.name, platform, made, only_admission=True, going=going, connect=providers.eks)
         return
-    built = LlmPlatform(platform.name, platform, made, going=going)
+    built = LlmPlatform(platform.name, platform, made, going=going, connect=providers.eks)
     for name, value in outputs(built, platform, files.plan).items():
         pulumi.export(name, value)
 
@@ -105,16 +106,19 @@ def configured() -> Settings:
 def site_providers(
     platform: Platform, settings: Settings, *, live: bool = False
 ) -> dict[str, pulumi.ProviderResource]:
-    """A provider for each site, by its name; made here and nowhere else."""
-    from stacks import providers
+    """A provider for each site, by its name, and one for a cluster of an AWS site, by `SITE/kubernetes`.
 
+    Made here and nowhere else, but for a cluster whose address the stack itself will work out (`providers.eks`).
+    """
     kubeconfig = settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
-    return {
+    made: dict[str, pulumi.ProviderResource] = {
         site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)
         if site.kind == "aws"
         else providers.kubernetes(site, kubeconfig)
         for site in platform.sites
     }
+    clusters = [site for site in reached_sites(platform) if site.kind == "aws"]
+    return made | {provider_key(site): providers.kubernetes(site, kubeconfig) for site in clusters}
 
 
 def outputs(built: LlmPlatform, platform: Platform, plan: Plan) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class GpuPoolArgs(TypedDict):
     """GPUs that the queue does not give out: spares, and room to roll with surge."""
     node_names: NotRequired[list[str]]
     """The machines by name. Absent: every node that shows the product, by Node Feature Discovery."""
+    marked: NotRequired[bool]
+    """Whether machines come labelled and tainted (default false), as node groups in AWS make them."""
     mig: NotRequired[list[CutMachine]]
     """GPUs of named machines that are cut into slices; the others stay whole."""
     classes: NotRequired[list[str]]
@@ -89,7 +91,8 @@ class GpuPool(pulumi.ComponentResource):
                 f"{name}-gpu-operator", "nvidia.com/v1", "ClusterPolicy", "cluster-policy", child
             )
             after.append(operator)
-        self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
+        if not args.get("marked", False):
+            self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
         if kueue == "existing":
             self._queue(name, args, capacity, capacity - cut)
         self.pool = pulumi.Output.from_input(pool)

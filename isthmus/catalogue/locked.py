@@ -8,13 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isthmus.catalogue import missing
 from isthmus.contracts import images_lock
 from isthmus.contracts.images_lock import FILE, IMAGES, Image
 
 __all__ = ["FILE", "fill"]
-
-_WITH_IDENTITY = ("translator", "credential_helper")
-"""What runs only where a translator has an AWS identity."""
 
 
 def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> dict[str, Any]:
@@ -27,9 +25,8 @@ def fill(platform: dict[str, Any], lock: Path, stack: str, *, sandbox: bool) -> 
     if not isinstance(images, dict) or not isinstance(images.get("registry"), str):
         return platform
     registry = images["registry"]
-    needed: list[Image] = [
-        name for name in IMAGES if platform.get("identities") or name not in _WITH_IDENTITY
-    ]
+    bearers = {"translator": platform.get("identities"), "credential_helper": missing.certified(platform)}
+    needed: list[Image] = [name for name in IMAGES if bearers.get(name, True)]
     wanted: list[Image] = [name for name in needed if not images.get(name)]
     filled = {"registries": [f"{registry.rstrip('/')}/"], **images}
     if wanted:

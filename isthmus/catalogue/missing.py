@@ -39,7 +39,8 @@ Missing = list[tuple[str, str]]
 def wanted(platform: dict[str, Any]) -> Missing:
     """Every value that is still to be given, in the order in which a person would look for them."""
     found = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
-    return [*found, *_machines(platform), *_audit(platform), *_trust(platform), *_money(platform)]
+    found += [*_machines(platform), *_clusters(platform), *_audit(platform)]
+    return [*found, *_trust(platform), *_money(platform)]
 
 
 def _images(platform: dict[str, Any]) -> Missing:
@@ -48,11 +49,18 @@ def _images(platform: dict[str, Any]) -> Missing:
     needed = [
         "edge",
         "vllm",
-        *(("translator", "credential_helper") if _parts(platform, "identities") else ()),
+        *(("translator",) if _parts(platform, "identities") else ()),
+        *(("credential_helper",) if certified(platform) else ()),
     ]
     if images.get("registry") or all(images.get(name) for name in (*needed, "registries")):
         return []
     return [("images.registry", "registry.example")]
+
+
+def certified(platform: dict[str, Any]) -> list[dict[str, Any]]:
+    """Identities that show a certificate."""
+    by = "roles-anywhere"
+    return [one for one in _parts(platform, "identities") if (one.get("assumed_by") or by) == by]
 
 
 def _issuer(platform: dict[str, Any]) -> Missing:
@@ -91,6 +99,18 @@ def _machines(platform: dict[str, Any]) -> Missing:
         (f"pools[{pool.get('name')}].node_names", "[gpu-node-1, gpu-node-2]")
         for pool in _parts(platform, "pools")
         if pool.get("mig") and not pool.get("node_names")
+    ]
+
+
+def _clusters(platform: dict[str, Any]) -> Missing:
+    """Which Kubernetes a cluster in AWS is of, and who administers it."""
+    managed = [one for one in _parts(platform, "clusters") if one.get("mode", "manage") == "manage"]
+    role = "{name: platform, principal: arn:aws:iam::123456789012:role/platform}"
+    return [
+        (f"clusters[{one.get('name')}].{key}", example)
+        for one in managed
+        for key, example in (("version", "1.36"), ("admins", f"[{role}]"))
+        if not one.get(key)
     ]
 
 

@@ -39,6 +39,13 @@ FORMS = {
     r"^rtb-[0-9a-f]+$": "a route table's id like `rtb-0a1b2c3d4e5f67890`",
     r"^tgw-[0-9a-f]+$": "a transit gateway's id like `tgw-0a1b2c3d4e5f67890`",
     r"^dxcon-[0-9a-z]+$": "a connection's id like `dxcon-fh6ayh1d`",
+    r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$": (
+        "a key's ARN like `arn:aws:kms:eu-central-1:123456789012:key/ID`"
+    ),
+    r"^cr-[0-9a-f]+$": "a capacity reservation's id like `cr-0a1b2c3d4e5f67890`",
+    r"^[a-z][a-z0-9-]*\.[a-z0-9-]+$": "an instance type like `p5.48xlarge`",
+    r"^1\.[1-9][0-9]$": "a version of Kubernetes like `1.36`",
+    r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$": "a cluster's name like `llm-frankfurt`",
     r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$": "a DNS zone like `fra1.bank.example`",
     r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$": "a name of at most 40 characters a-z, 0-9 and `-`",
     r"^sha256:[0-9a-f]{64}$": "`sha256:` and 64 hexadecimal digits",

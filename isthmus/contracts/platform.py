@@ -28,6 +28,7 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_eks import Cluster, NodeGroup
 from isthmus.contracts.words import (
     AccountId,
     Cidr,
@@ -54,6 +55,7 @@ class Site(Part):
     kind: Literal["on-prem", "aws"]
     jurisdiction: str
     kube_context: str | None = None
+    """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
     cidrs: list[Cidr] = []
     """Networks of the site; for AWS the VPC's."""
     dns: list[str] = []
@@ -99,6 +101,8 @@ class Pool(Part):
     """The machines by name: each is labelled and tainted by server-side apply. Empty: a
     NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
     are cut, machine i is in failure domain i mod `failure_domains`."""
+    node_group: NodeGroup | None = None
+    """AWS, in a cluster that is managed: the machines to make, labelled and tainted from the start."""
 
 
 class Weights(Part):
@@ -242,6 +246,8 @@ class Identity(Part):
     site: DnsLabel
     """The AWS site in whose account the role lives."""
     endpoints: list[DnsLabel]
+    assumed_by: Literal["roles-anywhere", "ecs-tasks", "eks-pod-identity"] = "roles-anywhere"
+    """By what its bearer proves who it is: a certificate, or where it runs in AWS."""
     trust: DnsLabel | None = None
     """What vouches for its certificates: one of `trust`."""
     guardrail: DnsLabel | None = None
@@ -347,6 +353,7 @@ class Platform(Part):
     name: DnsLabel
     blueprint: str
     sites: list[Site] = Field(min_length=1)
+    clusters: list[Cluster] = []
     pools: list[Pool] = []
     endpoints: list[Endpoint] = Field(min_length=1)
     gateways: list[Gateway] = Field(min_length=1)

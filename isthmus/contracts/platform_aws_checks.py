@@ -123,7 +123,8 @@ def boundaries_are_the_accounts(platform: Platform) -> None:
 
 def identities_are_vouched_for(platform: Platform) -> None:
     """Each identity has a trust, each trust what it needs; certificates are of a private authority."""
-    for index, identity in enumerate(platform.identities):
+    certified = [each for each in enumerate(platform.identities) if each[1].assumed_by == "roles-anywhere"]
+    for index, identity in certified:
         if identity.trust is None:
             raise At(
                 f"nothing vouches for identity {identity.name}: no trust is named",
@@ -152,7 +153,7 @@ def identities_are_vouched_for(platform: Platform) -> None:
             except IsthmusError as error:
                 no = error.exit_code == 1
                 raise At(error.what, *(*path, "ca_certificates"), todo=error.todo, no=no) from None
-    for index, identity in enumerate(platform.identities):
+    for index, identity in certified:
         _, trust = trusts[identity.trust or ""]
         path = ("identities", index)
         if trust.mode == "off":
@@ -165,7 +166,9 @@ def identities_are_vouched_for(platform: Platform) -> None:
             )
     images = {"translator": "translator", "credential_helper": "credential helper"}
     for name, words in images.items():
-        if platform.identities and getattr(platform.images, name) is None:
+        if (certified if name == "credential_helper" else platform.identities) and getattr(
+            platform.images, name
+        ) is None:
             raise At(
                 f"no image of the {words} is named, and a translator has an AWS identity",
                 *("images", name),

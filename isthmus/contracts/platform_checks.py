@@ -13,6 +13,7 @@ from isthmus.contracts import (
     handling,
     platform_aws_checks,
     platform_boundaries,
+    platform_eks_checks,
     platform_mig,
     platform_network_checks,
     platform_repetitions,
@@ -309,4 +310,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     audit_is_kept,
     *platform_aws_checks.CHECKS,
     *platform_network_checks.CHECKS,
+    *platform_eks_checks.CHECKS,
 )

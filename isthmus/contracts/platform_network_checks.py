@@ -172,7 +172,9 @@ def private_classes_have_a_private_path(platform: Platform) -> None:
                 no=True,
             )
         _reaches(gateway, index, network)
-        missing = [one for one in ("bedrock-runtime", "rolesanywhere") if one not in network.services]
+        by_certificate = identities[gateway.identity].assumed_by == "roles-anywhere"
+        needed = ("bedrock-runtime", "rolesanywhere") if by_certificate else ("bedrock-runtime",)
+        missing = [one for one in needed if one not in network.services]
         if missing:
             raise At(
                 f"network {network.name} has no private endpoint for {' and '.join(missing)}",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from isthmus import __version__
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
 from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
+from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
 from isthmus.planning import (
     endpoints,
     gateways,
@@ -280,7 +280,7 @@ def _placement(
 
 
 def _gateways(requirements: Requirements, solution: Solution) -> list[PlannedGateway]:
-    """A gateway for each class at every site where it has a model on-prem; at its home for what runs in the cloud."""
+    """A gateway for each class at every site where it has a model server; at its home for what an API serves."""
     found = []
     for class_ in reversed(SENSITIVITIES):
         sites: list[str] = []
@@ -288,7 +288,7 @@ def _gateways(requirements: Requirements, solution: Solution) -> list[PlannedGat
             if workload.sensitivity != class_:
                 continue
             option = solution.choices[workload.name].option
-            here = isinstance(option, OnGpus) and option.column.target in ON_PREM_TARGETS
+            here = isinstance(option, OnGpus) and option.column.target in VLLM_TARGETS
             home = option.site if here else gateways.home(requirements, class_)
             if home is not None and home not in sites:
                 # What runs in the cloud comes in by the first gateway of its class.
