@@ -7,6 +7,7 @@ from tests.aws_sandbox.cases import (
     bedrock,
     cost,
     directconnect,
+    eks,
     keys_buckets_roles,
     link,
     network,
@@ -31,4 +32,5 @@ CASES: dict[str, Case] = {
     **trail.CASES,
     **alarms.CASES,
     **cost.CASES,
+    **eks.CASES,
 }
