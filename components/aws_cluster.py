@@ -44,7 +44,7 @@ class AwsCluster:
             network = arguments.network_of(platform, cluster)
             self.network, self._lies_in = network.name, networks[network.name]
             self.control = EksCluster(
-                f"{name}-{cluster.name}",
+                f"{name}-{cluster.name}-eks",
                 arguments.cluster_args(platform, cluster, self._lies_in.subnets),
                 at(site.name, [self._lies_in]),
             )
@@ -82,7 +82,7 @@ class AwsCluster:
             return
         from components.aws.eks_node_group import EksNodeGroup
 
-        platform, at = self._platform, f"{self._name}-{self._cluster.name}"
+        platform, at = self._platform, f"{self._name}-{self._cluster.name}-eks"
         network = arguments.network_of(platform, self._cluster)
         mine = [pool for pool in platform.pools if pool.site == self._site.name and pool.node_group]
         zones = sorted({zone for pool in mine if pool.node_group for zone in pool.node_group.zones})

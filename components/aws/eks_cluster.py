@@ -1,5 +1,6 @@
 """A private Kubernetes cluster in AWS (Amazon EKS): control plane, key, logs, who is let in, and its addons."""
 
+import re
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -204,7 +205,7 @@ class EksCluster(pulumi.ComponentResource):
             tags=tags,
             opts=kept,
         )
-        called = pulumi.Output.concat(short, "-", key.key_id.apply(lambda key: str(key)[:8].rstrip("-")))
+        called = pulumi.Output.concat(short, "-", key.key_id.apply(_first_digits))
         group = LogGroup(
             f"{name}-logs",
             name=pulumi.Output.concat("/aws/eks/", called, "/cluster"),
@@ -347,6 +348,12 @@ def addon(
         opts=pulumi.ResourceOptions(parent=parent, depends_on=after or []),
         **more,
     )
+
+
+def _first_digits(key: str) -> str:
+    """Eight of a key's id; what is none (a placeholder of `isthmus render`) stays whole."""
+    found = re.match(r"[0-9a-f]{8}(?=-)", key)
+    return found[0] if found else key
 
 
 def _security_group(inside: Any) -> str:

@@ -4,10 +4,6 @@ from typing import Any, TypedDict
 
 import pulumi
 
-AGENT = "169.254.170.23/32"
-"""Where a node's pod-identity agent hands out credentials, on port 80 (EKS user guide, "Set up the Amazon EKS Pod
-Identity Agent")."""
-
 
 class PodIdentity(TypedDict):
     """The pods that bear a role."""

@@ -4,7 +4,6 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.pod_identity import AGENT
 from components.certificates import CertificateIssuer, certificate
 from components.checks import network
 from components.gateway.config import config_map, translator_config
@@ -14,6 +13,7 @@ from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
 from components.pods import same
+from isthmus.contracts.platform_eks import AGENT
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
 """Of pods in an EKS cluster: the role that they bear by their service account."""

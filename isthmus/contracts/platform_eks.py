@@ -24,6 +24,9 @@ InstanceType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*\.[a-z
 KubernetesVersion = Annotated[str, StringConstraints(pattern=r"^1\.[1-9][0-9]$")]
 EksName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,99}$")]
 
+AGENT = "169.254.170.23/32"
+"""Where a node's pod-identity agent hands out credentials, on port 80 (EKS user guide, "Set up the Amazon EKS Pod
+Identity Agent")."""
 Purchase = Literal["on-demand", "spot", "capacity-reservation", "capacity-block"]
 RESERVED: tuple[Purchase, ...] = ("capacity-reservation", "capacity-block")
 """Purchases that launch into a reservation, which has an id and lies in one zone."""

@@ -20,6 +20,7 @@ from isthmus.report import plan_page
 ROOT = Path(__file__).resolve().parents[2]
 PICKED = {
     "examples/bank-overflow": "burst-hybrid",
+    "examples/cloud-private": "cloud-private",
     "examples/pilot": "pilot",
     "examples/sovereign": "sovereign",
     "stacks/bank-dev": "regulated-hybrid",
