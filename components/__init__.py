@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from components.aws.bedrock_access import BedrockAccess
+    from components.aws.eks_cluster import EksCluster
+    from components.aws.eks_node_group import EksNodeGroup
     from components.aws.invocation_logging import InvocationLogging
     from components.aws.network import Network
     from components.aws.private_endpoints import PrivateEndpoints
@@ -31,6 +33,8 @@ _WHERE = {
     "BedrockAccess": "components.aws.bedrock_access",
     "Budgets": "components.governance.budgets",
     "ClassNamespace": "components.onprem.namespace",
+    "EksCluster": "components.aws.eks_cluster",
+    "EksNodeGroup": "components.aws.eks_node_group",
     "GpuPool": "components.onprem.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
     "InvocationLogging": "components.aws.invocation_logging",
@@ -50,6 +54,8 @@ __all__ = [
     "BedrockAccess",
     "Budgets",
     "ClassNamespace",
+    "EksCluster",
+    "EksNodeGroup",
     "GpuPool",
     "InferenceGateway",
     "InvocationLogging",
