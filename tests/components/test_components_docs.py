@@ -14,7 +14,10 @@ from tests.components.conftest import Engine
 from tests.components.platforms import bank
 
 ROOT = Path(components.__file__).resolve().parent.parent
-PAGES = ("components.md", "components-aws.md", "components-aws-identity.md", "components-aws-audit.md")
+PAGES = (
+    *("components.md", "components-aws.md", "components-aws-identity.md", "components-aws-audit.md"),
+    "components-aws-eks.md",
+)
 HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
 
 
