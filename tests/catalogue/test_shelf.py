@@ -31,7 +31,13 @@ def shelf(folder: Path, text: str, name: str = "tiny") -> Path:
 
 def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
     found = catalogue.blueprints()
-    assert [each.name for each in found] == ["burst-hybrid", "pilot", "regulated-hybrid", "sovereign"]
+    assert [each.name for each in found] == [
+        "burst-hybrid",
+        "cloud-private",
+        "pilot",
+        "regulated-hybrid",
+        "sovereign",
+    ]
     for each in found:
         assert each.header.summary
         assert each.header.cost_to_leave

@@ -10,6 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
+from components.aws.eks_cluster import EksAdmin, EksClusterArgs, EksHybridNodes
+from components.aws.eks_node_group import EksNodeGroupArgs
 from components.aws.guardrail import GuardrailPii, GuardrailSettings
 from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.network import NetworkArgs
@@ -24,7 +26,7 @@ from components.governance.cloud_trail import TrailSettings
 from components.link.site_link import SiteLinkArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
-from isthmus.contracts import platform, platform_aws
+from isthmus.contracts import platform, platform_aws, platform_eks
 
 RENAMED = {"class_": "sensitivity"}
 """`class` is no name in Python; in the contract it is an alias."""
@@ -35,12 +37,13 @@ ELSEWHERE: dict[type, set[str]] = {
         *("site", "target", "gpus"),
         *("region", "inference_profile", "destination_regions"),
     },
-    platform.Pool: {"site", "gpu", "failure_domains"},
+    platform.Pool: {"site", "gpu", "failure_domains", "node_group"},
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
     platform.Gateway: {"name", "host", "workloads", "identity", "proxy", "ca_bundle"},
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
     platform.Identity: {
         *("name", "site", "endpoints", "trust", "certificate_secret", "permissions_boundary", "guardrail"),
+        "assumed_by",
     },
     platform.Workload: {"name", "overflow", "residency", "impact", "adapter"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
@@ -52,6 +55,12 @@ ELSEWHERE: dict[type, set[str]] = {
     platform_aws.InvocationLogging: {"site"},
     platform_aws.Trail: {"name", "site"},
     platform_aws.Budget: {"site"},
+    # Network and stage decide what a cluster stands in and what comes into it; its plain machines are a group's.
+    platform_eks.Cluster: {
+        *("site", "mode", "stage", "network", "eks_name", "system_nodes", "endpoints"),
+    },
+    # Said of the pool as a whole, and taken zone by zone.
+    platform_eks.NodeGroup: {"zones", "min_nodes", "max_nodes"},
 }
 """Fields of the contract that the component does not take, since others decide them."""
 
@@ -76,6 +85,10 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (InvocationLoggingArgs, platform_aws.InvocationLogging),
     (TrailSettings, platform_aws.Trail),
     (BudgetSettings, platform_aws.Budget),
+    (EksClusterArgs, platform_eks.Cluster),
+    (EksAdmin, platform_eks.Admin),
+    (EksHybridNodes, platform_eks.HybridNodes),
+    (EksNodeGroupArgs, platform_eks.NodeGroup),
 ]
 
 
