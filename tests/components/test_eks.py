@@ -232,7 +232,7 @@ def test_pods_of_one_service_account_of_one_cluster_get_the_role(engine: Engine)
 
 @pytest.mark.parametrize("more", [{}, {"pod": POD, "trust_anchor": "arn:anchor"}])
 def test_an_identity_has_one_proof(engine: Engine, more: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="proves who it is|two proofs"):
+    with pytest.raises(InputError, match=r"proves who it is|two proofs"):
         engine.deploy(WorkloadIdentity, "i", {**IDENTITY, **more})
 
 
