@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Type
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, only
 from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
 
@@ -126,7 +126,6 @@ LAUNCH_TEMPLATE = Type(
     },
     outputs={
         "arn": Prop(),
-        "defaultVersion": Prop("number", computed=True),
         "latestVersion": Prop("number", computed=True),
         "tagsAll": Prop("tags"),
     },
@@ -140,6 +139,9 @@ LAUNCH_TEMPLATE = Type(
         },
         result={"id": "LaunchTemplate.LaunchTemplateId"},
     ),
+    twin=only(
+        "describe_launch_templates", "LaunchTemplates[].LaunchTemplateId", {"launch-template-name": "name"}
+    ),
     reads=(
         Call(
             "describe_launch_templates",
@@ -147,7 +149,6 @@ LAUNCH_TEMPLATE = Type(
             pick="LaunchTemplates[0]",
             result={
                 "name": "LaunchTemplateName",
-                "defaultVersion": "DefaultVersionNumber",
                 "latestVersion": "LatestVersionNumber",
             },
             absent=_GONE,

@@ -16,10 +16,14 @@ def tags(scope: Scope) -> dict[str, str] | None:
     return scope.get("tagsAll") or None
 
 
-TAGGING = Tagging(
-    put=Call("tag_resource", {"resourceArn": "$arn", "tags": lambda scope: scope["tagsSet"]}),
-    remove=Call("untag_resource", {"resourceArn": "$arn", "tagKeys": "$tagsGone"}),
-)
+def tagging(arn: str = "$arn") -> Tagging:
+    return Tagging(
+        put=Call("tag_resource", {"resourceArn": arn, "tags": lambda scope: scope["tagsSet"]}),
+        remove=Call("untag_resource", {"resourceArn": arn, "tagKeys": "$tagsGone"}),
+    )
+
+
+TAGGING = tagging()
 
 
 def text(api: str, **more: Any) -> Prop:
@@ -125,7 +129,7 @@ CLUSTER = Type(
         "remoteNetworkConfig": Prop(
             "object", fields={name: _cidrs(name) for name in ("remoteNodeNetworks", "remotePodNetworks")}
         ),
-        "roleArn": Prop(replace=True),
+        "roleArn": Prop(replace=True, required=True),
         "version": Prop(computed=True),
         "vpcConfig": Prop(
             "object",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sandbox.aws.model import Call, Facet, Type
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import Call, Facet, Scope, Type
 from sandbox.aws.schema import Prop, same_members
-from sandbox.aws.table.eks import GONE, TAGGING, tags
+from sandbox.aws.table.eks import GONE, tagging, tags
 from sandbox.aws.table.kms import REGION, TAGS
 
 _WHO = {"clusterName": "$clusterName", "principalArn": "$principalArn"}
@@ -22,7 +25,7 @@ ACCESS_ENTRY = Type(
         "region": REGION,
         "tags": TAGS,
     },
-    outputs={"arn": Prop(), "tagsAll": Prop("map")},
+    outputs={"accessEntryArn": Prop(), "tagsAll": Prop("map")},
     create=Call(
         "create_access_entry",
         {
@@ -32,7 +35,7 @@ ACCESS_ENTRY = Type(
             "username": "$userName",
             "tags": tags,
         },
-        result={"arn": "accessEntry.accessEntryArn"},
+        result={"accessEntryArn": "accessEntry.accessEntryArn"},
     ),
     reads=(
         Call(
@@ -40,7 +43,7 @@ ACCESS_ENTRY = Type(
             _WHO,
             pick="accessEntry",
             result={
-                "arn": "accessEntryArn",
+                "accessEntryArn": "accessEntryArn",
                 "kubernetesGroups": "kubernetesGroups",
                 "type": "type",
                 "userName": "username",
@@ -62,7 +65,7 @@ ACCESS_ENTRY = Type(
             ),
         ),
     ),
-    tagging=TAGGING,
+    tagging=tagging("$accessEntryArn"),
     delete=Call("delete_access_entry", _WHO, absent=GONE),
     unknowable="Nobody is let in or kept out. That the principal exists is not checked, as in AWS.",
 )
@@ -105,6 +108,14 @@ ACCESS_POLICY_ASSOCIATION = Type(
 
 _PODS = {"clusterName": "$clusterName", "associationId": "$associationId"}
 
+
+def _only(call: Callable[..., Any], scope: Scope) -> str | None:
+    """A service account bears one role at a time."""
+    key = {name: scope.get(name) for name in ("clusterName", "namespace", "serviceAccount")}
+    listed = call("list_pod_identity_associations", **key)["associations"]
+    return f"{scope['clusterName']},{listed[0]['associationId']}" if len(listed) == 1 else None
+
+
 POD_IDENTITY_ASSOCIATION = Type(
     "aws:eks/podIdentityAssociation:PodIdentityAssociation",
     service="eks",
@@ -118,7 +129,7 @@ POD_IDENTITY_ASSOCIATION = Type(
         "region": REGION,
         "tags": TAGS,
     },
-    outputs={"associationArn": Prop(), "associationId": Prop(), "arn": Prop(), "tagsAll": Prop("map")},
+    outputs={"associationArn": Prop(), "associationId": Prop(), "tagsAll": Prop("map")},
     create=Call(
         "create_pod_identity_association",
         {
@@ -129,7 +140,7 @@ POD_IDENTITY_ASSOCIATION = Type(
             "disableSessionTags": "$disableSessionTags",
             "tags": tags,
         },
-        result={"associationId": "association.associationId", "arn": "association.associationArn"},
+        result={"associationId": "association.associationId", "associationArn": "association.associationArn"},
     ),
     reads=(
         Call(
@@ -137,7 +148,6 @@ POD_IDENTITY_ASSOCIATION = Type(
             _PODS,
             pick="association",
             result={
-                "arn": "associationArn",
                 "associationArn": "associationArn",
                 "associationId": "associationId",
                 "namespace": "namespace",
@@ -149,6 +159,7 @@ POD_IDENTITY_ASSOCIATION = Type(
             absent=GONE,
         ),
     ),
+    twin=_only,
     facets=(
         Facet(
             ("roleArn", "disableSessionTags"),
@@ -162,7 +173,7 @@ POD_IDENTITY_ASSOCIATION = Type(
             ),
         ),
     ),
-    tagging=TAGGING,
+    tagging=tagging("$associationArn"),
     delete=Call("delete_pod_identity_association", _PODS, absent=GONE),
     unknowable="No pod is given credentials. In AWS's plugin the id is the association's alone, and an import names "
     "the cluster before it as here.",
