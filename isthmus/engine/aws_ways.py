@@ -6,6 +6,7 @@ does when it is repeated is as of knowledge of AWS, not checked against an accou
 
 from __future__ import annotations
 
+from isthmus.engine import aws_ways_eks
 from isthmus.engine.aws_account import Aws
 from isthmus.engine.aws_lookup import Way, again, child, named, tagged, unheard
 from isthmus.engine.aws_settings import SETTINGS, simulated
@@ -371,6 +372,7 @@ WAYS: dict[str, Way] = {
         tags=("list_tags_for_resource", {"resourceArn": "{found[profileArn]}"}, "tags"),
         created="createdAt",
     ),
+    **aws_ways_eks.WAYS,
     **SETTINGS,
 }
 """By type token. A type that is not here is never decided: it is named, and the run stops."""
