@@ -222,7 +222,13 @@ class LlmPlatform(pulumi.ComponentResource):
         if made.cluster is None:
             return {}
         access, key = made.cluster.access(), provider_key(site)
-        if access is not None and key not in self._by_key and self._connect is not None:
+        # At its first stage nothing stands in it, and nobody may be able to reach it yet.
+        if (
+            site in kubernetes_sites(self._platform)
+            and access is not None
+            and key not in self._by_key
+            and self._connect is not None
+        ):
             self._by_key[key] = self._connect(site, access)
         return made.cluster.machines
 
