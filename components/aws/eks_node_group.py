@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.eks_cluster import addon
+from components.aws.names import for_auto_name
 from components.checks import one_of
 from components.kube import GPU_TAINT, POOL_LABEL
 from isthmus.contracts.errors import InputError
@@ -12,6 +13,8 @@ from isthmus.contracts.errors import InputError
 PURCHASES = ("on-demand", "spot", "capacity-reservation", "capacity-block")
 _CAPACITY = {"spot": "SPOT", "capacity-block": "CAPACITY_BLOCK"}
 """As EKS calls it; a capacity reservation is on-demand capacity that is kept."""
+LONGEST_NAME = 63
+"""Characters of a node group's name (as pulumi-aws refuses more)."""
 SYSTEM_AMI = "AL2023_x86_64_STANDARD"
 LATER_ADDONS = ("coredns", "aws-ebs-csi-driver")
 """Addons that are healthy only where their pods have machines."""
@@ -93,7 +96,7 @@ class EksNodeGroup(pulumi.ComponentResource):
             version: Any = {"id": template.id, "version": template.latest_version.apply(str)}
             groups.append(
                 NodeGroup(
-                    f"{name}-{zone}",
+                    for_auto_name(f"{name}-{zone}", LONGEST_NAME),
                     cluster_name=args["cluster"],
                     node_role_arn=args["node_role"],
                     subnet_ids=[subnet],
