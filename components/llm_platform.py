@@ -359,6 +359,8 @@ class LlmPlatform(pulumi.ComponentResource):
         return described, retained
 
     def _people(self) -> dict[str, Any]:
+        if self._platform.people is None:
+            return {}
         made = {
             site.name: make_account(
                 f"{self._name}-{site.name}",

@@ -37,9 +37,6 @@ def settings_are_whole(platform: Platform) -> None:
             if endpoint.sagemaker is not None:
                 what = f"endpoint {endpoint.id} runs on {endpoint.target} and has settings of SageMaker"
                 raise At(what, *path, "sagemaker", todo="Take them out, or say `target: sagemaker`")
-            if endpoint.weights is not None and endpoint.weights.uri.startswith("s3://"):
-                what = f"endpoint {endpoint.id} on {endpoint.target} takes no weights from S3"
-                raise At(what, *path, "weights", "uri", todo="Name a claim (pvc://…) or an image (oci://…)")
             continue
         if endpoint.sagemaker is None:
             what = f"endpoint {endpoint.id} names no machines of SageMaker"

@@ -93,7 +93,7 @@ def test_the_examples_platform_is_one():
         (told("rollout", kind="all-at-once", keep_old_s=0), "keep_old_s"),
         (
             lambda data: data["endpoints"][0]["weights"].update(uri="s3://weights/llama/"),
-            "takes no weights from S3",
+            "lie under no prefix of that form",
         ),
         (
             lambda data: data["endpoints"][0].update(sagemaker={"instance_type": "ml.g6e.2xlarge"}),
