@@ -320,6 +320,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     sites_are_whole,
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
+    *platform_eks_checks.FIRST,
     *platform_fargate_checks.CHECKS,
     targets_fit_sites,
     platform_sagemaker_checks.settings_are_whole,

@@ -117,6 +117,8 @@ def what_runs_in_aws_has_a_cluster(platform: Platform) -> None:
     ]
     for part, at, one, name in inside:
         cluster = cluster_at(platform, one.site)
+        if cluster is None and part == "gateways":
+            continue  # it may run elsewhere: `platform_fargate_checks`
         if cluster is None:
             what = f"{name} runs in Kubernetes at {one.site}, which has no cluster"
             raise At(what, part, at, "site", todo=f"Add one for {one.site} to `clusters`")
@@ -163,7 +165,20 @@ def pools_have_machines(platform: Platform) -> None:
                 )
                 todo = "Leave it out; GPUs are cut on machines with names only"
                 raise At(what, *path, key, todo=todo)
+        _driver_is_the_images(platform, index)
         _group(platform, index, cluster)
+
+
+def _driver_is_the_images(platform: Platform, index: int) -> None:
+    """AWS's images for GPU machines have a driver: nothing may install another over it."""
+    pool, operators = platform.pools[index], platform.operators
+    if pool.driver is not None:
+        what = f"pool {pool.name} names a driver, and the image of its machines has one"
+        todo = "Leave it out; another driver comes with another `node_group.release_version`"
+        raise At(what, "pools", index, "driver", todo=todo)
+    if operators.gpu_operator == "manage" and operators.gpu_operator_release.driver != "host":
+        what = f"the GPU Operator would install drivers on machines of pool {pool.name}, whose image has one"
+        raise At(what, "operators", "gpu_operator_release", "driver", todo="Say `driver: host`")
 
 
 def _group(platform: Platform, index: int, cluster: Cluster | None) -> None:
@@ -277,9 +292,9 @@ def pod_identities_have_pods(platform: Platform) -> None:
                 )
 
 
+FIRST: tuple[Callable[[Platform], None], ...] = (clusters_are_whole, what_runs_in_aws_has_a_cluster)
+"""Before the rules of what stands in a cluster."""
 CHECKS: tuple[Callable[[Platform], None], ...] = (
-    clusters_are_whole,
-    what_runs_in_aws_has_a_cluster,
     pools_have_machines,
     models_fit_eks,
     pod_identities_have_pods,

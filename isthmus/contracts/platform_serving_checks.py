@@ -113,7 +113,9 @@ def weights_can_be_fetched(platform: Platform) -> None:
         from_s3 = weights.uri.startswith("s3://")
         if from_s3 and weights.uri.endswith("/"):
             todo = "Leave the slash at the end out: a prefix is fetched, with all below it"
-            raise At(f"the weights of {endpoint.id} lie under no prefix of that form", *path, "uri", todo=todo)
+            raise At(
+                f"the weights of {endpoint.id} lie under no prefix of that form", *path, "uri", todo=todo
+            )
         for key in ("store", "cache"):
             if (getattr(weights, key) is not None) != from_s3:
                 what = f"the weights of {endpoint.id} come from {weights.uri.partition(':')[0]}"

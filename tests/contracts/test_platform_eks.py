@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import instances, plan_machines
+from isthmus.contracts import instances, layers, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_eks import kubernetes_sites, nodes_by_zone, provider_key, reached_sites
 from isthmus.planning import instances as priced
@@ -35,6 +35,16 @@ def pool(**values: Any) -> Change:
 
 def group(**values: Any) -> Change:
     return lambda data: data["pools"][0]["node_group"].update(values)
+
+
+def managed_operator(**release: Any) -> Change:
+    given = {"chart": "oci://registry.example/gpu-operator", "version": "v25.10.0", **release}
+    return lambda data: data.update(
+        operators={
+            "gpu_operator": "manage",
+            "gpu_operator_release": {**given, "digest": f"sha256:{'a' * 64}"},
+        }
+    )
 
 
 def existing(data: dict[str, Any]) -> None:
@@ -104,6 +114,8 @@ def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
         (lambda d: d.update(clusters=[]), "claims runs in Kubernetes at frankfurt, which has no cluster"),
         (pool(node_group=None), "says nothing of the machines to make"),
         (pool(node_names=["a", "b"]), "have no names to keep"),
+        (pool(driver={"version": "580.82.07"}), "names a driver, and the image of its machines has one"),
+        (managed_operator(), "the GPU Operator would install drivers on machines of pool frankfurt-claims"),
         (one_domain, "has 1 failure domains and 2 zones"),
         (group(zones=["eu-central-1a", "eu-central-1c"]), "`eu-central-1c` is no zone of network frankfurt"),
         (group(instance_type="g6.48xlarge"), "a g6.48xlarge has 8 x l4-24gb"),
@@ -124,6 +136,17 @@ def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
 )
 def test_what_does_not_hold_together_is_refused_with_its_reason(change: Change, says: str):
     assert says in refused(InputError, change)
+
+
+def test_a_gpu_operator_without_drivers_is_taken():
+    data = private.data()
+    managed_operator(driver="host")(data)
+    assert parse(data).operators.gpu_operator_release.driver == "host"
+
+
+def test_layers_do_not_know_clusters_in_aws():
+    with pytest.raises(InputError, match="there is a cluster in AWS, frankfurt, which layers do not know"):
+        layers.may_be_laid(parse(private.data()), "here")
 
 
 def test_spot_machines_promise_nothing_that_must_outlive_a_loss():
