@@ -109,7 +109,7 @@ def _clusters(platform: dict[str, Any]) -> Missing:
     return [
         (f"clusters[{one.get('name')}].{key}", example)
         for one in managed
-        for key, example in (("version", "1.36"), ("admins", f"[{role}]"))
+        for key, example in (("version", '"1.36"'), ("admins", f"[{role}]"))
         if not one.get(key)
     ]
 
