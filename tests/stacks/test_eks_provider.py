@@ -6,10 +6,12 @@ import json
 from typing import Any
 
 import pulumi
+import pytest
 
 from components.arguments_eks import ClusterAccess
+from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Site
-from stacks import providers
+from stacks import moving, providers
 from tests import private
 from tests.components.conftest import Engine
 
@@ -37,3 +39,12 @@ def test_its_kubeconfig_asks_eks_for_a_token_as_whoever_works_there_and_holds_no
     words = " ".join(run["exec"]["args"])
     assert "eks get-token" in words
     assert words.endswith(f"--region eu-central-1 --cluster-name llm --role-arn {private.ADMIN}")
+
+
+def test_room_is_made_in_the_cluster_of_an_aws_site_never_by_its_aws_provider() -> None:
+    platform = private.platform()
+    at: Any = {"frankfurt": "aws", "frankfurt/kubernetes": "kubernetes"}
+    assert moving._cluster(platform, at, "frankfurt") == "kubernetes"
+    del at["frankfurt/kubernetes"]
+    with pytest.raises(InputError, match="to which no context leads"):
+        moving._cluster(platform, at, "frankfurt")
