@@ -295,3 +295,21 @@ def test_a_cluster_without_a_context_is_reached_by_the_address_that_it_gets(engi
     engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt"), connect=connect))
     assert set(told) == {"frankfurt"}
     assert {each.provider for each in engine.all("Deployment")} == {"late"}
+
+
+def test_people_have_their_roles_in_a_cluster_in_aws_too(engine: Engine) -> None:
+    owners = {
+        "name": "claims",
+        "role": "model-owner",
+        "groups": ["oidc:claims-models"],
+        "classes": ["confidential"],
+    }
+    data = {**private.data(), "people": {"members": [owners]}}
+    platform = type(private.platform()).model_validate(data)
+    engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
+    bound = [each for each in engine.all("RoleBinding") if "model-owner" in json.dumps(each.inputs)]
+    assert {(each.provider, each.meta["namespace"]) for each in bound} == {
+        ("frankfurt-kubernetes", "isthmus-confidential")
+    }
+    rules = [rule for each in engine.all("Role") for rule in each.inputs.get("rules", [])]
+    assert ["claims"] in [rule.get("resourceNames") for rule in rules if "patch" in rule["verbs"]]
