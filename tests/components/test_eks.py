@@ -313,3 +313,14 @@ def test_people_have_their_roles_in_a_cluster_in_aws_too(engine: Engine) -> None
     }
     rules = [rule for each in engine.all("Role") for rule in each.inputs.get("rules", [])]
     assert ["claims"] in [rule.get("resourceNames") for rule in rules if "patch" in rule["verbs"]]
+
+
+@pytest.mark.parametrize("lifecycle", ["durable", "disposable"])
+def test_a_durable_platform_keeps_the_control_planes_logs_and_their_key(
+    engine: Engine, lifecycle: str
+) -> None:
+    platform = type(private.platform()).model_validate({**private.data(), "lifecycle": lifecycle})
+    engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
+    kept = [each.kind for each in engine.made if each.protected and "frankfurt-eks-" in each.name]
+    assert sorted(kept) == (["Key", "LogGroup"] if lifecycle == "durable" else [])
+    assert any("-eks-logs" in each for each in engine.outputs["retained"]) == (lifecycle == "durable")
