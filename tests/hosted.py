@@ -18,12 +18,14 @@ OVERRIDES: dict[str, Any] = {
         "registry": "registry.example/llm",
         "sagemaker": f"123456789012.dkr.ecr.{REGION}.amazonaws.com/vllm@{DIGESTS[0]}",
     },
+    # By name: nothing in the sandbox discovers nodes.
+    "pools": [{"name": "cologne-l40s-48gb", "node_names": [f"cologne-l40s-48gb-{at}" for at in range(2)]}],
     "issuer": {"name": "ca"},
     "monitoring": {"namespace": "monitoring"},
     "endpoints": [
         {
             "id": RESTRICTED,
-            "weights": {"uri": f"oci://registry.example/weights@{DIGESTS[1]}", "digest": DIGESTS[1]},
+            "weights": {"uri": f"oci://registry.example/llm/weights@{DIGESTS[1]}", "digest": DIGESTS[1]},
         },
         {
             "id": HOSTED,

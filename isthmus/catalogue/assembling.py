@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import charts, kept, lifecycle, locked, missing, rendering
+from isthmus.catalogue import charts, kept, lifecycle, locked, missing, remembered, rendering, shelf
 from isthmus.contracts.errors import InputError, Where
 from isthmus.contracts.explain import did_you_mean
 
@@ -55,10 +56,14 @@ def read(folder: Path, stack: str) -> StackFiles:
     from isthmus.contracts import plan_checks
     from isthmus.contracts import requirements as wanted
 
-    requirements = wanted.load(folder / f"{stack}.requirements.yaml")
-    plan = plans.load(folder / f"{stack}.plan.yaml")
-    plan_checks.check(plan, requirements)
-    return StackFiles(stack, folder, requirements, plan)
+    files = folder / f"{stack}.requirements.yaml", folder / f"{stack}.plan.yaml"
+
+    def made() -> StackFiles:
+        requirements, plan = wanted.load(files[0]), plans.load(files[1])
+        plan_checks.check(plan, requirements)
+        return StackFiles(stack, folder, requirements, plan)
+
+    return remembered.once("files", (stack, folder, remembered.stamp(files)), made)
 
 
 def assemble(
@@ -77,6 +82,27 @@ def assemble(
     Raises `InputError` for an unknown blueprint, a wrong override or missing ones (all named at once), and
     `AnswerIsNo` where an override breaks a boundary.
     """
+    lock_file = lock or files.folder.parent / locked.FILE
+    made_of = remembered.stamp([*shelf.places(catalogue), files.folder, lock_file])
+    return remembered.once(
+        "platform",
+        # The caller may change its own mapping later.
+        (files, copy.deepcopy(overrides), catalogue, sandbox, lock_file, said_in, made_of),
+        lambda: _assembled(
+            files, overrides, catalogue, sandbox=sandbox, lock_file=lock_file, said_in=said_in
+        ),
+    )
+
+
+def _assembled(
+    files: StackFiles,
+    overrides: dict[str, Any],
+    catalogue: Path | None,
+    *,
+    sandbox: bool,
+    lock_file: Path,
+    said_in: str,
+) -> Platform:
     from isthmus.contracts import overrides as laying
 
     file = f"{files.folder.name}/{said_in or f'Pulumi.{files.stack}.yaml'}"
@@ -84,7 +110,6 @@ def assemble(
     rendered = rendering.render(files.plan.blueprint, files.requirements, files.plan, catalogue)
     _names(rendered, overrides, file)
     merged = laying.merge(rendered, overrides)
-    lock_file = lock or files.folder.parent / locked.FILE
     merged = locked.fill(merged, lock_file, files.stack, sandbox=sandbox)
     merged = charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
     merged = lifecycle.fill(merged, sandbox=sandbox)

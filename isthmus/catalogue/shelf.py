@@ -137,6 +137,12 @@ def show(name: str, folder: Path | None = None) -> Blueprint:
     )
 
 
+def places(folder: Path | None = None) -> list[Path]:
+    """The folders with files of which blueprints are made: their own, and those of the parts that they share."""
+    found = [each for top in _searched(folder) for each in sorted(top.iterdir()) if each.is_dir()]
+    return [*found, FOLDER / PARTS]
+
+
 def _searched(folder: Path | None) -> list[Path]:
     return [folder] if folder is not None else folders()
 

@@ -171,7 +171,9 @@ class Placeholders(mocks.Mocks):
 def _endpoint_names(name: str, state: dict[str, Any]) -> dict[str, Any]:
     """A private endpoint's names, in AWS's form: programs look for the regional one."""
     region, _, service = str(state.get("serviceName", "")).removeprefix("com.amazonaws.").partition(".")
-    regional = f"vpce-${{{name}.id}}.{service}.{region}.vpce.amazonaws.com"
+    # SageMaker's runtime alone is called otherwise than its service.
+    host = "runtime.sagemaker" if service == "sagemaker.runtime" else service
+    regional = f"vpce-${{{name}.id}}.{host}.{region}.vpce.amazonaws.com"
     return {"dnsEntries": [{"dnsName": regional, "hostedZoneId": f"${{{name}.hostedZoneId}}"}]}
 
 

@@ -117,7 +117,7 @@ def _calls(graph: Graph, one: Translator) -> list[str]:
         broken.append(f"{one.name} has no configuration that names its models")
     for model in models:
         hosts = model.get("provider") == "sagemaker"
-        endpoint = own(graph, model.get("endpoint_url"), "sagemaker.runtime" if hosts else "bedrock-runtime")
+        endpoint = own(graph, model.get("endpoint_url"), "runtime.sagemaker" if hosts else "bedrock-runtime")
         name = model["name"]
         if endpoint is None:
             broken.append(f"{one.name} calls {name} at {model.get('endpoint_url') or 'the public name'}")

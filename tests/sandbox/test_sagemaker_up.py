@@ -23,7 +23,7 @@ from sandbox.environment import kept
 from tests.accounting import aws
 from tests.hosted import DIGESTS, OVERRIDES
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
 
 ROOT = Path(__file__).resolve().parents[2]
 
