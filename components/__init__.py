@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from components.aws.bedrock_access import BedrockAccess
+    from components.aws.eks_cluster import EksCluster
+    from components.aws.eks_node_group import EksNodeGroup
     from components.aws.invocation_logging import InvocationLogging
     from components.aws.network import Network
     from components.aws.private_endpoints import PrivateEndpoints
@@ -39,8 +41,10 @@ _WHERE = {
     "Budgets": "components.governance.budgets",
     "ClassNamespace": "components.onprem.namespace",
     "DevicePluginConfigs": "components.onprem.device_plugin",
-    "GpuOperator": "components.onprem.gpu_operator",
+    "EksCluster": "components.aws.eks_cluster",
+    "EksNodeGroup": "components.aws.eks_node_group",
     "FargateGateway": "components.gateway.fargate_gateway",
+    "GpuOperator": "components.onprem.gpu_operator",
     "GpuPool": "components.onprem.gpu_pool",
     "InferenceGateway": "components.gateway.inference_gateway",
     "InvocationLogging": "components.aws.invocation_logging",
@@ -65,6 +69,8 @@ __all__ = [
     "Budgets",
     "ClassNamespace",
     "DevicePluginConfigs",
+    "EksCluster",
+    "EksNodeGroup",
     "FargateGateway",
     "GpuOperator",
     "GpuPool",

@@ -23,7 +23,7 @@ from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
 from isthmus.contracts.platform_serving import at_most
-from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES
+from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
 EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
 """What the sidecar of a model server asks for."""
@@ -37,8 +37,9 @@ TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("2.1"), Decimal(3 * 2**30 + 64 * 2**
 
 def classes_at(platform: Platform, site: Site) -> list[str]:
     """Classes in use at a site, in order of sensitivity."""
-    used = {gateway.class_ for gateway in platform.gateways if gateway.site == site.name}
-    used |= {endpoint.class_ for endpoint in platform.endpoints if endpoint.site == site.name}
+    inside = [each for each in platform.endpoints if each.target in VLLM_TARGETS]
+    gateways = [each for each in platform.gateways if each.runs_on == "kubernetes"]
+    used = {each.class_ for each in (*gateways, *inside) if each.site == site.name}
     return [held for held in SENSITIVITIES if held in used]
 
 
@@ -68,7 +69,7 @@ def namespace_args(
     devices: dict[str, int] = {f"requests.{GPU}": 0}
     ending: dict[str, int] = {}
     for endpoint in platform.endpoints:
-        if endpoint.class_ != held or endpoint.site != site.name or endpoint.target != "onprem-vllm":
+        if endpoint.class_ != held or endpoint.site != site.name or endpoint.target not in VLLM_TARGETS:
             continue
         nodes = endpoint.nodes_per_replica
         resource, each = asked_of(platform, endpoint), endpoint.tensor_parallel * nodes
@@ -124,7 +125,7 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
     """`going`: a pod of it that ends early is queued again, so its class keeps its way in as long as it stands."""
     used = {endpoint.class_ for endpoint in served_on(platform, pool)}
     used |= {each.class_ for each in going if (each.site, each.pool) == (pool.site, pool.name)}
-    return {
+    made: dict[str, Any] = {
         "name": pool.name,
         "product": pool.product,
         "nodes": pool.nodes,
@@ -133,10 +134,12 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
         "node_names": list(pool.node_names),
         "mig": cut_machines(platform, pool),
         "classes": [held for held in SENSITIVITIES if held in used],
+        **({"marked": True} if pool.node_group is not None else {}),
         "gpu_operator": platform.operators.gpu_operator,
         "kueue": platform.operators.kueue,
         **settings(platform, pool),
-    }  # type: ignore[typeddict-item]
+    }
+    return made  # type: ignore[return-value]
 
 
 def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:

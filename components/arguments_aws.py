@@ -97,18 +97,19 @@ def served_by(
 def identity_args(
     platform: Platform,
     identity: Identity,
-    anchor: Any,
+    proof: dict[str, Any],
     vpc: Any,
     account: pulumi.Input[str],
     hosted: list[Any],
 ) -> WorkloadIdentityArgs:
-    """`hosted`: ARNs of the endpoints on SageMaker that it may call."""
-    trust = next(each for each in platform.trust if each.name == identity.trust)
+    """`proof`: by what its bearer proves who it is, `trust_anchor` or `pod`. `hosted`: ARNs of the endpoints on
+    SageMaker that it may call."""
+    trust = next((each for each in platform.trust if each.name == identity.trust), None)
     made: dict[str, Any] = {
         **bounds(platform, identity, vpc, account, hosted),
-        "trust_anchor": anchor,
+        **proof,
         "subject": subject(identity),
-        "session_seconds": trust.session_seconds,
+        "session_seconds": trust.session_seconds if trust is not None else 3600,
     }
     return made  # type: ignore[return-value]
 
@@ -317,7 +318,17 @@ def cloud_models(platform: Platform, identity: Identity, side: CloudSide) -> lis
 def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> TranslatorSettings:
     """The translator of a gateway: its models by workload, the guardrail on each, and its identity."""
     identity = next(each for each in platform.identities if each.name == gateway.identity)
-    trust = next(each for each in platform.trust if each.name == identity.trust)
+    trust = next((each for each in platform.trust if each.name == identity.trust), None)
+    out = gateway.model_dump(include={"proxy", "ca_bundle"}, exclude_none=True)
+    made: dict[str, Any] = {
+        **out,
+        "image": platform.images.translator,
+        "models": cloud_models(platform, identity, side),
+        "replicas": gateway.replicas,
+    }
+    if trust is None:
+        made["pod_identity"] = side.role
+        return made  # type: ignore[return-value]
     proof: dict[str, Any] = {
         "trust_anchor_arn": side.trust_anchor,
         "profile_arn": side.profile,
@@ -333,12 +344,5 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         proof["certificate_secret"] = identity.certificate_secret
     elif trust.issuer is not None:
         proof["issuer"] = trust.issuer.model_dump()
-    out = gateway.model_dump(include={"proxy", "ca_bundle"}, exclude_none=True)
-    made: dict[str, Any] = {
-        **out,
-        "image": platform.images.translator,
-        "models": cloud_models(platform, identity, side),
-        "replicas": gateway.replicas,
-        "identity": proof,
-    }
+    made["identity"] = proof
     return made  # type: ignore[return-value]

@@ -28,9 +28,16 @@ def grants(
     callers: list[Caller],
     anchors: list[Any],
     more: Sequence[EndpointGrant] = (),
+    machines: Sequence[EndpointGrant] = (),
 ) -> list[EndpointGrant]:
-    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`."""
-    made: list[EndpointGrant] = []
+    """Who may call what through the network's endpoints: each role its own models and no other's; and `more`.
+
+    `machines`: what those of a cluster call, by services that need not be named: without them none comes to life.
+    """
+    if not callers:
+        return list(machines)
+    made: list[EndpointGrant] = [each for each in machines if each["service"] not in network.services]
+    more = [*more, *machines]
     subjects: list[Any] = [caller.subject for caller in callers if caller.subject]
     for service in network.services:
         if service == "bedrock-runtime":
@@ -44,19 +51,6 @@ def grants(
                         "resources": caller.models,
                     }
                 )
-        elif more and (service == "s3" or any(each["service"] == service for each in more)):
-            # S3's, for layers of images, comes with Amazon ECR's.
-            made += [each for each in more if each["service"] == service]
-        elif service == "rolesanywhere":
-            # Asked before there is a role: the certificate's name stands for it.
-            made.append(
-                {
-                    "service": service,
-                    "principals": subjects,
-                    "actions": ["rolesanywhere:CreateSession"],
-                    "resources": anchors,
-                }
-            )
         elif service == "sts":
             made.append(
                 {
@@ -64,6 +58,20 @@ def grants(
                     "principals": [caller.role for caller in callers],
                     "actions": ["sts:GetCallerIdentity"],
                     "resources": ["*"],
+                }
+            )
+            made += [each for each in more if each["service"] == service]
+        elif more and (service == "s3" or any(each["service"] == service for each in more)):
+            # S3's, for layers of images, comes with Amazon ECR's.
+            made += [each for each in more if each["service"] == service]
+        elif service == "rolesanywhere" and subjects:
+            # Asked before there is a role: the certificate's name stands for it.
+            made.append(
+                {
+                    "service": service,
+                    "principals": subjects,
+                    "actions": ["rolesanywhere:CreateSession"],
+                    "resources": anchors,
                 }
             )
         else:

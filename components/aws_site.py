@@ -7,7 +7,7 @@ those roles to those models and nobody else, then gateways on Fargate, the link,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -21,6 +21,10 @@ from components.fargate_gateways import FargateGateways
 from components.scope import WHOLE, Scope
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
+from isthmus.contracts.platform_eks import cluster_at
+
+if TYPE_CHECKING:
+    from components.aws_cluster import AwsCluster
 
 At = Callable[..., pulumi.ResourceOptions]
 """Options of a component at a site, by the site's name and what it waits for."""
@@ -44,6 +48,8 @@ class AwsSite:
         """By name: the component, or what the layer below gives of it."""
         self.anchors: dict[str, Any] = {}
         """By trust's name, in the same way."""
+        self.cluster: AwsCluster | None = None
+        """Its Kubernetes cluster, where it has one."""
         self.gateways: list[dict[str, Any]] = []
         """Each gateway that runs on Fargate here: class, site, address and service."""
         self._private: dict[str, Any] = {}
@@ -74,6 +80,12 @@ class AwsSite:
             )
             self.networks[network.name] = private
             self.records.append(private.retained)
+        declared = cluster_at(platform, site.name)
+        if declared is not None:
+            from components.aws_cluster import AwsCluster
+
+            self.cluster = AwsCluster(self._name, platform, site, declared, self.networks, self._at)
+            self.records += self.cluster.retained
         for trust in self._mine("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
@@ -91,6 +103,8 @@ class AwsSite:
         fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
         self.records += fargate.retained
         urls = self._endpoints(identities, made, anchors, fargate)
+        if self.cluster is not None:
+            self.cluster.raise_machines([urls[self.cluster.network]] if self.cluster.network in urls else [])
         self._host()
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
@@ -121,7 +135,11 @@ class AwsSite:
         else:
             from components.aws.workload_identity import WorkloadIdentity
 
-            args = arguments.identity_args(self._platform, identity, anchor.arn, vpc, self._account(), hosted)
+            account = self._account()
+            proof: dict[str, Any] = {"trust_anchor": anchor.arn} if anchor is not None else {}
+            if identity.assumed_by == "eks-pod-identity" and self.cluster is not None:
+                proof = {"pod": self.cluster.pods(identity, account)}
+            args = arguments.identity_args(self._platform, identity, proof, vpc, account, hosted)
             workload = WorkloadIdentity(name, args, options)
         if hosted:
             from components.aws.sagemaker_access import SageMakerAccess
@@ -195,7 +213,10 @@ class AwsSite:
                 for each in carried
             ]
             vouched = [anchors[name].arn for name in sorted({each.trust for each in carried if each.trust})]
-            if not callers or not network.services:
+            machines: list[Any] = []
+            if self.cluster is not None and self.cluster.network == network.name:
+                machines = self.cluster.grants(self._account())
+            if not machines and (not callers or not network.services):
                 continue
             built = self.networks[network.name]
             let_in = {
@@ -215,7 +236,9 @@ class AwsSite:
                 "route_table_ids": built.route_tables,
                 "sources": sorted(let_in),
                 **fargate.inside(network),
-                "grants": arguments_grants.grants(network, callers, vouched, more),
+                # Machines stand in the network itself; whoever crosses a link comes from a named site.
+                **({"vpc_cidr": network.cidr} if machines and network.cidr else {}),
+                "grants": arguments_grants.grants(network, callers, vouched, more, machines),
                 "private_dns": network.private_dns,
                 "tags": arguments.tags(self._platform),
             }

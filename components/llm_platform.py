@@ -1,6 +1,6 @@
 """The whole platform of one contract, over all of its sites."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -29,16 +29,21 @@ from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform_break_glass import Access
+from isthmus.contracts.platform_eks import kubernetes_sites, provider_key
 from isthmus.contracts.words import CALLED_TARGETS
 
 if TYPE_CHECKING:
+    from components.arguments_eks import ClusterAccess
     from components.onprem.door import ModelDoor
     from components.onprem.model_server import ModelServer
     from components.onprem.weights import Claims
 
+Connect = Callable[[Site, "ClusterAccess"], pulumi.ProviderResource]
+"""Makes the Kubernetes provider of a cluster in AWS from what is known once it is made."""
+
 
 class LlmPlatform(pulumi.ComponentResource):
-    """Per on-prem site: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: network,
+    """Per cluster: admission, class namespaces, GPU pools, model servers, gateways. Per AWS site: network, cluster,
     identities, models, private endpoints, gateways on Fargate, link, budgets. Per site: its audit store, with the
     account's trail. Spans sites, so it takes a provider for each, and is for Python only."""
 
@@ -70,6 +75,7 @@ class LlmPlatform(pulumi.ComponentResource):
         going: Sequence[Standing] = (),
         scope: Scope = WHOLE,
         accesses: Sequence[Access] = (),
+        connect: Connect | None = None,
     ) -> None:
         """`only_admission`: nothing but the admission policies and the namespaces that they guard.
 
@@ -77,7 +83,9 @@ class LlmPlatform(pulumi.ComponentResource):
 
         `accesses`: emergency accesses in force.
 
-        `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site.
+        `providers`: by site's name, a Kubernetes provider for an on-prem site, an AWS one for an AWS site; for its
+        cluster, `SITE/kubernetes`. `connect` makes that one where it is missing: a cluster made here has no
+        address before.
 
         `scope`: the layer to build, where it is not all of the platform.
 
@@ -97,7 +105,8 @@ class LlmPlatform(pulumi.ComponentResource):
         self._scope = scope
         self.gives: dict[str, dict[str, Any]] = {"networks": {}, "anchors": {}, "doors": {}}
         """What the layers above are given (`isthmus.contracts.layers.Given`)."""
-        self._providers = providers
+        self._by_key = dict(providers)
+        self._connect = connect
         self._sides: dict[str, CloudSide] = {}
         self._retained: list[Any] = []
         self._records: list[Any] = []
@@ -106,12 +115,12 @@ class LlmPlatform(pulumi.ComponentResource):
         self._pools: list[dict[str, Any]] = []
 
         sites = {site.name: site for site in platform.sites}
+        inside = kubernetes_sites(platform)
         # AWS first: translators on-prem are told their roles, models and endpoints.
         for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
-            if site.kind == "on-prem":
-                self._onprem_site(site)
-            elif not only_admission:
-                self._aws_site(site)
+            machines = self._aws_site(site) if site.kind == "aws" and not only_admission else {}
+            if site in inside and (not only_admission or provider_key(site) in self._by_key):
+                self._kubernetes_site(site, machines)
         self._sealed: dict[str, dict[str, pulumi.Output[str]]] = {}
         sealed = scope.owns("foundation") and not only_admission
         audit, retained = self._audit(sites) if sealed else ([], [])
@@ -149,15 +158,16 @@ class LlmPlatform(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self)
 
     def _provider_at(self, site: str) -> pulumi.ProviderResource:
-        if site not in self._providers:
+        if site not in self._by_key:
             raise InputError(
                 f"site '{site}' has no provider",
                 where=f"sites.{site}",
-                todo=f"Given are those of: {', '.join(sorted(self._providers)) or 'no site'}",
+                todo=f"Given are those of: {', '.join(sorted(self._by_key)) or 'no site'}",
             )
-        return self._providers[site]
+        return self._by_key[site]
 
-    def _onprem_site(self, site: Site) -> None:
+    def _kubernetes_site(self, site: Site, machines: dict[str, pulumi.Resource]) -> None:
+        """What stands in a site's cluster. `machines`: by pool, where they are made here; `""`: those without GPUs."""
         from components.onprem.admission import AdmissionGuard
         from components.onprem.gpu_pool import GpuPool
         from components.onprem.model_server import ModelServer
@@ -165,24 +175,24 @@ class LlmPlatform(pulumi.ComponentResource):
         from components.onprem.weights import shared_claims
 
         platform, scope = self._platform, self._scope
-        at = f"{self._name}-{site.name}"
+        at, key = f"{self._name}-{site.name}", provider_key(site)
         guard: list[pulumi.Resource] = []
         spaces: dict[str, pulumi.Resource] = {}
         if scope.owns("platform"):
             registries = list(platform.images.registries)
-            guard.append(AdmissionGuard(f"{at}-admission", {"registries": registries}, self._at(site.name)))
+            guard.append(AdmissionGuard(f"{at}-admission", {"registries": registries}, self._at(key)))
             spaces |= {
                 held: ClassNamespace(
                     f"{at}-{held}",
                     namespace_args(platform, site, held, self._going),
-                    self._at(site.name, guard),
+                    self._at(key, guard),
                 )
                 for held in classes_at(platform, site)
             }
         if self._only_admission:
             return
         if scope.owns("platform"):
-            make_cluster(at, platform, site, self._accesses, spaces, self._at(site.name))
+            make_cluster(at, platform, site, self._accesses, spaces, self._at(key))
         claims: Claims = {}
         if scope.owns("serving"):
             claims = shared_claims(
@@ -190,7 +200,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 platform,
                 site,
                 self,
-                self._provider_at(site.name),
+                self._provider_at(key),
                 [*guard, *spaces.values()],
                 scope.runs,
             )
@@ -203,7 +213,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 servers[endpoint.id] = ModelServer(
                     f"{self._name}-{endpoint.id}",
                     model_args(platform, pool, endpoint, scope.doors.get(endpoint.id)),
-                    self._at(site.name, [*after, *([claimed] if claimed is not None else [])]),
+                    self._at(key, [*after, *([claimed] if claimed is not None else [])]),
                 )
             elif scope.owns("platform"):
                 servers[endpoint.id] = self._door(endpoint, after)
@@ -216,9 +226,10 @@ class LlmPlatform(pulumi.ComponentResource):
                 continue
             queues: list[pulumi.Resource] = []
             if scope.owns("platform"):
-                used = [*known, *(spaces[endpoint.class_] for endpoint in served_on(platform, pool))]
+                used = [*known, *([machines[pool.name]] if pool.name in machines else [])]
+                used += [spaces[endpoint.class_] for endpoint in served_on(platform, pool)]
                 args = pool_args(platform, pool, self._going)
-                made = GpuPool(f"{self._name}-{pool.name}", args, self._at(site.name, used))
+                made = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, used))
                 self._pools.append({"name": pool.name, "site": site.name, "signs": made.verify})
                 queues.append(made)
                 pools += queues
@@ -227,7 +238,7 @@ class LlmPlatform(pulumi.ComponentResource):
         for endpoint in on_cpus(platform, site):
             serve(endpoint, None, [])
         if scope.owns("platform"):
-            self._site_gateways(site, [*guard, *pools], spaces, servers)
+            self._site_gateways(site, [*guard, *pools, *machines.values()], spaces, servers)
 
     def _door(self, endpoint: Endpoint, after: list[pulumi.Resource]) -> "ModelDoor":
         from components.onprem.door import ModelDoor
@@ -242,22 +253,23 @@ class LlmPlatform(pulumi.ComponentResource):
         MIG manager and the device plugin look a label's meaning up at once."""
         layouts, configs = mig_layouts_args(self._platform, site), device_plugin_args(self._platform, site)
         known: list[pulumi.Resource] = []
+        key = provider_key(site)
         operator = gpu_operator_args(
             self._platform, site, layouts=layouts is not None, configs=configs is not None
         )
         if operator is not None:
             from components.onprem.gpu_operator import GpuOperator
 
-            known.append(GpuOperator(f"{at}-gpu-operator", operator, self._at(site.name)))
+            known.append(GpuOperator(f"{at}-gpu-operator", operator, self._at(key)))
         after = list(known)
         if layouts is not None:
             from components.onprem.mig import MigLayouts
 
-            known.append(MigLayouts(f"{at}-mig", layouts, self._at(site.name, after)))
+            known.append(MigLayouts(f"{at}-mig", layouts, self._at(key, after)))
         if configs is not None:
             from components.onprem.device_plugin import DevicePluginConfigs
 
-            known.append(DevicePluginConfigs(f"{at}-device-plugin", configs, self._at(site.name, after)))
+            known.append(DevicePluginConfigs(f"{at}-device-plugin", configs, self._at(key, after)))
         return known
 
     def _site_gateways(
@@ -271,14 +283,14 @@ class LlmPlatform(pulumi.ComponentResource):
 
         addresses = {name: server.cluster_ip for name, server in servers.items()}
         for gateway in self._platform.gateways:
-            if gateway.site != site.name:
+            if gateway.site != site.name or gateway.runs_on != "kubernetes":
                 continue
             side = self._sides.get(gateway.identity) if gateway.identity else None
             behind = translator_args(self._platform, gateway, side) if side is not None else None
             made = InferenceGateway(
                 f"{self._name}-{site.name}-{gateway.class_}-gateway",
                 gateway_args(self._platform, site, gateway, addresses, behind),
-                self._at(site.name, [*before, spaces[gateway.class_]]),
+                self._at(provider_key(site), [*before, spaces[gateway.class_]]),
                 after=[
                     servers[name]
                     for name in sorted({name for each in gateway.workloads for name in each.awaited})
@@ -289,11 +301,12 @@ class LlmPlatform(pulumi.ComponentResource):
                 {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
             )
 
-    def _aws_site(self, site: Site) -> None:
+    def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
+        """The machines of each pool of the site's cluster."""
         from components.aws_site import AwsSite
 
         if not (self._scope.owns("foundation") or self._scope.owns("platform")):
-            return
+            return {}
         made = AwsSite(self._name, self._platform, site, self._at, self._scope)
         if self._scope.owns("foundation"):
             for name, each in made.networks.items():
@@ -306,6 +319,18 @@ class LlmPlatform(pulumi.ComponentResource):
         self._records += made.records
         self._links += made.links
         self._gateways += made.gateways
+        if made.cluster is None:
+            return {}
+        access, key = made.cluster.access(), provider_key(site)
+        # At its first stage nothing stands in it, and nobody may be able to reach it yet.
+        if (
+            site in kubernetes_sites(self._platform)
+            and access is not None
+            and key not in self._by_key
+            and self._connect is not None
+        ):
+            self._by_key[key] = self._connect(site, access)
+        return made.cluster.machines
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.governance.audit_trail import AuditTrail
@@ -317,7 +342,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 f"{self._name}-{store.name}",
                 audit_args(self._platform, sites[store.site], store),
                 # The organisation's own needs no way to its site: the foundation has none on-prem.
-                self._at(store.site) if store.site in self._providers else self._child(),
+                self._at(store.site) if store.site in self._by_key else self._child(),
             )
             self._sealed[store.site] = trail.records
             described.append(

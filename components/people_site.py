@@ -8,6 +8,7 @@ from components.arguments import classes_at
 from components.arguments_aws import bounded, tags
 from isthmus.contracts.platform import Platform, Site
 from isthmus.contracts.platform_break_glass import Access
+from isthmus.contracts.words import VLLM_TARGETS
 
 
 def cluster_roles_args(platform: Platform, site: Site) -> dict[str, Any] | None:
@@ -24,10 +25,13 @@ def cluster_roles_args(platform: Platform, site: Site) -> dict[str, Any] | None:
                 "models": sorted(
                     each.id
                     for each in platform.endpoints
-                    if each.class_ == held and each.site == site.name and each.target == "onprem-vllm"
+                    if each.class_ == held and each.site == site.name and each.target in VLLM_TARGETS
                 ),
                 "gateway": f"{held}-gateway"
-                if any(one.class_ == held and one.site == site.name for one in platform.gateways)
+                if any(
+                    one.class_ == held and one.site == site.name and one.runs_on == "kubernetes"
+                    for one in platform.gateways
+                )
                 else "",
             }
             for held in classes_at(platform, site)
@@ -43,7 +47,7 @@ def make_cluster(
     spaces: dict[str, pulumi.Resource],
     options: pulumi.ResourceOptions,
 ) -> None:
-    """Roles and emergency access in an on-prem cluster, once the classes' namespaces are there."""
+    """Roles and emergency access in a cluster, once the classes' namespaces are there."""
     args: Any = cluster_roles_args(platform, site)
     if args is None or platform.people is None:
         return

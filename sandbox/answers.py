@@ -42,6 +42,8 @@ def besides(platform: dict[str, Any]) -> list[tuple[str, str]]:
     found = [
         (f"pools[{pool['name']}].node_names", f"[{', '.join(_machines(pool))}]")
         for pool in platform.get("pools", [])
+        # Those of a node group in AWS are labelled as they come, and have no names to keep.
+        if "node_group" not in pool
     ]
     classes: dict[str, list[str]] = {}
     for endpoint in platform["endpoints"]:

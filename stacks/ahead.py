@@ -29,7 +29,8 @@ def load(platform: Platform) -> None:
     from pulumi.runtime.sync_await import _sync_await
 
     _sync_await(asyncio.sleep(_SENT_S))
-    for kind in sorted({site.kind for site in platform.sites}):
+    kinds = {site.kind for site in platform.sites} | ({"on-prem"} if platform.clusters else set())
+    for kind in sorted(kinds):
         for name in MODULES[kind]:
             module = importlib.import_module(f"{PACKAGES[kind]}.{name}")
             # The SDK gives a lazy module, which loads when it is first looked into.

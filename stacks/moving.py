@@ -11,7 +11,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import moving, moving_words
+from isthmus.contracts.errors import InputError
 from isthmus.contracts.moving import STANDING, Standing
+from isthmus.contracts.platform_eks import provider_key
 from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource])
             "isthmus:index:ModelServer", each["name"], each["inputs"], pulumi.ResourceOptions(parent=whole)
         )
         body: dict[str, Any] = each["body"]
+        kept = _cluster(platform, providers, each["site"])
         before: list[pulumi.Resource] = []
         if each.get("scaler"):
             # Else KEDA would bring back at once what goes.
@@ -68,17 +71,31 @@ def make_room(platform: Platform, providers: dict[str, pulumi.ProviderResource])
                     scaler["type"],
                     scaler["name"],
                     {**scaler["body"], "metadata": told},
-                    pulumi.ResourceOptions(parent=server, provider=providers[each["site"]]),
+                    pulumi.ResourceOptions(parent=server, provider=kept),
                 )
             )
         pulumi.CustomResource(
             each["type"],
             each["workload"],
             {**body, "spec": {**body["spec"], "replicas": 0}},
-            pulumi.ResourceOptions(parent=server, provider=providers[each["site"]], depends_on=before),
+            pulumi.ResourceOptions(parent=server, provider=kept, depends_on=before),
         )
     for name, value in room["outputs"].items():
         pulumi.export(name, value)
+
+
+def _cluster(
+    platform: Platform, providers: dict[str, pulumi.ProviderResource], name: str
+) -> pulumi.ProviderResource:
+    """The Kubernetes provider of a site. Raises `InputError` where a cluster in AWS has none before it is made."""
+    key = next((provider_key(site) for site in platform.sites if site.name == name), name)
+    if key not in providers:
+        raise InputError(
+            f"room is to be made in the cluster at {name}, to which no context leads",
+            where=f"sites[{name}].kube_context",
+            todo="Name a context of your kubeconfig for it, and run the same command again",
+        )
+    return providers[key]
 
 
 def _own_outputs(stack: str) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from isthmus.catalogue import break_glass, estates
 from isthmus.contracts import layers
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_eks import provider_key, reached_sites
 from isthmus.contracts.words import UP_STEP
-from stacks import account, ahead, layering, moving, surroundings, tagging
+from stacks import account, ahead, layering, moving, providers, surroundings, tagging
 
 if TYPE_CHECKING:
     import pulumi
@@ -92,9 +93,11 @@ def program(*, live: bool = False, given: layering.Outputs | None = None) -> Non
     for line in accesses.said:
         pulumi.log.warn(line)
     if step == "admission":
-        LlmPlatform(platform.name, platform, made, only_admission=True, going=going)
+        LlmPlatform(platform.name, platform, made, only_admission=True, going=going, connect=providers.eks)
         return
-    built = LlmPlatform(platform.name, platform, made, going=going, accesses=accesses.now)
+    built = LlmPlatform(
+        platform.name, platform, made, going=going, accesses=accesses.now, connect=providers.eks
+    )
     for name, value in outputs(built, platform, files.plan).items():
         pulumi.export(name, value)
     if platform.people is not None:
@@ -178,19 +181,23 @@ def configured() -> Settings:
 def site_providers(
     platform: Platform, settings: Settings, *, live: bool = False
 ) -> dict[str, pulumi.ProviderResource]:
-    """A provider for each site, by its name; made here and nowhere else."""
-    from stacks import providers
+    """A provider for each site, by its name, and one for a cluster of an AWS site, by `SITE/kubernetes`.
+
+    Made here and nowhere else, but for a cluster whose address the stack itself will work out (`providers.eks`).
+    """
 
     def kubeconfig() -> str:
         # Asked for where there is a cluster only: a stack in AWS alone needs none.
         return settings.kubeconfig or (surroundings.kubeconfig_path() if live else FROM_ENVIRONMENT)
 
-    return {
+    made: dict[str, pulumi.ProviderResource] = {
         site.name: providers.aws(site, platform.tags, sandbox=settings.sandbox)
         if site.kind == "aws"
         else providers.kubernetes(site, kubeconfig())
         for site in platform.sites
     }
+    clusters = [site for site in reached_sites(platform) if site.kind == "aws"]
+    return made | {provider_key(site): providers.kubernetes(site, kubeconfig()) for site in clusters}
 
 
 def outputs(built: LlmPlatform, platform: Platform, plan: Plan) -> dict[str, Any]:

@@ -5,24 +5,73 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isthmus import aws_session
+from isthmus.contracts.platform_eks import provider_key
 
 if TYPE_CHECKING:
     import pulumi
 
+    from components.arguments_eks import ClusterAccess
     from isthmus.contracts.platform import Site
 
 
 def kubernetes(site: Site, kubeconfig: str) -> pulumi.ProviderResource:
-    """The cluster of an on-prem site, by its context in the kubeconfig at that path."""
+    """The cluster of a site, by its context in the kubeconfig at that path."""
+    return _kubernetes(site, kubeconfig=kubeconfig, context=site.kube_context)
+
+
+def eks(site: Site, cluster: ClusterAccess) -> pulumi.ProviderResource:
+    """The cluster that the stack itself makes at an AWS site: its address is known once it is made.
+
+    Credentials are no part of it: whoever runs `pulumi` asks EKS for a token (`aws eks get-token`) as who they
+    are, or as the role by which they work in the site's account.
+    """
+    return _kubernetes(site, kubeconfig=kubeconfig(site, cluster))
+
+
+def kubeconfig(site: Site, cluster: ClusterAccess) -> pulumi.Output[str]:
+    """A kubeconfig with one context, as JSON. Nothing in it is secret."""
+    import pulumi
+
+    command = [
+        "eks",
+        "get-token",
+        "--output",
+        "json",
+        "--region",
+        site.region,
+        "--cluster-name",
+        cluster.name,
+    ]
+    as_whom: list[Any] = ["--role-arn", site.assume_role] if site.assume_role else []
+    token = {
+        "apiVersion": "client.authentication.k8s.io/v1beta1",
+        "command": "aws",
+        "args": [*command, *as_whom],
+        "interactiveMode": "Never",
+    }
+    name = site.name
+    access = {"server": cluster.endpoint, "certificate-authority-data": cluster.certificate_authority}
+    return pulumi.Output.json_dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": name, "cluster": access}],
+            "users": [{"name": name, "user": {"exec": token}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+            "current-context": name,
+        }
+    )
+
+
+def _kubernetes(site: Site, **how: Any) -> pulumi.ProviderResource:
     import pulumi_kubernetes
 
     return pulumi_kubernetes.Provider(
-        site.name,
-        kubeconfig=kubeconfig,
-        context=site.kube_context,
-        # The site is the cluster: another port or address of the same one replaces nothing.
+        provider_key(site).replace("/", "-"),
+        # The site is the cluster: another port, address or way to the same one replaces nothing.
         cluster_identifier=site.name,
         enable_server_side_apply=True,
+        **how,
     )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from isthmus.contracts import addresses
 from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.platform_eks import reached_sites
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
@@ -30,7 +31,7 @@ def check(
     environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Raise `EnvironmentFault` where a context is missing, or a sandbox's address is not this machine's."""
-    contexts = [site.kube_context for site in platform.sites if site.kind == "on-prem"]
+    contexts = [site.kube_context for site in reached_sites(platform)]
     if contexts:
         _clusters(contexts, kubeconfig or kubeconfig_path(environment), sandbox)
     if sandbox and any(site.kind == "aws" for site in platform.sites):

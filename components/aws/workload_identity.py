@@ -8,6 +8,7 @@ import pulumi
 from components.aws.bedrock_policy import open_guardrail
 from components.aws.boundary import boundary_arn, boundary_policy, fitting
 from components.aws.names import aws_name
+from components.aws.pod_identity import PodIdentity, pod_trust
 from components.checks import may_use_aws, sensitivity
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.words import Target
@@ -24,16 +25,18 @@ _SUBJECT = re.compile(r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z
 
 
 class WorkloadIdentityArgs(TypedDict):
-    """An AWS identity for pods outside AWS."""
+    """An AWS identity for pods, outside AWS or in an EKS cluster."""
 
     name: str
     """Name of the identity."""
     sensitivity: str
     """The class whose pods bear it."""
-    trust_anchor: pulumi.Input[str]
+    trust_anchor: NotRequired[pulumi.Input[str]]
     """ARN of the trust anchor that vouches for the certificate."""
     subject: str
     """DNS name in the certificate: its common name and its first alternative name."""
+    pod: NotRequired[PodIdentity]
+    """In place of a certificate: the pods of an EKS cluster that bear it."""
     actions: list[str]
     """Actions that a session may take at most, each named in full."""
     resources: list[pulumi.Input[str]]
@@ -55,10 +58,11 @@ class WorkloadIdentityArgs(TypedDict):
 
 
 class WorkloadIdentity(pulumi.ComponentResource):
-    """A role for one certificate of one authority, its boundary, and the profile that bounds its sessions.
+    """A role for one certificate of one authority or one service account, its boundary, and what bounds its sessions.
 
     A session may do what the role's own policy, the boundary and the session policy all allow. The role has
-    no policy of its own yet: BedrockAccess gives it one. No access key is made.
+    no policy of its own yet: BedrockAccess gives it one. No access key is made. Pods of an EKS cluster have no
+    session policy: the boundary says the same.
     """
 
     role_arn: pulumi.Output[str]
@@ -66,7 +70,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
     role_name: pulumi.Output[str]
     """Name of the role, to attach policies to."""
     profile_arn: pulumi.Output[str]
-    """ARN of the Roles Anywhere profile, named when a session is asked for."""
+    """ARN of the Roles Anywhere profile, named when a session is asked for; empty for pods of an EKS cluster."""
     boundary_arn: pulumi.Output[str]
     """ARN of the policy that bounds the role."""
 
@@ -75,7 +79,6 @@ class WorkloadIdentity(pulumi.ComponentResource):
     ) -> None:
         super().__init__("isthmus:index:WorkloadIdentity", name, dict(args), opts)
         from pulumi_aws.iam import Role
-        from pulumi_aws.rolesanywhere import Profile
 
         where = f"identities.{args['name']}"
         held = sensitivity(args["sensitivity"], where)
@@ -99,19 +102,51 @@ class WorkloadIdentity(pulumi.ComponentResource):
             tags=tags,
             bedrock_regions=args.get("bedrock_regions", []),
         )
+        pod = args.get("pod")
+        trust = pod_trust(pod, _account(self)) if pod else trust_policy(args["trust_anchor"], args["subject"])  # type: ignore[typeddict-item]
         role = Role(
             f"{name}-role",
             name=aws_name(f"{name}-role", 64),
-            description=f"{args['subject']}, by certificate",
-            assume_role_policy=pulumi.Output.json_dumps(trust_policy(args["trust_anchor"], args["subject"])),
+            description=f"{args['subject']}, by {'pod identity' if pod else 'certificate'}",
+            assume_role_policy=pulumi.Output.json_dumps(trust),
             # AWS knows no shorter one than an hour; the profile's is what a session gets.
             max_session_duration=max(3600, args["session_seconds"]),
             permissions_boundary=self.boundary_arn,
             tags=tags,
             opts=child,
         )
+        profile = pulumi.Output.from_input("")
+        if pod:
+            bound = self._associate(name, pod, role, tags)
+            # Known once the pods bear it: a translator that comes before would have no identity.
+            self.role_arn = pulumi.Output.all(role.arn, bound).apply(lambda found: str(found[0]))
+        else:
+            profile = self._profile(name, args, role, most, tags)
+            self.role_arn = role.arn
+        self.role_name, self.profile_arn = role.name, profile
+        self.register_outputs(
+            {
+                "role_arn": self.role_arn,
+                "role_name": self.role_name,
+                "profile_arn": self.profile_arn,
+                "boundary_arn": self.boundary_arn,
+            }
+        )
+
+    def _profile(
+        self,
+        name: str,
+        args: WorkloadIdentityArgs,
+        role: Any,
+        most: list[dict[str, Any]],
+        tags: dict[str, str],
+    ) -> pulumi.Output[str]:
+        """ARN of the profile that bounds sessions by certificate."""
+        from pulumi_aws.rolesanywhere import Profile
+
+        where = f"identities.{args['name']}"
         session = pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": most})
-        profile = Profile(
+        return Profile(
             f"{name}-profile",
             enabled=True,
             role_arns=[role.arn],
@@ -124,17 +159,21 @@ class WorkloadIdentity(pulumi.ComponentResource):
             # A session bears its certificate's serial number, which the trail can be searched for.
             accept_role_session_name=False,
             tags=tags,
-            opts=child,
-        )
-        self.role_arn, self.role_name, self.profile_arn = role.arn, role.name, profile.arn
-        self.register_outputs(
-            {
-                "role_arn": self.role_arn,
-                "role_name": self.role_name,
-                "profile_arn": self.profile_arn,
-                "boundary_arn": self.boundary_arn,
-            }
-        )
+            opts=pulumi.ResourceOptions(parent=self),
+        ).arn
+
+    def _associate(self, name: str, pod: PodIdentity, role: Any, tags: dict[str, str]) -> pulumi.Output[str]:
+        from pulumi_aws.eks import PodIdentityAssociation
+
+        return PodIdentityAssociation(
+            f"{name}-pods",
+            cluster_name=pod["cluster"],
+            namespace=pod["namespace"],
+            service_account=pod["service_account"],
+            role_arn=role.arn,
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        ).association_id
 
 
 def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any]:
@@ -165,6 +204,12 @@ def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any
     }
 
 
+def _account(parent: pulumi.Resource) -> pulumi.Output[str]:
+    from pulumi_aws import get_caller_identity_output
+
+    return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=parent)).account_id
+
+
 def at_most(
     actions: list[str], resources: list[pulumi.Input[str]], vpc: Any = None, key: Any = None
 ) -> list[dict[str, Any]]:
@@ -185,6 +230,10 @@ def at_most(
 
 
 def _check(args: WorkloadIdentityArgs, where: str) -> None:
+    if ("pod" in args) == ("trust_anchor" in args):
+        what = "two proofs of who it is" if "pod" in args else "nothing proves who it is"
+        todo = "Name the trust anchor of a certificate, or the pods that bear it"
+        raise InputError(what, where=f"{where}.trust_anchor", todo=todo)
     subject = args["subject"]
     if not _SUBJECT.match(subject) or len(subject) > LONGEST_NAME:
         raise InputError(

@@ -13,6 +13,10 @@ from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
 from components.pods import same
+from isthmus.contracts.platform_eks import AGENT
+
+ROLE_ANNOTATION = "isthmus.dev/aws-role"
+"""Of pods in an EKS cluster: the role that they bear by their service account."""
 
 
 class NamedDestination(TypedDict):
@@ -66,7 +70,9 @@ class TranslatorSettings(TypedDict):
     models: list[CloudModel]
     """What it may call."""
     identity: NotRequired[AwsIdentity]
-    """How its pods prove to AWS who they are; without it they have no AWS identity."""
+    """How its pods prove to AWS who they are, where they show a certificate."""
+    pod_identity: NotRequired[pulumi.Input[str]]
+    """In an EKS cluster: ARN of the role that the pods bear by their service account, with no helper beside them."""
     proxy: NotRequired[TranslatorProxy]
     """The proxy by which its pods reach AWS; for the public class only."""
     ca_bundle: NotRequired[str]
@@ -130,6 +136,9 @@ def translator(
         if proof is not None
         else NO_HELPER
     )
+    # Of an identity by pod identity the pods say nothing: EKS knows it by their service account.
+    agent: NamedDestination = {"name": "pod-identity", "cidr": AGENT, "port": 80}
+    by_place = "pod_identity" in settings
     serve(
         name,
         service,
@@ -145,9 +154,10 @@ def translator(
         config=config,
         tls_secret=secret,
         ingress=[from_gateway, scraped_from(monitoring_namespace)],
-        egress=[*ways_out(destinations, service), *out.egress],
+        egress=[*ways_out([*destinations, *([agent] if by_place else [])], service), *out.egress],
         before=[*before, *helper.before],
-        annotations={},
+        # A pod bears what is associated when it comes: another role needs other pods.
+        annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
         pull_secrets=pull_secrets,
         mounts=out.mounts,

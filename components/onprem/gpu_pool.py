@@ -76,7 +76,8 @@ class GpuPool(pulumi.ComponentResource):
                     todo="Say `gpu_operator: existing` or `manage`, or take it out",
                 )
             after.append(nvidia_driver(name, pool, args["driver"], child))
-        self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
+        if not args.get("marked", False):
+            self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
         if by_claim:
             device_class(name, pool, args["product"], child)
         queues = Queues(name, args, capacity, whole, self)

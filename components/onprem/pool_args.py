@@ -200,6 +200,8 @@ class GpuPoolArgs(TypedDict):
     """GPUs that the queue does not give out: spares, and room to roll with surge."""
     node_names: NotRequired[list[str]]
     """The machines by name. Absent: every node that shows the product, by Node Feature Discovery."""
+    marked: NotRequired[bool]
+    """Whether machines come labelled and tainted (default false), as node groups in AWS make them."""
     mig: NotRequired[list[CutMachine]]
     """GPUs of named machines that are cut into slices; the others stay whole."""
     classes: NotRequired[list[str]]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OVERRIDES = "isthmus:overrides"
 _PARTS = {
     "sites": "name",
+    "clusters": "name",
     "pools": "name",
     "endpoints": "id",
     "gateways": "name",
@@ -112,12 +113,27 @@ def _assembled(
     merged = locked.fill(merged, lock_file, files.stack, sandbox=sandbox)
     merged = charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
     merged = lifecycle.fill(merged, sandbox=sandbox)
+    merged = _reached(merged) if sandbox else merged
     missing.require(merged, str(Where(file, None, OVERRIDES)))
     platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")
     kept.check(platform, files.requirements, file)
     if not sandbox:
         lifecycle.check(platform, file)
     return platform
+
+
+def _reached(merged: dict[str, Any]) -> dict[str, Any]:
+    """In the sandbox a cluster stands for each AWS site's own, by a context of the site's name: EKS runs nowhere."""
+    there = {each.get("site") for each in merged.get("clusters") or [] if isinstance(each, dict)}
+    return {
+        **merged,
+        "sites": [
+            {**site, "kube_context": site.get("kube_context") or site["name"]}
+            if isinstance(site, dict) and site.get("name") in there
+            else site
+            for site in merged.get("sites", [])
+        ],
+    }
 
 
 def _names(rendered: dict[str, Any], overrides: dict[str, Any], file: str) -> None:

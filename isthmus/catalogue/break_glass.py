@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.errors import AnswerIsNo, InputError, Where
 from isthmus.contracts.platform_break_glass import NAMESPACE, Access, BreakGlass, Record, Records
+from isthmus.contracts.platform_eks import kubernetes_sites
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
@@ -91,7 +92,7 @@ def _checked(record: Record, stack: str, platform: Platform, held: BreakGlass, w
             where=where,
         )
     there = {(each.site, each.class_) for each in (*platform.gateways, *platform.endpoints)}
-    clusters = {each.name for each in platform.sites if each.kind == "on-prem"}
+    clusters = {each.name for each in kubernetes_sites(platform)}
     if record.site not in clusters or (record.site, record.class_) not in there:
         raise AnswerIsNo(
             f"there is no class {record.class_} in a cluster of site {record.site}",

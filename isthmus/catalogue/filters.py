@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from isthmus.contracts import handling, inference_profiles, plan_capacity
+from isthmus.contracts import handling, inference_profiles, plan_capacity, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, At, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.plan import Plan
-from isthmus.contracts.requirements import OnPremSite, Requirements
+from isthmus.contracts.requirements import AwsSite, OnPremSite, Requirements
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, SURVIVES
 
 # Characters that YAML's double quotes take only as escapes, or that readers treat as the end of a line.
@@ -73,6 +73,41 @@ def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> 
         {"class": class_, "profile": profile, "gpus": gpus}
         for (class_, profile), gpus in sorted(found.items())
     ]
+
+
+def node_groups(site: str, *, plan: Plan, requirements: Requirements) -> list[dict[str, Any]]:
+    """The pools of an AWS site's cluster as the platform has them; zones are the first ones of the region."""
+    region = next(
+        each.region for each in requirements.sites if isinstance(each, AwsSite) and each.name == site
+    )
+    return [
+        {
+            **{
+                "name": each.name,
+                "site": site,
+                "gpu": each.instance.gpu,
+                "product": product(each.instance.gpu),
+            },
+            **{"nodes": each.nodes, "gpus_per_node": each.instance.gpus, "failure_domains": each.domains},
+            "node_group": {
+                "instance_type": each.instance_type,
+                "purchase": each.purchase,
+                "zones": [f"{region}{letter}" for letter in "ab"[: each.domains]],
+            },
+        }
+        for each in plan_machines.machines(plan, requirements, site)
+    ]
+
+
+def on_machines(endpoint: dict[str, Any], *, plan: Plan, requirements: Requirements) -> dict[str, Any]:
+    """Where an endpoint on EKS stands, and its part of a machine: `pool`, `cpu`, `memory`."""
+    mine = next(
+        each
+        for each in plan_machines.machines(plan, requirements, endpoint["site"])
+        if endpoint["id"] in each.endpoints
+    )
+    cpu, memory = plan_machines.share(mine.instance, endpoint["tensor_parallel"] or 1)
+    return {"pool": mine.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
 
 
 def by_sensitivity(classes: Iterable[str]) -> list[str]:

@@ -41,7 +41,7 @@ Missing = list[tuple[str, str]]
 def wanted(platform: dict[str, Any]) -> Missing:
     """Every value that is still to be given, in the order in which a person would look for them."""
     found = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
-    found += [*_machines(platform), *_audit(platform), *_trust(platform)]
+    found += [*_machines(platform), *_clusters(platform), *_audit(platform), *_trust(platform)]
     return [*found, *_fargate(platform), *_money(platform)]
 
 
@@ -105,6 +105,18 @@ def _machines(platform: dict[str, Any]) -> Missing:
         (f"pools[{pool.get('name')}].node_names", "[gpu-node-1, gpu-node-2]")
         for pool in _parts(platform, "pools")
         if pool.get("mig") and not pool.get("node_names")
+    ]
+
+
+def _clusters(platform: dict[str, Any]) -> Missing:
+    """Which Kubernetes a cluster in AWS is of, and who administers it."""
+    managed = [one for one in _parts(platform, "clusters") if one.get("mode", "manage") == "manage"]
+    role = "{name: platform, principal: arn:aws:iam::123456789012:role/platform}"
+    return [
+        (f"clusters[{one.get('name')}].{key}", example)
+        for one in managed
+        for key, example in (("version", '"1.36"'), ("admins", f"[{role}]"))
+        if not one.get(key)
     ]
 
 

@@ -60,6 +60,8 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         destination_regions=filters.destination_regions,
         guarded=filters.guarded,
         links_in_use=filters.links_in_use,
+        node_groups=functools.partial(filters.node_groups, plan=plan, requirements=requirements),
+        on_machines=functools.partial(filters.on_machines, plan=plan, requirements=requirements),
         cut_gpus=functools.partial(filters.cut_gpus, plan=plan, requirements=requirements),
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         pool_name=_pool_name,

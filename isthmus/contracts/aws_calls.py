@@ -75,9 +75,15 @@ ONWARD = [
     "sts:GetFederationToken",
 ]
 """Ways from this identity to another one."""
-UNSCOPED = ("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels")
+UNSCOPED = (
+    *("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels"),
+    *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes", "ec2:DescribeNetworkInterfaces"),
+    *("ec2:DescribeSubnets", "ec2:DescribeTags"),
+)
 """Calls that know no resource (service authorization reference; as of knowledge, not checked): only for
 these may a policy's resource be `*`."""
+_MADE_UP = ("network-interface", "instance", "subnet", "security-group")
+"""Kinds of EC2's whose names AWS makes up when they come: their account and region are what bounds them."""
 
 
 def any_resource(resource: str) -> bool:
@@ -91,6 +97,8 @@ def any_resource(resource: str) -> bool:
     kind, *names = ["", own.split("/", 1)[0]] if service == "s3" else re.split("[:/]+", own)
     if not names:
         kind, names = "", [kind]
+    if service == "ec2" and kind in _MADE_UP:
+        return any(map(_open, (part, account)))
     named = next((each for each in names if each), "")
     return any(map(_open, (part, service, account, kind))) or re.search(r"\w", named) is None
 

@@ -108,6 +108,12 @@ def may_be_laid(platform: Platform, where: str) -> None:
                 where=where,
                 todo="Build this platform as one stack, or leave them out",
             )
+    for cluster in platform.clusters:
+        raise InputError(
+            f"there is a cluster in AWS, {cluster.name}, which layers do not know in this version",
+            where=where,
+            todo="Build this platform as one stack",
+        )
     for gateway in platform.gateways:
         if gateway.router is not None:
             raise InputError(

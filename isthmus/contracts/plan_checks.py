@@ -14,7 +14,7 @@ from isthmus.contracts.errors import AnswerIsNo, At, InputError, IsthmusError
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import AwsSite, OnPremSite, Requirements, Workload
-from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES, Sensitivity
+from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
 from isthmus.contracts.yamlfile import Document
 
 Check = Callable[[Plan, Requirements], None]
@@ -262,10 +262,10 @@ def private_links_exist(plan: Plan, requirements: Requirements) -> None:
 
 
 def gateways_stand_at_their_models(plan: Plan, requirements: Requirements) -> None:
-    """A model on-prem is reached from a gateway in its own cluster only: its network admits no other."""
+    """A model server is reached from a gateway in its own cluster only: its network admits no other."""
     for placement in plan.placements:
         endpoint, gateway = plan.endpoint(placement.endpoint), plan.gateway_of(placement.workload)
-        if endpoint is None or gateway is None or endpoint.target not in ON_PREM_TARGETS:
+        if endpoint is None or gateway is None or endpoint.target not in VLLM_TARGETS:
             continue
         if gateway.site != endpoint.site:
             raise At(

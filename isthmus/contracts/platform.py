@@ -28,6 +28,7 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
@@ -68,6 +69,7 @@ class Site(OfTheOrganisation):
     kind: Literal["on-prem", "aws"]
     jurisdiction: str
     kube_context: str | None = None
+    """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
     cidrs: list[Cidr] = []
     """Networks of the site; for AWS the VPC's."""
     dns: list[str] = []
@@ -341,6 +343,7 @@ class Platform(Life):
     name: DnsLabel
     blueprint: str
     sites: list[Site] = Field(min_length=1)
+    clusters: list[Cluster] = []
     pools: list[Pool] = []
     endpoints: list[Endpoint] = Field(min_length=1)
     gateways: list[Gateway] = Field(min_length=1)

@@ -61,6 +61,9 @@ SERVICES = (
     "ecr.dkr",
     "s3",
     "sagemaker.runtime",
+    "ec2",
+    "eks",
+    "eks-auth",
     "secretsmanager",
 )
 """AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
@@ -75,6 +78,9 @@ Service = Literal[
     "ecr.dkr",
     "s3",
     "sagemaker.runtime",
+    "ec2",
+    "eks",
+    "eks-auth",
     "secretsmanager",
 ]
 

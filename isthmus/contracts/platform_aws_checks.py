@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from isthmus.contracts import handling
 from isthmus.contracts.errors import At, IsthmusError, Where
 from isthmus.contracts.unique import unique
-from isthmus.contracts.words import CALLED_TARGETS
 
 if TYPE_CHECKING:
     import datetime
@@ -211,7 +210,7 @@ def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
     sites = {trail.site: (index, trail) for index, trail in enumerate(platform.trails)}
     accounts = _accounts(platform)
     for site in [site for site in platform.sites if site.kind == "aws"]:
-        held = _cloud_classes(platform, site.name, CALLED_TARGETS)
+        held = _classes_in(platform, site.name)
         trailed = [found for found in sites.values() if accounts[found[1].site] == accounts[site.name]]
         live = [found for found in trailed if found[1].mode != "off"]
         if any(one != "public" for one in held) and not live:
@@ -220,7 +219,7 @@ def logs_and_trails_follow_the_strictest(platform: Platform) -> None:
             raise At(what, *where, todo="Say `manage`, or `existing` for the organisation's trail", no=True)
     for index, trail in enumerate(platform.trails):
         if trail.mode == "manage":
-            held = _cloud_classes(platform, trail.site, CALLED_TARGETS)
+            held = _classes_in(platform, trail.site)
             _kept_long_enough(trail.retention_days, held, "trails", index, "retention_days")
             if not platform.contacts.security:
                 raise At(
@@ -309,6 +308,11 @@ def tags_are_taken(platform: Platform) -> None:
 def _cloud_classes(platform: Platform, site: str, targets: tuple[str, ...] = ("bedrock",)) -> list[str]:
     """Classes of the endpoints of these targets at a site: the log of calls is Bedrock's alone, a trail all's."""
     return sorted({one.class_ for one in platform.endpoints if one.site == site and one.target in targets})
+
+
+def _classes_in(platform: Platform, site: str) -> list[str]:
+    """Classes whose models are at an AWS site, whoever serves them."""
+    return sorted({one.class_ for one in platform.endpoints if one.site == site})
 
 
 def _kept_long_enough(days: int, classes: Iterable[str], *path: str | int) -> None:

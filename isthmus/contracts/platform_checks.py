@@ -13,6 +13,7 @@ from isthmus.contracts import (
     handling,
     platform_aws_checks,
     platform_boundaries,
+    platform_eks_checks,
     platform_fargate_checks,
     platform_mig,
     platform_network_checks,
@@ -90,7 +91,7 @@ def names_exist(platform: Platform) -> None:
 def sites_are_whole(platform: Platform) -> None:
     """An on-prem site names its cluster, an AWS site its region; where there is a cluster, who may scrape."""
     if platform.monitoring.namespace is None and any(
-        map(platform_fargate_checks.has_cluster, platform.sites)
+        platform_fargate_checks.has_cluster(platform, site) for site in platform.sites
     ):
         what = "no namespace is named that may scrape models and gateways"
         raise At(what, *("monitoring", "namespace"), todo="Name the one that Prometheus runs in")
@@ -319,6 +320,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     sites_are_whole,
     *platform_repetitions.CHECKS,
     *platform_boundaries.CHECKS,
+    *platform_eks_checks.FIRST,
     *platform_fargate_checks.CHECKS,
     targets_fit_sites,
     platform_sagemaker_checks.settings_are_whole,
@@ -337,4 +339,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_network_checks.CHECKS,
     *platform_people.CHECKS,
     *platform_sagemaker_checks.CHECKS,
+    *platform_eks_checks.CHECKS,
 )

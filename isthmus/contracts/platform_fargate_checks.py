@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts import addresses, handling
 from isthmus.contracts.errors import At
+from isthmus.contracts.platform_eks import cluster_at
 from isthmus.contracts.platform_fargate import SERVICES, SIZES
 
 if TYPE_CHECKING:
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+?)(?::[^@]*)?@")
 """An image in Amazon ECR: account, region, repository."""
+_ELSEWHERE = "Add a cluster for it to `clusters`, or say `runs_on: fargate`, with `fargate` settings"
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){2,}[a-z]{2,63}")
 
 
-def has_cluster(site: Site) -> bool:
+def has_cluster(platform: Platform, site: Site) -> bool:
     """Whether a site has a Kubernetes cluster for a gateway to run in."""
-    return site.kind == "on-prem"
+    return site.kind == "on-prem" or cluster_at(platform, site.name) is not None
 
 
 def on_fargate(platform: Platform, class_: str, site: str) -> Gateway | None:
@@ -43,9 +45,9 @@ def gateways_run_somewhere(platform: Platform) -> None:
         path = ("gateways", index, "runs_on")
         site = sites[gateway.site]
         if gateway.runs_on == "kubernetes":
-            if not has_cluster(site):
+            if not has_cluster(platform, site):
                 what = f"gateway {gateway.name} runs on Kubernetes, and {site.name} has no cluster"
-                raise At(what, *path, todo="Say `runs_on: fargate`, with `fargate` settings")
+                raise At(what, *path, todo=_ELSEWHERE)
             _kubernetes(gateway, index)
             continue
         if not handling.may_use_aws(gateway.class_):
@@ -67,7 +69,7 @@ def _kubernetes(gateway: Gateway, index: int) -> None:
 
 
 def identities_fit_their_hosts(platform: Platform) -> None:
-    """Tasks of ECS have an identity by their task, pods outside AWS by a certificate; one identity is one of them."""
+    """Tasks of ECS have an identity by their task, pods by a certificate or by where they run; one is one of them."""
     identities = {one.name: (index, one) for index, one in enumerate(platform.identities)}
     for gateway in platform.gateways:
         if gateway.identity is None:
@@ -76,7 +78,9 @@ def identities_fit_their_hosts(platform: Platform) -> None:
         if (identity.assumed_by == "ecs-tasks") != (gateway.runs_on == "fargate"):
             who = "tasks of ECS" if identity.assumed_by == "ecs-tasks" else "no task of ECS"
             what = f"gateway {gateway.name} runs on {gateway.runs_on}, and {who} may have identity {identity.name}"
-            wanted = "ecs-tasks" if gateway.runs_on == "fargate" else "roles-anywhere"
+            placed = cluster_at(platform, gateway.site) is not None and identity.site == gateway.site
+            wanted = "eks-pod-identity" if placed else "roles-anywhere"
+            wanted = "ecs-tasks" if gateway.runs_on == "fargate" else wanted
             raise At(what, *("identities", number, "assumed_by"), todo=f"Say `assumed_by: {wanted}`")
         if gateway.runs_on == "fargate" and identity.site != gateway.site:
             what = f"gateway {gateway.name} runs at {gateway.site}, and its identity lives at {identity.site}"

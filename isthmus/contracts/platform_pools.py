@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from isthmus.contracts.platform_eks import NodeGroup
 from isthmus.contracts.words import DnsLabel, KubeName, Part, Sensitivity, Sha256
 
 Evicts = Literal["never", "lower-priority"]
@@ -202,6 +203,8 @@ class Pool(Part):
     """The machines by name: each is labelled and tainted by server-side apply. Empty: a
     NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
     are cut, machine i is in failure domain i mod `failure_domains`."""
+    node_group: NodeGroup | None = None
+    """AWS, in a cluster that is managed: the machines to make, labelled and tainted from the start."""
     sharing: Sharing | None = None
     """Absent: one queue for all of the pool's classes."""
     topology: PoolTopology | None = None

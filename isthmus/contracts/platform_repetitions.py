@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LISTS = {
     "sites": ("cidrs", "dns"),
     "pools": ("node_names",),
+    "clusters": ("access",),
     "identities": ("endpoints",),
     "guardrails": ("earlier_versions",),
     "networks": ("classes", "services", "subnets", "route_tables"),

@@ -6,6 +6,7 @@ does when it is repeated is as of knowledge of AWS, not checked against an accou
 
 from __future__ import annotations
 
+from isthmus.engine import aws_ways_eks
 from isthmus.engine.aws_account import Aws
 from isthmus.engine.aws_fargate import FARGATE
 from isthmus.engine.aws_lookup import Way, again, child, named, tagged, unheard
@@ -389,6 +390,7 @@ WAYS: dict[str, Way] = {
         tags=("list_tags_for_resource", {"resourceArn": "{found[profileArn]}"}, "tags"),
         created="createdAt",
     ),
+    **aws_ways_eks.WAYS,
     **FARGATE,
     **SETTINGS,
 }

@@ -183,11 +183,19 @@ def _resolver_addresses(name: str, state: dict[str, Any]) -> dict[str, Any]:
     return {"ipAddresses": [{**each, "ip": f"${{{name}.ip[{at}]}}"} for at, each in enumerate(places)]}
 
 
+def _cluster(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    """What EKS makes with a cluster: its authority, and the security group of its API server."""
+    made = {"clusterSecurityGroupId": f"${{{name}.clusterSecurityGroupId}}"}
+    authority = {"data": f"${{{name}.certificateAuthority}}"}
+    return {"certificateAuthority": authority, "vpcConfig": {**(state.get("vpcConfig") or {}), **made}}
+
+
 _LISTS: dict[str, Any] = {
+    "aws:eks/cluster:Cluster": _cluster,
     "aws:ec2/vpcEndpoint:VpcEndpoint": _endpoint_names,
     "aws:route53/resolverEndpoint:ResolverEndpoint": _resolver_addresses,
 }
-"""Outputs that are lists, of which programs take parts."""
+"""Outputs of which programs take parts."""
 
 _INVOKES: dict[str, Any] = {
     "aws:index/getCallerIdentity:getCallerIdentity": lambda _: {

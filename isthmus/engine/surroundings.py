@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.platform_eks import reached_sites
 from isthmus.engine.kube import Cluster, cluster
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def _check_tools(in_sandbox: bool) -> None:
 
 
 def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
-    """The cluster of each on-prem site, by the site's name, each of which has answered.
+    """The cluster of each site that a context leads to, by the site's name, each of which has answered.
 
     Raises `EnvironmentFault` naming context and address of one that does not, within some seconds.
     """
-    sites = [site for site in platform.sites if site.kind == "on-prem"]
+    sites = reached_sites(platform)
     # The program's own order: the stack's setting, then the variable.
     named = stack.kubeconfig
     environment = {**os.environ, "KUBECONFIG": named} if named else None

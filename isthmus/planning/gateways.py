@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import jurisdictions
@@ -46,6 +47,6 @@ def host(class_: str, site: str = "", *, in_cluster: bool = True) -> str:
     )
 
 
-def has_cluster(requirements: Requirements, site: str) -> bool:
-    """Whether a gateway at the site runs in a cluster."""
-    return isinstance(requirements.site(site), OnPremSite)
+def has_cluster(requirements: Requirements, site: str, builds: Collection[str]) -> bool:
+    """Whether a gateway at the site runs in a cluster: in AWS, where the blueprint `builds` clusters there."""
+    return isinstance(requirements.site(site), OnPremSite) or "eks-vllm" in builds

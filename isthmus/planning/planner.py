@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from isthmus import __version__
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
 from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES
+from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
 from isthmus.planning import (
     endpoints,
     gateways,
@@ -104,7 +104,7 @@ def plan(
         feasible=True,
         endpoints=[each.endpoint for each in made],
         placements=_placements(requirements, found, solution, made),
-        gateways=_gateways(requirements, solution),
+        gateways=_gateways(requirements, solution, chosen.offer.builds),
         cost_items=list(chosen.costs),
         monthly_cost_usd=chosen.cost,
         stress=stress.of(requirements, made, solution),
@@ -285,8 +285,8 @@ def _placement(
     )
 
 
-def _gateways(requirements: Requirements, solution: Solution) -> list[PlannedGateway]:
-    """A gateway for each class at every site where it has a model on-prem; at its home for what runs in the cloud."""
+def _gateways(requirements: Requirements, solution: Solution, builds: frozenset[str]) -> list[PlannedGateway]:
+    """A gateway for each class at every site where it has a model server; at its home for what an API serves."""
     found = []
     for class_ in reversed(SENSITIVITIES):
         sites: list[str] = []
@@ -294,13 +294,14 @@ def _gateways(requirements: Requirements, solution: Solution) -> list[PlannedGat
             if workload.sensitivity != class_:
                 continue
             option = solution.choices[workload.name].option
-            here = isinstance(option, OnGpus) and option.column.target in ON_PREM_TARGETS
+            here = isinstance(option, OnGpus) and option.column.target in VLLM_TARGETS
             home = option.site if here else gateways.home(requirements, class_)
             if home is not None and home not in sites:
                 # What runs in the cloud comes in by the first gateway of its class.
                 sites = [*sites, home] if here else [home, *sites]
         for site in sites:
-            host = gateways.host(class_, site, in_cluster=gateways.has_cluster(requirements, site))
+            in_cluster = gateways.has_cluster(requirements, site, builds)
+            host = gateways.host(class_, site, in_cluster=in_cluster)
             document = {"class": class_, "site": site, "host": host}
             found.append(PlannedGateway.model_validate(document))
     return found

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_eks import kubernetes_sites
 from isthmus.report import task_pictures
 from isthmus.report.graph import Graph, Resource, listed, statements
 from isthmus.report.permissions import roles
@@ -50,7 +51,7 @@ class Drawing:
 def network(graph: Graph, platform: Platform) -> str:
     """Pods and what their policies let them reach, the link, the networks in AWS and the private endpoints."""
     drawing, pods = Drawing(), Network(graph)
-    for site in (each for each in platform.sites if each.kind == "on-prem"):
+    for site in kubernetes_sites(platform):
         drawing.begin(f"site {site.name}", f"{site.name} · {', '.join(site.cidrs)}")
         for one in sorted(pods.pods, key=lambda each: (each.namespace, each.name)):
             drawing.node(_key(one), one.name, one.namespace, indent=4)
@@ -216,6 +217,13 @@ def _trusted(graph: Graph, statement: dict[str, Any]) -> list[tuple[str, tuple[s
         vouched = f"vouched for by {', '.join(each.name for each in anchors) or 'the named anchor'}"
         return [(name, ("certificate", name, vouched)) for name in names]
     services = listed((statement.get("Principal") or {}).get("Service"))
+    equal = condition.get("StringEquals") or {}
+    account = equal.get("aws:RequestTag/kubernetes-service-account")
+    if services == ["pods.eks.amazonaws.com"] and account:
+        name = f"{equal.get('aws:RequestTag/kubernetes-namespace')}/{account}"
+        clusters = graph.referred(condition, "aws:eks/cluster:Cluster")
+        where = f"in {', '.join(each.name for each in clusters) or 'the named cluster'}"
+        return [(name, ("pods of service account", name, where))]
     return [(service, ("service of AWS", service)) for service in services]
 
 

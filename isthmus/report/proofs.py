@@ -7,6 +7,7 @@ wrote which part. A name in AWS that the graph does not make is not vouched for.
 from __future__ import annotations
 
 from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_eks import AGENT
 from isthmus.report import hosted
 from isthmus.report.endpoints import callers, lets, loose, own, policies
 from isthmus.report.graph import Graph, Resource
@@ -47,6 +48,9 @@ def restricted_reaches_no_aws(graph: Graph, platform: Platform) -> list[str]:
     broken += [f"{each.name} is a network policy of a kind that is not read here" for each in network.unread]
     if not spaces and any(one.class_ == "restricted" for one in platform.gateways):
         broken.append("there is no restricted namespace")
+    for each in graph.of("aws:eks/podIdentityAssociation:PodIdentityAssociation"):
+        if each.inputs.get("namespace") in spaces:
+            broken.append(f"{each.name} gives pods of {each.inputs['namespace']} an AWS identity")
     for space in spaces:
         reached = network.reached(space)
         for cidr, port in sorted(reached.blocks):
@@ -82,12 +86,15 @@ def aws_is_called_through_our_endpoints(graph: Graph, platform: Platform) -> lis
             continue
         broken += _calls(graph, one)
         for cidr, port in sorted(network.reached(one.namespace).blocks):
+            if one.placed and (cidr, port) == (AGENT, "80"):
+                continue  # the node's own agent, which hands out that identity
             if not within(cidr, mine) or port != "443":
                 broken.append(f"{one.namespace} reaches {cidr} port {port}, beyond the private endpoints")
-    return [*broken, *_others_reach_beyond(network, platform)]
+    placed = {one.namespace for one in translators(graph) if one.placed}
+    return [*broken, *_others_reach_beyond(network, platform, placed)]
 
 
-def _others_reach_beyond(network: Network, platform: Platform) -> list[str]:
+def _others_reach_beyond(network: Network, platform: Platform, placed: set[str]) -> list[str]:
     """Classes between public and restricted reach the sites and their own networks, with a translator or without."""
     broken: list[str] = []
     on_prem = [cidr for site in platform.sites if site.kind == "on-prem" for cidr in site.cidrs]
@@ -97,7 +104,7 @@ def _others_reach_beyond(network: Network, platform: Platform) -> list[str]:
             broken += [
                 f"{space} reaches {cidr} port {port}, outside the sites and the networks of {class_} work"
                 for cidr, port in sorted(network.reached(space).blocks)
-                if not within(cidr, on_prem + own)
+                if not within(cidr, on_prem + own) and not (space in placed and (cidr, port) == (AGENT, "80"))
             ]
     return broken
 
@@ -120,6 +127,8 @@ def _calls(graph: Graph, one: Translator) -> list[str]:
             action, what = hosted.CALL, hosted.arn(graph, endpoint, model)
         if not lets(graph, endpoint, "aws:PrincipalArn", one.role, action, what):
             broken.append(f"the policy of {endpoint.name} does not let {one.name} call {name}")
+    if one.placed:
+        return broken
     endpoint = own(graph, one.sessions, "rolesanywhere")
     if endpoint is None:
         broken.append(f"{one.name} asks for sessions at {one.sessions or 'the public name'}")

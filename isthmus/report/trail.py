@@ -12,6 +12,8 @@ from isthmus.report.permissions import SWITCHING_OFF, astray, covers, roles
 
 _ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
 """The account itself: within it, roles' own policies and boundaries decide."""
+_LINKED = re.compile(r"arn:aws[\w-]*:iam::[^:]+:role/aws-service-role/[a-z0-9.-]+\.amazonaws\.com/\w+")
+"""A role that a service of AWS alone can bear."""
 _USERS = ("aws:iam/user:User", "aws:iam/group:Group")
 _GUARDED = (
     "aws:s3/bucketPolicy:BucketPolicy",
@@ -99,9 +101,18 @@ def _gives_away(resource: Resource, statement: dict[str, Any]) -> Iterator[str]:
         yield f"its callers do {', '.join(actions) or 'all that it does not name'}"
         return
     own = resource.type.startswith("aws:kms/") and all(map(_ROOT.fullmatch, _who(statement)))
+    if _for_a_service(statement):
+        actions = [each for each in actions if each != "kms:CreateGrant"]
     for action in SWITCHING_OFF:
         if not own and any(covers(each, action) for each in actions):
             yield f"its callers do {action}"
+
+
+def _for_a_service(statement: dict[str, Any]) -> bool:
+    """A service of AWS, for its own resources alone: EC2 Auto Scaling, that attaches encrypted volumes."""
+    condition = statement.get("Condition") or {}
+    own = (condition.get("Bool") or {}).get("kms:GrantIsForAWSResource") == "true"
+    return own and bool(_who(statement)) and all(map(_LINKED.fullmatch, _who(statement)))
 
 
 def _who(statement: dict[str, Any]) -> list[str]:

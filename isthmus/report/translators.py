@@ -22,6 +22,8 @@ class Translator:
     namespace: str
     class_: str
     template: Mapping[str, Any]
+    placed: str = ""
+    """The role that its pods bear by their service account in an EKS cluster."""
 
     @property
     def options(self) -> dict[str, str]:
@@ -34,7 +36,7 @@ class Translator:
 
     @property
     def role(self) -> str:
-        return self.options.get("--role-arn", "")
+        return self.options.get("--role-arn", "") or self.placed
 
     @property
     def subject(self) -> str:
@@ -62,15 +64,27 @@ class Translator:
 
 
 def translators(graph: Graph) -> Iterator[Translator]:
-    """Every workload with the credential helper in its pods, or that calls itself a translator."""
+    """Every workload with the credential helper in its pods, a role by their service account, or the label of a
+    translator."""
     for each in graph.resources:
         if not each.type.startswith("kubernetes:"):
             continue
         for template in templates(each.inputs):
             labels = (template.get("metadata") or {}).get("labels") or {}
-            if labels.get("isthmus.dev/role") == "translator" or any(map(_helps, boxes(template))):
-                name, namespace = place(each)
-                yield Translator(name, namespace, _class(graph, namespace, labels), template)
+            name, namespace = place(each)
+            placed = role_by_place(graph, namespace, template)
+            called = labels.get("isthmus.dev/role") == "translator"
+            if called or placed or any(map(_helps, boxes(template))):
+                yield Translator(name, namespace, _class(graph, namespace, labels), template, placed)
+
+
+def role_by_place(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
+    """What pods of a template become by EKS pod identity; empty where nothing is associated with them."""
+    account = (template.get("spec") or {}).get("serviceAccountName") or "default"
+    for each in graph.of("aws:eks/podIdentityAssociation:PodIdentityAssociation"):
+        if (each.inputs.get("namespace"), each.inputs.get("serviceAccount")) == (namespace, account):
+            return str(each.inputs.get("roleArn") or "unknown")
+    return ""
 
 
 def _class(graph: Graph, namespace: str, labels: Mapping[str, str]) -> str:

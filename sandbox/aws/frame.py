@@ -181,7 +181,8 @@ def _parsed(shape: Any, uri: dict[str, str], environ: dict[str, Any]) -> dict[st
     """The operation's parameters from path, query, headers and body. Raises `Refused` for unreadable JSON."""
     if shape is None:
         return {}
-    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    asked = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+    query = dict(asked)
     raw = read_body(environ)
     try:
         body = json.loads(raw) if raw.strip() else {}
@@ -195,6 +196,8 @@ def _parsed(shape: Any, uri: dict[str, str], environ: dict[str, Any]) -> dict[st
         key = member.serialization.get("name", name)
         if place == "uri" and key in uri:
             params[name] = _typed(member, unquote(uri[key]))
+        elif place == "querystring" and member.type_name == "list" and key in query:
+            params[name] = [text for each, text in asked if each == key]
         elif place == "querystring" and key in query:
             params[name] = _typed(member, query[key])
         elif place == "header":

@@ -33,6 +33,11 @@ def zone(site: str, domain: int) -> str:
     return f"{site}-{ascii_lowercase[domain % len(ascii_lowercase)]}"
 
 
+def _zone_at(site: OnPremSite, domain: int) -> str:
+    """As `zone`; of a site in AWS as AWS calls them: `eu-central-1a`."""
+    return f"{site.zones}{ascii_lowercase[domain]}" if site.zones else zone(site.name, domain)
+
+
 def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
     gpu = GPUS[pool.gpu]
     major, minor = _COMPUTE_OF.get(gpu.id, _COMPUTE[gpu.family])
@@ -62,13 +67,17 @@ def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
         "pods": "110",
         "nvidia.com/gpu": str(pool.gpus_per_node),
     }
-    domain = zone(site.name, number % pool.failure_domains)
-    return _node(f"{pool.name}-{number}", domain, labels, resources)
+    domain = _zone_at(site, number % pool.failure_domains)
+    made = _node(f"{pool.name}-{number}", domain, labels, resources)
+    if pool.made:
+        made["metadata"]["labels"]["isthmus.dev/pool"] = pool.name
+        made["spec"] = {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]}
+    return made
 
 
 def _cpu_node(site: OnPremSite, number: int) -> dict[str, Any]:
     resources = {"cpu": "32", "memory": "128Gi", "ephemeral-storage": "500Gi", "pods": "110"}
-    return _node(f"{site.name}-cpu-{number}", zone(site.name, number), {}, resources)
+    return _node(f"{site.name}-cpu-{number}", _zone_at(site, number), {}, resources)
 
 
 def _node(name: str, domain: str, labels: dict[str, str], resources: dict[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.contracts import requirements
+from isthmus.contracts import plan, plan_machines, requirements
 from isthmus.contracts.errors import InputError
 
 
@@ -21,15 +21,19 @@ class Pool:
     nodes: int
     gpus_per_node: int
     failure_domains: int
+    made: bool = False
+    """By a node group in AWS: its nodes come with the pool's label and taint."""
 
 
 @dataclass(frozen=True)
 class OnPremSite:
-    """A site that gets a cluster."""
+    """A site that gets a cluster: an on-prem one, or one in AWS where a plan uses EKS."""
 
     name: str
     context: str
     pools: tuple[Pool, ...]
+    zones: str | None = None
+    """How its zones are called but for their letter; None: after the site."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,42 @@ def slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
+def _made(wanted: requirements.Requirements, path: Path, site: str) -> tuple[Pool, ...] | None:
+    """The machines that a plan beside the requirements (`NAME.plan.yaml`) has made at an AWS site; None without one."""
+    file = path.with_name(path.name.replace(".requirements.", ".plan."))
+    if file == path or not file.exists():
+        return None
+    try:
+        found = plan_machines.machines(plan.load(file), wanted, site)
+    except InputError:
+        # A plan that is wrong is refused where it is used; the sandbox comes up for what it can read.
+        return None
+    return tuple(
+        Pool(each.name, each.instance.gpu, each.nodes, each.instance.gpus, each.domains, made=True)
+        for each in found
+    )
+
+
 def read(path: str | os.PathLike[str]) -> Wanted:
     """Read and check the requirements; what is wrong with them is an `InputError` with its place."""
     wanted = requirements.load(path)
     sites: list[OnPremSite] = []
+    on_prem = [site for site in wanted.sites if not isinstance(site, requirements.AwsSite)]
     region = None
     for site in wanted.sites:
         if isinstance(site, requirements.AwsSite):
             region = region or site.region
+            made = _made(wanted, Path(path), site.name) if "eks" in site.allow else None
+            # Where no plan says, a cluster stands in AWS only for those who have no other.
+            if made or (made is None and "eks" in site.allow and not on_prem):
+                sites.append(OnPremSite(site.name, site.name, made or (), site.region))
             continue
         twin = next((other.name for other in sites if other.context == site.kube_context), None)
         if twin:
             raise InputError(
                 f"sites `{twin}` and `{site.name}` name the same kube_context, `{site.kube_context}`",
                 where=str(path),
-                todo="Give each on-prem site a context of its own",
+                todo="Give each site a context of its own; one in AWS has its name",
             )
         pools = tuple(
             Pool(f"{site.name}-{pool.gpu}", pool.gpu, pool.nodes, pool.gpus_per_node, pool.failure_domains)

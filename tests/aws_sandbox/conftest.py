@@ -55,6 +55,7 @@ def client(bare: Client, world: World) -> Client:
         "bedrock",
         "cloudwatchlogs",
         "rolesanywhere",
+        "eks",
         "servicequotas",
         "sagemaker",
         "appautoscaling",

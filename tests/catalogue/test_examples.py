@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PICKED = {
     "examples/bank-overflow": "burst-hybrid",
     "examples/cloud-managed": "cloud-managed",
+    "examples/cloud-private": "cloud-private",
     "examples/hosted": "regulated-hybrid",
     "examples/pilot": "pilot",
     "examples/sovereign": "sovereign",

@@ -34,6 +34,7 @@ def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
     assert [each.name for each in found] == [
         "burst-hybrid",
         "cloud-managed",
+        "cloud-private",
         "pilot",
         "regulated-hybrid",
         "sovereign",

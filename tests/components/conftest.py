@@ -34,6 +34,13 @@ COMPUTED: dict[str, dict[str, Any]] = {
         "guardrailArn": f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:guardrail/g1",
         "guardrailId": "g1",
     },
+    "aws:kms/key:Key": {"keyId": "1a2b3c4d-0000-4000-8000-000000000000"},
+    "aws:eks/cluster:Cluster": {
+        "certificateAuthority": {"data": "Y2E="},
+        "endpoint": "https://eks.example",
+        "vpcConfig": {"clusterSecurityGroupId": "sg-cluster"},
+    },
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
     "aws:bedrock/guardrailVersion:GuardrailVersion": {"version": "1"},
     "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput": {
         "provisionedModelArn": f"arn:aws:bedrock:eu-central-1:{ACCOUNT}:provisioned-model/p1"
@@ -187,6 +194,15 @@ def engine() -> Engine:
 def platform() -> dict[str, Any]:
     """The bank's platform as a dict, to be changed by a test."""
     return bank()
+
+
+def providers(*keys: str) -> dict[str, pulumi.ProviderResource]:
+    """A provider by each key: a Kubernetes one for `SITE/kubernetes` and `late`, else one of AWS."""
+    from pulumi_aws import Provider as Aws
+    from pulumi_kubernetes import Provider as Kubernetes
+
+    kinds = {key: Kubernetes if key.endswith(("kubernetes", "late")) else Aws for key in keys}
+    return {key: kind(key.replace("/", "-")) for key, kind in kinds.items()}
 
 
 def build(

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from components.aws import sagemaker_args
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel, ProvisionedSettings
+from components.aws.eks_cluster import EksAdmin, EksClusterArgs, EksHybridNodes
+from components.aws.eks_node_group import EksNodeGroupArgs
 from components.aws.guardrail import GuardrailPii, GuardrailSettings
 from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.network import NetworkArgs
@@ -41,6 +43,7 @@ from components.onprem.model_args import (
 from isthmus.contracts import (
     platform,
     platform_aws,
+    platform_eks,
     platform_fargate,
     platform_pools,
     platform_sagemaker,
@@ -58,7 +61,7 @@ ELSEWHERE: dict[type, set[str]] = {
         # They decide in which queue its pods wait, and before whom.
         *("team", "priority"),
     },
-    platform.Pool: {"site", "gpu", "failure_domains"},
+    platform.Pool: {"site", "gpu", "failure_domains", "node_group"},
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
     platform.Gateway: {
         *("name", "host", "workloads", "identity", "proxy", "ca_bundle"),
@@ -90,6 +93,12 @@ ELSEWHERE: dict[type, set[str]] = {
     platform_aws.InvocationLogging: {"site"},
     platform_aws.Trail: {"name", "site"},
     platform_aws.Budget: {"site"},
+    # Network and stage decide what a cluster stands in and what comes into it; its plain machines are a group's.
+    platform_eks.Cluster: {
+        *("site", "mode", "stage", "network", "eks_name", "system_nodes", "endpoints"),
+    },
+    # Said of the pool as a whole, and taken zone by zone.
+    platform_eks.NodeGroup: {"zones", "min_nodes", "max_nodes"},
 }
 """Fields of the contract that the component does not take, since others decide them."""
 
@@ -143,6 +152,10 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (sagemaker_args.CaptureSettings, platform_sagemaker.Capture),
     (sagemaker_args.RollbackSettings, platform_sagemaker.Rollback),
     (sagemaker_args.RolloutSettings, platform_sagemaker.Rollout),
+    (EksClusterArgs, platform_eks.Cluster),
+    (EksAdmin, platform_eks.Admin),
+    (EksHybridNodes, platform_eks.HybridNodes),
+    (EksNodeGroupArgs, platform_eks.NodeGroup),
 ]
 
 
@@ -192,7 +205,8 @@ def test_what_the_component_demands_the_contract_has(arguments: Any, contract: t
     back = {value: key for key, value in RENAMED.items()}
     for argument in arguments.__required_keys__:
         info = contract.model_fields.get(back.get(str(argument), str(argument)))
-        if info is not None and argument not in ("weights", "chart"):  # looked for before a component is made
+        if info is not None and argument not in ("weights", "chart", "version"):
+            # Looked for before a component is made; the contract refuses a cluster of ours without a version.
             assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
 
 

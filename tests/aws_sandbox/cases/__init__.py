@@ -7,6 +7,7 @@ from tests.aws_sandbox.cases import (
     bedrock,
     cost,
     directconnect,
+    eks,
     fargate,
     keys_buckets_roles,
     link,
@@ -37,4 +38,5 @@ CASES: dict[str, Case] = {
     **alarms.CASES,
     **cost.CASES,
     **sagemaker.CASES,
+    **eks.CASES,
 }

@@ -1,0 +1,166 @@
+"""From the platform's contract to the arguments of a cluster in AWS and its machines. Nothing is decided twice."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.arguments_aws import bounded, region_at, site_of, tags
+from components.aws import eks_roles
+from components.aws.eks_cluster import EksClusterArgs
+from components.aws.eks_node_group import EksNodeGroupArgs
+from components.aws.names import partition
+from components.aws.pod_identity import PodIdentity
+from components.aws.private_endpoints import EndpointGrant
+from components.kube import class_namespace
+from isthmus.contracts import platform_eks_checks
+from isthmus.contracts.platform_eks import Cluster, nodes_by_zone
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from isthmus.contracts.platform import Identity, Platform, Pool
+    from isthmus.contracts.platform_aws import Network
+
+_ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.[a-z.]+/(.*)")
+
+
+@dataclass(frozen=True)
+class ClusterAccess:
+    """How a program reaches a cluster in AWS: what a Kubernetes provider is made of."""
+
+    name: pulumi.Output[str]
+    """In EKS."""
+    endpoint: pulumi.Output[str]
+    certificate_authority: pulumi.Output[str]
+    """Base64 of its PEM."""
+
+
+def network_of(platform: Platform, cluster: Cluster) -> Network:
+    """The network that a managed cluster lies in; the contract has seen to it that there is one."""
+    at = next(index for index, each in enumerate(platform.clusters) if each.name == cluster.name)
+    return platform_eks_checks.network_of(platform, at)
+
+
+def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClusterArgs:
+    site = site_of(platform, cluster.site)
+    given = cluster.model_dump(
+        include={
+            *("name", "version", "kms_key", "log_retention_days", "admins", "access", "service_cidr"),
+            *("hybrid_nodes", "ebs_csi_role", "addon_account", "addons"),
+        },
+        exclude_none=True,
+    )
+    made: dict[str, Any] = {
+        **given,
+        "region": region_at(platform, cluster.site),
+        "subnet_ids": subnets,
+        "repositories": repositories(platform),
+        "tags": tags(platform),
+        **bounded(site),
+    }
+    return made  # type: ignore[return-value]
+
+
+def repositories(platform: Platform) -> list[str]:
+    """The platform's own repositories, where its registry is Amazon's; from any other nodes pull as anybody does."""
+    found = [match for each in platform.images.registries if (match := _ECR.fullmatch(each))]
+    return [
+        f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path or 'isthmus/'}*"
+        for account, region, path in (match.groups() for match in found)
+    ]
+
+
+def _machines(platform: Platform, cluster: Any) -> dict[str, Any]:
+    return {
+        "cluster": cluster.cluster_name,
+        "node_role": cluster.node_role,
+        "kms_key": cluster.kms_key,
+        "tags": tags(platform),
+    }
+
+
+def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[str, Any]) -> EksNodeGroupArgs:
+    """Machines without GPUs, in every zone of the network, and the addons that need machines."""
+    wanted = nodes_by_zone(cluster.system_nodes.nodes, list(by_zone))
+    zones = [zone for zone, count in wanted.items() if count]
+    later = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]
+    versions: dict[str, str] = {str(name): version for name, version in cluster.addons.items()}
+    args: dict[str, Any] = {
+        **_machines(platform, made),
+        "name": "system",
+        "subnets": {zone: by_zone[zone] for zone in zones},
+        "nodes": {zone: wanted[zone] for zone in zones},
+        "instance_type": cluster.system_nodes.instance_type,
+        "volume_gib": cluster.system_nodes.volume_gib,
+        "addons": {name: versions.get(name, "") for name in later},
+    }
+    if cluster.ebs_csi_role:
+        args["addon_roles"] = {"aws-ebs-csi-driver": cluster.ebs_csi_role}
+    return args  # type: ignore[return-value]
+
+
+def pool_machines_args(
+    platform: Platform, pool: Pool, made: Any, by_zone: dict[str, Any]
+) -> EksNodeGroupArgs:
+    """The machines of a pool, as many in each zone as the contract's domains say."""
+    group = pool.node_group
+    assert group is not None
+    given = group.model_dump(
+        include={*("instance_type", "purchase", "reservation", "ami_type", "release_version", "volume_gib")},
+        exclude_none=True,
+    )
+    args: dict[str, Any] = {
+        **_machines(platform, made),
+        **given,
+        "name": pool.name,
+        "subnets": {zone: by_zone[zone] for zone in group.zones},
+        "nodes": nodes_by_zone(pool.nodes, list(group.zones)),
+        "gpu": True,
+    }
+    for key in ("min_nodes", "max_nodes"):
+        if getattr(group, key) is not None:
+            args[key] = nodes_by_zone(getattr(group, key), list(group.zones))
+    return args  # type: ignore[return-value]
+
+
+def subnets_by_zone(network: Network, zones: list[str], subnets: list[Any]) -> dict[str, Any]:
+    """A private subnet of each zone: of a network made here by its zones, of another in the order of the names."""
+    return dict(
+        zip(sorted(network.zones) if network.mode == "manage" else sorted(zones), subnets, strict=False)
+    )
+
+
+def cluster_grants(
+    platform: Platform, cluster: Cluster, made: Any, account: pulumi.Input[str]
+) -> list[EndpointGrant]:
+    """What machines call before they are any use, each through a private endpoint that names them."""
+    region = region_at(platform, cluster.site)
+    images = [*eks_roles.addon_repositories(region, cluster.addon_account), *repositories(platform)]
+    node, cni = made.node_role, made.cni_role
+
+    def grant(service: str, principals: list[Any], actions: list[str], resources: Any) -> EndpointGrant:
+        return {"service": service, "principals": principals, "actions": actions, "resources": resources}
+
+    log_in = ["ecr:GetAuthorizationToken"]
+    return [
+        grant("ec2", [node, cni], eks_roles.CNI_LOOKS, ["*"]),
+        grant("ec2", [cni], eks_roles.CNI_CHANGES, eks_roles.cni_resources(region, account)),
+        grant("ecr.api", [node], log_in, ["*"]),
+        grant("ecr.api", [node], eks_roles.PULLS, images),
+        grant("ecr.dkr", [node], eks_roles.PULLS, images),
+        grant("eks", [node], ["eks:DescribeCluster"], [made.cluster_arn]),
+        grant("eks-auth", [node], ["eks-auth:AssumeRoleForPodIdentity"], [made.cluster_arn]),
+        grant("sts", [node, cni], ["sts:GetCallerIdentity"], ["*"]),
+    ]
+
+
+def pod_of(identity: Identity, cluster: Cluster, name: Any, arn: Any) -> PodIdentity:
+    """The translators that bear an identity: their service account is named as they are."""
+    return {
+        "cluster": name,
+        "cluster_arn": arn,
+        "namespace": class_namespace(identity.class_),
+        "service_account": f"{identity.class_}-translator",
+    }

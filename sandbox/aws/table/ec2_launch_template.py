@@ -1,0 +1,179 @@
+"""Amazon EC2 launch templates: what a node group's machines are made after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, only
+from sandbox.aws.schema import Prop, to_api
+from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
+
+_GONE = (
+    "InvalidLaunchTemplateId.NotFoundException",
+    "InvalidLaunchTemplateId.NotFound",
+    "InvalidLaunchTemplateName.NotFoundException",  # as moto calls it
+)
+
+
+def same_text(left: Any, right: Any) -> bool:
+    """AWS's plugin writes these truths as text."""
+    return str(left).lower() == str(right).lower()
+
+
+def _truth(**more: Any) -> Prop:
+    return Prop(alike=same_text, **more)
+
+
+_EBS = Prop(
+    "object",
+    fields={
+        "deleteOnTermination": _truth(),
+        "encrypted": _truth(),
+        "iops": Prop("number", computed=True),
+        "kmsKeyId": Prop(),
+        "throughput": Prop("number", computed=True),
+        "volumeSize": Prop("number"),
+        "volumeType": Prop(computed=True),
+    },
+)
+_DATA: dict[str, Prop] = {
+    "blockDeviceMappings": Prop("list", item=Prop("object", fields={"deviceName": Prop(), "ebs": _EBS})),
+    "capacityReservationSpecification": Prop(
+        "object",
+        fields={
+            "capacityReservationPreference": Prop(computed=True),
+            "capacityReservationTarget": Prop(
+                "object",
+                fields={"capacityReservationId": Prop(), "capacityReservationResourceGroupArn": Prop()},
+            ),
+        },
+    ),
+    "imageId": Prop(),
+    "instanceMarketOptions": Prop("object", fields={"marketType": Prop()}),
+    "instanceType": Prop(),
+    "metadataOptions": Prop(
+        "object",
+        fields={
+            "httpEndpoint": Prop(computed=True),
+            "httpPutResponseHopLimit": Prop("number", computed=True),
+            "httpTokens": Prop(computed=True),
+            "instanceMetadataTags": Prop(computed=True),
+        },
+    ),
+    "tagSpecifications": Prop(
+        "list", item=Prop("object", fields={"resourceType": Prop(), "tags": Prop("tags")})
+    ),
+}
+
+
+def _data(scope: Scope) -> dict[str, Any]:
+    made = {
+        f"{name[0].upper()}{name[1:]}": to_api(prop, scope.get(name))
+        for name, prop in _DATA.items()
+        if scope.get(name)
+    }
+    for mapping in made.get("BlockDeviceMappings", []):
+        for flag in ("Encrypted", "DeleteOnTermination"):
+            if flag in mapping.get("Ebs", {}):
+                mapping["Ebs"][flag] = same_text(mapping["Ebs"][flag], "true")
+    return made
+
+
+def _read(name: str) -> Callable[[Any], Any]:
+    """A part of the newest version; a truth as text, as the engine knows it."""
+
+    def found(answer: Any) -> Any:
+        value = answer["LaunchTemplateData"].get(f"{name[0].upper()}{name[1:]}")
+        if name == "blockDeviceMappings":
+            for mapping in value or []:
+                for flag in ("Encrypted", "DeleteOnTermination"):
+                    if flag in mapping.get("Ebs", {}):
+                        mapping["Ebs"][flag] = str(mapping["Ebs"][flag]).lower()
+        if name == "tagSpecifications":
+            # moto keeps the template's own among those of what comes of it.
+            value = [each for each in value or [] if each["ResourceType"] != "launch-template"]
+        return value
+
+    return found
+
+
+def _again(call: Callable[..., Any], scope: Scope) -> None:
+    """A change is a version more; AWS changes none that there is."""
+    made = call(
+        "create_launch_template_version",
+        LaunchTemplateId=scope["id"],
+        LaunchTemplateData=_data(scope),
+        VersionDescription=scope.get("description") or "",
+    )["LaunchTemplateVersion"]
+    if scope.get("updateDefaultVersion"):
+        number = str(made["VersionNumber"])
+        call("modify_launch_template", LaunchTemplateId=scope["id"], DefaultVersion=number)
+
+
+LAUNCH_TEMPLATE = Type(
+    "aws:ec2/launchTemplate:LaunchTemplate",
+    service="ec2",
+    id="{id}",
+    inputs={
+        **_DATA,
+        "description": Prop(),
+        "name": Prop(replace=True),
+        "namePrefix": Prop(replace=True, local=True),
+        "updateDefaultVersion": Prop("flag", local=True),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={
+        "arn": Prop(),
+        "latestVersion": Prop("number", computed=True),
+        "tagsAll": Prop("tags"),
+    },
+    create=Call(
+        "create_launch_template",
+        {
+            "LaunchTemplateName": "$name",
+            "VersionDescription": "$description",
+            "LaunchTemplateData": _data,
+            "TagSpecifications": tag_specifications("launch-template"),
+        },
+        result={"id": "LaunchTemplate.LaunchTemplateId"},
+    ),
+    twin=only(
+        "describe_launch_templates", "LaunchTemplates[].LaunchTemplateId", {"launch-template-name": "name"}
+    ),
+    reads=(
+        Call(
+            "describe_launch_templates",
+            {"LaunchTemplateIds": ["$id"]},
+            pick="LaunchTemplates[0]",
+            result={
+                "name": "LaunchTemplateName",
+                "latestVersion": "LatestVersionNumber",
+            },
+            absent=_GONE,
+        ),
+        # moto's template keeps the tags that it was made with.
+        Call(
+            "describe_tags",
+            {"Filters": [{"Name": "resource-id", "Values": ["$id"]}]},
+            result={"tagsAll": "Tags[].{Key: Key, Value: Value}"},
+        ),
+        Call(
+            "describe_launch_template_versions",
+            {"LaunchTemplateId": "$id", "Versions": lambda scope: [str(scope["latestVersion"])]},
+            pick="LaunchTemplateVersions[0]",
+            result={"description": "VersionDescription", **{name: _read(name) for name in _DATA}},
+            absent=_GONE,
+        ),
+    ),
+    facets=(Facet((*_DATA, "description"), put=_again),),
+    tagging=TAGGING,
+    delete=Call("delete_launch_template", {"LaunchTemplateId": "$id"}, absent=_GONE),
+    computed={"arn": arn("launch-template")},
+    autoname=AutoName("name", "namePrefix", longest=125),
+    unknowable="No machine comes of it: that image, key and reservation are there is not checked. Of a template's many "
+    "settings those are served that Isthmus's components use.",
+)
+
+TYPES = (LAUNCH_TEMPLATE,)

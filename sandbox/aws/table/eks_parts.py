@@ -1,0 +1,257 @@
+"""Amazon EKS: node groups and addons of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type
+from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.table.eks import GONE, TAGGING, tags, text
+from sandbox.aws.table.kms import REGION, TAGS
+
+_OF = {"clusterName": "$clusterName", "nodegroupName": "$nodeGroupName"}
+_TAINT = Prop("object", fields={key: text(key) for key in ("key", "value", "effect")})
+_SIZE = Prop(
+    "object",
+    required=True,
+    api="scalingConfig",
+    fields={key: Prop("number", api=key) for key in ("minSize", "maxSize", "desiredSize")},
+)
+
+
+def _relabelled(call: Callable[..., Any], scope: Scope) -> None:
+    """Labels and taints are added and taken away, so what there is must be known."""
+    key = {"clusterName": scope["clusterName"], "nodegroupName": scope["nodeGroupName"]}
+    there = call("describe_nodegroup", **key)["nodegroup"]
+    labels, taints = scope.get("labels") or {}, scope.get("taints") or []
+    kept = {(each["key"], each["effect"]) for each in taints}
+    call(
+        "update_nodegroup_config",
+        **key,
+        labels={
+            "addOrUpdateLabels": labels,
+            "removeLabels": [each for each in there.get("labels") or {} if each not in labels],
+        },
+        taints={
+            "addOrUpdateTaints": taints,
+            "removeTaints": [
+                each for each in there.get("taints") or [] if (each["key"], each["effect"]) not in kept
+            ],
+        },
+    )
+
+
+def _template(scope: Scope) -> dict[str, str] | None:
+    """By id where both are known: AWS takes one of the two."""
+    given = scope.get("launchTemplate") or {}
+    key = "id" if given.get("id") else "name"
+    return {key: given[key], "version": str(given["version"])} if given.get(key) else None
+
+
+NODE_GROUP = Type(
+    "aws:eks/nodeGroup:NodeGroup",
+    service="eks",
+    id="{clusterName}:{nodeGroupName}",
+    inputs={
+        "amiType": Prop(replace=True, computed=True),
+        "capacityType": Prop(replace=True, computed=True),
+        "clusterName": Prop(replace=True, required=True),
+        "diskSize": Prop("number", replace=True, computed=True),
+        "forceUpdateVersion": Prop("flag", local=True),
+        "instanceTypes": Prop("list", replace=True, computed=True, alike=same_members),
+        "labels": Prop("map"),
+        "launchTemplate": Prop(
+            "object",
+            fields={
+                "id": text("id", computed=True),
+                "name": text("name", computed=True),
+                "version": text("version"),
+            },
+        ),
+        "nodeGroupName": Prop(replace=True),
+        "nodeGroupNamePrefix": Prop(replace=True, local=True),
+        "nodeRoleArn": Prop(replace=True, required=True),
+        "releaseVersion": Prop(computed=True),
+        "scalingConfig": _SIZE,
+        "subnetIds": Prop("list", replace=True, required=True, alike=same_members),
+        "taints": Prop("list", item=_TAINT),
+        "updateConfig": Prop(
+            "object",
+            computed=True,
+            api="updateConfig",
+            fields={
+                "maxUnavailable": Prop("number", api="maxUnavailable", computed=True),
+                "maxUnavailablePercentage": Prop("number", api="maxUnavailablePercentage", computed=True),
+                "updateStrategy": text("updateStrategy", computed=True),
+            },
+        ),
+        "version": Prop(computed=True),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "status": Prop(), "tagsAll": Prop("map")},
+    create=Call(
+        "create_nodegroup",
+        {
+            **_OF,
+            "scalingConfig": "$scalingConfig",
+            "diskSize": "$diskSize",
+            "subnets": lambda scope: list(scope.get("subnetIds") or []),
+            "instanceTypes": "$instanceTypes",
+            "amiType": "$amiType",
+            "nodeRole": "$nodeRoleArn",
+            "labels": lambda scope: scope.get("labels") or None,
+            "taints": "$taints",
+            "launchTemplate": _template,
+            "updateConfig": "$updateConfig",
+            "capacityType": "$capacityType",
+            "version": "$version",
+            "releaseVersion": "$releaseVersion",
+            "tags": tags,
+        },
+        result={"arn": "nodegroup.nodegroupArn"},
+    ),
+    reads=(
+        Call(
+            "describe_nodegroup",
+            _OF,
+            pick="nodegroup",
+            result={
+                "arn": "nodegroupArn",
+                "amiType": "amiType",
+                "capacityType": "capacityType",
+                "diskSize": "diskSize",
+                "instanceTypes": "instanceTypes",
+                "labels": "labels",
+                "launchTemplate": "launchTemplate",
+                "nodeRoleArn": "nodeRole",
+                "releaseVersion": "releaseVersion",
+                "scalingConfig": "scalingConfig",
+                "subnetIds": "subnets",
+                "taints": "taints",
+                "updateConfig": "updateConfig",
+                "version": "version",
+                "status": "status",
+                "tagsAll": "tags",
+            },
+            absent=GONE,
+        ),
+    ),
+    facets=(
+        Facet(("labels", "taints"), put=_relabelled),
+        Facet(
+            ("scalingConfig",),
+            put=Call("update_nodegroup_config", {**_OF, "scalingConfig": "$scalingConfig"}),
+        ),
+        Facet(
+            ("updateConfig",),
+            put=Call("update_nodegroup_config", {**_OF, "updateConfig": "$updateConfig"}),
+        ),
+        Facet(
+            ("launchTemplate", "version", "releaseVersion"),
+            put=Call(
+                "update_nodegroup_version",
+                {
+                    **_OF,
+                    "launchTemplate": _template,
+                    "version": "$version",
+                    "releaseVersion": "$releaseVersion",
+                },
+            ),
+        ),
+    ),
+    tagging=TAGGING,
+    delete=Call("delete_nodegroup", _OF, absent=GONE),
+    autoname=AutoName("nodeGroupName", "nodeGroupNamePrefix", longest=63),
+    unknowable="No machine comes of it, and none rolls: the sandbox's cluster has simulated nodes of its own. In AWS "
+    "another launch template makes the group anew; here it is taken in place.",
+)
+
+_ADDON = {"clusterName": "$clusterName", "addonName": "$addonName"}
+_BEARS = Prop("object", fields={"roleArn": text("roleArn"), "serviceAccount": text("serviceAccount")})
+
+
+def _borne(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
+    """The addon names its associations by ARN; what they are is asked of each."""
+    found = []
+    for each in scope.get("_associations") or []:
+        asked = call(
+            "describe_pod_identity_association",
+            clusterName=scope["clusterName"],
+            associationId=str(each).rsplit("/", 1)[-1],
+        )["association"]
+        found.append({"roleArn": asked["roleArn"], "serviceAccount": asked["serviceAccount"]})
+    return {"podIdentityAssociations": found}
+
+
+ADDON = Type(
+    "aws:eks/addon:Addon",
+    service="eks",
+    id="{clusterName}:{addonName}",
+    inputs={
+        "addonName": Prop(replace=True, required=True),
+        "addonVersion": Prop(computed=True),
+        "clusterName": Prop(replace=True, required=True),
+        "configurationValues": Prop("json", computed=True),
+        "podIdentityAssociations": Prop("list", item=_BEARS),
+        "preserve": Prop("flag", local=True),
+        "resolveConflictsOnCreate": Prop(local=True),
+        "resolveConflictsOnUpdate": Prop(local=True),
+        "serviceAccountRoleArn": Prop(computed=True),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "tagsAll": Prop("map")},
+    create=Call(
+        "create_addon",
+        {
+            **_ADDON,
+            "addonVersion": "$addonVersion",
+            "configurationValues": "$configurationValues",
+            "podIdentityAssociations": "$podIdentityAssociations",
+            "resolveConflicts": "$resolveConflictsOnCreate",
+            "serviceAccountRoleArn": "$serviceAccountRoleArn",
+            "tags": tags,
+        },
+        result={"arn": "addon.addonArn"},
+    ),
+    reads=(
+        Call(
+            "describe_addon",
+            _ADDON,
+            pick="addon",
+            result={
+                "arn": "addonArn",
+                "addonVersion": "addonVersion",
+                "configurationValues": "configurationValues",
+                "serviceAccountRoleArn": "serviceAccountRoleArn",
+                "_associations": "podIdentityAssociations",
+                "tagsAll": "tags",
+            },
+            absent=GONE,
+        ),
+    ),
+    after_read=_borne,
+    facets=(
+        Facet(
+            ("addonVersion", "configurationValues", "podIdentityAssociations", "serviceAccountRoleArn"),
+            put=Call(
+                "update_addon",
+                {
+                    **_ADDON,
+                    "addonVersion": "$addonVersion",
+                    "configurationValues": "$configurationValues",
+                    "podIdentityAssociations": lambda scope: list(scope.get("podIdentityAssociations") or []),
+                    "resolveConflicts": "$resolveConflictsOnUpdate",
+                    "serviceAccountRoleArn": "$serviceAccountRoleArn",
+                },
+            ),
+        ),
+    ),
+    tagging=TAGGING,
+    delete=Call("delete_addon", _ADDON, absent=GONE),
+    unknowable="Nothing is installed in a cluster, and no version is refused.",
+)
+
+TYPES = (NODE_GROUP, ADDON)

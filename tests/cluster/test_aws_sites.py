@@ -1,0 +1,48 @@
+"""Which AWS sites get a cluster in the sandbox, and what machines it has."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from isthmus.contracts import yamlfile
+from sandbox.cluster import nodes, sites
+from tests.contracts.bank import REQUIREMENTS
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "cloud-private.requirements.yaml"
+
+
+def planned(folder: Path) -> Path:
+    """The example's requirements with a plan beside them."""
+    from isthmus.cli.plan_command import offers
+    from isthmus.contracts import requirements
+    from isthmus.planning import planner
+
+    file = folder / "insurer.requirements.yaml"
+    shutil.copy(EXAMPLE, file)
+    plan = planner.plan(requirements.load(file), offers(), "2026-11-25").plan
+    yamlfile.dump(plan.model_dump(mode="json", by_alias=True), "", folder / "insurer.plan.yaml")
+    return file
+
+
+def test_machines_are_those_of_the_plan_labelled_and_tainted_in_aws_s_own_zones(tmp_path: Path) -> None:
+    (site,) = sites.read(planned(tmp_path)).sites
+    assert site.context == "frankfurt"
+    made = {node["metadata"]["name"]: node for node in nodes.nodes(site)}
+    gpu = [node for name, node in made.items() if "qwen3" in name]
+    assert [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in gpu] == [
+        *("eu-central-1a", "eu-central-1b"),
+    ]
+    for node in gpu:
+        assert node["metadata"]["labels"]["isthmus.dev/pool"] == "frankfurt-confidential-qwen3-14b"
+        assert node["spec"]["taints"][0]["key"] == "nvidia.com/gpu"
+    assert any("cpu" in name for name in made)
+
+
+def test_without_a_plan_a_cluster_stands_in_aws_for_those_alone_who_have_no_other(tmp_path: Path) -> None:
+    (site,) = sites.read(EXAMPLE).sites
+    assert site.pools == ()
+    bank = tmp_path / "bank.requirements.yaml"
+    bank.write_text(REQUIREMENTS)
+    assert [site.name for site in sites.read(bank).sites] == ["fra1"], "the bank allows EKS and has a cluster"

@@ -1,0 +1,209 @@
+"""Clusters in AWS and their machines: what is refused before anything is asked of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import instances, layers, plan_machines
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_eks import kubernetes_sites, nodes_by_zone, provider_key, reached_sites
+from isthmus.planning import instances as priced
+from tests import private
+from tests.contracts.test_platform import parse
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def refused(kind: type[Exception], change: Change) -> str:
+    data = private.data()
+    change(data)
+    with pytest.raises(kind) as caught:
+        parse(data)
+    return str(caught.value)
+
+
+def cluster(**values: Any) -> Change:
+    return lambda data: data["clusters"][0].update(values)
+
+
+def pool(**values: Any) -> Change:
+    return lambda data: data["pools"][0].update(values)
+
+
+def group(**values: Any) -> Change:
+    return lambda data: data["pools"][0]["node_group"].update(values)
+
+
+def managed_operator(**release: Any) -> Change:
+    given = {"chart": "oci://registry.example/gpu-operator", "version": "v25.10.0", **release}
+    return lambda data: data.update(
+        operators={
+            "gpu_operator": "manage",
+            "gpu_operator_release": {**given, "digest": f"sha256:{'a' * 64}"},
+        }
+    )
+
+
+def existing(data: dict[str, Any]) -> None:
+    """The organisation's cluster, reached by a context, with machines of its own."""
+    data["sites"][0]["kube_context"] = "eks-llm"
+    data["clusters"][0] = {"name": "frankfurt", "site": "frankfurt", "mode": "existing", "eks_name": "llm"}
+    del data["pools"][0]["node_group"]
+
+
+def one_zone(data: dict[str, Any], **values: Any) -> None:
+    data["pools"][0] |= {"failure_domains": 1}
+    data["pools"][0]["node_group"] |= {"zones": ["eu-central-1a"], **values}
+    data["endpoints"][0]["survive"] = "none"
+
+
+def without_network(data: dict[str, Any]) -> None:
+    """Nor anything that would need one by a rule of its own."""
+    data["networks"] = []
+    for part in ("endpoints", "gateways"):
+        del data[part][1]
+    data["identities"] = []
+
+
+def one_domain(data: dict[str, Any]) -> None:
+    data["pools"][0]["failure_domains"] = 1
+    data["endpoints"][0]["survive"] = "node"
+
+
+def test_a_platform_in_aws_alone_is_valid_and_its_cluster_has_a_provider_of_its_own():
+    made = parse(private.data())
+    assert [provider_key(site) for site in kubernetes_sites(made)] == ["frankfurt/kubernetes"]
+    assert reached_sites(made) == [], "no context leads to a cluster that is made here"
+
+
+def test_a_cluster_of_the_organisations_is_reached_by_its_context():
+    data = private.data()
+    existing(data)
+    assert [site.kube_context for site in reached_sites(parse(data))] == ["eks-llm"]
+    del data["sites"][0]["kube_context"]
+    with pytest.raises(InputError, match="reached by its site's kube_context, and there is none"):
+        parse(data)
+
+
+def test_at_the_first_stage_nothing_stands_in_the_cluster_yet():
+    data = private.data()
+    data["clusters"][0]["stage"] = "cluster"
+    assert kubernetes_sites(parse(data)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (cluster(site="berlin"), "`berlin` is no site in AWS"),
+        (cluster(version=None), "names no version"),
+        (cluster(admins=[]), "nobody may administer cluster frankfurt"),
+        (cluster(network="other"), "`other` is no network of frankfurt"),
+        (without_network, "lies in a network of frankfurt, which has none"),
+        (
+            lambda d: d["clusters"].append({**d["clusters"][0], "name": "second"}),
+            "two clusters, `frankfurt` and `second`",
+        ),
+        (cluster(service_cidr="10.80.128.0/20"), "overlaps `10.80.0.0/16` of its network"),
+        (
+            cluster(hybrid_nodes={"node_networks": ["10.40.8.0/24"], "role": private.ADMIN}),
+            "`10.40.8.0/24` lies in no on-prem site",
+        ),
+        (lambda d: d.update(clusters=[]), "claims runs in Kubernetes at frankfurt, which has no cluster"),
+        (pool(node_group=None), "says nothing of the machines to make"),
+        (pool(node_names=["a", "b"]), "have no names to keep"),
+        (pool(driver={"version": "580.82.07"}), "names a driver, and the image of its machines has one"),
+        (managed_operator(), "the GPU Operator would install drivers on machines of pool frankfurt-claims"),
+        (one_domain, "has 1 failure domains and 2 zones"),
+        (group(zones=["eu-central-1a", "eu-central-1c"]), "`eu-central-1c` is no zone of network frankfurt"),
+        (group(instance_type="g6.48xlarge"), "a g6.48xlarge has 8 x l4-24gb"),
+        (group(max_nodes=1), "outside min_nodes and max_nodes"),
+        (group(purchase="capacity-block"), "launches into a capacity-block, and names none"),
+        (group(reservation="cr-1"), "is bought on-demand, and names a reservation"),
+        (
+            group(purchase="capacity-reservation", reservation="cr-1"),
+            "a capacity-reservation lies in one zone, and pool frankfurt-claims names 2",
+        ),
+        (
+            lambda d: d["endpoints"][0].update(nodes_per_replica=2, gpus=8, survive="none", replicas=2),
+            "no fabric",
+        ),
+        (lambda d: d["identities"][0].update(trust="frankfurt"), "is no trust"),
+        (lambda d: d["identities"][0].update(certificate_secret="x"), "needs no certificate"),
+    ],
+)
+def test_what_does_not_hold_together_is_refused_with_its_reason(change: Change, says: str):
+    assert says in refused(InputError, change)
+
+
+def test_a_gpu_operator_without_drivers_is_taken():
+    data = private.data()
+    managed_operator(driver="host")(data)
+    assert parse(data).operators.gpu_operator_release.driver == "host"
+
+
+def test_layers_do_not_know_clusters_in_aws():
+    with pytest.raises(InputError, match="there is a cluster in AWS, frankfurt, which layers do not know"):
+        layers.may_be_laid(parse(private.data()), "here")
+
+
+def test_spot_machines_promise_nothing_that_must_outlive_a_loss():
+    says = refused(AnswerIsNo, group(purchase="spot"))
+    assert "must survive the loss of a domain, and AWS may take back all spot machines" in says
+    data = private.data()
+    group(purchase="spot")(data)
+    data["endpoints"][0]["survive"] = "none"
+    assert parse(data).pools[0].node_group
+
+
+def test_a_capacity_block_is_taken_with_its_id_and_one_zone():
+    data = private.data()
+    one_zone(data, purchase="capacity-block", reservation="cr-0a1b2c3d4e5f67890")
+    assert parse(data).pools[0].node_group
+
+
+def test_the_api_server_is_reached_from_the_sites_only():
+    says = refused(AnswerIsNo, cluster(access=["198.51.100.0/24"]))
+    assert "from outside the sites and its network" in says
+
+
+def test_a_class_stands_in_a_network_that_carries_it():
+    says = refused(AnswerIsNo, lambda d: d["networks"][0].update(classes=["internal"]))
+    assert "carries no confidential work" in says
+
+
+def test_confidential_work_on_machines_of_ours_is_trailed_too():
+    assert "no trail records" in refused(AnswerIsNo, lambda d: d.update(trails=[]))
+
+
+def test_a_pod_identity_needs_a_cluster_and_no_authority_of_certificates():
+    def elsewhere(data: dict[str, Any]) -> None:
+        existing(data)
+        del data["clusters"][0]["eks_name"]
+
+    assert "bound to a cluster by its name in EKS" in refused(InputError, elsewhere)
+    assert not parse(private.data()).trust, "and no credential helper's image was asked for either"
+
+
+def test_machines_of_a_pool_stand_in_its_zones_as_evenly_as_can_be():
+    assert nodes_by_zone(5, ["a", "b"]) == {"a": 3, "b": 2}
+
+
+def test_the_contracts_table_of_machines_is_the_planners():
+    assert {
+        each.type: (each.gpu, each.gpus, each.vcpus, each.memory_gib) for each in priced.every()
+    } == instances.INSTANCES
+
+
+def test_a_replica_has_its_part_of_a_machine_and_the_system_the_rest():
+    assert plan_machines.share(instances.INSTANCES["g6.12xlarge"], 2) == (22, 80)
+    cpu, memory = plan_machines.share(instances.INSTANCES["g6.xlarge"], 1)
+    assert (cpu, memory) == (2, 12), "eight processors and 64 GiB would never have fitted"
+
+
+def test_a_pools_name_is_no_longer_than_a_name_may_be_and_still_tells_pools_apart():
+    long = [plan_machines._name("frankfurt", f"confidential-{'x' * 40}-{end}") for end in "ab"]
+    assert len(set(long)) == 2
+    assert all(len(each) <= 40 for each in long)

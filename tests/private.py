@@ -1,0 +1,104 @@
+"""A platform in AWS alone, made by hand, of the shape that blueprint `cloud-private` renders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts.platform import Platform
+
+DIGEST = "sha256:" + "a" * 64
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/"
+POOL = "frankfurt-claims"
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+ADMIN = "arn:aws:iam::123456789012:role/platform"
+
+
+def _gateway(held: str, workload: str, endpoint: str, **more: Any) -> dict[str, Any]:
+    return {
+        **{
+            "class": held,
+            "name": f"{held}-frankfurt",
+            "site": "frankfurt",
+            "callers_secret": f"{held}-callers",
+        },
+        "host": f"{held}-gateway.isthmus-{held}.svc",
+        "workloads": [{"name": workload, "endpoint": endpoint}],
+        **more,
+    }
+
+
+def data() -> dict[str, Any]:
+    """A new copy each time."""
+    return {
+        **{"isthmus": "v1", "name": "insurer", "blueprint": "cloud-private"},
+        "tags": {"isthmus-platform": "insurer"},
+        "sites": [
+            {
+                **{"name": "frankfurt", "kind": "aws", "jurisdiction": "de", "region": "eu-central-1"},
+                **{"account_id": "123456789012", "cidrs": ["10.80.0.0/16"]},
+            }
+        ],
+        "clusters": [
+            {
+                **{"name": "frankfurt", "site": "frankfurt", "version": "1.36"},
+                "admins": [{"name": "platform", "principal": ADMIN}],
+            }
+        ],
+        "pools": [
+            {
+                **{"name": POOL, "site": "frankfurt", "gpu": "l4-24gb", "product": "NVIDIA-L4"},
+                **{"nodes": 2, "gpus_per_node": 4, "failure_domains": 2},
+                "node_group": {
+                    "instance_type": "g6.12xlarge",
+                    "zones": ["eu-central-1a", "eu-central-1b"],
+                },
+            }
+        ],
+        "endpoints": [
+            {
+                **{"id": "claims", "class": "confidential", "site": "frankfurt", "target": "eks-vllm"},
+                **{"model": "Qwen/Qwen3-14B", "pool": POOL, "precision": "fp8", "tensor_parallel": 2},
+                **{"replicas": 2, "gpus": 4, "survive": "domain", "cpu": "20", "memory": "70Gi"},
+                "weights": {"uri": f"oci://{ECR}qwen@{DIGEST}", "digest": DIGEST},
+            },
+            {
+                **{"id": "assistant", "class": "internal", "site": "frankfurt", "target": "bedrock"},
+                **{"model": HAIKU, "inference_profile": f"eu.{HAIKU}"},
+            },
+        ],
+        "gateways": [
+            _gateway("confidential", "claim-summaries", "claims"),
+            _gateway(
+                *("internal", "staff-assistant", "assistant"),
+                identity="internal-frankfurt",
+                destinations=[{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}],
+            ),
+        ],
+        "identities": [
+            {
+                **{"name": "internal-frankfurt", "class": "internal", "site": "frankfurt"},
+                **{"endpoints": ["assistant"], "assumed_by": "eks-pod-identity"},
+            }
+        ],
+        "networks": [
+            {
+                **{"name": "frankfurt", "site": "frankfurt", "cidr": "10.80.0.0/16"},
+                "classes": ["internal", "confidential"],
+                "zones": ["eu-central-1a", "eu-central-1b"],
+                "services": ["bedrock-runtime"],
+            }
+        ],
+        "trails": [{"name": "frankfurt", "site": "frankfurt", "retention_days": 366}],
+        "audit": [{"name": "frankfurt", "site": "frankfurt", "mode": "manage", "retention_days": 366}],
+        "contacts": {"security": ["soc@insurer.example"]},
+        "images": {
+            **{name: f"{ECR}{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+            "registries": [ECR],
+        },
+        "issuer": {"name": "ca"},
+        "monitoring": {"namespace": "monitoring"},
+    }
+
+
+def platform() -> Platform:
+    return Platform.model_validate(data())

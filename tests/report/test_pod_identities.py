@@ -1,0 +1,88 @@
+"""What pods of a cluster in AWS become by their service account, held to the same proofs as certificates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.contracts.platform import Platform
+from isthmus.report import pictures, proofs
+from isthmus.report.graph import Graph
+from isthmus.report.trail import nobody_switches_the_trail_off
+from isthmus.report.translators import translators
+
+
+@dataclass
+class Thing:
+    type: str
+    name: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    urn: str = ""
+    made: bool = True
+
+
+def pods(space: str, account: str) -> Thing:
+    spec = {"serviceAccountName": account, "containers": [{"name": "x", "image": "x"}]}
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": spec}
+    meta = {"name": account, "namespace": space}
+    return Thing("kubernetes:apps/v1:Deployment", account, {"metadata": meta, "spec": {"template": template}})
+
+
+def association(space: str, account: str) -> Thing:
+    inputs = {"namespace": space, "serviceAccount": account, "roleArn": "arn:aws:iam::${r.arn}"}
+    return Thing("aws:eks/podIdentityAssociation:PodIdentityAssociation", f"{account}-pods", inputs)
+
+
+def namespace(space: str) -> Thing:
+    labels = {"isthmus.dev/class": space.removeprefix("isthmus-")}
+    return Thing("kubernetes:core/v1:Namespace", space, {"metadata": {"name": space, "labels": labels}})
+
+
+def test_whatever_bears_a_role_by_its_service_account_is_held_to_what_a_translator_is() -> None:
+    made = [namespace("isthmus-internal"), pods("isthmus-internal", "model")]
+    assert not list(translators(Graph(made)))
+    (found,) = translators(Graph([*made, association("isthmus-internal", "model")]))
+    assert (found.role, found.class_) == ("arn:aws:iam::${r.arn}", "internal")
+    other = Graph([*made, association("isthmus-public", "model")])
+    assert not list(translators(other)), "another namespace's account of that name"
+
+
+def test_a_restricted_namespace_has_no_such_identity(platform: Platform) -> None:
+    made = [namespace("isthmus-restricted"), association("isthmus-restricted", "x")]
+    says = proofs.restricted_reaches_no_aws(Graph(made), platform)
+    assert "x-pods gives pods of isthmus-restricted an AWS identity" in says
+
+
+def key(**more: Any) -> Graph:
+    linked = "arn:aws:iam::1:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+    statement = {
+        **{"Effect": "Allow", "Principal": {"AWS": linked}, "Action": ["kms:CreateGrant"], "Resource": "*"},
+        "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        **more,
+    }
+    return Graph([Thing("aws:kms/key:Key", "volumes", {"policy": {"Statement": [statement]}})])
+
+
+def test_a_service_of_aws_may_have_grants_for_its_own_resources_and_nobody_else() -> None:
+    assert nobody_switches_the_trail_off(key()) == []
+    for more in ({"Condition": {}}, {"Principal": {"AWS": "arn:aws:iam::1:role/anyone"}}):
+        assert "the policy of volumes lets its callers do kms:CreateGrant" in nobody_switches_the_trail_off(
+            key(**more)
+        )
+
+
+def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
+    tags = {"kubernetes-namespace": "isthmus-internal", "kubernetes-service-account": "t"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "pods.eks.amazonaws.com"},
+        "Condition": {
+            "StringEquals": {f"aws:RequestTag/{name}": value for name, value in tags.items()},
+            "ArnEquals": {"aws:SourceArn": "arn:aws:eks:::${llm.arn}"},
+        },
+    }
+    made = [
+        Thing("aws:iam/role:Role", "r", {"assumeRolePolicy": {"Statement": [trust]}}),
+        Thing("aws:eks/cluster:Cluster", "llm"),
+    ]
+    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in pictures.identities(Graph(made))

@@ -1,0 +1,253 @@
+"""A stack of blueprint `cloud-private`, from its example's requirements to its end: no cluster of the organisation's.
+
+The real engine, Kubernetes provider, API server and scheduler; AWS is the sandbox's, and its cluster stands for the
+one that EKS would make. One stack, brought up once; the tests run in the order of the file. No EKS is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.cli.plan_command import offers
+from isthmus.contracts import requirements, yamlfile
+from isthmus.planning import planner
+from sandbox import api
+from sandbox.cluster.client import KubeClient
+from sandbox.environment import kept
+from tests.accounting import cluster
+from tests.sandbox.test_up import eventually
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE, POOL, SERVED = "frankfurt", "frankfurt-confidential-qwen3-14b", "confidential-qwen3-14b"
+DIGEST = "sha256:" + "a" * 64
+OVERRIDES: dict[str, Any] = {
+    "images": {
+        **{
+            name: f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/{name}@{DIGEST}"
+            for name in ("edge", "translator", "vllm")
+        },
+        "registries": ["123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/"],
+    },
+    "issuer": {"name": "ca"},
+    "monitoring": {"namespace": "monitoring"},
+    "clusters": [
+        {
+            **{"name": SITE, "version": "1.36"},
+            "admins": [{"name": "platform", "principal": "arn:aws:iam::123456789012:role/platform"}],
+        }
+    ],
+    "endpoints": [
+        {
+            "id": SERVED,
+            "weights": {
+                "uri": f"oci://123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/qwen@{DIGEST}",
+                "digest": DIGEST,
+            },
+        }
+    ],
+    "budgets": [{"name": name, "monthly_usd": 500} for name in ("internal-frankfurt", "staff-assistant")],
+    "contacts": {"cost": ["llm-cost@insurer.example"], "security": ["soc@insurer.example"]},
+}
+
+
+class Private:
+    """The stack in a project folder of its own, in a sandbox of its own."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self.root, self.home = root, home
+        stacks = root / "stacks"
+        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
+        for name in ("Pulumi.yaml", "images.lock.yaml"):
+            shutil.copy(ROOT / name, root)
+        (root / ".venv").symlink_to(Path(sys.prefix))
+        self.requirements = stacks / "insurer.requirements.yaml"
+        shutil.copy(ROOT / "examples" / "cloud-private.requirements.yaml", self.requirements)
+        self.planned = planner.plan(requirements.load(self.requirements), offers(), "2026-11-25").plan
+        self.plan(self.planned.model_dump(mode="json", by_alias=True))
+        self.settle({})
+        api.up(self.requirements, home=home)
+        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.cluster = KubeClient.of(home / "kubeconfig", SITE)
+
+    def plan(self, plan: dict[str, Any]) -> None:
+        yamlfile.dump(plan, "", self.root / "stacks" / "insurer.plan.yaml")
+
+    def settle(self, more: dict[str, Any]) -> None:
+        config = {
+            "pulumi:disable-default-providers": ["*"],
+            "isthmus:sandbox": "true",
+            "isthmus:overrides": {**OVERRIDES, **more},
+        }
+        yamlfile.dump({"config": config}, "", self.root / "stacks" / "Pulumi.insurer.yaml")
+
+    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
+
+    def up(self) -> str:
+        done = self.isthmus("up", "insurer", "--yes")
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stderr + done.stdout
+
+    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return self._run(["pulumi", *args, "--stack", "insurer", "--non-interactive"])
+
+    def boto(self, service: str) -> Any:
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.env["AWS_ENDPOINT_URL"],
+            region_name="eu-central-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    def pods(self, role: str) -> list[dict[str, Any]]:
+        found = self.cluster.get(f"/api/v1/pods?labelSelector=isthmus.dev/role={role}")["items"]
+        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def private(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Private]:
+    home = tmp_path_factory.mktemp("private-home") / "home"
+    try:
+        made = Private(tmp_path_factory.mktemp("private"), home)
+        made.up()
+        yield made
+        made.cluster.close()
+    finally:
+        api.down(home)
+
+
+def test_the_cluster_answers_inside_its_network_only_and_keeps_what_it_logs(private: Private) -> None:
+    eks = private.boto("eks")
+    (name,) = eks.list_clusters()["clusters"]
+    found = eks.describe_cluster(name=name)["cluster"]
+    inside = found["resourcesVpcConfig"]
+    assert (inside["endpointPrivateAccess"], inside["endpointPublicAccess"]) == (True, False)
+    assert found["encryptionConfig"][0]["resources"] == ["secrets"]
+    logged = [
+        kind for each in found["logging"]["clusterLogging"] if each["enabled"] for kind in each["types"]
+    ]
+    assert len(logged) == 5
+    groups = private.boto("logs").describe_log_groups(logGroupNamePrefix=f"/aws/eks/{name}/cluster")[
+        "logGroups"
+    ]
+    assert groups[0]["kmsKeyId"]
+    assert sorted(eks.list_addons(clusterName=name)["addons"]) == [
+        *("coredns", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"),
+    ]
+    assert eks.list_access_entries(clusterName=name)["accessEntries"] == [
+        "arn:aws:iam::123456789012:role/platform"
+    ]
+
+
+def test_gpu_machines_are_a_group_for_each_zone_and_nothing_else_settles_on_them(private: Private) -> None:
+    eks = private.boto("eks")
+    (name,) = eks.list_clusters()["clusters"]
+    groups = [
+        eks.describe_nodegroup(clusterName=name, nodegroupName=each)["nodegroup"]
+        for each in eks.list_nodegroups(clusterName=name)["nodegroups"]
+    ]
+    gpu = [each for each in groups if each["amiType"] == "AL2023_x86_64_NVIDIA"]
+    assert [each["scalingConfig"] for each in gpu] == [{"minSize": 1, "maxSize": 1, "desiredSize": 1}] * 2
+    assert len({tuple(each["subnets"]) for each in gpu}) == 2
+    for each in gpu:
+        assert each["labels"] == {"isthmus.dev/pool": POOL}
+        assert each["taints"] == [{"key": "nvidia.com/gpu", "value": "present", "effect": "NO_SCHEDULE"}]
+        template = private.boto("ec2").describe_launch_template_versions(
+            LaunchTemplateId=each["launchTemplate"]["id"]
+        )["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        assert template["InstanceType"] == "g7e.2xlarge"
+        assert template["MetadataOptions"]["HttpTokens"] == "required"
+        assert template["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+        assert template["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True
+
+
+def test_models_stand_on_the_machines_of_their_pool_in_two_zones(private: Private) -> None:
+    pods = private.pods("model")
+    assert len(pods) == 2
+    assert all(pod["status"].get("phase") == "Running" for pod in pods)
+    nodes = [private.cluster.get(f"/api/v1/nodes/{pod['spec']['nodeName']}") for pod in pods]
+    labels = [node["metadata"]["labels"] for node in nodes]
+    assert {each["isthmus.dev/pool"] for each in labels} == {POOL}
+    assert {each["topology.kubernetes.io/zone"] for each in labels} == {"eu-central-1a", "eu-central-1b"}
+    queue = private.cluster.get(f"/apis/kueue.x-k8s.io/v1beta2/clusterqueues/{POOL}")
+    (flavor,) = queue["spec"]["resourceGroups"][0]["flavors"]
+    quota = {each["name"]: each["nominalQuota"] for each in flavor["resources"]}
+    assert int(quota["nvidia.com/gpu"]) == 2
+
+
+def test_the_translator_is_known_by_its_service_account_and_has_no_helper_beside_it(private: Private) -> None:
+    pods = private.pods("translator")
+    assert pods
+    for pod in pods:
+        assert [each["name"] for each in pod["spec"]["containers"]] == ["translator"]
+        assert not pod["spec"].get("initContainers")
+    eks = private.boto("eks")
+    (name,) = eks.list_clusters()["clusters"]
+    found = eks.list_pod_identity_associations(clusterName=name)["associations"]
+    assert {(each["namespace"], each["serviceAccount"]) for each in found} == {
+        ("kube-system", "aws-node"),
+        ("isthmus-internal", "internal-translator"),
+    }
+    assert not private.boto("rolesanywhere").list_profiles()["profiles"]
+    policy = private.cluster.get(
+        "/apis/networking.k8s.io/v1/namespaces/isthmus-internal/networkpolicies/internal-translator"
+    )
+    ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]]
+    assert ways == [("10.80.0.0/16", 443), ("169.254.170.23/32", 80)]
+
+
+def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(private: Private) -> None:
+    done = private.pulumi("preview", "--refresh", "--expect-no-changes")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_a_replica_and_its_machine_more_change_in_place(private: Private) -> None:
+    before = {pod["metadata"]["uid"] for pod in private.pods("model")}
+    plan = json.loads(json.dumps(private.planned.model_dump(mode="json", by_alias=True)))
+    plan["endpoints"][0] |= {"replicas": 4, "gpus": 4}
+    private.plan(plan)
+    api.up(private.requirements, home=private.home)  # machines that EKS would make
+    said = private.up()
+    assert "replace" not in said
+    pods = private.pods("model")
+    assert len(pods) == 4
+    assert before < {pod["metadata"]["uid"] for pod in pods}
+    eks = private.boto("eks")
+    (name,) = eks.list_clusters()["clusters"]
+    sizes = [
+        eks.describe_nodegroup(clusterName=name, nodegroupName=each)["nodegroup"]["scalingConfig"]
+        for each in eks.list_nodegroups(clusterName=name)["nodegroups"]
+        if POOL in each
+    ]
+    assert [each["desiredSize"] for each in sizes] == [2, 2]
+
+
+def test_destroy_leaves_what_it_says_and_nothing_in_the_cluster(private: Private) -> None:
+    said = json.loads(private.pulumi("stack", "output", "--json").stdout)["retained"]
+    done = private.isthmus("destroy", "insurer", "--yes")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert eventually(lambda: cluster.objects(private.cluster), lambda found: not found) == set()
+    eks = private.boto("eks")
+    assert eks.list_clusters()["clusters"] == []
+    assert private.boto("ec2").describe_launch_templates()["LaunchTemplates"] == []
+    groups = private.boto("logs").describe_log_groups()["logGroups"]
+    assert groups == [], "a sandbox's platform is disposable: its records go with it"
+    assert not [each for each in said if "/aws/eks/" in each]

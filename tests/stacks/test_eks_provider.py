@@ -1,0 +1,50 @@
+"""How a stack reaches a cluster in AWS that it makes itself."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.arguments_eks import ClusterAccess
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Site
+from stacks import moving, providers
+from tests import private
+from tests.components.conftest import Engine
+
+SITE = Site.model_validate({**private.data()["sites"][0], "assume_role": private.ADMIN})
+
+
+def test_its_kubeconfig_asks_eks_for_a_token_as_whoever_works_there_and_holds_no_secret() -> None:
+    engine = Engine()
+    found: dict[str, Any] = {}
+
+    def program() -> Any:
+        outputs = [pulumi.Output.from_input(text) for text in ("llm", "https://eks.example", "Y2E=")]
+        providers.eks(SITE, ClusterAccess(*outputs))
+        providers.kubeconfig(SITE, ClusterAccess(*outputs)).apply(lambda text: found.update(json.loads(text)))
+        return pulumi.ComponentResource("test:index:Nothing", "nothing")
+
+    engine.run(program)
+    (provider,) = [each for each in engine.made if each.type == "pulumi:providers:kubernetes"]
+    assert provider.name == "frankfurt-kubernetes"
+    assert provider.inputs["clusterIdentifier"] == "frankfurt", "another address would make everything anew"
+    cluster = found["clusters"][0]["cluster"]
+    assert cluster == {"server": "https://eks.example", "certificate-authority-data": "Y2E="}
+    run = found["users"][0]["user"]
+    assert set(run) == {"exec"}
+    words = " ".join(run["exec"]["args"])
+    assert "eks get-token" in words
+    assert words.endswith(f"--region eu-central-1 --cluster-name llm --role-arn {private.ADMIN}")
+
+
+def test_room_is_made_in_the_cluster_of_an_aws_site_never_by_its_aws_provider() -> None:
+    platform = private.platform()
+    at: Any = {"frankfurt": "aws", "frankfurt/kubernetes": "kubernetes"}
+    assert moving._cluster(platform, at, "frankfurt") == "kubernetes"
+    del at["frankfurt/kubernetes"]
+    with pytest.raises(InputError, match="to which no context leads"):
+        moving._cluster(platform, at, "frankfurt")
