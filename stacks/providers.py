@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from isthmus import aws_session
-from isthmus.contracts.platform_eks import provider_key
 
 if TYPE_CHECKING:
     import pulumi
@@ -67,7 +66,8 @@ def _kubernetes(site: Site, **how: Any) -> pulumi.ProviderResource:
     import pulumi_kubernetes
 
     return pulumi_kubernetes.Provider(
-        provider_key(site).replace("/", "-"),
+        # As the AWS provider of the same site: what is made there says by either in what site it stands.
+        site.name,
         # The site is the cluster: another port, address or way to the same one replaces nothing.
         cluster_identifier=site.name,
         enable_server_side_apply=True,

@@ -26,6 +26,8 @@ MONITORING, RESOLVER = "monitoring/prometheus", "kube-system/dns"
 OURS = "isthmus-"
 """What the platform's namespaces begin with."""
 LINE = re.compile(r"(?P<from>\S+) => (?P<to>\S+) : (?P<how>.+)")
+AGENT = "169.254.170.23"
+"""Where a node's EKS Pod Identity Agent hands out credentials, on port 80: link-local, on the pod's own machine."""
 KINDS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod")
 
 
@@ -87,9 +89,10 @@ def _gateway(
 def _ways_out(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Address ranges and ports beyond the cluster: the networks of AWS that carry the class; without an identity
     what the organisation names, which the other test holds to the class."""
-    sites = [
-        each["site"] for each in platform.get("identities") or [] if each["name"] == gateway.get("identity")
-    ]
+    mine = [each for each in platform.get("identities") or [] if each["name"] == gateway.get("identity")]
+    sites = [each["site"] for each in mine]
+    if any(each.get("assumed_by") == "eks-pod-identity" for each in mine):
+        yield AGENT, "80"
     networks = [each for each in platform.get("networks") or [] if each["site"] in sites and each.get("cidr")]
     if networks:
         yield from ((span(each["cidr"]), "443") for each in networks if gateway["class"] in each["classes"])
@@ -104,9 +107,14 @@ def beyond(ways: set[Way], platform: dict[str, Any], site: str) -> set[Way]:
     """Those that lead to addresses where their class may not go: outside the site, and outside the networks of AWS
     that carry the class. Nothing carries restricted work."""
     own = [cidr for each in platform["sites"] if each["name"] == site for cidr in each.get("cidrs") or []]
+    placed = {
+        f"{OURS}{each['class']}/{each['class']}-translator"
+        for each in platform.get("identities") or []
+        if each.get("assumed_by") == "eks-pod-identity" and each["site"] == site
+    }
     found = set()
     for way in ways:
-        if "/" in way.target:
+        if "/" in way.target or (way.source in placed and (way.target, way.ports) == (AGENT, "80")):
             continue
         class_ = way.source.removeprefix(OURS).split("/")[0]
         carried = [

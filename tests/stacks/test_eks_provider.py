@@ -30,7 +30,7 @@ def test_its_kubeconfig_asks_eks_for_a_token_as_whoever_works_there_and_holds_no
 
     engine.run(program)
     (provider,) = [each for each in engine.made if each.type == "pulumi:providers:kubernetes"]
-    assert provider.name == "frankfurt-kubernetes"
+    assert provider.name == "frankfurt", "reports and renderings know the site by it"
     assert provider.inputs["clusterIdentifier"] == "frankfurt", "another address would make everything anew"
     cluster = found["clusters"][0]["cluster"]
     assert cluster == {"server": "https://eks.example", "certificate-authority-data": "Y2E="}
