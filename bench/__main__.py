@@ -1,4 +1,4 @@
-"""`python -m bench [command_line] [large_plans] [spine] [scale]`: run those, or all; exit 1 when one is over its bound."""
+"""`python -m bench [command_line] [large_plans] [spine] [scale]`: those, or all; exit 1 when one is over its bound."""
 
 from __future__ import annotations
 
