@@ -290,7 +290,13 @@ CASES: list[tuple[Callable[[Account], list[str]], int]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "code"), CASES, ids=[case[0].__name__ for case in CASES])
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        pytest.param(*case, id=case[0].__name__, marks=() if number % 4 == 0 else pytest.mark.soak)
+        for number, case in enumerate(CASES)
+    ],
+)
 def test_what_is_wrong_is_told_in_one_paragraph_and_nothing_is_made(
     account: Account, wrong: Callable[[Account], list[str]], code: int
 ) -> None:

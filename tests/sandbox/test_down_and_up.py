@@ -20,7 +20,7 @@ from sandbox.environment import kept
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "stacks" / "bank-dev.requirements.yaml"
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ def test_a_provider_killed_in_an_update_is_made_good(world: World, clean: Clean)
     recovers(world, clean, "provider", "update", CHANCE.randrange(1, 5))
 
 
+@pytest.mark.soak
 def test_aws_lost_in_an_update_is_built_again_by_the_next(world: World, clean: Clean) -> None:
     recovers(world, clean, "moto", "update", CHANCE.randrange(1, 5))
 
@@ -182,6 +183,7 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
     s3.delete_bucket(Bucket=bucket)
 
 
+@pytest.mark.soak
 def test_a_command_line_killed_in_a_destroy_leaves_nothing_behind(world: World, clean: Clean) -> None:
     recovers(world, clean, "cli", "destroy", CHANCE.randrange(20, RESOURCES))
 
