@@ -121,8 +121,9 @@ class Cluster:
                 {"name": "kwok-controller", "extraArgs": [_instead("node-lease-duration-seconds", "0")]},
                 {
                     "name": "kube-controller-manager",
-                    "extraArgs": [_instead("node-monitor-grace-period", "87600h")],
+                    "extraArgs": [_instead("node-monitor-grace-period", "87600h"), _ALONE],
                 },
+                {"name": "kube-scheduler", "extraArgs": [_ALONE]},
             ],
         }
         stages = (Path(__file__).parent / "stages.yaml").read_text("utf-8")
@@ -244,6 +245,10 @@ def _alive(pid: int) -> bool:
 
 def _instead(key: str, value: str) -> dict[str, object]:
     return {"key": key, "value": value, "override": True}
+
+
+_ALONE = _instead("leader-elect", "false")
+"""There is no other to elect; on a busy machine one that renews its lease too late would end itself."""
 
 
 def free_ports(count: int) -> list[int]:

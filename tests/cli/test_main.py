@@ -86,7 +86,7 @@ def test_json_goes_to_stdout_alone(isthmus):
 
 def test_a_blueprint_shows_what_it_builds(isthmus):
     ran = isthmus("blueprints", "regulated-hybrid")
-    assert "builds: onprem-vllm, bedrock, mig, several-nodes" in ran.out
+    assert "builds: onprem-vllm, bedrock, sagemaker, mig" in ran.out
 
 
 def test_schemas_are_printed_for_each_file(isthmus):
