@@ -254,7 +254,7 @@ def _varied(read: Read, shape: Shape) -> tuple[tuple[Cache, ...], int]:
 
 def _encoder(read: Read) -> Architecture:
     hidden = read.positive("hidden_size", "n_embd")
-    layers = read.positive("num_hidden_layers", "n_layer")
+    layers = read.layers("n_layer")
     heads = read.positive("num_attention_heads", "n_head")
     width = read.number("intermediate_size", "n_inner", default=4 * hidden)
     vocabulary, context = read.positive("vocab_size"), read.positive("max_position_embeddings", "n_positions")

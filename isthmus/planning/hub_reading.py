@@ -8,6 +8,8 @@ from isthmus.contracts.errors import InputError
 
 UNGATED = frozenset(("nemotron_h", "bert", "roberta", "xlm-roberta"))
 """Feed-forward layers of two matrices; all others have a gate, so three."""
+MOST_LAYERS = 10_000
+"""Of a model, as far as a configuration is believed."""
 
 
 class Read:
@@ -46,6 +48,14 @@ class Read:
             raise InputError(f"`{names[0]}` is 0", where=self.where, todo="Take the model's own file")
         return value
 
+    def layers(self, *names: str) -> int:
+        """How many; each is listed with what it keeps, so a count that no model has would fill the memory."""
+        value = self.positive("num_hidden_layers", *names)
+        if value > MOST_LAYERS:
+            what = f"`num_hidden_layers` is {value}, and no model has more than {MOST_LAYERS}"
+            raise InputError(what, where=self.where, todo="Take the model's own file")
+        return value
+
     def flag(self, name: str, *, default: bool = False) -> bool:
         return bool(self.told.get(name, default))
 
@@ -54,7 +64,7 @@ class Shape:
     """What most decoders have in common."""
 
     def __init__(self, read: Read) -> None:
-        self.layers = read.positive("num_hidden_layers")
+        self.layers = read.layers()
         self.hidden = read.positive("hidden_size")
         self.heads = read.positive("num_attention_heads")
         self.head_dim = read.positive("head_dim", "attention_head_dim", default=self.hidden // self.heads)
