@@ -129,11 +129,18 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGINT)
 
 
+def end_with_parent() -> None:
+    """From now on the parent's end interrupts this process, even where a script in the background began it all: what
+    such a shell starts ignores interrupts, and so would every child."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
 def main() -> int:
     told = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # Whatever else is printed here is no message.
     os.dup2(2, 1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         return run(Order(**json.loads(sys.argv[1])), Teller(told))
     except KeyboardInterrupt:

@@ -161,8 +161,8 @@ def test_a_process_that_ends_without_a_word_has_failed_with_its_last_line(monkey
 
 def test_a_child_is_interrupted_when_its_parent_is_gone():
     code = (
-        "import threading, time; from isthmus.engine import child;"
-        "threading.Thread(target=child._end_with_parent, daemon=True).start(); time.sleep(60)"
+        "import signal, time; from isthmus.engine import child; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        "child.end_with_parent(); time.sleep(60)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],

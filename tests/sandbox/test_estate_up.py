@@ -38,6 +38,8 @@ class Up:
         (root / ".venv").symlink_to(Path(sys.prefix))
         api.up(self.project.stacks_dir / f"{ESTATE}.requirements.yaml", home=home)
         self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT), "ISTHMUS_HOME": str(home)}
+        # A table is as wide as the terminal: addresses whole.
+        self.env["COLUMNS"] = "200"
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
         self.aws = aws.clients(self.env)
         self.before = aws.listed(self.aws)

@@ -91,10 +91,11 @@ def test_one_replica_more_replaces_nothing(said):
     assert "replace" not in shown.split("Resources:")[1].splitlines()[1]
 
 
-def test_destroy_names_what_is_kept(said):
+def test_destroy_names_what_is_left(said):
     shown = printed(said, "isthmus destroy")
-    assert "arn:aws:s3:::" in shown
+    assert "Keys that AWS deletes after their waiting period:" in shown
     assert "arn:aws:kms:" in shown
+    assert "arn:aws:s3:::" not in shown, "a sandbox is disposable"
 
 
 def test_the_architects_attempt_to_break_the_boundary_is_refused(said):

@@ -48,7 +48,7 @@ def site(weights: dict[str, str] | None = None) -> Callable[[], None]:
         side = made.sides["confidential-frankfurt"]
         pulumi.export("name", side.hosted[HOSTED])
         pulumi.export("url", side.hosted_url)
-        lists = pulumi.Output.all(*made.retained)
+        lists = pulumi.Output.all(*made.retained, *made.records)
         pulumi.export("retained", lists.apply(lambda many: [one for each in many for one in each]))
 
     return program
