@@ -59,7 +59,8 @@ def up(
         region = wanted.region or state.get("aws", {}).get("region") or _environment.REGION
         known = state.setdefault("sites", {})
         with ThreadPoolExecutor(len(wanted.sites) + 1) as pool:
-            aws = pool.submit(_aws, place, state.get("aws", {}).get("port"), region, say)
+            port = state.get("aws", {}).get("port")
+            aws = pool.submit(_aws, place, port, region, wanted.called, say)
             made = {
                 site.name: pool.submit(
                     _site,
@@ -143,8 +144,12 @@ def _turn(place: Home, say: Progress) -> Iterator[None]:
         lock.release()
 
 
-def _aws(place: Home, port: int | None, region: str, say: Progress) -> int:
+def _aws(
+    place: Home, port: int | None, region: str, called: dict[str, tuple[str, ...]], say: Progress
+) -> int:
     chosen = endpoint.ensure(place, port, region)
+    for where, models in called.items():
+        endpoint.add_models(chosen, where, models)
     say(f"AWS answers at {endpoint.address(chosen)}")
     return chosen
 

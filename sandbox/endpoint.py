@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -33,6 +34,18 @@ def healthy(port: int) -> bool:
     except httpx.TransportError:
         return False
     return answer.status_code == 200
+
+
+def add_models(port: int, region: str, models: Sequence[str]) -> None:
+    """Models that a region has besides those of AWS's inference profiles: no table says which other ones it has."""
+    if not models:
+        return
+    body = {"region": region, "models": [{"modelId": each} for each in models]}
+    answer = httpx.put(f"{address(port)}/isthmus/bedrock/models", json=body, timeout=10.0, trust_env=False)
+    if answer.status_code != 200:
+        raise EnvironmentFault(
+            f"the AWS endpoint takes no models of {region}: {answer.text[:200]}", where=address(port)
+        )
 
 
 def ensure(home: Home, port: int | None, region: str, timeout_s: float = 60.0) -> int:

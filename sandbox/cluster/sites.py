@@ -46,6 +46,8 @@ class Wanted:
     """Candidates that could run on GPUs, and how many classes of data name each."""
     region: str | None
     """Region of the first AWS site."""
+    called: dict[str, tuple[str, ...]]
+    """By region of an AWS site that allows Bedrock: the models that workloads may call by an API."""
 
 
 def slug(model: str) -> str:
@@ -101,4 +103,15 @@ def read(path: str | os.PathLike[str]) -> Wanted:
             if set(candidate.scores) - {"api"}:
                 classes.setdefault(candidate.id, set()).add(workload.sensitivity)
     models = {model: len(named) for model, named in classes.items()}
-    return Wanted(Path(path).resolve(), tuple(sites), models, region)
+    apis = sorted(
+        candidate.id
+        for workload in wanted.workloads
+        for candidate in workload.model.candidates
+        if "api" in candidate.scores and "/" not in candidate.id
+    )
+    called = {
+        site.region: tuple(dict.fromkeys(apis))
+        for site in wanted.sites
+        if isinstance(site, requirements.AwsSite) and "bedrock" in site.allow
+    }
+    return Wanted(Path(path).resolve(), tuple(sites), models, region, called)
