@@ -33,10 +33,14 @@ class Graph:
         self._by_name: dict[str, list[Resource]] = {}
         for each in self.resources:
             self._by_name.setdefault(each.name, []).append(each)
+        self._by_kinds: dict[tuple[str, ...], list[Resource]] = {}
 
     def of(self, *kinds: str) -> Iterator[Resource]:
         """Resources whose type ends in one of `kinds`, e.g. `:Role` or `aws:iam/role:Role`."""
-        return (each for each in self.resources if each.type.endswith(kinds))
+        found = self._by_kinds.get(kinds)
+        if found is None:  # reports ask for the same few kinds for every pod and policy
+            found = self._by_kinds[kinds] = [each for each in self.resources if each.type.endswith(kinds)]
+        return iter(found)
 
     def referred(self, value: Any, kind: str = "") -> list[Resource]:
         """The resources that a value (text, list, map) refers to, of a type that ends in `kind`."""
