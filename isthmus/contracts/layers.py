@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
@@ -101,45 +102,33 @@ def digest(platform: Platform, layer: Layer) -> str:
 
 def may_be_laid(platform: Platform, where: str) -> None:
     """`InputError` for what this version builds as one stack only."""
-    for setting in ("people", "imports"):
-        if getattr(platform, setting):
-            raise InputError(
-                f"`{setting}` are not known to layers in this version",
-                where=where,
-                todo="Build this platform as one stack, or leave them out",
-            )
-    for cluster in platform.clusters:
+    for what, instead in _not_laid(platform):
         raise InputError(
-            f"there is a cluster in AWS, {cluster.name}, which layers do not know in this version",
+            f"{what}, which layers do not know in this version",
             where=where,
-            todo="Build this platform as one stack",
+            todo=f"Build this platform as one stack{instead}",
         )
+
+
+def _not_laid(platform: Platform) -> Iterator[tuple[str, str]]:
+    """What there is of that, and what else could be done."""
+    if platform.people is not None:
+        yield "there are `people`", ", or leave them out"
+    if platform.imports:
+        yield "there are `imports`", ", or leave them out"
+    for cluster in platform.clusters:
+        yield f"there is a cluster in AWS, {cluster.name}", ""
     for gateway in platform.gateways:
         if gateway.router is not None:
-            raise InputError(
-                f"gateway {gateway.name} has a router, which layers do not know in this version",
-                where=where,
-                todo="Build this platform as one stack, or take the router out",
-            )
+            yield f"gateway {gateway.name} has a router", ", or take the router out"
         if gateway.runs_on != "kubernetes":
-            raise InputError(
-                f"gateway {gateway.name} runs on Fargate, which layers do not know in this version",
-                where=where,
-                todo="Build this platform as one stack",
-            )
+            yield f"gateway {gateway.name} runs on Fargate", ""
     for endpoint in platform.endpoints:
-        if endpoint.weights is not None and endpoint.weights.uri.startswith("s3://"):
-            raise InputError(
-                f"endpoint {endpoint.id} has its weights fetched, by a way that serving may not open",
-                where=where,
-                todo="Build this platform as one stack, or put the weights on a volume",
-            )
         if endpoint.target not in _LAID:
-            raise InputError(
-                f"endpoint {endpoint.id} runs on {endpoint.target}, which layers do not know in this version",
-                where=where,
-                todo=f"Build this platform as one stack; layers build: {', '.join(_LAID)}",
-            )
+            yield f"endpoint {endpoint.id} runs on {endpoint.target}", f"; layers build: {', '.join(_LAID)}"
+        elif endpoint.weights is not None and endpoint.weights.uri.startswith("s3://"):
+            # Their job needs a way out of its own, and serving may open none.
+            yield f"endpoint {endpoint.id} has its weights fetched", ", or put the weights on a volume"
 
 
 def reached(platform: Platform, layer: Layer) -> Platform:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from isthmus.contracts import layers
-from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.errors import EnvironmentFault, InputError
 from isthmus.contracts.platform import Endpoint, Platform
+from tests import hosted
+from tests.components import fargate
+from tests.contracts import test_platform_serving
 from tests.contracts.bank import DIGEST, platform_data
 from tests.contracts.test_platform import parse
 
@@ -119,3 +123,27 @@ def test_a_layer_reaches_only_where_it_makes_something():
     }
     assert layers.reached(platform, "foundation").endpoints == []
     assert layers.reached(platform, "all") == platform
+
+
+PEOPLE = {"members": [{"name": "ops", "role": "platform", "groups": ["oidc:ops"]}]}
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: parse({**platform_data(), "people": PEOPLE}), "there are `people`"),
+        (lambda: parse({**platform_data(), "imports": {"Key bank-key": "id"}}), "there are `imports`"),
+        (lambda: parse(test_platform_serving.changed(test_platform_serving.route(1))), "has a router"),
+        (
+            lambda: parse(test_platform_serving.changed(test_platform_serving.weigh)),
+            "has its weights fetched",
+        ),
+        (lambda: Platform.model_validate(fargate.cloud()), "runs on Fargate"),
+        (lambda: Platform.model_validate(hosted.platform()), "runs on sagemaker"),
+    ],
+)
+def test_what_layers_do_not_know_is_refused_by_its_name(make: Callable[[], Platform], says: str):
+    with pytest.raises(InputError, match=f"{says}, which layers do not know in this version") as refused:
+        layers.may_be_laid(make(), "stacks/Pulumi.a.yaml")
+    assert refused.value.where == "stacks/Pulumi.a.yaml"
+    assert "as one stack" in refused.value.todo
