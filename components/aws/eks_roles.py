@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from components.aws.boundary import boundary_arn
-from components.aws.log_group import key_policy
+from components.aws.keys import administered
 from components.aws.names import aws_name, partition
 from components.aws.pod_identity import PodIdentity, pod_trust
 
@@ -163,7 +163,7 @@ def cni_trust(cluster: Any, cluster_arn: Any, account: pulumi.Input[str]) -> dic
     return pod_trust(cni_pod(cluster, cluster_arn), account)
 
 
-def sealing_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:
+def sealing_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
     """Of the key for Secrets and volumes: the account gives it on, auto scaling opens volumes with it.
 
     EKS takes a grant in the name of whoever makes the cluster, and no condition on grants for AWS's resources holds
@@ -176,14 +176,10 @@ def sealing_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict
         of,
         account,
     )
-    administer = key_policy(region, account, prefix)["Statement"][0]
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {
-                **administer,
-                "Action": [*administer["Action"], "kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
-            },
+            administered(of, account, more=["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]),
             {
                 "Sid": "OpenVolumes",
                 "Effect": "Allow",
