@@ -23,12 +23,14 @@ ADMINISTER = [
 """What an account's administrators may do with a key; none of it reads what is sealed."""
 
 
-def account_root(of: str, account: pulumi.Input[str]) -> dict[str, Any]:
+def account_root(of: pulumi.Input[str], account: pulumi.Input[str]) -> dict[str, Any]:
     """The account's root as a principal: whom the account's own IAM lets. `of`: the partition."""
     return {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", of, account)}
 
 
-def administered(of: str, account: pulumi.Input[str], *, more: Sequence[str] = ()) -> dict[str, Any]:
+def administered(
+    of: pulumi.Input[str], account: pulumi.Input[str], *, more: Sequence[str] = ()
+) -> dict[str, Any]:
     """The first statement of a key's policy: the account administers the key through IAM, and may do `more`.
 
     In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key

@@ -72,7 +72,9 @@ def sealed_topic(
     return Topic(topic.arn, policy)
 
 
-def _key_policy(partition: str, account: pulumi.Input[str], publishers: list[Publisher]) -> dict[str, Any]:
+def _key_policy(
+    partition: pulumi.Input[str], account: pulumi.Input[str], publishers: list[Publisher]
+) -> dict[str, Any]:
     """The account administers the key; who publishes seals with it."""
     return {
         "Version": "2012-10-17",
