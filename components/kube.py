@@ -119,3 +119,30 @@ def existing(
     from pulumi_kubernetes.apiextensions import CustomResource
 
     return CustomResource.get(name, api_version, kind, of, opts)
+
+
+def enforced(
+    name: str, called: str, own_labels: dict[str, str], spec: dict[str, Any], parent: pulumi.Resource
+) -> pulumi.Resource:
+    """A ValidatingAdmissionPolicy `called`, and the binding by which it denies, which is returned.
+
+    Children: `NAME`, `NAME-binding`.
+    """
+    from pulumi_kubernetes.admissionregistration.v1 import (
+        ValidatingAdmissionPolicy,
+        ValidatingAdmissionPolicyBinding,
+    )
+
+    policy = ValidatingAdmissionPolicy(
+        name,
+        metadata=metadata(called, own_labels),
+        spec=spec,  # type: ignore[arg-type]
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    bound: Any = {"policyName": called, "validationActions": ["Deny"]}
+    return ValidatingAdmissionPolicyBinding(
+        f"{name}-binding",
+        metadata=metadata(called, own_labels),
+        spec=bound,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[policy]),
+    )

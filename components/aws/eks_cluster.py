@@ -7,6 +7,7 @@ import pulumi
 
 from components.aws import eks_roles
 from components.aws.addresses import ipv4_networks, label
+from components.aws.keys import rotated_key
 from components.aws.log_group import key_policy, retention
 from components.aws.names import aws_name, partition
 from isthmus.contracts.errors import InputError
@@ -192,44 +193,37 @@ class EksCluster(pulumi.ComponentResource):
         the logs' key, which is made anew with each.
         """
         from pulumi_aws.cloudwatch import LogGroup
-        from pulumi_aws.kms import Key
 
         kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
         short = aws_name(name, 80)
-        key = Key(
+        sealed = rotated_key(
             f"{name}-log-key",
-            description=f"Control plane's logs of {name}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=pulumi.Output.json_dumps(key_policy(args["region"], account, f"/aws/eks/{short}")),
-            tags=tags,
-            opts=kept,
+            f"Control plane's logs of {name}",
+            key_policy(args["region"], account, f"/aws/eks/{short}"),
+            tags,
+            kept,
         )
-        called = pulumi.Output.concat(short, "-", key.key_id.apply(_first_digits))
+        called = pulumi.Output.concat(short, "-", sealed.key_id.apply(_first_digits))
         group = LogGroup(
             f"{name}-logs",
             name=pulumi.Output.concat("/aws/eks/", called, "/cluster"),
             retention_in_days=retention(args["log_retention_days"], f"clusters.{args['name']}"),
-            kms_key_id=key.arn,
+            kms_key_id=sealed.arn,
             tags=tags,
             opts=kept,
         )
-        self.retained = pulumi.Output.all(group.arn, key.arn)
+        self.retained = pulumi.Output.all(group.arn, sealed.arn)
         return called, group
 
     def _key(self, name: str, args: EksClusterArgs, account: Any, tags: dict[str, str]) -> pulumi.Output[str]:
-        from pulumi_aws.kms import Key
-
         if "kms_key" in args:
             return pulumi.Output.from_input(args["kms_key"])
-        return Key(
+        return rotated_key(
             f"{name}-key",
-            description=f"Secrets and volumes of {name}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=pulumi.Output.json_dumps(eks_roles.sealing_policy(args["region"], account, "")),
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            f"Secrets and volumes of {name}",
+            eks_roles.sealing_policy(args["region"], account),
+            tags,
+            pulumi.ResourceOptions(parent=self),
         ).arn
 
     def _let_in(self, name: str, cluster: Any, reach: list[str], tags: dict[str, str]) -> None:

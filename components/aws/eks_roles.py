@@ -8,9 +8,11 @@ from typing import Any
 import pulumi
 
 from components.aws.boundary import boundary_arn
-from components.aws.log_group import key_policy
+from components.aws.images import PULL as PULLS
+from components.aws.keys import administered
 from components.aws.names import aws_name, partition
 from components.aws.pod_identity import PodIdentity, pod_trust
+from components.aws.role_policy import role_policy
 
 CNI_ACCOUNT = "aws-node"
 """The service account of AWS's network plugin, in kube-system."""
@@ -28,7 +30,6 @@ CNI_CHANGES = [
     "ec2:UnassignPrivateIpAddresses",
 ]
 """How the plugin gives pods addresses of the network (AWS managed policy AmazonEKS_CNI_Policy)."""
-PULLS = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 ADDON_IMAGES = ("eks/*", "amazon-k8s-cni", "amazon-k8s-cni-init", "amazon/aws-network-policy-agent")
 """Repositories of the addons' images in AWS's own registry."""
 
@@ -55,7 +56,7 @@ def bounded_role(
     opts: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
     """ARN of a role with one policy; known once the policy is there: nobody bears a role that can do nothing."""
-    from pulumi_aws.iam import Role, RolePolicy
+    from pulumi_aws.iam import Role
 
     role = Role(
         f"{name}-role",
@@ -66,13 +67,7 @@ def bounded_role(
         tags=tags,
         opts=opts,
     )
-    policy = RolePolicy(
-        f"{name}-policy",
-        name=aws_name(f"{name}-policy", 128),
-        role=role.name,
-        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
-        opts=opts,
-    )
+    policy = role_policy(f"{name}-policy", role, statements, opts)
     return pulumi.Output.all(role.arn, policy.id).apply(lambda found: str(found[0]))
 
 
@@ -163,7 +158,7 @@ def cni_trust(cluster: Any, cluster_arn: Any, account: pulumi.Input[str]) -> dic
     return pod_trust(cni_pod(cluster, cluster_arn), account)
 
 
-def sealing_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:
+def sealing_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
     """Of the key for Secrets and volumes: the account gives it on, auto scaling opens volumes with it.
 
     EKS takes a grant in the name of whoever makes the cluster, and no condition on grants for AWS's resources holds
@@ -176,14 +171,10 @@ def sealing_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict
         of,
         account,
     )
-    administer = key_policy(region, account, prefix)["Statement"][0]
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {
-                **administer,
-                "Action": [*administer["Action"], "kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"],
-            },
+            administered(of, account, more=["kms:CreateGrant", "kms:ListGrants", "kms:RevokeGrant"]),
             {
                 "Sid": "OpenVolumes",
                 "Effect": "Allow",

@@ -7,6 +7,7 @@ import pulumi
 from components.aws.boundary import boundary_arn
 from components.aws.log_group import sealed_log_group
 from components.aws.names import aws_name, partition
+from components.aws.role_policy import role_policy
 from components.checks import MODES, one_of
 
 STREAM = "aws/bedrock/modelinvocations"
@@ -60,7 +61,7 @@ class InvocationLogging(pulumi.ComponentResource):
     def _make(self, name: str, args: InvocationLoggingArgs) -> None:
         from pulumi_aws import get_caller_identity_output
         from pulumi_aws.bedrockmodel import InvocationLoggingConfiguration
-        from pulumi_aws.iam import Role, RolePolicy
+        from pulumi_aws.iam import Role
 
         region, tags = args["region"], args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
@@ -95,13 +96,7 @@ class InvocationLogging(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        policy = RolePolicy(
-            f"{name}-policy",
-            name=aws_name(f"{name}-policy", 128),
-            role=role.name,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": writes}),
-            opts=child,
-        )
+        policy = role_policy(f"{name}-policy", role, writes, child)
         InvocationLoggingConfiguration(
             f"{name}-logging",
             logging_config={

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
+from components.aws.keys import administered, rotated_key
 from components.aws.names import partition
 from isthmus.contracts.errors import InputError
 
@@ -50,18 +51,11 @@ def sealed_log_group(
     records could not be read. The name's end is made up, so that one left behind is in nobody's way.
     """
     from pulumi_aws.cloudwatch import LogGroup
-    from pulumi_aws.kms import Key
 
     arn = pulumi.Output.from_input(kms_key) if kms_key is not None else None
     if arn is None:
-        arn = Key(
-            f"{name}-log-key",
-            description=f"Log records of {name}",
-            enable_key_rotation=True,
-            deletion_window_in_days=30,
-            policy=pulumi.Output.json_dumps(key_policy(region, account, prefix)),
-            tags=tags,
-            opts=opts,
+        arn = rotated_key(
+            f"{name}-log-key", f"Log records of {name}", key_policy(region, account, prefix), tags, opts
         ).arn
     group = LogGroup(
         f"{name}-logs",
@@ -78,35 +72,14 @@ def sealed_log_group(
 def key_policy(region: str, account: pulumi.Input[str], prefix: str) -> dict[str, Any]:
     """The account administers the key through IAM; CloudWatch Logs alone seals and opens with it.
 
-    In a key's policy `Resource: "*"` means the key itself. Readers need no right to the key: the service
-    opens records for whoever may read the group.
+    Readers need no right to the key: the service opens records for whoever may read the group.
     """
     of = partition(region)
     suffix = "amazonaws.com.cn" if of == "aws-cn" else "amazonaws.com"
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {
-                "Sid": "Administer",
-                "Effect": "Allow",
-                "Principal": {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", of, account)},
-                "Action": [
-                    "kms:DescribeKey",
-                    "kms:GetKeyPolicy",
-                    "kms:GetKeyRotationStatus",
-                    "kms:ListResourceTags",
-                    "kms:PutKeyPolicy",
-                    "kms:EnableKeyRotation",
-                    "kms:UpdateKeyDescription",
-                    "kms:TagResource",
-                    "kms:UntagResource",
-                    "kms:ScheduleKeyDeletion",
-                    "kms:CancelKeyDeletion",
-                    "kms:EnableKey",
-                    "kms:DisableKey",
-                ],
-                "Resource": "*",
-            },
+            administered(of, account),
             {
                 "Sid": "SealLogs",
                 "Effect": "Allow",

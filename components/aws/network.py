@@ -10,6 +10,7 @@ from components.aws.addresses import ipv4_network
 from components.aws.boundary import boundary_arn
 from components.aws.log_group import SealedLogGroup, retention, sealed_log_group
 from components.aws.names import aws_name, partition
+from components.aws.role_policy import role_policy
 from components.checks import MODES, one_of
 from isthmus.contracts.errors import InputError
 
@@ -156,7 +157,7 @@ class Network(pulumi.ComponentResource):
 
     def _flow_logs(self, name: str, args: NetworkArgs, vpc: pulumi.Output[str]) -> None:
         from pulumi_aws import ec2, get_caller_identity_output
-        from pulumi_aws.iam import Role, RolePolicy
+        from pulumi_aws.iam import Role
 
         region, tags = args["region"], args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
@@ -185,13 +186,7 @@ class Network(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        policy = RolePolicy(
-            f"{name}-flow-policy",
-            name=aws_name(f"{name}-flow-policy", 128),
-            role=role.name,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": writes}),
-            opts=child,
-        )
+        policy = role_policy(f"{name}-flow-policy", role, writes, child)
         ec2.FlowLog(
             f"{name}-flow",
             vpc_id=vpc,

@@ -10,8 +10,7 @@ from typing import Any
 import pulumi
 
 from components.aws.sagemaker_args import S3Weights, SageMakerEndpointArgs
-from components.onprem.model_args import ModelServerArgs
-from components.onprem.vllm import precision
+from components.onprem.vllm import check_version, limits, precision
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.vllm_flags import VERSION, check_engine_args
 
@@ -43,27 +42,14 @@ def container(image: str, weights: S3Weights, environment: dict[str, str]) -> di
 
 def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, where: str) -> dict[str, str]:
     """The container's variables. Raises `InputError` for an argument that cannot be one."""
-    version = args.get("engine_version", VERSION)
-    if version.removeprefix("v") != VERSION:
-        raise InputError(
-            f"vLLM {version} is asked for",
-            where=f"{where}.engine_version",
-            todo=f"This version knows the flags of vLLM {VERSION}",
-        )
+    check_version(args.get("engine_version", VERSION), where)
     told: list[str] = [
         f"--model={WEIGHTS}",
         f"--served-model-name={model}",
         f"--tensor-parallel-size={args.get('tensor_parallel', 1)}",
     ]
-    for flag, value in (
-        ("max-model-len", args.get("max_model_len")),
-        ("max-num-seqs", args.get("max_num_seqs")),
-        ("gpu-memory-utilization", args.get("gpu_memory_utilization")),
-        ("kv-cache-dtype", args.get("kv_cache_dtype")),
-    ):
-        if value is not None:
-            told.append(f"--{flag}={value}")
-    told += precision(_stored(args, weights), where)
+    told += limits(args)
+    told += precision(args.get("precision"), weights.get("precision", "bf16"), where)
     further = args.get("engine_args", [])
     check_engine_args(further)
     # The digest is no argument: with it, other weights in the same folder are another model, and are rolled out.
@@ -76,14 +62,6 @@ def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, whe
             )
         made[name] = value
     return made
-
-
-def _stored(args: SageMakerEndpointArgs, weights: S3Weights) -> ModelServerArgs:
-    """What decides how weights are loaded, as the on-prem server names it."""
-    asked: Any = {"weights": {"precision": weights.get("precision", "bf16")}}
-    if "precision" in args:
-        asked["precision"] = args["precision"]
-    return asked
 
 
 def _variable(argument: str, where: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 import pulumi
 
 from components.aws.names import aws_name, for_auto_name, partition
+from components.aws.role_policy import role_policy
 from components.aws.sagemaker_args import S3Weights, SageMakerEndpointArgs
 from components.aws.sagemaker_container import container, environment, model
 from components.aws.sagemaker_role import execution_role, statements
@@ -172,8 +173,6 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return group.id
 
     def _role(self, captured: Any, group: pulumi.Output[str]) -> Any:
-        from pulumi_aws.iam import RolePolicy
-
         args, shadow = self._args, self._args.get("shadow")
         keys = [self._key] if captured is not None and self._key is not None else []
         if "weights_key" in args:
@@ -197,13 +196,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
-        policy = RolePolicy(
-            f"{self._name}-execution-policy",
-            name=aws_name(f"{self._name}-execution-policy", 128),
-            role=role.name,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": most}),
-            opts=self._child,
-        )
+        policy = role_policy(f"{self._name}-execution-policy", role, most, self._child)
         self._ready.append(policy)
         return role
 

@@ -6,9 +6,9 @@ from typing import Any
 import pulumi
 
 from components.aws.boundary import boundary_arn
+from components.aws.images import PULL
 from components.aws.names import aws_name, partition
 
-PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 ATTACH = ["ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission"]
 DETACH = ["ec2:DeleteNetworkInterface", "ec2:DeleteNetworkInterfacePermission"]
 LOOK = [

@@ -4,13 +4,12 @@ from typing import Any
 
 import pulumi
 
+from components.aws.keys import account_root, rotated_key
 from components.aws.log_group import key_policy, retention
 from components.aws.names import for_auto_name, partition
+from components.aws.private_bucket import BUCKET_NAME, private, tls_only
 from components.aws.sagemaker_args import SealingKeySettings
 from components.aws.sagemaker_role import log_group
-
-BUCKET_NAME = 63
-"""Characters of a bucket's name at most."""
 
 
 def sealing_key(
@@ -28,15 +27,16 @@ def sealing_key(
     if settings["mode"] != "manage":
         given = settings.get("arn") if settings["mode"] == "existing" else None
         return pulumi.Output.from_input(given) if given else None
-    from pulumi_aws.kms import Key
-
     policy = key_policy(region, account, log_group(endpoint))
-    root = {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition(region), account)}
     through = {
         "kms:CallerAccount": account,
         "kms:ViaService": [f"{one}.{region}.amazonaws.com" for one in _VIA],
     }
-    use: dict[str, Any] = {"Effect": "Allow", "Principal": root, "Resource": "*"}
+    use: dict[str, Any] = {
+        "Effect": "Allow",
+        "Principal": account_root(partition(region), account),
+        "Resource": "*",
+    }
     policy["Statement"] += [
         {
             "Sid": "SealAndReadThroughS3AndSageMaker",
@@ -55,14 +55,12 @@ def sealing_key(
             },
         },
     ]
-    made = Key(
+    made = rotated_key(
         f"{name}-key",
-        description=f"Log and captured content of {name}",
-        enable_key_rotation=True,
-        deletion_window_in_days=30,
-        policy=pulumi.Output.json_dumps(policy),
-        tags=tags,
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=kept),
+        f"Log and captured content of {name}",
+        policy,
+        tags,
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=kept),
     )
     return made.arn
 
@@ -105,32 +103,7 @@ def capture_bucket(
     bucket = s3.Bucket(
         for_auto_name(f"{name}-captured", BUCKET_NAME), force_destroy=False, tags=tags, opts=kept
     )
-    encrypted = s3.BucketServerSideEncryptionConfiguration(
-        f"{name}-encryption",
-        bucket=bucket.id,
-        rules=[
-            {
-                "apply_server_side_encryption_by_default": {
-                    "sse_algorithm": "aws:kms",
-                    "kms_master_key_id": key,
-                },
-                "bucket_key_enabled": True,
-            }
-        ],
-        opts=kept,
-    )
-    closed = s3.BucketPublicAccessBlock(
-        f"{name}-public-access",
-        bucket=bucket.id,
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
-        opts=kept,
-    )
-    owned = s3.BucketOwnershipControls(
-        f"{name}-ownership", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=kept
-    )
+    encrypted, closed, owned = private(name, bucket.id, key, kept)
     erased = s3.BucketLifecycleConfiguration(
         f"{name}-erasure",
         bucket=bucket.id,
@@ -140,21 +113,7 @@ def capture_bucket(
     policy = s3.BucketPolicy(
         f"{name}-tls",
         bucket=bucket.id,
-        policy=pulumi.Output.json_dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Sid": "TlsOnly",
-                        "Effect": "Deny",
-                        "Principal": "*",
-                        "Action": "s3:*",
-                        "Resource": [bucket.arn, pulumi.Output.concat(bucket.arn, "/*")],
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    }
-                ],
-            }
-        ),
+        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [tls_only(bucket.arn)]}),
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
     )
     return bucket, [encrypted, owned, erased, policy]

@@ -113,38 +113,18 @@ class Door:
             self._rule("in", f"door-in-{label(each)}", door, "Applications", DOOR_PORT, cidr_ipv4=each)
             for each in clients
         ]
-        made.append(
-            self._rule(
-                *("in", "door-in-edge", door, "The edge, to its translator", TRANSLATOR_PORT),
-                referenced_security_group_id=edge,
-            )
-        )
+
+        def rule(way: str, name: str, of: Any, about: str, port: int, peer: Any) -> None:
+            made.append(self._rule(way, name, of, about, port, referenced_security_group_id=peer))
+
+        rule("in", "door-in-edge", door, "The edge, to its translator", TRANSLATOR_PORT, edge)
         for task, ports in TASKS.items():
             for port, what in zip(ports, ("requests", "health"), strict=True):
-                group = self.groups[task]
-                about = f"{what.capitalize()} of the {task}"
-                made.append(
-                    self._rule(
-                        *("out", f"door-out-{task}-{what}", door, about, port),
-                        referenced_security_group_id=group,
-                    )
-                )
-                made.append(
-                    self._rule(
-                        *("in", f"{task}-in-{what}", group, about, port), referenced_security_group_id=door
-                    )
-                )
-        made.append(
-            self._rule(
-                *(
-                    "out",
-                    "edge-out-translator",
-                    edge,
-                    "Its translator, by the load balancer",
-                    TRANSLATOR_PORT,
-                ),
-                referenced_security_group_id=door,
-            )
+                group, about = self.groups[task], f"{what.capitalize()} of the {task}"
+                rule("out", f"door-out-{task}-{what}", door, about, port, group)
+                rule("in", f"{task}-in-{what}", group, about, port, door)
+        rule(
+            "out", "edge-out-translator", edge, "Its translator, by the load balancer", TRANSLATOR_PORT, door
         )
         return made
 
@@ -152,18 +132,10 @@ class Door:
         """To the private endpoints and to S3's addresses, by its gateway endpoint: what starting a task takes."""
         made: list[Any] = []
         for task, group in self.groups.items():
-            made.append(
-                self._rule(
-                    *("out", f"{task}-out-endpoints", group, "Private endpoints", 443),
-                    referenced_security_group_id=endpoints,
-                )
-            )
-            made.append(
-                self._rule(
-                    *("out", f"{task}-out-s3", group, "Image layers, by S3's endpoint", 443),
-                    prefix_list_id=s3,
-                )
-            )
+            to = (f"{task}-out-endpoints", group, "Private endpoints", 443)
+            made.append(self._rule("out", *to, referenced_security_group_id=endpoints))
+            to = (f"{task}-out-s3", group, "Image layers, by S3's endpoint", 443)
+            made.append(self._rule("out", *to, prefix_list_id=s3))
         return made
 
     def _target(self, task: str) -> Any:

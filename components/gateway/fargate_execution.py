@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.boundary import fitting
+from components.aws.images import PULL
 from components.aws.log_group import retention, sealed_log_group
 from components.aws.names import aws_name, partition
 from components.aws.task_role import task_role
@@ -12,7 +13,6 @@ from components.checks import may_use_aws, sensitivity
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_fargate_checks import ECR
 
-PULL = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
 LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 
 
@@ -112,7 +112,7 @@ class TaskExecution(pulumi.ComponentResource):
             self.roles[task] = role.arn
         self.log_group, self.log_streams = group.name, streams
         self.role_arns = pulumi.Output.all(**self.roles)
-        self.retained = pulumi.Output.all(group.arn, group.key_arn)
+        self.retained = pulumi.Output.all(*group.made)
         self.register_outputs(
             {
                 "log_group": self.log_group,

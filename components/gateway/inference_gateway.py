@@ -150,7 +150,7 @@ class InferenceGateway(pulumi.ComponentResource):
             servers = []  # it reaches none of them
         routes = [
             through(router, route, space)
-            if router is not None and route in local
+            if router is not None and route["endpoint"] not in cloud
             else _route(route, held, space, cloud)
             for route in args["routes"]
         ]

@@ -137,9 +137,8 @@ def routed(
     backends = _backends(routes)
     made: list[pulumi.Resource] = [*before, gateway, _ways(name, held, space, router, backends, own, child)]
     for endpoint, picker in sorted(backends.items()):
-        target = {"group": "inference.networking.k8s.io", "kind": "InferencePool"} if picker else None
         spec = {
-            "targetRefs": [{**(target or {"group": "", "kind": "Service"}), "name": endpoint}],
+            "targetRefs": [{**_kind(picker), "name": endpoint}],
             "validation": {"caCertificateRefs": [ca], "hostname": dns_name(endpoint, space)},
         }
         meta = metadata(f"{called}-{endpoint}", own, namespace=space)
@@ -165,6 +164,13 @@ def _backends(routes: "list[GatewayRoute]") -> dict[str, ModelPicker | None]:
     return found
 
 
+def _kind(picker: ModelPicker | None) -> dict[str, Any]:
+    """What stands for an endpoint: its InferencePool where it has a picker, else its Service."""
+    if picker:
+        return {"group": "inference.networking.k8s.io", "kind": "InferencePool"}
+    return {"group": "", "kind": "Service"}
+
+
 def _http_route(
     called: str, route: "GatewayRoute", backends: dict[str, ModelPicker | None]
 ) -> dict[str, Any]:
@@ -174,11 +180,9 @@ def _http_route(
         shares = {route["endpoint"]: _WHOLE - canary, route["canary"]["endpoint"]: canary}
     refs: list[dict[str, Any]] = []
     for endpoint, weight in shares.items():
-        if backends[endpoint]:
-            kind: dict[str, Any] = {"group": "inference.networking.k8s.io", "kind": "InferencePool"}
-        else:
-            kind = {"group": "", "kind": "Service", "port": SERVING_PORT}
-        refs.append({**kind, "name": endpoint, "weight": weight})
+        picker = backends[endpoint]
+        port = {} if picker else {"port": SERVING_PORT}
+        refs.append({**_kind(picker), **port, "name": endpoint, "weight": weight})
     header = {"type": "Exact", "name": HEADER, "value": route["workload"]}
     return {
         "parentRefs": [{"name": called, "sectionName": "https"}],

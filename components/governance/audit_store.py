@@ -5,26 +5,10 @@ from typing import Any
 
 import pulumi
 
+from components.aws.keys import account_root, administered, rotated_key
 from components.aws.names import for_auto_name, partition
+from components.aws.private_bucket import BUCKET_NAME, private, tls_only
 
-ADMINISTER = [
-    "kms:DescribeKey",
-    "kms:GetKeyPolicy",
-    "kms:GetKeyRotationStatus",
-    "kms:ListResourceTags",
-    "kms:PutKeyPolicy",
-    "kms:EnableKeyRotation",
-    "kms:UpdateKeyDescription",
-    "kms:TagResource",
-    "kms:UntagResource",
-    "kms:ScheduleKeyDeletion",
-    "kms:CancelKeyDeletion",
-    "kms:EnableKey",
-    "kms:DisableKey",
-]
-"""What an account's administrators may do with a key; none of it reads what is sealed."""
-BUCKET_NAME = 63
-"""Characters of a bucket's name at most."""
 CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
 
 
@@ -98,37 +82,11 @@ def make_store(
         rule={"default_retention": {"mode": "COMPLIANCE", "days": retention_days}},
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning]),
     )
-    encrypted = s3.BucketServerSideEncryptionConfiguration(
-        f"{name}-encryption",
-        bucket=bucket.id,
-        rules=[
-            {
-                "apply_server_side_encryption_by_default": {
-                    "sse_algorithm": "aws:kms",
-                    "kms_master_key_id": key_arn,
-                },
-                "bucket_key_enabled": True,
-            }
-        ],
-        opts=kept,
-    )
-    closed = s3.BucketPublicAccessBlock(
-        f"{name}-public-access",
-        bucket=bucket.id,
-        block_public_acls=True,
-        block_public_policy=True,
-        ignore_public_acls=True,
-        restrict_public_buckets=True,
-        opts=kept,
-    )
-    owned = s3.BucketOwnershipControls(
-        f"{name}-ownership", bucket=bucket.id, rule={"object_ownership": "BucketOwnerEnforced"}, opts=kept
-    )
+    encrypted, closed, owned = private(name, bucket.id, key_arn, kept)
     policy = s3.BucketPolicy(
         f"{name}-policy",
         bucket=bucket.id,
         policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery)),
-        # One after the other: S3 answers 409 to two changes of access at once.
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
     )
     ready = [policy, locked, encrypted, owned]
@@ -148,39 +106,25 @@ def make_key(
     parent: pulumi.Resource,
 ) -> Any:
     """The key under which records are sealed. Losing it would lose the records, so it stays."""
-    from pulumi_aws.kms import Key
-
-    return Key(
+    return rotated_key(
         f"{name}-key",
-        description=f"Audit records of {site}",
-        enable_key_rotation=True,
-        deletion_window_in_days=30,
-        policy=pulumi.Output.json_dumps(key_policy(region, account, delivery)),
-        tags=tags,
-        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
+        f"Audit records of {site}",
+        key_policy(region, account, delivery),
+        tags,
+        pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
     )
 
 
 def key_policy(region: str, account: pulumi.Input[str], delivery: Delivery | None = None) -> dict[str, Any]:
-    """The account administers the key through IAM; in it, records are sealed and read through S3 only.
-
-    In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key
-    cannot become one that nobody may manage.
-    """
-    root = {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition(region), account)}
+    """The account administers the key through IAM; in it, records are sealed and read through S3 only."""
+    of = partition(region)
     through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
     statements: list[dict[str, Any]] = [
-        {
-            "Sid": "Administer",
-            "Effect": "Allow",
-            "Principal": root,
-            "Action": ADMINISTER,
-            "Resource": "*",
-        },
+        administered(of, account),
         {
             "Sid": "SealAndReadThroughS3",
             "Effect": "Allow",
-            "Principal": root,
+            "Principal": account_root(of, account),
             "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
             "Resource": "*",
             "Condition": {"StringEquals": through_s3},
@@ -224,14 +168,7 @@ def bucket_policy(
     if delivery:
         named["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
     statements: list[dict[str, Any]] = [
-        {
-            "Sid": "TlsOnly",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [bucket, objects],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        },
+        tls_only(bucket),
         {
             "Sid": "NoOtherEncryption",
             "Effect": "Deny",

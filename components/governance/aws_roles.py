@@ -6,6 +6,7 @@ import pulumi
 
 from components.aws.boundary import boundary_arn
 from components.aws.names import aws_name, partition
+from components.aws.role_policy import role_policy
 from components.checks import one_of
 from isthmus.contracts import roles
 from isthmus.contracts.errors import InputError
@@ -73,7 +74,7 @@ class AwsRoles(pulumi.ComponentResource):
     def _role(
         self, name: str, role: roles.RoleName, sets: list[str], args: AwsRolesArgs
     ) -> pulumi.Output[str]:
-        from pulumi_aws.iam import Role, RolePolicy
+        from pulumi_aws.iam import Role
 
         child, tags = pulumi.ResourceOptions(parent=self), args.get("tags", {})
         records, of = args["records"], partition(args["region"])
@@ -100,13 +101,7 @@ class AwsRoles(pulumi.ComponentResource):
             tags=tags,
             opts=child,
         )
-        RolePolicy(
-            f"{name}-policy",
-            name=aws_name(f"{name}-policy", 128),
-            role=made.name,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
-            opts=child,
-        )
+        role_policy(f"{name}-policy", made, statements, child)
         return made.arn
 
 

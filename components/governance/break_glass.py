@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 import pulumi
 
-from components.kube import class_namespace, labels, metadata
+from components.kube import class_namespace, enforced, labels, metadata
 from isthmus.contracts.platform_break_glass import LONGEST_H
 
 ROLE = "isthmus-break-glass"
@@ -70,10 +70,6 @@ class EmergencyAccesses(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: BreakGlassArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:EmergencyAccesses", name, dict(args), opts)
-        from pulumi_kubernetes.admissionregistration.v1 import (
-            ValidatingAdmissionPolicy,
-            ValidatingAdmissionPolicyBinding,
-        )
         from pulumi_kubernetes.rbac.v1 import ClusterRole
 
         own, child = labels(ROLE), pulumi.ResourceOptions(parent=self)
@@ -83,19 +79,9 @@ class EmergencyAccesses(pulumi.ComponentResource):
             rules=RULES,  # type: ignore[arg-type]
             opts=child,
         )
-        spec: Any = binding_policy()
-        policy = ValidatingAdmissionPolicy(
-            f"{name}-policy", metadata=metadata(ROLE, own), spec=spec, opts=child
-        )
-        bound: Any = {"policyName": ROLE, "validationActions": ["Deny"]}
-        enforced = ValidatingAdmissionPolicyBinding(
-            f"{name}-policy-binding",
-            metadata=metadata(ROLE, own),
-            spec=bound,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-        )
+        bound = enforced(f"{name}-policy", ROLE, own, binding_policy(), self)
         for each in args["accesses"]:
-            self._grant(name, each, args["image"], [role, enforced])
+            self._grant(name, each, args["image"], [role, bound])
         self.register_outputs({})
 
     def _grant(self, name: str, access: EmergencyAccess, image: str, after: list[pulumi.Resource]) -> None:

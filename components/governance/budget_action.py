@@ -6,6 +6,7 @@ import pulumi
 
 from components.aws.boundary import boundary_arn
 from components.aws.names import aws_name
+from components.aws.role_policy import role_policy
 
 CALLS = [
     "bedrock:CreateModelInvocationJob",
@@ -51,7 +52,7 @@ def denial(
     on SageMaker are denied too.
     """
     from pulumi_aws.budgets import BudgetAction
-    from pulumi_aws.iam import Policy, Role, RolePolicy
+    from pulumi_aws.iam import Policy, Role
 
     child = pulumi.ResourceOptions(parent=parent)
     policy = Policy(
@@ -97,13 +98,7 @@ def denial(
         tags=tags,
         opts=child,
     )
-    allowed = RolePolicy(
-        f"{name}-role-policy",
-        name=aws_name(f"{name}-role-policy", 128),
-        role=role.name,
-        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [attaches]}),
-        opts=child,
-    )
+    allowed = role_policy(f"{name}-role-policy", role, [attaches], child)
     BudgetAction(
         f"{name}-action",
         account_id=account,

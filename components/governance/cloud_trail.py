@@ -8,6 +8,7 @@ import pulumi
 from components.aws.boundary import boundary_arn
 from components.aws.log_group import sealed_log_group
 from components.aws.names import aws_name, partition
+from components.aws.role_policy import role_policy
 from components.governance.audit_store import CLOUDTRAIL, Delivery, Store
 from isthmus.contracts.errors import AnswerIsNo, InputError
 
@@ -204,7 +205,7 @@ def _role(
     child: pulumi.ResourceOptions,
 ) -> tuple[Any, Any]:
     """The role by which CloudTrail, for this trail only, writes to the log group's streams of its own."""
-    from pulumi_aws.iam import Role, RolePolicy
+    from pulumi_aws.iam import Role
 
     writes = {
         "Sid": "WriteItsStreams",
@@ -242,11 +243,5 @@ def _role(
         tags=tags,
         opts=child,
     )
-    policy = RolePolicy(
-        f"{name}-role-policy",
-        name=aws_name(f"{name}-role-policy", 128),
-        role=role.name,
-        policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [writes]}),
-        opts=child,
-    )
+    policy = role_policy(f"{name}-role-policy", role, [writes], child)
     return role, policy

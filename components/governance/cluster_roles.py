@@ -6,7 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.checks import one_of, sensitivity
-from components.kube import CLASS_LABEL, class_namespace, labels, metadata
+from components.kube import CLASS_LABEL, class_namespace, enforced, labels, metadata
 from isthmus.contracts import roles
 from isthmus.contracts.errors import InputError
 
@@ -86,7 +86,8 @@ class ClusterRoles(pulumi.ComponentResource):
                     granted.append(f"{role} in {space}: {', '.join(groups)}")
         owners = _groups(members, "model-owner", None)
         if owners:
-            self._tuning(name, owners)
+            called = "isthmus-model-owners"
+            enforced(f"{name}-tuning", called, labels(called), tuning_policy(owners), self)
         self.granted = pulumi.Output.from_input(granted)
         self.register_outputs({"granted": self.granted})
 
@@ -124,28 +125,6 @@ class ClusterRoles(pulumi.ComponentResource):
             role_ref=_reference("Role", called),  # type: ignore[arg-type]
             subjects=_subjects(groups),  # type: ignore[arg-type]
             opts=pulumi.ResourceOptions(parent=self, depends_on=[made]),
-        )
-
-    def _tuning(self, name: str, owners: list[str]) -> None:
-        from pulumi_kubernetes.admissionregistration.v1 import (
-            ValidatingAdmissionPolicy,
-            ValidatingAdmissionPolicyBinding,
-        )
-
-        called, own = "isthmus-model-owners", labels("isthmus-model-owners")
-        spec: Any = tuning_policy(owners)
-        policy = ValidatingAdmissionPolicy(
-            f"{name}-tuning",
-            metadata=metadata(called, own),
-            spec=spec,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        bound: Any = {"policyName": called, "validationActions": ["Deny"]}
-        ValidatingAdmissionPolicyBinding(
-            f"{name}-tuning-binding",
-            metadata=metadata(called, own),
-            spec=bound,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pulumi
 
+from components.aws.keys import administered, rotated_key
 from components.aws.names import aws_name
-from components.governance.audit_store import ADMINISTER
 from isthmus.contracts.errors import InputError
 
 EMAILS = 10
@@ -49,21 +49,19 @@ def sealed_topic(
     parent: pulumi.Resource,
 ) -> Topic:
     """The topic `topic_name(name)` and its key. `says`: whom its messages are from, as e-mails show it."""
-    from pulumi_aws import kms, sns
+    from pulumi_aws import sns
 
     child = pulumi.ResourceOptions(parent=parent)
-    root = {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", partition, account)}
-    key = kms.Key(
+    sealed = rotated_key(
         f"{name}-key",
-        description=f"Messages of {name}",
-        enable_key_rotation=True,
-        deletion_window_in_days=7,
-        policy=pulumi.Output.json_dumps(_key_policy(root, publishers)),
-        tags=tags,
-        opts=child,
+        f"Messages of {name}",
+        _key_policy(partition, account, publishers),
+        tags,
+        child,
+        days=7,
     )
     topic = sns.Topic(
-        name, name=topic_name(name), display_name=says, kms_master_key_id=key.arn, tags=tags, opts=child
+        name, name=topic_name(name), display_name=says, kms_master_key_id=sealed.arn, tags=tags, opts=child
     )
     policy = sns.TopicPolicy(
         f"{name}-policy",
@@ -74,18 +72,14 @@ def sealed_topic(
     return Topic(topic.arn, policy)
 
 
-def _key_policy(root: dict[str, Any], publishers: list[Publisher]) -> dict[str, Any]:
-    """In a key's policy `Resource: "*"` means the key itself."""
+def _key_policy(
+    partition: pulumi.Input[str], account: pulumi.Input[str], publishers: list[Publisher]
+) -> dict[str, Any]:
+    """The account administers the key; who publishes seals with it."""
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {
-                "Sid": "Administer",
-                "Effect": "Allow",
-                "Principal": root,
-                "Action": ADMINISTER,
-                "Resource": "*",
-            },
+            administered(partition, account),
             *(
                 _conditional(
                     {

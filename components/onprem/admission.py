@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import pulumi
 
-from components.kube import CLASS_LABEL, labels, metadata
+from components.kube import CLASS_LABEL, enforced, labels
 from isthmus.contracts.errors import InputError
 
 _NAME = "isthmus-restricted"
@@ -85,26 +85,8 @@ class AdmissionGuard(pulumi.ComponentResource):
         self.register_outputs({"policies": self.policies})
 
     def _policy(self, name: str, shape: str, spec: Any) -> str:
-        from pulumi_kubernetes.admissionregistration.v1 import (
-            ValidatingAdmissionPolicy,
-            ValidatingAdmissionPolicyBinding,
-        )
-
         called = f"{_NAME}-{shape}"
-        own = labels(_NAME)
-        policy = ValidatingAdmissionPolicy(
-            f"{name}-{shape}",
-            metadata=metadata(called, own),
-            spec=spec,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        bound: Any = {"policyName": called, "validationActions": ["Deny"]}
-        ValidatingAdmissionPolicyBinding(
-            f"{name}-{shape}-binding",
-            metadata=metadata(called, own),
-            spec=bound,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
-        )
+        enforced(f"{name}-{shape}", called, labels(_NAME), spec, self)
         return called
 
 

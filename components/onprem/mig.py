@@ -4,7 +4,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.kube import labels, metadata
+from components.kube import labels, metadata, resource_of
 from isthmus.contracts.errors import InputError
 
 CONFIG_LABEL = "nvidia.com/mig.config"
@@ -72,6 +72,15 @@ class MigLayouts(pulumi.ComponentResource):
 def on_machine(cuts: list[CutMachine], node: str) -> list[CutMachine]:
     """What is cut on one machine, in a fixed order."""
     return sorted((cut for cut in cuts if cut["node"] == node), key=lambda cut: cut["profile"])
+
+
+def slices(cuts: list[CutMachine]) -> dict[str, int]:
+    """How many slices kubelet gives out, by resource."""
+    found: dict[str, int] = {}
+    for cut in cuts:
+        resource = resource_of(cut["profile"])
+        found[resource] = found.get(resource, 0) + cut["slices"]
+    return found
 
 
 def layout_name(gpus: int, cuts: list[CutMachine]) -> str:

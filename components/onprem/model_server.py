@@ -7,13 +7,11 @@ from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
 from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor
-from components.onprem import pool, scaling, weight_cache
+from components.onprem import inference_pool, scaling, weight_cache
 from components.onprem.devices import check_devices, device_objects
 from components.onprem.door import ADDRESS, model_service, network
 from components.onprem.groups import LEADS, nodes_of
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.pool import inference_pool, ways_in
-from components.onprem.weight_cache import cached
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
 from isthmus.contracts.errors import AnswerIsNo, InputError
@@ -43,7 +41,7 @@ class ModelServer(pulumi.ComponentResource):
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         check_devices(args)
         _hardware(args, held)
-        for each in (scaling, pool, weight_cache):
+        for each in (scaling, inference_pool, weight_cache):
             each.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
             raise InputError(
@@ -68,15 +66,19 @@ class ModelServer(pulumi.ComponentResource):
         gateway = dns_name(f"{held}-gateway", space)
         clients = [gateway, *([dns_name(args["router"], space)] if "router" in args else [])]
         config = config_map(name, endpoint, space, own, sidecar_config(held, clients), child)
-        inference_pool(name, args, space, own, serving, child)
+        inference_pool.make(name, args, space, own, serving, child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
-        before += cached(name, args, space, self)
+        before += weight_cache.cached(name, args, space, self)
         found = args.get("door")
         if found is None:
             scraped = args["monitoring_namespace"]
-            before.append(network(name, endpoint, held, scraped, space, own, serving, self, ways_in(args)))
+            before.append(
+                network(
+                    name, endpoint, held, scraped, space, own, serving, self, inference_pool.ways_in(args)
+                )
+            )
             # It is ready when a pod is: it waits as long as the Deployment does. At times there is none to wait for.
             patience = f"{deadline(args) + 120}s"
             waits = pulumi.CustomTimeouts(create=patience, update=patience)

@@ -21,9 +21,9 @@ from components.kube import (
     custom,
     labels,
     metadata,
-    resource_of,
 )
 from components.onprem.device_plugin import SHARED_GPU
+from components.onprem.mig import slices
 from components.onprem.pool_args import ClassShare, GpuPoolArgs, PoolSharing, TeamShare
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_pools import unless_said
@@ -88,11 +88,13 @@ class Queues:
         args, classes = self.args, self.args.get("classes", [])
         slicing = args.get("time_slicing")
         shares = len(slicing["nodes"]) * args["gpus_per_node"] * slicing["replicas"] if slicing else 0
-        devices = {SHARED_GPU: shares} if shares else {}
-        for cut in args.get("mig", []):
-            resource = resource_of(cut["profile"])
-            devices[resource] = devices.get(resource, 0) + cut["slices"]
-        amounts = {**self._beside(self.gpus + shares), GPU: self.whole, **devices}
+        shared = {SHARED_GPU: shares} if shares else {}
+        amounts = {
+            **self._beside(self.gpus + shares),
+            GPU: self.whole,
+            **shared,
+            **slices(args.get("mig", [])),
+        }
         chosen = (
             {"matchExpressions": [{"key": CLASS_LABEL, "operator": "In", "values": sorted(classes)}]}
             if classes
@@ -105,7 +107,7 @@ class Queues:
     def _shares(self, sharing: PoolSharing) -> "_Ways":
         """A cohort over the pool; in it a queue for each class, or a cohort of its teams' queues."""
         pot = self._check(sharing)
-        self._cohort(self.pool, {**self._groups(self._quota(pot, {}, None, None, set()))} if pot else {})
+        self._cohort(self.pool, self._groups(self._quota(pot, {}, None, None, set())) if pot else {})
         ways, preemption = _Ways({}, {}), _preemption(sharing, self.pool)
         for share in sharing["classes"]:
             of_class, devices = share["sensitivity"], dict(share.get("devices", {}))

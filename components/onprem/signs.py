@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from components.kube import GPU, POOL_LABEL, PRODUCT_LABEL, class_namespace, resource_of
+from components.kube import GPU, POOL_LABEL, PRODUCT_LABEL, class_namespace
+from components.onprem.claims import DRA
 from components.onprem.device_plugin import CONFIG_LABEL as SHARING_LABEL
 from components.onprem.device_plugin import SHARED_GPU, config_name
 from components.onprem.mig import CONFIG_LABEL as MIG_LABEL
-from components.onprem.mig import machine_labels, on_machine
+from components.onprem.mig import machine_labels, on_machine, slices
 from components.onprem.pool_args import GpuPoolArgs, PoolSign
 from components.onprem.queues import KUEUE
-
-_DRA = "resource.k8s.io/v1"
 
 
 def signs(
@@ -35,7 +34,7 @@ def signs(
         where = {"namespace": class_namespace(of_class), "name": name}
         found.append(_sign(KUEUE, "LocalQueue", where, ["status", "conditions", "Active"], "True"))
     if device_class is not None:
-        found.append(_sign(_DRA, "DeviceClass", {"name": device_class}, [], ""))
+        found.append(_sign(DRA, "DeviceClass", {"name": device_class}, [], ""))
     return found
 
 
@@ -68,10 +67,7 @@ def _machines(args: GpuPoolArgs, which: dict[str, Any], one: str, device_class: 
     marks = which["labels"]
     which = {key: value for key, value in which.items() if value != []}
     cuts = on_machine(args.get("mig", []), one)
-    devices: dict[str, int] = {}
-    for cut in cuts:
-        resource = resource_of(cut["profile"])
-        devices[resource] = devices.get(resource, 0) + cut["slices"]
+    devices = slices(cuts)
     slicing = args.get("time_slicing")
     if slicing is not None and SHARING_LABEL in marks:
         devices[SHARED_GPU] = args["gpus_per_node"] * slicing["replicas"]

@@ -1,24 +1,23 @@
 """The arguments of `vllm serve`, from an endpoint's engine settings; every flag is one that it knows."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from components.checks import one_of
 from components.kube import ENGINE_PORT
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_serving_checks import WRITES
 from isthmus.contracts.vllm_flags import VERSION, check_engine_args
+from isthmus.contracts.words import WHILE_LOADING
 
 MODELS = "/models"
 """Where the weights are mounted."""
 CACHE = "/cache"
 SHUTDOWN_TIMEOUT_S = 40
 """For answers under way; with the 15 s before it, within the pod's 60 s of grace."""
-ONLINE_QUANTIZATION = {"fp8": "fp8"}
-"""Precisions that vLLM reaches from bf16 weights while loading; others must be stored as such."""
 TASKS = ("chat", "embedding", "rerank", "guard")
-WRITES = ("chat", "guard")
-"""Tasks whose endpoint writes text."""
 PREFIX_CACHES = ("shared", "salted", "off")
 GUESSES = ("ngram", "draft_model", "eagle", "eagle3", "mtp")
 """Methods of speculative decoding."""
@@ -37,32 +36,19 @@ def weights_path(weights: ModelWeights) -> str:
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     """The arguments after `vllm serve`. Raises `InputError` for a setting that the engine cannot meet."""
-    version = settings.get("engine_version", VERSION)
-    if version.removeprefix("v") != VERSION:
-        raise InputError(
-            f"vLLM {version} is asked for",
-            where=f"{where}.engine_version",
-            todo=f"This version knows the flags of vLLM {VERSION}",
-        )
-    model = settings["model"]
+    check_version(settings.get("engine_version", VERSION), where)
+    weights = settings["weights"]
     made = [
-        weights_path(settings["weights"]),
-        f"--served-model-name={model}",
+        weights_path(weights),
+        f"--served-model-name={settings['model']}",
         "--host=127.0.0.1",
         f"--port={ENGINE_PORT}",
         f"--tensor-parallel-size={settings.get('tensor_parallel', 1)}",
         # Workers of one machine as processes: Ray would want a network.
         "--distributed-executor-backend=mp",
     ]
-    for flag, value in (
-        ("max-model-len", settings.get("max_model_len")),
-        ("max-num-seqs", settings.get("max_num_seqs")),
-        ("gpu-memory-utilization", settings.get("gpu_memory_utilization")),
-        ("kv-cache-dtype", settings.get("kv_cache_dtype")),
-    ):
-        if value is not None:
-            made.append(f"--{flag}={value}")
-    made += precision(settings, where)
+    made += limits(settings)
+    made += precision(settings.get("precision"), weights.get("precision", "bf16"), where)
     made += _task(settings, where)
     made += _speculative(settings, where)
     made += _adapters(settings.get("adapters", []))
@@ -76,13 +62,28 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     return made + list(further)
 
 
-def precision(settings: ModelServerArgs, where: str) -> list[str]:
-    wanted = settings.get("precision")
-    stored = settings["weights"].get("precision", "bf16")
+def check_version(version: str, where: str) -> None:
+    if version.removeprefix("v") != VERSION:
+        raise InputError(
+            f"vLLM {version} is asked for",
+            where=f"{where}.engine_version",
+            todo=f"This version knows the flags of vLLM {VERSION}",
+        )
+
+
+def limits(settings: Mapping[str, Any]) -> list[str]:
+    """What bounds the engine's memory and batches, of a server's settings or a SageMaker endpoint's."""
+    flags = ("max-model-len", "max-num-seqs", "gpu-memory-utilization", "kv-cache-dtype")
+    given = {flag: settings.get(flag.replace("-", "_")) for flag in flags}
+    return [f"--{flag}={value}" for flag, value in given.items() if value is not None]
+
+
+def precision(wanted: str | None, stored: str, where: str) -> list[str]:
+    """How weights stored in one precision are served in the one that is wanted; None: as they are stored."""
     if wanted is None or wanted == stored:
         return ["--dtype=bfloat16"] if wanted == "bf16" else []
-    if stored == "bf16" and wanted in ONLINE_QUANTIZATION:
-        return [f"--quantization={ONLINE_QUANTIZATION[wanted]}"]
+    if stored == "bf16" and wanted in WHILE_LOADING:
+        return [f"--quantization={wanted}"]
     raise InputError(
         f"weights stored in {stored} cannot be served in {wanted}",
         where=f"{where}.precision",

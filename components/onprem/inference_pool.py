@@ -21,7 +21,7 @@ def check(args: ModelServerArgs) -> None:
         )
 
 
-def inference_pool(
+def make(
     name: str,
     args: ModelServerArgs,
     namespace: str,

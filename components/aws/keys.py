@@ -1,0 +1,68 @@
+"""KMS keys of ours: rotated, slow to go, and administered by the account, which alone decides who else may."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+
+ADMINISTER = [
+    "kms:DescribeKey",
+    "kms:GetKeyPolicy",
+    "kms:GetKeyRotationStatus",
+    "kms:ListResourceTags",
+    "kms:PutKeyPolicy",
+    "kms:EnableKeyRotation",
+    "kms:UpdateKeyDescription",
+    "kms:TagResource",
+    "kms:UntagResource",
+    "kms:ScheduleKeyDeletion",
+    "kms:CancelKeyDeletion",
+    "kms:EnableKey",
+    "kms:DisableKey",
+]
+"""What an account's administrators may do with a key; none of it reads what is sealed."""
+
+
+def account_root(of: pulumi.Input[str], account: pulumi.Input[str]) -> dict[str, Any]:
+    """The account's root as a principal: whom the account's own IAM lets. `of`: the partition."""
+    return {"AWS": pulumi.Output.format("arn:{}:iam::{}:root", of, account)}
+
+
+def administered(
+    of: pulumi.Input[str], account: pulumi.Input[str], *, more: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The first statement of a key's policy: the account administers the key through IAM, and may do `more`.
+
+    In a key's policy `Resource: "*"` means the key itself. The account's root is named so that the key
+    cannot become one that nobody may manage.
+    """
+    return {
+        "Sid": "Administer",
+        "Effect": "Allow",
+        "Principal": account_root(of, account),
+        "Action": [*ADMINISTER, *more],
+        "Resource": "*",
+    }
+
+
+def rotated_key(
+    name: str,
+    description: str,
+    policy: dict[str, Any],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+    *,
+    days: int = 30,
+) -> Any:
+    """The key `name`, deleted no sooner than `days` after it was asked for."""
+    from pulumi_aws.kms import Key
+
+    return Key(
+        name,
+        description=description,
+        enable_key_rotation=True,
+        deletion_window_in_days=days,
+        policy=pulumi.Output.json_dumps(policy),
+        tags=tags,
+        opts=opts,
+    )
