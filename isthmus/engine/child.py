@@ -106,7 +106,7 @@ def run(order: Order, teller: Teller) -> int:
                 result={
                     "counts": gone.counts,
                     "seconds": gone.seconds,
-                    "retained": gone.retained,
+                    "retained": [str(each) for each in gone.retained],
                     "pending_keys": gone.pending_keys,
                 }
             )
