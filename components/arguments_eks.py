@@ -14,7 +14,6 @@ from components.aws.names import partition
 from components.aws.pod_identity import PodIdentity
 from components.aws.private_endpoints import EndpointGrant
 from components.kube import class_namespace
-from isthmus.contracts import platform_eks_checks
 from isthmus.contracts.platform_eks import Cluster, nodes_by_zone
 
 if TYPE_CHECKING:
@@ -35,12 +34,6 @@ class ClusterAccess:
     endpoint: pulumi.Output[str]
     certificate_authority: pulumi.Output[str]
     """Base64 of its PEM."""
-
-
-def network_of(platform: Platform, cluster: Cluster) -> Network:
-    """The network that a managed cluster lies in; the contract has seen to it that there is one."""
-    at = next(index for index, each in enumerate(platform.clusters) if each.name == cluster.name)
-    return platform_eks_checks.network_of(platform, at)
 
 
 def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClusterArgs:

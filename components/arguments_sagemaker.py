@@ -17,8 +17,7 @@ from components.aws.sagemaker_role import reads, role_arn
 from components.aws.sagemaker_store import BUCKET_NAME
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Endpoint, Identity, Platform, Site
-from isthmus.contracts.platform_aws import Network
-from isthmus.contracts.platform_sagemaker_checks import network_of
+from isthmus.contracts.platform_aws import Network, network_for
 
 
 def logical(name: str, endpoint: Endpoint) -> str:
@@ -112,7 +111,9 @@ def grants(
     ]
     fetches: list[EndpointGrant] = []
     for endpoint in platform.endpoints:
-        if endpoint.target == "sagemaker" and network_of(platform, endpoint) is network:
+        if endpoint.target != "sagemaker":
+            continue
+        if network_for(platform, endpoint.site, endpoint.class_) is network:
             fetches += _fetches(name, endpoint, region, account)
     return [*calls, *fetches]
 

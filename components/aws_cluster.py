@@ -13,6 +13,7 @@ import pulumi
 
 from components import arguments_eks as arguments
 from components.arguments_eks import ClusterAccess
+from isthmus.contracts.platform_eks_checks import network_of
 
 if TYPE_CHECKING:
     from components.aws.pod_identity import PodIdentity
@@ -41,7 +42,7 @@ class AwsCluster:
         if cluster.mode == "manage":
             from components.aws.eks_cluster import EksCluster
 
-            network = arguments.network_of(platform, cluster)
+            network = network_of(platform, cluster)
             self.network, self._lies_in = network.name, networks[network.name]
             self.control = EksCluster(
                 f"{name}-{cluster.name}-eks",
@@ -83,7 +84,7 @@ class AwsCluster:
         from components.aws.eks_node_group import EksNodeGroup
 
         platform, at = self._platform, f"{self._name}-{self._cluster.name}-eks"
-        network = arguments.network_of(platform, self._cluster)
+        network = network_of(platform, self._cluster)
         mine = [pool for pool in platform.pools if pool.site == self._site.name and pool.node_group]
         zones = sorted({zone for pool in mine if pool.node_group for zone in pool.node_group.zones})
         by_zone = arguments.subnets_by_zone(network, zones, self._lies_in.subnets)

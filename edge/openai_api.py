@@ -140,49 +140,55 @@ def dump(value: Any) -> bytes:
         raise Refusal(400, "malformed_json", "The body holds text that is not valid Unicode.") from None
 
 
+def known(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    """A request that has these fields only and names a model, without its null fields; raises Refusal 400."""
+    for field in body:
+        if field not in fields:
+            raise bad("unknown_field", f"The field {field[:80]!r} is not accepted.")
+    asked = {field: value for field, value in body.items() if value is not None}
+    if not isinstance(asked.get("model"), str):
+        raise bad("invalid_model", "The field 'model' must be a string.")
+    return asked
+
+
 def check_chat(body: dict[str, Any]) -> dict[str, Any]:
     """A chat request held against the allow-list, without its null fields; raises Refusal 400.
 
     Besides names it refuses what makes a server fetch something: an image by address, a tool that
     is not a function.
     """
-    for field in body:
-        if field not in CHAT_FIELDS:
-            raise _bad("unknown_field", f"The field {field[:80]!r} is not accepted.")
-    chat = {field: value for field, value in body.items() if value is not None}
-    if not isinstance(chat.get("model"), str):
-        raise _bad("invalid_model", "The field 'model' must be a string.")
+    chat = known(body, CHAT_FIELDS)
     if not isinstance(chat.get("stream", False), bool):
-        raise _bad("invalid_stream", "The field 'stream' must be true or false.")
+        raise bad("invalid_stream", "The field 'stream' must be true or false.")
     options = chat.get("stream_options", {})
     if not isinstance(options, dict) or set(options) - {"include_usage"}:
-        raise _bad("unknown_field", "The field 'stream_options' takes 'include_usage' only.")
+        raise bad("unknown_field", "The field 'stream_options' takes 'include_usage' only.")
     if options and not chat.get("stream"):
-        raise _bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
+        raise bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
     messages = chat.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise _bad("invalid_messages", "The field 'messages' must be a list that is not empty.")
+        raise bad("invalid_messages", "The field 'messages' must be a list that is not empty.")
     for number, message in enumerate(messages):
         _check_message(number, message)
     tools = chat.get("tools", [])
     if not isinstance(tools, list) or any(
         not isinstance(t, dict) or t.get("type") != "function" for t in tools
     ):
-        raise _bad("invalid_tools", "The field 'tools' must be a list of tools of type 'function'.")
+        raise bad("invalid_tools", "The field 'tools' must be a list of tools of type 'function'.")
     return chat
 
 
 def _check_message(number: int, message: Any) -> None:
     if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise _bad("invalid_messages", f"messages[{number}] must be an object with a known 'role'.")
+        raise bad("invalid_messages", f"messages[{number}] must be an object with a known 'role'.")
     for field in message:
         if field not in MESSAGE_FIELDS:
-            raise _bad("unknown_field", f"The field {field[:80]!r} of messages[{number}] is not accepted.")
+            raise bad("unknown_field", f"The field {field[:80]!r} of messages[{number}] is not accepted.")
     content = message.get("content")
     if content is None or isinstance(content, str):
         return
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        raise _bad("invalid_messages", f"messages[{number}].content must be text or a list of parts.")
+        raise bad("invalid_messages", f"messages[{number}].content must be text or a list of parts.")
     for part in content:
         kind = part.get("type")
         if kind == "text" and set(part) <= {"type", "text"} and isinstance(part.get("text"), str):
@@ -194,7 +200,7 @@ def _check_message(number: int, message: Any) -> None:
         ):
             continue
         # A server that fetches addresses would be a way out, and a way into the site.
-        raise _bad("invalid_content", f"messages[{number}].content takes text and images as data: URLs only.")
+        raise bad("invalid_content", f"messages[{number}].content takes text and images as data: URLs only.")
 
 
 def _inline_image(value: Any) -> bool:
@@ -202,5 +208,5 @@ def _inline_image(value: Any) -> bool:
     return isinstance(url, str) and url.startswith("data:image/") and set(value) <= {"url", "detail"}
 
 
-def _bad(code: str, message: str) -> Refusal:
+def bad(code: str, message: str) -> Refusal:
     return Refusal(400, code, message)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge.openai_api import CHAT_PATH, Refusal, check_chat
+from edge.openai_api import CHAT_PATH, bad, check_chat, known
 
 EMBEDDINGS_PATH, RERANK_PATH = "/v1/embeddings", "/v1/rerank"
 _EMBEDDING_FIELDS = frozenset(["model", "input", "encoding_format", "dimensions", "user"])
@@ -28,38 +28,28 @@ class Task:
 
 def check_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """An embeddings request: a text, several, or tokens."""
-    asked = _known(body, _EMBEDDING_FIELDS)
+    asked = known(body, _EMBEDDING_FIELDS)
     given = asked.get("input")
     if not _text_or_tokens(given) and not (
         isinstance(given, list) and given and all(_text_or_tokens(each) for each in given)
     ):
-        raise _bad("invalid_input", "The field 'input' must be text, tokens, or a list of either.")
+        raise bad("invalid_input", "The field 'input' must be text, tokens, or a list of either.")
     return asked
 
 
 def check_rerank(body: dict[str, Any]) -> dict[str, Any]:
     """A rerank request: a question, and texts to put in order."""
-    asked = _known(body, _RERANK_FIELDS)
+    asked = known(body, _RERANK_FIELDS)
     documents = asked.get("documents")
     if not isinstance(asked.get("query"), str) or not asked["query"]:
-        raise _bad("invalid_query", "The field 'query' must be text.")
+        raise bad("invalid_query", "The field 'query' must be text.")
     if (
         not isinstance(documents, list)
         or not documents
         or not all(isinstance(each, str) for each in documents)
     ):
         # Other kinds hold addresses, which a server would fetch.
-        raise _bad("invalid_documents", "The field 'documents' must be a list of texts.")
-    return asked
-
-
-def _known(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
-    for field in body:
-        if field not in fields:
-            raise _bad("unknown_field", f"The field {field[:80]!r} is not accepted.")
-    asked = {field: value for field, value in body.items() if value is not None}
-    if not isinstance(asked.get("model"), str):
-        raise _bad("invalid_model", "The field 'model' must be a string.")
+        raise bad("invalid_documents", "The field 'documents' must be a list of texts.")
     return asked
 
 
@@ -67,10 +57,6 @@ def _text_or_tokens(value: Any) -> bool:
     if isinstance(value, str):
         return bool(value)
     return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
-
-
-def _bad(code: str, message: str) -> Refusal:
-    return Refusal(400, code, message)
 
 
 TASKS = {

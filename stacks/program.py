@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
+    from isthmus.catalogue import StackFiles
     from isthmus.catalogue.estates import Estate, Member
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.platform import Platform
@@ -71,10 +72,7 @@ def program(*, live: bool = False, given: layering.Outputs | None = None) -> Non
     if settings.place is not None:
         layer_program(settings, *settings.place, live=live, given=given)
         return
-    files = catalogue.read(settings.folder, settings.stack)
-    platform = catalogue.assemble(files, settings.overrides, sandbox=settings.sandbox)
-    if not settings.sandbox:
-        surroundings.addresses_are_real(platform)
+    files, platform = read(settings, settings.stack, settings.overrides)
     if live:
         surroundings.check(platform, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
     tagging.tag_everything(pulumi.get_project(), settings.stack)
@@ -113,15 +111,8 @@ def layer_program(
 
     from components import LlmPlatform
 
-    files = catalogue.read(settings.folder, estate.name)
-    platform = catalogue.assemble(
-        files,
-        estates.overrides(settings.folder, estate.name),
-        sandbox=settings.sandbox,
-        said_in=f"{estate.name}{estates.OVERRIDES}",
-    )
-    if not settings.sandbox:
-        surroundings.addresses_are_real(platform)
+    overrides = estates.overrides(settings.folder, estate.name)
+    files, platform = read(settings, estate.name, overrides, said_in=f"{estate.name}{estates.OVERRIDES}")
     reached = layers.reached(platform, member.layer)
     if live:
         surroundings.check(reached, sandbox=settings.sandbox, kubeconfig=settings.kubeconfig)
@@ -151,6 +142,17 @@ def layer_program(
     for name, value in found.items():
         pulumi.export(name, value)
     pulumi.export(layers.GIVEN, layering.said(built, platform, member, everything))
+
+
+def read(
+    settings: Settings, name: str, overrides: dict[str, Any], *, said_in: str = ""
+) -> tuple[StackFiles, Platform]:
+    """The files of a stack or an estate, and the platform that they make; its addresses are real ones."""
+    files = catalogue.read(settings.folder, name)
+    platform = catalogue.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
+    if not settings.sandbox:
+        surroundings.addresses_are_real(platform)
+    return files, platform
 
 
 def configured() -> Settings:

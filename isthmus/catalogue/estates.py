@@ -7,11 +7,12 @@ its stacks share; `isthmus:layer` says what a stack builds of it, `isthmus:serve
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from isthmus.catalogue import remembered
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import BELOW, LAYERS, RUNS_HERE, Layer, may_be_laid
 from isthmus.contracts.words import SENSITIVITIES
@@ -152,10 +153,16 @@ def member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> M
 
 def estates(folder: Path, project: str = "isthmus") -> dict[str, Estate]:
     """Every estate of a folder of stacks, by name. `InputError` for one that is not whole."""
+    files = sorted(folder.glob("Pulumi.*.yaml"))
+    # Each stack of an estate asks for it, and it stands in the files of all of them.
+    return remembered.once("estates", (project, remembered.stamp(files)), lambda: _read(files, project))
+
+
+def _read(files: Sequence[Path], project: str) -> dict[str, Estate]:
     from isthmus.contracts import yamlfile
 
     found: dict[str, list[Member]] = {}
-    stacks = {file.name[len("Pulumi.") : -len(".yaml")]: file for file in folder.glob("Pulumi.*.yaml")}
+    stacks = {file.name[len("Pulumi.") : -len(".yaml")]: file for file in files}
     for stack, file in sorted(stacks.items()):
         said = yamlfile.load(file).data.get("config") or {}
         if not isinstance(said, dict):

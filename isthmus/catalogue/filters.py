@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from isthmus.contracts import handling, inference_profiles, plan_capacity, plan_machines
@@ -75,7 +75,11 @@ def cut_gpus(site: str, gpu: str, *, plan: Plan, requirements: Requirements) -> 
     ]
 
 
-def node_groups(site: str, *, plan: Plan, requirements: Requirements) -> list[dict[str, Any]]:
+MachinesAt = Callable[[str], Sequence[plan_machines.Machines]]
+"""The pools of an AWS site, as the plan counted them (`plan_machines.machines`)."""
+
+
+def node_groups(site: str, *, machines: MachinesAt, requirements: Requirements) -> list[dict[str, Any]]:
     """The pools of an AWS site's cluster as the platform has them; zones are the first ones of the region."""
     region = next(
         each.region for each in requirements.sites if isinstance(each, AwsSite) and each.name == site
@@ -95,17 +99,13 @@ def node_groups(site: str, *, plan: Plan, requirements: Requirements) -> list[di
                 "zones": [f"{region}{letter}" for letter in "ab"[: each.domains]],
             },
         }
-        for each in plan_machines.machines(plan, requirements, site)
+        for each in machines(site)
     ]
 
 
-def on_machines(endpoint: dict[str, Any], *, plan: Plan, requirements: Requirements) -> dict[str, Any]:
+def on_machines(endpoint: dict[str, Any], *, machines: MachinesAt) -> dict[str, Any]:
     """Where an endpoint on EKS stands, and its part of a machine: `pool`, `cpu`, `memory`."""
-    mine = next(
-        each
-        for each in plan_machines.machines(plan, requirements, endpoint["site"])
-        if endpoint["id"] in each.endpoints
-    )
+    mine = next(each for each in machines(endpoint["site"]) if endpoint["id"] in each.endpoints)
     cpu, memory = plan_machines.share(mine.instance, endpoint["tensor_parallel"] or 1)
     return {"pool": mine.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
 

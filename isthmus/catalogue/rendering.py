@@ -8,10 +8,12 @@ undefined names are errors. The same input gives the same bytes.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.catalogue import filters, shelf
+from isthmus.contracts import plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
     from jinja2 import FileSystemLoader, StrictUndefined, TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    machines = functools.cache(functools.partial(plan_machines.machines, plan, requirements))
     environment = ImmutableSandboxedEnvironment(
         loader=FileSystemLoader([blueprint.folder.parent / shelf.PARTS, shelf.FOLDER / shelf.PARTS]),
         undefined=StrictUndefined,
@@ -60,12 +63,12 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         destination_regions=filters.destination_regions,
         guarded=filters.guarded,
         links_in_use=filters.links_in_use,
-        node_groups=functools.partial(filters.node_groups, plan=plan, requirements=requirements),
-        on_machines=functools.partial(filters.on_machines, plan=plan, requirements=requirements),
+        node_groups=functools.partial(filters.node_groups, machines=machines, requirements=requirements),
+        on_machines=functools.partial(filters.on_machines, machines=machines),
         cut_gpus=functools.partial(filters.cut_gpus, plan=plan, requirements=requirements),
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         pool_name=_pool_name,
-        callers=functools.partial(_callers, requirements, plan),
+        callers=_callers(requirements, plan),
         fail=filters.fail,
     )
     wanted, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)
@@ -74,6 +77,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
     values = {
         "requirements": wanted,
         "plan": planned,
+        **_by_name(wanted, planned),
         "blueprint": blueprint.name,
         "sites": sites,
         "on_prem": [site for site in sites if site["kind"] == "on-prem"],
@@ -93,14 +97,26 @@ def _pool_name(site: str, gpu: str) -> str:
     return pool_name(site, gpu)
 
 
-def _callers(requirements: Requirements, plan: Plan, gateway: dict[str, Any]) -> list[str]:
-    """The workloads whose applications call the gateway, in the requirements' order."""
-    found = []
+def _by_name(wanted: dict[str, Any], planned: dict[str, Any]) -> dict[str, Any]:
+    """What templates ask for each workload or endpoint, found once: filters over whole lists take quadratic time."""
+    placed: dict[str, list[dict[str, Any]]] = {each["name"]: [] for each in wanted["workloads"]}
+    for placement in planned["placements"]:
+        placed.setdefault(placement["workload"], []).append(placement)
+    served: dict[str, list[dict[str, Any]]] = {each["id"]: [] for each in planned["endpoints"]}
+    for workload in wanted["workloads"]:
+        for id_ in dict.fromkeys(placement["endpoint"] for placement in placed[workload["name"]]):
+            served.setdefault(id_, []).append(workload)
+    endpoints = {each["id"]: each for each in planned["endpoints"]}
+    return {"placements_of": placed, "workloads_on": served, "endpoint_of": endpoints}
+
+
+def _callers(requirements: Requirements, plan: Plan) -> Callable[[dict[str, Any]], list[str]]:
+    """Gives the workloads whose applications call a gateway, in the requirements' order."""
+    found: dict[tuple[str, str], list[str]] = {}
     for workload in requirements.workloads:
-        mine = plan.gateway_of(workload.name)
-        if mine is not None and (mine.class_, mine.site) == (gateway["class"], gateway["site"]):
-            found.append(workload.name)
-    return found
+        if (mine := plan.gateway_of(workload.name)) is not None:
+            found.setdefault((mine.class_, mine.site), []).append(workload.name)
+    return lambda gateway: found.get((gateway["class"], gateway["site"]), [])
 
 
 def _quoted(value: Any) -> str:

@@ -2,65 +2,45 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from isthmus.cli import console
+from isthmus.cli.progress import Display, doing
 
 if TYPE_CHECKING:
     from isthmus.engine.fleet import Task
 
-_QUIET_S = 10.0
-"""Without a terminal: how long nothing may be said while something is being waited for."""
 
-
-class FleetProgress:
-    """One display of a run over several stacks. Use as a context manager."""
+class FleetProgress(Display):
+    """One display of a run over several stacks."""
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self._console = console.err()
+        super().__init__()
         self._tasks = tasks
         self._wide = max(len(each.stack) for each in tasks)
-        self._live: Any = None
         self._lines: dict[str, Any] = {}
         self._now: dict[str, str] = {}
-        self._spoke = time.monotonic()
-        self._ended = threading.Event()
 
-    def __enter__(self) -> FleetProgress:
-        if self._console.is_terminal:
-            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-            from rich.progress import Progress as Bars
+    def _bars(self) -> Any:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
 
-            self._live = Bars(
-                TextColumn("{task.fields[stack]}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.description}"),
-                console=self._console,
-            )
-            for each in self._tasks:
-                waits = f"waits for {' and '.join(each.after)}" if each.after else "waits for its turn"
-                self._lines[each.stack] = self._live.add_task(
-                    waits, total=None, start=False, stack=each.stack
-                )
-            self._live.start()
-        else:
-            threading.Thread(target=self._reassure, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        if self._live is not None:
-            self._live.stop()
+        made = Bars(
+            TextColumn("{task.fields[stack]}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+            console=self._console,
+        )
+        for each in self._tasks:
+            waits = f"waits for {' and '.join(each.after)}" if each.after else "waits for its turn"
+            self._lines[each.stack] = made.add_task(waits, total=None, start=False, stack=each.stack)
+        return made
 
     def say(self, line: str, stack: str = "") -> None:
         """A step, on a line of its own."""
-        self._spoke = time.monotonic()
-        self._console.print(f"  {stack:<{self._wide if stack else 0}}  {line}", markup=False)
+        self._line(f"{stack:<{self._wide if stack else 0}}  {line}")
 
     def started(self, task: Task) -> None:
         self._now[task.stack] = "checking"
@@ -74,10 +54,9 @@ class FleetProgress:
         if line := message.get("say"):
             self.say(line, task.stack)
         if "done" in message:
-            self._now[task.stack] = f"{message['done']} of {message['total']} done; {_doing(message)}"
-            self._show(
-                task, completed=message["done"], total=message["total"] or None, description=_doing(message)
-            )
+            now = doing(message["done"], message.get("doing") or "", message.get("others") or 0)
+            self._now[task.stack] = f"{message['done']} of {message['total']} done; {now}"
+            self._show(task, completed=message["done"], total=message["total"] or None, description=now)
 
     def ended(self, task: Task) -> None:
         self._now.pop(task.stack, None)
@@ -93,17 +72,6 @@ class FleetProgress:
         if self._live is not None:
             self._live.update(self._lines[task.stack], **more)
 
-    def _reassure(self) -> None:
-        while not self._ended.wait(1.0):
-            if self._now and time.monotonic() - self._spoke > _QUIET_S:
-                for stack, now in sorted(self._now.items()):
-                    self.say(now, stack)
-
-
-def _doing(message: Mapping[str, Any]) -> str:
-    from isthmus.engine.events import named
-
-    if not message.get("doing"):
-        return "running the program" if not message.get("done") else "comparing"
-    more = f" and {message['others']} more" if message.get("others") else ""
-    return f"waiting for {named(message['doing'])}{more}"
+    def _still(self) -> None:
+        for stack, now in sorted(self._now.items()):
+            self.say(now, stack)

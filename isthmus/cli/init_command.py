@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli.options import ProjectDir, complete_blueprint
+
+if TYPE_CHECKING:
+    from isthmus.catalogue.missing import Missing
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -59,7 +62,8 @@ def init(
         raise typer.Exit(1)
     plan_checks.check(found.plan, wanted)
     platform = catalogue.render(found.plan.blueprint, wanted, found.plan)
-    tree = _tree(platform, sandbox=sandbox)
+    left = missing.wanted(platform)
+    tree = _tree(platform, left, sandbox=sandbox)
     files = {
         f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
         f"{stack}.plan.yaml": plan_command.text(found.plan),
@@ -69,7 +73,6 @@ def init(
         yamlfile.write_text(chosen.stacks_dir / name, content)
     err = console.err()
     err.print(f"written to {chosen.stacks_dir}: {', '.join(files)}", markup=False)
-    left = [] if sandbox else missing.wanted(platform)
     file = chosen.stacks_dir / f"{stack}.requirements.yaml"
     if sandbox:
         here = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
@@ -83,16 +86,14 @@ def init(
         err.print(f"next: isthmus render {stack}", markup=False)
 
 
-def _tree(platform: dict[str, Any], *, sandbox: bool) -> dict[str, Any]:
-    from isthmus.catalogue import missing, starting
+def _tree(platform: dict[str, Any], left: Missing, *, sandbox: bool) -> dict[str, Any]:
+    from isthmus.catalogue import starting
 
     if not sandbox:
-        return starting.overrides(missing.wanted(platform))
+        return starting.overrides(left)
     from sandbox import answers
 
-    return starting.overrides(
-        [*missing.wanted(platform), *answers.besides(platform)], answers.answer(platform)
-    )
+    return starting.overrides([*left, *answers.besides(platform)], answers.answer(platform))
 
 
 def _free(stack: str, folder: Path, requirements: Path) -> None:

@@ -78,10 +78,11 @@ def _write(
     platform = chosen[0].platform()
     # A boundary is of the whole platform: a layer is held to it with its whole estate.
     rendered = rendering.render_estate(chosen[0])
+    described = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
     target = output if output is not None else found.root / "out" / name
     for stack in chosen:
         one = rendered[stack.name]
-        made = rendered_files.files(one, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
+        made = rendered_files.files(one, described)
         apart: list[str] = []
         if form is not None:
             laid, apart = gitops.files(one.resources, stack.name, form.value, source)

@@ -46,6 +46,7 @@ from isthmus.contracts.platform_serving import (
 )
 from isthmus.contracts.words import (
     AccountId,
+    BucketName,
     Cidr,
     DnsLabel,
     ImageReference,
@@ -264,7 +265,7 @@ class AuditStore(Part):
     """The strictest minimum of the classes whose records it holds."""
     endpoint: str | None = None
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    bucket: BucketName | None = None
     """`existing`: the bucket, with object lock."""
 
     @field_validator("endpoint")
@@ -370,6 +371,10 @@ class Platform(Life):
     tags: dict[str, str] = {}
     exceptions: list[Exception_] = []
     """Recorded exceptions to the handling: confidential work on Bedrock."""
+
+    def site(self, name: str) -> Site:
+        """The site of that name; the checks see to it that every part's is there."""
+        return next(site for site in self.sites if site.name == name)
 
     @model_validator(mode="after")
     def _holds_together(self) -> Platform:

@@ -17,7 +17,7 @@ from isthmus.contracts.unique import unique
 if TYPE_CHECKING:
     import datetime
 
-    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.platform import Identity, Platform
 
 _TAG = re.compile(r"[\w .:/=+@-]+")
 """Letters and digits of any script, and the signs that every service takes (AWS's tagging guide)."""
@@ -244,7 +244,7 @@ def budgets_mean_something(platform: Platform) -> None:
             raise At(f"{budget.scope} {budget.of} has two budgets at {budget.site}", *path)
         seen.add((budget.site, budget.scope, budget.of))
         if budget.action == "deny" and not any(
-            _denied(platform, budget.scope, budget.of, one.name)
+            _denied(platform, budget.scope, budget.of, one)
             for one in platform.identities
             if one.site == budget.site
         ):
@@ -257,15 +257,14 @@ def budgets_mean_something(platform: Platform) -> None:
         raise At(what, *("contacts", "cost"), todo="Name the address of a group")
 
 
-def _denied(platform: Platform, scope: str, of: str, identity: str) -> bool:
+def _denied(platform: Platform, scope: str, of: str, identity: Identity) -> bool:
     """Whether a budget's denial has this identity to deny: its class's, or that of one workload alone."""
-    one = next(each for each in platform.identities if each.name == identity)
     if scope == "class":
-        return one.class_ == of
+        return identity.class_ == of
     served = {
         workload.name
         for gateway in platform.gateways
-        if gateway.identity == identity
+        if gateway.identity == identity.name
         for workload in gateway.workloads
     }
     return scope == "workload" and served == {of}
@@ -305,9 +304,9 @@ def tags_are_taken(platform: Platform) -> None:
         )
 
 
-def _cloud_classes(platform: Platform, site: str, targets: tuple[str, ...] = ("bedrock",)) -> list[str]:
-    """Classes of the endpoints of these targets at a site: the log of calls is Bedrock's alone, a trail all's."""
-    return sorted({one.class_ for one in platform.endpoints if one.site == site and one.target in targets})
+def _cloud_classes(platform: Platform, site: str) -> list[str]:
+    """Classes of the endpoints on Bedrock at a site: the log of calls is Bedrock's alone, a trail all's."""
+    return sorted({one.class_ for one in platform.endpoints if one.site == site and one.target == "bedrock"})
 
 
 def _classes_in(platform: Platform, site: str) -> list[str]:

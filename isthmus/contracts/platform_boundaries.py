@@ -229,8 +229,7 @@ def _is_api(platform: Platform, endpoint: str) -> bool:
 
 
 def _region(platform: Platform, endpoint: Endpoint) -> str:
-    site = next(site for site in platform.sites if site.name == endpoint.site)
-    return endpoint.region or site.region or ""
+    return endpoint.region or platform.site(endpoint.site).region or ""
 
 
 def _networks(platform: Platform, kind: str) -> list[ipaddress.IPv4Network]:

@@ -43,7 +43,7 @@ def clusters_are_whole(platform: Platform) -> None:
                 what = f"the existing cluster {cluster.name} is reached by its site's kube_context, and there is none"
                 raise At(what, *path, "mode", todo=f"Name `kube_context` at site {cluster.site}")
             continue
-        network_of(platform, index)
+        network_of(platform, cluster)
         if cluster.version is None:
             raise At(
                 f"cluster {cluster.name} names no version", *path, "version", todo='Name it, like "1.36"'
@@ -56,11 +56,11 @@ def clusters_are_whole(platform: Platform) -> None:
         _addresses(platform, index)
 
 
-def network_of(platform: Platform, index: int) -> Network:
+def network_of(platform: Platform, cluster: Cluster) -> Network:
     """The network of a managed cluster. Raises `At` where there is none, or its site has several."""
     from isthmus.contracts.platform_checks import known
 
-    cluster, path = platform.clusters[index], ("clusters", index, "network")
+    path = ("clusters", platform.clusters.index(cluster), "network")
     there = {one.name: one for one in platform.networks if one.site == cluster.site and one.mode != "off"}
     if cluster.network is not None:
         known(cluster.network, there, f"network of {cluster.site}", *path)
@@ -74,7 +74,7 @@ def network_of(platform: Platform, index: int) -> Network:
 def _addresses(platform: Platform, index: int) -> None:
     """Services and hybrid nodes have addresses of their own; who reaches the API server comes from the sites."""
     cluster, path = platform.clusters[index], ("clusters", index)
-    vpc = addresses.network(network_of(platform, index).cidr or "", *path, "network")
+    vpc = addresses.network(network_of(platform, cluster).cidr or "", *path, "network")
     sites = [
         (addresses.network(text, "sites", at, "cidrs", number), site)
         for at, site in enumerate(platform.sites)
@@ -107,7 +107,6 @@ def _addresses(platform: Platform, index: int) -> None:
 def what_runs_in_aws_has_a_cluster(platform: Platform) -> None:
     """Model servers and gateways at an AWS site stand in its cluster, whose network carries their class."""
     sites = {site.name: site for site in platform.sites}
-    places = {each.name: (index, each) for index, each in enumerate(platform.clusters)}
     inside = [("endpoints", at, one, one.id) for at, one in enumerate(platform.endpoints)]
     inside = [each for each in inside if each[2].target == "eks-vllm"]
     inside += [
@@ -127,7 +126,7 @@ def what_runs_in_aws_has_a_cluster(platform: Platform) -> None:
             raise At(f"{name} of class {one.class_} in a cluster in AWS", part, at, "site", no=True)
         if cluster.mode == "existing":
             continue
-        network = network_of(platform, places[cluster.name][0])
+        network = network_of(platform, cluster)
         if one.class_ not in network.classes:
             raise At(
                 f"{name} stands in network {network.name}, which carries no {one.class_} work",
@@ -186,9 +185,8 @@ def _group(platform: Platform, index: int, cluster: Cluster | None) -> None:
     group, path = pool.node_group, ("pools", index, "node_group")
     assert group is not None
     assert cluster is not None
-    number = next(at for at, each in enumerate(platform.clusters) if each.name == cluster.name)
-    network = network_of(platform, number)
-    region = next(site.region for site in platform.sites if site.name == pool.site) or ""
+    network = network_of(platform, cluster)
+    region = platform.site(pool.site).region or ""
     for at, zone in enumerate(group.zones):
         if zone[:-1] != region or (network.mode == "manage" and zone not in network.zones):
             listed = ", ".join(network.zones) if network.mode == "manage" else f"like {region}a"

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts import addresses, handling
 from isthmus.contracts.errors import At
+from isthmus.contracts.platform_aws import network_for
 from isthmus.contracts.platform_eks import cluster_at
 from isthmus.contracts.platform_fargate import SERVICES, SIZES
+from isthmus.contracts.words import CALLED_TARGETS
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Gateway, Platform, Site
@@ -142,23 +144,19 @@ def _models(platform: Platform, gateway: Gateway, index: int) -> None:
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     for number, workload in enumerate(gateway.workloads):
         for name in (workload.endpoint, *workload.overflow):
-            if targets[name] not in ("bedrock", "sagemaker"):
+            if targets[name] not in CALLED_TARGETS:
                 what = f"gateway {gateway.name} runs on Fargate, and {name} is a model server of a cluster"
                 todo = "Let a gateway beside the cluster serve it"
                 raise At(what, *("gateways", index, "workloads", number, "endpoint"), todo=todo)
 
 
 def _network(platform: Platform, gateway: Gateway, index: int) -> None:
-    mine = [
-        (number, one)
-        for number, one in enumerate(platform.networks)
-        if one.site == gateway.site and gateway.class_ in one.classes and one.mode != "off"
-    ]
-    if not mine:
+    network = network_for(platform, gateway.site, gateway.class_)
+    if network is None:
         what = f"no network at {gateway.site} carries {gateway.class_} work, and the tasks need one"
         todo = f"Add class {gateway.class_} to one of `networks` at {gateway.site}"
         raise At(what, *("gateways", index, "site"), todo=todo, no=True)
-    number, network = mine[0]
+    number = platform.networks.index(network)
     missing = [one for one in SERVICES if one not in network.services]
     if missing:
         what = f"network {network.name} has no private endpoint for {' and '.join(missing)}"
@@ -171,7 +169,7 @@ def _network(platform: Platform, gateway: Gateway, index: int) -> None:
 
 
 def _images(platform: Platform, gateway: Gateway) -> None:
-    site = next(one for one in platform.sites if one.name == gateway.site)
+    site = platform.site(gateway.site)
     for name in ("edge", "translator"):
         image = getattr(platform.images, name)
         found = ECR.match(image) if image else None

@@ -14,7 +14,7 @@ from isthmus.contracts.errors import At
 if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
-    from isthmus.contracts.platform import Gateway, Platform, Site
+    from isthmus.contracts.platform import Gateway, Platform
     from isthmus.contracts.platform_aws import Network
 
 
@@ -63,7 +63,7 @@ def networks_are_whole(platform: Platform) -> None:
 def _managed(platform: Platform, index: int) -> None:
     network = platform.networks[index]
     path = ("networks", index)
-    site = _site(platform, network.site)
+    site = platform.site(network.site)
     length = addresses.network(network.cidr or "", *path, "cidr").prefixlen
     if not 16 <= length <= 24:
         todo = "Take one between /16, the widest that AWS allows, and /24, below which subnets have no room"
@@ -137,7 +137,7 @@ def links_are_whole(platform: Platform) -> None:
             )
         elif link.connection is not None and link.vlan is None:
             raise At(f"link {link.name} names no vlan for its virtual interface", *(*path, "vlan"))
-        site = _site(platform, link.from_)
+        site = platform.site(link.from_)
         for number, text in enumerate(link.sources):
             source = addresses.network(text, *path, "sources", number)
             if not any(source.subnet_of(addresses.network(one)) for one in site.cidrs):
@@ -226,10 +226,6 @@ def _crosses_no_boundary(platform: Platform, classes: Iterable[str], what: str, 
         known = handling.of(one)
         if set(known.targets) == {"onprem-vllm"} and not known.by_exception:
             raise At(f"{what} would carry {one} work, which stays on-prem", *path, number, no=True)
-
-
-def _site(platform: Platform, name: str) -> Site:
-    return next(site for site in platform.sites if site.name == name)
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
-from isthmus.contracts.words import KeyArn, Mode, Part, Sha256
+from isthmus.contracts.words import BucketName, KeyArn, Mode, Part, Sha256
 
 InstanceType = Annotated[str, StringConstraints(pattern=r"^ml\.[a-z][a-z0-9-]*\.[a-z0-9]+$")]
 EcrImage = Annotated[
@@ -26,7 +26,6 @@ S3Prefix = Annotated[
 ]
 """A folder of S3: `s3://BUCKET/PREFIX/`, with the slash at its end, so that no other folder begins alike."""
 S3_PREFIX: str = get_args(S3Prefix)[1].pattern
-BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 InferenceAmi = Literal[
     "al2-ami-sagemaker-inference-gpu-2",
     "al2-ami-sagemaker-inference-gpu-2-1",

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts import handling
 from isthmus.contracts.errors import At
+from isthmus.contracts.platform_aws import network_for
 from isthmus.contracts.platform_sagemaker import LONGEST_START_S, S3_PREFIX, has_disks
 
 if TYPE_CHECKING:
-    from isthmus.contracts.platform import Endpoint, Platform, Site
-    from isthmus.contracts.platform_aws import Network
+    from isthmus.contracts.platform import Endpoint, Platform
     from isthmus.contracts.platform_sagemaker import SageMaker
 
 _S3 = re.compile(S3_PREFIX)
@@ -65,7 +65,7 @@ def _fits(platform: Platform, index: int, endpoint: Endpoint) -> None:
         raise At(what, *path, "adapters", todo="Serve them on-prem, or merge them into weights of their own")
     if endpoint.surge:
         raise At(f"{endpoint.id}: SageMaker always rolls beside", *path, "surge", todo="Leave it out")
-    site = _site(platform, endpoint)
+    site = platform.site(endpoint.site)
     if endpoint.region not in (None, site.region):
         what = f"the endpoint is in {endpoint.region}, and its site {site.name} in {site.region}"
         raise At(what, *path, "region")
@@ -77,7 +77,7 @@ def _fits(platform: Platform, index: int, endpoint: Endpoint) -> None:
 def images_are_in_the_region(platform: Platform) -> None:
     """SageMaker pulls the serving container from Amazon ECR of its own region."""
     for index, endpoint, settings in _each(platform):
-        region = _site(platform, endpoint).region
+        region = platform.site(endpoint.site).region
         path = ("endpoints", index, "sagemaker", "shadow", "image")
         named: list[tuple[str | None, tuple[str | int, ...]]] = [
             (platform.images.sagemaker, ("images", "sagemaker"))
@@ -123,7 +123,7 @@ def losses_are_outlived(platform: Platform) -> None:
 def models_are_in_a_network(platform: Platform) -> None:
     """The model stands in a network of its site that carries its class, and is called and fed privately."""
     for index, endpoint, _ in _each(platform):
-        network = network_of(platform, endpoint)
+        network = network_for(platform, endpoint.site, endpoint.class_)
         if network is None:
             raise At(
                 f"no network at {endpoint.site} carries {endpoint.class_} work, and {endpoint.id} stands in one",
@@ -210,20 +210,6 @@ def rollbacks_can_happen(platform: Platform) -> None:
                 *("endpoints", index, "sagemaker", "rollout", key),
                 todo=f"Say {needed} or more",
             )
-
-
-def network_of(platform: Platform, endpoint: Endpoint) -> Network | None:
-    """The network in which an endpoint's model stands."""
-    found = (
-        one
-        for one in platform.networks
-        if one.site == endpoint.site and endpoint.class_ in one.classes and one.mode != "off"
-    )
-    return next(found, None)
-
-
-def _site(platform: Platform, endpoint: Endpoint) -> Site:
-    return next(site for site in platform.sites if site.name == endpoint.site)
 
 
 CHECKS: tuple[Callable[[Platform], None], ...] = (

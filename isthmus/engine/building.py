@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from isthmus.engine.surroundings import clusters, surroundings
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.engine.kube import Cluster
+    from isthmus.engine.render import Rendered
 
 Say = Callable[[str], None]
 
@@ -79,8 +79,9 @@ def up(
     """
     started = time.monotonic()
     platform = stack.platform()
+    rendered = None
     if not checked:
-        preflight.of_files(stack, platform, say)
+        rendered = preflight.of_files(stack, platform, say)[stack.name]
         say("the plan, the blueprint and the overrides are valid")
     for line in break_glass.read(stack.project.stacks_dir, stack.name, platform).said:
         say(line)
@@ -98,7 +99,7 @@ def up(
         stands = moving.there(moving.standing(state), reached)
         move = layered.move(stands, platform, stack)
         moving.allow(move, platform, stack.name, in_place=in_place, say=say)
-        durable.let_go(engine, exported, functools.partial(_asked_for, stack), say)
+        durable.let_go(engine, exported, lambda: _asked_for(stack, rendered), say)
         runs: list[Run | None] = []
         with _settled_after(stack, engine), silence.watched(reached, say):
             with moving.told(stands):
@@ -132,11 +133,11 @@ def up(
     )
 
 
-def _asked_for(stack: Stack) -> frozenset[str]:
-    """The URNs of all that the stack's program makes."""
+def _asked_for(stack: Stack, rendered: Rendered | None) -> frozenset[str]:
+    """The URNs of all that the stack's program makes; run here where the files were checked in another process."""
     from isthmus.engine import render
 
-    return frozenset(each.urn for each in render.render(stack).resources)
+    return frozenset(each.urn for each in (rendered or render.render(stack)).resources)
 
 
 def destroy(
@@ -155,9 +156,7 @@ def destroy(
         with silence.watched(_there(stack), say):
             run = engine.destroy(watcher, expected=_size(state))
     # The engine's step for what is retained is a deletion too, from the state alone.
-    kept = sum(
-        1 for each in state.get("resources") or [] if each.get("custom") and each.get("retainOnDelete")
-    )
+    kept = len(durable.retained(state))
     counts = {**run.counts, "delete": max(0, run.counts.get("delete", 0) - kept), "retain": kept}
     return Destroyed(
         counts=counts,
@@ -223,14 +222,16 @@ def _admission(
     registry = sorted(platform.images.registries)[0]
     namespace = "isthmus-restricted"
     first = None
-    for site, one in guarded.items():
-        if stack.layer == "serving" and not admission.in_force(one, namespace, registry):
-            raise EnvironmentFault(
-                f"the cluster does not refuse foreign images in {namespace}, which the layer below sees to",
-                where=f"site {site}",
-                todo="Run `isthmus up` for the estate's platform layer first",
-            )
-    if not all(admission.in_force(one, namespace, registry) for one in guarded.values()):
+    bare = next(
+        (site for site, one in guarded.items() if not admission.in_force(one, namespace, registry)), None
+    )
+    if bare is not None and stack.layer == "serving":
+        raise EnvironmentFault(
+            f"the cluster does not refuse foreign images in {namespace}, which the layer below sees to",
+            where=f"site {bare}",
+            todo="Run `isthmus up` for the estate's platform layer first",
+        )
+    if bare is not None:
         say("building the admission policies first, before anything that they guard")
         os.environ[UP_STEP] = "admission"
         try:

@@ -69,10 +69,8 @@ class Teller:
         if line is None and time.monotonic() - self._last < _OFTEN_S:
             return
         self._last = time.monotonic()
-        doing = min(run.doing.items(), key=lambda each: each[1])[0] if run.doing else ""
-        self.tell(
-            say=line, done=len(run.done), total=run.total, doing=doing, others=max(0, len(run.doing) - 1)
-        )
+        others = max(0, len(run.doing) - 1)
+        self.tell(say=line, done=len(run.done), total=run.total, doing=run.oldest, others=others)
 
 
 def run(order: Order, teller: Teller) -> int:
@@ -106,7 +104,7 @@ def run(order: Order, teller: Teller) -> int:
                 result={
                     "counts": gone.counts,
                     "seconds": gone.seconds,
-                    "retained": gone.retained,
+                    "retained": [str(each) for each in gone.retained],
                     "pending_keys": gone.pending_keys,
                 }
             )

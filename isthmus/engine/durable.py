@@ -58,6 +58,13 @@ class Kept:
         return f"{self.name}{at} ({self.id}): {self.why}"
 
 
+def retained(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries of a state that a deletion leaves where they are."""
+    return [
+        each for each in state.get("resources") or [] if each.get("custom") and each.get("retainOnDelete")
+    ]
+
+
 def kept(state: dict[str, Any]) -> list[Kept]:
     """What a destroy of this state leaves in clusters and accounts."""
     return [
@@ -68,7 +75,7 @@ def kept(state: dict[str, Any]) -> list[Kept]:
             REASONS.get(each["type"], "the program says that it outlives the stack"),
             str(each.get("id") or "") if each["type"] in ADOPTABLE else "",
         )
-        for each in _retained(state)
+        for each in retained(state)
         if each["type"] in REASONS or not each["type"].startswith(SETTINGS)
     ]
 
@@ -104,7 +111,7 @@ def let_go(
     `wanted`: gives the URNs that the program still makes; asked only where something is protected. What was
     protected without being retained stays protected.
     """
-    held = {each["urn"] for each in _retained(exported.get("deployment") or {}) if each.get("protect")}
+    held = {each["urn"] for each in retained(exported.get("deployment") or {}) if each.get("protect")}
     going = held - set(wanted()) if held else held
     if not going:
         return exported
@@ -113,14 +120,6 @@ def let_go(
         if each["urn"] in going:
             each["protect"] = False
     engine.replace(new, exported)
-    for each in kept(
-        {"resources": [one for one in _retained(exported["deployment"]) if one["urn"] in going]}
-    ):
+    for each in kept({"resources": [one for one in retained(exported["deployment"]) if one["urn"] in going]}):
         say(f"stays, and this stack forgets it: {each}")
     return engine.export()
-
-
-def _retained(state: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        each for each in state.get("resources") or [] if each.get("custom") and each.get("retainOnDelete")
-    ]

@@ -83,6 +83,11 @@ class Run:
         return max(len(self.seen), self.expected)
 
     @property
+    def oldest(self) -> str:
+        """URN of what is being made for the longest; empty where nothing is."""
+        return min(self.doing.items(), key=lambda each: each[1], default=("", 0.0))[0]
+
+    @property
     def elapsed(self) -> float:
         return time.monotonic() - self.started
 

@@ -83,13 +83,12 @@ def tasks(
         if each.member is not None and each.estate is not None:
             others = each.estate.below(each.member) if action == "up" else each.estate.above(each.member)
             needs = [one.stack for one in others if one.stack in names]
-        layered = each.member is not None
         order = child.Order(
             action,
             str(each.project.root),
             each.name,
             in_place,
-            checked=layered,
+            checked=each.member is not None,
             made=dict(answers.made),
             not_made=tuple(sorted(answers.not_made)),
         )

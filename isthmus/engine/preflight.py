@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.engine.kube import Cluster
     from isthmus.engine.project import Stack
+    from isthmus.engine.render import Rendered
     from isthmus.report.graph import Graph
 
 
 def of_files(
     stack: Stack, platform: Platform, say: Callable[[str], None], today: datetime.date | None = None
-) -> None:
+) -> dict[str, Rendered]:
     """Hold the stack's files to what only the day, or a run of its program, can tell.
 
     A component checks its arguments when it is made, which is after others have been registered: so the
     whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
-    held to the boundaries. Raises what it raises, and `AnswerIsNo` for a boundary that would be open or an
-    authority whose certificate does not hold today.
+    held to the boundaries. Returns that, by stack of the estate. Raises what the program raises, and `AnswerIsNo`
+    for a boundary that would be open or an authority whose certificate does not hold today.
     """
     from isthmus.engine import render
     from isthmus.report.graph import Graph
@@ -34,8 +35,10 @@ def of_files(
     for line in platform_aws_checks.authorities_hold(platform, day, file):
         say(line)
     # A boundary is of the whole platform, whichever stack makes which part of it.
-    every = [each for one in render.render_estate(stack).values() for each in one.resources]
+    rendered = render.render_estate(stack)
+    every = [each for one in rendered.values() for each in one.resources]
     boundaries_hold(Graph(every), platform, file)
+    return rendered
 
 
 def boundaries_hold(graph: Graph, platform: Platform, where: str) -> None:

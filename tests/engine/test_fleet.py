@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import signal
 import subprocess
 import sys
@@ -13,12 +15,12 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import InputError
-from isthmus.engine import child, fleet
+from isthmus.engine import building, child, durable, fleet
 from isthmus.engine.child import Order
 from isthmus.engine.fleet import Task
 from isthmus.engine.project import Project
 from isthmus.engine.recovery import Answers
-from tests.catalogue.bank import ROOT
+from tests.catalogue.bank import ROOT, STACK
 from tests.estate import LAYERS, bank_estate
 
 
@@ -157,6 +159,17 @@ def test_a_process_that_ends_without_a_word_has_failed_with_its_last_line(monkey
     monkeypatch.setattr(child, "command", lambda _: [sys.executable, "-c", code])
     (done,) = fleet.run([task("x")], 1, Nobody())
     assert (done.state, done.code, done.error) == ("failed", 7, "out of memory")
+
+
+def test_what_a_destroy_leaves_is_told_to_the_parent_as_sentences(monkeypatch: pytest.MonkeyPatch):
+    bucket = durable.Kept("Bucket audit", "audit-id", "frankfurt", "records lie in it")
+    gone = building.Destroyed(counts={"delete": 1}, retained=[bucket], pending_keys=[], seconds=1.0)
+    monkeypatch.setattr(building, "destroy", lambda *_, **__: gone)
+    told = io.StringIO()
+    assert child.run(Order("destroy", str(ROOT), STACK), child.Teller(told)) == 0
+    assert json.loads(told.getvalue())["result"]["retained"] == [
+        "Bucket audit at frankfurt (audit-id): records lie in it"
+    ]
 
 
 def test_a_child_is_interrupted_when_its_parent_is_gone():
