@@ -10,6 +10,7 @@ from components.arguments_aws import bounded, region_at, site_of, tags
 from components.aws import eks_roles
 from components.aws.eks_cluster import EksClusterArgs
 from components.aws.eks_node_group import EksNodeGroupArgs
+from components.aws.images import PULL
 from components.aws.names import partition
 from components.aws.pod_identity import PodIdentity
 from components.aws.private_endpoints import EndpointGrant
@@ -141,8 +142,8 @@ def cluster_grants(
         grant("ec2", [node, cni], eks_roles.CNI_LOOKS, ["*"]),
         grant("ec2", [cni], eks_roles.CNI_CHANGES, eks_roles.cni_resources(region, account)),
         grant("ecr.api", [node], log_in, ["*"]),
-        grant("ecr.api", [node], eks_roles.PULLS, images),
-        grant("ecr.dkr", [node], eks_roles.PULLS, images),
+        grant("ecr.api", [node], PULL, images),
+        grant("ecr.dkr", [node], PULL, images),
         grant("eks", [node], ["eks:DescribeCluster"], [made.cluster_arn]),
         grant("eks-auth", [node], ["eks-auth:AssumeRoleForPodIdentity"], [made.cluster_arn]),
         grant("sts", [node, cni], ["sts:GetCallerIdentity"], ["*"]),

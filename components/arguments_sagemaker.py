@@ -9,12 +9,12 @@ import pulumi
 
 from components.arguments_aws import bounded, region_at, served_by, site_of, tags
 from components.aws.names import for_auto_name, partition
+from components.aws.private_bucket import BUCKET_NAME
 from components.aws.private_endpoints import EndpointGrant
 from components.aws.sagemaker_access import CALLS, SageMakerAccessArgs
 from components.aws.sagemaker_args import SageMakerEndpointArgs
 from components.aws.sagemaker_endpoint import endpoint_arn, endpoint_name
 from components.aws.sagemaker_role import reads, role_arn
-from components.aws.sagemaker_store import BUCKET_NAME
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Endpoint, Identity, Platform, Site
 from isthmus.contracts.platform_aws import Network, network_for

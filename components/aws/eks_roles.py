@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from components.aws.boundary import boundary_arn
-from components.aws.images import PULL as PULLS
+from components.aws.images import PULL
 from components.aws.keys import administered
 from components.aws.names import aws_name, partition
 from components.aws.pod_identity import PodIdentity, pod_trust
@@ -120,7 +120,7 @@ def node_statements(cluster_arn: Any, repositories: list[Any]) -> list[dict[str,
             "Resource": [cluster_arn],
         },
         {"Sid": "LogIn", "Effect": "Allow", "Action": ["ecr:GetAuthorizationToken"], "Resource": ["*"]},
-        {"Sid": "Pull", "Effect": "Allow", "Action": PULLS, "Resource": repositories},
+        {"Sid": "Pull", "Effect": "Allow", "Action": PULL, "Resource": repositories},
     ]
 
 
