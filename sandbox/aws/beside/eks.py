@@ -5,13 +5,14 @@ Every change is done when it is answered; AWS takes minutes. Roles, subnets and 
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.aws.beside import naming
 from sandbox.aws.beside.memory import Memory
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
 
@@ -37,13 +38,8 @@ class Held:
 HELD = Memory(Held)
 
 
-def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 def arn(asked: Asked, kind: str, *parts: str) -> str:
-    tail = "/".join((kind, *parts))
-    return f"arn:{partition(asked.region)[0]}:eks:{asked.region}:{asked.account}:{tail}"
+    return naming.arn(asked, "eks", "/".join((kind, *parts)))
 
 
 def missing(what: str) -> Refused:
@@ -63,6 +59,23 @@ def cluster(asked: Asked, name: str) -> Entry:
     if found is None:
         raise missing(f"cluster for name: {name}")
     return found
+
+
+def standing(asked: Asked, parts: dict[tuple[str, str], Entry], member: str, what: str) -> Entry:
+    """What the request names by its cluster and by `member`. Refused where either is not there."""
+    key = (asked.params["clusterName"], asked.params[member])
+    cluster(asked, key[0])
+    found = parts.get(key)
+    if found is None:
+        raise missing(f"{what}: {key[1]}")
+    return found
+
+
+def names(asked: Asked, parts: dict[tuple[str, str], Entry]) -> list[str]:
+    """Of those that stand in the request's cluster. Refused where it is not there."""
+    wanted = asked.params["clusterName"]
+    cluster(asked, wanted)
+    return sorted(name for of, name in parts if of == wanted)
 
 
 def role(asked: Asked, text: str) -> None:
