@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 
+from sandbox.aws.beside.ec2_shared import backend
 from sandbox.aws.beside.eks import (
     HELD,
     Entry,
@@ -41,9 +42,8 @@ def _sized(size: Entry) -> Entry:
 def _template(asked: Asked, given: Entry) -> Entry:
     """The launch template with its id; refused where there is none, or not that version."""
     from moto.core.exceptions import ServiceException
-    from moto.ec2.models import ec2_backends
 
-    ec2 = ec2_backends[asked.account][asked.region]
+    ec2 = backend(asked)
     try:
         found = (
             ec2.get_launch_template(given["id"])
