@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sandbox.cluster import weights
+from sandbox.cluster import nodes, weights
 
 AUTHORITY = Path(__file__).with_name("authority.pem")
 """A made-up authority whose key was thrown away: nobody holds a certificate of it."""
@@ -58,4 +58,4 @@ def besides(platform: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _machines(pool: dict[str, Any]) -> list[str]:
-    return [f"{pool['name']}-{number}" for number in range(pool["nodes"])]
+    return [nodes.machine(pool["name"], number) for number in range(pool["nodes"])]

@@ -40,7 +40,7 @@ def up(
     crds: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Status:
-    """Bring up a cluster for each on-prem site of the requirements, if any, and the AWS endpoint.
+    """Bring up a cluster for each site of the requirements that has one, on-prem or by EKS, and the AWS endpoint.
 
     `crds` is a folder of real CustomResourceDefinitions. What runs already stays as it is; what is
     missing is added. Raises `InputError` before anything is made, `EnvironmentFault` when a tool is
@@ -49,7 +49,7 @@ def up(
     say = progress or (lambda _: None)
     wanted = sites.read(requirements)
     definitions = _definitions(crds)
-    # Without a site of one's own there is no cluster to make, and no tool for one is needed.
+    # Without a site that has one there is no cluster to make, and no tool for one is needed.
     tools = cluster_tools() if wanted.sites else {}
     place = Home.at(home)
     place.make()

@@ -41,7 +41,14 @@ def add_models(port: int, region: str, models: Sequence[str]) -> None:
     if not models:
         return
     body = {"region": region, "models": [{"modelId": each} for each in models]}
-    answer = httpx.put(f"{address(port)}/isthmus/bedrock/models", json=body, timeout=10.0, trust_env=False)
+    try:
+        answer = httpx.put(
+            f"{address(port)}/isthmus/bedrock/models", json=body, timeout=10.0, trust_env=False
+        )
+    except httpx.TransportError as error:
+        raise EnvironmentFault(
+            f"the AWS endpoint took no models of {region}: {type(error).__name__}", where=address(port)
+        ) from None
     if answer.status_code != 200:
         raise EnvironmentFault(
             f"the AWS endpoint takes no models of {region}: {answer.text[:200]}", where=address(port)

@@ -10,7 +10,7 @@ from isthmus.engine.pending import Creation, Verdict
 
 
 def simulated() -> bool:
-    """Whether our own plugin makes the ids, which for three types are not AWS's plugin's."""
+    """Whether our own plugin makes the ids, which for four types are not AWS's plugin's."""
     return os.environ.get("ISTHMUS_SANDBOX") == "1"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from isthmus.engine.aws_account import Aws
 from isthmus.engine.aws_lookup import Way, named, put, tagged
+from isthmus.engine.aws_settings import simulated
 from isthmus.engine.pending import Creation, Verdict
 
 _OF = {"clusterName": "{clusterName}"}
@@ -14,8 +15,6 @@ _OF = {"clusterName": "{clusterName}"}
 
 def _pods(aws: Aws, creation: Creation) -> Verdict:
     """AWS's plugin takes the association's id alone; the sandbox's says the cluster before it."""
-    from isthmus.engine.aws_settings import simulated
-
     way = tagged(
         "eks",
         "list_pod_identity_associations",

@@ -87,6 +87,11 @@ def pairs(tags: Mapping[str, str] | None, key: str, value: str) -> list[dict[str
     return [{key: name, value: text} for name, text in sorted((tags or {}).items())] or None
 
 
+def all_tags(scope: Scope) -> dict[str, str] | None:
+    """A creating call's tags as a map; it carries none where there are none."""
+    return scope.get("tagsAll") or None
+
+
 def fresh_token(scope: Scope) -> str:
     """The idempotency token of one call and its retries; botocore itself fills in those that its models mark."""
     return f"isthmus-{uuid.uuid4()}"

@@ -38,6 +38,11 @@ def _zone_at(site: OnPremSite, domain: int) -> str:
     return f"{site.zones}{ascii_lowercase[domain]}" if site.zones else zone(site.name, domain)
 
 
+def machine(pool: str, number: int) -> str:
+    """The name of a pool's machine, from 0."""
+    return f"{pool}-{number}"
+
+
 def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
     gpu = GPUS[pool.gpu]
     major, minor = _COMPUTE_OF.get(gpu.id, _COMPUTE[gpu.family])
@@ -68,7 +73,7 @@ def _gpu_node(site: OnPremSite, pool: Pool, number: int) -> dict[str, Any]:
         "nvidia.com/gpu": str(pool.gpus_per_node),
     }
     domain = _zone_at(site, number % pool.failure_domains)
-    made = _node(f"{pool.name}-{number}", domain, labels, resources)
+    made = _node(machine(pool.name, number), domain, labels, resources)
     if pool.made:
         made["metadata"]["labels"]["isthmus.dev/pool"] = pool.name
         made["spec"] = {"taints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}]}

@@ -55,7 +55,7 @@ def slug(model: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")
 
 
-def _made(wanted: requirements.Requirements, path: Path, site: str) -> tuple[Pool, ...] | None:
+def _planned(wanted: requirements.Requirements, path: Path, site: str) -> tuple[Pool, ...] | None:
     """The machines that a plan beside the requirements (`NAME.plan.yaml`) has made at an AWS site; None without one."""
     file = path.with_name(path.name.replace(".requirements.", ".plan."))
     if file == path or not file.exists():
@@ -71,47 +71,60 @@ def _made(wanted: requirements.Requirements, path: Path, site: str) -> tuple[Poo
     )
 
 
+def _in_aws(
+    wanted: requirements.Requirements, path: Path, site: requirements.AwsSite, alone: bool
+) -> OnPremSite | None:
+    """The cluster of an AWS site; `alone`: there is no on-prem site."""
+    if "eks" not in site.allow:
+        return None
+    made = _planned(wanted, path, site.name)
+    # Where no plan says, a cluster stands in AWS only for those who have no other.
+    if made or (made is None and alone):
+        return OnPremSite(site.name, site.name, made or (), site.region)
+    return None
+
+
+def _on_prem(site: requirements.OnPremSite) -> OnPremSite:
+    pools = tuple(
+        Pool(f"{site.name}-{pool.gpu}", pool.gpu, pool.nodes, pool.gpus_per_node, pool.failure_domains)
+        for pool in site.pools
+    )
+    return OnPremSite(site.name, site.kube_context, pools)
+
+
 def read(path: str | os.PathLike[str]) -> Wanted:
     """Read and check the requirements; what is wrong with them is an `InputError` with its place."""
     wanted = requirements.load(path)
     sites: list[OnPremSite] = []
-    on_prem = [site for site in wanted.sites if not isinstance(site, requirements.AwsSite)]
-    region = None
+    aws = [site for site in wanted.sites if isinstance(site, requirements.AwsSite)]
+    alone = len(aws) == len(wanted.sites)
     for site in wanted.sites:
-        if isinstance(site, requirements.AwsSite):
-            region = region or site.region
-            made = _made(wanted, Path(path), site.name) if "eks" in site.allow else None
-            # Where no plan says, a cluster stands in AWS only for those who have no other.
-            if made or (made is None and "eks" in site.allow and not on_prem):
-                sites.append(OnPremSite(site.name, site.name, made or (), site.region))
+        made = (
+            _in_aws(wanted, Path(path), site, alone)
+            if isinstance(site, requirements.AwsSite)
+            else _on_prem(site)
+        )
+        if made is None:
             continue
-        twin = next((other.name for other in sites if other.context == site.kube_context), None)
+        twin = next((other.name for other in sites if other.context == made.context), None)
         if twin:
             raise InputError(
-                f"sites `{twin}` and `{site.name}` name the same kube_context, `{site.kube_context}`",
+                f"sites `{twin}` and `{site.name}` name the same kube_context, `{made.context}`",
                 where=str(path),
                 todo="Give each site a context of its own; one in AWS has its name",
             )
-        pools = tuple(
-            Pool(f"{site.name}-{pool.gpu}", pool.gpu, pool.nodes, pool.gpus_per_node, pool.failure_domains)
-            for pool in site.pools
-        )
-        sites.append(OnPremSite(site.name, site.kube_context, pools))
+        sites.append(made)
     classes: dict[str, set[str]] = {}
     for workload in wanted.workloads:
         for candidate in workload.model.candidates:
             if set(candidate.scores) - {"api"}:
                 classes.setdefault(candidate.id, set()).add(workload.sensitivity)
     models = {model: len(named) for model, named in classes.items()}
-    apis = sorted(
+    apis = {
         candidate.id
         for workload in wanted.workloads
         for candidate in workload.model.candidates
         if "api" in candidate.scores and "/" not in candidate.id
-    )
-    called = {
-        site.region: tuple(dict.fromkeys(apis))
-        for site in wanted.sites
-        if isinstance(site, requirements.AwsSite) and "bedrock" in site.allow
     }
-    return Wanted(Path(path).resolve(), tuple(sites), models, region, called)
+    called = {site.region: tuple(sorted(apis)) for site in aws if "bedrock" in site.allow}
+    return Wanted(Path(path).resolve(), tuple(sites), models, aws[0].region if aws else None, called)

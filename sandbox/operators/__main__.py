@@ -23,7 +23,7 @@ IDLE_S = 20.0
 """It looks so often though nothing seems to have changed: a watch may have missed something."""
 WATCHED = {
     groups.Controller: (groups.SETS, f"/api/v1/pods?labelSelector={labels.NAME}"),
-    mig.Manager: (f"{mig.NODES}?labelSelector=nvidia.com/gpu.present=true", mig.CONFIG_MAPS),
+    mig.Manager: (mig.GPU_NODES, mig.CONFIG_MAPS),
 }
 """What each stand-in cares for."""
 

@@ -20,6 +20,7 @@ from isthmus.contracts.gpus import GPUS
 from sandbox.cluster.client import KubeClient
 
 NODES = "/api/v1/nodes"
+GPU_NODES = f"{NODES}?labelSelector=nvidia.com/gpu.present=true"
 POLICY = "/apis/nvidia.com/v1/clusterpolicies/cluster-policy"
 NAMESPACE = "gpu-operator"
 CONFIG_MAP = "isthmus-mig"
@@ -40,25 +41,26 @@ class Manager:
 
     def reconcile(self) -> None:
         """Bring every machine whose layout is not what it advertises to it."""
-        told: tuple[dict[str, Any], dict[str, str]] | None = None
-        for node in self.client.get(f"{NODES}?labelSelector=nvidia.com/gpu.present=true")["items"]:
+        nodes = self.client.get(GPU_NODES)["items"]
+        if not nodes:
+            return
+        policy = self.client.find(POLICY) or {}
+        text = self._configured(policy, "migManager").get("config.yaml")
+        layouts = yamlfile.loads(text, "MIG layouts").data["mig-configs"] if text else {}
+        plugin = self._configured(policy, "devicePlugin")
+        for node in nodes:
             meta = node["metadata"]
-            if told is None:
-                layouts = self._configured("migManager").get("config.yaml")
-                found = yamlfile.loads(layouts, "MIG layouts").data["mig-configs"] if layouts else {}
-                told = found, self._configured("devicePlugin")
             capable = meta["labels"].get("nvidia.com/mig.capable") == "true"
             name = meta["labels"].get(_CONFIG, "all-disabled") if capable else "all-disabled"
-            wanted = _devices(name, meta["labels"], told[0])
+            wanted = _devices(name, meta["labels"], layouts)
             state = "success" if wanted is not None else "failed"
             if wanted is not None:
-                self._advertise(node, _shared(wanted, told[1].get(meta["labels"].get(_PLUGIN_CONFIG, ""))))
+                self._advertise(node, _shared(wanted, plugin.get(meta["labels"].get(_PLUGIN_CONFIG, ""))))
             if capable and meta["labels"].get(_STATE) != state:
                 self._patch(f"{NODES}/{meta['name']}", {"metadata": {"labels": {_STATE: state}}})
 
-    def _configured(self, part: str) -> dict[str, str]:
+    def _configured(self, policy: dict[str, Any], part: str) -> dict[str, str]:
         """What the ConfigMap says that the ClusterPolicy names for a part of the operator."""
-        policy = self.client.find(POLICY) or {}
         name = policy.get("spec", {}).get(part, {}).get("config", {}).get("name")
         made = self.client.find(f"{CONFIG_MAPS}/{name}") if name else None
         return made["data"] if made is not None else {}

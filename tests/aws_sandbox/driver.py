@@ -67,9 +67,13 @@ class World:
         return self.boto("kms").create_key()["KeyMetadata"]["KeyId"]
 
     def role(self) -> str:
+        return self.role_arn().rsplit("/", 1)[-1]
+
+    def role_arn(self, service: str = "rolesanywhere.amazonaws.com") -> str:
+        """A role that a service may assume."""
         name = self.name("role")
-        self.boto("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust())
-        return name
+        made = self.boto("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))
+        return made["Role"]["Arn"]
 
     def policy(self) -> str:
         name = self.name("policy")

@@ -258,7 +258,7 @@ def test_a_disabled_anchor_or_profile_gives_nothing(site: Site) -> None:
 
 
 def test_a_role_that_is_not_in_the_profile_is_refused(site: Site) -> None:
-    other = site.world.boto("iam").get_role(RoleName=site.world.role())["Role"]["Arn"]
+    other = site.world.role_arn()
     site.refused(
         site.authority.issue(NAME), f"The role {other} is not in the profile", arns={"roleArn": other}
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import InputError
 from sandbox.cluster import nodes, sites
 from tests.contracts.bank import REQUIREMENTS
 
@@ -46,3 +49,15 @@ def test_without_a_plan_a_cluster_stands_in_aws_for_those_alone_who_have_no_othe
     bank = tmp_path / "bank.requirements.yaml"
     bank.write_text(REQUIREMENTS)
     assert [site.name for site in sites.read(bank).sites] == ["fra1"], "the bank allows EKS and has a cluster"
+
+
+@pytest.mark.parametrize("first", ["frankfurt", "fra1"])
+def test_a_context_called_as_an_aws_site_with_a_cluster_is_refused(tmp_path: Path, first: str) -> None:
+    file = planned(tmp_path)
+    wanted = yamlfile.load(file).data
+    [site] = [each for each in yamlfile.loads(REQUIREMENTS, "bank").data["sites"] if each["name"] == "fra1"]
+    own = {**site, "kube_context": "frankfurt"}
+    wanted["sites"] = sorted([*wanted["sites"], own], key=lambda each: each["name"] != first)
+    yamlfile.dump(wanted, "", file)
+    with pytest.raises(InputError, match="name the same kube_context, `frankfurt`"):
+        sites.read(file)

@@ -3,12 +3,12 @@ change. Nothing is scaled, and the alarms that AWS makes for a policy are not ma
 
 from __future__ import annotations
 
-import datetime
 import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
+from sandbox.aws.beside.naming import arn, now
 from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
 
@@ -41,14 +41,6 @@ def _none(what: str) -> Refused:
     return Refused("ObjectNotFoundException", 400, f"No {what} found for these arguments.")
 
 
-def _arn(asked: Asked, service: str, rest: str) -> str:
-    return f"arn:{partition(asked.region)[0]}:{service}:{asked.region}:{asked.account}:{rest}"
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 def register(asked: Asked) -> Entry:
     """A target, or other bounds of one that is there; tags are taken when it is made."""
     held, given = HELD.of(asked), dict(asked.params)
@@ -57,12 +49,14 @@ def register(asked: Asked) -> Entry:
     if found is None:
         if not {"MinCapacity", "MaxCapacity"} <= set(given):
             raise Refused("ValidationException", 400, "A new target needs MinCapacity and MaxCapacity.")
-        arn = _arn(asked, "application-autoscaling", f"scalable-target/{secrets.token_hex(16)}")
-        role = _arn(asked, "iam", "role/aws-service-role/application-autoscaling").replace(
-            f":{asked.region}:", "::"
-        )
-        found = {"RoleARN": role, "ScalableTargetARN": arn, "CreationTime": _now()}
-        held.tags[arn] = dict(tags or {})
+        target = arn(asked, "application-autoscaling", f"scalable-target/{secrets.token_hex(16)}")
+        iam = f"arn:{partition(asked.region)[0]}:iam::{asked.account}"
+        found = {
+            "RoleARN": f"{iam}:role/aws-service-role/application-autoscaling",
+            "ScalableTargetARN": target,
+            "CreationTime": now(),
+        }
+        held.tags[target] = dict(tags or {})
     merged = {**found, **given}
     if merged["MinCapacity"] > merged["MaxCapacity"]:
         raise Refused("ValidationException", 400, "MinCapacity is above MaxCapacity.")
@@ -99,8 +93,8 @@ def put_policy(asked: Asked) -> Entry:
         raise _none("scalable target")
     key = (*_which(asked), given["PolicyName"])
     resource = f"resource/{given['ServiceNamespace']}/{given['ResourceId']}:policyName/{given['PolicyName']}"
-    arn = _arn(asked, "autoscaling", f"scalingPolicy:{secrets.token_hex(16)}:{resource}")
-    found = held.policies.get(key) or {"PolicyARN": arn, "CreationTime": _now()}
+    policy = arn(asked, "autoscaling", f"scalingPolicy:{secrets.token_hex(16)}:{resource}")
+    found = held.policies.get(key) or {"PolicyARN": policy, "CreationTime": now()}
     held.policies[key] = {**found, **given}
     return {"PolicyARN": found["PolicyARN"], "Alarms": []}
 

@@ -11,7 +11,8 @@ import datetime
 from typing import Any
 
 from isthmus.contracts import inference_profiles
-from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, now, page, tagged
+from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, page, tagged
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.pages import Got, Page
 from sandbox.aws.resources import partition

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import secrets
 import string
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.aws.beside import naming
 from sandbox.aws.beside.memory import Memory
 from sandbox.aws.frame import Asked, Operation, Refused
-from sandbox.aws.resources import partition
 
 Entry = dict[str, Any]
 
@@ -35,17 +34,13 @@ class Held:
 HELD = Memory(Held)
 
 
-def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 def new_id() -> str:
     """Twelve small letters and digits, as Bedrock gives."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(12))
 
 
 def arn(asked: Asked, kind: str, id: str) -> str:
-    return f"arn:{partition(asked.region)[0]}:bedrock:{asked.region}:{asked.account}:{kind}/{id}"
+    return naming.arn(asked, "bedrock", f"{kind}/{id}")
 
 
 def tagged(asked: Asked, name: str) -> None:

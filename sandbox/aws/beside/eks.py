@@ -5,13 +5,15 @@ Every change is done when it is answered; AWS takes minutes. Roles, subnets and 
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.aws.beside import naming
+from sandbox.aws.beside.ec2_shared import backend
 from sandbox.aws.beside.memory import Memory
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
 
@@ -37,13 +39,8 @@ class Held:
 HELD = Memory(Held)
 
 
-def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 def arn(asked: Asked, kind: str, *parts: str) -> str:
-    tail = "/".join((kind, *parts))
-    return f"arn:{partition(asked.region)[0]}:eks:{asked.region}:{asked.account}:{tail}"
+    return naming.arn(asked, "eks", "/".join((kind, *parts)))
 
 
 def missing(what: str) -> Refused:
@@ -65,6 +62,23 @@ def cluster(asked: Asked, name: str) -> Entry:
     return found
 
 
+def standing(asked: Asked, parts: dict[tuple[str, str], Entry], member: str, what: str) -> Entry:
+    """What the request names by its cluster and by `member`. Refused where either is not there."""
+    key = (asked.params["clusterName"], asked.params[member])
+    cluster(asked, key[0])
+    found = parts.get(key)
+    if found is None:
+        raise missing(f"{what}: {key[1]}")
+    return found
+
+
+def names(asked: Asked, parts: dict[tuple[str, str], Entry]) -> list[str]:
+    """Of those that stand in the request's cluster. Refused where it is not there."""
+    wanted = asked.params["clusterName"]
+    cluster(asked, wanted)
+    return sorted(name for of, name in parts if of == wanted)
+
+
 def role(asked: Asked, text: str) -> None:
     """Refused where there is no such role in the account."""
     from moto.iam.models import iam_backends
@@ -76,7 +90,7 @@ def role(asked: Asked, text: str) -> None:
 
 def subnets(asked: Asked, ids: list[str]) -> str:
     """The VPC of some subnets. Refused where one is not there, or they lie in two VPCs."""
-    known = {each.id: each for each in _ec2(asked).describe_subnets()}
+    known = {each.id: each for each in backend(asked).describe_subnets()}
     gone = [each for each in ids if each not in known]
     if gone:
         raise invalid(f"The subnet ID '{gone[0]}' does not exist.")
@@ -87,14 +101,8 @@ def subnets(asked: Asked, ids: list[str]) -> str:
 
 
 def zones(asked: Asked, ids: list[str]) -> int:
-    known = {each.id: each for each in _ec2(asked).describe_subnets()}
+    known = {each.id: each for each in backend(asked).describe_subnets()}
     return len({known[each].availability_zone for each in ids})
-
-
-def _ec2(asked: Asked) -> Any:
-    from moto.ec2.models import ec2_backends
-
-    return ec2_backends[asked.account][asked.region]
 
 
 def update(kind: str, **params: Any) -> Entry:
@@ -122,7 +130,7 @@ def create_cluster(asked: Asked) -> Entry:
     vpc = subnets(asked, ids) if ids else ""
     if not ids or zones(asked, ids) < 2:
         raise invalid("Subnets specified must be in at least two different AZs")
-    group = _ec2(asked).create_security_group(
+    group = backend(asked).create_security_group(
         f"eks-cluster-sg-{name}-{uuid.uuid4().hex[:9]}", f"EKS created security group of {name}", vpc
     )
     kinds = [each for each in (given.get("logging") or {}).get("clusterLogging") or [] if each["enabled"]]
@@ -224,7 +232,7 @@ def delete_cluster(asked: Asked) -> Entry:
         for key in [each for each in part if each[0] == name]:
             del part[key]  # type: ignore[arg-type]
     del held.clusters[name]
-    _ec2(asked).delete_security_group(group_id=found["resourcesVpcConfig"]["clusterSecurityGroupId"])
+    backend(asked).delete_security_group(group_id=found["resourcesVpcConfig"]["clusterSecurityGroupId"])
     return {"cluster": {**found, "status": "DELETING"}}
 
 

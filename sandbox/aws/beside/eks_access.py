@@ -5,17 +5,24 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sandbox.aws.beside.eks import HELD, Entry, arn, cluster, missing, now, operations, role, there
+from sandbox.aws.beside.eks import (
+    HELD,
+    Entry,
+    arn,
+    cluster,
+    missing,
+    names,
+    operations,
+    role,
+    standing,
+    there,
+)
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Refused
 
 
 def _entry(asked: Asked) -> Entry:
-    key = (asked.params["clusterName"], asked.params["principalArn"])
-    cluster(asked, key[0])
-    found = HELD.of(asked).entries.get(key)
-    if found is None:
-        raise missing(f"access entry for principal: {key[1]}")
-    return found
+    return standing(asked, HELD.of(asked).entries, "principalArn", "access entry for principal")
 
 
 def create_access_entry(asked: Asked) -> Entry:
@@ -50,9 +57,7 @@ def describe_access_entry(asked: Asked) -> Entry:
 
 
 def list_access_entries(asked: Asked) -> Entry:
-    name = asked.params["clusterName"]
-    cluster(asked, name)
-    return {"accessEntries": sorted(who for of, who in HELD.of(asked).entries if of == name)}
+    return {"accessEntries": names(asked, HELD.of(asked).entries)}
 
 
 def update_access_entry(asked: Asked) -> Entry:
@@ -106,12 +111,7 @@ def disassociate_policy(asked: Asked) -> Entry:
 
 
 def _association(asked: Asked) -> Entry:
-    key = (asked.params["clusterName"], asked.params["associationId"])
-    cluster(asked, key[0])
-    found = HELD.of(asked).pods.get(key)
-    if found is None:
-        raise missing(f"association for id: {key[1]}")
-    return found
+    return standing(asked, HELD.of(asked).pods, "associationId", "association for id")
 
 
 def create_association(asked: Asked) -> Entry:

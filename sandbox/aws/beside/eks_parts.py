@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import uuid
 
+from sandbox.aws.beside.ec2_shared import backend
 from sandbox.aws.beside.eks import (
     HELD,
     Entry,
     arn,
     cluster,
     invalid,
-    missing,
-    now,
+    names,
     operations,
     role,
+    standing,
     subnets,
     there,
     update,
 )
 from sandbox.aws.beside.eks_access import create_association
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked
 
 _DEFAULT_SIZE = {"minSize": 1, "maxSize": 2, "desiredSize": 2}
@@ -28,12 +30,7 @@ _DEFAULT_SIZE = {"minSize": 1, "maxSize": 2, "desiredSize": 2}
 
 
 def _group(asked: Asked) -> Entry:
-    key = (asked.params["clusterName"], asked.params["nodegroupName"])
-    cluster(asked, key[0])
-    found = HELD.of(asked).groups.get(key)
-    if found is None:
-        raise missing(f"node group for name: {key[1]}")
-    return found
+    return standing(asked, HELD.of(asked).groups, "nodegroupName", "node group for name")
 
 
 def _sized(size: Entry) -> Entry:
@@ -45,9 +42,8 @@ def _sized(size: Entry) -> Entry:
 def _template(asked: Asked, given: Entry) -> Entry:
     """The launch template with its id; refused where there is none, or not that version."""
     from moto.core.exceptions import ServiceException
-    from moto.ec2.models import ec2_backends
 
-    ec2 = ec2_backends[asked.account][asked.region]
+    ec2 = backend(asked)
     try:
         found = (
             ec2.get_launch_template(given["id"])
@@ -106,9 +102,7 @@ def describe_nodegroup(asked: Asked) -> Entry:
 
 
 def list_nodegroups(asked: Asked) -> Entry:
-    name = asked.params["clusterName"]
-    cluster(asked, name)
-    return {"nodegroups": sorted(group for of, group in HELD.of(asked).groups if of == name)}
+    return {"nodegroups": names(asked, HELD.of(asked).groups)}
 
 
 def update_nodegroup_config(asked: Asked) -> Entry:
@@ -149,12 +143,7 @@ def delete_nodegroup(asked: Asked) -> Entry:
 
 
 def _addon(asked: Asked) -> Entry:
-    key = (asked.params["clusterName"], asked.params["addonName"])
-    cluster(asked, key[0])
-    found = HELD.of(asked).addons.get(key)
-    if found is None:
-        raise missing(f"addon: {key[1]}")
-    return found
+    return standing(asked, HELD.of(asked).addons, "addonName", "addon")
 
 
 def _borne(asked: Asked, given: list[Entry]) -> list[str]:
@@ -203,9 +192,7 @@ def describe_addon(asked: Asked) -> Entry:
 
 
 def list_addons(asked: Asked) -> Entry:
-    name = asked.params["clusterName"]
-    cluster(asked, name)
-    return {"addons": sorted(addon for of, addon in HELD.of(asked).addons if of == name)}
+    return {"addons": names(asked, HELD.of(asked).addons)}
 
 
 def update_addon(asked: Asked) -> Entry:

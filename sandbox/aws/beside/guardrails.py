@@ -11,7 +11,9 @@ import copy
 import re
 from dataclasses import dataclass, field
 
-from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, now, page, tagged
+from sandbox.aws.beside import naming
+from sandbox.aws.beside.bedrock_state import HELD, Entry, arn, new_id, not_found, page, tagged
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Operation, Refused
 
 DRAFT = "DRAFT"
@@ -67,9 +69,7 @@ def _settings(asked: Asked) -> Entry:
 def _key_arn(asked: Asked, key: str) -> str:
     if key.startswith("arn:"):
         return key
-    from sandbox.aws.resources import partition
-
-    return f"arn:{partition(asked.region)[0]}:kms:{asked.region}:{asked.account}:key/{key}"
+    return naming.arn(asked, "kms", f"key/{key}")
 
 
 def _find(asked: Asked) -> tuple[str, Guardrail]:

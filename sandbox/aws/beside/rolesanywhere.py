@@ -6,13 +6,13 @@ authorities, as in AWS; certificate revocation lists, aliases and attribute mapp
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
+from sandbox.aws.beside.naming import arn, now
 from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.resources import partition
 
@@ -47,12 +47,8 @@ _MAPPINGS = (
 """The default rules by which certificates' fields become tags (user guide, certificate attribute mapping)."""
 
 
-def now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
-
-
 def _arn(asked: Asked, kind: str, id: str) -> str:
-    return f"arn:{partition(asked.region)[0]}:rolesanywhere:{asked.region}:{asked.account}:{kind}/{id}"
+    return arn(asked, "rolesanywhere", f"{kind}/{id}")
 
 
 def _find(entries: dict[str, Entry], id: str, kind: str) -> Entry:

@@ -20,7 +20,9 @@ from urllib.parse import parse_qsl
 
 from sandbox.aws.beside import certificates, trust_policies
 from sandbox.aws.beside.certificates import Signed, denied
-from sandbox.aws.beside.rolesanywhere import Entry, anchor, now, profile
+from sandbox.aws.beside.naming import arn as own_arn
+from sandbox.aws.beside.naming import now
+from sandbox.aws.beside.rolesanywhere import Entry, anchor, profile
 from sandbox.aws.beside.rolesanywhere import certificates as bundle
 from sandbox.aws.frame import Asked, Refused
 from sandbox.aws.pages import Got, Page
@@ -81,7 +83,7 @@ def _account(arn: str, default: str) -> str:
 
 def _of(asked: Asked, arn: str, kind: str) -> str:
     """The id in an ARN of this account and region. Raises `Refused` for any other."""
-    prefix = f"arn:{partition(asked.region)[0]}:rolesanywhere:{asked.region}:{asked.account}:{kind}/"
+    prefix = own_arn(asked, "rolesanywhere", f"{kind}/")
     if not arn.startswith(prefix):
         raise Refused("ResourceNotFoundException", 404, f"{arn} was not found.")
     return arn.removeprefix(prefix)

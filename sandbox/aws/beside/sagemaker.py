@@ -7,15 +7,14 @@ Nothing is hosted. An endpoint is in service at once. A deployment whose alarm i
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts.platform_sagemaker import has_disks
-from sandbox.aws.beside import autoscaling
+from sandbox.aws.beside import autoscaling, naming
 from sandbox.aws.beside.memory import Memory
+from sandbox.aws.beside.naming import now
 from sandbox.aws.frame import Asked, Operation, Refused
-from sandbox.aws.resources import partition
 
 Entry = dict[str, Any]
 
@@ -44,7 +43,7 @@ def refused(message: str) -> Refused:
 
 def _arn(asked: Asked, kind: str, name: str) -> str:
     # SageMaker writes names in its ARNs in small letters.
-    return f"arn:{partition(asked.region)[0]}:sagemaker:{asked.region}:{asked.account}:{kind}/{name.lower()}"
+    return naming.arn(asked, "sagemaker", f"{kind}/{name.lower()}")
 
 
 def _make(asked: Asked, held: str, entry: Entry) -> dict[str, str]:
@@ -55,7 +54,7 @@ def _make(asked: Asked, held: str, entry: Entry) -> dict[str, str]:
     made = _arn(asked, kind, entry[name])
     tags = entry.pop("Tags", None) or []
     HELD.of(asked).tags[made] = {tag["Key"]: tag["Value"] for tag in tags}
-    there[entry[name]] = {**entry, arn: made, "CreationTime": datetime.datetime.now(datetime.UTC)}
+    there[entry[name]] = {**entry, arn: made, "CreationTime": now()}
     return {arn: made}
 
 
@@ -76,6 +75,12 @@ def _delete(asked: Asked, held: str) -> Entry:
     HELD.of(asked).tags.pop(found[arn], None)
     del getattr(HELD.of(asked), held)[found[name]]
     return {}
+
+
+def _list(asked: Asked, held: str, member: str, *more: str) -> Entry:
+    """All of them in one page."""
+    keys = (*_KINDS[held][1:], "CreationTime", *more)
+    return {member: [{key: one[key] for key in keys} for one in getattr(HELD.of(asked), held).values()]}
 
 
 # -- models and configurations
@@ -133,7 +138,7 @@ def update_endpoint(asked: Asked) -> dict[str, str]:
     if _alarms(asked):
         # Taken back: what served serves on. The deployment was the last one all the same.
         found["LastDeploymentConfig"] = asked.params["DeploymentConfig"]
-        found["LastModifiedTime"] = datetime.datetime.now(datetime.UTC)
+        found["LastModifiedTime"] = now()
     else:
         _serve(asked, found, config)
     return {"EndpointArn": found["EndpointArn"]}
@@ -148,7 +153,7 @@ def _variants(asked: Asked, config: str) -> list[Entry]:
 def _serve(asked: Asked, endpoint: Entry, config: Entry) -> None:
     endpoint["EndpointConfigName"] = config["EndpointConfigName"]
     endpoint["EndpointStatus"] = "InService"
-    endpoint["LastModifiedTime"] = datetime.datetime.now(datetime.UTC)
+    endpoint["LastModifiedTime"] = now()
     for key in ("ProductionVariants", "ShadowProductionVariants"):
         endpoint[key] = [
             {
@@ -182,22 +187,6 @@ def describe_endpoint(asked: Asked) -> Entry:
     return {key: value for key, value in _find(asked, "endpoints").items() if value != []}
 
 
-def list_endpoints(asked: Asked) -> Entry:
-    """All of them in one page."""
-    keys = ("EndpointName", "EndpointArn", "CreationTime", "LastModifiedTime", "EndpointStatus")
-    return {"Endpoints": [{key: one[key] for key in keys} for one in HELD.of(asked).endpoints.values()]}
-
-
-def list_models(asked: Asked) -> Entry:
-    keys = ("ModelName", "ModelArn", "CreationTime")
-    return {"Models": [{key: one[key] for key in keys} for one in HELD.of(asked).models.values()]}
-
-
-def list_configs(asked: Asked) -> Entry:
-    keys = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
-    return {"EndpointConfigs": [{key: one[key] for key in keys} for one in HELD.of(asked).configs.values()]}
-
-
 # -- tags
 
 
@@ -224,11 +213,12 @@ def delete_tags(asked: Asked) -> Entry:
     return {}
 
 
+_SHOWN = ("LastModifiedTime", "EndpointStatus")
 OPERATIONS = (
     Operation("sagemaker", "CreateModel", create_model),
     Operation("sagemaker", "DescribeModel", lambda asked: _find(asked, "models")),
-    Operation("sagemaker", "ListModels", list_models),
-    Operation("sagemaker", "ListEndpointConfigs", list_configs),
+    Operation("sagemaker", "ListModels", lambda asked: _list(asked, "models", "Models")),
+    Operation("sagemaker", "ListEndpointConfigs", lambda asked: _list(asked, "configs", "EndpointConfigs")),
     Operation("sagemaker", "DeleteModel", lambda asked: _delete(asked, "models")),
     Operation("sagemaker", "CreateEndpointConfig", create_config),
     Operation("sagemaker", "DescribeEndpointConfig", lambda asked: _find(asked, "configs")),
@@ -236,7 +226,7 @@ OPERATIONS = (
     Operation("sagemaker", "CreateEndpoint", create_endpoint),
     Operation("sagemaker", "UpdateEndpoint", update_endpoint),
     Operation("sagemaker", "DescribeEndpoint", describe_endpoint),
-    Operation("sagemaker", "ListEndpoints", list_endpoints),
+    Operation("sagemaker", "ListEndpoints", lambda asked: _list(asked, "endpoints", "Endpoints", *_SHOWN)),
     Operation("sagemaker", "DeleteEndpoint", lambda asked: _delete(asked, "endpoints")),
     Operation("sagemaker", "AddTags", add_tags),
     Operation("sagemaker", "ListTags", lambda asked: _shown(_tags(asked))),

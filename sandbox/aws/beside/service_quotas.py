@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.aws.beside.memory import Memory
+from sandbox.aws.beside.naming import arn
 from sandbox.aws.frame import Asked, Operation, Refused
 from sandbox.aws.pages import Got, Page
-from sandbox.aws.resources import partition
 
 Quota = dict[str, Any]
 
@@ -54,11 +54,10 @@ HELD = Memory(Held)
 
 
 def _entry(asked: Asked, service: str, code: str, name: str, value: float) -> Quota:
-    place = f"arn:{partition(asked.region)[0]}:servicequotas:{asked.region}:{asked.account}"
     return {
         "ServiceCode": service,
         "ServiceName": "Amazon Bedrock" if service == "bedrock" else service,
-        "QuotaArn": f"{place}:{service}/{code}",
+        "QuotaArn": arn(asked, "servicequotas", f"{service}/{code}"),
         "QuotaCode": code,
         "QuotaName": name,
         "Value": float(value),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type
+from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type, all_tags
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.kms import REGION, TAGS
 
@@ -34,7 +34,7 @@ TARGET = Type(
     outputs={"arn": Prop(), "tagsAll": Prop("map")},
     create=Call(
         "register_scalable_target",
-        {**_REGISTER, "RoleARN": "$roleArn", "Tags": lambda scope: scope.get("tagsAll") or None},
+        {**_REGISTER, "RoleARN": "$roleArn", "Tags": all_tags},
         result={"arn": "ScalableTargetARN"},
     ),
     reads=(

@@ -6,16 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, fresh_token
-from sandbox.aws.schema import Prop, same_members, to_api
-from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn
+from sandbox.aws.schema import Prop, same_members
+from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, put_tags
 
 _SERVICE = {"ServiceId": "$id"}
-
-
-def _tagged(call: Callable[..., Any], scope: Scope) -> None:
-    """moto takes no tags with the creating call."""
-    if scope["tagsAll"]:
-        call("create_tags", Resources=[scope["id"]], Tags=to_api(Prop("tags"), scope["tagsAll"]))
 
 
 def _balancers(call: Callable[..., Any], scope: Scope) -> None:
@@ -23,29 +17,15 @@ def _balancers(call: Callable[..., Any], scope: Scope) -> None:
         "ServiceConfigurations"
     ]
     there, wanted = found.get("NetworkLoadBalancerArns", []), scope.get("networkLoadBalancerArns") or []
-    asked: dict[str, Any] = {
-        "AddNetworkLoadBalancerArns": [each for each in wanted if each not in there],
-        "RemoveNetworkLoadBalancerArns": [each for each in there if each not in wanted],
-    }
-    asked = {name: value for name, value in asked.items() if value}
-    accepted = bool(scope["acceptanceRequired"])
-    call(
-        "modify_vpc_endpoint_service_configuration",
-        ServiceId=scope["id"],
-        AcceptanceRequired=accepted,
-        **asked,
-    )
+    asked: dict[str, Any] = {"AcceptanceRequired": bool(scope["acceptanceRequired"])}
+    asked |= added_and_removed("NetworkLoadBalancerArns", there, wanted)
+    call("modify_vpc_endpoint_service_configuration", ServiceId=scope["id"], **asked)
 
 
 def _principals(call: Callable[..., Any], scope: Scope) -> None:
     found = call("describe_vpc_endpoint_service_permissions", ServiceId=scope["id"])["AllowedPrincipals"]
     there, wanted = [one["Principal"] for one in found], scope.get("allowedPrincipals") or []
-    asked = {
-        "AddAllowedPrincipals": [each for each in wanted if each not in there],
-        "RemoveAllowedPrincipals": [each for each in there if each not in wanted],
-    }
-    asked = {name: value for name, value in asked.items() if value}
-    if asked:
+    if asked := added_and_removed("AllowedPrincipals", there, wanted):
         call("modify_vpc_endpoint_service_permissions", ServiceId=scope["id"], **asked)
 
 
@@ -79,7 +59,8 @@ VPC_ENDPOINT_SERVICE = Type(
         },
         result={"id": "ServiceConfiguration.ServiceId"},
     ),
-    after_create=_tagged,
+    # moto takes no tags with the creating call.
+    after_create=put_tags,
     reads=(
         Call(
             "describe_vpc_endpoint_service_configurations",

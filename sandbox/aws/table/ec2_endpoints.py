@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, fresh_token
 from sandbox.aws.schema import Prop, same_members
-from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
+from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, tag_specifications
 
 _ENDPOINT = {"VpcEndpointId": "$id"}
 _NO_ENDPOINT = ("InvalidVpcEndpointId.NotFound",)
@@ -26,9 +26,7 @@ def _change_members(call: Callable[..., Any], scope: Scope) -> None:
     for api, (name, there) in actual.items():
         wanted = scope.get(name)
         if wanted is not None:
-            asked[f"Add{api}"] = [id for id in wanted if id not in there]
-            asked[f"Remove{api}"] = [id for id in there if id not in wanted]
-    asked = {name: ids for name, ids in asked.items() if ids}
+            asked |= added_and_removed(api, there, wanted)
     if asked:
         call("modify_vpc_endpoint", VpcEndpointId=scope["id"], **asked)
 

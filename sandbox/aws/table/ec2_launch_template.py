@@ -73,11 +73,16 @@ def _data(scope: Scope) -> dict[str, Any]:
         for name, prop in _DATA.items()
         if scope.get(name)
     }
-    for mapping in made.get("BlockDeviceMappings", []):
+    _retell(made.get("BlockDeviceMappings"), lambda told: same_text(told, "true"))
+    return made
+
+
+def _retell(mappings: list[dict[str, Any]] | None, form: Callable[[Any], Any]) -> None:
+    """The volumes' truths in another form."""
+    for mapping in mappings or []:
         for flag in ("Encrypted", "DeleteOnTermination"):
             if flag in mapping.get("Ebs", {}):
-                mapping["Ebs"][flag] = same_text(mapping["Ebs"][flag], "true")
-    return made
+                mapping["Ebs"][flag] = form(mapping["Ebs"][flag])
 
 
 def _read(name: str) -> Callable[[Any], Any]:
@@ -86,10 +91,7 @@ def _read(name: str) -> Callable[[Any], Any]:
     def found(answer: Any) -> Any:
         value = answer["LaunchTemplateData"].get(f"{name[0].upper()}{name[1:]}")
         if name == "blockDeviceMappings":
-            for mapping in value or []:
-                for flag in ("Encrypted", "DeleteOnTermination"):
-                    if flag in mapping.get("Ebs", {}):
-                        mapping["Ebs"][flag] = str(mapping["Ebs"][flag]).lower()
+            _retell(value, lambda told: str(told).lower())
         if name == "tagSpecifications":
             # moto keeps the template's own among those of what comes of it.
             value = [each for each in value or [] if each["ResourceType"] != "launch-template"]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, only
-from sandbox.aws.schema import Prop, to_api
-from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
+from sandbox.aws.schema import Prop
+from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, put_tags, tag_specifications
 
 _GONE = ("InvalidGroup.NotFound",)
 _UNENFORCED = "Kept; no packet moves, so nothing is let in or kept out."
@@ -40,8 +40,7 @@ def _empty(call: Callable[..., Any], scope: Scope) -> None:
 def _take_over(call: Callable[..., Any], scope: Scope) -> None:
     """The group is there already: it is emptied and gets our tags beside its own."""
     _empty(call, scope)
-    if scope["tagsAll"]:
-        call("create_tags", Resources=[scope["id"]], Tags=to_api(Prop("tags"), scope["tagsAll"]))
+    put_tags(call, scope)
 
 
 def _empty_if_asked(call: Callable[..., Any], scope: Scope) -> None:

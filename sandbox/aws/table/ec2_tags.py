@@ -1,15 +1,15 @@
-"""What all types of Amazon EC2 share: one way of tagging, one form of ARN."""
+"""What types of Amazon EC2 share: one way of tagging, one form of ARN, members that are added and removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sandbox.aws.model import Call, Scope, Tagging
 from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
-__all__ = ["REGION", "TAGGING", "TAGS", "arn", "tag_specifications"]
+__all__ = ["REGION", "TAGGING", "TAGS", "added_and_removed", "arn", "put_tags", "tag_specifications"]
 
 
 def tag_specifications(kind: str) -> Callable[[Scope], list[dict[str, Any]] | None]:
@@ -20,6 +20,21 @@ def tag_specifications(kind: str) -> Callable[[Scope], list[dict[str, Any]] | No
         return [{"ResourceType": kind, "Tags": tags}] if tags else None
 
     return made
+
+
+def put_tags(call: Callable[..., Any], scope: Scope) -> None:
+    """All tags, where the creating call carried none."""
+    if scope["tagsAll"]:
+        call("create_tags", Resources=[scope["id"]], Tags=to_api(Prop("tags"), scope["tagsAll"]))
+
+
+def added_and_removed(api: str, there: Sequence[str], wanted: Sequence[str]) -> dict[str, list[str]]:
+    """`AddNAME` and `RemoveNAME` of a call that takes a list's changes; neither where there is nothing to say."""
+    asked = {
+        f"Add{api}": [each for each in wanted if each not in there],
+        f"Remove{api}": [each for each in there if each not in wanted],
+    }
+    return {name: members for name, members in asked.items() if members}
 
 
 def arn(kind: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.aws.model import Call, Facet, Scope, Type, every, only
 from sandbox.aws.schema import Prop, same_members
-from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, arn, tag_specifications
+from sandbox.aws.table.ec2_tags import REGION, TAGGING, TAGS, added_and_removed, arn, tag_specifications
 
 _GATEWAY_GONE = ("InvalidTransitGatewayID.NotFound",)
 _ATTACHMENT_GONE = ("InvalidTransitGatewayAttachmentID.NotFound",)
@@ -30,17 +30,12 @@ def _api(name: str) -> str:
 def _modify_gateway(call: Callable[..., Any], scope: Scope) -> None:
     """Address blocks are added and removed, all else is set."""
     there = call("describe_transit_gateways", TransitGatewayIds=[scope["id"]])["TransitGateways"][0]
-    wanted, old = (
-        scope.get("transitGatewayCidrBlocks") or [],
-        there["Options"].get("TransitGatewayCidrBlocks"),
-    )
+    wanted = scope.get("transitGatewayCidrBlocks") or []
+    old = there["Options"].get("TransitGatewayCidrBlocks") or []
     options: dict[str, Any] = {
         _api(name): scope.get(name) or default for name, default in _OPTIONS.items()
     } | {"AmazonSideAsn": scope.get("amazonSideAsn") or 64512}
-    if new := [block for block in wanted if block not in (old or [])]:
-        options["AddTransitGatewayCidrBlocks"] = new
-    if gone := [block for block in old or [] if block not in wanted]:
-        options["RemoveTransitGatewayCidrBlocks"] = gone
+    options |= added_and_removed("TransitGatewayCidrBlocks", old, wanted)
     call(
         "modify_transit_gateway",
         TransitGatewayId=scope["id"],

@@ -101,10 +101,6 @@ def _no_json(text: Any) -> str:
         return f"it is not valid JSON: {error}."
 
 
-def _earlier(scope: Scope) -> Any:
-    return str(scope["family"])
-
-
 TASK_DEFINITION = Type(
     "aws:ecs/taskDefinition:TaskDefinition",
     service="ecs",
@@ -151,7 +147,7 @@ TASK_DEFINITION = Type(
         },
         result={"arn": "taskDefinition.taskDefinitionArn"},
     ),
-    several=every("list_task_definitions", "taskDefinitionArns", familyPrefix=_earlier),
+    several=every("list_task_definitions", "taskDefinitionArns", familyPrefix=lambda scope: scope["family"]),
     reads=(
         Call(
             "describe_task_definition",

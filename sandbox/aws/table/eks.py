@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, all_tags
 from sandbox.aws.schema import Prop, same_members
 from sandbox.aws.table.kms import REGION, TAGS
 
 GONE = ("ResourceNotFoundException",)
 _LIST = Prop("list", alike=same_members)
-
-
-def tags(scope: Scope) -> dict[str, str] | None:
-    return scope.get("tagsAll") or None
 
 
 def tagging(arn: str = "$arn") -> Tagging:
@@ -24,10 +20,6 @@ def tagging(arn: str = "$arn") -> Tagging:
 
 
 TAGGING = tagging()
-
-
-def text(api: str, **more: Any) -> Prop:
-    return Prop(api=api, **more)
 
 
 def _cidrs(api: str) -> Prop:
@@ -74,10 +66,6 @@ def _sealing(scope: Scope) -> list[dict[str, Any]] | None:
 
 
 def _inside(scope: Scope) -> dict[str, Any]:
-    return {"endpointPrivateAccess": False, "endpointPublicAccess": True, **_given(scope, "vpcConfig")}
-
-
-def _given(scope: Scope, name: str) -> dict[str, Any]:
     wanted = (
         "subnetIds",
         "securityGroupIds",
@@ -85,8 +73,9 @@ def _given(scope: Scope, name: str) -> dict[str, Any]:
         "endpointPublicAccess",
         "publicAccessCidrs",
     )
-    given = scope.get(name) or {}
-    return {key: given[key] for key in wanted if given.get(key) is not None}
+    given = scope.get("vpcConfig") or {}
+    said = {key: given[key] for key in wanted if given.get(key) is not None}
+    return {"endpointPrivateAccess": False, "endpointPublicAccess": True, **said}
 
 
 CLUSTER = Type(
@@ -99,7 +88,7 @@ CLUSTER = Type(
             computed=True,
             api="accessConfig",
             fields={
-                "authenticationMode": text("authenticationMode", computed=True),
+                "authenticationMode": Prop(api="authenticationMode", computed=True),
                 "bootstrapClusterCreatorAdminPermissions": Prop(
                     "flag", api="bootstrapClusterCreatorAdminPermissions", default=True
                 ),
@@ -111,7 +100,7 @@ CLUSTER = Type(
             "object",
             replace=True,
             fields={
-                "provider": Prop("object", api="provider", fields={"keyArn": text("keyArn")}),
+                "provider": Prop("object", api="provider", fields={"keyArn": Prop(api="keyArn")}),
                 "resources": Prop("list", api="resources", alike=same_members),
             },
         ),
@@ -121,8 +110,8 @@ CLUSTER = Type(
             replace=True,
             api="kubernetesNetworkConfig",
             fields={
-                "ipFamily": text("ipFamily", computed=True),
-                "serviceIpv4Cidr": text("serviceIpv4Cidr", computed=True),
+                "ipFamily": Prop(api="ipFamily", computed=True),
+                "serviceIpv4Cidr": Prop(api="serviceIpv4Cidr", computed=True),
             },
         ),
         "name": Prop(replace=True),
@@ -136,13 +125,13 @@ CLUSTER = Type(
             required=True,
             api="resourcesVpcConfig",
             fields={
-                "clusterSecurityGroupId": text("clusterSecurityGroupId", computed=True),
+                "clusterSecurityGroupId": Prop(api="clusterSecurityGroupId", computed=True),
                 "endpointPrivateAccess": Prop("flag", api="endpointPrivateAccess", default=False),
                 "endpointPublicAccess": Prop("flag", api="endpointPublicAccess", default=True),
                 "publicAccessCidrs": Prop("list", api="publicAccessCidrs", computed=True, alike=same_members),
                 "securityGroupIds": Prop("list", api="securityGroupIds", alike=same_members),
                 "subnetIds": Prop("list", api="subnetIds", alike=same_members),
-                "vpcId": text("vpcId", computed=True),
+                "vpcId": Prop(api="vpcId", computed=True),
             },
         ),
         "region": REGION,
@@ -150,7 +139,7 @@ CLUSTER = Type(
     },
     outputs={
         "arn": Prop(),
-        "certificateAuthority": Prop("object", fields={"data": text("data")}),
+        "certificateAuthority": Prop("object", fields={"data": Prop(api="data")}),
         "endpoint": Prop(),
         "platformVersion": Prop(),
         "status": Prop(),
@@ -169,7 +158,7 @@ CLUSTER = Type(
             "accessConfig": "$accessConfig",
             "remoteNetworkConfig": _remote,
             "bootstrapSelfManagedAddons": lambda scope: scope.get("bootstrapSelfManagedAddons", True),
-            "tags": tags,
+            "tags": all_tags,
         },
         result={"arn": "cluster.arn"},
     ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import Call, Facet, Scope, Type
+from sandbox.aws.model import Call, Facet, Scope, Type, all_tags
 from sandbox.aws.schema import Prop, same_members
-from sandbox.aws.table.eks import GONE, tagging, tags
+from sandbox.aws.table.eks import GONE, tagging
 from sandbox.aws.table.kms import REGION, TAGS
 
 _WHO = {"clusterName": "$clusterName", "principalArn": "$principalArn"}
@@ -33,7 +33,7 @@ ACCESS_ENTRY = Type(
             "kubernetesGroups": "$kubernetesGroups",
             "type": "$type",
             "username": "$userName",
-            "tags": tags,
+            "tags": all_tags,
         },
         result={"accessEntryArn": "accessEntry.accessEntryArn"},
     ),
@@ -138,7 +138,7 @@ POD_IDENTITY_ASSOCIATION = Type(
             "serviceAccount": "$serviceAccount",
             "roleArn": "$roleArn",
             "disableSessionTags": "$disableSessionTags",
-            "tags": tags,
+            "tags": all_tags,
         },
         result={"associationId": "association.associationId", "associationArn": "association.associationArn"},
     ),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.aws.model import AutoName, Call, Facet, Scope, Type
+from sandbox.aws.model import AutoName, Call, Facet, Scope, Type, all_tags
 from sandbox.aws.schema import Prop, same_members
-from sandbox.aws.table.eks import GONE, TAGGING, tags, text
+from sandbox.aws.table.eks import GONE, TAGGING
 from sandbox.aws.table.kms import REGION, TAGS
 
 _OF = {"clusterName": "$clusterName", "nodegroupName": "$nodeGroupName"}
-_TAINT = Prop("object", fields={key: text(key) for key in ("key", "value", "effect")})
+_TAINT = Prop("object", fields={key: Prop(api=key) for key in ("key", "value", "effect")})
 _SIZE = Prop(
     "object",
     required=True,
@@ -64,9 +64,9 @@ NODE_GROUP = Type(
         "launchTemplate": Prop(
             "object",
             fields={
-                "id": text("id", computed=True),
-                "name": text("name", computed=True),
-                "version": text("version"),
+                "id": Prop(api="id", computed=True),
+                "name": Prop(api="name", computed=True),
+                "version": Prop(api="version"),
             },
         ),
         "nodeGroupName": Prop(replace=True),
@@ -83,7 +83,7 @@ NODE_GROUP = Type(
             fields={
                 "maxUnavailable": Prop("number", api="maxUnavailable", computed=True),
                 "maxUnavailablePercentage": Prop("number", api="maxUnavailablePercentage", computed=True),
-                "updateStrategy": text("updateStrategy", computed=True),
+                "updateStrategy": Prop(api="updateStrategy", computed=True),
             },
         ),
         "version": Prop(computed=True),
@@ -108,7 +108,7 @@ NODE_GROUP = Type(
             "capacityType": "$capacityType",
             "version": "$version",
             "releaseVersion": "$releaseVersion",
-            "tags": tags,
+            "tags": all_tags,
         },
         result={"arn": "nodegroup.nodegroupArn"},
     ),
@@ -169,7 +169,7 @@ NODE_GROUP = Type(
 )
 
 _ADDON = {"clusterName": "$clusterName", "addonName": "$addonName"}
-_BEARS = Prop("object", fields={"roleArn": text("roleArn"), "serviceAccount": text("serviceAccount")})
+_BEARS = Prop("object", fields={"roleArn": Prop(api="roleArn"), "serviceAccount": Prop(api="serviceAccount")})
 
 
 def _borne(call: Callable[..., Any], scope: Scope) -> dict[str, Any]:
@@ -212,7 +212,7 @@ ADDON = Type(
             "podIdentityAssociations": "$podIdentityAssociations",
             "resolveConflicts": "$resolveConflictsOnCreate",
             "serviceAccountRoleArn": "$serviceAccountRoleArn",
-            "tags": tags,
+            "tags": all_tags,
         },
         result={"arn": "addon.addonArn"},
     ),

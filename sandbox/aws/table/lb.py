@@ -52,18 +52,6 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) else str(value)
 
 
-def _suffix(scope: Scope) -> str:
-    return str(scope["arn"]).rpartition(":")[2].partition("/")[2]
-
-
-def _named(operation: str, items: str, arn: str) -> Callable[[Callable[..., Any], Scope], str | None]:
-    def found(call: Callable[..., Any], scope: Scope) -> str | None:
-        listed = call(operation, Names=[scope["name"]])[items]
-        return str(listed[0][arn]) if listed else None
-
-    return found
-
-
 LOAD_BALANCER = Type(
     "aws:lb/loadBalancer:LoadBalancer",
     service="elbv2",
@@ -120,7 +108,7 @@ LOAD_BALANCER = Type(
                 "dnsName": "DNSName",
                 "vpcId": "VpcId",
                 "zoneId": "CanonicalHostedZoneId",
-                "arnSuffix": lambda found: _suffix({"arn": found["LoadBalancerArn"]}),
+                "arnSuffix": lambda found: str(found["LoadBalancerArn"]).partition(":loadbalancer/")[2],
             },
             absent=("LoadBalancerNotFound",),
         ),
@@ -196,6 +184,12 @@ def _health(group: Any) -> dict[str, Any]:
 
 _CHECK = {api: _checked(key) for key, (api, _) in _HEALTH.items()}
 
+
+def _by_name(call: Callable[..., Any], scope: Scope) -> str | None:
+    listed = call("describe_target_groups", Names=[scope["name"]])["TargetGroups"]
+    return str(listed[0]["TargetGroupArn"]) if listed else None
+
+
 TARGET_GROUP = Type(
     "aws:lb/targetGroup:TargetGroup",
     service="elbv2",
@@ -229,7 +223,7 @@ TARGET_GROUP = Type(
         result={"arn": "TargetGroups[0].TargetGroupArn"},
     ),
     doubles=False,
-    twin=_named("describe_target_groups", "TargetGroups", "TargetGroupArn"),
+    twin=_by_name,
     reads=(
         Call(
             "describe_target_groups",

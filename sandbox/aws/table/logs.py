@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type
+from sandbox.aws.model import AutoName, Call, Facet, Tagging, Type, all_tags
 from sandbox.aws.schema import Prop
 from sandbox.aws.table.kms import REGION, TAGS
 
@@ -30,7 +30,7 @@ LOG_GROUP = Type(
             **_NAME,
             "kmsKeyId": "$kmsKeyId",
             "logGroupClass": "$logGroupClass",
-            "tags": lambda scope: scope.get("tagsAll") or None,
+            "tags": all_tags,
         },
     ),
     reads=(

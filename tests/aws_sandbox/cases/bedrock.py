@@ -99,14 +99,10 @@ def _provisioned_left(world: World, inputs: Inputs) -> bool:
     return any(one["provisionedModelName"] == inputs["provisionedModelName"] for one in listed)
 
 
-def _role(world: World) -> str:
-    return world.boto("iam").get_role(RoleName=world.role())["Role"]["Arn"]
-
-
 def _logging(world: World) -> Inputs:
     # One a region: what another test left would be in the way.
     world.boto("bedrock").delete_model_invocation_logging_configuration()
-    group = {"logGroupName": "/isthmus/bedrock", "roleArn": _role(world)}
+    group = {"logGroupName": "/isthmus/bedrock", "roleArn": world.role_arn()}
     return {
         "loggingConfig": {
             "cloudwatchConfig": {**group, "largeDataDeliveryS3Config": {"bucketName": "large"}},

@@ -6,12 +6,7 @@ from typing import Any
 
 from tests.aws_sandbox.cases.case import Case, Inputs, changed, found
 from tests.aws_sandbox.cases.link import vpc
-from tests.aws_sandbox.driver import World, trust
-
-
-def _role(world: World, service: str) -> str:
-    made = world.boto("iam").create_role(RoleName=world.name("role"), AssumeRolePolicyDocument=trust(service))
-    return made["Role"]["Arn"]
+from tests.aws_sandbox.driver import World
 
 
 def _cluster_inputs(world: World) -> Inputs:
@@ -20,7 +15,7 @@ def _cluster_inputs(world: World) -> Inputs:
     return {
         "name": world.name("llm"),
         "version": "1.35",
-        "roleArn": _role(world, "eks.amazonaws.com"),
+        "roleArn": world.role_arn("eks.amazonaws.com"),
         "vpcConfig": {"subnetIds": subnets, "endpointPrivateAccess": True, "endpointPublicAccess": False},
         "accessConfig": {"authenticationMode": "API", "bootstrapClusterCreatorAdminPermissions": False},
         "bootstrapSelfManagedAddons": False,
@@ -76,7 +71,7 @@ def _group_inputs(world: World) -> Inputs:
     return {
         "clusterName": name,
         "nodeGroupName": world.name("pool"),
-        "nodeRoleArn": _role(world, "ec2.amazonaws.com"),
+        "nodeRoleArn": world.role_arn("ec2.amazonaws.com"),
         "subnetIds": subnets[:1],
         "amiType": "AL2023_x86_64_NVIDIA",
         "capacityType": "ON_DEMAND",
@@ -121,7 +116,7 @@ def _group_left(world: World, inputs: Inputs) -> bool:
 
 def _addon_inputs(world: World) -> Inputs:
     name, _ = _cluster(world)
-    role = _role(world, "pods.eks.amazonaws.com")
+    role = world.role_arn("pods.eks.amazonaws.com")
     return {
         "clusterName": name,
         "addonName": "vpc-cni",
@@ -148,7 +143,7 @@ def _addon_left(world: World, inputs: Inputs) -> bool:
 def _entry_inputs(world: World) -> Inputs:
     return {
         "clusterName": _cluster(world)[0],
-        "principalArn": _role(world, "ec2.amazonaws.com"),
+        "principalArn": world.role_arn("ec2.amazonaws.com"),
         "type": "STANDARD",
         "kubernetesGroups": ["platform"],
         "tags": {"class": "confidential"},
@@ -196,7 +191,7 @@ def _pod_inputs(world: World) -> Inputs:
         "clusterName": _cluster(world)[0],
         "namespace": "isthmus-internal",
         "serviceAccount": "internal-translator",
-        "roleArn": _role(world, "pods.eks.amazonaws.com"),
+        "roleArn": world.role_arn("pods.eks.amazonaws.com"),
         "tags": {"class": "internal"},
     }
 
@@ -212,7 +207,7 @@ def _pod_behind(world: World, inputs: Inputs) -> str:
     world.boto("eks").update_pod_identity_association(
         clusterName=inputs["clusterName"],
         associationId=inputs["associationId"],
-        roleArn=_role(world, "pods.eks.amazonaws.com"),
+        roleArn=world.role_arn("pods.eks.amazonaws.com"),
     )
     return "roleArn"
 
@@ -303,7 +298,7 @@ CASES: dict[str, Case] = {
         make=_pod_inputs,
         change=lambda world, inputs: {
             **inputs,
-            "roleArn": _role(world, "pods.eks.amazonaws.com"),
+            "roleArn": world.role_arn("pods.eks.amazonaws.com"),
             "disableSessionTags": True,
             "tags": {},
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.aws_sandbox.cases import link
 from tests.aws_sandbox.cases.case import Case, Inputs, changed, found
 from tests.aws_sandbox.cases.network import NEW_TAGS, TAGS, group, subnet, vpc
 from tests.aws_sandbox.driver import World
@@ -69,15 +70,10 @@ def _task_left(world: World, inputs: Inputs) -> bool:
     return bool(answer and answer["taskDefinition"]["status"] == "ACTIVE")
 
 
-def subnets_of(world: World) -> tuple[str, list[str]]:
-    network = vpc(world)
-    return network, [subnet(world, network, f"10.20.{at}.0/24", zone) for at, zone in ((1, "a"), (2, "b"))]
-
-
 def balancer(world: World) -> Inputs:
-    network, subnets = subnets_of(world)
+    network, subnets = link.vpc(world)
     return {
-        "name": world.name("door")[-32:].strip("-"),
+        "name": world.name("door"),
         "internal": True,
         "loadBalancerType": "network",
         "securityGroups": [group(world, network)],
@@ -117,7 +113,7 @@ def _listed(operation: str, part: str, key: str) -> Any:
 
 def targets(world: World, network: str | None = None) -> Inputs:
     return {
-        "name": world.name("edge")[-32:].strip("-"),
+        "name": world.name("edge"),
         "port": 8443,
         "protocol": "TCP",
         "targetType": "ip",
@@ -156,20 +152,20 @@ def _targets_behind(world: World, inputs: Inputs) -> str:
 
 def _group_of(world: World, network: str) -> str:
     made = world.boto("elbv2").create_target_group(
-        Name=world.name("t")[-32:].strip("-"), Protocol="TCP", Port=8443, VpcId=network, TargetType="ip"
+        Name=world.name("t"), Protocol="TCP", Port=8443, VpcId=network, TargetType="ip"
     )
     return made["TargetGroups"][0]["TargetGroupArn"]
 
 
 def balancer_of(world: World, subnets: list[str]) -> str:
     made = world.boto("elbv2").create_load_balancer(
-        Name=world.name("d")[-32:].strip("-"), Type="network", Scheme="internal", Subnets=subnets
+        Name=world.name("d"), Type="network", Scheme="internal", Subnets=subnets
     )
     return made["LoadBalancers"][0]["LoadBalancerArn"]
 
 
 def listener(world: World) -> Inputs:
-    network, subnets = subnets_of(world)
+    network, subnets = link.vpc(world)
     return {
         "loadBalancerArn": balancer_of(world, subnets),
         "port": 443,
@@ -180,7 +176,7 @@ def listener(world: World) -> Inputs:
 
 
 def _listener_elsewhere(world: World, inputs: Inputs) -> Inputs:
-    return {**inputs, "loadBalancerArn": balancer_of(world, subnets_of(world)[1])}
+    return {**inputs, "loadBalancerArn": balancer_of(world, link.vpc(world)[1])}
 
 
 def _listener_behind(world: World, inputs: Inputs) -> str:
@@ -190,7 +186,7 @@ def _listener_behind(world: World, inputs: Inputs) -> str:
 
 def service(world: World) -> Inputs:
     ecs = world.boto("ecs")
-    network, subnets = subnets_of(world)
+    network, subnets = link.vpc(world)
     target = _group_of(world, network)
     world.boto("elbv2").create_listener(
         LoadBalancerArn=balancer_of(world, subnets),
@@ -267,7 +263,7 @@ CASES: dict[str, Case] = {
     "aws:lb/loadBalancer:LoadBalancer": Case(
         make=balancer,
         change=_other_balancer,
-        replace=lambda world, inputs: {**inputs, "name": world.name("another")[-32:].strip("-")},
+        replace=lambda world, inputs: {**inputs, "name": world.name("another")},
         behind=_balancer_behind,
         left=_listed("describe_load_balancers", "LoadBalancers", "LoadBalancerArns"),
     ),
@@ -276,7 +272,7 @@ CASES: dict[str, Case] = {
         change=_other_targets,
         replace=lambda world, inputs: {
             **inputs,
-            "name": world.name("another")[-32:].strip("-"),
+            "name": world.name("another"),
             "port": 8444,
         },
         behind=_targets_behind,

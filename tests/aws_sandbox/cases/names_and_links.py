@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.aws_sandbox.cases import link
 from tests.aws_sandbox.cases.case import Case, Inputs, changed, found
-from tests.aws_sandbox.cases.fargate import balancer_of, subnets_of
+from tests.aws_sandbox.cases.fargate import balancer_of
 from tests.aws_sandbox.cases.network import NEW_TAGS, TAGS, id_of, vpc
 from tests.aws_sandbox.driver import REGION, World
 
@@ -70,7 +71,7 @@ def _record_left(world: World, inputs: Inputs) -> bool:
 def endpoint_service(world: World) -> Inputs:
     return {
         "acceptanceRequired": False,
-        "networkLoadBalancerArns": [balancer_of(world, subnets_of(world)[1])],
+        "networkLoadBalancerArns": [balancer_of(world, link.vpc(world)[1])],
         "allowedPrincipals": ["arn:aws:iam::222233334444:root"],
         **TAGS,
     }
@@ -90,7 +91,7 @@ def _in_another_region(world: World, inputs: Inputs) -> Inputs:
         for at, zone in ((1, "a"), (2, "b"))
     ]
     ids = [each["Subnet"]["SubnetId"] for each in subnets]
-    made = elb.create_load_balancer(Name=world.name("d")[-32:].strip("-"), Type="network", Subnets=ids)
+    made = elb.create_load_balancer(Name=world.name("d"), Type="network", Subnets=ids)
     return {
         **inputs,
         "region": region,

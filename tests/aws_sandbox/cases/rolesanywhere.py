@@ -46,10 +46,6 @@ def _profile_behind(world: World, inputs: Inputs) -> str:
     return "sessionPolicy"
 
 
-def _role_arn(world: World) -> str:
-    return world.boto("iam").get_role(RoleName=world.role())["Role"]["Arn"]
-
-
 CASES: dict[str, Case] = {
     "aws:rolesanywhere/trustAnchor:TrustAnchor": Case(
         make=lambda world: {
@@ -73,7 +69,7 @@ CASES: dict[str, Case] = {
     "aws:rolesanywhere/profile:Profile": Case(
         make=lambda world: {
             "name": world.name("payments"),
-            "roleArns": [_role_arn(world)],
+            "roleArns": [world.role_arn()],
             "sessionPolicy": document("bedrock:InvokeModel"),
             "durationSeconds": 3600,
             "enabled": True,
@@ -83,7 +79,7 @@ CASES: dict[str, Case] = {
         change=lambda world, inputs: {
             **{name: value for name, value in inputs.items() if name != "managedPolicyArns"},
             "name": world.name("renamed"),
-            "roleArns": [_role_arn(world), *inputs["roleArns"]],
+            "roleArns": [world.role_arn(), *inputs["roleArns"]],
             "sessionPolicy": document("bedrock:Converse"),
             "durationSeconds": 900,
             "enabled": False,

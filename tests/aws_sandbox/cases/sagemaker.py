@@ -13,15 +13,11 @@ _SOURCE = {"s3Uri": "s3://weights/qwen/", "s3DataType": "S3Prefix", "compression
 _TYPE = "aws:sagemaker/"
 
 
-def _role(world: World) -> str:
-    return world.boto("iam").get_role(RoleName=world.role())["Role"]["Arn"]
-
-
 def model_of(world: World) -> str:
     """One that another hand made."""
     name = world.name("model")
     world.boto("sagemaker").create_model(
-        ModelName=name, ExecutionRoleArn=_role(world), PrimaryContainer={"Image": _IMAGE}
+        ModelName=name, ExecutionRoleArn=world.role_arn(), PrimaryContainer={"Image": _IMAGE}
     )
     return name
 
@@ -77,7 +73,7 @@ def _tagged(world: World, inputs: Inputs) -> str:
 def _make_model(world: World) -> Inputs:
     return {
         "name": world.name("model"),
-        "executionRoleArn": _role(world),
+        "executionRoleArn": world.role_arn(),
         "enableNetworkIsolation": True,
         "primaryContainer": {
             "image": _IMAGE,
