@@ -24,7 +24,7 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.plan import Plan
 from sandbox.cluster.client import ApiError, KubeClient
 from tests.sandbox.begun import Begun, begun
-from tests.sandbox.test_up import eventually
+from tests.sandbox.waiting import eventually
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
 
