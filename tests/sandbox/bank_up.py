@@ -13,6 +13,7 @@ import psutil
 
 from tests.accounting import aws
 from tests.laying import lay
+from tests.sandbox import projects
 from tests.sandbox.projects import Project
 
 
@@ -54,8 +55,7 @@ class Bank(Project):
         return "".join(lines)
 
     def pods(self) -> list[dict[str, Any]]:
-        listed = self.sandbox.client().get("/api/v1/pods?labelSelector=app.kubernetes.io/part-of=isthmus")
-        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
+        return projects.pods(self.sandbox.client(), "app.kubernetes.io/part-of=isthmus")
 
     def edit(self, name: str, pattern: str, by: str) -> None:
         file = self.root / "stacks" / name

@@ -17,6 +17,12 @@ from sandbox.environment import kept
 from tests.laying import FILES, ROOT, lay
 
 
+def pods(client: KubeClient, labels: str) -> list[dict[str, Any]]:
+    """Pods of these labels that are not on their way out."""
+    listed = client.get(f"/api/v1/pods?labelSelector={labels}")["items"]
+    return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+
+
 class Project:
     """A folder with a project's files, and the stack in it that commands are for unless they name another."""
 

@@ -20,6 +20,7 @@ from isthmus.planning import planner
 from sandbox import api
 from tests.accounting import cluster
 from tests.laying import ROOT
+from tests.sandbox import projects
 from tests.sandbox.projects import Alone, standing
 from tests.sandbox.waiting import eventually
 
@@ -80,8 +81,7 @@ class Private(Alone):
         )
 
     def pods(self, role: str) -> list[dict[str, Any]]:
-        found = self.cluster.get(f"/api/v1/pods?labelSelector=isthmus.dev/role={role}")["items"]
-        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        return projects.pods(self.cluster, f"isthmus.dev/role={role}")
 
 
 @pytest.fixture(scope="module")

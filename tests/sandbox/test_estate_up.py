@@ -17,6 +17,7 @@ from sandbox import api
 from sandbox.cluster.client import KubeClient
 from tests.accounting import aws, cluster
 from tests.estate import ESTATE, LAYERS, change_overrides, small_estate
+from tests.sandbox import projects
 from tests.sandbox.projects import Project, standing
 from tests.sandbox.waiting import eventually
 
@@ -47,8 +48,7 @@ class Up(Project):
         return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
-        listed = self.cluster.get(f"/api/v1/pods?labelSelector=isthmus.dev/endpoint={endpoint}")
-        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
+        return projects.pods(self.cluster, f"isthmus.dev/endpoint={endpoint}")
 
     def close(self) -> None:
         self.cluster.close()

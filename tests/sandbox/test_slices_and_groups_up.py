@@ -15,6 +15,7 @@ import pytest
 
 from isthmus.contracts import yamlfile
 from tests.accounting import cluster
+from tests.sandbox import projects
 from tests.sandbox.projects import Alone, standing
 from tests.sandbox.waiting import eventually
 
@@ -144,12 +145,7 @@ class Mixed(Alone):
         yamlfile.dump(data, "", self.settings)
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
-        chosen = f"isthmus.dev/endpoint={endpoint}"
-        return [
-            pod
-            for pod in self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
-            if not pod["metadata"].get("deletionTimestamp")
-        ]
+        return projects.pods(self.cluster, f"isthmus.dev/endpoint={endpoint}")
 
     def zone(self, pod: dict[str, Any]) -> str:
         node = self.cluster.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")
