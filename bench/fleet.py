@@ -13,8 +13,6 @@ BASES = ("Qwen/Qwen3-8B", "Qwen/Qwen3-14B", "meta-llama/Llama-3.1-8B-Instruct", 
 CLASSES = ("public", "internal", "confidential", "restricted")
 GPUS = ("h100-sxm-80gb", "h200-sxm-141gb", "a100-sxm-80gb", "l40s-48gb")
 SITE = "fra1"
-DIGEST = "sha256:" + "a" * 64
-"""Stands for every image and every model: nothing is pulled in the sandbox."""
 
 
 def requirements_data(endpoints: int, nodes: int, seed: int = 1) -> dict[str, Any]:

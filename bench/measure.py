@@ -31,6 +31,11 @@ class Series:
 class Failed(RuntimeError):
     """A measured command failed: there is no figure, and the output says why."""
 
+    @classmethod
+    def of(cls, command: Sequence[str], cwd: Path, code: int, told: str) -> Failed:
+        tail = "\n".join(told.splitlines()[-40:])
+        return cls(f"{' '.join(command)} in {cwd} ended with {code}:\n{tail}")
+
 
 def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
     """Wall seconds of a command that must succeed."""
@@ -38,8 +43,7 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
     done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
     if done.returncode:
-        tail = "\n".join((done.stdout + done.stderr).splitlines()[-40:])
-        raise Failed(f"{' '.join(command)} in {cwd} ended with {done.returncode}:\n{tail}")
+        raise Failed.of(command, cwd, done.returncode, done.stdout + done.stderr)
     return seconds
 
 
@@ -63,8 +67,7 @@ def run_with_memory(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]
         seconds = time.perf_counter() - start
         if process.returncode:
             told.seek(0)
-            tail = "\n".join(told.read().splitlines()[-40:])
-            raise Failed(f"{' '.join(command)} in {cwd} ended with {process.returncode}:\n{tail}")
+            raise Failed.of(command, cwd, process.returncode, told.read())
     return seconds, most / 2**20
 
 

@@ -53,7 +53,7 @@ class Fleet:
 
     def resources(self) -> int:
         graph = json.loads((self.project / "out" / "graph.json").read_text())
-        return sum(1 for each in _resources(graph) if each.get("custom", True))
+        return sum(each["custom"] for each in graph["resources"])
 
     def in_layers(self, serving: int) -> list[str]:
         """Make an estate of it: a foundation, a platform, and so many stacks that each serve a part of the models."""
@@ -66,10 +66,11 @@ class Fleet:
         yamlfile.dump(overrides, "", stacks / f"{STACK}.overrides.yaml")
         file.unlink()
         ids = [each["id"] for each in overrides["endpoints"]]
-        said = {"foundation": {"isthmus:layer": "foundation"}, "platform": {"isthmus:layer": "platform"}}
+        said: dict[str, dict[str, object]] = {
+            each: {"isthmus:layer": each} for each in ("foundation", "platform")
+        }
         for number in range(serving):
-            mine = {"isthmus:layer": "serving", "isthmus:serves": ids[number::serving]}
-            said[f"serving{number}"] = mine  # type: ignore[assignment]
+            said[f"serving{number}"] = {"isthmus:layer": "serving", "isthmus:serves": ids[number::serving]}
         for name, more in said.items():
             data = {"config": {**config, "isthmus:of": STACK, **more}}
             yamlfile.dump(data, "", stacks / f"Pulumi.{STACK}-{name}.yaml")
@@ -78,11 +79,6 @@ class Fleet:
     def _isthmus(self, *words: str) -> float:
         command = [sys.executable, "-m", "isthmus", *words, "--project", str(self.project)]
         return run(command, cwd=self.project, env=self.env)
-
-
-def _resources(graph: object) -> list[dict]:
-    found = graph["resources"] if isinstance(graph, dict) and "resources" in graph else graph
-    return list(found.values()) if isinstance(found, dict) else found  # type: ignore[return-value]
 
 
 def endpoints_for(resources: int, directory: Path) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from isthmus.contracts import requirements, yamlfile
 from isthmus.engine.project import Project
 from tests.catalogue.bank import ROOT, STACK
+from tests.laying import lay
 
 LAYERS: Mapping[str, Mapping[str, Any]] = {
     "bank-foundation": {"isthmus:layer": "foundation"},
@@ -25,11 +26,7 @@ ESTATE = "bank"
 
 def bank_estate(root: Path, layers: Mapping[str, Mapping[str, Any]] = LAYERS) -> Project:
     """The project of an estate `bank` of these stacks, by name what each says of layers."""
-    stacks = root / "stacks"
-    ignored = shutil.ignore_patterns("__pycache__", "*bank-dev*")
-    shutil.copytree(ROOT / "stacks", stacks, ignore=ignored)
-    for name in ("Pulumi.yaml", "images.lock.yaml"):
-        shutil.copy(ROOT / name, root)
+    stacks = lay(root)
     for part in ("requirements", "plan"):
         shutil.copy(ROOT / "stacks" / f"{STACK}.{part}.yaml", stacks / f"{ESTATE}.{part}.yaml")
     config = dict(yamlfile.load(ROOT / "stacks" / f"Pulumi.{STACK}.yaml").data["config"])

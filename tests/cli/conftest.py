@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 
 from isthmus.contracts import images_lock
 from tests.contracts.bank import DIGEST
+from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -66,7 +66,5 @@ def resolve(project: Path, *, but: str = "") -> None:
 def project(tmp_path: Path) -> Path:
     """The project's stacks in a folder of their own, to change at will."""
     copy = tmp_path / "project"
-    shutil.copytree(ROOT / "stacks", copy / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Pulumi.yaml", "images.lock.yaml"):
-        shutil.copy(ROOT / name, copy)
+    lay(copy, bank=True)
     return copy

@@ -20,8 +20,9 @@ def parse(data: dict[str, Any]) -> Platform:
     return yamlfile.parse(Platform, yamlfile.Document(data, "platform"))
 
 
-def refused(kind: type[Exception], change: Change) -> str:
-    data = platform_data()
+def refused(kind: type[Exception], change: Change, of: Callable[[], dict[str, Any]] = platform_data) -> str:
+    """With which words the platform `of()`, changed so, is refused."""
+    data = of()
     change(data)
     with pytest.raises(kind) as caught:
         parse(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,17 +13,13 @@ from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_eks import kubernetes_sites, nodes_by_zone, provider_key, reached_sites
 from isthmus.planning import instances as priced
 from tests import private
+from tests.contracts import test_platform
 from tests.contracts.test_platform import parse
 
 Change = Callable[[dict[str, Any]], object]
 
 
-def refused(kind: type[Exception], change: Change) -> str:
-    data = private.data()
-    change(data)
-    with pytest.raises(kind) as caught:
-        parse(data)
-    return str(caught.value)
+refused = functools.partial(test_platform.refused, of=private.data)
 
 
 def cluster(**values: Any) -> Change:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_sagemaker import SageMaker, has_disks, most_instances, takes_key
-from tests.contracts.test_platform import parse
+from tests.contracts.test_platform import parse, refused
 from tests.hosted import DIGESTS, HOSTED, endpoint, platform
 
 Change = Callable[[dict[str, Any]], object]
 
 
-def says(error: type[IsthmusError], change: Change) -> str:
-    data = platform()
-    change(data)
-    with pytest.raises(error) as told:
-        parse(data)
-    return str(told.value)
+says = functools.partial(refused, of=platform)
 
 
 def of(**values: Any) -> Change:

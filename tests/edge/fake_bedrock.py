@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import json
 import struct
-import threading
 import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
 from botocore.session import Session
 from botocore.validate import ParamValidator
 
+from tests.edge.fake_aws import FakeAws, Handler
+
 WORDS = ["Guten", " Tag", ", Anna"]
 USAGE = {"inputTokens": 11, "outputTokens": 3, "totalTokens": 14}
 _SHAPES = Session().get_service_model("bedrock-runtime")
 
 
-class FakeBedrock(ThreadingHTTPServer):
+class FakeBedrock(FakeAws):
     """`behaviour` is one of: ok, guarded, cut, truncated, exception, and status-<n>."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.behaviour = "ok"
-        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        super().__init__(_Handler)
         self.wrong: list[str] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def reset(self, behaviour: str = "ok") -> None:
-        self.behaviour = behaviour
-        self.requests.clear()
+        super().reset(behaviour)
         self.wrong.clear()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is part of the tests."""
 
 
 def conforms(value: Any, shape: Any) -> str:
@@ -68,15 +55,11 @@ def raw_frame(kind: str, name: str, body: bytes, content: str) -> bytes:
     return message + struct.pack(">I", zlib.crc32(message))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler):
     server: FakeBedrock  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = self.asked()
         _, _, model, operation = self.path.split("/")
         self.server.requests.append((self.path, dict(self.headers.items()), body))
         name = {"converse": "Converse", "converse-stream": "ConverseStream"}[operation]
@@ -99,7 +82,7 @@ class _Handler(BaseHTTPRequestHandler):
         }
         shape = _SHAPES.operation_model("Converse").output_shape
         self.server.wrong += filter(None, [conforms(answer, shape)])
-        self._send(200, json.dumps(answer).encode(), "application/json")
+        self.answer(200, answer)
 
     def _stream(self, behaviour: str) -> None:
         events: list[tuple[str, dict[str, Any]]] = [("messageStart", {"role": "assistant"})]
@@ -112,30 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
         output: Any = _SHAPES.operation_model("ConverseStream").output_shape
         members = output.members["stream"].members
         self.server.wrong += [c for name, value in events if (c := conforms(value, members[name]))]
-        self.send_response(200)
-        self.send_header("content-type", "application/vnd.amazon.eventstream")
-        self.send_header("transfer-encoding", "chunked")
-        self.end_headers()
-        for name, payload in events if behaviour == "ok" else events[:3]:
-            self._chunk(frame("event", name, payload))
+        frames = [frame("event", *each) for each in (events if behaviour == "ok" else events[:3])]
         if behaviour == "exception":
             message = {"message": "arn:aws:bedrock:eu-central-1:123456789012:x is throttled"}
-            self._chunk(frame("exception", "throttlingException", message))
-        if behaviour == "cut":
-            self.close_connection = True
-        else:
-            self.wfile.write(b"0\r\n\r\n")
-
-    def _chunk(self, data: bytes) -> None:
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            frames.append(frame("exception", "throttlingException", message))
+        self.stream(frames, cut=behaviour == "cut")
 
     def _fail(self, status: int, model: str) -> None:
         text = f"The model {model} of account 123456789012 does not take this."
-        self._send(status, json.dumps({"message": text}).encode(), "application/json")
-
-    def _send(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(status, {"message": text})

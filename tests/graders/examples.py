@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from ruamel.yaml import YAML
 from isthmus.cli import main
 from isthmus.contracts import yamlfile
 from isthmus.engine import project, render, rendered_files
+from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = "2026-11-25"
@@ -77,9 +77,7 @@ def all_of(folder: Path) -> list[Rendering]:
 def write(target: Path) -> None:
     """Render all of them into folders of their names."""
     root = target / ".project"
-    shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Pulumi.yaml", "images.lock.yaml"):
-        shutil.copy(ROOT / name, root)
+    lay(root, bank=True)
     for name in examples():
         _stack(name, root)
     with render.uncollected():

@@ -20,6 +20,7 @@ from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
 from sandbox.home import Home
 from tests.accounting import aws, cluster
+from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "bank-dev"
@@ -64,9 +65,7 @@ class World:
         self.built = False
         shutil.rmtree(self.home / "pulumi-state", ignore_errors=True)
         shutil.rmtree(self.root, ignore_errors=True)
-        shutil.copytree(ROOT / "stacks", self.root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("Pulumi.yaml", "images.lock.yaml"):
-            shutil.copy(ROOT / name, self.root)
+        lay(self.root, bank=True)
         (self.root / ".venv").symlink_to(sys.prefix)
         self.mend()
 

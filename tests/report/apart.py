@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from isthmus.contracts.overrides import merge
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.report.graph import Graph
-from tests.catalogue.bank import ROOT, STACK
+from tests.catalogue.bank import STACK
+from tests.laying import lay
 
 CIDR = "10.81.0.0/16"
 OVERRIDES: dict[str, Any] = {
@@ -55,10 +55,7 @@ def apart() -> tuple[Graph, Platform]:
     """The graph of that platform, rendered once from a copy of the project, for all who only read."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
-        shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("Pulumi.yaml", "images.lock.yaml"):
-            shutil.copy(ROOT / name, folder)
-        file = folder / "stacks" / f"Pulumi.{STACK}.yaml"
+        file = lay(folder, bank=True) / f"Pulumi.{STACK}.yaml"
         data = yamlfile.load(file).data
         data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
         yamlfile.dump(data, "", file)

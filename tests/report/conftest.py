@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,8 +15,8 @@ from isthmus.engine.recorder import Resource
 from isthmus.report.graph import Graph
 from tests.catalogue.bank import platform as bank
 from tests.catalogue.bank import rendered as bank_rendered
-
-Change = Callable[[dict[str, Any]], Any]
+from tests.report import mutating
+from tests.report.mutating import Change
 
 
 @pytest.fixture(scope="session")
@@ -33,18 +33,7 @@ def platform() -> Platform:
 def altered(rendered: render.Rendered) -> Callable[[str, str, Change], Graph]:
     """The graph with the inputs of the resources of a type, whose name ends so, changed."""
 
-    def change(kind: str, name: str, how: Change) -> Graph:
-        made, count = [], 0
-        for each in rendered.resources:
-            if each.type.endswith(kind) and each.name.endswith(name) and each.made:
-                inputs = copy.deepcopy(each.inputs)
-                how(inputs)
-                each, count = replace(each, inputs=inputs), count + 1
-            made.append(each)
-        assert count, f"no {kind} {name}"
-        return Graph(made)
-
-    return change
+    return functools.partial(mutating.altered, rendered.resources)
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
+
+from isthmus.engine.recorder import Resource
+from isthmus.report.graph import Graph
 
 Change = Callable[[dict[str, Any]], Any]
 KINDS = [
@@ -18,6 +23,19 @@ KINDS = [
 
 def finds(broken: list[str], says: str) -> None:
     assert any(says in each for each in broken), broken
+
+
+def altered(resources: Iterable[Resource], kind: str, name: str, how: Change) -> Graph:
+    """A graph of these, the inputs changed of those made of a type, whose name ends so; there must be one."""
+    made, count = [], 0
+    for each in resources:
+        if each.type.endswith(kind) and each.name.endswith(name) and each.made:
+            inputs = copy.deepcopy(each.inputs)
+            how(inputs)
+            each, count = replace(each, inputs=inputs), count + 1
+        made.append(each)
+    assert count, f"no {kind} {name}"
+    return Graph(made)
 
 
 def document(how: Callable[[list[dict[str, Any]]], object]) -> Change:

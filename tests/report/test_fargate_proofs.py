@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +14,7 @@ from isthmus.report import pictures, proofs
 from isthmus.report.graph import Graph
 from tests.catalogue.bank import ROOT, STACK
 from tests.components.fargate import cloud
+from tests.report import mutating
 from tests.report.mutating import Change, document, finds
 
 EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
@@ -45,17 +43,8 @@ def rendered() -> render.Rendered:
     return render.record(program, project.find(ROOT).stack(STACK))
 
 
-def altered(kind: str, name: str, how: Callable[[dict[str, Any]], Any]) -> Graph:
-    """The graph with the inputs of the resources of a kind changed, whose name ends so."""
-    made, count = [], 0
-    for each in rendered().resources:
-        if each.type.endswith(kind) and each.name.endswith(name) and each.made:
-            inputs = copy.deepcopy(each.inputs)
-            how(inputs)
-            each, count = replace(each, inputs=inputs), count + 1
-        made.append(each)
-    assert count, f"no {kind} {name}"
-    return Graph(made)
+def altered(kind: str, name: str, how: Change) -> Graph:
+    return mutating.altered(rendered().resources, kind, name, how)
 
 
 def box(**changes: Any) -> Change:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,6 @@ import pytest
 
 from isthmus.cli.plan_command import offers
 from isthmus.contracts import images_lock, requirements, yamlfile
-from isthmus.contracts import plan as plans
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.engine.recorder import Resource
@@ -23,8 +19,9 @@ from isthmus.planning import planner
 from isthmus.report import hosted, inventory, proofs, summary
 from isthmus.report.graph import Graph
 from tests.hosted import HOSTED, OVERRIDES, ROOT
-
-Change = Callable[[dict[str, Any]], Any]
+from tests.laying import lay
+from tests.report import mutating
+from tests.report.mutating import Change
 
 
 @functools.cache
@@ -32,15 +29,10 @@ def made() -> tuple[list[Resource], Platform]:
     """The example's resources, rendered once from a project of its own."""
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base)
-        hidden = shutil.ignore_patterns("__pycache__", "*bank-dev*")
-        shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=hidden)
-        for name in ("Pulumi.yaml", "images.lock.yaml"):
-            shutil.copy(ROOT / name, folder)
-        file = folder / "stacks" / "hosted.requirements.yaml"
+        file = lay(folder) / "hosted.requirements.yaml"
         shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", file)
         plan = planner.plan(requirements.load(file), offers(), "2026-11-26").plan
         yamlfile.dump(plan.model_dump(by_alias=True, mode="json"), "", folder / "stacks" / "hosted.plan.yaml")
-        plans.load(folder / "stacks" / "hosted.plan.yaml")
         config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
         yamlfile.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
         stack = project.find(folder).stack("hosted")
@@ -48,16 +40,7 @@ def made() -> tuple[list[Resource], Platform]:
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
-    """The graph with the inputs of the resources of a type, whose name ends so, changed."""
-    found, count = [], 0
-    for each in made()[0]:
-        if each.type.endswith(kind) and each.name.endswith(name) and each.made:
-            inputs = copy.deepcopy(each.inputs)
-            how(inputs)
-            each, count = replace(each, inputs=inputs), count + 1
-        found.append(each)
-    assert count, f"no {kind} {name}"
-    return Graph(found)
+    return mutating.altered(made()[0], kind, name, how)
 
 
 def test_nothing_breaks_the_boundaries() -> None:

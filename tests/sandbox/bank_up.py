@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.accounting import aws
+from tests.laying import lay
+from tests.sandbox import projects
+from tests.sandbox.projects import Project
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-class Bank:
+class Bank(Project):
     """The stack in a project folder of its own, in the shared sandbox."""
 
     def __init__(self, root: Path, sandbox: Any) -> None:
-        self.root = root
+        super().__init__(root, "bank-dev", sandbox.env)
         self.sandbox = sandbox
         self.aws = aws.clients(sandbox.env)
         self.before: dict[str, set[str]] = {}
@@ -35,29 +33,14 @@ class Bank:
 
     def lay(self) -> None:
         """The bank's own files, as they are in the checkout."""
-        shutil.copytree(
-            ROOT / "stacks",
-            self.root / "stacks",
-            ignore=shutil.ignore_patterns("__pycache__"),
-            dirs_exist_ok=True,
-        )
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def up(self) -> str:
-        """`isthmus up`; its whole output, stdout and stderr."""
-        done = self.isthmus("up", "bank-dev", "--yes")
-        assert done.returncode == 0, done.stderr[-3000:]
-        return done.stderr + done.stdout
+        lay(self.root, bank=True)
 
     def killed_after(self, said: str, *args: str) -> str:
         """`isthmus ARGS`, killed once a line of its progress begins so; what it said until then."""
         command = [sys.executable, "-m", "isthmus", *args, "--project", str(self.root)]
-        env = self.sandbox.env | {"PYTHONPATH": str(ROOT)}
         lines: list[str] = []
         with subprocess.Popen(
-            command, cwd=self.root, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, cwd=self.root, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as running:
             for line in running.stderr or ():
                 lines.append(line)
@@ -71,17 +54,8 @@ class Bank:
         assert lines[-1].strip().startswith(said), "".join(lines)[-3000:]
         return "".join(lines)
 
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "bank-dev", "--non-interactive"])
-
-    def state(self) -> list[dict[str, Any]]:
-        exported = self.pulumi("stack", "export")
-        assert exported.returncode == 0, exported.stderr
-        return json.loads(exported.stdout)["deployment"].get("resources") or []
-
     def pods(self) -> list[dict[str, Any]]:
-        listed = self.sandbox.client().get("/api/v1/pods?labelSelector=app.kubernetes.io/part-of=isthmus")
-        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
+        return projects.pods(self.sandbox.client(), "app.kubernetes.io/part-of=isthmus")
 
     def edit(self, name: str, pattern: str, by: str) -> None:
         file = self.root / "stacks" / name
@@ -93,17 +67,6 @@ class Bank:
         """What came to AWS since this stack began, by type."""
         found = aws.listed(self.aws)
         return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        env = self.sandbox.env | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
-
-
-def eventually(look: Any, wanted: Any, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not wanted(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
 
 
 def gpus(pod: dict[str, Any]) -> int:

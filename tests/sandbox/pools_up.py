@@ -6,22 +6,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import requirements, yamlfile
+from isthmus.contracts import yamlfile
 from isthmus.engine import kube, signs
-from sandbox import api
-from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from tests.sandbox.projects import Alone
 from tests.sandbox.test_slices_and_groups_up import DIGEST, planned, workload
-from tests.sandbox.test_up import eventually
+from tests.sandbox.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 LARGE, SMALL = "fra1-h100-sxm-80gb", "fra1-l40s-48gb"
 WIDE, LITTLE, SHARED = "confidential-wide", "internal-small", "internal-shared"
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
@@ -136,29 +130,15 @@ def packed(target: Path) -> str:
     return f"sha256:{hashlib.sha256(target.read_bytes()).hexdigest()}"
 
 
-class Pools:
+class Pools(Alone):
     """The stack in a project folder of its own, in a sandbox of its own, whose cluster has no GPU Operator."""
 
     def __init__(self, root: Path, home: Path) -> None:
-        self.root, self.home = root, home
-        stacks = root / "stacks"
-        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
-        shutil.copy(ROOT / "Pulumi.yaml", root)
-        (root / ".venv").symlink_to(Path(sys.prefix))
-        asked = stacks / "pools.requirements.yaml"
-        yamlfile.dump(REQUIREMENTS, "", asked)
-        digest = requirements.load(asked).digest
-        yamlfile.dump({**PLAN, "requirements_sha256": digest}, "", stacks / "pools.plan.yaml")
-        self.settings = stacks / "Pulumi.pools.yaml"
-        config = {
-            "pulumi:disable-default-providers": ["*"],
-            "isthmus:sandbox": "true",
-            "isthmus:overrides": overrides(packed(stacks / "gpu-operator.tgz")),
-        }
-        yamlfile.dump({"config": config}, "", self.settings)
-        api.up(asked, home=home)
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
-        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        super().__init__(root, home, "pools", files=("Pulumi.yaml",))
+        yamlfile.dump(REQUIREMENTS, "", self.requirements)
+        self.plan(PLAN)
+        self.settle(overrides(packed(self.stacks / "gpu-operator.tgz")))
+        self.begin("fra1")
         # The sandbox's own stand for an operator that is there already.
         for path in ("/apis/nvidia.com/v1/clusterpolicies/cluster-policy", "/api/v1/namespaces/gpu-operator"):
             self.cluster.call("DELETE", path)
@@ -166,12 +146,6 @@ class Pools:
             lambda: self.cluster.find("/api/v1/namespaces/gpu-operator"), lambda found: found is None
         )
         assert gone is None
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "pools", "--non-interactive"])
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
         chosen = f"isthmus.dev/endpoint={endpoint}"
@@ -188,8 +162,3 @@ class Pools:
         body = {"metadata": {"labels": {"nvidia.com/gpu.product": says}}}
         media = "application/merge-patch+json"
         self.cluster.call("PATCH", f"/api/v1/nodes/{node}", body=body, media=media)
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from isthmus.contracts import requirements, yamlfile
-from sandbox import api
-from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from isthmus.contracts import yamlfile
+from tests.sandbox.projects import Alone
 
-ROOT = Path(__file__).resolve().parents[2]
 POOL = "fra1-l40s-48gb"
 DIGEST = "sha256:" + "a" * 64
 MODELS = {"confidential-kyc": "Qwen/Qwen3-8B", "restricted-reports": "Qwen/Qwen3-14B"}
@@ -90,46 +84,16 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-class Small:
+class Small(Alone):
     """The stack `small`."""
 
     def __init__(self, root: Path, home: Path, overrides: dict[str, Any]) -> None:
-        self.root, self.stacks = root, root / "stacks"
-        shutil.copytree(
-            ROOT / "stacks", self.stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*")
-        )
-        shutil.copy(ROOT / "Pulumi.yaml", root)
-        (root / ".venv").symlink_to(Path(sys.prefix))
-        wanted = self.stacks / "small.requirements.yaml"
-        yamlfile.dump(REQUIREMENTS, "", wanted)
-        digest = requirements.load(wanted).digest
-        yamlfile.dump({**PLAN, "requirements_sha256": digest}, "", self.stacks / "small.plan.yaml")
+        super().__init__(root, home, "small", files=("Pulumi.yaml",))
+        yamlfile.dump(REQUIREMENTS, "", self.requirements)
+        self.plan(PLAN)
         self.override(overrides)
-        api.up(wanted, home=home)
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
-        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
+        self.begin("fra1")
 
     def override(self, more: dict[str, Any]) -> None:
         """Say these beside what every stack must."""
-        config = {
-            "pulumi:disable-default-providers": ["*"],
-            "isthmus:sandbox": "true",
-            "isthmus:overrides": {**OVERRIDES, **more},
-        }
-        yamlfile.dump({"config": config}, "", self.stacks / "Pulumi.small.yaml")
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def up(self) -> str:
-        done = self.isthmus("up", "small", "--yes")
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stderr + done.stdout
-
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "small", "--non-interactive"])
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )
+        self.settle({**OVERRIDES, **more})

@@ -12,7 +12,7 @@ import pytest
 
 from tests.catalogue.test_examples import PICKED
 from tests.sandbox.begun import begun
-from tests.sandbox.test_up import eventually
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,17 +15,17 @@ from typing import Any
 import pytest
 
 from isthmus.cli.plan_command import offers
-from isthmus.contracts import requirements, yamlfile
+from isthmus.contracts import requirements
 from isthmus.planning import planner
 from sandbox import api
-from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
 from tests.accounting import cluster
-from tests.sandbox.test_up import eventually
+from tests.laying import ROOT
+from tests.sandbox import projects
+from tests.sandbox.projects import Alone, standing
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 SITE, POOL, SERVED = "frankfurt", "frankfurt-confidential-qwen3-14b", "confidential-qwen3-14b"
 DIGEST = "sha256:" + "a" * 64
 OVERRIDES: dict[str, Any] = {
@@ -60,46 +58,16 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-class Private:
+class Private(Alone):
     """The stack in a project folder of its own, in a sandbox of its own."""
 
     def __init__(self, root: Path, home: Path) -> None:
-        self.root, self.home = root, home
-        stacks = root / "stacks"
-        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
-        for name in ("Pulumi.yaml", "images.lock.yaml"):
-            shutil.copy(ROOT / name, root)
-        (root / ".venv").symlink_to(Path(sys.prefix))
-        self.requirements = stacks / "insurer.requirements.yaml"
+        super().__init__(root, home, "insurer")
         shutil.copy(ROOT / "examples" / "cloud-private.requirements.yaml", self.requirements)
         self.planned = planner.plan(requirements.load(self.requirements), offers(), "2026-11-25").plan
         self.plan(self.planned.model_dump(mode="json", by_alias=True))
-        self.settle({})
-        api.up(self.requirements, home=home)
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
-        self.cluster = KubeClient.of(home / "kubeconfig", SITE)
-
-    def plan(self, plan: dict[str, Any]) -> None:
-        yamlfile.dump(plan, "", self.root / "stacks" / "insurer.plan.yaml")
-
-    def settle(self, more: dict[str, Any]) -> None:
-        config = {
-            "pulumi:disable-default-providers": ["*"],
-            "isthmus:sandbox": "true",
-            "isthmus:overrides": {**OVERRIDES, **more},
-        }
-        yamlfile.dump({"config": config}, "", self.root / "stacks" / "Pulumi.insurer.yaml")
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def up(self) -> str:
-        done = self.isthmus("up", "insurer", "--yes")
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stderr + done.stdout
-
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "insurer", "--non-interactive"])
+        self.settle(OVERRIDES)
+        self.begin(SITE)
 
     def boto(self, service: str) -> Any:
         import boto3
@@ -113,25 +81,14 @@ class Private:
         )
 
     def pods(self, role: str) -> list[dict[str, Any]]:
-        found = self.cluster.get(f"/api/v1/pods?labelSelector=isthmus.dev/role={role}")["items"]
-        return [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
-
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )
+        return projects.pods(self.cluster, f"isthmus.dev/role={role}")
 
 
 @pytest.fixture(scope="module")
 def private(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Private]:
-    home = tmp_path_factory.mktemp("private-home") / "home"
-    try:
-        made = Private(tmp_path_factory.mktemp("private"), home)
+    with standing(Private, tmp_path_factory.mktemp("private")) as made:
         made.up()
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def test_the_cluster_answers_inside_its_network_only_and_keeps_what_it_logs(private: Private) -> None:
@@ -215,8 +172,7 @@ def test_the_translator_is_known_by_its_service_account_and_has_no_helper_beside
 
 
 def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(private: Private) -> None:
-    done = private.pulumi("preview", "--refresh", "--expect-no-changes")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    private.unchanged("--refresh")
 
 
 def test_a_replica_and_its_machine_more_change_in_place(private: Private) -> None:
@@ -242,8 +198,7 @@ def test_a_replica_and_its_machine_more_change_in_place(private: Private) -> Non
 
 def test_destroy_leaves_what_it_says_and_nothing_in_the_cluster(private: Private) -> None:
     said = json.loads(private.pulumi("stack", "output", "--json").stdout)["retained"]
-    done = private.isthmus("destroy", "insurer", "--yes")
-    assert done.returncode == 0, done.stderr[-3000:]
+    private.must("destroy", "insurer", "--yes")
     assert eventually(lambda: cluster.objects(private.cluster), lambda found: not found) == set()
     eks = private.boto("eks")
     assert eks.list_clusters()["clusters"] == []

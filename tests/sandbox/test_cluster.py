@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import stat
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,16 +15,9 @@ from sandbox import api, processes
 from sandbox.cluster import content
 from sandbox.cluster.client import MANAGER
 from sandbox.home import Home
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
-
-
-def eventually(look: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 30) -> Any:
-    """The first answer that is as wanted, else the last one."""
-    deadline = time.monotonic() + seconds
-    while not wanted(found := look()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 
 from sandbox import api
 from sandbox.environment import kept
+from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "stacks" / "bank-dev.requirements.yaml"
@@ -33,9 +33,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
-    shutil.copytree(ROOT / "stacks", root / "stacks", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Pulumi.yaml", "images.lock.yaml"):
-        shutil.copy(ROOT / name, root)
+    lay(root, bank=True)
     (root / ".venv").symlink_to(sys.prefix)
     return root
 

@@ -6,8 +6,6 @@ The real engine, backend, provider and API server. One estate, brought up once; 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,68 +15,49 @@ import pytest
 
 from sandbox import api
 from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
 from tests.accounting import aws, cluster
 from tests.estate import ESTATE, LAYERS, change_overrides, small_estate
-from tests.sandbox.bank_up import eventually
+from tests.sandbox import projects
+from tests.sandbox.projects import Project, standing
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
 MODEL = "restricted-qwen3-32b"
 NETWORK = ("NetworkPolicy", "Service", "Vpc", "Subnet", "Route", "SecurityGroup", "VpcEndpoint", "Gateway")
 
 
-class Up:
+class Up(Project):
     """The estate in a project folder and a sandbox of its own."""
 
     def __init__(self, root: Path, home: Path) -> None:
+        super().__init__(root, ESTATE)
         self.project = small_estate(root)
-        (root / ".venv").symlink_to(Path(sys.prefix))
         api.up(self.project.stacks_dir / f"{ESTATE}.requirements.yaml", home=home)
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT), "ISTHMUS_HOME": str(home)}
+        self.env |= api.environment(home) | {"ISTHMUS_HOME": str(home)}
         # A table is as wide as the terminal: addresses whole.
         self.env["COLUMNS"] = "200"
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
         self.aws = aws.clients(self.env)
         self.before = aws.listed(self.aws)
-        self.said = self.ran("up", ESTATE, "--yes")
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.project.root)])
-
-    def ran(self, *args: str) -> str:
-        done = self.isthmus(*args)
-        assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-1000:]
-        return done.stderr + done.stdout
-
-    def pulumi(self, stack: str, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", stack, "--non-interactive"])
+        self.said = self.up()
 
     def in_aws(self) -> dict[str, set[str]]:
         found = aws.listed(self.aws)
         return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
 
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
-        listed = self.cluster.get(f"/api/v1/pods?labelSelector=isthmus.dev/endpoint={endpoint}")
-        return [pod for pod in listed["items"] if not pod["metadata"].get("deletionTimestamp")]
+        return projects.pods(self.cluster, f"isthmus.dev/endpoint={endpoint}")
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.project.root, env=self.env, capture_output=True, text=True, check=False
-        )
+    def close(self) -> None:
+        self.cluster.close()
 
 
 @pytest.fixture(scope="module")
 def estate(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    home = tmp_path_factory.mktemp("estate-home") / "home"
-    try:
-        made = Up(tmp_path_factory.mktemp("estate"), home)
+    with standing(Up, tmp_path_factory.mktemp("estate")) as made:
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def test_the_layers_came_up_in_their_order_and_the_teams_stacks_side_by_side(estate: Up):
@@ -117,9 +96,11 @@ def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(
     change_overrides(estate.project, release)
     with ThreadPoolExecutor(2) as both:
         others = (FOUNDATION, PLATFORM, ONBOARDING)
-        for done in both.map(lambda stack: estate.pulumi(stack, "preview", "--expect-no-changes"), others):
+        for done in both.map(
+            lambda stack: estate.pulumi("preview", "--expect-no-changes", stack=stack), others
+        ):
             assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
-    previewed = estate.pulumi(INVESTIGATIONS, "preview", "--json")
+    previewed = estate.pulumi("preview", "--json", stack=INVESTIGATIONS)
     assert previewed.returncode == 0, previewed.stdout[-3000:]
     steps = json.loads(previewed.stdout)["steps"]
     assert not [each["urn"] for each in steps if each["urn"].rsplit("::", 2)[1].endswith(NETWORK)]
@@ -127,7 +108,7 @@ def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(
     assert sorted(changed) == [f"bank-{MODEL}", f"bank-{MODEL}-server"]
 
     before = {pod["metadata"]["uid"] for pod in estate.pods(MODEL)}
-    assert "1 updated, 6 unchanged" in estate.ran("up", INVESTIGATIONS, "--yes")
+    assert "1 updated, 6 unchanged" in estate.must("up", INVESTIGATIONS, "--yes")
     pods = estate.pods(MODEL)
     assert len(pods) == 6
     assert not before & {pod["metadata"]["uid"] for pod in pods}
@@ -140,7 +121,7 @@ def test_a_stack_is_refused_while_the_layer_below_stands_as_another_plan_says(es
 
     kept_as = (estate.project.stacks_dir / f"{ESTATE}.overrides.yaml").read_text()
     change_overrides(estate.project, more)
-    done = estate.pulumi(INVESTIGATIONS, "preview")
+    done = estate.pulumi("preview", stack=INVESTIGATIONS)
     (estate.project.stacks_dir / f"{ESTATE}.overrides.yaml").write_text(kept_as)
     assert done.returncode != 0
     assert "the layer platform of estate bank stands as another plan or other overrides say" in done.stdout
@@ -169,7 +150,7 @@ def test_a_layer_is_not_taken_from_under_another(estate: Up):
 
 def test_destroy_goes_down_from_the_highest_layer_and_leaves_what_it_names(estate: Up):
     assert estate.in_aws()["aws:ec2/vpc:Vpc"]
-    said = estate.ran("destroy", ESTATE, "--yes")
+    said = estate.must("destroy", ESTATE, "--yes")
     ends = [line.split()[0] for line in said.splitlines() if line.split()[1:] == ["done"]]
     assert set(ends[:2]) == {INVESTIGATIONS, ONBOARDING}
     assert ends[2:] == [PLATFORM, FOUNDATION]
@@ -177,11 +158,7 @@ def test_destroy_goes_down_from_the_highest_layer_and_leaves_what_it_names(estat
     left = {kind for kind, ids in estate.in_aws().items() if ids}
     assert left == set(), "a stack of the sandbox is disposable"
     for stack in LAYERS:
-        exported = json.loads(estate.pulumi(stack, "stack", "export").stdout)["deployment"]
-        held = [
-            each["urn"] for each in exported.get("resources") or [] if each["type"] != "pulumi:pulumi:Stack"
-        ]
-        assert held == []
-    refused = estate.pulumi(PLATFORM, "preview")
+        assert estate.held(stack) == []
+    refused = estate.pulumi("preview", stack=PLATFORM)
     assert refused.returncode != 0
     assert "the layer foundation of estate bank is not up" in refused.stdout

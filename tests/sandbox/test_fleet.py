@@ -23,8 +23,9 @@ from isthmus.contracts import plan as plan_of
 from isthmus.contracts import yamlfile
 from isthmus.contracts.plan import Plan
 from sandbox.cluster.client import ApiError, KubeClient
+from tests.sandbox import projects
 from tests.sandbox.begun import Begun, begun
-from tests.sandbox.test_up import eventually
+from tests.sandbox.waiting import eventually
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
 
@@ -45,8 +46,7 @@ class Fleet:
 
     def pods(self) -> list[dict[str, Any]]:
         """Pods of model servers that are not on their way out."""
-        listed = self.client.get("/api/v1/pods?labelSelector=isthmus.dev/endpoint")["items"]
-        return [pod for pod in listed if not pod["metadata"].get("deletionTimestamp")]
+        return projects.pods(self.client, "isthmus.dev/endpoint")
 
 
 @pytest.fixture(scope="module")

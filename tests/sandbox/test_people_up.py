@@ -19,9 +19,9 @@ import pytest
 from isthmus.catalogue import break_glass
 from isthmus.contracts import roles, yamlfile
 from isthmus.contracts.platform_break_glass import NAMESPACE, Record
-from sandbox import api
-from tests.sandbox.bank_up import eventually
+from tests.sandbox.projects import standing
 from tests.sandbox.small_project import Small
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
@@ -71,7 +71,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    home = tmp_path_factory.mktemp("people-home") / "home"
     holders = [
         {"name": who, "user": user, "key": (keys / f"{who}.pub").read_text().strip()}
         for who, user in USERS.items()
@@ -84,17 +83,13 @@ def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) 
         "people": {"members": members, "break_glass": {"keyholders": holders}},
         "sites": [{"name": "fra1", "existing_namespaces": ["confidential"]}],
     }
-    try:
-        made = Small(tmp_path_factory.mktemp("people"), home, overrides)
+    with standing(lambda root, home: Small(root, home, overrides), tmp_path_factory.mktemp("people")) as made:
         body = {"apiVersion": "v1", "kind": "Namespace"}
         labels = {"team": "risk", "cost-center": "4711", "pod-security.kubernetes.io/enforce": "baseline"}
         made.cluster.create("/api/v1/namespaces", {**body, "metadata": {"name": SPACE, "labels": labels}})
         write_access(made, keys, -0.1, 2)
         made.up()
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def may(stack: Small, group: str, api_group: str, resource: str, verb: str, **more: str) -> bool:

@@ -15,29 +15,23 @@ import pytest
 
 from components import GpuPool, ModelServer
 from isthmus.engine.recorder import plain
-from sandbox import api
 from sandbox.cluster.client import KubeClient
 from tests.accounting import cluster
 from tests.components.conftest import Engine, Made
 from tests.components.test_model_server import args
 from tests.sandbox.pools_up import HOST, KUEUE, LARGE, SHARED, SMALL, WIDE, ZONE, Pools
+from tests.sandbox.projects import standing
 from tests.sandbox.test_slices_and_groups_up import running
-from tests.sandbox.test_up import eventually
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")
 def pools(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pools]:
-    home = tmp_path_factory.mktemp("pools-home") / "home"
-    try:
-        made = Pools(tmp_path_factory.mktemp("pools"), home)
-        done = made.isthmus("up", "pools", "--yes")
-        assert done.returncode == 0, done.stderr[-4000:]
+    with standing(Pools, tmp_path_factory.mktemp("pools")) as made:
+        made.up()
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def test_helm_installed_the_operator_with_what_the_pools_need(pools: Pools) -> None:
@@ -217,13 +211,10 @@ def _dry_run(client: KubeClient, made: Made) -> None:
 
 
 def test_an_up_of_the_same_changes_nothing(pools: Pools) -> None:
-    done = pools.isthmus("up", "pools", "--yes")
-    assert done.returncode == 0, done.stderr[-3000:]
-    said = done.stdout + done.stderr
+    said = pools.up()
     assert "unchanged" in said
     assert not re.search(r"\d+ (created|updated|replaced|deleted)", said), said[-2000:]
-    preview = pools.pulumi("preview", "--expect-no-changes")
-    assert preview.returncode == 0, preview.stdout[-3000:] + preview.stderr[-1000:]
+    pools.unchanged()
 
 
 def test_a_chart_that_is_not_the_one_pinned_is_not_installed(pools: Pools) -> None:
@@ -237,8 +228,7 @@ def test_a_chart_that_is_not_the_one_pinned_is_not_installed(pools: Pools) -> No
 
 
 def test_destroy_leaves_no_object_and_every_gpu_whole(pools: Pools) -> None:
-    done = pools.isthmus("destroy", "pools", "--yes")
-    assert done.returncode == 0, done.stderr[-3000:]
+    pools.must("destroy", "pools", "--yes")
     client = pools.cluster
     assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
     assert client.find("/apis/nvidia.com/v1/clusterpolicies/cluster-policy") is None

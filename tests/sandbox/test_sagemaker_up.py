@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,54 +16,26 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import yamlfile
-from sandbox import api
-from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
 from tests.accounting import aws
 from tests.hosted import DIGESTS, OVERRIDES
+from tests.laying import ROOT
+from tests.sandbox.projects import Alone, standing
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
 
-ROOT = Path(__file__).resolve().parents[2]
 
-
-class Hosted:
+class Hosted(Alone):
     """The example's stack in a project folder of its own, in a sandbox of its own."""
 
     def __init__(self, root: Path, home: Path) -> None:
-        self.root, self.home = root, home
-        stacks = root / "stacks"
-        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
-        for name in ("Pulumi.yaml", "images.lock.yaml"):
-            shutil.copy(ROOT / name, root)
-        (root / ".venv").symlink_to(Path(sys.prefix))
-        self.requirements = stacks / "hosted.requirements.yaml"
+        super().__init__(root, home, "hosted")
         shutil.copy(ROOT / "examples" / "hosted.requirements.yaml", self.requirements)
-        self.overrides(OVERRIDES)
-        api.up(self.requirements, home=home)
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.settle(OVERRIDES)
+        self.begin("cologne")
         self.boto = aws.clients(self.env)
-        self.cluster = KubeClient.of(home / "kubeconfig", "cologne")
-        plan = str(stacks / "hosted.plan.yaml")
-        done = self._run([sys.executable, "-m", "isthmus", "plan", str(self.requirements), "-o", plan])
+        plan = str(self.stacks / "hosted.plan.yaml")
+        done = self.run(sys.executable, "-m", "isthmus", "plan", str(self.requirements), "-o", plan)
         assert done.returncode == 0, done.stderr[-2000:]
-
-    def overrides(self, overrides: dict[str, Any]) -> None:
-        config = {
-            "pulumi:disable-default-providers": ["*"],
-            "isthmus:sandbox": "true",
-            "isthmus:overrides": overrides,
-        }
-        yamlfile.dump({"config": config}, "", self.root / "stacks" / "Pulumi.hosted.yaml")
-
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "hosted", "--non-interactive"])
-
-    def state(self) -> list[dict[str, Any]]:
-        return json.loads(self.pulumi("stack", "export").stdout)["deployment"].get("resources") or []
 
     @property
     def endpoint(self) -> dict[str, Any]:
@@ -83,23 +54,12 @@ class Hosted:
         ]
         self.boto("cloudwatch").set_alarm_state(AlarmName=name, StateValue=state, StateReason="a test")
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )
-
 
 @pytest.fixture(scope="module")
 def hosted(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosted]:
-    home = tmp_path_factory.mktemp("hosted-home") / "home"
-    try:
-        made = Hosted(tmp_path_factory.mktemp("hosted"), home)
-        done = made.isthmus("up", "hosted", "--yes")
-        assert done.returncode == 0, done.stderr[-4000:]
+    with standing(Hosted, tmp_path_factory.mktemp("hosted")) as made:
+        made.up()
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def test_the_model_is_isolated_in_the_network_that_carries_its_class(hosted: Hosted) -> None:
@@ -168,15 +128,14 @@ def test_its_translator_calls_it_by_the_private_endpoint(hosted: Hosted) -> None
 
 
 def test_a_second_up_finds_nothing_to_change(hosted: Hosted) -> None:
-    done = hosted.pulumi("preview", "--expect-no-changes")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    hosted.unchanged()
 
 
 def test_a_deployment_whose_alarm_goes_off_is_taken_back_and_what_serves_stays(hosted: Hosted) -> None:
     before = hosted.endpoint
     overrides = json.loads(json.dumps(OVERRIDES))
     overrides["endpoints"][1]["weights"] = {"uri": "s3://insurer-weights/qwen3-8b-2/", "digest": DIGESTS[4]}
-    hosted.overrides(overrides)
+    hosted.settle(overrides)
     hosted.alarm("ALARM")
     done = hosted.isthmus("up", "hosted", "--yes")
     assert done.returncode != 0
@@ -191,8 +150,7 @@ def test_a_deployment_whose_alarm_goes_off_is_taken_back_and_what_serves_stays(h
 def test_once_the_alarm_is_over_the_same_command_moves_the_same_endpoint(hosted: Hosted) -> None:
     before = hosted.endpoint
     hosted.alarm("OK")
-    done = hosted.isthmus("up", "hosted", "--yes")
-    assert done.returncode == 0, done.stderr[-4000:]
+    hosted.up()
     after = hosted.endpoint
     assert after["EndpointArn"] == before["EndpointArn"]
     assert after["CreationTime"] == before["CreationTime"], "the endpoint was made anew"
@@ -202,15 +160,12 @@ def test_once_the_alarm_is_over_the_same_command_moves_the_same_endpoint(hosted:
     assert model["PrimaryContainer"]["Environment"]["ISTHMUS_WEIGHTS_DIGEST"] == DIGESTS[4]
     with pytest.raises(hosted.boto("sagemaker").exceptions.ClientError, match="Could not find"):
         hosted.config(before["EndpointConfigName"])
-    done = hosted.pulumi("preview", "--expect-no-changes")
-    assert done.returncode == 0, done.stdout[-3000:]
+    hosted.unchanged()
 
 
 def test_destroy_leaves_what_it_says_and_nothing_else_of_the_endpoint(hosted: Hosted) -> None:
     capture = hosted.config(hosted.endpoint["EndpointConfigName"])["DataCaptureConfig"]
-    done = hosted.isthmus("destroy", "hosted", "--yes")
-    assert done.returncode == 0, done.stderr[-3000:]
-    said = done.stdout + done.stderr
+    said = hosted.must("destroy", "hosted", "--yes")
     bucket = capture["DestinationS3Uri"].split("/")[2]
     for left in (bucket, capture["KmsKeyId"].rsplit("/")[-1]):
         assert left in said, f"{left} was left and not named"
@@ -224,4 +179,4 @@ def test_destroy_leaves_what_it_says_and_nothing_else_of_the_endpoint(hosted: Ho
     assert hosted.boto("cloudwatch").describe_alarms()["MetricAlarms"] == []
     groups = [each["logGroupName"] for each in hosted.boto("logs").describe_log_groups()["logGroups"]]
     assert not [each for each in groups if each.startswith("/aws/sagemaker")]
-    assert [each["urn"] for each in hosted.state() if each["type"] != "pulumi:pulumi:Stack"] == []
+    assert hosted.held() == []

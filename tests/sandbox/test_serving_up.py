@@ -7,17 +7,16 @@ verifying container are exercised in `tests/edge/test_weights.py`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sandbox import api
 from sandbox.cluster.client import KubeClient
 from tests.accounting import cluster
+from tests.sandbox.projects import standing
 from tests.sandbox.test_slices_and_groups_up import DIGEST, Mixed, running
-from tests.sandbox.test_up import eventually
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
@@ -148,15 +147,11 @@ def volumes(client: KubeClient) -> None:
 
 @pytest.fixture(scope="module")
 def served(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
-    home = tmp_path_factory.mktemp("serving-home") / "home"
-    try:
-        made = Mixed(tmp_path_factory.mktemp("serving"), home, REQUIREMENTS, PLAN, OVERRIDES)
+    folder = tmp_path_factory.mktemp("serving")
+    with standing(lambda root, home: Mixed(root, home, REQUIREMENTS, PLAN, OVERRIDES), folder) as made:
         volumes(made.cluster)
         made.up()
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def load(served: Mixed, endpoint: str, replicas: int) -> None:
@@ -270,9 +265,7 @@ def test_a_router_is_told_of_weights_and_pools_and_the_api_server_took_it(served
 
 
 def test_destroy_leaves_nothing(served: Mixed) -> None:
-    done = served.isthmus("destroy", "mixed", "--yes")
-    assert done.returncode == 0, done.stderr[-3000:]
+    served.must("destroy", "mixed", "--yes")
     client = served.cluster
     assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
-    left = json.loads(served.pulumi("stack", "export").stdout)["deployment"].get("resources") or []
-    assert [each["urn"] for each in left if each["type"] != "pulumi:pulumi:Stack"] == []
+    assert served.held() == []

@@ -7,25 +7,20 @@ MIG manager are the sandbox's stand-ins. One stack, brought up once; the tests r
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isthmus.contracts import requirements, yamlfile
-from sandbox import api
-from sandbox.cluster.client import KubeClient
-from sandbox.environment import kept
+from isthmus.contracts import yamlfile
 from tests.accounting import cluster
-from tests.sandbox.test_up import eventually
+from tests.sandbox import projects
+from tests.sandbox.projects import Alone, standing
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
-ROOT = Path(__file__).resolve().parents[2]
 POOL = "fra1-h100-sxm-80gb"
 NODES = [f"{POOL}-{number}" for number in range(10)]
 WIDE, SMALL, SHARED = "confidential-wide", "internal-small", "internal-shared"
@@ -127,7 +122,7 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-class Mixed:
+class Mixed(Alone):
     """The stack in a project folder of its own, in a sandbox of its own."""
 
     def __init__(
@@ -138,73 +133,30 @@ class Mixed:
         plan: dict[str, Any] = PLAN,
         overrides: dict[str, Any] = OVERRIDES,
     ) -> None:
-        self.root, self.home = root, home
-        stacks = root / "stacks"
-        shutil.copytree(ROOT / "stacks", stacks, ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*"))
-        shutil.copy(ROOT / "Pulumi.yaml", root)
-        (root / ".venv").symlink_to(Path(sys.prefix))
-        self.requirements = stacks / "mixed.requirements.yaml"
+        super().__init__(root, home, "mixed", files=("Pulumi.yaml",))
         yamlfile.dump(asked, "", self.requirements)
         self.plan(plan)
-        config = {
-            "pulumi:disable-default-providers": ["*"],
-            "isthmus:sandbox": "true",
-            "isthmus:overrides": overrides,
-        }
-        self.settings = stacks / "Pulumi.mixed.yaml"
-        yamlfile.dump({"config": config}, "", self.settings)
-        api.up(self.requirements, home=home)
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
-        self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
-
-    def plan(self, plan: dict[str, Any]) -> None:
-        digest = requirements.load(self.requirements).digest
-        yamlfile.dump({**plan, "requirements_sha256": digest}, "", self.root / "stacks" / "mixed.plan.yaml")
+        self.settle(overrides)
+        self.begin("fra1")
 
     def override(self, change: Callable[[dict[str, Any]], object]) -> None:
         data = yamlfile.load(self.settings).data
         change(data["config"]["isthmus:overrides"])
         yamlfile.dump(data, "", self.settings)
 
-    def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run([sys.executable, "-m", "isthmus", *args, "--project", str(self.root)])
-
-    def up(self) -> str:
-        done = self.isthmus("up", "mixed", "--yes")
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stderr + done.stdout
-
-    def pulumi(self, *args: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["pulumi", *args, "--stack", "mixed", "--non-interactive"])
-
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
-        chosen = f"isthmus.dev/endpoint={endpoint}"
-        return [
-            pod
-            for pod in self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
-            if not pod["metadata"].get("deletionTimestamp")
-        ]
+        return projects.pods(self.cluster, f"isthmus.dev/endpoint={endpoint}")
 
     def zone(self, pod: dict[str, Any]) -> str:
         node = self.cluster.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")
         return node["metadata"]["labels"]["topology.kubernetes.io/zone"]
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )
-
 
 @pytest.fixture(scope="module")
 def mixed(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
-    home = tmp_path_factory.mktemp("mixed-home") / "home"
-    try:
-        made = Mixed(tmp_path_factory.mktemp("mixed"), home)
+    with standing(Mixed, tmp_path_factory.mktemp("mixed")) as made:
         made.up()
         yield made
-        made.cluster.close()
-    finally:
-        api.down(home)
 
 
 def running(pods: list[dict[str, Any]]) -> bool:
@@ -287,16 +239,12 @@ def test_the_queue_gives_out_what_there_is(mixed: Mixed) -> None:
 
 
 def test_a_preview_right_after_finds_nothing_to_change(mixed: Mixed) -> None:
-    done = mixed.pulumi("preview", "--expect-no-changes")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    mixed.unchanged()
 
 
 def test_an_update_is_done_when_every_group_runs_the_new_templates(mixed: Mixed) -> None:
     before = {pod["metadata"]["uid"] for pod in mixed.pods(WIDE)}
-    settings = mixed.root / "stacks" / "Pulumi.mixed.yaml"
-    data = yamlfile.load(settings).data
-    data["config"]["isthmus:overrides"]["endpoints"][0]["max_num_seqs"] = 16
-    yamlfile.dump(data, "", settings)
+    mixed.override(lambda overrides: overrides["endpoints"][0].update(max_num_seqs=16))
     mixed.up()
     pods = mixed.pods(WIDE)
     assert running(pods)
@@ -321,8 +269,7 @@ def test_one_group_more_touches_no_pod_that_runs(mixed: Mixed) -> None:
 
 
 def test_destroy_leaves_nothing_and_the_gpus_whole(mixed: Mixed) -> None:
-    done = mixed.isthmus("destroy", "mixed", "--yes")
-    assert done.returncode == 0, done.stderr[-3000:]
+    mixed.must("destroy", "mixed", "--yes")
     client = mixed.cluster
     assert eventually(lambda: cluster.objects(client), lambda found: not found) == set()
     assert eventually(lambda: mixed.pods(WIDE), lambda found: not found) == []
@@ -332,5 +279,4 @@ def test_destroy_leaves_nothing_and_the_gpus_whole(mixed: Mixed) -> None:
         return [node["status"]["allocatable"]["nvidia.com/gpu"] for node in nodes]
 
     assert eventually(gpus, lambda found: set(found) == {"8"}) == ["8"] * 10
-    left = json.loads(mixed.pulumi("stack", "export").stdout)["deployment"].get("resources") or []
-    assert [each["urn"] for each in left if each["type"] != "pulumi:pulumi:Stack"] == []
+    assert mixed.held() == []

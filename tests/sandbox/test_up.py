@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,9 @@ import pytest
 from tests.accounting import aws, cluster
 from tests.catalogue import by_hand
 from tests.catalogue.bank import both, serving
-from tests.sandbox.bank_up import ROOT, Bank, eventually, gpus
+from tests.laying import ROOT
+from tests.sandbox.bank_up import Bank, gpus
+from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
 
@@ -34,11 +34,7 @@ BASE_MODEL = "- {name: confidential-fra1, workloads: [{name: kyc-extraction, ada
 
 @pytest.fixture(scope="module")
 def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
-    root = tmp_path_factory.mktemp("bank")
-    for name in ("Pulumi.yaml", "images.lock.yaml"):
-        shutil.copy(ROOT / name, root)
-    (root / ".venv").symlink_to(Path(sys.prefix))
-    made = Bank(root, sandbox)
+    made = Bank(tmp_path_factory.mktemp("bank"), sandbox)
     made.lay()
     # The first life is one whose records and models outlive it; the second is the sandbox's own, and does not.
     made.edit("Pulumi.bank-dev.yaml", "    budgets:\n", "    lifecycle: durable\n    budgets:\n")

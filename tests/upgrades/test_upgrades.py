@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isthmus.contracts import yamlfile
+from tests.laying import lay
+from tests.sandbox.projects import Project
 from tests.upgrades.judging import Loss, losses, written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,28 +26,23 @@ def previewed(snapshot: Path, sandbox: Any, folder: Path) -> dict[str, Any]:
 
     What the state holds is nowhere: the engine compares with the state alone.
     """
-    shutil.copytree(
-        ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("__pycache__", "*bank-dev*")
-    )
-    shutil.copy(ROOT / "Pulumi.yaml", folder)
+    stacks = lay(folder, files=("Pulumi.yaml",))
     shutil.copy(snapshot / "images.lock.yaml", folder)
     for name in (f"Pulumi.{STACK}.yaml", f"{STACK}.plan.yaml", f"{STACK}.requirements.yaml"):
-        shutil.copy(snapshot / name, folder / "stacks")
-    (folder / ".venv").symlink_to(Path(sys.prefix))
+        shutil.copy(snapshot / name, stacks)
     (folder / "state").mkdir()
-    env = sandbox.env | {"PYTHONPATH": str(ROOT), "PULUMI_BACKEND_URL": f"file://{folder / 'state'}"}
+    project = Project(folder, STACK, sandbox.env | {"PULUMI_BACKEND_URL": f"file://{folder / 'state'}"})
     state = gzip.decompress((snapshot / "state.json.gz").read_bytes()).decode()
-    (folder / "state.json").write_text(state.replace("${KUBECONFIG}", env["KUBECONFIG"]))
+    (folder / "state.json").write_text(state.replace("${KUBECONFIG}", project.env["KUBECONFIG"]))
 
     def pulumi(*args: str) -> str:
-        command = ["pulumi", *args, "--non-interactive"]
-        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+        done = project.pulumi(*args)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    pulumi("stack", "init", STACK)
-    pulumi("stack", "import", "--stack", STACK, "--file", "state.json")
-    return json.loads(pulumi("preview", "--stack", STACK, "--json"))
+    pulumi("stack", "init")
+    pulumi("stack", "import", "--file", "state.json")
+    return json.loads(pulumi("preview", "--json"))
 
 
 @pytest.mark.sandbox

@@ -1,0 +1,64 @@
+"""What the stand-ins of AWS's services have in common: an endpoint that records what it is asked, and can misbehave."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class FakeAws(ThreadingHTTPServer):
+    """`behaviour` is `ok`, or what the service's own stand-in knows."""
+
+    daemon_threads = True
+
+    def __init__(self, handler: type[Handler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.behaviour = "ok"
+        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def reset(self, behaviour: str = "ok") -> None:
+        self.behaviour = behaviour
+        self.requests.clear()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that breaks is part of the tests."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+    def asked(self) -> dict[str, Any]:
+        """The request's body."""
+        return json.loads(self.rfile.read(int(self.headers["content-length"])))
+
+    def answer(self, status: int, told: dict[str, Any]) -> None:
+        body = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self, frames: Iterable[bytes], *, cut: bool) -> None:
+        """Messages of vnd.amazon.eventstream as they come; `cut`: the connection breaks after them."""
+        self.send_response(200)
+        self.send_header("content-type", "application/vnd.amazon.eventstream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for data in frames:
+            self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        if cut:
+            self.close_connection = True
+        else:
+            self.wfile.write(b"0\r\n\r\n")
