@@ -21,7 +21,7 @@ COMMON = {"region", "tagsAll", "ownerId", "state", "status"}
 SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105
 """By this key Pulumi marks a secret in an exported state."""
 AUTO_NAME = re.compile(r"[a-z0-9-]+-[0-9a-f]{7}")
-COMPONENT = re.compile(r"^(isthmus:|pulumi:pulumi:Stack)")
+COMPONENT = re.compile(r"^(isthmus:|pulumi:pulumi:Stack(Reference)?$)")
 
 
 def _outputs(resource: dict[str, Any]) -> dict[str, list[str | int]]:
@@ -68,6 +68,22 @@ def _with_references(value: Any, known: list[tuple[str, str, list[str | int]]]) 
                     joined.append(_with_references(part, known))
             return joined[0] if len(joined) == 1 else {"concat": joined}
     return value
+
+
+def joined(states: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several stacks' states as one stack's. A provider that each of them has is there once."""
+    first: dict[tuple[str, str], str] = {}
+    same: dict[str, str] = {}
+    resources = []
+    for resource in (each for state in states for each in state["deployment"]["resources"]):
+        if resource["type"].startswith("pulumi:providers:"):
+            key = (resource["type"], resource["urn"].rsplit("::", 1)[1])
+            same[resource["urn"]] = first.setdefault(key, resource["urn"])
+            if same[resource["urn"]] != resource["urn"]:
+                continue
+        urn, _, ident = (resource.get("provider") or "").rpartition("::")
+        resources.append({**resource, **({"provider": f"{same.get(urn, urn)}::{ident}"} if urn else {})})
+    return {"deployment": {"resources": resources}}
 
 
 def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
 import subprocess
 import tempfile
@@ -10,6 +11,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import psutil
 
 
 @dataclass
@@ -47,9 +52,12 @@ def run(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> float:
     return seconds
 
 
-def run_with_memory(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> tuple[float, float]:
+def run_with_memory(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], at_most: float = math.inf
+) -> tuple[float, float]:
     """As `run`, with the most memory that the command and its children held together, in MiB (looked at ten times
-    a second, pages that they share counted for each)."""
+    a second, pages that they share counted for each). After `at_most` seconds it is ended, and is no failure: the
+    seconds say that it was not done."""
     import psutil
 
     start = time.perf_counter()
@@ -63,12 +71,24 @@ def run_with_memory(command: Sequence[str], *, cwd: Path, env: Mapping[str, str]
                     with contextlib.suppress(psutil.Error):
                         held += one.memory_info().rss
             most = max(most, held)
+            if time.perf_counter() - start > at_most:
+                _end(whole)
+                return time.perf_counter() - start, most / 2**20
             time.sleep(0.1)
         seconds = time.perf_counter() - start
         if process.returncode:
             told.seek(0)
             raise Failed.of(command, cwd, process.returncode, told.read())
     return seconds, most / 2**20
+
+
+def _end(whole: psutil.Process) -> None:
+    import psutil
+
+    for one in [whole, *whole.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+    whole.wait()
 
 
 def alternate(

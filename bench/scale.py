@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 from bench import fleet
-from bench.bare import program_from_state, write_project
+from bench.bare import joined, program_from_state, write_project
 from bench.measure import Series, run, run_with_memory, verdict
 from bench.spine import ROOT, Side, copy_project
 
@@ -29,6 +29,8 @@ LINEAR = 1.15
 """How much more than five times as long five times the resources may take."""
 ESTATE, HALF = 10, 0.5
 """Stacks of an estate, and how much of the time of one program it may take."""
+UP = ("up", "--yes", "--skip-preview")
+PREVIEWS = 3
 NO_ENDPOINTS = 8
 """The least fleet: a pool of each kind, each class twice."""
 
@@ -123,74 +125,92 @@ def beside_bare(directory: Path, resources: int, ups: int) -> bool:
     try:
         ours = Side("isthmus", homes[0], made.project, STACK, made.requirements)
         ours.init()
-        print(f"  first up {ours.up():.0f} s", flush=True)
+        up = Both("up from nothing")
+        up.measure(ours, *UP)  # what is up then says what the bare program is to make
         bare = Side("bare program", homes[1], directory / "bare", "bare", made.requirements)
         program = program_from_state(ours.state(), bare.env["KUBECONFIG"])
         write_project(directory / "bare", program, ROOT / ".venv")
         bare.init()
         print(f"  {made.endpoints} endpoints, {len(program)} resources", flush=True)
-        ours.destroy()
-        fine = _in_turn("up from nothing", ours, bare, ups, ("up", "--yes", "--skip-preview"), end=True)
-        ours.up()
-        bare.up()
-        return _in_turn("preview, unchanged", ours, bare, 3, ("preview",)) and fine
+        up.measure(bare, *UP)
+        for _ in range(ups - 1):
+            for side in (ours, bare):
+                side.destroy()
+                up.measure(side, *UP)
+        unchanged = Both("preview, unchanged")
+        for _ in range(PREVIEWS):
+            for side in (ours, bare):
+                unchanged.measure(side, "preview")
+        return all([up.fine(), unchanged.fine()])
     finally:
         for home in homes:
             api.down(home)
 
 
 def estate(directory: Path, resources: int) -> bool:
-    """Whether an estate of ten stacks is up in at most half the time of one bare program with the same resources."""
+    """Whether an estate of ten stacks is up in at most half the time of one bare program with the same resources.
+
+    The bare program is ended when it has had more than twice the estate's time: that answers it.
+    """
     from sandbox import api
 
     made = Fleet(directory / "ours", endpoints_for(resources, directory))
-    whole = Fleet(directory / "whole", made.endpoints)
     stacks = made.in_layers(ESTATE - 2)
     homes = [directory / "home-ours", directory / "home-bare"]
     try:
-        ours = Side("estate of ten stacks", homes[0], made.project, stacks[0], made.requirements)
-        one = Side("one stack", homes[1], whole.project, STACK, whole.requirements)
-        one.init()
-        print(f"  one stack of ours, up in {one.up():.0f} s", flush=True)
-        program = program_from_state(one.state(), one.env["KUBECONFIG"])
-        one.destroy()
-        bare = Side("one bare program", homes[1], directory / "bare", "bare", whole.requirements)
-        write_project(directory / "bare", program, ROOT / ".venv")
-        bare.init()
+        ours = Side("estate", homes[0], made.project, stacks[0], made.requirements)
         command = [sys.executable, "-m", "isthmus", "up", STACK, "--yes", "--project", str(made.project)]
         env = {**ours.env, "PYTHONPATH": str(ROOT)}
-        print(f"  {made.endpoints} endpoints, {len(program)} resources", flush=True)
         mine, most = run_with_memory(command, cwd=made.project, env=env)
-        print(f"  {ours.name}: up in {mine:.0f} s, at most {most:,.0f} MiB together", flush=True)
-        words = ["pulumi", "up", "--yes", "--skip-preview", "-s", "bare", "--non-interactive"]
-        other, most = run_with_memory(words, cwd=bare.project, env=bare.env)
-        fine = mine <= other * HALF
-        print(f"  {bare.name}: up in {other:.0f} s, at most {most:,.0f} MiB together")
-        print(f"  ratio {mine / other:.2f}, at most {HALF}: {'within' if fine else 'OVER'}")
+        bare = Side("bare", homes[1], directory / "bare", "bare", made.requirements)
+        program = program_from_state(joined([ours.state(each) for each in stacks]), bare.env["KUBECONFIG"])
+        write_project(bare.project, program, ROOT / ".venv")
+        bare.init()
+        print(f"  {made.endpoints} endpoints, {len(program)} resources")
+        print(
+            f"  estate of {len(stacks)} stacks: up in {mine:.0f} s, at most {most:,.0f} MiB together",
+            flush=True,
+        )
+        words = ["pulumi", *UP, "-s", "bare", "--non-interactive"]
+        bound = mine / HALF
+        other, most = run_with_memory(words, cwd=bare.project, env=bare.env, at_most=bound)
+        fine = other >= bound
+        done = f"not up after {other:.0f} s, and ended" if other > bound else f"up in {other:.0f} s"
+        print(f"  one bare program: {done}, at most {most:,.0f} MiB together")
+        ratio = f"{'below ' if other > bound else ''}{mine / other:.2f}"
+        print(f"  ratio {ratio}, at most {HALF}: {'within' if fine else 'OVER'}")
         return fine
     finally:
         for home in homes:
             api.down(home)
 
 
-def _in_turn(
-    what: str, ours: Side, bare: Side, runs: int, words: tuple[str, ...], *, end: bool = False
-) -> bool:
-    print(f"scale: {what}", flush=True)
-    seconds: dict[str, list[float]] = {ours.name: [], bare.name: []}
-    memory: dict[str, float] = {ours.name: 0.0, bare.name: 0.0}
-    for _ in range(runs):
-        for side in (ours, bare):
-            command = ["pulumi", *words, "-s", side.stack, "--non-interactive"]
-            took, most = run_with_memory(command, cwd=side.project, env=side.env)
-            seconds[side.name].append(took)
-            memory[side.name] = max(memory[side.name], most)
-            if end:
-                side.destroy()
-    for name, most in memory.items():
-        print(f"  {name}: at most {most:,.0f} MiB, the engine, the program and the plugins together")
-    mine, other = Series(ours.name, seconds[ours.name]), Series(bare.name, seconds[bare.name])
-    return verdict(mine, other, share=SHARE, seconds=SECONDS)
+class Both:
+    """One command on both sides: seconds of every run, and the most memory of any."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.seconds: dict[str, list[float]] = {}
+        self.memory: dict[str, float] = {}
+
+    def measure(self, side: Side, *words: str) -> None:
+        command = ["pulumi", *words, "-s", side.stack, "--non-interactive"]
+        took, most = run_with_memory(command, cwd=side.project, env=side.env)
+        print(f"  {side.name}, {self.what}: {took:.1f} s", flush=True)
+        self.seconds.setdefault(side.name, []).append(took)
+        self.memory[side.name] = max(self.memory.get(side.name, 0.0), most)
+
+    def fine(self) -> bool:
+        """Print both, ours first as it was measured first, and whether time and memory are within the bounds."""
+        print(f"scale: {self.what}", flush=True)
+        mine, other = (Series(name, seconds) for name, seconds in self.seconds.items())
+        held, theirs = self.memory.values()
+        within = held <= theirs * (1 + SHARE)
+        print(
+            f"  memory, the engine, the program and the plugins together: {held:,.0f} and {theirs:,.0f} MiB, "
+            f"ratio {held / theirs:.2f}: {'within' if within else 'OVER'}"
+        )
+        return verdict(mine, other, share=SHARE, seconds=SECONDS) and within
 
 
 def main(words: list[str] | None = None) -> bool:

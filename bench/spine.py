@@ -49,8 +49,8 @@ class Side:
     def preview(self) -> float:
         return self.pulumi("preview")
 
-    def state(self) -> dict:
-        command = ["pulumi", "stack", "export", "--show-secrets", "-s", self.stack]
+    def state(self, stack: str | None = None) -> dict:
+        command = ["pulumi", "stack", "export", "--show-secrets", "-s", stack or self.stack]
         done = subprocess.run(
             command, cwd=self.project, env=self.env, capture_output=True, text=True, check=True
         )

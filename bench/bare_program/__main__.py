@@ -66,7 +66,10 @@ def resolve(value: Any) -> Any:
 
 
 entries = json.loads(Path("resources.json").read_text())
-taken = {one for entry in entries for one in referred(entry["inputs"])}
+taken: dict[str, set[str]] = {}
+for entry in entries:
+    for urn, head in referred(entry["inputs"]):
+        taken.setdefault(urn, set()).add(head)
 for entry in entries:
     token = entry["type"]
     timeouts = {
@@ -84,6 +87,6 @@ for entry in entries:
         made[entry["urn"]] = pulumi.ProviderResource(token.rsplit(":", 1)[1], entry["name"], inputs)
         continue
     import_sdk(token)
-    heads = {head for urn, head in taken if urn == entry["urn"]} - {"id"}
+    heads = taken.get(entry["urn"], set()) - {"id"}
     outputs = dict.fromkeys(sorted(heads - set(inputs)))
     made[entry["urn"]] = pulumi.CustomResource(token, entry["name"], {**outputs, **inputs}, opts)
