@@ -42,7 +42,7 @@ def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClust
     given = cluster.model_dump(
         include={
             *("name", "version", "kms_key", "log_retention_days", "admins", "access", "service_cidr"),
-            *("hybrid_nodes", "ebs_csi_role", "addon_account", "addons"),
+            *("hybrid_nodes", "addon_account", "addons"),
         },
         exclude_none=True,
     )

@@ -8,8 +8,9 @@ import pulumi
 
 from components.arguments_aws import CloudSide, bounded, bounds, cloud_models, region_at, site_of, tags
 from components.aws.endpoint_policy import EndpointGrant
+from components.aws.images import PULL, repository
 from components.aws.task_identity import TaskIdentityArgs
-from components.gateway.fargate_execution import LOG, PULL, TaskExecutionArgs, repository
+from components.gateway.fargate_execution import LOG, TaskExecutionArgs
 from components.gateway.fargate_gateway import FargateGatewayArgs
 from components.lookups import exception, model_name
 from isthmus.contracts.errors import InputError
@@ -69,7 +70,8 @@ def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[E
     """What ECS does through the private endpoints to start a gateway's tasks: each role for its own task."""
     secrets = secrets_of(gateway)
     repositories = {
-        task: repository(image, f"gateways.{gateway.name}") for task, image in images_of(platform).items()
+        task: repository(image, f"gateways.{gateway.name}.image")
+        for task, image in images_of(platform).items()
     }
     roles = execution.roles
     made: list[EndpointGrant] = [

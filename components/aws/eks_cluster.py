@@ -62,8 +62,6 @@ class EksClusterArgs(TypedDict):
     """Addresses of services (default 172.20.0.0/16)."""
     hybrid_nodes: NotRequired[EksHybridNodes]
     """Machines of a site that join it."""
-    ebs_csi_role: NotRequired[pulumi.Input[str]]
-    """ARN of the role of AWS's volume driver; given, the driver's addon is installed with the machines."""
     repositories: NotRequired[list[str]]
     """ARNs of registries' repositories that nodes pull from, besides the addons'."""
     addon_account: NotRequired[str]

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from components.aws.boundary import boundary_arn
-from components.aws.images import PULL
+from components.aws.images import PULL, repository
 from components.aws.names import aws_name, partition
 
 ATTACH = ["ec2:CreateNetworkInterface", "ec2:CreateNetworkInterfacePermission"]
@@ -84,7 +84,7 @@ def statements(
     made = [
         _allow("ReadWeights", ["s3:GetObject"], [one for one in reads(uris, region) if one.endswith("*")]),
         _allow("ListWeights", ["s3:ListBucket"], buckets, {"StringLike": {"s3:prefix": prefixes}}),
-        _allow("PullImage", PULL, [_repository(image, of) for image in images]),
+        _allow("PullImage", PULL, [repository(image, endpoint) for image in images]),
         _allow("Login", ["ecr:GetAuthorizationToken"], ["*"]),
         _allow(
             "WriteLog",
@@ -136,13 +136,6 @@ def execution_role(
         tags=tags,
         opts=opts,
     )
-
-
-def _repository(image: str, of: str) -> str:
-    """ARN of the image's repository."""
-    host, _, rest = image.partition("@")[0].partition("/")
-    account, _, _, region, *_ = host.split(".")
-    return f"arn:{of}:ecr:{region}:{account}:repository/{rest.rsplit(':', 1)[0]}"
 
 
 def _allow(

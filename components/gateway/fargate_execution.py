@@ -5,13 +5,11 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.boundary import fitting
-from components.aws.images import PULL
+from components.aws.images import PULL, repository
 from components.aws.log_group import retention, sealed_log_group
 from components.aws.names import aws_name, partition
 from components.aws.task_role import task_role
 from components.checks import may_use_aws, sensitivity
-from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform_fargate_checks import ECR
 
 LOG = ["logs:CreateLogStream", "logs:PutLogEvents"]
 
@@ -69,7 +67,7 @@ class TaskExecution(pulumi.ComponentResource):
         held = sensitivity(args["sensitivity"], where)
         may_use_aws(held, where, args.get("exception", ""))
         retention(args["log_days"], f"{where}.fargate.log_days")
-        repositories = {task: repository(image, where) for task, image in args["images"].items()}
+        repositories = {task: repository(image, f"{where}.image") for task, image in args["images"].items()}
         region, tags = args["region"], {**args.get("tags", {}), "isthmus.dev/class": held}
         child = pulumi.ResourceOptions(parent=self)
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
@@ -151,16 +149,3 @@ class TaskExecution(pulumi.ComponentResource):
                 }
             )
         return made
-
-
-def repository(image: str, where: str) -> str:
-    """ARN of the repository of an image in Amazon ECR; `InputError` for an image from elsewhere."""
-    found = ECR.match(image)
-    if found is None:
-        raise InputError(
-            f"'{image}' is not in Amazon ECR, and a task has no way to anything else",
-            where=f"{where}.image",
-            todo="Mirror it to ACCOUNT.dkr.ecr.REGION.amazonaws.com, by digest",
-        )
-    account, region, path = found.groups()
-    return f"arn:{partition(region)}:ecr:{region}:{account}:repository/{path}"

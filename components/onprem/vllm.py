@@ -8,7 +8,7 @@ from components.checks import one_of
 from components.kube import ENGINE_PORT
 from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform_serving_checks import WRITES
+from isthmus.contracts.platform_serving_checks import GUESSES_BY_WEIGHTS, WRITES
 from isthmus.contracts.vllm_flags import VERSION, check_engine_args
 from isthmus.contracts.words import WHILE_LOADING
 
@@ -21,8 +21,6 @@ TASKS = ("chat", "embedding", "rerank", "guard")
 PREFIX_CACHES = ("shared", "salted", "off")
 GUESSES = ("ngram", "draft_model", "eagle", "eagle3", "mtp")
 """Methods of speculative decoding."""
-GUESSES_BY_WEIGHTS = ("draft_model", "eagle", "eagle3")
-"""Those that have weights of their own."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
 

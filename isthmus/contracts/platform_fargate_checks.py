@@ -19,7 +19,9 @@ from isthmus.contracts.words import CALLED_TARGETS
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Gateway, Platform, Site
 
-ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([a-z0-9._/-]+?)(?::[^@]*)?@")
+ECR = re.compile(
+    r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.(?:com(?:\.cn)?|eu)/([a-z0-9._/-]+?)(?::[^@]*)?@"
+)
 """An image in Amazon ECR: account, region, repository."""
 _ELSEWHERE = "Add a cluster for it to `clusters`, or say `runs_on: fargate`, with `fargate` settings"
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){2,}[a-z]{2,63}")

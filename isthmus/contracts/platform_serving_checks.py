@@ -25,7 +25,8 @@ _ON_CPUS = {
     **{"pool": None, "mig_profile": None, "tensor_parallel": 1, "nodes_per_replica": 1, "gpus": 0},
     **{"survive": "none", "surge": False, "speculative": None},
 }
-_WITH_PATH = ("draft_model", "eagle", "eagle3")
+GUESSES_BY_WEIGHTS = ("draft_model", "eagle", "eagle3")
+"""Methods of guessing ahead that have weights of their own."""
 
 
 def at_its_most(rule: Rule) -> Rule:
@@ -199,9 +200,13 @@ def engines_can_do_it(platform: Platform) -> None:
         if endpoint.nodes_per_replica > 1:
             what = "vLLM guesses ahead within one machine only (no pipeline parallelism)"
             raise At(what, *path, "speculative", todo="Leave it out, or say `nodes_per_replica: 1`")
-        if (guesses.method in _WITH_PATH) != (guesses.path is not None):
+        if (guesses.method in GUESSES_BY_WEIGHTS) != (guesses.path is not None):
             what = f"`{guesses.method}` needs the path of its own weights"
-            told = what if guesses.method in _WITH_PATH else f"`{guesses.method}` has no weights of its own"
+            told = (
+                what
+                if guesses.method in GUESSES_BY_WEIGHTS
+                else f"`{guesses.method}` has no weights of its own"
+            )
             raise At(told, *path, "speculative", "path")
         for number, argument in enumerate(endpoint.engine_args):
             if argument.startswith("--spec"):
