@@ -86,6 +86,13 @@ def joined(states: list[dict[str, Any]]) -> dict[str, Any]:
     return {"deployment": {"resources": resources}}
 
 
+def _dependencies(resource: dict[str, Any], by_urn: dict[str, dict[str, Any]]) -> list[str]:
+    """What a resource waits for: what it names, and what the components that it is part of do."""
+    found: list[str] = resource.get("dependencies") or []
+    within = by_urn.get(resource.get("parent", ""))
+    return found if within is None else [*_dependencies(within, by_urn), *found]
+
+
 def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str, Any]]:
     """The resources of an exported stack, flat and in an order in which they can be registered.
 
@@ -121,7 +128,7 @@ def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str,
                 "inputs": flat,
                 "depends_on": [
                     urn
-                    for urn in resource.get("dependencies") or ()
+                    for urn in _dependencies(resource, by_urn)
                     if urn in by_urn and not COMPONENT.match(by_urn[urn]["type"])
                 ],
                 "provider": (resource.get("provider") or "").rsplit("::", 1)[0] or None,
