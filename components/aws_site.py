@@ -52,6 +52,8 @@ class AwsSite:
         """Its Kubernetes cluster, where it has one."""
         self.gateways: list[dict[str, Any]] = []
         """Each gateway that runs on Fargate here: class, site, address and service."""
+        self.names: dict[str, dict[str, Any]] = {}
+        """By endpoint on SageMaker that another stack makes: its names, and where it is to stand."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
         self._build()
@@ -64,6 +66,8 @@ class AwsSite:
             self.anchors |= self._scope.anchors
         if self._scope.owns("platform"):
             self._callers()
+        elif self._scope.owns("serving"):
+            self._host()
 
     def _foundation(self) -> None:
         """The network, whom AWS trusts, the link and the log of calls."""
@@ -180,10 +184,20 @@ class AwsSite:
 
         for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
             network = self._network_of(endpoint.class_)
+            given = self._scope.hosted.get(endpoint.id)
+            if self._scope.owns("platform") and not self._scope.owns("serving"):
+                names = on_sagemaker.names(self._name, endpoint)
+                built = self.networks[network.name]
+                self.names[endpoint.id] = {**names, "vpc_id": built.vpc_id, "subnets": built.subnets}
+                self._hosted[endpoint.id] = names["endpoint"]
+            if not self._scope.runs(endpoint):
+                continue
             private = [self._private[network.name]] if network.name in self._private else []
             made = SageMakerEndpoint(
                 on_sagemaker.logical(self._name, endpoint),
-                on_sagemaker.endpoint_args(self._platform, endpoint, self.networks[network.name]),
+                on_sagemaker.endpoint_args(
+                    self._platform, endpoint, given or self.networks[network.name], given
+                ),
                 self._at(self._site.name, private),
             )
             self._hosted[endpoint.id] = made.endpoint_name

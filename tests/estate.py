@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isthmus.catalogue.estates import OVERRIDES
 from isthmus.contracts import requirements, yamlfile
 from isthmus.engine.project import Project
 from tests.catalogue.bank import ROOT, STACK
@@ -84,3 +85,21 @@ def small_estate(root: Path) -> Project:
 
     change_overrides(project, less)
     return project
+
+
+def into_layers(root: Path, name: str, serving: Mapping[str, Sequence[str] | None]) -> Project:
+    """The project at `root`, whose stack `name` becomes an estate of that name: `serving` by stack, what it serves."""
+    stacks = Project(root).stacks_dir
+    file = stacks / f"Pulumi.{name}.yaml"
+    config = dict(yamlfile.load(file).data["config"])
+    yamlfile.dump(config.pop("isthmus:overrides"), "", stacks / f"{name}{OVERRIDES}")
+    file.unlink()
+    said: dict[str, dict[str, Any]] = {
+        f"{name}-{layer}": {"isthmus:layer": layer} for layer in ("foundation", "platform")
+    }
+    for stack, serves in serving.items():
+        said[stack] = {"isthmus:layer": "serving", **({"isthmus:serves": list(serves)} if serves else {})}
+    for stack, more in said.items():
+        settings = {"config": {**config, "isthmus:of": name, **more}}
+        yamlfile.dump(settings, "", stacks / f"Pulumi.{stack}.yaml")
+    return Project(root)

@@ -79,7 +79,7 @@ class Estate:
                 stacks = " and ".join(each.stack for each in found) or "no stack"
                 raise InputError(
                     f"endpoint {id_} is served by {stacks} of estate {self.name}",
-                    where=f"{(found or self.of('serving'))[0].file} (isthmus:serves)",
+                    where=f"{(found or self.of('serving') or self.members)[0].file} (isthmus:serves)",
                     todo="Let exactly one serving stack name it, or its class",
                 )
         self._claims(platform, owners)
@@ -191,12 +191,13 @@ def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Esta
     estate = Estate(name, tuple(sorted(members, key=lambda each: (LAYERS.index(each.layer), each.stack))))
     for layer in LAYERS:
         count = len(estate.of(layer))
-        if count == 0 or (count > 1 and layer != "serving"):
+        # Where all is called on Bedrock there is nothing to serve; a model without a stack is told of by `served_by`.
+        if layer != "serving" and count != 1:
             names = ", ".join(each.stack for each in estate.of(layer)) or "none"
             raise InputError(
                 f"estate {name} has {count} stacks of layer {layer}: {names}",
                 where=estate.members[0].file,
-                todo="An estate has one foundation, one platform and one or more serving stacks",
+                todo="An estate has one foundation, one platform and, for models that it runs itself, serving stacks",
             )
     return estate
 

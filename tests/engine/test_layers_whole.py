@@ -1,0 +1,360 @@
+"""Estates of platforms with people, routers, fetched weights, models on SageMaker, gateways on Fargate: each is the one
+stack in parts, and a model's release is its serving stack's."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.catalogue.estates import OVERRIDES
+from isthmus.cli import main
+from isthmus.contracts import overrides as merging
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.engine import preflight, render
+from isthmus.engine.project import Project
+from isthmus.engine.recorder import Resource
+from isthmus.report.graph import Graph
+from tests import hosted
+from tests.catalogue.bank import STACK
+from tests.contracts.test_platform_serving import PICKER, ROUTER, S3
+from tests.estate import into_layers
+from tests.laying import ROOT, lay
+
+FETCHED, RESTRICTED = "confidential-llama-3-1-8b", "restricted-qwen3-32b"
+KEYS = {
+    who: f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43} {who}"
+    for who, letter in (("ann", "A"), ("bob", "B"))
+}
+PEOPLE = {
+    "members": [
+        {"name": "ops", "role": "platform", "groups": ["oidc:ops"], "permission_sets": ["LlmOps"]},
+        {"name": "audit", "role": "auditor", "groups": ["oidc:audit"], "permission_sets": ["LlmAudit"]},
+        {"name": "kyc", "role": "model-owner", "groups": ["oidc:kyc"], "classes": ["confidential"]},
+    ],
+    "break_glass": {
+        "keyholders": [
+            {"name": who, "user": f"oidc:{who}@bank.example", "key": key} for who, key in KEYS.items()
+        ]
+    },
+}
+BANK: dict[str, Any] = {
+    "lifecycle": "durable",
+    "people": PEOPLE,
+    "gateways": [{"name": "confidential-fra1", "router": {**ROUTER, "service": "confidential-router-istio"}}],
+    "endpoints": [{"id": FETCHED, "weights": {**S3, "volume": None}, "picker": PICKER}],
+    "imports": {
+        "Namespace bank-fra1-internal-namespace": "isthmus-internal",
+        "ServiceAccount bank-restricted-qwen3-32b-account": "isthmus-restricted/restricted-qwen3-32b",
+        "Vpc bank-frankfurt-network-vpc": "vpc-0123456789abcdef0",
+    },
+}
+DIGITS = re.compile(r"-[0-9a-f]{8}([0-9a-f]{2})?(?![0-9a-z])")
+"""At the end of names in AWS: of the stack's name; and of a ConfigMap's, of what it holds, which is compared itself."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A platform as one stack and as an estate."""
+
+    alone: Project
+    project: Project
+    name: str
+    whole: render.Rendered
+    parts: dict[str, render.Rendered]
+
+    @property
+    def last(self) -> str:
+        """Its only serving stack, or the one of the model that the test is about."""
+        return f"{self.name}-models"
+
+    def release(self, change: Callable[[dict[str, Any]], object]) -> dict[str, render.Rendered]:
+        """The estate after a change of its overrides, which is taken back."""
+        file = self.project.stacks_dir / f"{self.name}{OVERRIDES}"
+        before = file.read_text()
+        data = yamlfile.load(file).data
+        change(data)
+        yamlfile.dump(data, "", file)
+        try:
+            return render.render_estate(self.project.stack(self.last))
+        finally:
+            file.write_text(before)
+
+    def changed(self, change: Callable[[dict[str, Any]], object]) -> dict[str, set[str]]:
+        """By stack, the resources that a change of the overrides makes other than they were, and outputs."""
+        found: dict[str, set[str]] = {}
+        for stack, after in self.release(change).items():
+            was, now = (
+                {each.urn: each.as_json() for each in one.resources} for one in (self.parts[stack], after)
+            )
+            urns = {urn for urn in was.keys() | now.keys() if was.get(urn) != now.get(urn)}
+            outputs = {
+                f"output {key}"
+                for key, value in after.outputs.items()
+                if self.parts[stack].outputs.get(key) != value
+            }
+            found[stack] = {urn.rpartition("::")[2] for urn in urns} | outputs
+        return found
+
+
+def case(folder: Path, name: str, wanted: str | None, more: dict[str, Any], serves: dict[str, Any]) -> Case:
+    """`wanted`: an example, of which `isthmus init` makes a stack; None: the bank's."""
+    projects = []
+    for each in ("alone", "layers"):
+        root = folder / each
+        lay(root, bank=wanted is None)
+        if wanted is not None:
+            _init(root, name, wanted)
+        else:
+            for part in ("requirements.yaml", "plan.yaml"):
+                (root / "stacks" / f"{STACK}.{part}").rename(root / "stacks" / f"{name}.{part}")
+            (root / "stacks" / f"Pulumi.{STACK}.yaml").rename(root / "stacks" / f"Pulumi.{name}.yaml")
+        file = root / "stacks" / f"Pulumi.{name}.yaml"
+        settings = yamlfile.load(file).data
+        config = settings["config"]
+        config["isthmus:overrides"] = merging.merge(config["isthmus:overrides"], more)
+        yamlfile.dump(settings, "", file)
+        projects.append(into_layers(root, name, serves) if each == "layers" else Project(root))
+    alone, layered = projects
+    parts = render.render_estate(layered.stack(f"{name}-foundation"))
+    return Case(alone, layered, name, render.render(alone.stack(name)), parts)
+
+
+def _init(root: Path, name: str, example: str) -> None:
+    file = ROOT / "examples" / f"{example}.requirements.yaml"
+    asked = ["init", name, "--requirements", str(file), "--sandbox", "--as-of", "2026-11-25"]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        assert main([*asked, "--project", str(root)]) == 0, said.getvalue()[-2000:]
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    serves = {"bank-models": ["confidential"], "bank-others": ["restricted", "internal", "public"]}
+    return case(tmp_path_factory.mktemp("bank"), "bank", None, BANK, serves)
+
+
+@pytest.fixture(scope="module")
+def insurer(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    serves = {"insurer-models": [hosted.HOSTED], "insurer-others": [hosted.RESTRICTED]}
+    return case(tmp_path_factory.mktemp("hosted"), "insurer", "hosted", hosted.OVERRIDES, serves)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return case(tmp_path_factory.mktemp("cloud"), "cloud", "cloud-managed", {}, {})
+
+
+@pytest.fixture(params=["bank", "insurer", "cloud"])
+def any_case(request: pytest.FixtureRequest) -> Case:
+    return request.getfixturevalue(request.param)
+
+
+def made(rendered: render.Rendered) -> dict[tuple[str, str], Resource]:
+    return {(each.type, each.name): each for each in rendered.resources if each.made}
+
+
+def plain(resource: Resource) -> Any:
+    """What is asked for, but for the ends of names in AWS and the name of the stack that it is tagged with."""
+    text = DIGITS.sub("-*", json.dumps(resource.inputs, sort_keys=True))
+    said = json.loads(text)
+    for tags in ("tags", "tagsAll"):
+        if isinstance(said.get(tags), dict):
+            said[tags].pop("isthmus-stack", None)
+    return said
+
+
+def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_case: Case):
+    whole = made(any_case.whole)
+    parts = [(key, one) for each in any_case.parts.values() for key, one in made(each).items()]
+    keys = [key for key, _ in parts]
+    assert len(keys) == len(set(keys)), "two stacks would make the same"
+    assert set(keys) == set(whole)
+    for key, one in parts:
+        wanted = plain(whole[key])
+        if "ModelDoor" in (one.parent or "") and key[0].endswith(":Service"):
+            wanted["metadata"].setdefault("annotations", {})["pulumi.com/waitFor"] = (
+                "jsonpath={.spec.clusterIP}"
+            )
+        assert plain(one) == wanted, key
+
+
+def kinds(rendered: render.Rendered, ending: str = "") -> set[str]:
+    return {key[0].rpartition(":")[2] for key in made(rendered) if key[1].endswith(ending)}
+
+
+def of(case: Case, kind: str) -> dict[str, str]:
+    """By name, the stack that makes each resource of a kind."""
+    return {
+        name: stack.removeprefix(f"{case.name}-")
+        for stack, one in case.parts.items()
+        for (type_, name) in made(one)
+        if type_.endswith(f":{kind}")
+    }
+
+
+def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(any_case: Case):
+    platform = any_case.project.stack(f"{any_case.name}-platform").platform()
+    preflight.boundaries_hold(
+        Graph(each for one in any_case.parts.values() for each in one.resources), platform, "x"
+    )
+    without = Graph(
+        each
+        for stack, one in any_case.parts.items()
+        if not stack.endswith("-platform")
+        for each in one.resources
+    )
+    if platform.gateways[0].runs_on == "kubernetes":
+        with pytest.raises(AnswerIsNo, match=r"isthmus-restricted reaches|there is no restricted namespace"):
+            preflight.boundaries_hold(without, platform, "x")
+
+
+def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(bank: Case):
+    bindings = {**of(bank, "RoleBinding"), **of(bank, "ClusterRoleBinding")}
+    assert bindings
+    assert set(bindings.values()) == {"platform"}
+    (auditor,) = [
+        one
+        for key, one in made(bank.parts["bank-platform"]).items()
+        if key[1] == "bank-frankfurt-people-auditor-policy"
+    ]
+    trail = bank.parts["bank-foundation"].outputs["layer"]["records"]["frankfurt"]
+    assert set(trail) == {"bucket", "key", "log_group"}
+    for arn in trail.values():
+        assert arn in json.dumps(auditor.inputs), arn
+    assert {"people", "break_glass"} <= set(bank.parts["bank-platform"].outputs)
+
+
+def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
+    for kind in ("Gateway", "HTTPRoute", "BackendTLSPolicy", "InferencePool"):
+        found = of(bank, kind)
+        assert found, kind
+        assert set(found.values()) == {"platform"}, kind
+
+
+def test_what_fetches_weights_is_servings_and_its_way_out_the_platforms(bank: Case):
+    assert of(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
+    assert of(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
+    assert of(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
+    assert "NetworkPolicy" not in kinds(bank.parts["bank-models"])
+
+
+def test_each_import_is_the_layers_that_makes_it(bank: Case):
+    taken = {
+        (stack, one.name): one.options["import"]
+        for stack, part in bank.parts.items()
+        for one in made(part).values()
+        if "import" in one.options
+    }
+    assert taken == {
+        ("bank-platform", "bank-fra1-internal-namespace"): "isthmus-internal",
+        ("bank-others", "bank-restricted-qwen3-32b-account"): "isthmus-restricted/restricted-qwen3-32b",
+        ("bank-foundation", "bank-frankfurt-network-vpc"): "vpc-0123456789abcdef0",
+    }
+
+
+def test_an_import_that_no_layer_makes_is_told_with_the_nearest_name(bank: Case):
+    with pytest.raises(
+        InputError, match=r"no layer of the estate makes `Vpc bank-frankfurt-vpc`.*network-vpc"
+    ):
+        bank.release(lambda data: data["imports"].update({"Vpc bank-frankfurt-vpc": "vpc-1"}))
+
+
+def test_a_release_of_fetched_weights_is_its_stacks_alone(bank: Case):
+    def release(data: dict[str, Any]) -> None:
+        (model,) = [each for each in data["endpoints"] if each["id"] == FETCHED]
+        model["weights"] |= {"uri": "s3://models/llama-8b/v2", "digest": "sha256:" + "d" * 64}
+        model["max_num_seqs"] = 32
+        (other,) = [each for each in data["endpoints"] if each["id"] == RESTRICTED]
+        other["weights"] |= {
+            "uri": "pvc://qwen3-32b-v2",
+            "volume": "weights-v2",
+            "digest": "sha256:" + "b" * 64,
+        }
+
+    changed = bank.changed(release)
+    assert changed["bank-foundation"] == changed["bank-platform"] == set()
+    assert changed["bank-models"] == {
+        *(f"bank-{FETCHED}", f"bank-{FETCHED}-server", f"bank-{FETCHED}-fetch", "output layer"),
+    }
+    assert f"bank-{RESTRICTED}-server" in changed["bank-others"]
+
+
+def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
+    def moved(data: dict[str, Any]) -> None:
+        (model,) = [each for each in data["endpoints"] if each["id"] == FETCHED]
+        model["weights"]["store"]["address"] = "10.40.3.11"
+
+    changed = bank.changed(moved)
+    assert changed["bank-foundation"] == set()
+    assert changed["bank-platform"] == {f"bank-{FETCHED}", f"bank-{FETCHED}-fetch-network", "output layer"}
+
+
+def test_a_model_on_sagemaker_is_servings_and_who_calls_it_the_platforms(insurer: Case):
+    for kind in ("Endpoint", "EndpointConfiguration", "Model", "Target"):
+        assert set(of(insurer, kind).values()) == {"models"}, kind
+    serving, platform = (insurer.parts[f"insurer-{each}"] for each in ("models", "platform"))
+    assert {each.name for each in serving.resources if each.type.startswith("pulumi:providers")} == {
+        "frankfurt"
+    }
+    names = platform.outputs["layer"]["hosted"][hosted.HOSTED]
+    (endpoint,) = [one for key, one in made(serving).items() if key[0].endswith(":Endpoint")]
+    assert endpoint.inputs["name"] == names["endpoint"]
+    said = json.dumps(
+        [one.inputs for key, one in made(platform).items() if key[0].endswith((":Policy", ":VpcEndpoint"))]
+    )
+    assert f":endpoint/{names['endpoint']}" in said, "its translator may call it"
+    (role,) = [one for key, one in made(serving).items() if key[0].endswith(":Role")]
+    assert role.inputs["name"] == names["role"]
+    assert f":role/{names['role']}" in said, "it may fetch its weights through the private endpoint"
+    assert f":::{names['bucket']}-*" in said, "and write there what it captures"
+    (bucket,) = [one for key, one in made(serving).items() if key[0].endswith(":Bucket")]
+    assert bucket.name == names["bucket"]
+    assert not {"Vpc", "Subnet", "VpcEndpoint", "Route", "NetworkPolicy"} & kinds(serving)
+
+
+def hosted_model(data: dict[str, Any]) -> dict[str, Any]:
+    return next(each for each in data["endpoints"] if each["id"] == hosted.HOSTED)
+
+
+def test_a_release_of_a_hosted_model_is_its_stacks_alone(insurer: Case):
+    def release(data: dict[str, Any]) -> None:
+        hosted_model(data)["weights"]["digest"] = "sha256:" + "f" * 64
+        hosted_model(data).update(replicas=4, max_num_seqs=16)
+        hosted_model(data)["sagemaker"]["autoscaling"]["max_instances"] = 8
+        data["images"]["sagemaker"] = data["images"]["sagemaker"].replace("sha256:a", "sha256:b")
+
+    changed = insurer.changed(release)
+    assert changed["insurer-foundation"] == changed["insurer-platform"] == set()
+    own = f"hosted-{hosted.HOSTED}"
+    assert {f"{own}-model", f"{own}-config", f"{own}-instances"} <= changed["insurer-models"]
+    assert not {each for each in changed["insurer-models"] if each.endswith(("-group", "-s3", "-execution"))}
+
+
+def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint(insurer: Case):
+    changed = insurer.changed(
+        lambda data: hosted_model(data)["weights"].update(uri="s3://insurer-weights/v2/")
+    )
+    assert changed["insurer-foundation"] == set()
+    assert changed["insurer-platform"] == {
+        *("hosted-frankfurt-endpoints", "hosted-frankfurt-endpoints-s3", "output layer"),
+    }
+
+
+def test_gateways_on_fargate_with_their_logs_and_keys_are_the_platforms(cloud: Case):
+    assert set(cloud.parts) == {"cloud-foundation", "cloud-platform"}, "nothing runs here to be served"
+    for kind in ("Service", "TaskDefinition", "LoadBalancer", "Cluster"):
+        found = of(cloud, kind)
+        assert found, kind
+        assert set(found.values()) == {"platform"}, kind
+    logs = of(cloud, "LogGroup")
+    assert {stack for name, stack in logs.items() if "gateway" in name} == {"platform"}
+    assert {"foundation"} == {stack for name, stack in logs.items() if "gateway" not in name}
