@@ -148,7 +148,9 @@ def layer_program(
         if name in SAID[member.layer]
     }
     if scope.serves is not None and moves.STANDING in found:
-        found[moves.STANDING] = [each for each in found[moves.STANDING] if each["id"] in scope.serves]
+        hosted = [each.model_dump(mode="json") for each in moves.hosted(platform)]
+        stands = [*found[moves.STANDING], *hosted]
+        found[moves.STANDING] = [each for each in stands if each["id"] in scope.serves]
     for name, value in found.items():
         pulumi.export(name, value)
     pulumi.export(layers.GIVEN, layering.said(built, platform, member, everything))

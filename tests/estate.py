@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.catalogue.estates import OVERRIDES
+from isthmus.contracts import overrides as overriding
 from isthmus.contracts import requirements, yamlfile
 from isthmus.engine.project import Project
 from tests.catalogue.bank import ROOT, STACK
@@ -84,6 +85,62 @@ def small_estate(root: Path) -> Project:
         overrides["links"][0] |= {"mode": "existing", "transit_gateway": "tgw-0123456789abcdef0"}
 
     change_overrides(project, less)
+    return project
+
+
+HOSTED, FETCHED = "internal-qwen3-8b", "confidential-llama-3-1-8b"
+PICKER = {"service": "llama-picker", "labels": {"app": "llama-picker"}}
+ROUTER = {
+    **{"gateway_class": "istio", "service": "confidential-router-istio", "ca": "internal-ca"},
+    **{"control_namespace": "istio-system", "control_port": 15012},
+}
+STORE = {"endpoint": "https://s3.fra1.bank.example:9000", "address": "10.40.3.10", "credentials_secret": "s3"}
+S3 = {
+    **{"uri": "s3://models/llama-8b/v1", "digest": "sha256:" + "b" * 64, "volume": None},
+    **{"store": STORE, "cache": {"storage_class": "shared"}},
+}
+MORE: dict[str, Any] = {
+    "people": {
+        "members": [
+            {"name": "ops", "role": "platform", "groups": ["oidc:ops"], "permission_sets": ["LlmOps"]},
+            {"name": "audit", "role": "auditor", "groups": ["oidc:audit"], "permission_sets": ["LlmAudit"]},
+            {"name": "kyc", "role": "model-owner", "groups": ["oidc:kyc"], "classes": ["confidential"]},
+        ]
+    },
+    "gateways": [
+        {"name": "confidential-fra1", "router": ROUTER},
+        {"name": "internal-fra1", "workloads": [{"name": "policy-assistant", "overflow": [HOSTED]}]},
+    ],
+    "networks": [
+        {
+            "name": "frankfurt",
+            "services": ["bedrock-runtime", "rolesanywhere", "s3", "sagemaker.runtime"],
+        }
+    ],
+    "identities": [{"name": "internal-frankfurt", "endpoints": ["internal-claude-haiku-4-5", HOSTED]}],
+    "images": {
+        "sagemaker": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/vllm@sha256:" + "a" * 64,
+    },
+    "endpoints": [
+        {"id": FETCHED, "weights": S3, "picker": PICKER},
+        {
+            **{"id": HOSTED, "class": "internal", "site": "frankfurt", "target": "sagemaker"},
+            **{"model": "Qwen/Qwen3-8B", "precision": "bf16", "replicas": 2, "gpus": 2},
+            "weights": {"uri": "s3://bank-weights/qwen3-8b/", "digest": "sha256:" + "d" * 64},
+            "sagemaker": {"instance_type": "ml.g6e.2xlarge"},
+        },
+    ],
+}
+"""What a bank has besides: people, a router with a picker, weights that a job fetches, a model on SageMaker."""
+
+
+def with_more(project: Project) -> Project:
+    """A small estate with all of `MORE`, which the stack of the confidential model serves."""
+    change_overrides(project, lambda overrides: overrides.update(overriding.merge(overrides, MORE)))
+    settings = project.stacks_dir / "Pulumi.bank-onboarding.yaml"
+    said = yamlfile.load(settings).data
+    said["config"]["isthmus:serves"] = ["confidential", HOSTED]
+    yamlfile.dump(said, "", settings)
     return project
 
 

@@ -4,9 +4,11 @@ stack in parts, and a model's release is its serving stack's."""
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,43 +16,37 @@ from typing import Any
 
 import pytest
 
+from isthmus.catalogue.break_glass import file_of
 from isthmus.catalogue.estates import OVERRIDES
 from isthmus.cli import main
 from isthmus.contracts import overrides as merging
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_break_glass import Record
 from isthmus.engine import preflight, render
 from isthmus.engine.project import Project
 from isthmus.engine.recorder import Resource
 from isthmus.report.graph import Graph
 from tests import hosted
 from tests.catalogue.bank import STACK
-from tests.contracts.test_platform_serving import PICKER, ROUTER, S3
-from tests.estate import into_layers
+from tests.catalogue.test_break_glass import signed
+from tests.estate import (
+    FETCHED,
+    MORE,
+    PICKER,
+    ROUTER,
+    S3,
+    bank_estate,
+    change_overrides,
+    into_layers,
+)
 from tests.laying import ROOT, lay
 
-FETCHED, RESTRICTED = "confidential-llama-3-1-8b", "restricted-qwen3-32b"
-KEYS = {
-    who: f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{letter * 43} {who}"
-    for who, letter in (("ann", "A"), ("bob", "B"))
-}
-PEOPLE = {
-    "members": [
-        {"name": "ops", "role": "platform", "groups": ["oidc:ops"], "permission_sets": ["LlmOps"]},
-        {"name": "audit", "role": "auditor", "groups": ["oidc:audit"], "permission_sets": ["LlmAudit"]},
-        {"name": "kyc", "role": "model-owner", "groups": ["oidc:kyc"], "classes": ["confidential"]},
-    ],
-    "break_glass": {
-        "keyholders": [
-            {"name": who, "user": f"oidc:{who}@bank.example", "key": key} for who, key in KEYS.items()
-        ]
-    },
-}
+RESTRICTED = "restricted-qwen3-32b"
 BANK: dict[str, Any] = {
     "lifecycle": "durable",
-    "people": PEOPLE,
-    "gateways": [{"name": "confidential-fra1", "router": {**ROUTER, "service": "confidential-router-istio"}}],
-    "endpoints": [{"id": FETCHED, "weights": {**S3, "volume": None}, "picker": PICKER}],
+    "gateways": [{"name": "confidential-fra1", "router": ROUTER}],
+    "endpoints": [{"id": FETCHED, "weights": S3, "picker": PICKER}],
     "imports": {
         "Namespace bank-fra1-internal-namespace": "isthmus-internal",
         "ServiceAccount bank-restricted-qwen3-32b-account": "isthmus-restricted/restricted-qwen3-32b",
@@ -105,7 +101,33 @@ class Case:
         return found
 
 
-def case(folder: Path, name: str, wanted: str | None, more: dict[str, Any], serves: dict[str, Any]) -> Case:
+def emergency(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """People with two keyholders, and the record of an access in force that both have signed for `bank`."""
+    holders = []
+    for who in ("ann", "bob"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / who)], check=True)
+        key = (folder / f"{who}.pub").read_text().strip()
+        holders.append({"name": who, "user": f"oidc:{who}@bank.example", "key": key})
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    given: dict[str, Any] = {
+        **{"id": "inc-1", "requester": "ann", "approver": "bob", "reason": "INC-1: the model hangs"},
+        **{"site": "fra1", "class": "restricted"},
+        "since": (now - datetime.timedelta(hours=1)).isoformat(),
+        "until": (now + datetime.timedelta(hours=2)).isoformat(),
+    }
+    text = Record.model_validate(given).text("bank")
+    given["signatures"] = {who: signed(folder, who, text) for who in ("ann", "bob")}
+    people = {**MORE["people"], "break_glass": {"keyholders": holders}}
+    return people, {"isthmus": "v1", "accesses": [given]}
+
+
+def case(
+    folder: Path,
+    name: str,
+    wanted: str | None,
+    more: dict[str, Any],
+    serves: dict[str, Any],
+) -> Case:
     """`wanted`: an example, of which `isthmus init` makes a stack; None: the bank's."""
     projects = []
     for each in ("alone", "layers"):
@@ -139,7 +161,8 @@ def _init(root: Path, name: str, example: str) -> None:
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Case:
     serves = {"bank-models": ["confidential"], "bank-others": ["restricted", "internal", "public"]}
-    return case(tmp_path_factory.mktemp("bank"), "bank", None, BANK, serves)
+    folder = tmp_path_factory.mktemp("bank")
+    return case(folder, "bank", None, {**BANK, "people": MORE["people"]}, serves)
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +253,25 @@ def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(ba
     assert set(trail) == {"bucket", "key", "log_group"}
     for arn in trail.values():
         assert arn in json.dumps(auditor.inputs), arn
-    assert {"people", "break_glass"} <= set(bank.parts["bank-platform"].outputs)
+    assert "people" in bank.parts["bank-platform"].outputs
+
+
+def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(tmp_path: Path):
+    project = bank_estate(tmp_path / "estate")
+    people, accesses = emergency(tmp_path)
+    change_overrides(project, lambda data: data.update(people=people))
+    yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    platform = render.render(project.stack("bank-platform"))
+    (access,) = platform.outputs["break_glass"]
+    assert (access["id"], access["class"]) == ("inc-1", "restricted")
+    (binding,) = [
+        one for key, one in made(platform).items() if key[0].endswith(":RoleBinding") and "inc-1" in key[1]
+    ]
+    assert binding.inputs["subjects"][0]["name"] == "oidc:ann@bank.example"
+    accesses["accesses"][0]["reason"] = "INC-1: another reason"
+    yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    with pytest.raises(AnswerIsNo, match="has not signed this"):
+        render.render(project.stack("bank-platform"))
 
 
 def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
