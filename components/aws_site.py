@@ -16,6 +16,7 @@ from components import arguments_grants
 from components import arguments_sagemaker as on_sagemaker
 from components.arguments_aws import CloudSide
 from components.arguments_budgets import budgets_args
+from components.arguments_eks import ClusterAccess
 from components.arguments_fargate import task_identity_args
 from components.fargate_gateways import FargateGateways
 from components.scope import WHOLE, Scope
@@ -65,6 +66,7 @@ class AwsSite:
             self.networks |= self._scope.networks
             self.anchors |= self._scope.anchors
         if self._scope.owns("platform"):
+            self._control_plane()
             self._callers()
         elif self._scope.owns("serving"):
             self._host()
@@ -84,12 +86,6 @@ class AwsSite:
             )
             self.networks[network.name] = private
             self.records.append(private.retained)
-        declared = cluster_at(platform, site.name)
-        if declared is not None:
-            from components.aws_cluster import AwsCluster
-
-            self.cluster = AwsCluster(self._name, platform, site, declared, self.networks, self._at)
-            self.records += self.cluster.retained
         for trust in self._mine("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
@@ -98,6 +94,25 @@ class AwsSite:
             )
         self._link()
         self._logs()
+
+    def _control_plane(self) -> None:
+        """The site's cluster, without machines."""
+        declared = cluster_at(self._platform, self._site.name)
+        if declared is not None:
+            from components.aws_cluster import AwsCluster
+
+            self.cluster = AwsCluster(
+                self._name, self._platform, self._site, declared, self.networks, self._at
+            )
+            self.records += self.cluster.retained
+
+    @property
+    def access(self) -> ClusterAccess | None:
+        """How the API server of the site's cluster is reached, as it was made here or in the layer below."""
+        if self.cluster is not None:
+            return self.cluster.access()
+        given = self._scope.clusters.get(self._site.name)
+        return ClusterAccess(**given.model_dump()) if given is not None else None
 
     def _callers(self) -> None:
         """Who calls which model, through which private endpoints, for how much."""

@@ -104,7 +104,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._platform = platform
         self._scope = scope
         self.gives: dict[str, dict[str, Any]] = {
-            part: {} for part in ("networks", "anchors", "records", "doors", "hosted")
+            part: {} for part in ("networks", "anchors", "records", "doors", "hosted", "clusters")
         }
         """What the layers above are given (`isthmus.contracts.layers.Given`)."""
         self._by_key = dict(providers)
@@ -249,7 +249,8 @@ class LlmPlatform(pulumi.ComponentResource):
         from components.onprem.door import ModelDoor
 
         args = door_args(self._platform, endpoint)
-        made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(endpoint.site, after))
+        key = provider_key(self._platform.site(endpoint.site))
+        made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(key, after))
         self.gives["doors"][endpoint.id] = {"cluster_ip": made.cluster_ip, "leaders": made.leaders}
         return made
 
@@ -318,14 +319,14 @@ class LlmPlatform(pulumi.ComponentResource):
                 }
             self.gives["anchors"] |= {name: {"arn": each.arn} for name, each in made.anchors.items()}
         self.gives["hosted"] |= made.names
+        if made.access is not None and self._scope.owns("platform"):
+            self.gives["clusters"][site.name] = vars(made.access)
         self._sides |= made.sides
         self._retained += made.retained
         self._records += made.records
         self._links += made.links
         self._gateways += made.gateways
-        if made.cluster is None:
-            return {}
-        access, key = made.cluster.access(), provider_key(site)
+        access, key = made.access, provider_key(site)
         # At its first stage nothing stands in it, and nobody may be able to reach it yet.
         if (
             site in kubernetes_sites(self._platform)
@@ -334,7 +335,7 @@ class LlmPlatform(pulumi.ComponentResource):
             and self._connect is not None
         ):
             self._by_key[key] = self._connect(site, access)
-        return made.cluster.machines
+        return made.cluster.machines if made.cluster is not None else {}
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.governance.audit_trail import AuditTrail

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from isthmus.contracts.layers import (
     AnchorGiven,
+    ClusterGiven,
     DoorGiven,
     HostedGiven,
     Layer,
@@ -33,6 +34,8 @@ class Scope:
     """By endpoint."""
     hosted: Mapping[str, HostedGiven] = field(default_factory=dict)
     """By endpoint."""
+    clusters: Mapping[str, ClusterGiven] = field(default_factory=dict)
+    """By site."""
 
     def owns(self, layer: Layer) -> bool:
         """Whether this stack builds a layer's components."""

@@ -55,6 +55,7 @@ def scope(platform: Platform, member: Member, estate: Estate, given: Outputs | N
         records={name: one for each in below for name, one in each.records.items()},
         doors={name: one for each in below for name, one in each.doors.items()},
         hosted={name: one for each in below for name, one in each.hosted.items()},
+        clusters={name: one for each in below for name, one in each.clusters.items()},
     )
 
 

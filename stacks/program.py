@@ -139,6 +139,7 @@ def layer_program(
         only_admission=step == "admission",
         scope=scope,
         accesses=accesses.now,
+        connect=providers.eks,
     )
     if step == "admission":
         return

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def gone(stands: Iterable[Standing], platform: Platform, mine: frozenset[str]) -> tuple[Standing, ...]:
     """What stands in a serving stack that it will not have any more. `mine`: the endpoints that it serves now."""
     pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
-    return tuple(
-        each for each in stands if each.replicas and (each.id not in mine or elsewhere(each, pools))
-    )
+    return tuple(each for each in stands if each.replicas and (each.id not in mine or elsewhere(each, pools)))
 
 
 def refusal(

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.words import Part
 
 if TYPE_CHECKING:
@@ -32,10 +31,9 @@ BELOW: dict[Layer, tuple[Layer, ...]] = {
 """The layers that a layer takes something from."""
 GIVEN = "layer"
 """The stack's output by which a layer says what it is and what it gives."""
-RUNS_HERE = ("onprem-vllm", "sagemaker")
+RUNS_HERE = ("onprem-vllm", "eks-vllm", "sagemaker")
 """Targets whose models a serving stack runs. A model on Bedrock runs nowhere of ours: its roles and routes are the
 platform's."""
-_LAID = (*RUNS_HERE, "bedrock")
 
 _FOUNDATION = (
     *("name", "sites", "networks", "links", "trust", "audit", "trails", "invocation_logging"),
@@ -108,6 +106,16 @@ class HostedGiven(Part):
     subnets: list[str]
 
 
+class ClusterGiven(Part):
+    """How the API server of a cluster in AWS is reached."""
+
+    name: str
+    """In EKS."""
+    endpoint: str
+    certificate_authority: str
+    """Base64 of its PEM."""
+
+
 class Given(Part):
     """What a layer says of itself."""
 
@@ -124,6 +132,8 @@ class Given(Part):
     """By endpoint."""
     hosted: dict[str, HostedGiven] = {}
     """By endpoint on SageMaker."""
+    clusters: dict[str, ClusterGiven] = {}
+    """By site in AWS whose cluster is made here."""
 
 
 def digest(platform: Platform, layer: Layer) -> str:
@@ -139,25 +149,6 @@ def digest(platform: Platform, layer: Layer) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def may_be_laid(platform: Platform, where: str) -> None:
-    """`InputError` for what this version builds as one stack only."""
-    for what, instead in _not_laid(platform):
-        raise InputError(
-            f"{what}, which layers do not know in this version",
-            where=where,
-            todo=f"Build this platform as one stack{instead}",
-        )
-
-
-def _not_laid(platform: Platform) -> Iterator[tuple[str, str]]:
-    """What there is of that, and what else could be done."""
-    for cluster in platform.clusters:
-        yield f"there is a cluster in AWS, {cluster.name}", ""
-    for endpoint in platform.endpoints:
-        if endpoint.target not in _LAID:
-            yield f"endpoint {endpoint.id} runs on {endpoint.target}", f"; layers build: {', '.join(_LAID)}"
-
-
 def reached(platform: Platform, layer: Layer, serves: frozenset[str] | None = None) -> Platform:
     """The platform with the sites alone that a layer has something at: no other credentials are needed.
 
@@ -167,7 +158,7 @@ def reached(platform: Platform, layer: Layer, serves: frozenset[str] | None = No
     mine = [each for each in platform.endpoints if serves is None or each.id in serves]
     hosting: set[str] = set()
     if layer == "serving":
-        hosting = {each.site for each in mine if each.target == "sagemaker"}
+        hosting = {each.site for each in mine if each.target in ("sagemaker", "eks-vllm")}
         # Every cluster, where it has models in one: the plan before may have had them in another.
         kinds = ("on-prem",) if any(each.target == "onprem-vllm" for each in mine) else ()
     sites = [site for site in platform.sites if site.kind in kinds or site.name in hosting]
@@ -222,7 +213,10 @@ def _lacking(given: Given, platform: Platform) -> str:
         wanted = {each.site for each in platform.audit if each.site in aws} - set(given.records)
         return f"the records of {', '.join(sorted(wanted))}" if wanted else ""
     hosted = {each.id for each in platform.endpoints if each.target == "sagemaker"} - set(given.hosted)
-    return f"the names of {', '.join(sorted(hosted))} on SageMaker" if hosted else ""
+    if hosted:
+        return f"the names of {', '.join(sorted(hosted))} on SageMaker"
+    clusters = {each.site for each in platform.clusters if each.mode == "manage"} - set(given.clusters)
+    return f"the address of the cluster at {', '.join(sorted(clusters))}" if clusters else ""
 
 
 def _below_serving(endpoint: dict[str, Any]) -> dict[str, Any]:

@@ -115,11 +115,6 @@ def test_one_claim_on_weights_has_one_stack():
     assert len(one.served_by(shared(), one.of("serving")[1])) == 2
 
 
-def test_a_target_that_layers_do_not_know_is_refused():
-    with pytest.raises(InputError, match=r"confidential-second runs on eks-vllm.*Build this platform as one"):
-        estate(None).served_by(shared(target="eks-vllm"), BELOW)
-
-
 def test_where_all_is_called_on_bedrock_there_is_nothing_to_serve_and_else_every_model_is_told():
     platform = parse(platform_data())
     called = platform.model_copy(

@@ -5,12 +5,14 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.arguments_eks import ClusterAccess
 from components.onprem.door import ModelDoor, known_groups
 from components.onprem.model_server import ModelServer
 from components.scope import Scope
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.layers import AnchorGiven, DoorGiven, NetworkGiven
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
+from isthmus.contracts.platform import Platform, Site
+from tests import private
 from tests.components.conftest import Engine, bank
 
 RESTRICTED, CONFIDENTIAL = "restricted-llama-70b", "confidential-llama-8b"
@@ -207,3 +209,32 @@ def test_what_a_layer_keeps_is_what_it_makes():
     assert kept(Scope("foundation")) == []
     assert kept(Scope("platform", frozenset(), NETWORKS, ANCHORS)) == ["Namespace", "Namespace"]
     assert kept(Scope("serving", frozenset({RESTRICTED}), doors=DOORS)) == ["PersistentVolumeClaim"]
+
+
+def test_serving_reaches_a_cluster_in_aws_as_the_platform_says_and_serves_in_it():
+    from pulumi_aws import Provider as Aws
+    from pulumi_kubernetes import Provider as Kubernetes
+
+    from components import LlmPlatform
+
+    platform, engine, reached = private.platform(), Engine(), []
+    (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
+    given = {"name": "frankfurt-1", "endpoint": "https://a.eks.example", "certificate_authority": "Q0E="}
+    scope = Scope(
+        "serving",
+        frozenset({model.id}),
+        doors={model.id: DoorGiven(cluster_ip="172.20.0.9")},
+        clusters={"frankfurt": ClusterGiven.model_validate(given)},
+    )
+
+    def connect(site: Site, access: ClusterAccess) -> pulumi.ProviderResource:
+        reached.append((site.name, vars(access)))
+        return Kubernetes("frankfurt-cluster")
+
+    def program() -> pulumi.ComponentResource:
+        return LlmPlatform("insurer", platform, {"frankfurt": Aws("frankfurt")}, scope=scope, connect=connect)
+
+    engine.run(program)
+    assert reached == [("frankfurt", given)]
+    assert set(engine.pods()) == {model.id}
+    assert not [made.name for made in engine.made if made.type.startswith("aws:")]

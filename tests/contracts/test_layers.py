@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import layers
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.platform import Endpoint, Platform
 from isthmus.contracts.platform_sagemaker import SageMaker
 from tests import hosted, private
@@ -136,6 +136,20 @@ def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_wh
     assert sites(hosted.HOSTED, hosted.RESTRICTED) == ["aws", "on-prem"]
 
 
+def test_serving_in_eks_reaches_the_account_whose_cluster_it_is_in():
+    platform = private.platform()
+    (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
+    assert [site.kind for site in layers.reached(platform, "serving", frozenset({model.id})).sites] == ["aws"]
+    assert layers.reached(platform, "serving", frozenset()).sites == []
+
+
+def test_a_platform_that_tells_no_address_of_its_cluster_is_of_another_version():
+    platform = private.platform()
+    said = given(layer="platform", digest=layers.digest(platform, "platform"))
+    with pytest.raises(EnvironmentFault, match="does not give the address of the cluster at frankfurt"):
+        layers.taken(said, platform, "bank", "platform", "bank-platform")
+
+
 def test_a_platform_that_tells_no_names_of_hosted_models_is_of_another_version():
     platform = Platform.model_validate(hosted.platform())
     said = given(layer="platform", digest=layers.digest(platform, "platform"))
@@ -204,21 +218,3 @@ def test_a_layer_reaches_only_where_it_makes_something():
     }
     assert layers.reached(platform, "foundation").endpoints == []
     assert layers.reached(platform, "all") == platform
-
-
-def _in_eks() -> Endpoint:
-    return parse(platform_data()).endpoints[0].model_copy(update={"target": "eks-vllm"})
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (private.platform, "there is a cluster in AWS, frankfurt"),
-        (lambda: parse(platform_data()).model_copy(update={"endpoints": [_in_eks()]}), "runs on eks-vllm"),
-    ],
-)
-def test_what_layers_do_not_know_is_refused_by_its_name(make: Callable[[], Platform], says: str):
-    with pytest.raises(InputError, match=f"{says}, which layers do not know in this version") as refused:
-        layers.may_be_laid(make(), "stacks/Pulumi.a.yaml")
-    assert refused.value.where == "stacks/Pulumi.a.yaml"
-    assert "as one stack" in refused.value.todo
