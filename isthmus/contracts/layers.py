@@ -238,7 +238,7 @@ def _below_serving(endpoint: dict[str, Any]) -> dict[str, Any]:
     if uri.startswith("s3://"):
         # The way to the store is the platform's to open, and the job's share of the quota.
         store = weights.get("store") or {}
-        made["fetched"] = [store.get("endpoint"), store.get("address"), "cache" in weights]
+        made["fetched"] = [store.get("endpoint"), store.get("address"), weights.get("cache")]
     # A durable platform protects a namespace that holds claims on volumes with weights.
     made["claimed"] = uri.startswith("pvc://") and bool(weights.get("volume"))
     return made
