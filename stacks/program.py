@@ -127,6 +127,14 @@ def layer_program(
         moving.make_room(platform, made)
         return
     accesses = break_glass.Accesses()
+    mistaken = break_glass.file_of(settings.folder, settings.stack)
+    if mistaken.is_file():
+        # Who is in a hurry would wait for an access that nobody reads.
+        raise InputError(
+            "an emergency access of one stack of an estate, which nobody reads",
+            where=f"{settings.folder.name}/{mistaken.name}",
+            todo=f"Write it into {break_glass.file_of(settings.folder, estate.name).name}, signed for {estate.name}",
+        )
     if scope.owns("platform"):
         # Emergency access is to namespaces, and these are the platform's.
         accesses = break_glass.read(settings.folder, estate.name, platform)

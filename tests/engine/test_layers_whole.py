@@ -1,5 +1,5 @@
-"""Estates with people, routers, fetched weights, models on SageMaker and in EKS, gateways on Fargate: each is the one stack
-in parts, and a release of a model is its serving stack's."""
+"""Estates with people, routers, fetched weights, models on SageMaker and in EKS, gateways on Fargate: each is the one
+stack in parts, and a release of a model is its serving stack's."""
 
 from __future__ import annotations
 
@@ -156,6 +156,9 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     accesses["accesses"][0]["reason"] = "INC-1: another reason"
     yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
     with pytest.raises(AnswerIsNo, match="has not signed this"):
+        render.render(project.stack("bank-platform"))
+    file_of(project.stacks_dir, "bank").rename(file_of(project.stacks_dir, "bank-platform"))
+    with pytest.raises(InputError, match=r"which nobody reads\. Write it into bank\.break-glass\.yaml"):
         render.render(project.stack("bank-platform"))
 
 
