@@ -4,6 +4,7 @@ import difflib
 
 import pulumi
 
+from components.scope import WHOLE, Scope
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Platform
 
@@ -17,7 +18,8 @@ NAMES = {
 class Adopting:
     """The platform's imports, by a transformation of everything below it."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, scope: Scope = WHOLE) -> None:
+        self._layer = scope.layer
         self._wanted = dict(platform.imports)
         self._seen: set[str] = set()
 
@@ -36,9 +38,15 @@ class Adopting:
         return pulumi.ResourceTransformationResult(props, pulumi.ResourceOptions.merge(args.opts, more))
 
     def check(self) -> None:
-        """Raise `InputError` for an import of what the platform does not make; call when all is made."""
+        """Raise `InputError` for an import of what the platform does not make; call when all is made.
+
+        What a layer does not make another one may: that is held to the whole estate (`isthmus.engine.preflight`), and
+        a layer's own run says what it leaves.
+        """
         for name in self._wanted:
-            if name not in self._seen:
+            if name not in self._seen and self._layer != "all":
+                pulumi.log.info(f"imports: {name} is left to another layer of the estate")
+            elif name not in self._seen:
                 near = difflib.get_close_matches(name, self._seen, n=1)
                 hint = f"Did you mean `{near[0]}`? " if near else ""
                 raise InputError(

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from components.arguments_pools import asked_by, asked_of, not_shared, placed, queue_of, settings
-from components.arguments_serving import fetching, route_args, serving_args, weights_args
+from components.arguments_serving import door_ways, fetching, route_args, serving_args, weights_args
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
@@ -158,7 +158,8 @@ def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any
 
 
 def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
-    return {
+    made: dict[str, Any] = {
+        **door_ways(platform, endpoint),
         "id": endpoint.id,
         "sensitivity": endpoint.class_,
         "monitoring_namespace": platform.monitoring.namespace or "",
@@ -166,6 +167,7 @@ def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
         "replicas": endpoint.replicas,
         "surge": endpoint.surge,
     }
+    return made  # type: ignore[return-value]
 
 
 def model_args(

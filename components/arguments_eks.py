@@ -30,10 +30,10 @@ _ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.[a-z.]+/(.*)
 class ClusterAccess:
     """How a program reaches a cluster in AWS: what a Kubernetes provider is made of."""
 
-    name: pulumi.Output[str]
+    name: pulumi.Input[str]
     """In EKS."""
-    endpoint: pulumi.Output[str]
-    certificate_authority: pulumi.Output[str]
+    endpoint: pulumi.Input[str]
+    certificate_authority: pulumi.Input[str]
     """Base64 of its PEM."""
 
 

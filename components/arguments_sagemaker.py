@@ -8,14 +8,15 @@ from typing import Any
 import pulumi
 
 from components.arguments_aws import bounded, region_at, served_by, site_of, tags
-from components.aws.names import for_auto_name, partition
-from components.aws.private_bucket import BUCKET_NAME
+from components.aws.names import partition
 from components.aws.private_endpoints import EndpointGrant
 from components.aws.sagemaker_access import CALLS, SageMakerAccessArgs
 from components.aws.sagemaker_args import SageMakerEndpointArgs
 from components.aws.sagemaker_endpoint import endpoint_arn, endpoint_name
-from components.aws.sagemaker_role import reads, role_arn
+from components.aws.sagemaker_role import reads, role_arn, role_name
+from components.aws.sagemaker_store import bucket_name
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.layers import HostedGiven
 from isthmus.contracts.platform import Endpoint, Identity, Platform, Site
 from isthmus.contracts.platform_aws import Network, network_for
 
@@ -30,8 +31,16 @@ def hosted_at(platform: Platform, site: Site) -> list[Endpoint]:
     return [one for one in platform.endpoints if one.site == site.name and one.target == "sagemaker"]
 
 
-def endpoint_args(platform: Platform, endpoint: Endpoint, made: Any) -> SageMakerEndpointArgs:
-    """`made`: the Network component in which the model stands."""
+def names(name: str, endpoint: Endpoint) -> dict[str, str]:
+    """By what roles and private endpoints name a model, before it is made; another stack makes it by these."""
+    own = logical(name, endpoint)
+    return {"endpoint": endpoint_name(own), "role": role_name(own), "bucket": bucket_name(own)}
+
+
+def endpoint_args(
+    platform: Platform, endpoint: Endpoint, made: Any, told: HostedGiven | None = None
+) -> SageMakerEndpointArgs:
+    """`made`: the network in which the model stands. `told`: by what names, where another stack says so."""
     settings, weights = endpoint.sagemaker, endpoint.weights
     if settings is None or weights is None or platform.images.sagemaker is None:
         raise InputError(
@@ -56,6 +65,8 @@ def endpoint_args(platform: Platform, endpoint: Endpoint, made: Any) -> SageMake
         "tags": tags(platform, **_workload(platform, endpoint)),
         **bounded(site_of(platform, endpoint.site)),
     }
+    if told is not None:
+        args["names"] = told.model_dump(include={"endpoint", "role", "bucket"})
     return args  # type: ignore[return-value]
 
 
@@ -134,7 +145,7 @@ def _fetches(name: str, endpoint: Endpoint, region: str, account: pulumi.Input[s
     ]
     if settings.capture is not None:
         # Ours has a name of which AWS's plugin makes the end up.
-        bucket = settings.capture.bucket or f"{for_auto_name(f'{own}-captured', BUCKET_NAME)}-*"
+        bucket = settings.capture.bucket or f"{bucket_name(own)}-*"
         captured = f"arn:{partition(region)}:s3:::{bucket}/{endpoint_name(own)}/*"
         made.append(
             {

@@ -15,9 +15,7 @@ _ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine"}
 def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
     """Of `ModelServerArgs`: what the engine is told beyond the usual, how it is scaled, what fetches its weights."""
     made = endpoint.model_dump(include=_ENGINE, exclude_defaults=True, exclude_none=True)
-    for gateway in platform.gateways:
-        if gateway.router is not None and (gateway.class_, gateway.site) == (endpoint.class_, endpoint.site):
-            made["router"] = gateway.router.service
+    made |= _router(platform, endpoint)
     scaling = scaled(platform).get(endpoint.id)
     if scaling is not None:
         made["scaling"] = {
@@ -33,6 +31,27 @@ def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
             )
     if endpoint.weights and endpoint.weights.uri.startswith("s3://"):
         made["fetch_image"] = platform.images.translator
+    return made
+
+
+def _router(platform: Platform, endpoint: Endpoint) -> dict[str, str]:
+    """The Service of its class's router at its site, where there is one."""
+    found = [
+        gateway.router.service
+        for gateway in platform.gateways
+        if gateway.router is not None and (gateway.class_, gateway.site) == (endpoint.class_, endpoint.site)
+    ]
+    return {"router": found[-1]} if found else {}
+
+
+def door_ways(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:
+    """Of `ModelDoorArgs`: who reaches it beside its gateway, and what its weights are fetched from."""
+    made: dict[str, Any] = _router(platform, endpoint)
+    if endpoint.picker is not None:
+        made["picker"] = endpoint.picker.model_dump()
+    weights = endpoint.weights
+    if weights is not None and weights.uri.startswith("s3://") and weights.store is not None:
+        made["fetched_from"] = weights.store.model_dump(include={"endpoint", "address"})
     return made
 
 

@@ -47,7 +47,7 @@ class AwsCluster:
             self.control = EksCluster(
                 f"{name}-{cluster.name}-eks",
                 arguments.cluster_args(platform, cluster, self._lies_in.subnets),
-                at(site.name, [self._lies_in]),
+                at(site.name, [self._lies_in] if isinstance(self._lies_in, pulumi.Resource) else []),
             )
             self.retained.append(self.control.retained)
 

@@ -16,6 +16,7 @@ from components import arguments_grants
 from components import arguments_sagemaker as on_sagemaker
 from components.arguments_aws import CloudSide
 from components.arguments_budgets import budgets_args
+from components.arguments_eks import ClusterAccess
 from components.arguments_fargate import task_identity_args
 from components.fargate_gateways import FargateGateways
 from components.scope import WHOLE, Scope
@@ -52,6 +53,8 @@ class AwsSite:
         """Its Kubernetes cluster, where it has one."""
         self.gateways: list[dict[str, Any]] = []
         """Each gateway that runs on Fargate here: class, site, address and service."""
+        self.names: dict[str, dict[str, Any]] = {}
+        """By endpoint on SageMaker that another stack makes: its names, and where it is to stand."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
         self._build()
@@ -63,7 +66,10 @@ class AwsSite:
             self.networks |= self._scope.networks
             self.anchors |= self._scope.anchors
         if self._scope.owns("platform"):
+            self._control_plane()
             self._callers()
+        elif self._scope.owns("serving"):
+            self._host()
 
     def _foundation(self) -> None:
         """The network, whom AWS trusts, the link and the log of calls."""
@@ -80,12 +86,6 @@ class AwsSite:
             )
             self.networks[network.name] = private
             self.records.append(private.retained)
-        declared = cluster_at(platform, site.name)
-        if declared is not None:
-            from components.aws_cluster import AwsCluster
-
-            self.cluster = AwsCluster(self._name, platform, site, declared, self.networks, self._at)
-            self.records += self.cluster.retained
         for trust in self._mine("trust"):
             self.anchors[trust.name] = TrustAnchor(
                 f"{self._name}-{trust.name}-trust",
@@ -94,6 +94,25 @@ class AwsSite:
             )
         self._link()
         self._logs()
+
+    def _control_plane(self) -> None:
+        """The site's cluster, without machines."""
+        declared = cluster_at(self._platform, self._site.name)
+        if declared is not None:
+            from components.aws_cluster import AwsCluster
+
+            self.cluster = AwsCluster(
+                self._name, self._platform, self._site, declared, self.networks, self._at
+            )
+            self.records += self.cluster.retained
+
+    @property
+    def access(self) -> ClusterAccess | None:
+        """How the API server of the site's cluster is reached, as it was made here or in the layer below."""
+        if self.cluster is not None:
+            return self.cluster.access()
+        given = self._scope.clusters.get(self._site.name)
+        return ClusterAccess(**given.model_dump()) if given is not None else None
 
     def _callers(self) -> None:
         """Who calls which model, through which private endpoints, for how much."""
@@ -180,10 +199,20 @@ class AwsSite:
 
         for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
             network = self._network_of(endpoint.class_)
+            given = self._scope.hosted.get(endpoint.id)
+            if self._scope.owns("platform") and not self._scope.owns("serving"):
+                names = on_sagemaker.names(self._name, endpoint)
+                built = self.networks[network.name]
+                self.names[endpoint.id] = {**names, "vpc_id": built.vpc_id, "subnets": built.subnets}
+                self._hosted[endpoint.id] = names["endpoint"]
+            if not self._scope.runs(endpoint):
+                continue
             private = [self._private[network.name]] if network.name in self._private else []
             made = SageMakerEndpoint(
                 on_sagemaker.logical(self._name, endpoint),
-                on_sagemaker.endpoint_args(self._platform, endpoint, self.networks[network.name]),
+                on_sagemaker.endpoint_args(
+                    self._platform, endpoint, given or self.networks[network.name], given
+                ),
                 self._at(self._site.name, private),
             )
             self._hosted[endpoint.id] = made.endpoint_name

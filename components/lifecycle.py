@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from components.kube import class_namespace
+from components.scope import WHOLE, Scope
 from isthmus.contracts.moving import claim_of
 from isthmus.contracts.platform import Platform
 
@@ -21,15 +22,21 @@ RECORDS = ("aws:s3/", "aws:kms/key:", "aws:cloudwatch/logGroup:")
 class Keeping:
     """How the parts of one platform are kept."""
 
-    def __init__(self, name: str, platform: Platform) -> None:
-        """`name`: the platform's resource name, with which the names of its parts begin."""
+    def __init__(self, name: str, platform: Platform, scope: Scope = WHOLE) -> None:
+        """`name`: the platform's resource name, with which the names of its parts begin; `scope`: what the stack
+        builds of it."""
         self._durable = platform.lifecycle == "durable"
-        claims = [
-            (endpoint.site, endpoint.class_, claim)
-            for endpoint in platform.endpoints
-            if (claim := claim_of(endpoint)) and endpoint.weights and endpoint.weights.volume
+        holders = [
+            each for each in platform.endpoints if claim_of(each) and each.weights and each.weights.volume
         ]
-        spaces = sorted({(site, held) for site, held, _ in claims})
+        claims = [
+            (each.site, each.class_, claim)
+            for each in holders
+            if (claim := claim_of(each)) and scope.runs(each)
+        ]
+        # The platform's layer has the namespaces; a claim that comes and goes there is no word of its own.
+        owned = holders if scope.owns("platform") else []
+        spaces = sorted({(each.site, each.class_) for each in owned})
         self._models = {f"{name}-{site}-{held}-{claim}" for site, held, claim in claims} | {
             # A claim goes with its namespace, whatever the engine was told of it.
             f"{name}-{site}-{held}-namespace"

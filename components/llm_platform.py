@@ -91,8 +91,8 @@ class LlmPlatform(pulumi.ComponentResource):
 
         Raises `InputError` for what this version cannot build, `AnswerIsNo` for what it must not.
         """
-        keeping = Keeping(name, platform)
-        adopting = Adopting(platform)
+        keeping = Keeping(name, platform, scope)
+        adopting = Adopting(platform, scope)
         kept = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(transformations=[keeping.apply, adopting.apply])
         )
@@ -103,7 +103,9 @@ class LlmPlatform(pulumi.ComponentResource):
         self._accesses = list(accesses)
         self._platform = platform
         self._scope = scope
-        self.gives: dict[str, dict[str, Any]] = {"networks": {}, "anchors": {}, "doors": {}}
+        self.gives: dict[str, dict[str, Any]] = {
+            part: {} for part in ("networks", "anchors", "records", "doors", "hosted", "clusters")
+        }
         """What the layers above are given (`isthmus.contracts.layers.Given`)."""
         self._by_key = dict(providers)
         self._connect = connect
@@ -119,9 +121,12 @@ class LlmPlatform(pulumi.ComponentResource):
         # AWS first: translators on-prem are told their roles, models and endpoints.
         for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
             machines = self._aws_site(site) if site.kind == "aws" and not only_admission else {}
-            if site in inside and (not only_admission or provider_key(site) in self._by_key):
+            here = site in inside and scope.in_cluster(platform, site)
+            if here and (not only_admission or provider_key(site) in self._by_key):
                 self._kubernetes_site(site, machines)
-        self._sealed: dict[str, dict[str, pulumi.Output[str]]] = {}
+        self._sealed: dict[str, dict[str, pulumi.Input[str]]] = {
+            name: each.model_dump(exclude_none=True) for name, each in scope.records.items()
+        }
         sealed = scope.owns("foundation") and not only_admission
         audit, retained = self._audit(sites) if sealed else ([], [])
         self.people = pulumi.Output.from_input({} if only_admission else self._people())
@@ -244,7 +249,8 @@ class LlmPlatform(pulumi.ComponentResource):
         from components.onprem.door import ModelDoor
 
         args = door_args(self._platform, endpoint)
-        made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(endpoint.site, after))
+        key = provider_key(self._platform.site(endpoint.site))
+        made = ModelDoor(f"{self._name}-{endpoint.id}", args, self._at(key, after))
         self.gives["doors"][endpoint.id] = {"cluster_ip": made.cluster_ip, "leaders": made.leaders}
         return made
 
@@ -305,8 +311,6 @@ class LlmPlatform(pulumi.ComponentResource):
         """The machines of each pool of the site's cluster."""
         from components.aws_site import AwsSite
 
-        if not (self._scope.owns("foundation") or self._scope.owns("platform")):
-            return {}
         made = AwsSite(self._name, self._platform, site, self._at, self._scope)
         if self._scope.owns("foundation"):
             for name, each in made.networks.items():
@@ -314,14 +318,15 @@ class LlmPlatform(pulumi.ComponentResource):
                     key: getattr(each, key) for key in ("vpc_id", "subnets", "route_tables")
                 }
             self.gives["anchors"] |= {name: {"arn": each.arn} for name, each in made.anchors.items()}
+        self.gives["hosted"] |= made.names
+        if made.access is not None and self._scope.owns("platform"):
+            self.gives["clusters"][site.name] = vars(made.access)
         self._sides |= made.sides
         self._retained += made.retained
         self._records += made.records
         self._links += made.links
         self._gateways += made.gateways
-        if made.cluster is None:
-            return {}
-        access, key = made.cluster.access(), provider_key(site)
+        access, key = made.access, provider_key(site)
         # At its first stage nothing stands in it, and nobody may be able to reach it yet.
         if (
             site in kubernetes_sites(self._platform)
@@ -330,7 +335,7 @@ class LlmPlatform(pulumi.ComponentResource):
             and self._connect is not None
         ):
             self._by_key[key] = self._connect(site, access)
-        return made.cluster.machines
+        return made.cluster.machines if made.cluster is not None else {}
 
     def _audit(self, sites: dict[str, Site]) -> tuple[list[dict[str, Any]], list[Any]]:
         from components.governance.audit_trail import AuditTrail
@@ -344,7 +349,9 @@ class LlmPlatform(pulumi.ComponentResource):
                 # The organisation's own needs no way to its site: the foundation has none on-prem.
                 self._at(store.site) if store.site in self._by_key else self._child(),
             )
-            self._sealed[store.site] = trail.records
+            self._sealed[store.site] = dict(trail.records)
+            if sites[store.site].kind == "aws":
+                self.gives["records"][store.site] = trail.records
             described.append(
                 {
                     "name": store.name,
@@ -359,7 +366,7 @@ class LlmPlatform(pulumi.ComponentResource):
         return described, retained
 
     def _people(self) -> dict[str, Any]:
-        if self._platform.people is None:
+        if self._platform.people is None or not self._scope.owns("platform"):
             return {}
         made = {
             site.name: make_account(

@@ -52,7 +52,10 @@ def scope(platform: Platform, member: Member, estate: Estate, given: Outputs | N
         serves=serves,
         networks={name: one for each in below for name, one in each.networks.items()},
         anchors={name: one for each in below for name, one in each.anchors.items()},
+        records={name: one for each in below for name, one in each.records.items()},
         doors={name: one for each in below for name, one in each.doors.items()},
+        hosted={name: one for each in below for name, one in each.hosted.items()},
+        clusters={name: one for each in below for name, one in each.clusters.items()},
     )
 
 
@@ -92,6 +95,17 @@ def ask_account(
     if member.layer == "foundation":
         # Its networks alone: models and quotas are the platform's question, and may be beyond its permissions.
         plan = plan.model_copy(update={"endpoints": [], "placements": []})
+    elif member.layer == "serving":
+        # Machines of SageMaker alone: models on Bedrock are the platform's question.
+        reached = reached.model_copy(
+            update={"endpoints": [each for each in reached.endpoints if each.target == "sagemaker"]}
+        )
+        plan = plan.model_copy(
+            update={
+                "endpoints": [each for each in plan.endpoints if each.target == "sagemaker"],
+                "placements": [],
+            }
+        )
     for line in account.check(reached, plan, files.requirements, providers, sandbox=sandbox):
         pulumi.log.warn(line)
 

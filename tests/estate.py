@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isthmus.catalogue.estates import OVERRIDES
+from isthmus.contracts import overrides as overriding
 from isthmus.contracts import requirements, yamlfile
 from isthmus.engine.project import Project
 from tests.catalogue.bank import ROOT, STACK
@@ -84,3 +86,77 @@ def small_estate(root: Path) -> Project:
 
     change_overrides(project, less)
     return project
+
+
+HOSTED, FETCHED = "internal-qwen3-8b", "confidential-llama-3-1-8b"
+PICKER = {"service": "llama-picker", "labels": {"app": "llama-picker"}}
+ROUTER = {
+    **{"gateway_class": "istio", "service": "confidential-router-istio", "ca": "internal-ca"},
+    **{"control_namespace": "istio-system", "control_port": 15012},
+}
+STORE = {"endpoint": "https://s3.fra1.bank.example:9000", "address": "10.40.3.10", "credentials_secret": "s3"}
+S3 = {
+    **{"uri": "s3://models/llama-8b/v1", "digest": "sha256:" + "b" * 64, "volume": None},
+    **{"store": STORE, "cache": {"storage_class": "shared"}},
+}
+MORE: dict[str, Any] = {
+    "people": {
+        "members": [
+            {"name": "ops", "role": "platform", "groups": ["oidc:ops"], "permission_sets": ["LlmOps"]},
+            {"name": "audit", "role": "auditor", "groups": ["oidc:audit"], "permission_sets": ["LlmAudit"]},
+            {"name": "kyc", "role": "model-owner", "groups": ["oidc:kyc"], "classes": ["confidential"]},
+        ]
+    },
+    "gateways": [
+        {"name": "confidential-fra1", "router": ROUTER},
+        {"name": "internal-fra1", "workloads": [{"name": "policy-assistant", "overflow": [HOSTED]}]},
+    ],
+    "networks": [
+        {
+            "name": "frankfurt",
+            "services": ["bedrock-runtime", "rolesanywhere", "s3", "sagemaker.runtime"],
+        }
+    ],
+    "identities": [{"name": "internal-frankfurt", "endpoints": ["internal-claude-haiku-4-5", HOSTED]}],
+    "images": {
+        "sagemaker": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/vllm@sha256:" + "a" * 64,
+    },
+    "endpoints": [
+        {"id": FETCHED, "weights": S3, "picker": PICKER},
+        {
+            **{"id": HOSTED, "class": "internal", "site": "frankfurt", "target": "sagemaker"},
+            **{"model": "Qwen/Qwen3-8B", "precision": "bf16", "replicas": 2, "gpus": 2},
+            "weights": {"uri": "s3://bank-weights/qwen3-8b/", "digest": "sha256:" + "d" * 64},
+            "sagemaker": {"instance_type": "ml.g6e.2xlarge"},
+        },
+    ],
+}
+"""What a bank has besides: people, a router with a picker, weights that a job fetches, a model on SageMaker."""
+
+
+def with_more(project: Project) -> Project:
+    """A small estate with all of `MORE`, which the stack of the confidential model serves."""
+    change_overrides(project, lambda overrides: overrides.update(overriding.merge(overrides, MORE)))
+    settings = project.stacks_dir / "Pulumi.bank-onboarding.yaml"
+    said = yamlfile.load(settings).data
+    said["config"]["isthmus:serves"] = ["confidential", HOSTED]
+    yamlfile.dump(said, "", settings)
+    return project
+
+
+def into_layers(root: Path, name: str, serving: Mapping[str, Sequence[str] | None]) -> Project:
+    """The project at `root`, whose stack `name` becomes an estate of that name: `serving` by stack, what it serves."""
+    stacks = Project(root).stacks_dir
+    file = stacks / f"Pulumi.{name}.yaml"
+    config = dict(yamlfile.load(file).data["config"])
+    yamlfile.dump(config.pop("isthmus:overrides"), "", stacks / f"{name}{OVERRIDES}")
+    file.unlink()
+    said: dict[str, dict[str, Any]] = {
+        f"{name}-{layer}": {"isthmus:layer": layer} for layer in ("foundation", "platform")
+    }
+    for stack, serves in serving.items():
+        said[stack] = {"isthmus:layer": "serving", **({"isthmus:serves": list(serves)} if serves else {})}
+    for stack, more in said.items():
+        settings = {"config": {**config, "isthmus:of": name, **more}}
+        yamlfile.dump(settings, "", stacks / f"Pulumi.{stack}.yaml")
+    return Project(root)

@@ -95,6 +95,17 @@ class RolloutSettings(TypedDict):
     """Seconds that the old instances stay when all calls have moved (default 300)."""
 
 
+class HostedNames(TypedDict):
+    """Names by which another stack lets in what is made here."""
+
+    endpoint: str
+    """The endpoint's, which callers name."""
+    role: str
+    """The role's."""
+    bucket: str
+    """How that of the bucket with captured content begins."""
+
+
 class SageMakerEndpointArgs(TypedDict):
     """One served model on an endpoint of Amazon SageMaker, for one class."""
 
@@ -158,5 +169,7 @@ class SageMakerEndpointArgs(TypedDict):
     """How long the containers' log is kept (default 365)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds its role; absent, one is made beside it."""
+    names: NotRequired[HostedNames]
+    """Names that another stack has told who may call it and what it may fetch; absent, they follow from this stack."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""

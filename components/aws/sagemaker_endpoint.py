@@ -6,11 +6,11 @@ import pulumi
 
 from components.aws.names import aws_name, for_auto_name, partition
 from components.aws.role_policy import role_policy
-from components.aws.sagemaker_args import S3Weights, SageMakerEndpointArgs
+from components.aws.sagemaker_args import HostedNames, S3Weights, SageMakerEndpointArgs
 from components.aws.sagemaker_container import container, environment, model
-from components.aws.sagemaker_role import execution_role, statements
+from components.aws.sagemaker_role import execution_role, role_name, statements
 from components.aws.sagemaker_rollout import SHADOW, VARIANT, alarms, deployment, scale
-from components.aws.sagemaker_store import capture_bucket, container_log, sealing_key
+from components.aws.sagemaker_store import bucket_name, capture_bucket, container_log, sealing_key
 from components.checks import MODES, may_use_aws, one_of, sensitivity
 from isthmus.contracts import handling
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
@@ -69,7 +69,12 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             "isthmus.dev/class": held,
             "isthmus.dev/endpoint": args["id"],
         }
-        self._endpoint = endpoint_name(name)
+        self._called: HostedNames = args.get("names") or {
+            "endpoint": endpoint_name(name),
+            "role": role_name(name),
+            "bucket": bucket_name(name),
+        }
+        self._endpoint = self._called["endpoint"]
         self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         capture = args.get("capture")
         self._key = sealing_key(
@@ -137,7 +142,9 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         if (given := capture.get("bucket")) is not None:
             arn = f"arn:{partition(self._args['region'])}:s3:::{given}"
             return pulumi.Output.from_input(given), pulumi.Output.from_input(arn)
-        bucket, ready = capture_bucket(self._name, self._key, capture["days"], self._tags, self)
+        bucket, ready = capture_bucket(
+            self._name, self._called["bucket"], self._key, capture["days"], self._tags, self
+        )
         self._kept += [bucket.arn, self._key]
         self._ready += ready
         return bucket.id, bucket.arn
@@ -190,6 +197,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         )
         role = execution_role(
             self._name,
+            self._called["role"],
             account=self._account,
             boundary=args.get("permissions_boundary"),
             most=most,

@@ -110,9 +110,16 @@ def statements(
 
 
 def execution_role(
-    name: str, *, account: pulumi.Input[str], boundary: Any, most: Any, tags: dict[str, str], opts: Any
+    name: str,
+    called: str,
+    *,
+    account: pulumi.Input[str],
+    boundary: Any,
+    most: Any,
+    tags: dict[str, str],
+    opts: Any,
 ) -> Any:
-    """The role, which SageMaker of this account alone can assume."""
+    """The role, which SageMaker of this account alone can assume. `called`: as of `role_name`."""
     from pulumi_aws.iam import Role
 
     trust = {
@@ -129,7 +136,7 @@ def execution_role(
     }
     return Role(
         f"{name}-execution",
-        name=role_name(name),
+        name=called,
         description="Fetches weights and image of a model, and writes its log",
         assume_role_policy=pulumi.Output.json_dumps(trust),
         permissions_boundary=boundary_arn(f"{name}-execution", boundary, most, opts, tags=tags),

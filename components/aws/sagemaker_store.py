@@ -90,19 +90,28 @@ def container_log(
     )
 
 
+def bucket_name(name: str) -> str:
+    """How the name of the bucket begins; AWS's plugin makes the end up."""
+    return for_auto_name(f"{name}-captured", BUCKET_NAME)
+
+
 def capture_bucket(
-    name: str, key: pulumi.Output[str], days: int, tags: dict[str, str], parent: pulumi.Resource
+    name: str,
+    called: str,
+    key: pulumi.Output[str],
+    days: int,
+    tags: dict[str, str],
+    parent: pulumi.Resource,
 ) -> tuple[Any, list[pulumi.Resource]]:
-    """The bucket for prompts and answers, which erases them after `days`; and what a capture waits for.
+    """The bucket for prompts and answers, which erases them after `days`; and what a capture waits for. `called`: as
+    of `bucket_name`.
 
     It stays when the endpoint goes: what was captured is erased in its time, not before and not after.
     """
     from pulumi_aws import s3
 
     kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
-    bucket = s3.Bucket(
-        for_auto_name(f"{name}-captured", BUCKET_NAME), force_destroy=False, tags=tags, opts=kept
-    )
+    bucket = s3.Bucket(called, force_destroy=False, tags=tags, opts=kept)
     encrypted, closed, owned = private(name, bucket.id, key, kept)
     erased = s3.BucketLifecycleConfiguration(
         f"{name}-erasure",

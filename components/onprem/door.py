@@ -20,19 +20,21 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import scraped_from
+from components.onprem import inference_pool, weight_cache
 from components.onprem.groups import LEADS, group_policy, leader_service, nodes_of
+from components.onprem.model_args import ModelPicker
 
 ADDRESS = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
 """Done when it has an address: the pods behind it come later."""
 
 
-class DoorAddresses(TypedDict):
-    """The addresses of a model server whose Service and network policies another stack makes."""
+class StoreAddress(TypedDict):
+    """Where a store of weights is."""
 
-    cluster_ip: str
-    """Its Service's."""
-    leaders: NotRequired[list[str]]
-    """Where a replica spans machines: those of its groups' leaders."""
+    endpoint: str
+    """Its URL: https, a name and a port."""
+    address: str
+    """The address behind the name."""
 
 
 class ModelDoorArgs(TypedDict):
@@ -50,6 +52,12 @@ class ModelDoorArgs(TypedDict):
     """Copies (default 1)."""
     surge: NotRequired[bool]
     """Whether it rolls with one replica more."""
+    router: NotRequired[str]
+    """Service of the class's router, which may then reach it beside the gateway."""
+    picker: NotRequired[ModelPicker]
+    """What chooses the replica of each request, through an InferencePool: to a router it is what a Service is."""
+    fetched_from: NotRequired[StoreAddress]
+    """The store that a job fetches its weights from, by a way of its own."""
 
 
 class ModelDoor(pulumi.ComponentResource):
@@ -70,9 +78,14 @@ class ModelDoor(pulumi.ComponentResource):
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         serving = {**chosen, **LEADS} if nodes > 1 else chosen
         # Who may reach it is settled before it can be found.
-        policy = network(name, endpoint, held, args["monitoring_namespace"], space, own, serving, self)
+        inference_pool.check(args)
+        more = inference_pool.ways_in(args)
+        policy = network(name, endpoint, held, args["monitoring_namespace"], space, own, serving, self, more)
         after = pulumi.ResourceOptions(parent=self, depends_on=[policy])
         service = model_service(name, endpoint, space, own, serving, after, annotations=ADDRESS)
+        inference_pool.make(name, args, space, own, serving, pulumi.ResourceOptions(parent=self))
+        if "fetched_from" in args:
+            weight_cache.way_out(name, endpoint, held, args["fetched_from"], space, self)
         addresses: list[Any] = []
         if nodes > 1:
             count = args.get("replicas", 1)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from components.kube import GATEWAY_LABEL, HEALTH_PORT, SERVING_PORT, custom, metadata, router_name
-from components.onprem.model_args import ModelServerArgs
 from isthmus.contracts.errors import InputError
 
+if TYPE_CHECKING:
+    from components.onprem.door import ModelDoorArgs
+    from components.onprem.model_args import ModelServerArgs
 
-def check(args: ModelServerArgs) -> None:
+
+def check(args: ModelServerArgs | ModelDoorArgs) -> None:
     """Raises `InputError` for a picker that nothing would ask."""
     if "picker" in args and not args.get("router"):
         raise InputError(
@@ -23,7 +26,7 @@ def check(args: ModelServerArgs) -> None:
 
 def make(
     name: str,
-    args: ModelServerArgs,
+    args: ModelServerArgs | ModelDoorArgs,
     namespace: str,
     own: dict[str, str],
     serving: dict[str, str],
@@ -47,7 +50,7 @@ def make(
     custom(f"{name}-pool", "inference.networking.k8s.io/v1", "InferencePool", meta, {"spec": spec}, opts)
 
 
-def ways_in(args: ModelServerArgs) -> list[dict[str, Any]]:
+def ways_in(args: ModelServerArgs | ModelDoorArgs) -> list[dict[str, Any]]:
     """Who else may reach its replicas: the router's proxies to ask them, the picker to read their metrics."""
     made: list[dict[str, Any]] = []
     if args.get("router"):

@@ -5,7 +5,6 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from components.certificates import CertificateIssuer
-from components.onprem.door import DoorAddresses
 
 
 class ModelWeightStore(TypedDict):
@@ -129,6 +128,15 @@ class ModelScaling(TypedDict):
     """TriggerAuthentication in the namespace by which KEDA reads the metrics."""
     woken_by: NotRequired[list[str]]
     """With 0 replicas: the workloads whose requests, counted at the gateway, start the first one."""
+
+
+class DoorAddresses(TypedDict):
+    """The addresses of a model server whose Service and network policies another stack makes."""
+
+    cluster_ip: str
+    """Its Service's."""
+    leaders: NotRequired[list[str]]
+    """Where a replica spans machines: those of its groups' leaders."""
 
 
 class ModelServerArgs(TypedDict):

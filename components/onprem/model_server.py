@@ -66,13 +66,13 @@ class ModelServer(pulumi.ComponentResource):
         gateway = dns_name(f"{held}-gateway", space)
         clients = [gateway, *([dns_name(args["router"], space)] if "router" in args else [])]
         config = config_map(name, endpoint, space, own, sidecar_config(held, clients), child)
-        inference_pool.make(name, args, space, own, serving, child)
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
         before += weight_cache.cached(name, args, space, self)
         found = args.get("door")
         if found is None:
+            inference_pool.make(name, args, space, own, serving, child)
             scraped = args["monitoring_namespace"]
             before.append(
                 network(

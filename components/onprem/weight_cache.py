@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -20,6 +20,9 @@ from components.onprem.vllm import MODELS
 from components.onprem.weights import WEIGHTS_DIGEST
 from components.pods import NO_RESOLVER, TMP_MOUNT, TMP_VOLUME, container_security, pod, same
 from isthmus.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from components.onprem.door import StoreAddress
 
 FETCH_CPU, FETCH_MEMORY = "2", "4Gi"
 """What the job asks for: eight files at a time, each in pieces of some MiB."""
@@ -56,9 +59,8 @@ def cached(
         return []
     from pulumi_kubernetes.batch.v1 import Job
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim, ServiceAccount
-    from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
-    own = labels(f"{args['id']}-fetch", sensitivity=args["sensitivity"], role="fetch", endpoint=args["id"])
+    own = _labels(args["id"], args["sensitivity"])
     child = pulumi.ResourceOptions(parent=parent)
     claimed: Any = {
         "accessModes": ["ReadWriteMany"],
@@ -77,22 +79,10 @@ def cached(
         automount_service_account_token=False,
         opts=child,
     )
-    host, port = _place(store, f"{args['id']}.weights")
-    way: Any = {
-        "podSelector": {"matchLabels": own},
-        "policyTypes": ["Ingress", "Egress"],
-        "egress": [
-            {
-                "to": [{"ipBlock": {"cidr": f"{store['address']}/32"}}],
-                "ports": [{"protocol": "TCP", "port": port}],
-            }
-        ],
-    }
-    policy = NetworkPolicy(
-        f"{name}-fetch-network",
-        metadata=metadata(f"{args['id']}-fetch", own, namespace=namespace),
-        spec=way,
-        opts=child,
+    host, _ = _place(store, f"{args['id']}.weights")
+    # A door that another stack made has its way out already.
+    ways = (
+        [] if "door" in args else [way_out(name, args["id"], args["sensitivity"], store, namespace, parent)]
     )
     body = _pod(args, store, image, host)
     digest = hashlib.sha256(json.dumps([body, weights["digest"]], sort_keys=True).encode()).hexdigest()[:10]
@@ -113,14 +103,49 @@ def cached(
         spec=spec,
         opts=pulumi.ResourceOptions(
             parent=parent,
-            depends_on=[claim, account, policy],
+            depends_on=[claim, account, *ways],
             custom_timeouts=pulumi.CustomTimeouts(create=f"{patience + 120}s", update=f"{patience + 120}s"),
         ),
     )
     return [claim, job]
 
 
-def _place(store: ModelWeightStore, where: str) -> tuple[str, int]:
+def way_out(
+    name: str,
+    endpoint: str,
+    held: str,
+    store: ModelWeightStore | StoreAddress,
+    namespace: str,
+    parent: pulumi.Resource,
+) -> pulumi.Resource:
+    """The one way of an endpoint's job: to the store, by its address."""
+    from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+    own = _labels(endpoint, held)
+    _, port = _place(store, f"{endpoint}.weights")
+    spec: Any = {
+        "podSelector": {"matchLabels": own},
+        "policyTypes": ["Ingress", "Egress"],
+        "egress": [
+            {
+                "to": [{"ipBlock": {"cidr": f"{store['address']}/32"}}],
+                "ports": [{"protocol": "TCP", "port": port}],
+            }
+        ],
+    }
+    return NetworkPolicy(
+        f"{name}-fetch-network",
+        metadata=metadata(f"{endpoint}-fetch", own, namespace=namespace),
+        spec=spec,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def _labels(endpoint: str, held: str) -> dict[str, str]:
+    return labels(f"{endpoint}-fetch", sensitivity=held, role="fetch", endpoint=endpoint)
+
+
+def _place(store: ModelWeightStore | StoreAddress, where: str) -> tuple[str, int]:
     """Host and port of the store."""
     scheme, _, rest = store["endpoint"].partition("://")
     host, _, port = rest.rstrip("/").partition(":")

@@ -11,9 +11,9 @@ import pulumi
 
 from components.kube import PRIORITY_LABEL, QUEUE_LABEL, custom, metadata
 from components.onprem.devices import placed
-from components.onprem.door import DoorAddresses, group_ways, known_groups, leaders
+from components.onprem.door import group_ways, known_groups, leaders
 from components.onprem.groups import Member
-from components.onprem.model_args import ModelServerArgs
+from components.onprem.model_args import DoorAddresses, ModelServerArgs
 from components.onprem.model_pod import model_pod, worker_pod
 from components.onprem.scaling import scaled_object
 from components.onprem.weights import WEIGHTS_DIGEST

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from isthmus.catalogue import remembered
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.layers import BELOW, LAYERS, RUNS_HERE, Layer, may_be_laid
+from isthmus.contracts.layers import BELOW, LAYERS, RUNS_HERE, Layer
 from isthmus.contracts.words import SENSITIVITIES
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ class Estate:
 
     def served_by(self, platform: Platform, member: Member) -> frozenset[str]:
         """Ids of the endpoints whose models a stack runs. Every one has exactly one stack, or `InputError`."""
-        may_be_laid(platform, member.file)
         runs = [each for each in platform.endpoints if each.target in RUNS_HERE]
         owners: dict[str, list[Member]] = {each.id: [] for each in runs}
         for one in self.of("serving"):
@@ -79,7 +78,7 @@ class Estate:
                 stacks = " and ".join(each.stack for each in found) or "no stack"
                 raise InputError(
                     f"endpoint {id_} is served by {stacks} of estate {self.name}",
-                    where=f"{(found or self.of('serving'))[0].file} (isthmus:serves)",
+                    where=f"{(found or self.of('serving') or self.members)[0].file} (isthmus:serves)",
                     todo="Let exactly one serving stack name it, or its class",
                 )
         self._claims(platform, owners)
@@ -191,12 +190,13 @@ def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Esta
     estate = Estate(name, tuple(sorted(members, key=lambda each: (LAYERS.index(each.layer), each.stack))))
     for layer in LAYERS:
         count = len(estate.of(layer))
-        if count == 0 or (count > 1 and layer != "serving"):
+        # Where all is called on Bedrock there is nothing to serve; a model without a stack is told of by `served_by`.
+        if layer != "serving" and count != 1:
             names = ", ".join(each.stack for each in estate.of(layer)) or "none"
             raise InputError(
                 f"estate {name} has {count} stacks of layer {layer}: {names}",
                 where=estate.members[0].file,
-                todo="An estate has one foundation, one platform and one or more serving stacks",
+                todo="An estate has one foundation, one platform and, for models that it runs itself, serving stacks",
             )
     return estate
 

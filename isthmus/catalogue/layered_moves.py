@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.errors import AnswerIsNo
-from isthmus.contracts.moving import Move, Standing
+from isthmus.contracts.moving import Move, Standing, elsewhere
 from isthmus.contracts.moving_words import FLAG, ids, price
 
 if TYPE_CHECKING:
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 def gone(stands: Iterable[Standing], platform: Platform, mine: frozenset[str]) -> tuple[Standing, ...]:
     """What stands in a serving stack that it will not have any more. `mine`: the endpoints that it serves now."""
     pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
-    return tuple(
-        each for each in stands if each.replicas and (each.id not in mine or pools.get(each.id) != each.pool)
-    )
+    return tuple(each for each in stands if each.replicas and (each.id not in mine or elsewhere(each, pools)))
 
 
 def refusal(

@@ -1,4 +1,4 @@
-"""`isthmus break-glass STACK ID`."""
+"""`isthmus break-glass STACK ID`, of a stack or an estate."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def break_glass(
     from isthmus.contracts.errors import InputError
     from isthmus.engine import project as projects
 
-    chosen = projects.find(project).stack(stack)
-    folder = chosen.project.stacks_dir
-    found = records.load(folder, stack).accesses
+    chosen = projects.find(project).chosen([stack])[0]
+    folder, name = chosen.project.stacks_dir, chosen.family
+    found = records.load(folder, name).accesses
     for each in found:
         if each.id == access:
-            sys.stdout.write(each.text(stack))
+            sys.stdout.write(each.text(name))
             return
     raise InputError(
         f"there is no access `{access}`",
-        where=str(records.file_of(folder, stack)),
+        where=str(records.file_of(folder, name)),
         todo=f"It has: {', '.join(each.id for each in found) or 'none'}",
     )

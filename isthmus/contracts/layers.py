@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.words import Part
 
 if TYPE_CHECKING:
@@ -32,14 +31,13 @@ BELOW: dict[Layer, tuple[Layer, ...]] = {
 """The layers that a layer takes something from."""
 GIVEN = "layer"
 """The stack's output by which a layer says what it is and what it gives."""
-RUNS_HERE = ("onprem-vllm",)
+RUNS_HERE = ("onprem-vllm", "eks-vllm", "sagemaker")
 """Targets whose models a serving stack runs. A model on Bedrock runs nowhere of ours: its roles and routes are the
 platform's."""
-_LAID = (*RUNS_HERE, "bedrock")
 
 _FOUNDATION = (
     *("name", "sites", "networks", "links", "trust", "audit", "trails", "invocation_logging"),
-    *("tags", "contacts"),
+    *("tags", "contacts", "lifecycle", "imports"),
 )
 _NOT_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
 _OF_A_RELEASE = (
@@ -49,7 +47,21 @@ _OF_A_RELEASE = (
 )
 """Fields of an endpoint that nothing below serving is made from: what a release of a model changes. A field that is
 not named here is the platform's, too, so that one forgotten costs a run that changes nothing and hides nothing."""
-_IMAGES_OF_A_RELEASE = ("vllm", "vllm_cpu")
+_OF_A_HOSTED_RELEASE = (
+    *(
+        "instance_type",
+        "inference_ami",
+        "volume_gib",
+        "key",
+        "weights_key",
+        "autoscaling",
+        "rollback",
+        "rollout",
+    ),
+    "log_days",
+)
+"""The same of its part `sagemaker`: who may call it, and what it may fetch and write, is made from none of these."""
+_IMAGES_OF_A_RELEASE = ("vllm", "vllm_cpu", "sagemaker")
 
 
 class NetworkGiven(Part):
@@ -73,6 +85,37 @@ class DoorGiven(Part):
     leaders: list[str] = []
 
 
+class RecordsGiven(Part):
+    """Where the records of an account lie, as far as they are made here: ARNs, for who may read them."""
+
+    bucket: str | None = None
+    key: str | None = None
+    log_group: str | None = None
+
+
+class HostedGiven(Part):
+    """What a model on SageMaker is called, and where it stands: roles and private endpoints name it so already."""
+
+    endpoint: str
+    """Its name in AWS."""
+    role: str
+    """Name of the role by which SageMaker fetches for it."""
+    bucket: str
+    """How the name of the bucket with its captured content begins."""
+    vpc_id: str
+    subnets: list[str]
+
+
+class ClusterGiven(Part):
+    """How the API server of a cluster in AWS is reached."""
+
+    name: str
+    """In EKS."""
+    endpoint: str
+    certificate_authority: str
+    """Base64 of its PEM."""
+
+
 class Given(Part):
     """What a layer says of itself."""
 
@@ -83,8 +126,14 @@ class Given(Part):
     """Of the part of the platform that it was built from."""
     networks: dict[str, NetworkGiven] = {}
     anchors: dict[str, AnchorGiven] = {}
+    records: dict[str, RecordsGiven] = {}
+    """By site in AWS with an audit store."""
     doors: dict[str, DoorGiven] = {}
     """By endpoint."""
+    hosted: dict[str, HostedGiven] = {}
+    """By endpoint on SageMaker."""
+    clusters: dict[str, ClusterGiven] = {}
+    """By site in AWS whose cluster is made here."""
 
 
 def digest(platform: Platform, layer: Layer) -> str:
@@ -94,54 +143,29 @@ def digest(platform: Platform, layer: Layer) -> str:
         given = {key: given[key] for key in _FOUNDATION if key in given}
     elif layer == "platform":
         given = {key: value for key, value in given.items() if key not in _NOT_PLATFORM}
-        given["endpoints"] = [_without(each, _OF_A_RELEASE) for each in given["endpoints"]]
+        given["endpoints"] = [_below_serving(each) for each in given["endpoints"]]
         given["images"] = _without(given["images"], _IMAGES_OF_A_RELEASE)
     text = json.dumps([layer, given], sort_keys=True, ensure_ascii=False)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def may_be_laid(platform: Platform, where: str) -> None:
-    """`InputError` for what this version builds as one stack only."""
-    for what, instead in _not_laid(platform):
-        raise InputError(
-            f"{what}, which layers do not know in this version",
-            where=where,
-            todo=f"Build this platform as one stack{instead}",
-        )
-
-
-def _not_laid(platform: Platform) -> Iterator[tuple[str, str]]:
-    """What there is of that, and what else could be done."""
-    if platform.people is not None:
-        yield "there are `people`", ", or leave them out"
-    if platform.imports:
-        yield "there are `imports`", ", or leave them out"
-    for cluster in platform.clusters:
-        yield f"there is a cluster in AWS, {cluster.name}", ""
-    for gateway in platform.gateways:
-        if gateway.router is not None:
-            yield f"gateway {gateway.name} has a router", ", or take the router out"
-        if gateway.runs_on != "kubernetes":
-            yield f"gateway {gateway.name} runs on Fargate", ""
-    for endpoint in platform.endpoints:
-        if endpoint.target not in _LAID:
-            yield f"endpoint {endpoint.id} runs on {endpoint.target}", f"; layers build: {', '.join(_LAID)}"
-        elif endpoint.weights is not None and endpoint.weights.uri.startswith("s3://"):
-            # Their job needs a way out of its own, and serving may open none.
-            yield f"endpoint {endpoint.id} has its weights fetched", ", or put the weights on a volume"
-
-
-def reached(platform: Platform, layer: Layer) -> Platform:
+def reached(platform: Platform, layer: Layer, serves: frozenset[str] | None = None) -> Platform:
     """The platform with the sites alone that a layer has something at: no other credentials are needed.
 
-    Not to be validated or built from.
+    `serves`: of a serving stack, the endpoints that it runs; None: every one. Not to be validated or built from.
     """
-    kinds = {"foundation": ("aws",), "serving": ("on-prem",)}.get(layer, ("aws", "on-prem"))
-    sites = [site for site in platform.sites if site.kind in kinds]
+    kinds = {"foundation": ("aws",), "serving": ()}.get(layer, ("aws", "on-prem"))
+    mine = [each for each in platform.endpoints if serves is None or each.id in serves]
+    hosting: set[str] = set()
+    if layer == "serving":
+        hosting = {each.site for each in mine if each.target in ("sagemaker", "eks-vllm")}
+        # Every cluster, where it has models in one: the plan before may have had them in another.
+        kinds = ("on-prem",) if any(each.target == "onprem-vllm" for each in mine) else ()
+    sites = [site for site in platform.sites if site.kind in kinds or site.name in hosting]
     more: dict[str, Any] = {}
     if layer == "foundation":
         more = {"endpoints": []}
-    elif layer == "platform":
+    elif layer in ("platform", "serving"):
         more = {"networks": []}
     return platform.model_copy(update={"sites": sites, **more})
 
@@ -172,7 +196,52 @@ def taken(said: Any, platform: Platform, estate: str, layer: Layer, stack: str) 
             where=where,
             todo=todo,
         )
+    lacks = _lacking(given, platform)
+    if lacks:
+        raise EnvironmentFault(
+            f"the stack was built by another version of Isthmus: it does not give {lacks}",
+            where=where,
+            todo=todo,
+        )
     return given
+
+
+def _lacking(given: Given, platform: Platform) -> str:
+    """What a layer of this version would give and this one does not; empty where it is whole."""
+    aws = {site.name for site in platform.sites if site.kind == "aws"}
+    if given.layer == "foundation":
+        wanted = {each.site for each in platform.audit if each.site in aws} - set(given.records)
+        return f"the records of {', '.join(sorted(wanted))}" if wanted else ""
+    hosted = {each.id for each in platform.endpoints if each.target == "sagemaker"} - set(given.hosted)
+    if hosted:
+        return f"the names of {', '.join(sorted(hosted))} on SageMaker"
+    clusters = {each.site for each in platform.clusters if each.mode == "manage"} - set(given.clusters)
+    return f"the address of the cluster at {', '.join(sorted(clusters))}" if clusters else ""
+
+
+def _below_serving(endpoint: dict[str, Any]) -> dict[str, Any]:
+    """Of an endpoint, what the layers below serving are made from."""
+    made = _without(endpoint, _OF_A_RELEASE)
+    weights = endpoint.get("weights") or {}
+    uri = str(weights.get("uri"))
+    if endpoint["target"] == "sagemaker":
+        # Whether its role may fetch them is said by the private endpoint.
+        hosted = _without(endpoint.get("sagemaker") or {}, _OF_A_HOSTED_RELEASE)
+        shadow, capture = hosted.pop("shadow", None), hosted.pop("capture", None)
+        made.pop("replicas")
+        return made | {
+            "weights": uri,
+            "sagemaker": hosted,
+            "shadow": (shadow or {}).get("uri"),
+            "captured": capture is not None and (capture.get("bucket") or "its own"),
+        }
+    if uri.startswith("s3://"):
+        # The way to the store is the platform's to open, and the job's share of the quota.
+        store = weights.get("store") or {}
+        made["fetched"] = [store.get("endpoint"), store.get("address"), weights.get("cache")]
+    # A durable platform protects a namespace that holds claims on volumes with weights.
+    made["claimed"] = uri.startswith("pvc://") and bool(weights.get("volume"))
+    return made
 
 
 def _without(part: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Standing(Part):
     class_: str
     site: str
     pool: str
+    """Empty where it stands on none: an engine on CPUs."""
     gpus: int = 1
     """GPUs of each node of a replica, or its slices."""
     mig_profile: str | None = None
@@ -110,6 +111,16 @@ def standing(platform: Platform) -> list[Standing]:
     return [_standing(platform, each) for each in most.endpoints if each.pool is not None]
 
 
+def hosted(platform: Platform) -> list[Standing]:
+    """Those on SageMaker: they need no room of ours, but in layers their callers wait for them all the same."""
+    return [_standing(platform, each) for each in platform.endpoints if each.target == "sagemaker"]
+
+
+def elsewhere(each: Standing, pools: dict[str, str | None]) -> bool:
+    """Whether a plan no longer has what stands, or has it on another pool. `pools`: the plan's, by endpoint."""
+    return each.id not in pools or pools[each.id] != (each.pool or None)
+
+
 def claim_of(endpoint: Endpoint) -> str | None:
     """The name of the claim that an endpoint reads its weights from; None: an image, or none named."""
     uri = endpoint.weights.uri if endpoint.weights else ""
@@ -120,7 +131,7 @@ def move(before: Iterable[Standing], platform: Platform) -> Move:
     """How to come from what stands to the platform: side by side where there is room."""
     stood, platform = list(before), at_most(platform)
     pools = {endpoint.id: endpoint.pool for endpoint in platform.endpoints}
-    going = [each for each in stood if each.replicas and pools.get(each.id) != each.pool]
+    going = [each for each in stood if each.replicas and elsewhere(each, pools)]
     # The most sensitive are spared first, then the largest: they are looked at first below.
     going.sort(key=lambda each: (-_rank(each.class_), -each.total, each.id))
     # A name cannot stand twice, and Kueue lets no Deployment change its queue while a pod of it is ready.

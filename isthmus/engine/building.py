@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from isthmus.catalogue import break_glass
-from isthmus.contracts import layers
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from isthmus.contracts.words import UP_STEP
 from isthmus.engine import admission, backend, durable, layered, locks, moving, preflight, recovery, silence
@@ -83,10 +82,11 @@ def up(
     if not checked:
         rendered = preflight.of_files(stack, platform, say)[stack.name]
         say("the plan, the blueprint and the overrides are valid")
-    for line in break_glass.read(stack.project.stacks_dir, stack.name, platform).said:
-        say(line)
+    if stack.layer in ("all", "platform"):
+        for line in break_glass.read(stack.project.stacks_dir, stack.family, platform).said:
+            say(line)
     with _at_work(stack):
-        reached = clusters(layers.reached(platform, stack.layer), stack)
+        reached = clusters(stack.reached(platform), stack)
         for site, one in reached.items():
             say(f"site {site}: the cluster answers at {one.server}")
         if stack.layer in ("all", "platform"):
@@ -169,7 +169,7 @@ def destroy(
 def _there(stack: Stack) -> dict[str, Cluster]:
     """The clusters that answer before a destroy; none where the stack's files no longer say which."""
     try:
-        return clusters(layers.reached(stack.platform(), stack.layer), stack)
+        return clusters(stack.reached(stack.platform()), stack)
     except IsthmusError:
         return {}
 

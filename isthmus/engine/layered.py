@@ -31,7 +31,7 @@ def before_up(
     for holder in stack.estate.of("serving"):
         if holder.stack not in read:
             read[holder.stack] = state_of(stack, holder.stack)
-        stands = moving.standing(read[holder.stack])
+        stands = [*moving.standing(read[holder.stack]), *moving.hosted(read[holder.stack])]
         refused = layered_moves.twice(stands, platform, stack.estate, stack.member, holder)
         own = stack.layer == "platform" or holder == stack.member
         if refused is None and own and not in_place:

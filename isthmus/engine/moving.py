@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _SERVER = "isthmus:index:ModelServer"
+_HOSTED = "isthmus:index:SageMakerEndpoint"
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _WORKLOADS = (":Deployment", ":LeaderWorkerSet")
 """What holds a model server's pods."""
@@ -132,6 +133,28 @@ def there(found: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Sta
         if works is not None or claims is not None:
             made.append(each.model_copy(update=gone))
     return made
+
+
+def hosted(state: dict[str, Any]) -> list[Standing]:
+    """The endpoints on SageMaker that a state holds, whatever plan they are of."""
+    plan = _outputs(state).get("plan") or {}
+    found = []
+    for each in state.get("resources") or []:
+        given = each.get("inputs") or {}
+        if each["type"] != _HOSTED or not given.get("id"):
+            continue
+        served = {one["workload"] for one in plan.get("placements") or [] if one["endpoint"] == given["id"]}
+        found.append(
+            Standing(
+                id=given["id"],
+                class_=given.get("sensitivity", ""),
+                site="",
+                pool="",
+                replicas=int(given.get("replicas", 1)),
+                workloads=sorted(served),
+            )
+        )
+    return found
 
 
 def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.catalogue import estates
+from isthmus.contracts import layers
 from isthmus.contracts.errors import InputError
 
 if TYPE_CHECKING:
@@ -162,8 +163,20 @@ class Stack:
         return self.project.estates()[self.member.estate] if self.member else None
 
     @property
+    def family(self) -> str:
+        """The estate that it is of, else itself: by whose name the files of its platform go."""
+        return self.member.estate if self.member else self.name
+
+    @property
     def layer(self) -> Layer:
         return self.member.layer if self.member else "all"
+
+    def reached(self, platform: Platform) -> Platform:
+        """Its platform with the sites alone that it has something at."""
+        if self.member is None or self.estate is None:
+            return platform
+        serves = self.estate.served_by(platform, self.member)
+        return layers.reached(platform, self.layer, serves if self.layer == "serving" else None)
 
     def siblings(self, members: Sequence[Member]) -> list[Stack]:
         """Stacks of its estate."""

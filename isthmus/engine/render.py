@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import gc
 import importlib
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import IsthmusError, Where
+from isthmus.contracts.errors import InputError, IsthmusError, Where
 from isthmus.contracts.layers import LAYERS
 from isthmus.engine.project import Stack
 
@@ -48,7 +49,26 @@ def render(stack: Stack) -> Rendered:
 def render_estate(stack: Stack) -> dict[str, Rendered]:
     """Every stack of a stack's estate, the lowest layer first; the stack alone where it is of none."""
     members = stack.estate.members if stack.estate is not None else None
-    return _in_order(stack.siblings(members)) if members is not None else {stack.name: render(stack)}
+    if members is None:
+        return {stack.name: render(stack)}
+    made = _in_order(stack.siblings(members))
+    _imports_are_made(stack, made)
+    return made
+
+
+def _imports_are_made(stack: Stack, made: Mapping[str, Rendered]) -> None:
+    """Raise `InputError` for an import that no layer makes: each one's run knows its own part alone."""
+    wanted = stack.platform().imports
+    names = {f"{each.type.rsplit(':', 1)[-1]} {each.name}" for one in made.values() for each in one.resources}
+    for name in wanted:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            raise InputError(
+                f"no layer of the estate makes `{name}`",
+                where=f"imports.{name}",
+                todo=(f"Did you mean `{near[0]}`? " if near else "")
+                + "Names stand in a preview, and in graph.json",
+            )
 
 
 def _in_order(stacks: Sequence[Stack]) -> dict[str, Rendered]:

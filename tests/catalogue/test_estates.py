@@ -115,11 +115,14 @@ def test_one_claim_on_weights_has_one_stack():
     assert len(one.served_by(shared(), one.of("serving")[1])) == 2
 
 
-def test_a_target_that_layers_do_not_know_is_refused():
-    with pytest.raises(
-        InputError, match=r"confidential-second runs on sagemaker.*Build this platform as one"
-    ):
-        estate(None).served_by(shared(target="sagemaker"), BELOW)
+def test_where_all_is_called_on_bedrock_there_is_nothing_to_serve_and_else_every_model_is_told():
+    platform = parse(platform_data())
+    called = platform.model_copy(
+        update={"endpoints": [each for each in platform.endpoints if each.target == "bedrock"]}
+    )
+    assert estate().served_by(called, BELOW) == frozenset()
+    with pytest.raises(InputError, match=r"Pulumi\.f\.yaml.*restricted-llama-70b is served by no stack"):
+        estate().served_by(platform, BELOW)
 
 
 def files(folder: Path, **stacks: dict[str, Any]) -> Path:
@@ -147,7 +150,7 @@ def test_an_estate_is_its_stacks_from_the_lowest_layer_up(tmp_path: Path):
     ("stacks", "wrong"),
     [
         ({"a": F, "b": S}, "has 0 stacks of layer platform: none"),
-        ({"a": F, "b": P}, "has 0 stacks of layer serving"),
+        ({"b": P, "c": S}, "has 0 stacks of layer foundation"),
         ({"a": F, "b": P, "c": P, "d": S}, "has 2 stacks of layer platform: b, c"),
         ({"a": F, "b": P, "c": S, "bank": {}}, "`bank` is a stack and an estate"),
     ],

@@ -57,3 +57,23 @@ def test_a_model_that_no_stack_serves_is_refused_whichever_layer_is_asked_for(is
         ran = isthmus("up", name, "--yes", "--project", estate)
         assert ran.code == 2
         assert "confidential-llama-3-1-8b is served by no stack of estate bank" in ran.err
+
+
+def test_an_emergency_access_is_recorded_and_signed_for_the_estate(isthmus: Isthmus, estate: Path):
+    access = {
+        **{"id": "inc-1", "requester": "ann", "approver": "bob", "reason": "INC-1: the model hangs"},
+        **{"site": "fra1", "class": "restricted"},
+        **{"since": "2026-11-26T10:00:00Z", "until": "2026-11-26T14:00:00Z"},
+    }
+    yamlfile.dump(
+        {"isthmus": "v1", "accesses": [access]}, "", estate / "stacks" / f"{ESTATE}.break-glass.yaml"
+    )
+    said = {
+        name: isthmus("break-glass", name, "inc-1", "--project", estate) for name in (ESTATE, "bank-platform")
+    }
+    assert said[ESTATE].code == 0, said[ESTATE].err
+    assert json.loads(said[ESTATE].out)["stack"] == ESTATE
+    assert said[ESTATE].out == said["bank-platform"].out
+    ran = isthmus("break-glass", ESTATE, "inc-2", "--project", estate)
+    assert ran.code == 2
+    assert "bank.break-glass.yaml" in ran.err

@@ -5,12 +5,14 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.arguments_eks import ClusterAccess
 from components.onprem.door import ModelDoor, known_groups
 from components.onprem.model_server import ModelServer
 from components.scope import Scope
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.layers import AnchorGiven, DoorGiven, NetworkGiven
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.layers import AnchorGiven, ClusterGiven, DoorGiven, NetworkGiven
+from isthmus.contracts.platform import Platform, Site
+from tests import private
 from tests.components.conftest import Engine, bank
 
 RESTRICTED, CONFIDENTIAL = "restricted-llama-70b", "confidential-llama-8b"
@@ -159,3 +161,80 @@ def test_too_few_leaders_are_refused(engine: Engine):
         InputError, match=r"wide\.door\.leaders.*3 groups need the addresses of 4 leaders, and 1"
     ):
         engine.deploy(ModelServer, "wide", server_args(door=given))
+
+
+PICKER = {"service": "picker", "labels": {"app": "picker"}}
+STORE = {"endpoint": "https://s3.fra1.bank.example:9000", "address": "10.40.3.10"}
+S3: Any = {
+    **{"uri": "s3://models/m/v1", "digest": "sha256:" + "b" * 64, "cache": {"storage_class": "shared"}},
+    "store": {**STORE, "credentials_secret": "s3"},
+}
+
+
+def test_a_routed_and_fetched_model_and_its_door_are_what_a_whole_server_is():
+    more = {"nodes_per_replica": 1, "router": "router-istio", "picker": PICKER}
+    asked = server_args(**more, weights=S3, fetch_image="f@sha256:" + "a" * 64)
+    whole, door, behind = Engine(), Engine(), Engine()
+    whole.deploy(ModelServer, "wide", asked)
+    door.deploy(ModelDoor, "wide", {**DOOR_ARGS, **more, "fetched_from": STORE})
+    behind.deploy(ModelServer, "wide", {**asked, "door": {"cluster_ip": "10.96.0.1"}})
+    alone = {(made.kind, made.name): made.inputs for made in whole.made}
+    for part in (door, behind):
+        for made in part.made:
+            if made.kind != "Service":
+                assert made.inputs == alone[made.kind, made.name], made.name
+    kinds = {made.kind for made in door.made}
+    assert {"InferencePool", "NetworkPolicy", "Service"} <= kinds
+    assert {(made.kind, made.name) for made in (*door.made, *behind.made)} == set(alone)
+    assert len(alone) == len(door.made) + len(behind.made)
+    assert "NetworkPolicy" not in {made.kind for made in behind.made}
+
+
+def test_a_door_with_a_picker_that_nothing_would_ask_is_refused(engine: Engine):
+    with pytest.raises(InputError, match=r"wide\.picker: nothing would ask the picker"):
+        engine.deploy(ModelDoor, "wide", {**DOOR_ARGS, "picker": PICKER})
+
+
+def test_a_store_that_is_no_plain_https_address_is_refused_at_the_door(engine: Engine):
+    with pytest.raises(InputError, match=r"wide\.weights\.store\.endpoint"):
+        engine.deploy(ModelDoor, "wide", {**DOOR_ARGS, "fetched_from": {**STORE, "endpoint": "http://s3"}})
+
+
+def test_what_a_layer_keeps_is_what_it_makes():
+    def kept(scope: Scope) -> list[str]:
+        return sorted(
+            line.partition(" ")[0] for line in build(scope).outputs["retained"] if " at fra1" in line
+        )
+
+    assert kept(Scope("foundation")) == []
+    assert kept(Scope("platform", frozenset(), NETWORKS, ANCHORS)) == ["Namespace", "Namespace"]
+    assert kept(Scope("serving", frozenset({RESTRICTED}), doors=DOORS)) == ["PersistentVolumeClaim"]
+
+
+def test_serving_reaches_a_cluster_in_aws_as_the_platform_says_and_serves_in_it():
+    from pulumi_aws import Provider as Aws
+    from pulumi_kubernetes import Provider as Kubernetes
+
+    from components import LlmPlatform
+
+    platform, engine, reached = private.platform(), Engine(), []
+    (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
+    given = {"name": "frankfurt-1", "endpoint": "https://a.eks.example", "certificate_authority": "Q0E="}
+    scope = Scope(
+        "serving",
+        frozenset({model.id}),
+        doors={model.id: DoorGiven(cluster_ip="172.20.0.9")},
+        clusters={"frankfurt": ClusterGiven.model_validate(given)},
+    )
+
+    def connect(site: Site, access: ClusterAccess) -> pulumi.ProviderResource:
+        reached.append((site.name, vars(access)))
+        return Kubernetes("frankfurt-cluster")
+
+    def program() -> pulumi.ComponentResource:
+        return LlmPlatform("insurer", platform, {"frankfurt": Aws("frankfurt")}, scope=scope, connect=connect)
+
+    engine.run(program)
+    assert reached == [("frankfurt", given)]
+    assert set(engine.pods()) == {model.id}
+    assert not [made.name for made in engine.made if made.type.startswith("aws:")]

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import layers
-from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.platform import Endpoint, Platform
-from tests import hosted
-from tests.components import fargate
+from isthmus.contracts.platform_sagemaker import SageMaker
+from tests import hosted, private
 from tests.contracts import test_platform_serving
 from tests.contracts.bank import DIGEST, platform_data
 from tests.contracts.test_platform import parse
@@ -65,8 +65,101 @@ def test_a_network_is_news_for_every_layer_and_a_trail_for_the_foundation():
     assert now["platform"] == WAS["platform"]
 
 
+def test_what_the_foundation_keeps_or_takes_over_is_news_for_it():
+    platform = parse(platform_data())
+    for change in ({"lifecycle": "disposable"}, {"imports": {"Vpc bank-frankfurt-network-vpc": "vpc-1"}}):
+        now = digests(platform.model_copy(update=change))
+        assert now["foundation"] != digests(platform)["foundation"], change
+
+
+def fetched(**store: Any) -> Platform:
+    return parse(
+        test_platform_serving.changed(
+            lambda data: test_platform_serving.weigh(
+                data, store={**test_platform_serving.STORE, **store}, digest="sha256:" + "c" * 64
+            )
+        )
+    )
+
+
+def test_fetched_weights_are_news_below_serving_where_they_lie_in_another_place_alone():
+    first = digests(fetched())
+    data = test_platform_serving.changed(test_platform_serving.weigh)
+    assert digests(parse(data))["platform"] == first["platform"], "another digest"
+    assert digests(parse(data))["serving"] != first["serving"]
+    for change in ({"address": "10.40.3.11"}, {"endpoint": "https://s3.fra1.bank.example:9001"}):
+        now = digests(fetched(**change))
+        assert now["platform"] != first["platform"], change
+        assert now["foundation"] == first["foundation"]
+
+
+def test_a_namespace_that_is_to_hold_a_claim_for_the_first_time_is_the_platforms_news():
+    image = {"uri": "oci://registry.example/w@" + DIGEST, "digest": DIGEST}
+    assert digests(changed(weights=image))["platform"] != WAS["platform"]
+
+
+def hosted_with(change: Callable[[dict[str, Any]], object]) -> dict[str, str]:
+    data = hosted.platform()
+    change(hosted.endpoint(data))
+    return digests(Platform.model_validate(data))
+
+
+@pytest.mark.parametrize(
+    ("change", "news"),
+    [
+        (lambda one: one["weights"].update(digest=DIGEST), ["serving"]),
+        (lambda one: one.update(replicas=4), ["serving"]),
+        (lambda one: one["sagemaker"].pop("autoscaling"), ["serving"]),
+        (lambda one: one["sagemaker"]["capture"].update(sampling_pct=20), ["serving"]),
+        (lambda one: one["weights"].update(uri="s3://insurer-weights/v2/"), ["platform", "serving"]),
+        (lambda one: one["sagemaker"].pop("shadow"), ["platform", "serving"]),
+        (lambda one: one["sagemaker"].pop("capture"), ["platform", "serving"]),
+    ],
+)
+def test_a_hosted_models_release_is_news_below_serving_where_roles_fetch_from_elsewhere(
+    change: Callable[[dict[str, Any]], object], news: list[str]
+):
+    was, now = hosted_with(lambda _: None), hosted_with(change)
+    assert [layer for layer in layers.LAYERS if now[layer] != was[layer]] == news
+
+
+def test_serving_reaches_an_account_where_it_has_a_model_there_and_no_cluster_where_it_has_none():
+    platform = Platform.model_validate(hosted.platform())
+
+    def sites(*serves: str) -> list[str]:
+        found = layers.reached(platform, "serving", frozenset(serves))
+        assert found.networks == []
+        return sorted(site.kind for site in found.sites)
+
+    assert sites(hosted.HOSTED) == ["aws"]
+    assert sites(hosted.RESTRICTED) == ["on-prem"]
+    assert sites(hosted.HOSTED, hosted.RESTRICTED) == ["aws", "on-prem"]
+
+
+def test_serving_in_eks_reaches_the_account_whose_cluster_it_is_in():
+    platform = private.platform()
+    (model,) = [each for each in platform.endpoints if each.target == "eks-vllm"]
+    assert [site.kind for site in layers.reached(platform, "serving", frozenset({model.id})).sites] == ["aws"]
+    assert layers.reached(platform, "serving", frozenset()).sites == []
+
+
+def test_a_platform_that_tells_no_address_of_its_cluster_is_of_another_version():
+    platform = private.platform()
+    said = given(layer="platform", digest=layers.digest(platform, "platform"))
+    with pytest.raises(EnvironmentFault, match="does not give the address of the cluster at frankfurt"):
+        layers.taken(said, platform, "bank", "platform", "bank-platform")
+
+
+def test_a_platform_that_tells_no_names_of_hosted_models_is_of_another_version():
+    platform = Platform.model_validate(hosted.platform())
+    said = given(layer="platform", digest=layers.digest(platform, "platform"))
+    with pytest.raises(EnvironmentFault, match=f"does not give the names of {hosted.HOSTED} on SageMaker"):
+        layers.taken(said, platform, "bank", "platform", "bank-platform")
+
+
 def test_the_fields_of_a_release_are_an_endpoints():
     assert set(layers._OF_A_RELEASE) <= set(Endpoint.model_fields)
+    assert set(layers._OF_A_HOSTED_RELEASE) <= set(SageMaker.model_fields)
     assert set(layers._FOUNDATION) | set(layers._NOT_PLATFORM) <= set(Platform.model_fields)
 
 
@@ -77,6 +170,7 @@ def given(**more: Any) -> dict[str, Any]:
         "layer": "foundation",
         "digest": WAS["foundation"],
         "networks": {"frankfurt": {"vpc_id": "vpc-1", "subnets": ["s-1"], "route_tables": ["r-1"]}},
+        "records": {"frankfurt": {"bucket": "arn:aws:s3:::records"}},
         **more,
     }
 
@@ -100,6 +194,7 @@ def test_what_fits_is_taken_with_its_types():
         (given(isthmus="v0"), "another version of Isthmus"),
         (given(networks={"frankfurt": {"vpc_id": "vpc-1"}}), "another version of Isthmus"),
         (given(more=1), "another version of Isthmus"),
+        (given(records={}), "another version of Isthmus: it does not give the records of frankfurt"),
         ("text", "another version of Isthmus"),
     ],
 )
@@ -123,27 +218,3 @@ def test_a_layer_reaches_only_where_it_makes_something():
     }
     assert layers.reached(platform, "foundation").endpoints == []
     assert layers.reached(platform, "all") == platform
-
-
-PEOPLE = {"members": [{"name": "ops", "role": "platform", "groups": ["oidc:ops"]}]}
-
-
-@pytest.mark.parametrize(
-    ("make", "says"),
-    [
-        (lambda: parse({**platform_data(), "people": PEOPLE}), "there are `people`"),
-        (lambda: parse({**platform_data(), "imports": {"Key bank-key": "id"}}), "there are `imports`"),
-        (lambda: parse(test_platform_serving.changed(test_platform_serving.route(1))), "has a router"),
-        (
-            lambda: parse(test_platform_serving.changed(test_platform_serving.weigh)),
-            "has its weights fetched",
-        ),
-        (lambda: Platform.model_validate(fargate.cloud()), "runs on Fargate"),
-        (lambda: Platform.model_validate(hosted.platform()), "runs on sagemaker"),
-    ],
-)
-def test_what_layers_do_not_know_is_refused_by_its_name(make: Callable[[], Platform], says: str):
-    with pytest.raises(InputError, match=f"{says}, which layers do not know in this version") as refused:
-        layers.may_be_laid(make(), "stacks/Pulumi.a.yaml")
-    assert refused.value.where == "stacks/Pulumi.a.yaml"
-    assert "as one stack" in refused.value.todo

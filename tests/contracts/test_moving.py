@@ -142,3 +142,16 @@ def test_old_and_new_endpoint_of_one_model_share_their_claim():
     now = platform()
     renamed = [each.model_copy(update={"id": f"{each.class_}-older"}) for each in moving.standing(now)]
     assert move(renamed, now).held == ()
+
+
+def test_an_engine_on_cpus_stays_while_the_plan_has_it_and_makes_no_room_for_anything():
+    data = platform_data()
+    small = {"id": "internal-small", "class": "internal", "site": "fra1", "target": "onprem-vllm"}
+    weights = {"uri": "pvc://small", "digest": "sha256:" + "a" * 64}
+    data["endpoints"].append({**small, "model": "m/small", "engine": "cpu", "weights": weights})
+    data["images"]["vllm_cpu"] = data["images"]["vllm"]
+    now = Platform.model_validate(data)
+    stands = old("internal-small", 1, pool="")
+    assert move([stands], now) == Move()
+    gone = move([stands], platform())
+    assert (gone.going, gone.first) == ((stands,), ())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.contracts import instances, layers, plan_machines
+from isthmus.contracts import instances, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_eks import kubernetes_sites, nodes_by_zone, provider_key, reached_sites
 from isthmus.planning import instances as priced
@@ -139,11 +139,6 @@ def test_a_gpu_operator_without_drivers_is_taken():
     data = private.data()
     managed_operator(driver="host")(data)
     assert parse(data).operators.gpu_operator_release.driver == "host"
-
-
-def test_layers_do_not_know_clusters_in_aws():
-    with pytest.raises(InputError, match="there is a cluster in AWS, frankfurt, which layers do not know"):
-        layers.may_be_laid(parse(private.data()), "here")
 
 
 def test_spot_machines_promise_nothing_that_must_outlive_a_loss():

@@ -70,6 +70,28 @@ def test_a_gateway_is_not_led_away_from_a_model_that_stands_without_consent(proj
         before_up(project, stack)
 
 
+def hosting(id_: str) -> dict[str, Any]:
+    """A state with a model on SageMaker."""
+    given = {"id": id_, "sensitivity": "confidential", "replicas": 2}
+    component = {"urn": f"x::{id_}", "type": "isthmus:index:SageMakerEndpoint", "inputs": given}
+    served = [{"workload": "kyc-extraction", "endpoint": id_}]
+    root = {"urn": "s", "type": "pulumi:pulumi:Stack", "outputs": {"plan": {"placements": served}}}
+    return {"resources": [root, component]}
+
+
+def test_a_model_on_sagemaker_is_not_taken_down_without_consent_either(project: Project, states: Any):
+    states[ONBOARDING] = hosting("confidential-hosted")
+    for stack in (PLATFORM, ONBOARDING):
+        with pytest.raises(
+            AnswerIsNo, match=r"takes confidential-hosted .* kyc-extraction would get no answers"
+        ):
+            before_up(project, stack)
+        before_up(project, stack, in_place=True)
+    states[ONBOARDING] = hosting("restricted-qwen3-32b")
+    with pytest.raises(AnswerIsNo, match=f"stands in {ONBOARDING}, and {INVESTIGATIONS} would make it"):
+        before_up(project, INVESTIGATIONS, in_place=True)
+
+
 def test_no_consent_makes_a_model_twice(project: Project, states: Any):
     states[ONBOARDING] = holding("restricted-qwen3-32b")
     for in_place in (False, True):

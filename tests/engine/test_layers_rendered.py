@@ -131,8 +131,8 @@ def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rend
     assert {name: set(one.outputs) for name, one in estate.items()} == {
         FOUNDATION: {"audit", "retained", "links", "layer"},
         PLATFORM: {"gateways", "endpoints", "pools", "data_paths", "retained", "layer"},
-        INVESTIGATIONS: {"plan", "standing", "layer"},
-        ONBOARDING: {"plan", "standing", "layer"},
+        INVESTIGATIONS: {"plan", "standing", "retained", "layer"},
+        ONBOARDING: {"plan", "standing", "retained", "layer"},
     }
     assert [one["id"] for one in estate[INVESTIGATIONS].outputs["standing"]] == ["restricted-qwen3-32b"]
     assert estate[PLATFORM].outputs["layer"]["estate"] == ESTATE

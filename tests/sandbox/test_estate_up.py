@@ -1,4 +1,5 @@
-"""An estate of four stacks, from nothing to nothing: side by side, a model's release, what is refused.
+"""An estate of four stacks, from nothing to nothing: side by side, a model's release, what is refused. With people, a
+router and its picker, weights that a job fetches, and a model on SageMaker.
 
 The real engine, backend, provider and API server. One estate, brought up once; the tests run in the order of the file.
 """
@@ -16,7 +17,7 @@ import pytest
 from sandbox import api
 from sandbox.cluster.client import KubeClient
 from tests.accounting import aws, cluster
-from tests.estate import ESTATE, LAYERS, change_overrides, small_estate
+from tests.estate import ESTATE, FETCHED, HOSTED, LAYERS, change_overrides, small_estate, with_more
 from tests.sandbox import projects
 from tests.sandbox.projects import Project, standing
 from tests.sandbox.waiting import eventually
@@ -33,7 +34,7 @@ class Up(Project):
 
     def __init__(self, root: Path, home: Path) -> None:
         super().__init__(root, ESTATE)
-        self.project = small_estate(root)
+        self.project = with_more(small_estate(root))
         api.up(self.project.stacks_dir / f"{ESTATE}.requirements.yaml", home=home)
         self.env |= api.environment(home) | {"ISTHMUS_HOME": str(home)}
         # A table is as wide as the terminal: addresses whole.
@@ -41,17 +42,39 @@ class Up(Project):
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
         self.aws = aws.clients(self.env)
         self.before = aws.listed(self.aws)
+        shared_volume(self.cluster)
         self.said = self.up()
 
     def in_aws(self) -> dict[str, set[str]]:
         found = aws.listed(self.aws)
         return {kind: ids - self.before.get(kind, set()) for kind, ids in found.items()}
 
+    def kept_in(self, stack: str) -> set[str]:
+        """Kind and name of what a stack's state holds."""
+        return {
+            f"{each['type'].rpartition(':')[2]} {each['urn'].rpartition('::')[2]}"
+            for each in self.state(stack)
+        }
+
+    def says(self, stack: str) -> dict[str, Any]:
+        """What a layer says of itself."""
+        (root,) = [each for each in self.state(stack) if each["type"] == "pulumi:pulumi:Stack"]
+        return root["outputs"]["layer"]
+
     def pods(self, endpoint: str) -> list[dict[str, Any]]:
         return projects.pods(self.cluster, f"isthmus.dev/endpoint={endpoint}")
 
     def close(self) -> None:
         self.cluster.close()
+
+
+def shared_volume(client: KubeClient) -> None:
+    """What a provisioner of shared volumes would have made."""
+    spec = {
+        **{"capacity": {"storage": "1Ti"}, "accessModes": ["ReadWriteMany"], "storageClassName": "shared"},
+        **{"hostPath": {"path": "/shared"}, "persistentVolumeReclaimPolicy": "Retain"},
+    }
+    client.create("/api/v1/persistentvolumes", {"metadata": {"name": "shared"}, "spec": spec})
 
 
 @pytest.fixture(scope="module")
@@ -88,14 +111,67 @@ def test_a_gateway_that_asks_no_dns_knows_the_address_that_the_platform_gave_its
     assert eventually(targets, lambda count: count == 6) == 6, "the serving stack's pods answer there"
 
 
+def test_weights_came_by_a_way_that_the_platform_opened_and_by_a_job_of_the_stack_that_serves(estate: Up):
+    assert f"NetworkPolicy bank-{FETCHED}-fetch-network" in estate.kept_in(PLATFORM)
+    assert f"Job bank-{FETCHED}-fetch" in estate.kept_in(ONBOARDING)
+    (job,) = estate.cluster.get("/apis/batch/v1/namespaces/isthmus-confidential/jobs")["items"]
+    assert job["status"]["completionTime"]
+    way = f"/apis/networking.k8s.io/v1/namespaces/isthmus-confidential/networkpolicies/{FETCHED}-fetch"
+    chosen = estate.cluster.get(way)["spec"]["podSelector"]["matchLabels"]
+    assert chosen.items() <= job["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_a_router_finds_the_pool_that_the_platform_made_and_the_pods_that_the_teams_stack_runs(estate: Up):
+    space = "/namespaces/isthmus-confidential/"
+    found = {
+        f"InferencePool bank-{FETCHED}-pool",
+        "HTTPRoute bank-fra1-confidential-gateway-router-kyc-extraction",
+    }
+    assert found <= estate.kept_in(PLATFORM)
+    pool = estate.cluster.get(f"/apis/inference.networking.k8s.io/v1{space}inferencepools/{FETCHED}")
+    chosen = pool["spec"]["selector"]["matchLabels"]
+    pods = [each for each in estate.pods(FETCHED) if chosen.items() <= each["metadata"]["labels"].items()]
+    assert len(pods) == 2
+
+
+def test_auditors_read_the_store_that_the_foundation_seals(estate: Up):
+    sealed = estate.says(FOUNDATION)["records"]["frankfurt"]
+    iam = estate.aws("iam")
+    (role,) = [each["RoleName"] for each in iam.list_roles()["Roles"] if "people-auditor" in each["RoleName"]]
+    (name,) = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    said = json.dumps(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
+    assert sealed["bucket"] in said
+    assert sealed["key"] in said
+    assert "RoleBinding bank-fra1-people-confidential-model-owner-binding" in estate.kept_in(PLATFORM)
+
+
+def test_a_model_on_sagemaker_has_the_names_by_which_the_platform_lets_it_in(estate: Up):
+    names = estate.says(PLATFORM)["hosted"][HOSTED]
+    assert f"Endpoint bank-{HOSTED}-endpoint" in estate.kept_in(ONBOARDING)
+    made = estate.aws("sagemaker").describe_endpoint(EndpointName=names["endpoint"])
+    assert made["EndpointStatus"] == "InService"
+    (door,) = [
+        each
+        for each in estate.aws("ec2").describe_vpc_endpoints()["VpcEndpoints"]
+        if each["ServiceName"].endswith(".s3")
+    ]
+    role = estate.aws("iam").get_role(RoleName=names["role"])["Role"]["Arn"]
+    assert role in door["PolicyDocument"]
+    configs = estate.cluster.get("/api/v1/namespaces/isthmus-internal/configmaps")["items"]
+    assert [each for each in configs if names["endpoint"] in json.dumps(each.get("data"))], "its translator's"
+
+
 def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(estate: Up):
     def release(overrides: dict[str, Any]) -> None:
         (model,) = [each for each in overrides["endpoints"] if each["id"] == MODEL]
         model |= {"max_num_seqs": 32, "engine_args": ["--enable-prefix-caching"]}
+        for each in overrides["endpoints"]:
+            if each["id"] in (FETCHED, HOSTED):
+                each["weights"]["digest"] = "sha256:" + "e" * 64
 
     change_overrides(estate.project, release)
     with ThreadPoolExecutor(2) as both:
-        others = (FOUNDATION, PLATFORM, ONBOARDING)
+        others = (FOUNDATION, PLATFORM)
         for done in both.map(
             lambda stack: estate.pulumi("preview", "--expect-no-changes", stack=stack), others
         ):
@@ -108,7 +184,10 @@ def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(
     assert sorted(changed) == [f"bank-{MODEL}", f"bank-{MODEL}-server"]
 
     before = {pod["metadata"]["uid"] for pod in estate.pods(MODEL)}
-    assert "1 updated, 6 unchanged" in estate.must("up", INVESTIGATIONS, "--yes")
+    hosted = estate.says(PLATFORM)["hosted"][HOSTED]["endpoint"]
+    config = estate.aws("sagemaker").describe_endpoint(EndpointName=hosted)["EndpointConfigName"]
+    assert "1 updated, 6 unchanged" in estate.must("up", INVESTIGATIONS, ONBOARDING, "--yes")
+    assert estate.aws("sagemaker").describe_endpoint(EndpointName=hosted)["EndpointConfigName"] != config
     pods = estate.pods(MODEL)
     assert len(pods) == 6
     assert not before & {pod["metadata"]["uid"] for pod in pods}

@@ -1,0 +1,320 @@
+"""Estates with people, routers, fetched weights, models on SageMaker and in EKS, gateways on Fargate: each is the one
+stack in parts, and a release of a model is its serving stack's."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.catalogue.break_glass import file_of
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_break_glass import Record
+from isthmus.engine import preflight, render
+from isthmus.report.graph import Graph
+from tests import hosted
+from tests.catalogue.test_break_glass import signed
+from tests.estate import (
+    FETCHED,
+    MORE,
+    PICKER,
+    ROUTER,
+    S3,
+    bank_estate,
+    change_overrides,
+)
+from tests.layered import Case, case, kinds, known, made, of, plain
+
+RESTRICTED = "restricted-qwen3-32b"
+BANK: dict[str, Any] = {
+    "lifecycle": "durable",
+    "gateways": [{"name": "confidential-fra1", "router": ROUTER}],
+    "endpoints": [{"id": FETCHED, "weights": S3, "picker": PICKER}],
+    "imports": {
+        "Namespace bank-fra1-internal-namespace": "isthmus-internal",
+        "ServiceAccount bank-restricted-qwen3-32b-account": "isthmus-restricted/restricted-qwen3-32b",
+        "Vpc bank-frankfurt-network-vpc": "vpc-0123456789abcdef0",
+    },
+}
+
+
+def emergency(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """People with two keyholders, and the record of an access in force that both have signed for `bank`."""
+    holders = []
+    for who in ("ann", "bob"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / who)], check=True)
+        key = (folder / f"{who}.pub").read_text().strip()
+        holders.append({"name": who, "user": f"oidc:{who}@bank.example", "key": key})
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    given: dict[str, Any] = {
+        **{"id": "inc-1", "requester": "ann", "approver": "bob", "reason": "INC-1: the model hangs"},
+        **{"site": "fra1", "class": "restricted"},
+        "since": (now - datetime.timedelta(hours=1)).isoformat(),
+        "until": (now + datetime.timedelta(hours=2)).isoformat(),
+    }
+    text = Record.model_validate(given).text("bank")
+    given["signatures"] = {who: signed(folder, who, text) for who in ("ann", "bob")}
+    people = {**MORE["people"], "break_glass": {"keyholders": holders}}
+    return people, {"isthmus": "v1", "accesses": [given]}
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    serves = {"bank-models": ["confidential"], "bank-others": ["restricted", "internal", "public"]}
+    folder = tmp_path_factory.mktemp("bank")
+    return case(folder, "bank", None, {**BANK, "people": MORE["people"]}, serves)
+
+
+@pytest.fixture(scope="module")
+def insurer(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    serves = {"insurer-models": [hosted.HOSTED], "insurer-others": [hosted.RESTRICTED]}
+    return case(tmp_path_factory.mktemp("hosted"), "insurer", "hosted", hosted.OVERRIDES, serves)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return case(tmp_path_factory.mktemp("cloud"), "cloud", "cloud-managed", {}, {})
+
+
+@pytest.fixture(scope="module")
+def private(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp("private")
+    return case(folder, "private", "cloud-private", {}, {"private-models": None})
+
+
+@pytest.fixture(params=["bank", "insurer", "cloud", "private"])
+def any_case(request: pytest.FixtureRequest) -> Case:
+    return request.getfixturevalue(request.param)
+
+
+def test_the_stacks_make_what_one_stack_makes_each_part_once_and_the_same(any_case: Case):
+    whole: dict[tuple[str, str], list[Any]] = {}
+    for key, one in made(any_case.whole).items():
+        whole.setdefault(known(key), []).append(plain(one))
+    parts = [(key, one) for each in any_case.parts.values() for key, one in made(each).items()]
+    assert len(parts) == len({key for key, _ in parts}), "two stacks would make the same"
+    counted = collections.Counter(known(key) for key, _ in parts)
+    assert counted == {key: len(found) for key, found in whole.items()}
+    for key, one in parts:
+        asked = plain(one)
+        if "ModelDoor" in (one.parent or "") and key[0].endswith(":Service"):
+            del asked["metadata"]["annotations"]["pulumi.com/waitFor"]
+            asked["metadata"] = {name: each for name, each in asked["metadata"].items() if each}
+        assert asked in whole[known(key)], key
+
+
+def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(any_case: Case):
+    platform = any_case.project.stack(f"{any_case.name}-platform").platform()
+    preflight.boundaries_hold(
+        Graph(each for one in any_case.parts.values() for each in one.resources), platform, "x"
+    )
+    without = Graph(
+        each
+        for stack, one in any_case.parts.items()
+        if not stack.endswith("-platform")
+        for each in one.resources
+    )
+    if platform.gateways[0].runs_on == "kubernetes":
+        with pytest.raises(AnswerIsNo, match=r"isthmus-(restricted|confidential) reaches 0\.0\.0\.0/0"):
+            preflight.boundaries_hold(without, platform, "x")
+
+
+def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(bank: Case):
+    bindings = {**of(bank, "RoleBinding"), **of(bank, "ClusterRoleBinding")}
+    assert bindings
+    assert set(bindings.values()) == {"platform"}
+    (auditor,) = [
+        one
+        for key, one in made(bank.parts["bank-platform"]).items()
+        if key[1] == "bank-frankfurt-people-auditor-policy"
+    ]
+    trail = bank.parts["bank-foundation"].outputs["layer"]["records"]["frankfurt"]
+    assert set(trail) == {"bucket", "key", "log_group"}
+    for arn in trail.values():
+        assert arn in json.dumps(auditor.inputs), arn
+    assert "people" in bank.parts["bank-platform"].outputs
+
+
+def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(tmp_path: Path):
+    project = bank_estate(tmp_path / "estate")
+    people, accesses = emergency(tmp_path)
+    change_overrides(project, lambda data: data.update(people=people))
+    yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    platform = render.render(project.stack("bank-platform"))
+    (access,) = platform.outputs["break_glass"]
+    assert (access["id"], access["class"]) == ("inc-1", "restricted")
+    (binding,) = [
+        one for key, one in made(platform).items() if key[0].endswith(":RoleBinding") and "inc-1" in key[1]
+    ]
+    assert binding.inputs["subjects"][0]["name"] == "oidc:ann@bank.example"
+    accesses["accesses"][0]["reason"] = "INC-1: another reason"
+    yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
+    with pytest.raises(AnswerIsNo, match="has not signed this"):
+        render.render(project.stack("bank-platform"))
+    file_of(project.stacks_dir, "bank").rename(file_of(project.stacks_dir, "bank-platform"))
+    with pytest.raises(InputError, match=r"which nobody reads\. Write it into bank\.break-glass\.yaml"):
+        render.render(project.stack("bank-platform"))
+
+
+def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):
+    for kind in ("Gateway", "HTTPRoute", "BackendTLSPolicy", "InferencePool"):
+        found = of(bank, kind)
+        assert found, kind
+        assert set(found.values()) == {"platform"}, kind
+
+
+def test_what_fetches_weights_is_servings_and_its_way_out_the_platforms(bank: Case):
+    assert of(bank, "Job") == {f"bank-{FETCHED}-fetch": "models"}
+    assert of(bank, "PersistentVolumeClaim")[f"bank-{FETCHED}-cache"] == "models"
+    assert of(bank, "NetworkPolicy")[f"bank-{FETCHED}-fetch-network"] == "platform"
+    assert "NetworkPolicy" not in kinds(bank.parts["bank-models"])
+
+
+def test_each_import_is_the_layers_that_makes_it(bank: Case):
+    taken = {
+        (stack, one.name): one.options["import"]
+        for stack, part in bank.parts.items()
+        for one in made(part).values()
+        if "import" in one.options
+    }
+    assert taken == {
+        ("bank-platform", "bank-fra1-internal-namespace"): "isthmus-internal",
+        ("bank-others", "bank-restricted-qwen3-32b-account"): "isthmus-restricted/restricted-qwen3-32b",
+        ("bank-foundation", "bank-frankfurt-network-vpc"): "vpc-0123456789abcdef0",
+    }
+
+
+def test_an_import_that_no_layer_makes_is_told_with_the_nearest_name(bank: Case):
+    with pytest.raises(
+        InputError, match=r"no layer of the estate makes `Vpc bank-frankfurt-vpc`.*network-vpc"
+    ):
+        bank.release(lambda data: data["imports"].update({"Vpc bank-frankfurt-vpc": "vpc-1"}))
+
+
+def test_a_release_of_fetched_weights_is_its_stacks_alone(bank: Case):
+    def release(data: dict[str, Any]) -> None:
+        (model,) = [each for each in data["endpoints"] if each["id"] == FETCHED]
+        model["weights"] |= {"uri": "s3://models/llama-8b/v2", "digest": "sha256:" + "d" * 64}
+        model["max_num_seqs"] = 32
+        (other,) = [each for each in data["endpoints"] if each["id"] == RESTRICTED]
+        other["weights"] |= {
+            "uri": "pvc://qwen3-32b-v2",
+            "volume": "weights-v2",
+            "digest": "sha256:" + "b" * 64,
+        }
+
+    changed = bank.changed(release)
+    assert changed["bank-foundation"] == changed["bank-platform"] == set()
+    assert changed["bank-models"] == {
+        *(f"bank-{FETCHED}", f"bank-{FETCHED}-server", f"bank-{FETCHED}-fetch", "output layer"),
+    }
+    assert f"bank-{RESTRICTED}-server" in changed["bank-others"]
+
+
+def test_another_store_is_another_way_which_the_platform_opens(bank: Case):
+    def moved(data: dict[str, Any]) -> None:
+        (model,) = [each for each in data["endpoints"] if each["id"] == FETCHED]
+        model["weights"]["store"]["address"] = "10.40.3.11"
+
+    changed = bank.changed(moved)
+    assert changed["bank-foundation"] == set()
+    assert changed["bank-platform"] == {f"bank-{FETCHED}", f"bank-{FETCHED}-fetch-network", "output layer"}
+
+
+def test_a_model_on_sagemaker_is_servings_and_who_calls_it_the_platforms(insurer: Case):
+    for kind in ("Endpoint", "EndpointConfiguration", "Model", "Target"):
+        assert set(of(insurer, kind).values()) == {"models"}, kind
+    serving, platform = (insurer.parts[f"insurer-{each}"] for each in ("models", "platform"))
+    assert {each.name for each in serving.resources if each.type.startswith("pulumi:providers")} == {
+        "frankfurt"
+    }
+    names = platform.outputs["layer"]["hosted"][hosted.HOSTED]
+    (endpoint,) = [one for key, one in made(serving).items() if key[0].endswith(":Endpoint")]
+    assert endpoint.inputs["name"] == names["endpoint"]
+    said = json.dumps(
+        [one.inputs for key, one in made(platform).items() if key[0].endswith((":Policy", ":VpcEndpoint"))]
+    )
+    assert f":endpoint/{names['endpoint']}" in said, "its translator may call it"
+    (role,) = [one for key, one in made(serving).items() if key[0].endswith(":Role")]
+    assert role.inputs["name"] == names["role"]
+    assert f":role/{names['role']}" in said, "it may fetch its weights through the private endpoint"
+    assert f":::{names['bucket']}-*" in said, "and write there what it captures"
+    (bucket,) = [one for key, one in made(serving).items() if key[0].endswith(":Bucket")]
+    assert bucket.name == names["bucket"]
+    assert not {"Vpc", "Subnet", "VpcEndpoint", "Route", "NetworkPolicy"} & kinds(serving)
+
+
+def hosted_model(data: dict[str, Any]) -> dict[str, Any]:
+    return next(each for each in data["endpoints"] if each["id"] == hosted.HOSTED)
+
+
+def test_a_release_of_a_hosted_model_is_its_stacks_alone(insurer: Case):
+    def release(data: dict[str, Any]) -> None:
+        hosted_model(data)["weights"]["digest"] = "sha256:" + "f" * 64
+        hosted_model(data).update(replicas=4, max_num_seqs=16)
+        hosted_model(data)["sagemaker"]["autoscaling"]["max_instances"] = 8
+        data["images"]["sagemaker"] = data["images"]["sagemaker"].replace("sha256:a", "sha256:b")
+
+    changed = insurer.changed(release)
+    assert changed["insurer-foundation"] == changed["insurer-platform"] == set()
+    own = f"hosted-{hosted.HOSTED}"
+    assert {f"{own}-model", f"{own}-config", f"{own}-instances"} <= changed["insurer-models"]
+    assert not {each for each in changed["insurer-models"] if each.endswith(("-group", "-s3", "-execution"))}
+
+
+def test_weights_at_another_address_are_let_in_by_the_platforms_private_endpoint(insurer: Case):
+    changed = insurer.changed(
+        lambda data: hosted_model(data)["weights"].update(uri="s3://insurer-weights/v2/")
+    )
+    assert changed["insurer-foundation"] == set()
+    assert changed["insurer-platform"] == {
+        *("hosted-frankfurt-endpoints", "hosted-frankfurt-endpoints-s3", "output layer"),
+    }
+
+
+def test_gateways_on_fargate_with_their_logs_and_keys_are_the_platforms(cloud: Case):
+    assert set(cloud.parts) == {"cloud-foundation", "cloud-platform"}, "nothing runs here to be served"
+    for kind in ("Service", "TaskDefinition", "LoadBalancer", "Cluster"):
+        found = of(cloud, kind)
+        assert found, kind
+        assert set(found.values()) == {"platform"}, kind
+    logs = of(cloud, "LogGroup")
+    assert {stack for name, stack in logs.items() if "gateway" in name} == {"platform"}
+    assert {"foundation"} == {stack for name, stack in logs.items() if "gateway" not in name}
+
+
+def test_a_cluster_in_aws_is_the_platforms_its_network_the_foundations_and_its_models_servings(private: Case):
+    assert set(of(private, "Vpc").values()) == {"foundation"}
+    for kind in ("NodeGroup", "Addon", "PodIdentityAssociation", "ClusterQueue"):
+        found = of(private, kind)
+        assert found, kind
+        assert set(found.values()) == {"platform"}, kind
+    assert "models" in of(private, "Deployment").values()
+    given = private.parts["private-platform"].outputs["layer"]["clusters"]["frankfurt"]
+    assert set(given) == {"name", "endpoint", "certificate_authority"}
+    assert not {"NetworkPolicy", "Role", "Service"} & kinds(private.parts["private-models"])
+
+
+def test_a_release_of_a_model_in_eks_is_its_stacks_alone(private: Case):
+    def release(data: dict[str, Any]) -> None:
+        (model,) = [each for each in data["endpoints"] if each.get("weights")]
+        model["weights"]["digest"] = "sha256:" + "d" * 64
+        model["max_num_seqs"] = 16
+
+    changed = private.changed(release)
+    assert changed["private-foundation"] == changed["private-platform"] == set()
+    assert "insurer-confidential-qwen3-14b-server" in changed["private-models"]
+
+
+def test_in_its_first_stage_a_cluster_has_machines_and_no_model(private: Case):
+    after = private.release(lambda data: data["clusters"][0].update(stage="cluster"))
+    assert {"NodeGroup", "Cluster"} <= kinds(after["private-platform"])
+    assert not [
+        one for part in after.values() for one in part.resources if one.type.startswith("kubernetes:")
+    ]

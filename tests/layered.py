@@ -1,0 +1,140 @@
+"""A platform as one stack and as an estate, both rendered: what each makes, and what a change makes other."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isthmus.catalogue.estates import OVERRIDES
+from isthmus.cli import main
+from isthmus.contracts import overrides as merging
+from isthmus.contracts import yamlfile
+from isthmus.engine import render
+from isthmus.engine.project import Project
+from isthmus.engine.recorder import Resource
+from tests.catalogue.bank import STACK
+from tests.estate import into_layers
+from tests.laying import ROOT, lay
+
+DIGITS = re.compile(r"-[0-9a-f]{8}([0-9a-f]{2})?(?![0-9a-z])")
+"""At the end of names in AWS: of the stack's name; and of a ConfigMap's, of what it holds, which is compared itself."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A platform as one stack and as an estate."""
+
+    alone: Project
+    project: Project
+    name: str
+    whole: render.Rendered
+    parts: dict[str, render.Rendered]
+
+    @property
+    def last(self) -> str:
+        """Its only serving stack, or the one of the model that the test is about."""
+        return f"{self.name}-models"
+
+    def release(self, change: Callable[[dict[str, Any]], object]) -> dict[str, render.Rendered]:
+        """The estate after a change of its overrides, which is taken back."""
+        file = self.project.stacks_dir / f"{self.name}{OVERRIDES}"
+        before = file.read_text()
+        data = yamlfile.load(file).data
+        change(data)
+        yamlfile.dump(data, "", file)
+        try:
+            return render.render_estate(self.project.stack(self.last))
+        finally:
+            file.write_text(before)
+
+    def changed(self, change: Callable[[dict[str, Any]], object]) -> dict[str, set[str]]:
+        """By stack, the resources that a change of the overrides makes other than they were, and outputs."""
+        found: dict[str, set[str]] = {}
+        for stack, after in self.release(change).items():
+            was, now = (
+                {each.urn: each.as_json() for each in one.resources} for one in (self.parts[stack], after)
+            )
+            urns = {urn for urn in was.keys() | now.keys() if was.get(urn) != now.get(urn)}
+            outputs = {
+                f"output {key}"
+                for key, value in after.outputs.items()
+                if self.parts[stack].outputs.get(key) != value
+            }
+            found[stack] = {urn.rpartition("::")[2] for urn in urns} | outputs
+        return found
+
+
+def case(
+    folder: Path,
+    name: str,
+    wanted: str | None,
+    more: dict[str, Any],
+    serves: dict[str, Any],
+) -> Case:
+    """`wanted`: an example, of which `isthmus init` makes a stack; None: the bank's."""
+    projects = []
+    for each in ("alone", "layers"):
+        root = folder / each
+        lay(root, bank=wanted is None)
+        if wanted is not None:
+            _init(root, name, wanted)
+        else:
+            for part in ("requirements.yaml", "plan.yaml"):
+                (root / "stacks" / f"{STACK}.{part}").rename(root / "stacks" / f"{name}.{part}")
+            (root / "stacks" / f"Pulumi.{STACK}.yaml").rename(root / "stacks" / f"Pulumi.{name}.yaml")
+        file = root / "stacks" / f"Pulumi.{name}.yaml"
+        settings = yamlfile.load(file).data
+        config = settings["config"]
+        config["isthmus:overrides"] = merging.merge(config["isthmus:overrides"], more)
+        yamlfile.dump(settings, "", file)
+        projects.append(into_layers(root, name, serves) if each == "layers" else Project(root))
+    alone, layered = projects
+    parts = render.render_estate(layered.stack(f"{name}-foundation"))
+    return Case(alone, layered, name, render.render(alone.stack(name)), parts)
+
+
+def _init(root: Path, name: str, example: str) -> None:
+    file = ROOT / "examples" / f"{example}.requirements.yaml"
+    asked = ["init", name, "--requirements", str(file), "--sandbox", "--as-of", "2026-11-25"]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        assert main([*asked, "--project", str(root)]) == 0, said.getvalue()[-2000:]
+
+
+def made(rendered: render.Rendered) -> dict[tuple[str, str], Resource]:
+    return {(each.type, each.name): each for each in rendered.resources if each.made}
+
+
+def plain(resource: Resource) -> Any:
+    """What is asked for, but for the ends of names in AWS and the name of the stack that it is tagged with."""
+    text = DIGITS.sub("-*", json.dumps(resource.inputs, sort_keys=True))
+    said = json.loads(text)
+    for tags in ("tags", "tagsAll"):
+        if isinstance(said.get(tags), dict):
+            said[tags].pop("isthmus-stack", None)
+    return said
+
+
+def known(key: tuple[str, str]) -> tuple[str, str]:
+    """Kind and name; some names end as those in AWS do."""
+    return key[0], DIGITS.sub("-*", key[1])
+
+
+def kinds(rendered: render.Rendered, ending: str = "") -> set[str]:
+    return {key[0].rpartition(":")[2] for key in made(rendered) if key[1].endswith(ending)}
+
+
+def of(case: Case, kind: str) -> dict[str, str]:
+    """By name, the stack that makes each resource of a kind."""
+    return {
+        name: stack.removeprefix(f"{case.name}-")
+        for stack, one in case.parts.items()
+        for (type_, name) in made(one)
+        if type_.endswith(f":{kind}")
+    }
