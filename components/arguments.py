@@ -5,7 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 from components.arguments_pools import asked_by, asked_of, not_shared, placed, queue_of, settings
-from components.arguments_serving import door_ways, fetching, route_args, serving_args, weights_args
+from components.arguments_serving import (
+    door_ways,
+    fetching,
+    on_disks,
+    route_args,
+    serving_args,
+    weights_args,
+)
 from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
 from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
@@ -64,6 +71,7 @@ def namespace_args(
     targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
     cpu = memory = Decimal(0)
     pods = 0
+    fetched = [on_disks(each.fetchers) for each in going if (each.class_, each.site) == (held, site.name)]
     rolling = [Decimal(0), Decimal(0)]
     # Whole GPUs and slices of each profile; one more of each than are asked for, for a pod that is ending.
     devices: dict[str, int] = {f"requests.{GPU}": 0}
@@ -85,8 +93,7 @@ def namespace_args(
         cpu += one[0] * endpoint.replicas
         memory += one[1] * endpoint.replicas
         pods += (endpoint.replicas + 1) * endpoint.nodes_per_replica
-        fetched = fetching(endpoint)
-        pods, cpu, memory = pods + fetched[0], cpu + fetched[1], memory + fetched[2]
+        fetched.append(fetching(platform, endpoint))
         rolling = [max(a, b) for a, b in zip(rolling, one, strict=True)]
     for each in going:
         if (each.class_, each.site) == (held, site.name):
@@ -106,12 +113,13 @@ def namespace_args(
         pods += copies * (2 if translated else 1)
         if gateway.router is not None:
             cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)
+    cpu, memory = cpu + rolling[0], memory + rolling[1]
     quota = {
-        "pods": str(pods),
-        "requests.cpu": as_cpu(cpu + rolling[0]),
-        "limits.cpu": as_cpu(cpu + rolling[0]),
-        "requests.memory": as_memory(memory + rolling[1]),
-        "limits.memory": as_memory(memory + rolling[1]),
+        "pods": str(pods + sum(each.pods for each in fetched)),
+        "requests.cpu": as_cpu(cpu + sum(each.cpu for each in fetched)),
+        "limits.cpu": as_cpu(cpu + sum(each.most_cpu for each in fetched)),
+        "requests.memory": as_memory(memory + sum(each.memory for each in fetched)),
+        "limits.memory": as_memory(memory + sum(each.most_memory for each in fetched)),
         **{name: str(count + ending.get(name, 0)) for name, count in sorted(devices.items())},
         **not_shared(platform, site, held),
     }

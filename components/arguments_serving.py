@@ -1,12 +1,14 @@
 """From the platform's contract to the arguments of serving: scaling, fetched weights, canaries, salts."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from components.onprem.vllm import WRITES
-from components.onprem.weight_cache import FETCH_CPU, FETCH_MEMORY
+from components.onprem.weight_cache import BESIDE_CPU, BESIDE_MEMORY, FETCH_CPU, FETCH_MEMORY
 from components.quantities import amount
 from isthmus.contracts.platform import Endpoint, Platform, Workload
+from isthmus.contracts.platform_node_cache import fetchers
 from isthmus.contracts.platform_serving import scaled
 
 _ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine"}
@@ -65,12 +67,37 @@ def weights_args(endpoint: Endpoint) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in left_out}
 
 
-def fetching(endpoint: Endpoint) -> tuple[int, Decimal, Decimal]:
-    """Pods, CPUs and memory of the job that fetches an endpoint's weights; it may run while all else does."""
+@dataclass(frozen=True)
+class Fetching:
+    """What fetches weights beside all else that runs: pods, what they ask for, and what they may take."""
+
+    pods: int
+    cpu: Decimal
+    memory: Decimal
+    most_cpu: Decimal
+    most_memory: Decimal
+
+
+def fetching(platform: Platform, endpoint: Endpoint) -> Fetching:
+    """Of an endpoint. `platform`: at its most."""
     if endpoint.weights is None or endpoint.weights.cache is None:
-        return 0, Decimal(0), Decimal(0)
+        return on_disks(0)
+    if endpoint.weights.cache.node_path is not None:
+        return on_disks(fetchers(platform, endpoint))
     # Twice: a changed job runs beside the one before it, whose pod is there until it is deleted.
-    return 2, 2 * amount(FETCH_CPU), 2 * amount(FETCH_MEMORY)
+    cpu, memory = 2 * amount(FETCH_CPU), 2 * amount(FETCH_MEMORY)
+    return Fetching(2, cpu, memory, cpu, memory)
+
+
+def on_disks(machines: int) -> Fetching:
+    """A pod on each machine. While they are exchanged, none comes before the one that it takes the place of is gone."""
+    return Fetching(
+        machines,
+        machines * amount(BESIDE_CPU),
+        machines * amount(BESIDE_MEMORY),
+        machines * amount(FETCH_CPU),
+        machines * amount(FETCH_MEMORY),
+    )
 
 
 def route_args(

@@ -1,12 +1,13 @@
 """Weights from an S3-compatible store into a volume, whole and as promised or not at all.
 
     python -m edge.fetch --endpoint URL --region NAME --bucket NAME --prefix PATH --digest sha256:… \
-        --credentials FILE [--ca FILE] [--public-key FILE] FOLDER
+        --credentials FILE [--ca FILE] [--public-key FILE] [--keep COUNT] FOLDER
 
 They come to lie in `FOLDER/<hex of the digest>`. Until every byte is verified they lie beside it under another
 name, so that nothing starts from half of them; what is there already and right is not fetched again. The manifest
-says what is fetched: other objects below the prefix are left where they are. Needs boto3, which the translator's
-image has. Exit codes as `edge.weights`, and 3 where the store does not give what is asked for.
+says what is fetched: other objects below the prefix are left where they are. With `--keep`, what earlier runs have
+fetched is deleted then but for the versions that served last; without, nothing is. Needs boto3, which the
+translator's image has. Exit codes as `edge.weights`, and 3 where the store does not give what is asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from edge import weights
+from edge import versions, weights
 
 _AT_ONCE = 8
 
@@ -61,7 +62,8 @@ def fetch(
     s3: Any, bucket: str, prefix: str, digest: str, folder: Path, public_key: Path | None = None
 ) -> tuple[int, int]:
     """How many files and bytes now lie in `FOLDER/<hex>`. Raises `NotAsPromised`, and what boto3 raises."""
-    whole, part = folder / digest.removeprefix("sha256:"), folder / f".part-{digest.removeprefix('sha256:')}"
+    whole = folder / digest.removeprefix("sha256:")
+    part = folder / f"{versions.PART}{whole.name}"
     if whole.is_dir():
         if public_key is not None:
             weights.check_signature(whole, public_key)
@@ -99,17 +101,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--credentials", required=True, type=Path)
     parser.add_argument("--ca", type=Path)
     parser.add_argument("--public-key", type=Path)
+    parser.add_argument(
+        "--keep", type=int, help="versions that are kept, 2 or more: pods still read the last one"
+    )
     parser.add_argument("folder", type=Path)
     given = parser.parse_args(arguments)
+    if given.keep is not None and given.keep < 2:
+        parser.error("--keep is 2 or more: pods read the version before this one until they are exchanged")
     from boto3.exceptions import Boto3Error
     from botocore.exceptions import BotoCoreError, ClientError
 
-    began = time.monotonic()
+    began, present = time.monotonic(), given.digest.removeprefix("sha256:")
+    deleted: list[str] = []
     try:
+        if given.keep is not None:
+            versions.sweep(given.folder, present)
         s3 = client(given.endpoint, given.region, given.credentials, given.ca)
         files, size = fetch(
             s3, given.bucket, given.prefix.strip("/"), given.digest, given.folder, given.public_key
         )
+        if given.keep is not None:
+            deleted = versions.keep(given.folder, present, given.keep)
     except (weights.NotAsPromised, UnicodeDecodeError) as error:
         print(f"{given.bucket}/{given.prefix}: {error}", file=sys.stderr)
         return 1
@@ -117,6 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{given.bucket}/{given.prefix}: {type(error).__name__}: {error}", file=sys.stderr)
         return 3
     print(f"{files} files, {size} bytes, as {given.digest} says, in {time.monotonic() - began:.1f} s")
+    for name in deleted:
+        print(f"deleted sha256:{name}, which served before the last {given.keep}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """The weights' manifest: what a model's files must be, and whether they are.
 
-    python -m edge.weights verify --digest sha256:… [--public-key FILE] FOLDER
+    python -m edge.weights verify --digest sha256:… [--public-key FILE] [--wait SECONDS] FOLDER
     python -m edge.weights manifest FOLDER
 
 The manifest is the file `SHA256SUMS` in the folder, as `sha256sum` writes it: a line for each file, sorted by path.
@@ -132,6 +132,19 @@ def _files(folder: Path) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
 
 
+def await_folder(folder: Path, seconds: int) -> None:
+    """Wait until something has fetched the weights to this machine. Raises `OSError` when the time is up."""
+    deadline = time.monotonic() + seconds
+    if not folder.is_dir():
+        print(f"{folder}: not on this machine yet, waiting up to {seconds} s until it is fetched", flush=True)
+    while not folder.is_dir():
+        if time.monotonic() >= deadline:
+            raise OSError(
+                f"nothing has fetched it to this machine in {seconds} s: what fetches it there tells why, by its log"
+            )
+        time.sleep(min(1.0, max(0.05, deadline - time.monotonic())))
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="edge.weights", description="Hold a model's files against their manifest."
@@ -141,6 +154,9 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--digest", required=True)
     check.add_argument("--public-key", type=Path)
     check.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    check.add_argument(
+        "--wait", type=int, default=0, metavar="SECONDS", help="for a folder that is not there yet"
+    )
     check.add_argument("folder", type=Path)
     write = commands.add_parser("manifest", help="write SHA256SUMS into the folder, and print the digest")
     write.add_argument("folder", type=Path)
@@ -152,10 +168,13 @@ def main(arguments: list[str] | None = None) -> int:
         (given.folder / NAME).write_text(text, "utf-8")
         print(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}")
         return 0
-    if not _DIGEST.fullmatch(given.digest) or given.threads < 1:
-        parser.error("--digest is sha256: and 64 hex digits, --threads 1 or more")
+    if not _DIGEST.fullmatch(given.digest) or given.threads < 1 or given.wait < 0:
+        parser.error("--digest is sha256: and 64 hex digits, --threads 1 or more, --wait 0 or more")
     began = time.monotonic()
     try:
+        if given.wait:
+            await_folder(given.folder, given.wait)
+            began = time.monotonic()
         if given.public_key is not None:
             check_signature(given.folder, given.public_key)
         files, size = verify(given.folder, given.digest, given.threads)

@@ -23,10 +23,12 @@ class ModelWeightStore(TypedDict):
 
 
 class ModelWeightCache(TypedDict):
-    """A volume that a job fills once, and that replicas read on whatever machine they start."""
+    """Where fetched weights are kept; one of the two."""
 
-    storage_class: str
-    """Storage class whose volumes many machines can mount (ReadWriteMany)."""
+    storage_class: NotRequired[str]
+    """A volume that a job fills once: storage class whose volumes many machines can mount (ReadWriteMany)."""
+    node_path: NotRequired[str]
+    """A folder on each machine's own disk, filled by a DaemonSet on the pool; in it, `CLASS/` must be there."""
 
 
 class ModelWeights(TypedDict):

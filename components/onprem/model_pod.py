@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from components.kube import GPU_TOLERATION, POOL_LABEL, PRODUCT_LABEL
+from components.kube import GPU_TOLERATION
 from components.onprem.devices import device_claims, device_resources
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
-from components.onprem.mig import owner_label
+from components.onprem.machines import machines
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.spread import group_placement, placement, probes_within
 from components.onprem.verified import cache_claim, key_volume, verification, weights_mount
@@ -130,14 +130,8 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
     """On which machines the pod may stand, and whom it may ask for names: nobody."""
     if args.get("engine", "gpu") == "cpu":
         return {"dnsPolicy": "None", "dnsConfig": {"nameservers": [NO_RESOLVER]}}
-    nodes = {PRODUCT_LABEL: args.get("product", "")}
-    if args.get("pool"):
-        nodes[POOL_LABEL] = args.get("pool", "")
-    if args.get("slices"):
-        # Any other machine's slices of the profile may be of a GPU that serves another class.
-        nodes[owner_label(args.get("slices", ""))] = "true"
     made: dict[str, Any] = {
-        "nodeSelector": nodes,
+        "nodeSelector": machines(args),
         "tolerations": [GPU_TOLERATION],
         # It calls no one, so it asks no one.
         "dnsPolicy": "None",
@@ -174,7 +168,7 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     if uri.startswith("s3://"):
         return {
             "name": "weights",
-            "persistentVolumeClaim": {"claimName": cache_claim(args["id"]), "readOnly": True},
+            "persistentVolumeClaim": {"claimName": cache_claim(args), "readOnly": True},
         }
     if uri.startswith("pvc://"):
         claim = uri.removeprefix("pvc://").partition("/")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.onprem.model_args import ModelServerArgs
+from components.onprem.node_cache import claim_name, node_path
 from components.onprem.vllm import MODELS, weights_path
 from components.pods import TMP_MOUNT, container_security, same
 
@@ -12,9 +13,9 @@ KEYS = "/etc/isthmus/weights"
 """Where the public key is mounted."""
 
 
-def cache_claim(endpoint: str) -> str:
+def cache_claim(args: ModelServerArgs) -> str:
     """Name of the claim that holds an endpoint's fetched weights."""
-    return f"{endpoint}-weights"
+    return f"{args['id']}-weights" if node_path(args) is None else claim_name(args)
 
 
 def below(digest: str) -> str:
@@ -24,7 +25,7 @@ def below(digest: str) -> str:
 
 def weights_mount(args: ModelServerArgs) -> dict[str, Any]:
     mount: dict[str, Any] = {"name": "weights", "mountPath": MODELS, "readOnly": True}
-    if args["weights"]["uri"].startswith("s3://"):
+    if args["weights"]["uri"].startswith("s3://") and node_path(args) is None:
         mount["subPath"] = below(args["weights"]["digest"])
     return mount
 
@@ -60,12 +61,14 @@ def verification(args: ModelServerArgs) -> list[dict[str, Any]]:
     if not is_verified(args):
         return []
     digest = args["weights"]["digest"]
+    # A machine that has just joined the pool may still be fetching them.
+    patience = [] if node_path(args) is None else [f"--wait={args.get('load_timeout_s', 1800)}"]
     return [
         {
             "name": "verify-weights",
             "image": args["edge_image"],
             "command": ["python", "-m", "edge.weights", "verify"],
-            "args": [f"--digest={digest}", *key_flag(args), weights_path(args["weights"])],
+            "args": [f"--digest={digest}", *key_flag(args), *patience, weights_path(args)],
             "volumeMounts": [weights_mount(args), *key_mount(args), TMP_MOUNT],
             "resources": same(args.get("cpu", "8"), "1Gi"),
             "securityContext": container_security(),

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.checks import one_of
 from components.kube import ENGINE_PORT
-from components.onprem.model_args import LoraAdapter, ModelServerArgs, ModelWeights
+from components.onprem.model_args import LoraAdapter, ModelServerArgs
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_serving_checks import GUESSES_BY_WEIGHTS, WRITES
 from isthmus.contracts.vllm_flags import VERSION, check_engine_args
@@ -25,11 +25,23 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
 
 
-def weights_path(weights: ModelWeights) -> str:
+def models(settings: ModelServerArgs) -> str:
+    """The folder in the container from which paths of adapters and of draft models lead.
+
+    A machine's own disk is mounted whole, as one folder of the class: with a `subPath`, kubelet would make the
+    folder that is missing, and the engine start from nothing.
+    """
+    weights = settings["weights"]
+    if weights.get("cache", {}).get("node_path"):
+        return f"{MODELS}/{settings['id']}/{weights['digest'].removeprefix('sha256:')}"
+    return MODELS
+
+
+def weights_path(settings: ModelServerArgs) -> str:
     """Path of the weights in the container."""
-    uri = weights["uri"]
+    uri = settings["weights"]["uri"]
     below = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
-    return f"{MODELS}/{below}".rstrip("/")
+    return f"{models(settings)}/{below}".rstrip("/")
 
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:
@@ -37,7 +49,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     check_version(settings.get("engine_version", VERSION), where)
     weights = settings["weights"]
     made = [
-        weights_path(weights),
+        weights_path(settings),
         f"--served-model-name={settings['model']}",
         "--host=127.0.0.1",
         f"--port={ENGINE_PORT}",
@@ -49,7 +61,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     made += precision(settings.get("precision"), weights.get("precision", "bf16"), where)
     made += _task(settings, where)
     made += _speculative(settings, where)
-    made += _adapters(settings.get("adapters", []))
+    made += _adapters(settings.get("adapters", []), models(settings))
     made += [
         f"--shutdown-timeout={settings.get('drain_s', SHUTDOWN_TIMEOUT_S)}",
         "--disable-access-log-for-endpoints=/health,/metrics,/ping",
@@ -131,11 +143,11 @@ def _speculative(settings: ModelServerArgs, where: str) -> list[str]:
         raise InputError(f"{guesses['tokens']} tokens guessed at a time", where=f"{here}.tokens")
     told: dict[str, Any] = {"method": method, "num_speculative_tokens": guesses["tokens"]}
     if path is not None:
-        told["model"] = f"{MODELS}/{path}"
+        told["model"] = f"{models(settings)}/{path}"
     return [f"--speculative-config={json.dumps(told, separators=(',', ':'))}"]
 
 
-def _adapters(adapters: list[LoraAdapter]) -> list[str]:
+def _adapters(adapters: list[LoraAdapter], root: str) -> list[str]:
     if not adapters:
         return []
     widest = max(adapter["rank"] for adapter in adapters)
@@ -143,7 +155,7 @@ def _adapters(adapters: list[LoraAdapter]) -> list[str]:
     if rank is None:
         raise InputError(f"a LoRA rank of {widest} is above {LORA_RANKS[-1]}", where="adapters")
     modules = [
-        f"{adapter['name']}={MODELS}/{adapter.get('path') or 'adapters/' + adapter['name']}"
+        f"{adapter['name']}={root}/{adapter.get('path') or 'adapters/' + adapter['name']}"
         for adapter in adapters
     ]
     return [

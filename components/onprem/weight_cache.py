@@ -1,8 +1,9 @@
-"""Weights from an S3-compatible store: a claim, a job that fills it once, and the one way that the job has.
+"""Weights from an S3-compatible store: where they are kept, what fetches them, and the one way that it has.
 
-The store's credentials are a file in the job's pod and nowhere else: the pods that serve mount the claim, read-only,
-and reach nothing. The job is named after what it fetches, by what and from where; a change makes a new job, which
-finds what is there already and fetches the rest beside it.
+Kept in a volume of the cluster, a job fills it once; on the machines' own disks (`node_cache`), a DaemonSet does, on
+each machine that may run the endpoint. The store's credentials are a file of the container that fetches and of no
+other: the pods that serve mount the claim, read-only, and reach nothing. The job is named after what it fetches, by
+what and from where; a change makes a new job, which finds what is there already and fetches the rest beside it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.kube import labels, metadata
+from components.kube import GPU_TOLERATION, labels, metadata, selector
+from components.onprem import node_cache
+from components.onprem.machines import machines
 from components.onprem.model_args import ModelServerArgs, ModelWeightCache, ModelWeightStore
 from components.onprem.verified import cache_claim, key_flag, key_mount, key_volume
 from components.onprem.vllm import MODELS
@@ -25,7 +28,12 @@ if TYPE_CHECKING:
     from components.onprem.door import StoreAddress
 
 FETCH_CPU, FETCH_MEMORY = "2", "4Gi"
-"""What the job asks for: eight files at a time, each in pieces of some MiB."""
+"""What fetching may take: eight files at a time, each in pieces of some MiB. The job asks for all of it."""
+BESIDE_CPU, BESIDE_MEMORY = "250m", "512Mi"
+"""What a pod that fetches asks for on a machine that serves: it has its pod for as long as the endpoint stands, and
+fetches for minutes of it."""
+STAY = ("10m", "32Mi")
+"""What the same pod's other container asks for: it does nothing."""
 _STORE = "/etc/isthmus/store"
 
 
@@ -46,6 +54,7 @@ def check(args: ModelServerArgs) -> tuple[ModelWeightStore | None, ModelWeightCa
         )
     if found[0] is not None:
         _place(found[0], where)
+    node_cache.check(args)
     return found
 
 
@@ -53,26 +62,18 @@ def cached(
     name: str, args: ModelServerArgs, namespace: str, parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """What must be there before pods read weights of `s3://`; nothing for others. Raises what `check` does."""
-    weights = args["weights"]
     store, cache, image = check(args)
     if store is None or cache is None or image is None:
         return []
-    from pulumi_kubernetes.batch.v1 import Job
-    from pulumi_kubernetes.core.v1 import PersistentVolumeClaim, ServiceAccount
+    from pulumi_kubernetes.core.v1 import ServiceAccount
 
     own = _labels(args["id"], args["sensitivity"])
     child = pulumi.ResourceOptions(parent=parent)
-    claimed: Any = {
-        "accessModes": ["ReadWriteMany"],
-        "storageClassName": cache["storage_class"],
-        "resources": {"requests": {"storage": f"{weights.get('size_gib', 200)}Gi"}},
-    }
-    claim = PersistentVolumeClaim(
-        f"{name}-cache",
-        metadata=metadata(cache_claim(args["id"]), own, namespace=namespace),
-        spec=claimed,
-        opts=child,
-    )
+    on_disks = node_cache.node_path(args) is not None
+    if on_disks:
+        kept = node_cache.volume_and_claim(name, args, own, parent)
+    else:
+        kept = [_claim(name, args, cache, namespace, own, child)]
     account = ServiceAccount(
         f"{name}-fetch-account",
         metadata=metadata(f"{args['id']}-fetch", own, namespace=namespace),
@@ -84,15 +85,60 @@ def cached(
     ways = (
         [] if "door" in args else [way_out(name, args["id"], args["sensitivity"], store, namespace, parent)]
     )
-    body = _pod(args, store, image, host)
+    patience = args.get("load_timeout_s", 1800) + 120
+    options = pulumi.ResourceOptions(
+        parent=parent,
+        depends_on=[*kept, account, *ways],
+        custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s", update=f"{patience}s"),
+    )
+    made = _daemon_set if on_disks else _job
+    return [*kept, made(name, args, namespace, own, _box(args, store, image), host, options)]
+
+
+def _claim(
+    name: str,
+    args: ModelServerArgs,
+    cache: ModelWeightCache,
+    namespace: str,
+    own: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
+
+    claimed: Any = {
+        "accessModes": ["ReadWriteMany"],
+        "storageClassName": cache.get("storage_class"),
+        "resources": {"requests": {"storage": f"{args['weights'].get('size_gib', 200)}Gi"}},
+    }
+    return PersistentVolumeClaim(
+        f"{name}-cache",
+        metadata=metadata(cache_claim(args), own, namespace=namespace),
+        spec=claimed,
+        opts=opts,
+    )
+
+
+def _job(
+    name: str,
+    args: ModelServerArgs,
+    namespace: str,
+    own: dict[str, str],
+    box: dict[str, Any],
+    host: str,
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    """Fills a volume that many machines mount."""
+    from pulumi_kubernetes.batch.v1 import Job
+
+    weights = args["weights"]
+    body = _pod(args, host, [box], restartPolicy="Never")
     digest = hashlib.sha256(json.dumps([body, weights["digest"]], sort_keys=True).encode()).hexdigest()[:10]
-    patience = args.get("load_timeout_s", 1800)
     spec: Any = {
         "backoffLimit": 3,
-        "activeDeadlineSeconds": patience,
+        "activeDeadlineSeconds": args.get("load_timeout_s", 1800),
         "template": {"metadata": {"labels": own}, "spec": body},
     }
-    job = Job(
+    return Job(
         f"{name}-fetch",
         metadata=metadata(
             f"{args['id']}-fetch-{digest}",
@@ -101,13 +147,55 @@ def cached(
             annotations={WEIGHTS_DIGEST: weights["digest"]},
         ),
         spec=spec,
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=[claim, account, *ways],
-            custom_timeouts=pulumi.CustomTimeouts(create=f"{patience + 120}s", update=f"{patience + 120}s"),
-        ),
+        opts=opts,
     )
-    return [claim, job]
+
+
+def _daemon_set(
+    name: str,
+    args: ModelServerArgs,
+    namespace: str,
+    own: dict[str, str],
+    box: dict[str, Any],
+    host: str,
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    """Fills the folder of each machine, also of one that joins the pool later.
+
+    An init container fetches, so the pod is ready when the weights are there, a fetch that failed is begun again,
+    and what stays for the rest of its time has no credentials.
+    """
+    from pulumi_kubernetes.apps.v1 import DaemonSet
+
+    called = f"{args['id']}-fetch"
+    box["args"] = [*box["args"][:-1], f"--keep={node_cache.KEPT}", f"{MODELS}/{args['id']}"]
+    box["resources"]["requests"] = {"cpu": BESIDE_CPU, "memory": BESIDE_MEMORY}
+    stays = {
+        "name": "stay",
+        "image": box["image"],
+        "command": ["python", "-m", "edge.stay"],
+        "resources": same(*STAY),
+        "securityContext": container_security(),
+    }
+    body = _pod(
+        args,
+        host,
+        [stays],
+        initContainers=[box],
+        # What was cut off goes on where it was, so there is nothing to wait for.
+        grace_s=10,
+        nodeSelector=machines(args),
+        tolerations=[GPU_TOLERATION],
+    )
+    chosen = selector(called, args["sensitivity"])
+    notes = {WEIGHTS_DIGEST: args["weights"]["digest"]}
+    spec: Any = node_cache.fetcher_spec(own, chosen, body, notes)
+    return DaemonSet(
+        f"{name}-fetch",
+        metadata=metadata(called, own, namespace=namespace, annotations=notes),
+        spec=spec,
+        opts=opts,
+    )
 
 
 def way_out(
@@ -158,7 +246,8 @@ def _place(store: ModelWeightStore | StoreAddress, where: str) -> tuple[str, int
     return host, int(port or 443)
 
 
-def _pod(args: ModelServerArgs, store: ModelWeightStore, image: str, host: str) -> dict[str, Any]:
+def _box(args: ModelServerArgs, store: ModelWeightStore, image: str) -> dict[str, Any]:
+    """The container that fetches."""
     weights = args["weights"]
     bucket, _, prefix = weights["uri"].removeprefix("s3://").partition("/")
     told = {
@@ -171,13 +260,9 @@ def _pod(args: ModelServerArgs, store: ModelWeightStore, image: str, host: str) 
         **({"ca": f"{_STORE}/ca/ca.crt"} if store.get("ca_bundle") else {}),
     }
     mounts = [{"name": "store", "mountPath": f"{_STORE}/secret", "readOnly": True}]
-    volumes: list[dict[str, Any]] = [
-        {"name": "store", "secret": {"secretName": store["credentials_secret"], "defaultMode": 0o440}}
-    ]
     if store.get("ca_bundle"):
         mounts.append({"name": "ca", "mountPath": f"{_STORE}/ca", "readOnly": True})
-        volumes.append({"name": "ca", "configMap": {"name": store.get("ca_bundle"), "defaultMode": 0o440}})
-    box = {
+    return {
         "name": "fetch",
         "image": image,
         "command": ["python", "-m", "edge.fetch"],
@@ -191,19 +276,30 @@ def _pod(args: ModelServerArgs, store: ModelWeightStore, image: str, host: str) 
         "resources": same(FETCH_CPU, FETCH_MEMORY),
         "securityContext": container_security(),
     }
+
+
+def _pod(args: ModelServerArgs, host: str, boxes: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+    """A pod that reaches the store, has its credentials, and mounts what it fills."""
+    store = args["weights"].get("store")
+    assert store is not None  # `check` has seen it
+    volumes: list[dict[str, Any]] = [
+        {"name": "store", "secret": {"secretName": store["credentials_secret"], "defaultMode": 0o440}}
+    ]
+    if store.get("ca_bundle"):
+        volumes.append({"name": "ca", "configMap": {"name": store.get("ca_bundle"), "defaultMode": 0o440}})
     return pod(
         f"{args['id']}-fetch",
-        [box],
+        boxes,
         [
-            {"name": "weights", "persistentVolumeClaim": {"claimName": cache_claim(args["id"])}},
+            {"name": "weights", "persistentVolumeClaim": {"claimName": cache_claim(args)}},
             *volumes,
             *key_volume(args),
             TMP_VOLUME,
         ],
         pull_secrets=args.get("pull_secrets"),
-        restartPolicy="Never",
         # It asks no resolver: the store's address is given.
         dnsPolicy="None",
         dnsConfig={"nameservers": [NO_RESOLVER]},
         hostAliases=[{"ip": store["address"], "hostnames": [host]}],
+        **more,
     )

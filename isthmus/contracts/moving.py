@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from isthmus.contracts import mig, platform_slicing
 from isthmus.contracts.packing import Replica, pack
+from isthmus.contracts.platform_node_cache import fetchers
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import SENSITIVITIES, Part
 
@@ -45,8 +48,15 @@ class Standing(Part):
     memory: str = "64Gi"
     claim: str | None = None
     volume: str | None = None
+    fetchers: int = 0
+    """Machines that keep its weights on their own disks, a pod on each."""
     workloads: list[str] = []
     """Those that its class's gateways send to it."""
+
+    @model_serializer(mode="wrap")
+    def _said(self, usual: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what most have none of: the outputs of a stack that does not use it stay as they were."""
+        return {key: value for key, value in usual(self).items() if (key, value) != ("fetchers", 0)}
 
     @property
     def total(self) -> int:
@@ -248,6 +258,7 @@ def _standing(platform: Platform, endpoint: Endpoint) -> Standing:
         memory=endpoint.memory,
         claim=claim_of(endpoint),
         volume=endpoint.weights.volume if endpoint.weights else None,
+        fetchers=fetchers(platform, endpoint),
         workloads=[
             workload.name
             for gateway in platform.gateways

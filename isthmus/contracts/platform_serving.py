@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.errors import At
 from isthmus.contracts.words import DnsLabel, KubeName, Part, Sha256
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform import Endpoint, Platform
 
 _HTTPS = re.compile(r"https://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?/?")
+_FOLDER = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9._-]*)+")
+NO_FOLDER = "is no plain absolute path of a folder on a machine"
+FOLDER_TODO = "Write it like /mnt/nvme/isthmus: from the root, without `..`, without a slash at its end"
+CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder on each machine of the pool"
 
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
@@ -58,10 +62,26 @@ class WeightStore(Part):
 
 
 class WeightCache(Part):
-    """A volume in the cluster that a job fills once, and that replicas read on whatever machine they start."""
+    """Where fetched weights are kept: a volume that a job fills once, or a folder on each machine of the pool."""
 
-    storage_class: KubeName
+    storage_class: KubeName | None = None
     """Storage class whose volumes many machines can mount (ReadWriteMany)."""
+    node_path: str | None = None
+    """Folder on each machine's own disk, e.g. `/mnt/nvme/isthmus`; in it, `CLASS/` must be there on each."""
+
+    @field_validator("node_path")
+    @classmethod
+    def _plain(cls, value: str | None) -> str | None:
+        if value is not None and not is_folder(value):
+            raise At(f"`{value}` {NO_FOLDER}", todo=FOLDER_TODO)
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> WeightCache:
+        if (self.storage_class is None) == (self.node_path is None):
+            said = ("neither", "nor") if self.storage_class is None else ("both", "and")
+            raise At(f"the cache names {said[0]} `storage_class` {said[1]} `node_path`", todo=CACHE_TODO)
+        return self
 
 
 class Weights(Part):
@@ -178,6 +198,11 @@ class Scaling(Part):
     @property
     def by_load(self) -> bool:
         return self.min_replicas != self.max_replicas
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path can name a folder on machines: absolute, and nowhere back up."""
+    return _FOLDER.fullmatch(path) is not None
 
 
 def scaled(platform: Platform) -> dict[str, Scaling]:

@@ -124,6 +124,10 @@ def weights_can_be_fetched(platform: Platform) -> None:
                 raise At(told, *path, key, todo=f"Add `{key}`" if from_s3 else "Leave it out")
         if not from_s3 or weights.store is None:
             continue
+        if weights.cache is not None and weights.cache.node_path is not None and endpoint.pool is None:
+            what = f"{endpoint.id} is on no pool, so no machines are known whose disks could hold its weights"
+            todo = "Name a `storage_class` in its place, or a pool"
+            raise At(what, *path, "cache", "node_path", todo=todo)
         if weights.volume is not None:
             raise At("what is fetched goes into the cache's own volume", *path, "volume", todo="Leave it out")
         if platform.images.translator is None:

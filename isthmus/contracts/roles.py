@@ -45,7 +45,7 @@ THINGS: dict[str, Thing] = {
     "workloads": Thing(
         (
             ("", ("pods", "services", "events", "persistentvolumeclaims")),
-            ("apps", ("deployments", "replicasets", "statefulsets")),
+            ("apps", ("deployments", "replicasets", "statefulsets", "daemonsets")),
             ("batch", ("jobs",)),
             ("autoscaling", ("horizontalpodautoscalers",)),
             ("discovery.k8s.io", ("endpointslices",)),

@@ -35,6 +35,7 @@ _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _WORKLOADS = (":Deployment", ":LeaderWorkerSet")
 """What holds a model server's pods."""
 _SCALER = ":ScaledObject"
+_FETCHER = ":DaemonSet"
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{space}/deployments/{name}"
 _GROUPS = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/{space}/leaderworkersets/{name}"
 _CLAIMS = "/api/v1/namespaces/{space}/persistentvolumeclaims/{name}"
@@ -49,6 +50,14 @@ class _Server:
     workload: dict[str, Any]
     scaler: dict[str, Any] | None = None
     """Its ScaledObject, where its replicas follow the load."""
+    fetcher: dict[str, Any] | None = None
+    """The DaemonSet that fetches its weights, where machines keep them."""
+
+    @property
+    def fetchers(self) -> int:
+        """Machines on which it stood when the engine last looked."""
+        status = ((self.fetcher or {}).get("outputs") or {}).get("status") or {}
+        return int(status.get("desiredNumberScheduled", 0))
 
     @property
     def site(self) -> str:
@@ -96,6 +105,7 @@ def standing(state: dict[str, Any]) -> list[Standing]:
                 memory=given.get("memory", "64Gi"),
                 claim=claim,
                 volume=volumes.get((server.site, f"isthmus-{class_}", claim)),
+                fetchers=server.fetchers,
                 workloads=sorted(
                     {
                         each["workload"]
@@ -233,8 +243,9 @@ def _servers(state: dict[str, Any]) -> list[_Server]:
     resources = [each for each in state.get("resources") or [] if not each.get("delete")]
     components = {each["urn"]: each for each in resources if each["type"] == _SERVER}
     scalers = {each.get("parent"): each for each in resources if each["type"].endswith(_SCALER)}
+    fetchers = {each.get("parent"): each for each in resources if each["type"].endswith(_FETCHER)}
     return [
-        _Server(components[each["parent"]], each, scalers.get(each["parent"]))
+        _Server(components[each["parent"]], each, scalers.get(each["parent"]), fetchers.get(each["parent"]))
         for each in resources
         if each["type"].endswith(_WORKLOADS)
         and each.get("parent") in components

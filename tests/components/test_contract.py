@@ -95,7 +95,7 @@ ELSEWHERE: dict[type, set[str]] = {
     platform_aws.Budget: {"site"},
     # Network and stage decide what a cluster stands in and what comes into it; its plain machines are a group's.
     platform_eks.Cluster: {
-        *("site", "mode", "stage", "network", "eks_name", "system_nodes", "endpoints"),
+        *("site", "mode", "stage", "network", "eks_name", "system_nodes", "ebs_csi_role", "endpoints"),
     },
     # Said of the pool as a whole, and taken zone by zone.
     platform_eks.NodeGroup: {"zones", "min_nodes", "max_nodes"},

@@ -9,6 +9,7 @@ import pytest
 
 from isthmus.contracts import moving
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_node_cache import fetchers
 from isthmus.contracts.platform_serving import at_most
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused
@@ -22,6 +23,7 @@ S3 = {
     "store": STORE,
     "cache": {"storage_class": "shared"},
 }
+DISK = {"node_path": "/mnt/nvme/isthmus"}
 SECOND = {
     **{"id": "confidential-llama-8b-v2", "class": "confidential", "site": "fra1", "target": "onprem-vllm"},
     **{"model": "meta-llama/Llama-3.2-8B", "pool": "l40s", "gpus": 1},
@@ -157,10 +159,28 @@ def test_what_cannot_be_scaled_is_refused(change: Change, says: str) -> None:
         (lambda d: weigh(d, store={**STORE, "address": "10.40.3.999"}), "is not an address"),
         (lambda d: weigh(d, store={**STORE, "address": "s3.bank.example"}), "an address like `10.40.3.10`"),
         (lambda d: weigh(d, uri="s3://models"), "`s3://BUCKET/PREFIX`"),
+        (lambda d: weigh(d, cache={}), "names neither `storage_class` nor `node_path`"),
+        (
+            lambda d: weigh(d, cache={**DISK, "storage_class": "shared"}),
+            "both `storage_class` and `node_path`",
+        ),
+        (lambda d: weigh(d, cache={"node_path": "mnt/nvme"}), "no plain absolute path"),
+        (lambda d: weigh(d, cache={"node_path": "/mnt/../etc"}), "no plain absolute path"),
+        (lambda d: weigh(d, cache={"node_path": "/mnt/nvme/"}), "no plain absolute path"),
+        (both(weigh, lambda d: develop(d, weights={**S3, "cache": DISK})), "internal-tiny is on no pool"),
     ],
 )
 def test_weights_that_cannot_be_fetched_are_refused(change: Change, says: str) -> None:
     assert says in refused(InputError, change)
+
+
+def test_weights_may_lie_on_the_pools_own_disks() -> None:
+    platform = parse(changed(lambda d: weigh(d, cache=DISK)))
+    pool = next(each for each in platform.pools if each.name == "l40s")
+    assert fetchers(platform, platform.endpoints[1]) == pool.nodes > 1
+    assert fetchers(platform, platform.endpoints[0]) == 0
+    shared = parse(changed(weigh))
+    assert fetchers(shared, shared.endpoints[1]) == 0, "a job fetches, once"
 
 
 def test_a_password_in_the_stores_address_is_not_repeated() -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.edge.certificates import Authority
 from tests.edge.fake_model import MODEL, FakeModel
 from tests.edge.processes import Edge, free_port
+from tests.edge.weighing import FILES, Store
 
 WORKLOAD = "transaction-narratives"
 GATEWAY_NAME = "restricted-gateway.isthmus-restricted.svc"
@@ -139,3 +140,25 @@ def chain(site: Site) -> Site:
     """The running site with a model server that behaves and has seen nothing yet."""
     site.model.reset()
     return site
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    for name, content in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def store(model: Path, tmp_path: Path) -> Iterator[Store]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield Store(f"http://{host}:{port}", model, tmp_path)
+    finally:
+        server.stop()

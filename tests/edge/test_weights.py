@@ -6,49 +6,12 @@ import base64
 import hashlib
 import os
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edge import weights
-from tests.edge.processes import ROOT
-
-FILES = {
-    "config.json": b'{"architectures": ["LlamaForCausalLM"]}',
-    "model-00001-of-00002.safetensors": b"\x00" * 5_000_000,
-    "model-00002-of-00002.safetensors": b"\x01" * 300,
-    "adapters/kyc/adapter_model.safetensors": b"\x02" * 40,
-}
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    for name, content in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-def run(*arguments: str, module: str = "edge.weights", **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def signed(folder: Path) -> str:
-    """The digest of the folder as it is, its manifest written."""
-    done = run("manifest", str(folder))
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+from tests.edge.weighing import FILES, Store, run, signed
 
 
 def refused(folder: Path, digest: str, says: str) -> None:
@@ -185,62 +148,6 @@ def test_a_key_that_is_none_is_the_surroundings_fault_and_lets_nothing_pass(
     broken.write_text("no key")
     done = run("verify", "--digest", digest, "--public-key", str(broken), str(model))
     assert done.returncode == 3, done.stdout + done.stderr
-
-
-class Store:
-    """An S3 service that holds the model, and the file with the key to it."""
-
-    def __init__(self, url: str, model: Path, folder: Path) -> None:
-        import boto3
-
-        self.digest = signed(model)
-        self.credentials = folder / "credentials"
-        self.credentials.write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
-        self.url, self.volume = url, folder / "volume"
-        self.volume.mkdir()
-        self.s3: Any = boto3.client(
-            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-        )
-        self.s3.create_bucket(Bucket="models")
-        for path in model.rglob("*"):
-            if path.is_file():
-                self.s3.upload_file(str(path), "models", f"llama/v1/{path.relative_to(model).as_posix()}")
-
-    def fetch(self, **more: str) -> subprocess.CompletedProcess[str]:
-        given = {
-            "endpoint": self.url,
-            "region": "us-east-1",
-            "bucket": "models",
-            "prefix": "llama/v1",
-            "digest": self.digest,
-            "credentials": str(self.credentials),
-            **more,
-        }
-        flags = [part for key, value in given.items() for part in (f"--{key}", value)]
-        # What the environment says of identities and ways out must not count.
-        strange = {
-            "AWS_ACCESS_KEY_ID": "x",
-            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-            "HTTP_PROXY": "http://127.0.0.1:9",
-        }
-        return run(*flags, str(self.volume), module="edge.fetch", **strange)
-
-    @property
-    def fetched(self) -> Path:
-        return self.volume / self.digest.removeprefix("sha256:")
-
-
-@pytest.fixture
-def store(model: Path, tmp_path: Path) -> Iterator[Store]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield Store(f"http://{host}:{port}", model, tmp_path)
-    finally:
-        server.stop()
 
 
 @pytest.mark.service

@@ -71,6 +71,15 @@ class Recorded:
         return Run()
 
 
+def test_machines_that_keep_its_weights_are_counted_as_they_were_last_seen():
+    assert moving.standing(state())[0].fetchers == 0
+    held = state()
+    fetch = {"type": "kubernetes:apps/v1:DaemonSet", "id": "x", "parent": f"{SERVER}::bank-a", "custom": True}
+    fetch |= {"urn": f"{SERVER}$kubernetes:apps/v1:DaemonSet::bank-a-fetch"}
+    held["resources"].append({**fetch, "outputs": {"status": {"desiredNumberScheduled": 3}}})
+    assert moving.standing(held)[0].fetchers == 3
+
+
 def test_an_endpoint_is_read_with_its_gpus_its_volume_and_whom_it_serves():
     [found] = moving.standing(state())
     assert (found.id, found.site, found.pool, found.total) == ("restricted-a", "fra1", "h100", 8)

@@ -82,9 +82,15 @@ def write(target: Path) -> None:
         _stack(name, root)
     with render.uncollected():
         for name in names():
-            chosen = project.find(root).stack(name)
-            platform = chosen.platform().model_dump(mode="json", by_alias=True, exclude_none=True)
-            rendered_files.write(rendered_files.files(render.render(chosen), platform), target / name, name)
+            one(name, root, target / name)
+
+
+def one(name: str, root: Path, folder: Path) -> Rendering:
+    """A project's stack, rendered into a folder."""
+    chosen = project.find(root).stack(name)
+    platform = chosen.platform().model_dump(mode="json", by_alias=True, exclude_none=True)
+    rendered_files.write(rendered_files.files(render.render(chosen), platform), folder, name)
+    return Rendering(name, folder)
 
 
 def _stack(name: str, root: Path) -> None:

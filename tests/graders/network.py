@@ -55,6 +55,10 @@ def allowed(platform: dict[str, Any], site: str) -> set[Way]:
         # The others of a group serve nothing, not even their health.
         leading = serving(f"{OURS}{server['class']}/{id_}", server)
         found |= {Way(MONITORING, one, "TCP", HEALTH) for one in leading}
+        store = (server.get("weights") or {}).get("store")
+        if store is not None:
+            port = store["endpoint"].rpartition("/")[2].partition(":")[2] or "443"
+            found.add(Way(f"{OURS}{server['class']}/{id_}-fetch", store["address"], "TCP", port))
     for gateway in platform["gateways"]:
         if gateway["site"] == site:
             found |= set(_gateway(gateway, servers, place))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.graders import examples, manifests, network
 from tests.graders.examples import Rendering
 from tests.graders.manifests import Body
+from tests.laying import lay
 
 NAMES = examples.names()
 
@@ -50,6 +53,38 @@ def test_exactly_the_paths_that_the_classes_allow_are_open(rendered, found, name
 def test_what_leaves_a_cluster_goes_where_its_class_may(rendered, found, name: str):
     for site, ways in found[name].items():
         assert network.beyond(ways, rendered[name].platform, site) == set()
+
+
+def test_what_fetches_weights_reaches_its_store_and_no_more(tmp_path: Path):
+    """By a job into a volume, and by a DaemonSet onto the machines' disks: no example has either."""
+    overrides = lay(tmp_path, bank=True) / "Pulumi.bank-dev.yaml"
+    file = YAML()
+    stack = file.load(overrides)
+    for endpoint, cache in zip(
+        stack["config"]["isthmus:overrides"]["endpoints"],
+        ({"node_path": "/mnt/nvme"}, {"storage_class": "shared"}),
+        strict=True,
+    ):
+        store = {
+            **{"endpoint": "https://s3.fra1.bank.example:9000", "address": "10.40.3.10"},
+            "credentials_secret": "s3",
+        }
+        digest = endpoint["weights"]["digest"]
+        endpoint["weights"] = {"uri": "s3://models/a", "digest": digest, "store": store, "cache": cache}
+    file.dump(stack, overrides)
+    each = examples.one("bank-dev", tmp_path, tmp_path / "out")
+    assert {"DaemonSet", "Job"} <= {one["kind"] for one in bodies(each, "fra1")}
+    # A job's name tells what it fetches.
+    ways = {
+        way._replace(source=re.sub(r"-fetch-[0-9a-f]{10}$", "-fetch", way.source))
+        for way in network.found(bodies(each, "fra1"), tmp_path / "net")
+    }
+    allowed = network.allowed(each.platform, "fra1")
+    assert (ways - allowed, allowed - ways) == (set(), set()), "more, and less"
+    fetching = {way for way in ways if way.source.endswith("-fetch")}
+    assert {way.target for way in fetching} == {"10.40.3.10"}
+    assert len(fetching) == 2
+    assert network.beyond(ways, each.platform, "fra1") == set()
 
 
 def test_a_way_out_that_a_class_may_not_have_is_seen(rendered):

@@ -2,7 +2,7 @@
 
 The real engine, provider, API server, scheduler and controllers. No KEDA runs: what its autoscaler would do to a
 Deployment is done here by the same request to the same subresource. No kubelet runs, so the job's program and the
-verifying container are exercised in `tests/edge/test_weights.py`.
+verifying container are exercised in `tests/edge/test_weights.py` and `test_versions.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.sandbox
 POOL, SPACE = "fra1-l40s-48gb", "isthmus-internal"
 CHAT, NEXT, VECTORS = "internal-chat", "internal-chat-v2", "internal-vectors"
 MODEL, EMBEDDER = "Qwen/Qwen3-8B", "Qwen/Qwen3-Embedding-0.6B"
-NEW_DIGEST = "sha256:" + "c" * 64
+NEW_DIGEST, NEWEST_DIGEST = "sha256:" + "c" * 64, "sha256:" + "d" * 64
 
 
 def workload(name: str, task: str, model: str) -> dict[str, Any]:
@@ -75,14 +75,14 @@ PLAN: dict[str, Any] = {
 }
 
 
-def fetched(digest: str) -> dict[str, Any]:
+def fetched(digest: str, **cache: str) -> dict[str, Any]:
     return {
         **{"uri": "s3://models/qwen3-8b", "digest": digest, "size_gib": 40, "public_key": "signers"},
         "store": {
             **{"endpoint": "https://s3.fra1.example:9000", "address": "10.40.3.10"},
             "credentials_secret": "weights-store",
         },
-        "cache": {"storage_class": "shared"},
+        "cache": cache,
     }
 
 
@@ -98,14 +98,19 @@ OVERRIDES: dict[str, Any] = {
     "endpoints": [
         {
             "id": CHAT,
-            "weights": fetched(DIGEST),
+            "weights": fetched(DIGEST, storage_class="shared"),
             "speculative": {"method": "ngram", "tokens": 4},
             **{"prefix_cache": "salted", "drain_s": 300, "max_num_seqs": 64},
         },
         {"id": VECTORS, "weights": {"uri": f"oci://registry.example/vectors@{DIGEST}", "digest": DIGEST}},
         {
             **{"id": NEXT, "class": "internal", "site": "fra1", "target": "onprem-vllm", "pool": POOL},
-            **{"model": MODEL, "replicas": 1, "gpus": 1, "weights": fetched(NEW_DIGEST)},
+            **{
+                "model": MODEL,
+                "replicas": 1,
+                "gpus": 1,
+                "weights": fetched(NEW_DIGEST, node_path="/mnt/nvme0"),
+            },
         },
     ],
     "gateways": [
@@ -186,22 +191,45 @@ def config(served: Mixed) -> str:
     return found["data"]["config.yaml"]
 
 
+def on_the_disks(served: Mixed, folder: str, digest: str) -> None:
+    """One volume and claim for all machines of the pool, filled on each before the model's pod came there."""
+    every = served.cluster.get("/api/v1/persistentvolumes")["items"]
+    (volume,) = [each for each in every if "local" in each["spec"]]
+    assert volume["spec"]["local"]["path"] == f"{folder}/internal"
+    assert volume["status"]["phase"] == "Bound"
+    space = f"/api/v1/namespaces/{SPACE}"
+    claims = served.cluster.get(f"{space}/persistentvolumeclaims")["items"]
+    (claim,) = [each for each in claims if each["metadata"]["name"].startswith(f"{NEXT}-weights")]
+    assert (claim["status"]["phase"], claim["spec"]["volumeName"]) == ("Bound", volume["metadata"]["name"])
+    status = served.cluster.get(f"/apis/apps/v1/namespaces/{SPACE}/daemonsets/{NEXT}-fetch")["status"]
+    assert (status["numberReady"], status["updatedNumberScheduled"]) == (2, 2)
+    fetchers = [pod for pod in served.pods(NEXT) if pod["metadata"]["labels"]["isthmus.dev/role"] == "fetch"]
+    assert sorted(pod["spec"]["nodeName"] for pod in fetchers) == [f"{POOL}-0", f"{POOL}-1"]
+    (model,) = serving(served, NEXT)
+    assert running([model])
+    for pod in (*fetchers, model):
+        assert claim["metadata"]["name"] in str(pod["spec"]["volumes"])
+        assert f"--digest={digest}" in pod["spec"]["initContainers"][0]["args"]
+    ready = [each for pod in fetchers for each in pod["status"]["conditions"] if each["type"] == "Ready"]
+    assert max(each["lastTransitionTime"] for each in ready) <= model["metadata"]["creationTimestamp"]
+    assert f"/models/{NEXT}/{digest.removeprefix('sha256:')}" == model["spec"]["containers"][0]["args"][0]
+
+
 def test_weights_lie_in_the_cache_before_a_pod_starts(served: Mixed) -> None:
     jobs = served.cluster.get(f"/apis/batch/v1/namespaces/{SPACE}/jobs")["items"]
-    assert sorted(job["metadata"]["name"].rpartition("-")[0] for job in jobs) == [
-        f"{CHAT}-fetch",
-        f"{NEXT}-fetch",
-    ]
-    ended = {
-        job["metadata"]["labels"]["isthmus.dev/endpoint"]: job["status"]["completionTime"] for job in jobs
-    }
-    for endpoint in (CHAT, NEXT):
-        claim = served.cluster.get(f"/api/v1/namespaces/{SPACE}/persistentvolumeclaims/{endpoint}-weights")
-        assert claim["status"]["phase"] == "Bound"
-        pods = serving(served, endpoint)
-        assert running(pods)
-        assert min(pod["metadata"]["creationTimestamp"] for pod in pods) >= ended[endpoint]
-        assert {pod["spec"]["initContainers"][0]["name"] for pod in pods} == {"verify-weights"}
+    assert [job["metadata"]["name"].rpartition("-")[0] for job in jobs] == [f"{CHAT}-fetch"]
+    claim = served.cluster.get(f"/api/v1/namespaces/{SPACE}/persistentvolumeclaims/{CHAT}-weights")
+    assert claim["status"]["phase"] == "Bound"
+    pods = serving(served, CHAT)
+    assert running(pods)
+    assert min(pod["metadata"]["creationTimestamp"] for pod in pods) >= jobs[0]["status"]["completionTime"]
+    assert {pod["spec"]["initContainers"][0]["name"] for pod in pods} == {"verify-weights"}
+
+
+def test_weights_lie_on_every_machine_of_the_pool_before_a_pod_starts(served: Mixed) -> None:
+    on_the_disks(served, "/mnt/nvme0", NEW_DIGEST)
+    quota = served.cluster.get(f"/api/v1/namespaces/{SPACE}/resourcequotas/isthmus")["status"]
+    assert int(quota["used"]["pods"]) <= int(quota["hard"]["pods"])
 
 
 def test_keda_is_told_what_to_measure_and_the_api_server_took_it(served: Mixed) -> None:
@@ -230,6 +258,8 @@ def test_what_the_load_has_made_of_it_stays_through_a_change(served: Mixed) -> N
     def change(overrides: dict[str, Any]) -> None:
         overrides["endpoints"][0]["speculative"]["tokens"] = 2
         overrides["endpoints"][1]["drain_s"] = 60
+        # Other weights, and on another disk.
+        overrides["endpoints"][2]["weights"] = fetched(NEWEST_DIGEST, node_path="/mnt/nvme1")
         # From our own split to a router's, and from the Service to a picker.
         overrides["gateways"][0]["router"] = ROUTER
         overrides["gateways"][0]["workloads"][0]["canary"]["percent"] = 10
@@ -243,6 +273,7 @@ def test_what_the_load_has_made_of_it_stays_through_a_change(served: Mixed) -> N
     assert (replicas(served, CHAT), replicas(served, VECTORS)) == (4, 0), (
         "an update must not undo the autoscaler"
     )
+    on_the_disks(served, "/mnt/nvme1", NEWEST_DIGEST)
     pods = serving(served, CHAT)
     assert running(pods)
     assert all('"num_speculative_tokens":2' in " ".join(pod["spec"]["containers"][0]["args"]) for pod in pods)

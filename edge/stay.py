@@ -1,0 +1,24 @@
+"""A container that does nothing until it is told to end: the pod beside whose machine's weights lie.
+
+    python -m edge.stay
+
+What fetched them has ended by then. Signals are blocked and waited for, not handled: the first process of a
+container gets no signal that it neither handles nor blocks.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> int:
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    print("the weights are on this machine: until told to end", flush=True)
+    signal.sigwait(ends)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
