@@ -93,6 +93,23 @@ def _dependencies(resource: dict[str, Any], by_urn: dict[str, dict[str, Any]]) -
     return found if within is None else [*_dependencies(within, by_urn), *found]
 
 
+def _needed(program: list[dict[str, Any]]) -> None:
+    """Leave each resource the dependencies that no other of its dependencies has: nobody writes more by hand, and
+    the engine would look at each."""
+    place = {each["urn"]: number for number, each in enumerate(program)}
+    reached: list[int] = []  # by place, the places that it waits for, as the bits of a number
+    for each in program:
+        behind, kept = 0, []
+        for urn in sorted(
+            {urn for urn in each["depends_on"] if urn in place}, key=place.__getitem__, reverse=True
+        ):
+            if not behind >> place[urn] & 1:
+                kept.append(urn)
+                behind |= reached[place[urn]] | 1 << place[urn]
+        each["depends_on"] = kept
+        reached.append(behind)
+
+
 def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str, Any]]:
     """The resources of an exported stack, flat and in an order in which they can be registered.
 
@@ -126,17 +143,14 @@ def program_from_state(state: dict[str, Any], kubeconfig: str) -> list[dict[str,
                 "type": resource["type"],
                 "name": resource["urn"].rsplit("::", 1)[1],
                 "inputs": flat,
-                "depends_on": [
-                    urn
-                    for urn in _dependencies(resource, by_urn)
-                    if urn in by_urn and not COMPONENT.match(by_urn[urn]["type"])
-                ],
+                "depends_on": _dependencies(resource, by_urn),
                 "provider": (resource.get("provider") or "").rsplit("::", 1)[0] or None,
                 "timeouts": resource.get("customTimeouts") or {},
                 "retain_on_delete": bool(resource.get("retainOnDelete")),
                 "protect": bool(resource.get("protect")),
             }
         )
+    _needed(program)
     return program
 
 
