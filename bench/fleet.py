@@ -15,13 +15,19 @@ GPUS = ("h100-sxm-80gb", "h200-sxm-141gb", "a100-sxm-80gb", "l40s-48gb")
 SITE = "fra1"
 
 
-def requirements_data(endpoints: int, nodes: int, seed: int = 1) -> dict[str, Any]:
+MOST_RPS = 30.0
+"""Peak of the busiest workload."""
+
+
+def requirements_data(
+    endpoints: int, nodes: int, seed: int = 1, most_rps: float = MOST_RPS
+) -> dict[str, Any]:
     """So many workloads, one endpoint each, over so many nodes of eight GPUs in four pools of two failure domains."""
     chance = random.Random(seed)
     return {
         "isthmus": "v1",
         "name": "fleet",
-        "workloads": [_workload(chance, number) for number in range(endpoints)],
+        "workloads": [_workload(chance, number, most_rps) for number in range(endpoints)],
         "sites": [
             {
                 **{"name": SITE, "kind": "on-prem", "jurisdiction": "de", "kube_context": SITE},
@@ -46,9 +52,9 @@ def _shares(nodes: int) -> list[int]:
     return [nodes // len(GPUS) + (number < nodes % len(GPUS)) for number in range(len(GPUS))]
 
 
-def _workload(chance: random.Random, number: int) -> dict[str, Any]:
+def _workload(chance: random.Random, number: int, most_rps: float) -> dict[str, Any]:
     prompt, output = chance.randint(200, 3000), chance.randint(50, 500)
-    peak = round(min(30.0, chance.lognormvariate(1, 1)), 2)
+    peak = round(min(most_rps, chance.lognormvariate(1, 1)), 2)
     return {
         **{"name": f"team{number:03}", "purpose": "A team's own use", "impact": "low", "task": "chat"},
         "sensitivity": CLASSES[number % len(CLASSES)],

@@ -29,6 +29,8 @@ LINEAR = 1.15
 """How much more than five times as long five times the resources may take."""
 ESTATE, HALF = 10, 0.5
 """Stacks of an estate, and how much of the time of one program it may take."""
+MOST_RPS = 1.0
+"""Many teams, each with little load: two replicas in two failure domains, and so few machines an endpoint."""
 UP = ("up", "--yes", "--skip-preview")
 PREVIEWS = 3
 NO_ENDPOINTS = 8
@@ -45,8 +47,9 @@ class Fleet:
         folder.mkdir(parents=True)
         copy_project(folder)
         self.requirements = folder / "wanted.yaml"
-        nodes = max(8, round(endpoints * 2.5))
-        yamlfile.dump(fleet.requirements_data(endpoints, nodes), "", self.requirements)
+        nodes = max(8, round(endpoints * 1.2))
+        data = fleet.requirements_data(endpoints, nodes, most_rps=MOST_RPS)
+        yamlfile.dump(data, "", self.requirements)
         self.env = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._isthmus("init", STACK, "--requirements", str(self.requirements), "--sandbox")
 

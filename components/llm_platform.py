@@ -212,7 +212,8 @@ class LlmPlatform(pulumi.ComponentResource):
         servers: dict[str, ModelServer | ModelDoor] = {}
 
         def serve(endpoint: Endpoint, pool: Pool | None, queues: list[pulumi.Resource]) -> None:
-            after = [*guard, *([spaces[endpoint.class_]] if spaces else []), *queues]
+            # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
+            after = [*([spaces[endpoint.class_]] if spaces else guard), *queues]
             if scope.runs(endpoint):
                 claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
                 servers[endpoint.id] = ModelServer(
@@ -236,7 +237,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 args = pool_args(platform, pool, self._going)
                 made = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, used))
                 self._pools.append({"name": pool.name, "site": site.name, "signs": made.verify})
-                queues.append(made)
+                queues += made.ready
                 pools += queues
             for endpoint in served_on(platform, pool):
                 serve(endpoint, pool, queues)

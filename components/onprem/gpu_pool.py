@@ -77,12 +77,13 @@ class GpuPool(pulumi.ComponentResource):
                 )
             after.append(nvidia_driver(name, pool, args["driver"], child))
         if not args.get("marked", False):
-            self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=after))
+            after += self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
         if by_claim:
-            device_class(name, pool, args["product"], child)
-        queues = Queues(name, args, capacity, whole, self)
+            after.append(device_class(name, pool, args["product"], child))
+        queues = Queues(name, args, capacity, whole, self, after)
         if kueue == "existing":
             queues.make()
+        self.ready: list[pulumi.Resource] = queues.ready or [self]
         self.pool = pulumi.Output.from_input(pool)
         self.queue = pulumi.Output.from_input(pool if kueue == "existing" else "")
         self.capacity = pulumi.Output.from_input(whole)
@@ -92,7 +93,7 @@ class GpuPool(pulumi.ComponentResource):
             {"pool": self.pool, "queue": self.queue, "capacity": self.capacity, "verify": self.verify}
         )
 
-    def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> None:
+    def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
         """Label and taint the machines, by name or by what they show."""
         pool = args["name"]
         names = args.get("node_names", [])
@@ -105,12 +106,17 @@ class GpuPool(pulumi.ComponentResource):
                     where=f"{pool}.node_names",
                     todo="Name each machine of the pool, or none",
                 )
-            for node in names:
-                # Only what is ours: the node's other labels belong to kubelet and its operators.
-                meta = metadata(node, own_labels(args, node))
-                spec: Any = {"taints": [GPU_TAINT]}
-                NodePatch(f"{name}-node-{node}", metadata=meta, spec=spec, opts=opts)
-            return
+            # Only what is ours: the node's other labels belong to kubelet and its operators.
+            spec: Any = {"taints": [GPU_TAINT]}
+            return [
+                NodePatch(
+                    f"{name}-node-{node}",
+                    metadata=metadata(node, own_labels(args, node)),
+                    spec=spec,
+                    opts=opts,
+                )
+                for node in names
+            ]
         rule = {
             "name": f"isthmus-{pool}",
             "labels": {POOL_LABEL: pool},
@@ -124,7 +130,7 @@ class GpuPool(pulumi.ComponentResource):
             ],
         }
         meta = metadata(f"isthmus-{pool}", labels(pool))
-        custom(
+        made = custom(
             f"{name}-nodes",
             "nfd.k8s-sigs.io/v1alpha1",
             "NodeFeatureRule",
@@ -132,6 +138,7 @@ class GpuPool(pulumi.ComponentResource):
             {"spec": {"rules": [rule]}},
             opts,
         )
+        return [made]
 
 
 def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:

@@ -61,11 +61,15 @@ class Queues:
     whole: int
     """Those of them that are given out whole."""
     parent: pulumi.Resource
+    after: list[pulumi.Resource] = field(default_factory=list)
+    """What there is of the pool before its queues."""
     pool: str = field(init=False)
     made: list[tuple[str, str]] = field(default_factory=list)
     """Kind and name of each cluster-wide object, as it was made."""
     local: list[tuple[str, str]] = field(default_factory=list)
     """Class and name of each LocalQueue."""
+    ready: list[pulumi.Resource] = field(default_factory=list)
+    """What pods name, after all else of the pool."""
 
     def __post_init__(self) -> None:
         self.pool = self.args["name"]
@@ -74,7 +78,10 @@ class Queues:
         after = [self._flavor()]
         sharing = self.args.get("sharing")
         ways = self._one() if sharing is None else self._shares(sharing)
+        after += ways.cohorts
         queues = {name: self._queue(name, body, after) for name, body in ways.queues.items()}
+        if not self.args.get("classes"):
+            self.ready += queues.values()
         for of_class in self.args.get("classes", []):
             for team, queue in ways.leads.get(of_class, {}).items():
                 self._way_in(of_class, team, queue, queues[queue])
@@ -107,8 +114,9 @@ class Queues:
     def _shares(self, sharing: PoolSharing) -> "_Ways":
         """A cohort over the pool; in it a queue for each class, or a cohort of its teams' queues."""
         pot = self._check(sharing)
-        self._cohort(self.pool, self._groups(self._quota(pot, {}, None, None, set())) if pot else {})
         ways, preemption = _Ways({}, {}), _preemption(sharing, self.pool)
+        quota = self._groups(self._quota(pot, {}, None, None, set())) if pot else {}
+        ways.cohorts.append(self._cohort(self.pool, quota))
         for share in sharing["classes"]:
             of_class, devices = share["sensitivity"], dict(share.get("devices", {}))
             none = unless_said(of_class)
@@ -125,7 +133,9 @@ class Queues:
             # What no team has is the class's: its teams borrow it before anything of another class.
             rest = share["gpus"] - sum(team["gpus"] for team in teams)
             quota = self._quota(rest, devices, borrow, lend, set(devices))
-            self._cohort(name, {"parentName": self.pool, **self._groups(quota), **weight})
+            ways.cohorts.append(
+                self._cohort(name, {"parentName": self.pool, **self._groups(quota), **weight})
+            )
             for team in teams:
                 own = self._quota(team["gpus"], dict.fromkeys(devices, 0), *_limits(team), set())
                 body = {**self._body(own), **preemption, "fairSharing": {"weight": team.get("weight", 1)}}
@@ -202,16 +212,16 @@ class Queues:
             "nodeTaints": [GPU_TAINT],
             "tolerations": [GPU_TOLERATION],
         }
-        after: list[pulumi.Resource] = []
+        after = list(self.after)
         if topology is not None:
             spec["topologyName"] = self.pool
             levels = [{"nodeLabel": level} for level in topology["levels"]]
             after.append(self._object("topology", "Topology", self.pool, {"levels": levels}, []))
         return self._object("flavor", "ResourceFlavor", self.pool, spec, after)
 
-    def _cohort(self, called: str, spec: dict[str, Any]) -> None:
+    def _cohort(self, called: str, spec: dict[str, Any]) -> pulumi.Resource:
         suffix = "cohort" if called == self.pool else f"cohort-{called.removeprefix(f'{self.pool}-')}"
-        self._object(suffix, "Cohort", called, spec, [])
+        return self._object(suffix, "Cohort", called, spec, [])
 
     def _queue(self, called: str, spec: dict[str, Any], after: list[pulumi.Resource]) -> pulumi.Resource:
         suffix = "queue" if called == self.pool else f"queue-{called.removeprefix(f'{self.pool}-')}"
@@ -227,7 +237,7 @@ class Queues:
 
     def _way_in(self, of_class: str, team: str | None, queue: str, made: pulumi.Resource) -> None:
         self.local.append((of_class, local_queue(self.pool, team)))
-        custom(
+        way = custom(
             f"{self.name}-queue-{of_class}" + (f"-{team}" if team else ""),
             KUEUE,
             "LocalQueue",
@@ -245,9 +255,10 @@ class Queues:
                 delete_before_replace=True,
             ),
         )
+        self.ready.append(way)
 
     def _priority(self, of: str, value: int, says: str) -> None:
-        custom(
+        made = custom(
             f"{self.name}-priority-{of}",
             KUEUE,
             "WorkloadPriorityClass",
@@ -257,6 +268,7 @@ class Queues:
             {"value": value, "description": says},
             pulumi.ResourceOptions(parent=self.parent),
         )
+        self.ready.append(made)
 
 
 @dataclass
@@ -265,6 +277,7 @@ class _Ways:
     """Spec of each ClusterQueue, by its name."""
     leads: dict[str, dict[str | None, str]]
     """The queue of each class, by team; None: the class's own."""
+    cohorts: list[pulumi.Resource] = field(default_factory=list)
 
 
 def _limits(team: TeamShare) -> tuple[int | None, int | None]:

@@ -43,6 +43,39 @@ def test_without_names_machines_are_found_by_what_they_show(engine: Engine) -> N
     assert not engine.all("NodePatch")
 
 
+@pytest.mark.parametrize(
+    ("more", "kinds"),
+    [
+        ({}, {"LocalQueue", "WorkloadPriorityClass"}),
+        ({"classes": []}, {"ClusterQueue"}),
+        ({"kueue": "off"}, {"GpuPool"}),
+    ],
+    ids=["queues of classes", "one queue", "no queue"],
+)
+def test_what_waits_for_a_pool_names_its_last_resources_not_every_machine(
+    engine: Engine, more: dict[str, Any], kinds: set[str]
+) -> None:
+    """A state lists what each endpoint waits for: with every machine it would grow with endpoints times machines."""
+    pools: list[GpuPool] = []
+
+    def program() -> GpuPool:
+        given: Any = {
+            **{"name": "h100", "product": "NVIDIA-H100-80GB-HBM3", "nodes": 2, "gpus_per_node": 8},
+            **{"classes": ["internal"], "node_names": ["a", "b"], **more},
+        }
+        pools.append(GpuPool("p", given))
+        return pools[0]
+
+    engine.run(program)
+    (pool,) = pools
+    assert {each.pulumi_resource_type.rsplit(":", 1)[-1] for each in pool.ready} == kinds
+    if more.get("kueue") != "off":
+        after = {made.name: made.depends_on for made in engine.made}
+        assert {"p-node-a", "p-node-b"} <= set(after["p-flavor"])
+        assert all("p-flavor" in after[made.name] for made in engine.all("ClusterQueue"))
+        assert all("p-queue" in after[made.name] for made in engine.all("LocalQueue"))
+
+
 def test_as_many_machines_are_named_as_there_are(engine: Engine) -> None:
     with pytest.raises(InputError, match="has 2 nodes and names 1"):
         deploy(engine, node_names=["a"])
