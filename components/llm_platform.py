@@ -19,7 +19,7 @@ from components.arguments import (
     served_on,
 )
 from components.arguments_aws import CloudSide, translator_args
-from components.arguments_pools import device_plugin_args, gpu_operator_args
+from components.arguments_pools import device_plugin_args, gpu_operator_args, queue_of
 from components.data_paths import data_paths
 from components.lifecycle import Keeping
 from components.lookups import region_of
@@ -211,9 +211,12 @@ class LlmPlatform(pulumi.ComponentResource):
             )
         servers: dict[str, ModelServer | ModelDoor] = {}
 
-        def serve(endpoint: Endpoint, pool: Pool | None, queues: list[pulumi.Resource]) -> None:
+        def serve(endpoint: Endpoint, pool: Pool | None = None, queued: GpuPool | None = None) -> None:
             # Its namespace waited for the guard. What is named here is written into the state for each endpoint.
-            after = [*([spaces[endpoint.class_]] if spaces else guard), *queues]
+            after = [spaces[endpoint.class_]] if spaces else list(guard)
+            if pool is not None and queued is not None:
+                named = queue_of(platform, pool, endpoint).values()
+                after += queued.waited_for(endpoint.class_, named)
             if scope.runs(endpoint):
                 claimed = claims.get((endpoint.class_, claim_of(endpoint) or ""))
                 servers[endpoint.id] = ModelServer(
@@ -230,19 +233,18 @@ class LlmPlatform(pulumi.ComponentResource):
         for pool in platform.pools:
             if pool.site != site.name:
                 continue
-            queues: list[pulumi.Resource] = []
+            queued: GpuPool | None = None
             if scope.owns("platform"):
                 used = [*known, *([machines[pool.name]] if pool.name in machines else [])]
                 used += [spaces[endpoint.class_] for endpoint in served_on(platform, pool)]
                 args = pool_args(platform, pool, self._going)
-                made = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, used))
-                self._pools.append({"name": pool.name, "site": site.name, "signs": made.verify})
-                queues += made.ready
-                pools += queues
+                queued = GpuPool(f"{self._name}-{pool.name}", args, self._at(key, used))
+                self._pools.append({"name": pool.name, "site": site.name, "signs": queued.verify})
+                pools += queued.last
             for endpoint in served_on(platform, pool):
-                serve(endpoint, pool, queues)
+                serve(endpoint, pool, queued)
         for endpoint in on_cpus(platform, site):
-            serve(endpoint, None, [])
+            serve(endpoint)
         if scope.owns("platform"):
             self._site_gateways(site, [*guard, *pools, *machines.values()], spaces, servers)
 

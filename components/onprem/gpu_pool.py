@@ -1,5 +1,6 @@
 """The GPUs of one kind at a site: labelled, tainted, queued."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pulumi
@@ -83,7 +84,8 @@ class GpuPool(pulumi.ComponentResource):
         queues = Queues(name, args, capacity, whole, self, after)
         if kueue == "existing":
             queues.make()
-        self.ready: list[pulumi.Resource] = queues.ready or [self]
+        self._ways = queues.ways
+        self.last: list[pulumi.Resource] = queues.last or [self]
         self.pool = pulumi.Output.from_input(pool)
         self.queue = pulumi.Output.from_input(pool if kueue == "existing" else "")
         self.capacity = pulumi.Output.from_input(whole)
@@ -92,6 +94,16 @@ class GpuPool(pulumi.ComponentResource):
         self.register_outputs(
             {"pool": self.pool, "queue": self.queue, "capacity": self.capacity, "verify": self.verify}
         )
+
+    def waited_for(self, of_class: str, names: Collection[str]) -> list[pulumi.Resource]:
+        """What a class's pods wait for that name these queues and priorities: those; the queues come after all else
+        of the pool. A state lists it for each endpoint; with each machine it would grow as endpoints times machines."""
+        chosen = [
+            made
+            for (held, name), made in self._ways.items()
+            if name in names and (held is None or held == of_class)
+        ]
+        return chosen or self.last
 
     def _mark(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
         """Label and taint the machines, by name or by what they show."""

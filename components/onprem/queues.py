@@ -68,8 +68,11 @@ class Queues:
     """Kind and name of each cluster-wide object, as it was made."""
     local: list[tuple[str, str]] = field(default_factory=list)
     """Class and name of each LocalQueue."""
-    ready: list[pulumi.Resource] = field(default_factory=list)
-    """What pods name, after all else of the pool."""
+    ways: dict[tuple[str | None, str], pulumi.Resource] = field(default_factory=dict)
+    """What pods name, by class (None: any) and name: LocalQueues and priorities. The queues come after all else of the
+    pool."""
+    last: list[pulumi.Resource] = field(default_factory=list)
+    """The same, or the ClusterQueues where no class has a way to them."""
 
     def __post_init__(self) -> None:
         self.pool = self.args["name"]
@@ -80,8 +83,6 @@ class Queues:
         ways = self._one() if sharing is None else self._shares(sharing)
         after += ways.cohorts
         queues = {name: self._queue(name, body, after) for name, body in ways.queues.items()}
-        if not self.args.get("classes"):
-            self.ready += queues.values()
         for of_class in self.args.get("classes", []):
             for team, queue in ways.leads.get(of_class, {}).items():
                 self._way_in(of_class, team, queue, queues[queue])
@@ -89,6 +90,7 @@ class Queues:
         for priority in (sharing or {}).get("priorities", []):
             says = f"Models of priority {priority['name']} on pool {self.pool}"
             self._priority(priority["name"], priority["value"], says)
+        self.last += self.ways.values() or queues.values()
 
     def _one(self) -> "_Ways":
         """One queue over all of it."""
@@ -237,7 +239,7 @@ class Queues:
 
     def _way_in(self, of_class: str, team: str | None, queue: str, made: pulumi.Resource) -> None:
         self.local.append((of_class, local_queue(self.pool, team)))
-        way = custom(
+        self.ways[of_class, local_queue(self.pool, team)] = custom(
             f"{self.name}-queue-{of_class}" + (f"-{team}" if team else ""),
             KUEUE,
             "LocalQueue",
@@ -255,10 +257,9 @@ class Queues:
                 delete_before_replace=True,
             ),
         )
-        self.ready.append(way)
 
     def _priority(self, of: str, value: int, says: str) -> None:
-        made = custom(
+        self.ways[None, priority_class(self.pool, of)] = custom(
             f"{self.name}-priority-{of}",
             KUEUE,
             "WorkloadPriorityClass",
@@ -268,7 +269,6 @@ class Queues:
             {"value": value, "description": says},
             pulumi.ResourceOptions(parent=self.parent),
         )
-        self.ready.append(made)
 
 
 @dataclass

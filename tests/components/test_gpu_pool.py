@@ -44,31 +44,31 @@ def test_without_names_machines_are_found_by_what_they_show(engine: Engine) -> N
 
 
 @pytest.mark.parametrize(
-    ("more", "kinds"),
+    ("more", "names", "waited"),
     [
-        ({}, {"LocalQueue", "WorkloadPriorityClass"}),
-        ({"classes": []}, {"ClusterQueue"}),
-        ({"kueue": "off"}, {"GpuPool"}),
+        ({}, ["h100", "h100-internal"], {"p-queue-internal", "p-priority-internal"}),
+        ({"classes": []}, ["h100"], {"p-queue"}),
+        ({"kueue": "off"}, [], {"p"}),
     ],
-    ids=["queues of classes", "one queue", "no queue"],
+    ids=["a class's queue", "one queue", "no queue"],
 )
-def test_what_waits_for_a_pool_names_its_last_resources_not_every_machine(
-    engine: Engine, more: dict[str, Any], kinds: set[str]
+def test_what_waits_for_a_pool_names_its_queue_and_not_every_machine(
+    engine: Engine, more: dict[str, Any], names: list[str], waited: set[str]
 ) -> None:
-    """A state lists what each endpoint waits for: with every machine it would grow with endpoints times machines."""
+    """A state lists what each endpoint waits for: with every machine it would grow as endpoints times machines."""
     pools: list[GpuPool] = []
 
     def program() -> GpuPool:
         given: Any = {
             **{"name": "h100", "product": "NVIDIA-H100-80GB-HBM3", "nodes": 2, "gpus_per_node": 8},
-            **{"classes": ["internal"], "node_names": ["a", "b"], **more},
+            **{"classes": ["internal", "restricted"], "node_names": ["a", "b"], **more},
         }
         pools.append(GpuPool("p", given))
         return pools[0]
 
     engine.run(program)
     (pool,) = pools
-    assert {each.pulumi_resource_type.rsplit(":", 1)[-1] for each in pool.ready} == kinds
+    assert {each._name for each in pool.waited_for("internal", names)} == waited
     if more.get("kueue") != "off":
         after = {made.name: made.depends_on for made in engine.made}
         assert {"p-node-a", "p-node-b"} <= set(after["p-flavor"])
