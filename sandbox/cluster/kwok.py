@@ -27,6 +27,8 @@ KUBERNETES = "v1.36.3"
 COMPONENTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok-controller")
 BINARIES = ("kwokctl", "kwok", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
+SERVICES = "10.0.0.0/16"
+"""Addresses of Services."""
 _PORTS = (
     "etcdPort",
     "etcdPeerPort",
@@ -116,6 +118,11 @@ class Cluster:
             "componentsPatches": [
                 # A sandbox survives the end of a process, not of the machine; syncing costs seconds.
                 {"name": "etcd", "extraArgs": [{"key": "unsafe-no-fsync", "value": "true"}]},
+                # Each model has a Service; the default's 254 addresses are too few for a large fleet.
+                {
+                    "name": "kube-apiserver",
+                    "extraArgs": [{"key": "service-cluster-ip-range", "value": SERVICES}],
+                },
                 # With leases a KWOK that was killed keeps its nodes for minutes from the next one. Without,
                 # nobody renews anything, so the control plane must not take silence for death.
                 {"name": "kwok-controller", "extraArgs": [_instead("node-lease-duration-seconds", "0")]},

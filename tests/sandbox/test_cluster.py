@@ -153,6 +153,11 @@ def test_a_kueue_flavor_can_be_made(sandbox):
     client.delete(f"{path}/try")
 
 
+def test_there_are_addresses_for_the_services_of_a_large_fleet(sandbox):
+    found = sandbox.client("fra1").get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes")
+    assert found["spec"]["cidrs"] == ["10.0.0.0/16"]
+
+
 def test_status_counts_what_is_there(sandbox):
     found = api.status(sandbox.home)
     assert found.up
