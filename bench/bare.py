@@ -71,7 +71,8 @@ def _with_references(value: Any, known: list[tuple[str, str, list[str | int]]]) 
 
 
 def joined(states: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several stacks' states as one stack's. A provider that each of them has is there once."""
+    """Several stacks' states as one stack's: a provider that each of them has is there once, and what another
+    stack's namespace holds waits for it."""
     first: dict[tuple[str, str], str] = {}
     same: dict[str, str] = {}
     resources = []
@@ -83,6 +84,15 @@ def joined(states: list[dict[str, Any]]) -> dict[str, Any]:
                 continue
         urn, _, ident = (resource.get("provider") or "").rpartition("::")
         resources.append({**resource, **({"provider": f"{same.get(urn, urn)}::{ident}"} if urn else {})})
+    spaces = {
+        each["inputs"]["metadata"]["name"]: each["urn"]
+        for each in resources
+        if each["type"] == "kubernetes:core/v1:Namespace"
+    }
+    for each in resources:
+        space = spaces.get(((each.get("inputs") or {}).get("metadata") or {}).get("namespace"))
+        if space is not None:
+            each["dependencies"] = sorted({*(each.get("dependencies") or []), space})
     return {"deployment": {"resources": resources}}
 
 
