@@ -1,11 +1,10 @@
 """What exists already and is taken over by a platform in place of being made."""
 
-import difflib
-
 import pulumi
 
 from components.scope import WHOLE, Scope
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.platform import Platform
 
 NAMES = {
@@ -47,10 +46,9 @@ class Adopting:
             if name not in self._seen and self._layer != "all":
                 pulumi.log.info(f"imports: {name} is left to another layer of the estate")
             elif name not in self._seen:
-                near = difflib.get_close_matches(name, self._seen, n=1)
-                hint = f"Did you mean `{near[0]}`? " if near else ""
+                hint = did_you_mean(name, self._seen)
                 raise InputError(
                     f"the platform makes no `{name}`",
                     where=f"imports.{name}",
-                    todo=f"{hint}Names stand in a preview, and in graph.json of `isthmus render`",
+                    todo=f"{hint} Names stand in a preview, and in graph.json of `isthmus render`".lstrip(),
                 )

@@ -13,7 +13,7 @@ from components.aws.private_endpoints import EndpointGrant
 from components.aws.sagemaker_access import CALLS, SageMakerAccessArgs
 from components.aws.sagemaker_args import SageMakerEndpointArgs
 from components.aws.sagemaker_endpoint import endpoint_arn, endpoint_name
-from components.aws.sagemaker_role import reads, role_arn, role_name
+from components.aws.sagemaker_role import reads, role_arn
 from components.aws.sagemaker_store import bucket_name
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import HostedGiven
@@ -29,12 +29,6 @@ def logical(name: str, endpoint: Endpoint) -> str:
 def hosted_at(platform: Platform, site: Site) -> list[Endpoint]:
     """Endpoints on SageMaker at a site."""
     return [one for one in platform.endpoints if one.site == site.name and one.target == "sagemaker"]
-
-
-def names(name: str, endpoint: Endpoint) -> dict[str, str]:
-    """By what roles and private endpoints name a model, before it is made; another stack makes it by these."""
-    own = logical(name, endpoint)
-    return {"endpoint": endpoint_name(own), "role": role_name(own), "bucket": bucket_name(own)}
 
 
 def endpoint_args(

@@ -195,13 +195,13 @@ class AwsSite:
 
     def _host(self) -> None:
         """The models on SageMaker: they are fetched through the private endpoints, so these come first."""
-        from components.aws.sagemaker_endpoint import SageMakerEndpoint
+        from components.aws.sagemaker_endpoint import SageMakerEndpoint, called
 
         for endpoint in on_sagemaker.hosted_at(self._platform, self._site):
             network = self._network_of(endpoint.class_)
             given = self._scope.hosted.get(endpoint.id)
             if self._scope.owns("platform") and not self._scope.owns("serving"):
-                names = on_sagemaker.names(self._name, endpoint)
+                names = called(on_sagemaker.logical(self._name, endpoint))
                 built = self.networks[network.name]
                 self.names[endpoint.id] = {**names, "vpc_id": built.vpc_id, "subnets": built.subnets}
                 self._hosted[endpoint.id] = names["endpoint"]

@@ -26,6 +26,7 @@ from components.lookups import region_of
 from components.people_site import make_account, make_cluster
 from components.scope import WHOLE, Scope
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.layers import GIVES
 from isthmus.contracts.moving import Standing, claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform_break_glass import Access
@@ -103,9 +104,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._accesses = list(accesses)
         self._platform = platform
         self._scope = scope
-        self.gives: dict[str, dict[str, Any]] = {
-            part: {} for part in ("networks", "anchors", "records", "doors", "hosted", "clusters")
-        }
+        self.gives: dict[str, dict[str, Any]] = {part: {} for part in GIVES}
         """What the layers above are given (`isthmus.contracts.layers.Given`)."""
         self._by_key = dict(providers)
         self._connect = connect

@@ -14,7 +14,7 @@ from components.scope import Scope
 from isthmus.catalogue import estates, layered_moves
 from isthmus.contracts import layers
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.contracts.layers import GIVEN
+from isthmus.contracts.layers import GIVEN, GIVES
 from isthmus.contracts.moving import STANDING, Standing
 from isthmus.contracts.words import UP_STANDING
 from stacks import account
@@ -47,16 +47,10 @@ def scope(platform: Platform, member: Member, estate: Estate, given: Outputs | N
     for each in estate.below(member):
         said = given[each.stack].get(GIVEN) if given is not None else _referred(each.stack, GIVEN)
         below.append(layers.taken(said, platform, estate.name, each.layer, each.stack))
-    return Scope(
-        layer=member.layer,
-        serves=serves,
-        networks={name: one for each in below for name, one in each.networks.items()},
-        anchors={name: one for each in below for name, one in each.anchors.items()},
-        records={name: one for each in below for name, one in each.records.items()},
-        doors={name: one for each in below for name, one in each.doors.items()},
-        hosted={name: one for each in below for name, one in each.hosted.items()},
-        clusters={name: one for each in below for name, one in each.clusters.items()},
-    )
+    parts: dict[str, dict[str, Any]] = {
+        part: {name: one for each in below for name, one in getattr(each, part).items()} for part in GIVES
+    }
+    return Scope(member.layer, serves, **parts)
 
 
 def nobody_is_cut_off(platform: Platform, member: Member, estate: Estate) -> None:

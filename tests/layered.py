@@ -30,7 +30,6 @@ DIGITS = re.compile(r"-[0-9a-f]{8}([0-9a-f]{2})?(?![0-9a-z])")
 class Case:
     """A platform as one stack and as an estate."""
 
-    alone: Project
     project: Project
     name: str
     whole: render.Rendered
@@ -96,7 +95,7 @@ def case(
         projects.append(into_layers(root, name, serves) if each == "layers" else Project(root))
     alone, layered = projects
     parts = render.render_estate(layered.stack(f"{name}-foundation"))
-    return Case(alone, layered, name, render.render(alone.stack(name)), parts)
+    return Case(layered, name, render.render(alone.stack(name)), parts)
 
 
 def _init(root: Path, name: str, example: str) -> None:

@@ -25,6 +25,11 @@ def endpoint_name(name: str) -> str:
     return aws_name(name, NAMES).lower()
 
 
+def called(name: str) -> HostedNames:
+    """By what roles and private endpoints name the model, before it is made."""
+    return {"endpoint": endpoint_name(name), "role": role_name(name), "bucket": bucket_name(name)}
+
+
 def endpoint_arn(name: str, region: str, account: pulumi.Input[str]) -> pulumi.Output[str]:
     """Its ARN: for who may call it."""
     return pulumi.Output.format(
@@ -69,11 +74,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             "isthmus.dev/class": held,
             "isthmus.dev/endpoint": args["id"],
         }
-        self._called: HostedNames = args.get("names") or {
-            "endpoint": endpoint_name(name),
-            "role": role_name(name),
-            "bucket": bucket_name(name),
-        }
+        self._called = args.get("names") or called(name)
         self._endpoint = self._called["endpoint"]
         self._account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         capture = args.get("capture")

@@ -6,7 +6,7 @@ from typing import Any
 
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.node_cache import claim_name, node_path
-from components.onprem.vllm import MODELS, weights_path
+from components.onprem.vllm import MODELS, below, weights_path
 from components.pods import TMP_MOUNT, container_security, same
 
 KEYS = "/etc/isthmus/weights"
@@ -16,11 +16,6 @@ KEYS = "/etc/isthmus/weights"
 def cache_claim(args: ModelServerArgs) -> str:
     """Name of the claim that holds an endpoint's fetched weights."""
     return f"{args['id']}-weights" if node_path(args) is None else claim_name(args)
-
-
-def below(digest: str) -> str:
-    """The folder of the cache in which these weights lie: others may lie beside them while pods are rolled."""
-    return digest.removeprefix("sha256:")
 
 
 def weights_mount(args: ModelServerArgs) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from components.checks import one_of
 from components.kube import ENGINE_PORT
 from components.onprem.model_args import LoraAdapter, ModelServerArgs
+from components.onprem.node_cache import node_path
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_serving_checks import GUESSES_BY_WEIGHTS, WRITES
 from isthmus.contracts.vllm_flags import VERSION, check_engine_args
@@ -25,23 +26,27 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What `--max-lora-rank` accepts."""
 
 
+def below(digest: str) -> str:
+    """The folder of the cache in which these weights lie: others may lie beside them while pods are rolled."""
+    return digest.removeprefix("sha256:")
+
+
 def models(settings: ModelServerArgs) -> str:
     """The folder in the container from which paths of adapters and of draft models lead.
 
     A machine's own disk is mounted whole, as one folder of the class: with a `subPath`, kubelet would make the
     folder that is missing, and the engine start from nothing.
     """
-    weights = settings["weights"]
-    if weights.get("cache", {}).get("node_path"):
-        return f"{MODELS}/{settings['id']}/{weights['digest'].removeprefix('sha256:')}"
-    return MODELS
+    if node_path(settings) is None:
+        return MODELS
+    return f"{MODELS}/{settings['id']}/{below(settings['weights']['digest'])}"
 
 
 def weights_path(settings: ModelServerArgs) -> str:
     """Path of the weights in the container."""
     uri = settings["weights"]["uri"]
-    below = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
-    return f"{models(settings)}/{below}".rstrip("/")
+    path = uri.removeprefix("pvc://").partition("/")[2] if uri.startswith("pvc://") else ""
+    return f"{models(settings)}/{path}".rstrip("/")
 
 
 def arguments(settings: ModelServerArgs, where: str) -> list[str]:

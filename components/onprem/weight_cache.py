@@ -80,19 +80,25 @@ def cached(
         automount_service_account_token=False,
         opts=child,
     )
-    host, _ = _place(store, f"{args['id']}.weights")
     # A door that another stack made has its way out already.
     ways = (
         [] if "door" in args else [way_out(name, args["id"], args["sensitivity"], store, namespace, parent)]
     )
     patience = args.get("load_timeout_s", 1800) + 120
-    options = pulumi.ResourceOptions(
-        parent=parent,
-        depends_on=[*kept, account, *ways],
-        custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s", update=f"{patience}s"),
+    fetcher: Any
+    fetcher, called, spec = (_daemon_set if on_disks else _job)(args, store, image, own)
+    notes = {WEIGHTS_DIGEST: args["weights"]["digest"]}
+    made = fetcher(
+        f"{name}-fetch",
+        metadata=metadata(called, own, namespace=namespace, annotations=notes),
+        spec=spec,
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            depends_on=[*kept, account, *ways],
+            custom_timeouts=pulumi.CustomTimeouts(create=f"{patience}s", update=f"{patience}s"),
+        ),
     )
-    made = _daemon_set if on_disks else _job
-    return [*kept, made(name, args, namespace, own, _box(args, store, image), host, options)]
+    return [*kept, made]
 
 
 def _claim(
@@ -119,48 +125,26 @@ def _claim(
 
 
 def _job(
-    name: str,
-    args: ModelServerArgs,
-    namespace: str,
-    own: dict[str, str],
-    box: dict[str, Any],
-    host: str,
-    opts: pulumi.ResourceOptions,
-) -> pulumi.Resource:
-    """Fills a volume that many machines mount."""
+    args: ModelServerArgs, store: ModelWeightStore, image: str, own: dict[str, str]
+) -> tuple[type[pulumi.CustomResource], str, dict[str, Any]]:
+    """Fills a volume that many machines mount: what it is, its name and its spec."""
     from pulumi_kubernetes.batch.v1 import Job
 
-    weights = args["weights"]
-    body = _pod(args, host, [box], restartPolicy="Never")
-    digest = hashlib.sha256(json.dumps([body, weights["digest"]], sort_keys=True).encode()).hexdigest()[:10]
-    spec: Any = {
+    box = _box(args, store, image, same(FETCH_CPU, FETCH_MEMORY), MODELS)
+    body = _pod(args, store, [box], restartPolicy="Never")
+    made_of = json.dumps([body, args["weights"]["digest"]], sort_keys=True)
+    spec = {
         "backoffLimit": 3,
         "activeDeadlineSeconds": args.get("load_timeout_s", 1800),
         "template": {"metadata": {"labels": own}, "spec": body},
     }
-    return Job(
-        f"{name}-fetch",
-        metadata=metadata(
-            f"{args['id']}-fetch-{digest}",
-            own,
-            namespace=namespace,
-            annotations={WEIGHTS_DIGEST: weights["digest"]},
-        ),
-        spec=spec,
-        opts=opts,
-    )
+    return Job, f"{args['id']}-fetch-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}", spec
 
 
 def _daemon_set(
-    name: str,
-    args: ModelServerArgs,
-    namespace: str,
-    own: dict[str, str],
-    box: dict[str, Any],
-    host: str,
-    opts: pulumi.ResourceOptions,
-) -> pulumi.Resource:
-    """Fills the folder of each machine, also of one that joins the pool later.
+    args: ModelServerArgs, store: ModelWeightStore, image: str, own: dict[str, str]
+) -> tuple[type[pulumi.CustomResource], str, dict[str, Any]]:
+    """Fills the folder of each machine, also of one that joins the pool later: what it is, its name and its spec.
 
     An init container fetches, so the pod is ready when the weights are there, a fetch that failed is begun again,
     and what stays for the rest of its time has no credentials.
@@ -168,18 +152,18 @@ def _daemon_set(
     from pulumi_kubernetes.apps.v1 import DaemonSet
 
     called = f"{args['id']}-fetch"
-    box["args"] = [*box["args"][:-1], f"--keep={node_cache.KEPT}", f"{MODELS}/{args['id']}"]
-    box["resources"]["requests"] = {"cpu": BESIDE_CPU, "memory": BESIDE_MEMORY}
+    resources = same(FETCH_CPU, FETCH_MEMORY) | {"requests": {"cpu": BESIDE_CPU, "memory": BESIDE_MEMORY}}
+    box = _box(args, store, image, resources, f"--keep={node_cache.KEPT}", f"{MODELS}/{args['id']}")
     stays = {
         "name": "stay",
-        "image": box["image"],
+        "image": image,
         "command": ["python", "-m", "edge.stay"],
         "resources": same(*STAY),
         "securityContext": container_security(),
     }
     body = _pod(
         args,
-        host,
+        store,
         [stays],
         initContainers=[box],
         # What was cut off goes on where it was, so there is nothing to wait for.
@@ -187,15 +171,9 @@ def _daemon_set(
         nodeSelector=machines(args),
         tolerations=[GPU_TOLERATION],
     )
-    chosen = selector(called, args["sensitivity"])
     notes = {WEIGHTS_DIGEST: args["weights"]["digest"]}
-    spec: Any = node_cache.fetcher_spec(own, chosen, body, notes)
-    return DaemonSet(
-        f"{name}-fetch",
-        metadata=metadata(called, own, namespace=namespace, annotations=notes),
-        spec=spec,
-        opts=opts,
-    )
+    spec = node_cache.fetcher_spec(own, selector(called, args["sensitivity"]), body, notes)
+    return DaemonSet, called, spec
 
 
 def way_out(
@@ -246,8 +224,10 @@ def _place(store: ModelWeightStore | StoreAddress, where: str) -> tuple[str, int
     return host, int(port or 443)
 
 
-def _box(args: ModelServerArgs, store: ModelWeightStore, image: str) -> dict[str, Any]:
-    """The container that fetches."""
+def _box(
+    args: ModelServerArgs, store: ModelWeightStore, image: str, resources: dict[str, Any], *into: str
+) -> dict[str, Any]:
+    """The container that fetches. `into`: the last of its words, the folder and what is done there besides."""
     weights = args["weights"]
     bucket, _, prefix = weights["uri"].removeprefix("s3://").partition("/")
     told = {
@@ -266,22 +246,23 @@ def _box(args: ModelServerArgs, store: ModelWeightStore, image: str) -> dict[str
         "name": "fetch",
         "image": image,
         "command": ["python", "-m", "edge.fetch"],
-        "args": [*(f"--{key}={value}" for key, value in told.items()), *key_flag(args), MODELS],
+        "args": [*(f"--{key}={value}" for key, value in told.items()), *key_flag(args), *into],
         "volumeMounts": [
             {"name": "weights", "mountPath": MODELS},
             *mounts,
             *key_mount(args),
             TMP_MOUNT,
         ],
-        "resources": same(FETCH_CPU, FETCH_MEMORY),
+        "resources": resources,
         "securityContext": container_security(),
     }
 
 
-def _pod(args: ModelServerArgs, host: str, boxes: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def _pod(
+    args: ModelServerArgs, store: ModelWeightStore, boxes: list[dict[str, Any]], **more: Any
+) -> dict[str, Any]:
     """A pod that reaches the store, has its credentials, and mounts what it fills."""
-    store = args["weights"].get("store")
-    assert store is not None  # `check` has seen it
+    host, _ = _place(store, f"{args['id']}.weights")
     volumes: list[dict[str, Any]] = [
         {"name": "store", "secret": {"secretName": store["credentials_secret"], "defaultMode": 0o440}}
     ]

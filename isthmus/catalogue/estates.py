@@ -6,7 +6,6 @@ its stacks share; `isthmus:layer` says what a stack builds of it, `isthmus:serve
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from isthmus.catalogue import remembered
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.layers import BELOW, LAYERS, RUNS_HERE, Layer
 from isthmus.contracts.words import SENSITIVITIES
 
@@ -108,11 +108,10 @@ def member(config: Mapping[str, Any], stack: str, project: str = "isthmus") -> M
     where = f"stacks/Pulumi.{stack}.yaml"
     layer, of, serves = (config.get(f"{project}:{each}") for each in SETTINGS)
     if layer is not None and layer not in _ALL:
-        near = difflib.get_close_matches(str(layer), _ALL, n=1)
         raise InputError(
             f"there is no layer `{layer}`",
             where=f"{where} ({project}:layer)",
-            todo=f"{f'Did you mean `{near[0]}`? ' if near else ''}The layers are: {', '.join(_ALL)}",
+            todo=f"{did_you_mean(layer, _ALL)} The layers are: {', '.join(_ALL)}".lstrip(),
         )
     if layer in (None, "all"):
         for name, value in (("of", of), ("serves", serves)):
@@ -202,13 +201,14 @@ def _whole(name: str, members: list[Member], stacks: Mapping[str, Path]) -> Esta
 
 
 def _no_such(word: str, one: Member, known: list[str], owned: list[str]) -> None:
-    near = difflib.get_close_matches(word, [*SENSITIVITIES, *owned], n=1)
-    hint = f"Did you mean `{near[0]}`? " if near else ""
+    hint = did_you_mean(word, [*SENSITIVITIES, *owned])
     what = (
         f"the model of {word} runs nowhere of ours: it is called on Bedrock"
         if word in known
         else f"there is no class and no endpoint `{word}`"
     )
     raise InputError(
-        what, where=f"{one.file} (isthmus:serves)", todo=f"{hint}There are: {', '.join(owned) or 'none'}"
+        what,
+        where=f"{one.file} (isthmus:serves)",
+        todo=f"{hint} There are: {', '.join(owned) or 'none'}".lstrip(),
     )

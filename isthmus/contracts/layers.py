@@ -136,6 +136,10 @@ class Given(Part):
     """By site in AWS whose cluster is made here."""
 
 
+GIVES = tuple(each for each in Given.model_fields if each not in ("isthmus", "estate", "layer", "digest"))
+"""The parts of that: what layers above build on, each by name."""
+
+
 def digest(platform: Platform, layer: Layer) -> str:
     """Digest of what a layer is built from: another one means that its stack must be run before those above it."""
     given = platform.model_dump(mode="json", by_alias=True, exclude_none=True)

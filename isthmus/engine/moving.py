@@ -106,13 +106,7 @@ def standing(state: dict[str, Any]) -> list[Standing]:
                 claim=claim,
                 volume=volumes.get((server.site, f"isthmus-{class_}", claim)),
                 fetchers=server.fetchers,
-                workloads=sorted(
-                    {
-                        each["workload"]
-                        for each in plan.get("placements") or []
-                        if each["endpoint"] == given["id"]
-                    }
-                ),
+                workloads=_workloads(plan, given["id"]),
             )
         )
     return found
@@ -153,7 +147,6 @@ def hosted(state: dict[str, Any]) -> list[Standing]:
         given = each.get("inputs") or {}
         if each["type"] != _HOSTED or not given.get("id"):
             continue
-        served = {one["workload"] for one in plan.get("placements") or [] if one["endpoint"] == given["id"]}
         found.append(
             Standing(
                 id=given["id"],
@@ -161,10 +154,15 @@ def hosted(state: dict[str, Any]) -> list[Standing]:
                 site="",
                 pool="",
                 replicas=int(given.get("replicas", 1)),
-                workloads=sorted(served),
+                workloads=_workloads(plan, given["id"]),
             )
         )
     return found
+
+
+def _workloads(plan: dict[str, Any], endpoint: str) -> list[str]:
+    """Whom an endpoint serves, by the plan in a state's outputs."""
+    return sorted({each["workload"] for each in plan.get("placements") or [] if each["endpoint"] == endpoint})
 
 
 def allow(move: Move, platform: Platform, stack: str, *, in_place: bool, say: Say) -> None:

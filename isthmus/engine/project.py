@@ -175,8 +175,7 @@ class Stack:
         """Its platform with the sites alone that it has something at."""
         if self.member is None or self.estate is None:
             return platform
-        serves = self.estate.served_by(platform, self.member)
-        return layers.reached(platform, self.layer, serves if self.layer == "serving" else None)
+        return layers.reached(platform, self.layer, self.estate.served_by(platform, self.member))
 
     def siblings(self, members: Sequence[Member]) -> list[Stack]:
         """Stacks of its estate."""

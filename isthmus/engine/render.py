@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import gc
 import importlib
@@ -16,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import InputError, IsthmusError, Where
+from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.layers import LAYERS
 from isthmus.engine.project import Stack
 
@@ -62,12 +62,10 @@ def _imports_are_made(stack: Stack, made: Mapping[str, Rendered]) -> None:
     names = {f"{each.type.rsplit(':', 1)[-1]} {each.name}" for one in made.values() for each in one.resources}
     for name in wanted:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
             raise InputError(
                 f"no layer of the estate makes `{name}`",
                 where=f"imports.{name}",
-                todo=(f"Did you mean `{near[0]}`? " if near else "")
-                + "Names stand in a preview, and in graph.json",
+                todo=f"{did_you_mean(name, names)} Names stand in a preview, and in graph.json".lstrip(),
             )
 
 

@@ -193,7 +193,8 @@ def test_a_topology_is_the_flavors(engine: Engine) -> None:
     assert engine.only("Topology").spec == {"levels": [{"nodeLabel": each} for each in (ZONE, RACK, HOST)]}
     flavor = engine.only("ResourceFlavor")
     assert flavor.spec["topologyName"] == engine.only("Topology").meta["name"] == "h100"
-    assert "p-topology" in flavor.depends_on, "Kueue refuses a flavor whose topology is not there"
+    before = {"p-topology", "p-nodes", "p-gpu-operator"}
+    assert set(flavor.depends_on) == before, "Kueue refuses a flavor whose topology is not there"
 
 
 @pytest.mark.parametrize(

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from tests.edge.fake import Fake
 
-class FakeAws(ThreadingHTTPServer):
+
+class FakeAws(Fake):
     """`behaviour` is `ok`, or what the service's own stand-in knows."""
 
-    daemon_threads = True
-
     def __init__(self, handler: type[Handler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
-        self.behaviour = "ok"
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(handler)
 
     def reset(self, behaviour: str = "ok") -> None:
-        self.behaviour = behaviour
+        super().reset(behaviour)
         self.requests.clear()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that breaks is part of the tests."""
 
 
 class Handler(BaseHTTPRequestHandler):

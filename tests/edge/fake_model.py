@@ -9,31 +9,24 @@ import threading
 import time
 from typing import Any
 
+from tests.edge.fake import Fake
+
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 WORDS = ["Paid", " to", " Muster\u2028GmbH", " for", " rent"]
 HEALTHY = "vllm:num_requests_running 0\n"
 
 
-class FakeModel(socketserver.ThreadingTCPServer):
+class FakeModel(Fake):
     """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, stall, status-<n>, html."""
 
-    allow_reuse_address = True
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.behaviour = "ok"
         self.received: list[bytes] = []
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(_Handler)
 
     def reset(self, behaviour: str = "ok") -> None:
-        self.behaviour = behaviour
+        super().reset(behaviour)
         self.received.clear()
         self.cancelled.clear()
         self.words_sent.clear()
@@ -44,9 +37,6 @@ class FakeModel(socketserver.ThreadingTCPServer):
 
     def last_body(self) -> dict[str, Any]:
         return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is part of the tests."""
 
 
 class _Handler(socketserver.BaseRequestHandler):

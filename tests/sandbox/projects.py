@@ -46,10 +46,10 @@ class Project:
     def pulumi(self, *args: str, stack: str = "") -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", *args, "--stack", stack or self.stack, "--non-interactive")
 
-    def unchanged(self, *args: str) -> None:
+    def unchanged(self, *args: str, stack: str = "") -> None:
         """A preview finds nothing to change."""
-        done = self.pulumi("preview", "--expect-no-changes", *args)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        done = self.pulumi("preview", "--expect-no-changes", *args, stack=stack)
+        assert done.returncode == 0, (stack, (done.stdout + done.stderr)[-4000:])
 
     def state(self, stack: str = "") -> list[dict[str, Any]]:
         exported = self.pulumi("stack", "export", stack=stack)

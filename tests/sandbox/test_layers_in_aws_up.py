@@ -13,7 +13,7 @@ import pytest
 from tests.estate import into_layers
 from tests.laying import ROOT
 from tests.sandbox.begun import begun
-from tests.sandbox.projects import Project, standing
+from tests.sandbox.projects import standing
 from tests.sandbox.test_cloud_private_up import Private
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
@@ -31,12 +31,6 @@ class Layered(Private):
         self.env |= {"ISTHMUS_HOME": str(home)}
 
 
-def unchanged(project: Project, *stacks: str) -> None:
-    for stack in stacks:
-        done = project.pulumi("preview", "--expect-no-changes", stack=stack)
-        assert done.returncode == 0, (stack, done.stdout[-3000:], done.stderr[-1000:])
-
-
 def test_an_estate_in_eks_comes_up_with_its_models_in_the_cluster_of_its_platform(
     toolchain: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -47,7 +41,8 @@ def test_an_estate_in_eks_comes_up_with_its_models_in_the_cluster_of_its_platfor
         assert "aws:ec2/vpc:Vpc" in held[BELOW[0]]
         assert "aws:eks/cluster:Cluster" in held[BELOW[1]]
         assert "aws:" not in held[MODELS].replace("pulumi:providers:aws", "")
-        unchanged(estate, *BELOW, MODELS)
+        for stack in (*BELOW, MODELS):
+            estate.unchanged(stack=stack)
         estate.must("destroy", "insurer", "--yes")
         assert not any(estate.held(stack) for stack in (*BELOW, MODELS))
 
@@ -60,6 +55,7 @@ def test_an_estate_on_fargate_has_nothing_to_serve_and_two_stacks(
         into_layers(estate.root, "insurer", {})
         estate.env |= {"ISTHMUS_HOME": str(estate.home)}
         assert "The platform insurer is up." in estate.must("up", "insurer", "--yes")
-        unchanged(estate, *BELOW)
+        for stack in BELOW:
+            estate.unchanged(stack=stack)
         estate.must("destroy", "insurer", "--yes")
         assert estate.in_account() == {}

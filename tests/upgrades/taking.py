@@ -13,10 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.laying import ROOT
 from tests.sandbox.begun import Begun, begun
 
 HERE = Path(__file__).parent / "snapshots"
-ROOT = HERE.parents[2]
 EXAMPLES = ("hosted", "cloud-managed", "cloud-private")
 """What no snapshot of the bank has: SageMaker, gateways on Fargate, a cluster in AWS."""
 PLACEHOLDER = "${KUBECONFIG}"

@@ -13,12 +13,11 @@ import pytest
 from isthmus.contracts import yamlfile
 from sandbox import api
 from sandbox.environment import kept
-from tests.laying import lay
+from tests.laying import ROOT, lay
 from tests.sandbox.projects import Project
 from tests.upgrades.judging import Loss, losses, written
 from tests.upgrades.taking import PLACEHOLDER
 
-ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOTS = sorted(each for each in (Path(__file__).parent / "snapshots").iterdir() if each.is_dir())
 MIGRATIONS: list[dict[str, Any]] = yamlfile.load(ROOT / "docs" / "migrations.yaml").data["migrations"]
 BANK = "bank-dev"

@@ -1,0 +1,29 @@
+"""What stands in for a service in tests: it listens, records what it is asked, and can misbehave."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from typing import Any
+
+
+class Fake(socketserver.ThreadingTCPServer):
+    """`behaviour` is `ok`, or what the stand-in knows besides."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, handler: type[socketserver.BaseRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.behaviour = "ok"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def reset(self, behaviour: str = "ok") -> None:
+        self.behaviour = behaviour
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that breaks is part of the tests."""
