@@ -48,7 +48,7 @@ fast: install
 
 # The tests' own types are a quarter of the checker's time: `make test` looks at them too.
 check: install ## lint, the product's types, imports and the fast tests
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint fast TYPED="isthmus components stacks sandbox edge bench"
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint fast TYPED="isthmus policies components stacks sandbox edge bench"
 
 toolchain: install
 	$(ISTHMUS) sandbox install

@@ -70,8 +70,8 @@ def _write(
     from isthmus.engine import gitops, preflight, rendered_files
     from isthmus.engine import project as projects
     from isthmus.engine import render as rendering
+    from isthmus.graph.resources import Graph
     from isthmus.report import pictures
-    from isthmus.report.graph import Graph
 
     found = projects.find(project)
     chosen = found.chosen([name])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from isthmus.engine.kube import Cluster
     from isthmus.engine.project import Stack
     from isthmus.engine.render import Rendered
-    from isthmus.report.graph import Graph
+    from isthmus.graph.resources import Graph
 
 
 def of_files(
@@ -28,7 +28,7 @@ def of_files(
     for a boundary that would be open or an authority whose certificate does not hold today.
     """
     from isthmus.engine import render
-    from isthmus.report.graph import Graph
+    from isthmus.graph.resources import Graph
 
     file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
     day = today or datetime.datetime.now(datetime.UTC).date()

@@ -11,10 +11,10 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.platform_eks import kubernetes_sites
+from isthmus.graph.permissions import roles
+from isthmus.graph.reach import Network, Pods, overlaps
+from isthmus.graph.resources import Graph, Resource, listed, statements
 from isthmus.report import task_pictures
-from isthmus.report.graph import Graph, Resource, listed, statements
-from isthmus.report.permissions import roles
-from isthmus.report.reach import Network, Pods, overlaps
 
 
 class Drawing:

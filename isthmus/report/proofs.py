@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.platform_eks import AGENT
-from isthmus.report import hosted
-from isthmus.report.endpoints import callers, lets, loose, own, policies
-from isthmus.report.graph import Graph, Resource
-from isthmus.report.keys import no_access_key
-from isthmus.report.reach import ANYWHERE, Network, overlaps, within
-from isthmus.report.routes import beyond, leaving, networks
-from isthmus.report.tasks import gateways_keep_to_their_network, tasks
-from isthmus.report.trail import nobody_switches_the_trail_off, the_trail_stands
-from isthmus.report.translators import Translator, translators
+from isthmus.graph import hosted
+from isthmus.graph.endpoints import callers, lets, loose, own, policies
+from isthmus.graph.keys import no_access_key
+from isthmus.graph.reach import ANYWHERE, Network, overlaps, within
+from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.routes import beyond, leaving, networks
+from isthmus.graph.tasks import gateways_keep_to_their_network, tasks
+from isthmus.graph.trail import nobody_switches_the_trail_off, the_trail_stands
+from isthmus.graph.translators import Translator, translators
 
 INVOKE = "bedrock:InvokeModel"
 SUBJECT = "rolesanywhere:x509Subject/CN"

@@ -10,7 +10,7 @@ import pytest
 from isthmus.engine import preflight, render
 from isthmus.engine.project import Project
 from isthmus.engine.recorder import Resource
-from isthmus.report.graph import Graph
+from isthmus.graph.resources import Graph
 from tests.catalogue import bank
 from tests.estate import ESTATE, LAYERS, bank_estate, change_overrides, release
 

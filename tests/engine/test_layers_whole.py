@@ -17,7 +17,7 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_break_glass import Record
 from isthmus.engine import preflight, render
-from isthmus.report.graph import Graph
+from isthmus.graph.resources import Graph
 from tests import hosted
 from tests.catalogue.test_break_glass import signed
 from tests.estate import (

@@ -11,7 +11,7 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.overrides import merge
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
-from isthmus.report.graph import Graph
+from isthmus.graph.resources import Graph
 from tests.catalogue.bank import STACK
 from tests.laying import lay
 

@@ -12,7 +12,7 @@ import pytest
 from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.engine.recorder import Resource
-from isthmus.report.graph import Graph
+from isthmus.graph.resources import Graph
 from tests.catalogue.bank import platform as bank
 from tests.catalogue.bank import rendered as bank_rendered
 from tests.report import mutating

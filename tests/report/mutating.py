@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.engine.recorder import Resource
-from isthmus.report.graph import Graph
+from isthmus.graph.resources import Graph
 
 Change = Callable[[dict[str, Any]], Any]
 KINDS = [

@@ -10,8 +10,8 @@ import pytest
 
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
+from isthmus.graph.resources import Graph
 from isthmus.report import pictures, proofs
-from isthmus.report.graph import Graph
 from tests.catalogue.bank import ROOT, STACK
 from tests.components.fargate import cloud
 from tests.report import mutating

@@ -15,9 +15,10 @@ from isthmus.contracts import images_lock, requirements, yamlfile
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.engine.recorder import Resource
+from isthmus.graph import hosted
+from isthmus.graph.resources import Graph
 from isthmus.planning import planner
-from isthmus.report import hosted, inventory, proofs, summary
-from isthmus.report.graph import Graph
+from isthmus.report import inventory, proofs, summary
 from tests.hosted import HOSTED, OVERRIDES, ROOT
 from tests.laying import lay
 from tests.report import mutating

@@ -12,8 +12,9 @@ from components.aws import boundary
 from components.governance import trail_alarms
 from isthmus.contracts.platform import Platform
 from isthmus.engine import render
-from isthmus.report import permissions, proofs
-from isthmus.report.graph import Graph
+from isthmus.graph import permissions
+from isthmus.graph.resources import Graph
+from isthmus.report import proofs
 from tests.report.mutating import KINDS, finds, plus, template, workload
 
 CALLS = {

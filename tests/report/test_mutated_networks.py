@@ -10,8 +10,9 @@ import pytest
 
 from isthmus.contracts.platform import Platform
 from isthmus.engine import render
-from isthmus.report import proofs, reach
-from isthmus.report.graph import Graph
+from isthmus.graph import reach
+from isthmus.graph.resources import Graph
+from isthmus.report import proofs
 from tests.catalogue.bank import serving
 from tests.report.mutating import KINDS, Change, document, finds, plus, template, workload
 

@@ -13,8 +13,8 @@ import pytest
 
 from isthmus.engine import project, render
 from isthmus.engine.recorder import Resource
+from isthmus.graph.resources import Graph
 from isthmus.report import pictures
-from isthmus.report.graph import Graph
 from tests.catalogue.bank import ROOT, STACK, platform, rendered
 from tests.report.apart import apart
 

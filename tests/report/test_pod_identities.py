@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts.platform import Platform
+from isthmus.graph.resources import Graph
+from isthmus.graph.trail import nobody_switches_the_trail_off
+from isthmus.graph.translators import translators
 from isthmus.report import pictures, proofs
-from isthmus.report.graph import Graph
-from isthmus.report.trail import nobody_switches_the_trail_off
-from isthmus.report.translators import translators
 
 
 @dataclass

@@ -12,8 +12,8 @@ import pytest
 
 from isthmus.contracts.platform import Platform
 from isthmus.engine import render
+from isthmus.graph.resources import Graph
 from isthmus.report import proofs
-from isthmus.report.graph import Graph
 from tests.catalogue.bank import serving
 from tests.report.apart import apart
 

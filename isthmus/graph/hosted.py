@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts import handling
-from isthmus.report.endpoints import let_in, policies
-from isthmus.report.graph import Graph, Resource, listed
+from isthmus.graph.endpoints import let_in, policies
+from isthmus.graph.resources import Graph, Resource, listed
 
 CALL = "sagemaker:InvokeEndpoint"
 CLASS = "isthmus.dev/class"

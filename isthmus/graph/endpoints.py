@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
-from isthmus.report.graph import Graph, Resource, listed, statements
-from isthmus.report.permissions import covers
-from isthmus.report.reach import within
+from isthmus.graph.permissions import covers
+from isthmus.graph.reach import within
+from isthmus.graph.resources import Graph, Resource, listed, statements
 
 CALLERS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
 """Condition keys that say who calls: role, or certificate."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts import yamlfile
-from isthmus.report.graph import Graph, boxes, place, templates
-from isthmus.report.reach import CLASS
+from isthmus.graph.reach import CLASS
+from isthmus.graph.resources import Graph, boxes, place, templates
 
 HELPER = "aws_signing_helper"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.report.graph import Graph, Resource
-from isthmus.report.reach import within
+from isthmus.graph.reach import within
+from isthmus.graph.resources import Graph, Resource
 
 DESTINATIONS = (
     "destinationCidrBlock",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.report.graph import Graph, Resource, boxes, place, templates
+from isthmus.graph.resources import Graph, Resource, boxes, place, templates
 
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}")

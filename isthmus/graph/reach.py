@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.report.graph import Graph, place, templates
+from isthmus.graph.resources import Graph, place, templates
 
 NAMESPACE = "kubernetes.io/metadata.name"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"

@@ -1,4 +1,4 @@
-"""A rendered stack's resources, as reports look at them: by type, by name, and by what a value refers to."""
+"""A stack's resources, as policies and reports look at them: by type, by name, and by what a value refers to."""
 
 from __future__ import annotations
 

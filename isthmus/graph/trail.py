@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.report.graph import Graph, Resource, listed, statements
-from isthmus.report.permissions import SWITCHING_OFF, astray, covers, roles
+from isthmus.graph.permissions import SWITCHING_OFF, astray, covers, roles
+from isthmus.graph.resources import Graph, Resource, listed, statements
 
 _ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
 """The account itself: within it, roles' own policies and boundaries decide."""

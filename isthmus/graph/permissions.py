@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts import aws_calls
-from isthmus.report.graph import Graph, Resource, listed, statements
+from isthmus.graph.resources import Graph, Resource, listed, statements
 
 SWITCHING_OFF = (
     *aws_calls.TRAIL,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.report.endpoints import lets, own
-from isthmus.report.graph import Graph, Resource
-from isthmus.report.keys import VARIABLES
-from isthmus.report.reach import within
+from isthmus.graph.endpoints import lets, own
+from isthmus.graph.keys import VARIABLES
+from isthmus.graph.reach import within
+from isthmus.graph.resources import Graph, Resource
 
 DEFINITION, SERVICE = "aws:ecs/taskDefinition:TaskDefinition", "aws:ecs/service:Service"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
