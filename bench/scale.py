@@ -1,6 +1,7 @@
 """Large fleets: does rendering grow linearly, and what do preview and up cost beside a bare program?
 
     python -m bench.scale [RESOURCES] [UPS]      one stack of so many resources (default 1,000, 1) beside a bare program
+    python -m bench.scale unsaved [RESOURCES]    the same, the state written once at the end (default 5,000)
     python -m bench.scale render                 rendering only, at 1,000 and 5,000
     python -m bench.scale estate [RESOURCES]     the same as ten stacks (default 5,000) beside a bare program
 
@@ -15,6 +16,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench import fleet
@@ -33,6 +35,8 @@ MOST_RPS = 1.0
 """Many teams, each with little load: two replicas in two failure domains, and so few machines an endpoint."""
 UP = ("up", "--yes", "--skip-preview")
 PREVIEWS = 3
+UNSAVED = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
+"""The engine writes no state before the end: for measuring only, as a run that is cut off loses all."""
 NO_ENDPOINTS = 8
 """The least fleet: a pool of each kind, each class twice."""
 
@@ -119,8 +123,11 @@ def rendering(directory: Path) -> bool:
     return fine
 
 
-def beside_bare(directory: Path, resources: int, ups: int) -> bool:
-    """Whether preview and up of one stack stay within the bounds of a bare program with the same resources."""
+def beside_bare(directory: Path, resources: int, ups: int, engine: Mapping[str, str] | None = None) -> bool:
+    """Whether preview and up of one stack stay within the bounds of a bare program with the same resources.
+
+    `engine`: variables for both engines. Writing the state costs both by its size, so its size is told.
+    """
     from sandbox import api
 
     made = Fleet(directory / "ours", endpoints_for(resources, directory))
@@ -128,11 +135,13 @@ def beside_bare(directory: Path, resources: int, ups: int) -> bool:
     try:
         ours = Side("isthmus", homes[0], made.project, STACK, made.requirements)
         ours.init()
+        ours.env |= engine or {}
         up = Both("up from nothing")
         up.measure(ours, *UP)  # what is up then says what the bare program is to make
         bare = Side("bare program", homes[1], directory / "bare", "bare", made.requirements)
         program = program_from_state(ours.state(), bare.env["KUBECONFIG"])
         write_project(directory / "bare", program, ROOT / ".venv")
+        bare.env |= engine or {}
         bare.init()
         print(f"  {made.endpoints} endpoints, {len(program)} resources", flush=True)
         up.measure(bare, *UP)
@@ -144,6 +153,8 @@ def beside_bare(directory: Path, resources: int, ups: int) -> bool:
         for _ in range(PREVIEWS):
             for side in (ours, bare):
                 unchanged.measure(side, "preview")
+        sizes = [len(json.dumps(side.state())) / 2**20 for side in (ours, bare)]
+        print(f"  state: {sizes[0]:.1f} and {sizes[1]:.1f} MiB, ratio {sizes[0] / sizes[1]:.2f}")
         return all([up.fine(), unchanged.fine()])
     finally:
         for home in homes:
@@ -178,7 +189,11 @@ def estate(directory: Path, resources: int) -> bool:
         bound = mine / HALF
         other, most = run_with_memory(words, cwd=bare.project, env=bare.env, at_most=bound)
         fine = other >= bound
-        done = f"not up after {other:.0f} s, and ended" if other > bound else f"up in {other:.0f} s"
+        done = f"up in {other:.0f} s"
+        if other > bound:
+            found = bare.state()["deployment"].get("resources", [])
+            there = sum(each["custom"] and not each["type"].startswith("pulumi:") for each in found)
+            done = f"{there:,} resources after {other:.0f} s, and ended"
         print(f"  one bare program: {done}, at most {most:,.0f} MiB together")
         ratio = f"{'below ' if other > bound else ''}{mine / other:.2f}"
         print(f"  ratio {ratio}, at most {HALF}: {'within' if fine else 'OVER'}")
@@ -223,6 +238,10 @@ def main(words: list[str] | None = None) -> bool:
         if words[:1] == ["render"]:
             print(f"scale: rendering {SMALL:,} and {LARGE:,} resources")
             return rendering(directory)
+        if words[:1] == ["unsaved"]:
+            count = int(words[1]) if words[1:] else LARGE
+            print(f"scale: one stack of about {count:,} resources beside a bare program, saved at the end")
+            return beside_bare(directory, count, 1, UNSAVED)
         if words[:1] == ["estate"]:
             count = int(words[1]) if words[1:] else LARGE
             print(f"scale: an estate of {ESTATE} stacks and {count:,} resources beside one bare program")
