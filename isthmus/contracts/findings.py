@@ -56,6 +56,8 @@ class Finding(Part):
     why: str
     fix: str
     """In a line."""
+    patch: str = ""
+    """What to write in the source, where that is mechanical; for a person to take over, never applied."""
     silenced: Silence | None = None
     """By whom; a silenced finding is shown and does not count."""
 

@@ -1,0 +1,82 @@
+"""What an organisation says to the policy pack: rules switched off, findings silenced, figures of its own.
+
+`policies.yaml` beside `Pulumi.yaml` says it for every stack, the stack's config `isthmus:policies` for one. Each
+exception names who answers for it and why; a silence has a last day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.explain import did_you_mean, explain
+from isthmus.contracts.findings import Silence
+from isthmus.contracts.words import Part
+from isthmus.contracts.yamlfile import Document
+
+FILE = "policies.yaml"
+
+
+class Off(Part):
+    """A rule that this organisation does not want; it stays off until the line is taken back."""
+
+    rule: str
+    """Its id, `FAMILY/NAME`."""
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=1)
+
+
+class Figures(Part):
+    """What a rule holds a resource to where a class or the platform does not say it."""
+
+    log_days_min: int = Field(default=180, ge=1)
+    """Days that a log group keeps at least; six months, by the AI Act's Article 26(6)."""
+    key_rotation_days_max: int = Field(default=365, ge=90)
+    replicas_min: int = Field(default=2, ge=1)
+    """Of what serves: a gateway, an endpoint."""
+    registries: list[str] = []
+    """Registries that images may come from; empty: any, as long as a digest names the image."""
+
+
+class Settings(Part):
+    """As a whole. The empty one judges by every rule, with nothing silenced."""
+
+    isthmus: Literal["v1"] = "v1"
+    off: list[Off] = []
+    silences: list[Silence] = []
+    figures: Figures = Figures()
+
+
+def parse(document: Document, rules: Iterable[str]) -> Settings:
+    """The settings that a document states; raises `InputError` for a key or a rule that there is not."""
+    try:
+        settings = Settings.model_validate(document.data)
+    except ValidationError as error:
+        raise explain(Settings, document, error) from None
+    known = set(rules)
+    named = [(("off", at, "rule"), each.rule) for at, each in enumerate(settings.off)]
+    named += [(("silences", at, "policy"), each.policy) for at, each in enumerate(settings.silences)]
+    for path, rule in named:
+        if rule not in known:
+            raise InputError(
+                f"there is no rule `{rule}`",
+                where=document.where(path),
+                todo=f"{did_you_mean(rule, known)} The rules stand in docs/policies.md".strip(),
+            )
+    return settings
+
+
+def joined(first: Settings, second: Settings) -> Settings:
+    """The organisation's and a stack's: exceptions of both, the stack's figures where it states some."""
+    stated = second.figures.model_dump(exclude_unset=True)
+    return Settings(
+        off=[*first.off, *second.off],
+        silences=[*first.silences, *second.silences],
+        figures=first.figures.model_copy(update=stated),
+    )
+
+
+__all__ = ["FILE", "Figures", "Off", "Settings", "joined", "parse"]

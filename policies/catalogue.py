@@ -1,0 +1,11 @@
+"""Every rule of the pack, family by family."""
+
+from __future__ import annotations
+
+from policies import encryption
+from policies.rule import Rule
+
+FAMILIES = (encryption,)
+"""Each a module with its `RULES`; a new family is one line here."""
+RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)
+IDS: tuple[str, ...] = tuple(rule.id for rule in RULES)

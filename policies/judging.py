@@ -1,0 +1,88 @@
+"""Hold a stack's resources to every rule."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+
+from isthmus.contracts.findings import SEVERITIES, Finding, Silence
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.policy_settings import Settings
+from isthmus.graph.resources import Graph, Resource
+from policies.catalogue import RULES
+from policies.rule import Broken, Rule, Subject
+
+STOPS = ("critical", "high")
+"""Severities that stop a change."""
+
+
+def judge(
+    resources: Iterable[Resource],
+    platform: Platform | None = None,
+    settings: Settings | None = None,
+    stack: str = "",
+    today: date | None = None,
+    rules: Sequence[Rule] = RULES,
+) -> list[Finding]:
+    """What the rules find, the worst first, silences applied. The same resources give the same list, in any order."""
+    chosen = settings or Settings()
+    day = today or datetime.now(UTC).date()
+    off = {each.rule for each in chosen.off}
+    graph = Graph(sorted(resources, key=lambda each: each.urn))
+    subject = Subject(graph, platform, chosen)
+    found = [
+        _finding(rule, broken, chosen.silences, stack, day)
+        for rule in rules
+        if rule.id not in off
+        for broken in _check(rule, subject)
+    ]
+    return sorted({_order(each): each for each in found}.values(), key=_order)
+
+
+def standing(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that stop a change: grave or undecided, and nobody answers for them."""
+    return [
+        each
+        for each in findings
+        if each.silenced is None and (each.severity in STOPS or each.verdict == "undecided")
+    ]
+
+
+def _check(rule: Rule, subject: Subject) -> Iterable[Broken]:
+    """A rule that stumbles over what it cannot read has not passed it."""
+    try:
+        return list(rule.check(subject))
+    except Exception as error:  # noqa: BLE001 (whatever it is, the resource was not judged)
+        what = f"{type(error).__name__}: {error}"
+        return [Broken(f"the rule could not read the resources ({what[:200]})", None, "undecided")]
+
+
+def _finding(rule: Rule, broken: Broken, silences: list[Silence], stack: str, day: date) -> Finding:
+    resource = broken.resource
+    name = resource.name if resource else ""
+    about = [each for each in silences if each.policy == rule.id and fnmatch.fnmatchcase(name, each.resource)]
+    holding = next((each for each in about if day <= each.until), None)
+    message = broken.message
+    if about and holding is None:
+        last = max(about, key=lambda each: each.until)
+        message += f" (silenced by {last.owner} until {last.until}, which is past)"
+    return Finding(
+        policy=rule.id,
+        title=rule.title,
+        severity=rule.severity,
+        verdict=broken.verdict,
+        supports=list(rule.supports),
+        stack=stack,
+        urn=resource.urn if resource else "",
+        resource=name,
+        message=message,
+        why=rule.why,
+        fix=rule.fix,
+        patch=broken.patch,
+        silenced=holding,
+    )
+
+
+def _order(each: Finding) -> tuple[object, ...]:
+    return (SEVERITIES.index(each.severity), each.policy, each.resource, each.urn, each.verdict, each.message)

@@ -1,0 +1,33 @@
+"""Resources as a rendering has them, for rules to judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts.findings import Finding
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.policy_settings import Settings
+from isthmus.engine.recorder import Resource
+from policies.judging import judge
+
+
+def made(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resource:
+    return Resource(
+        urn=f"urn:pulumi:test::isthmus::{kind}::{name}",
+        type=kind,
+        name=name,
+        custom=True,
+        parent=None,
+        provider=None,
+        inputs=inputs,
+        dependencies=[],
+        property_dependencies={},
+        options=options,
+    )
+
+
+def found(
+    rule: str, *resources: Resource, platform: Platform | None = None, settings: Settings | None = None
+) -> list[Finding]:
+    """What one rule finds."""
+    return [each for each in judge(resources, platform, settings) if each.policy == rule]
