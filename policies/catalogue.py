@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from policies import encryption
+from policies import encryption, transit, workload, workload_origin
 from policies.rule import Rule
 
-FAMILIES = (encryption,)
+FAMILIES = (
+    encryption,
+    transit,
+    workload,
+    workload_origin,
+)
 """Each a module with its `RULES`; a new family is one line here."""
 RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)
 IDS: tuple[str, ...] = tuple(rule.id for rule in RULES)

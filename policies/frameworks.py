@@ -45,11 +45,11 @@ def owasp(*ids: str) -> tuple[Control, ...]:
 
 
 def cis_kubernetes(*ids: str) -> tuple[Control, ...]:
-    return _of("CIS Kubernetes Benchmark", "1.10.0", ids)
+    return _of("CIS Kubernetes Benchmark", "1.10", ids)
 
 
 def cis_aws(*ids: str) -> tuple[Control, ...]:
-    return _of("CIS AWS Foundations Benchmark", "5.0.0", ids)
+    return _of("CIS AWS Foundations Benchmark", "6.0", ids)
 
 
 def fsbp(*ids: str) -> tuple[Control, ...]:

@@ -1,0 +1,88 @@
+"""The pods and containers of a graph, whichever resource describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from isthmus.graph.resources import Graph, Resource, boxes, place, templates
+from policies.rule import Broken
+from policies.values import unknown
+
+KINDS = (
+    ":Deployment",
+    ":StatefulSet",
+    ":DaemonSet",
+    ":ReplicaSet",
+    ":ReplicationController",
+    "batch/v1:Job",
+    ":CronJob",
+    "core/v1:Pod",
+    ":LeaderWorkerSet",
+)
+"""Kinds that must hold a pod."""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod as a resource describes it."""
+
+    resource: Resource
+    spec: Mapping[str, Any]
+    labels: Mapping[str, Any]
+
+    @property
+    def namespace(self) -> str:
+        return place(self.resource)[1]
+
+    @property
+    def role(self) -> str:
+        """`gateway`, `translator`, `model`, … in a platform; empty elsewhere."""
+        return str(self.labels.get("isthmus.dev/role", ""))
+
+    @property
+    def boxes(self) -> list[Mapping[str, Any]]:
+        return [each for each in boxes({"spec": self.spec}) if isinstance(each, Mapping)]
+
+
+_PODS: WeakKeyDictionary[Graph, list[Pod]] = WeakKeyDictionary()
+
+
+def pods(graph: Graph) -> list[Pod]:
+    """Every pod; many rules ask, and looking takes longer than judging."""
+    found = _PODS.get(graph)
+    if found is None:
+        found = _PODS[graph] = list(_pods(graph))
+    return found
+
+
+def _pods(graph: Graph) -> Iterator[Pod]:
+    for resource in graph.resources:
+        if resource.type.startswith("kubernetes:"):
+            for template in templates(resource.inputs):
+                meta = template.get("metadata")
+                labels = meta.get("labels") if isinstance(meta, Mapping) else None
+                yield Pod(resource, template["spec"], labels if isinstance(labels, Mapping) else {})
+
+
+def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
+    """A setting of a container, which the pod's own stands in for."""
+    for context in (box.get("securityContext"), pod.spec.get("securityContext")):
+        if unknown(context):
+            return context
+        if isinstance(context, Mapping) and context.get(key) is not None:
+            return context[key]
+    return None
+
+
+def of_box(pod: Pod, box: Mapping[str, Any], what: str, patch: str = "") -> Broken:
+    return Broken(f"container {box.get('name')} of {pod.resource.name} {what}", pod.resource, patch=patch)
+
+
+def not_known(pod: Pod, box: Mapping[str, Any], what: str) -> Broken:
+    message = (
+        f"container {box.get('name')} of {pod.resource.name}: {what} is not known before the change is made"
+    )
+    return Broken(message, pod.resource, "undecided")
