@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.graph.resources import Graph, Resource, listed
+from isthmus.graph.texts import loaded
 from policies.values import unknown
 
 
@@ -87,6 +87,6 @@ def configurations(graph: Graph) -> Iterator[tuple[Resource, str, dict[str, Any]
 
 def _yaml(text: Any) -> dict[str, Any] | None:
     try:
-        return yamlfile.loads(str(text)).data
+        return loaded(str(text))
     except InputError:
         return None

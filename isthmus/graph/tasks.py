@@ -16,6 +16,7 @@ from isthmus.graph.endpoints import lets, own
 from isthmus.graph.keys import VARIABLES
 from isthmus.graph.reach import within
 from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.texts import loaded
 
 DEFINITION, SERVICE = "aws:ecs/taskDefinition:TaskDefinition", "aws:ecs/service:Service"
 BALANCER = "aws:lb/loadBalancer:LoadBalancer"
@@ -44,12 +45,10 @@ class Task:
 
     def configs(self) -> Iterator[dict[str, Any]]:
         """The edge's configurations among its containers' variables."""
-        from isthmus.contracts import yamlfile
-
         for box in self.boxes:
             for variable in box.get("environment") or []:
                 if variable["name"] == "EDGE_CONFIG":
-                    yield yamlfile.loads(variable["value"], self.name).data
+                    yield loaded(variable["value"], self.name)
 
 
 def tasks(graph: Graph) -> list[Task]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.contracts import yamlfile
 from isthmus.graph.reach import CLASS
 from isthmus.graph.resources import Graph, boxes, place, templates
+from isthmus.graph.texts import loaded
 
 HELPER = "aws_signing_helper"
 
@@ -59,7 +59,7 @@ class Translator:
             name, namespace = place(config)
             text = (config.inputs.get("data") or {}).get("config.yaml")
             if name in wanted and namespace == self.namespace and text:
-                return yamlfile.loads(text, config.name).data.get("models") or []
+                return loaded(text, config.name).get("models") or []
         return []
 
 
