@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from policies import encryption, transit, workload, workload_origin
+from policies import encryption, identity, identity_cluster, transit, workload, workload_origin
 from policies.rule import Rule
 
 FAMILIES = (
     encryption,
     transit,
+    identity,
+    identity_cluster,
     workload,
     workload_origin,
 )
