@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from policies import encryption, identity, identity_cluster, transit, workload, workload_origin
+from policies import audit, encryption, identity, identity_cluster, transit, workload, workload_origin
 from policies.rule import Rule
 
 FAMILIES = (
+    audit,
     encryption,
     transit,
     identity,

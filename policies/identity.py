@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
-from isthmus.graph.keys import no_access_key
 from isthmus.graph.permissions import covers, roles
 from isthmus.graph.resources import Resource, listed
 from policies import frameworks as fw
@@ -185,12 +184,6 @@ def _no_deputy(subject: Subject) -> Iterator[Broken]:
                     yield Broken(f"{service} may become {role.name} on behalf of another account", role)
 
 
-def _no_key(subject: Subject) -> Iterator[Broken]:
-    by_name = {each.name: each for each in subject.graph.resources}
-    for said in no_access_key(subject.graph):
-        yield Broken(said, by_name.get(said.split(" ", 1)[0]))
-
-
 def _no_user(subject: Subject) -> Iterator[Broken]:
     for each in subject.graph.of(*_USERS):
         yield Broken(f"{each.name} is a user or a password of IAM's", each)
@@ -309,15 +302,6 @@ RULES = (
         "Add a condition on aws:SourceArn or aws:SourceAccount",
         _no_deputy,
         (_ROLE,),
-    ),
-    Rule(
-        "identity/no-access-key",
-        "No long-lived AWS key is made, nor stands where pods read it",
-        "critical",
-        (*fw.nist("IA-5"), *fw.owasp("LLM02")),
-        "A key that leaks works from anywhere, for as long as nobody notices",
-        "Use IAM Roles Anywhere, EKS Pod Identity or a task's role",
-        _no_key,
     ),
     Rule(
         "identity/no-users",
