@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from policies import audit, encryption, identity, identity_cluster, transit, workload, workload_origin
+from policies import (
+    audit,
+    cost,
+    encryption,
+    guardrails,
+    identity,
+    identity_cluster,
+    network,
+    release,
+    reliability,
+    transit,
+    workload,
+    workload_origin,
+)
 from policies.rule import Rule
 
 FAMILIES = (
-    audit,
+    network,
     encryption,
     transit,
     identity,
     identity_cluster,
+    audit,
     workload,
     workload_origin,
+    cost,
+    reliability,
+    release,
+    guardrails,
 )
 """Each a module with its `RULES`; a new family is one line here."""
 RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)
