@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
+from components import stated
 from components.adoption import Adopting
 from components.arguments import (
     audit_args,
@@ -97,7 +98,7 @@ class LlmPlatform(pulumi.ComponentResource):
         kept = pulumi.ResourceOptions.merge(
             opts, pulumi.ResourceOptions(transformations=[keeping.apply, adopting.apply])
         )
-        super().__init__("isthmus:index:LlmPlatform", name, {"platform": platform.name}, kept)
+        super().__init__("isthmus:index:LlmPlatform", name, stated.inputs(platform), kept)
         self._name = name
         self._only_admission = only_admission
         self._going = going

@@ -51,8 +51,9 @@ def render(
     """Write every resource of a stack as files: no engine, no cluster, no cloud.
 
     Manifests under kubernetes/, AWS inputs under aws/, and graph.json, outputs.json, platform.yaml; pictures of
-    the network and the identities as Mermaid (network.mmd, identities.mmd). Ends with 1 where a boundary does
-    not hold in what was rendered: restricted work that could reach AWS, a role that could end the trail.
+    the network and the identities as Mermaid (network.mmd, identities.mmd). What was rendered is held to the
+    policies (docs/policies.md), whose findings are listed: ends with 1 where a critical or a high one stands, or
+    one that cannot be decided.
     A value that only a cloud knows is a placeholder such as ${bank-frankfurt-bucket.id}. The same input gives the same
     bytes. A folder that an earlier render made is replaced whole. For an estate a folder is written for each of its
     stacks, where what another stack makes is a placeholder, too.
@@ -66,7 +67,7 @@ def render(
 def _write(
     name: str, output: Path | None, summary: bool, project: Path | None, form: Form | None, source: str
 ) -> None:
-    from isthmus.cli import console
+    from isthmus.cli import console, judged
     from isthmus.engine import gitops, preflight, rendered_files
     from isthmus.engine import project as projects
     from isthmus.engine import render as rendering
@@ -104,5 +105,8 @@ def _write(
         console.err().print(f"{custom} resources, {len(made)} files in {folder}", markup=False)
         for line in apart:
             console.err().print(line, markup=False)
-    every = Graph(each for one in rendered.values() for each in one.resources)
-    preflight.boundaries_hold(every, platform, str(target))
+    every = [each for one in rendered.values() for each in one.resources]
+    said = judged.findings(chosen[0], every, platform)
+    judged.say(said)
+    preflight.boundaries_hold(Graph(every), platform, str(target))
+    judged.refuse(said, str(target))

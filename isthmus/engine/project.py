@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.layers import Layer
     from isthmus.contracts.platform import Platform
 
-SETTINGS = ("overrides", "sandbox", "kubeconfig", *estates.SETTINGS)
+SETTINGS = ("overrides", "policies", "sandbox", "kubeconfig", *estates.SETTINGS)
 """What a stack's configuration may say of ours (`stacks.program.Settings`)."""
 _PREFIX, _SUFFIX = "Pulumi.", ".yaml"
 

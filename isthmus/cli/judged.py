@@ -1,0 +1,46 @@
+"""Holding what a command rendered to the policies, and saying what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from isthmus.contracts.errors import AnswerIsNo
+
+if TYPE_CHECKING:
+    from isthmus.contracts.findings import Finding
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.project import Stack
+    from isthmus.engine.recorder import Resource
+
+
+def findings(stack: Stack, resources: Iterable[Resource], platform: Platform) -> list[Finding]:
+    """What the pack finds in a rendering, by the settings of the stack's project. Raises `InputError` for these."""
+    from policies import reading
+    from policies.judging import judge
+
+    key = f"{stack.project.name}:{reading.KEY}"
+    settings = reading.settings(stack.project.root, stack.config.get(key), f"{stack.config_file} ({key})")
+    return judge(resources, platform, settings, stack=stack.name)
+
+
+def say(found: list[Finding]) -> None:
+    """To stderr, the worst first."""
+    from isthmus.cli import console
+    from policies import telling
+
+    for line in telling.lines(found):
+        console.err().print(line, markup=False)
+
+
+def refuse(found: list[Finding], where: str) -> None:
+    """Raise `AnswerIsNo` where a critical or high finding stands, or one that could not be decided."""
+    from policies import telling
+
+    what = telling.refusal(found)
+    if what:
+        raise AnswerIsNo(
+            what,
+            where=where,
+            todo="Mend what is named above; docs/policies.md says how to silence a finding that somebody answers for",
+        )

@@ -1,0 +1,14 @@
+"""The pack as the engine starts it: `pulumi preview --policy-pack policies`."""
+
+import sys
+from pathlib import Path
+
+# The engine puts this folder on the path; the rooms are imported from the one above it.
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [each for each in sys.path if Path(each or ".").resolve() != _HERE]
+sys.path.insert(0, str(_HERE.parent))
+
+if __name__ == "__main__":
+    from policies.pack import serve
+
+    serve(_HERE)
