@@ -18,6 +18,17 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 CLASS = "isthmus.dev/class"
 ANYWHERE = "0.0.0.0/0"
 ANYWHERE_6 = "::/0"
+BY_CONTROLLERS = (
+    "leaderworkerset.sigs.k8s.io/",
+    "statefulset.kubernetes.io/",
+    "apps.kubernetes.io/",
+    "batch.kubernetes.io/",
+    "controller-revision-hash",
+    "controller-uid",
+    "job-name",
+    "pod-template-",
+)
+"""Labels that controllers add to the pods that they make."""
 _ANY_WAY: list[tuple[dict[str, Any], str]] = [
     ({"ipBlock": {"cidr": ANYWHERE}}, "any"),
     ({"ipBlock": {"cidr": ANYWHERE_6}}, "any"),
@@ -111,11 +122,16 @@ class Network:
                 if "ipBlock" in peer:
                     found.blocks.add((peer["ipBlock"]["cidr"], port))
                 else:
-                    matched = self.matched(peer, pods.namespace)
-                    if not matched or not self._pinned(peer):
-                        found.elsewhere.add(_selectors(peer))
-                    todo += matched
+                    said = self.beyond(peer, pods.namespace)
+                    if said:
+                        found.elsewhere.add(said)
+                    todo += self.matched(peer, pods.namespace)
         return found
+
+    def beyond(self, peer: Mapping[str, Any], namespace: str) -> str:
+        """The selectors of a peer that matches pods outside the graph, too; empty where it cannot."""
+        known = self.matched(peer, namespace) and self._pinned(peer)
+        return "" if known else _selectors(peer)
 
     def ways_out(self, pods: Pods) -> list[tuple[dict[str, Any], str]]:
         if pods.host:
@@ -129,6 +145,14 @@ class Network:
         ]
         if not mine:
             return _ANY_WAY
+        # What selects by a label that a controller adds may select these pods: its ways count, its bounds do not.
+        mine += [
+            each.inputs["spec"]
+            for each in self._policies
+            if (each.inputs["metadata"].get("namespace") or "default") == pods.namespace
+            and each.inputs["spec"] not in mine
+            and _matches(without_controllers(each.inputs["spec"].get("podSelector") or {}), dict(pods.labels))
+        ]
         ways: list[tuple[dict[str, Any], str]] = []
         for spec in mine:
             for rule in spec.get("egress") or []:
@@ -157,7 +181,7 @@ class Network:
             if where is None
             else [name for name, labels in self._namespaces.items() if _matches(where, labels)]
         )
-        chosen = peer.get("podSelector") or {}
+        chosen = without_controllers(peer.get("podSelector") or {})
         return [
             pods for pods in self.pods if pods.namespace in spaces and _matches(chosen, dict(pods.labels))
         ]
@@ -179,6 +203,12 @@ def overlaps(block: str, networks: list[str]) -> bool:
     inner = _network(block)
     outer = [_network(each) for each in networks]
     return any(inner is None or each is None or inner.overlaps(each) for each in outer)
+
+
+def public(block: str) -> bool:
+    """Whether an address range holds addresses of the internet."""
+    found = _network(block)
+    return found is not None and not found.is_private and not found.is_link_local
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
@@ -213,6 +243,22 @@ def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         if not holds:
             return False
     return True
+
+
+def without_controllers(selector: Mapping[str, Any]) -> dict[str, Any]:
+    """A selector less what asks for labels that controllers give their pods, which no template shows."""
+    return {
+        "matchLabels": {
+            key: value
+            for key, value in (selector.get("matchLabels") or {}).items()
+            if not key.startswith(BY_CONTROLLERS)
+        },
+        "matchExpressions": [
+            each
+            for each in selector.get("matchExpressions") or []
+            if not str(each["key"]).startswith(BY_CONTROLLERS)
+        ],
+    }
 
 
 def _selectors(peer: Mapping[str, Any]) -> str:

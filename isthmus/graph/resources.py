@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
+from isthmus.graph.linking import linked
+
 _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
 
 
@@ -26,10 +28,13 @@ class Resource(Protocol):
 
 
 class Graph:
-    """The resources of one rendering; values that only a cloud knows are `${NAME.property}`."""
+    """The resources of one rendering, or of all layers of one; values that only a cloud knows are `${NAME.property}`.
+
+    What is unknown as a whole (`${unknown}`, under the engine) refers to what its property depends on.
+    """
 
     def __init__(self, resources: Iterable[Resource]) -> None:
-        self.resources = [each for each in resources if each.made]
+        self.resources: list[Resource] = [linked(each) for each in resources if each.made]
         self._by_name: dict[str, list[Resource]] = {}
         for each in self.resources:
             self._by_name.setdefault(each.name, []).append(each)
@@ -47,6 +52,15 @@ class Graph:
         text = value if isinstance(value, str) else json.dumps(value)
         names = dict.fromkeys(_REFERENCE.findall(text))
         return [each for name in names for each in self._by_name.get(name, []) if each.type.endswith(kind)]
+
+
+def joined(*layers: Iterable[Resource]) -> Graph:
+    """One graph of all the layers of an estate: what one layer makes and another refers to is found again.
+
+    In the same order whichever layer comes first. States of several stacks are put into words together, by one
+    call of `isthmus.graph.stated.from_state`, since each names what the others gave it by its id alone.
+    """
+    return Graph(sorted((each for layer in layers for each in layer), key=lambda each: (each.name, each.urn)))
 
 
 def statements(document: Any) -> list[dict[str, Any]]:

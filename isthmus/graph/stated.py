@@ -54,13 +54,14 @@ class Stated:
         return self.custom and not self.type.startswith("pulumi:") and "read" not in self.options
 
 
-def from_state(export: Mapping[str, Any]) -> list[Stated]:
+def from_state(*exports: Mapping[str, Any]) -> list[Stated]:
     """What a `pulumi stack export` (or a checkpoint) says that the program asked for, sorted by URN.
 
-    Secrets are masked, provider defaults left out, and values that AWS gave named as a rendering names them. What
-    waits to be deleted is left out. Raises `InputError` for what is no state.
+    Several are the stacks of one estate, which refer to each other's resources. Secrets are masked, provider
+    defaults left out, and values that AWS gave named as a rendering names them. What waits to be deleted is left
+    out. Raises `InputError` for what is no state.
     """
-    found = [each for each in _resources(export) if not each.get("delete")]
+    found = [each for export in exports for each in _resources(export) if not each.get("delete")]
     return named(
         (
             Stated(

@@ -12,6 +12,9 @@ from isthmus.graph.resources import Graph, boxes, place, templates
 from isthmus.graph.texts import loaded
 
 HELPER = "aws_signing_helper"
+ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
+ROLE_ARN = "eks.amazonaws.com/role-arn"
+"""Annotation of a service account by which EKS gives its pods a role (IAM roles for service accounts)."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,33 @@ def translators(graph: Graph) -> Iterator[Translator]:
 
 
 def role_by_place(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
-    """What pods of a template become by EKS pod identity; empty where nothing is associated with them."""
+    """What pods of a template become by their service account: by EKS pod identity, or by the account's annotation;
+    empty where neither gives them a role."""
     account = (template.get("spec") or {}).get("serviceAccountName") or "default"
-    for each in graph.of("aws:eks/podIdentityAssociation:PodIdentityAssociation"):
+    for each in graph.of(ASSOCIATION):
         if (each.inputs.get("namespace"), each.inputs.get("serviceAccount")) == (namespace, account):
             return str(each.inputs.get("roleArn") or "unknown")
+    for each in graph.of("kubernetes:core/v1:ServiceAccount"):
+        notes = (each.inputs.get("metadata") or {}).get("annotations") or {}
+        if place(each) == (account, namespace) and ROLE_ARN in notes:
+            return str(notes[ROLE_ARN] or "unknown")
     return ""
+
+
+def identity(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
+    """The AWS role that pods of a template have, in whichever way; empty where they have none."""
+    placed = role_by_place(graph, namespace, template)
+    if placed:
+        return placed
+    helped = any(map(_helps, boxes(template)))
+    named = [
+        str(variable.get("value") or "unknown")
+        for box in boxes(template)
+        for variable in box.get("env") or []
+        if variable.get("name") == "AWS_ROLE_ARN"
+    ]
+    role = Translator("", namespace, "", template).role if helped else ""
+    return role or (named[0] if named else "unknown" if helped else "")
 
 
 def _class(graph: Graph, namespace: str, labels: Mapping[str, str]) -> str:

@@ -1,0 +1,329 @@
+"""Ways out that a class has beside its gateway: by its network policies and groups, an AWS identity, a host that its
+pods are told.
+
+Over-stated on purpose, as `isthmus.graph.reach` is: what a policy lets out is a way, whether anything takes it or not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.contracts import handling
+from isthmus.contracts.platform_eks import AGENT
+from isthmus.contracts.preview import Hop
+from isthmus.contracts.words import Sensitivity
+from isthmus.graph.endpoints import own
+from isthmus.graph.places import Places
+from isthmus.graph.reach import Network, Pods, overlaps, public, within
+from isthmus.graph.resources import Graph, Resource, boxes, place
+from isthmus.graph.routes import networks
+from isthmus.graph.served import HOSTS
+from isthmus.graph.servers import Server, Servers, known, mounted
+from isthmus.graph.tasks import SERVICE, rules
+from isthmus.graph.translators import ASSOCIATION, ROLE_ARN, identity
+from isthmus.graph.verdicts import ALLOWED, Judge, Verdict, refused, undecided
+
+CLOUDS = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
+    "azure.com",
+    "googleapis.com",
+    "openai.com",
+    "anthropic.com",
+)
+"""Names under which clouds serve models: those that the edge refuses in a restricted gateway's file, too."""
+_HOST = re.compile(
+    rf"[\w.${{}}-]+\.(?:{'|'.join(re.escape(each) for each in CLOUDS)})(?![\w-]|\.\w)", re.IGNORECASE
+)
+_DNS = "kubernetes.io/metadata.name=kube-system, k8s-app=kube-dns"
+"""A cluster's own resolver, which every class but the restricted one may ask."""
+
+
+@dataclass(frozen=True)
+class Outward:
+    """One way out, from whom on."""
+
+    start: Hop
+    hops: tuple[Hop, ...]
+    verdict: Verdict
+
+
+class Outside:
+    """Finds the ways out of the classes of one graph."""
+
+    def __init__(self, graph: Graph, places: Places, servers: Servers, judge: Judge) -> None:
+        self._graph, self._places, self._servers, self._judge = graph, places, servers, judge
+        self._network = Network(graph)
+        self._policed = {place(each)[1] for each in self._network.unread}
+
+    def of(self, class_: Sensitivity) -> Iterator[Outward]:
+        """All of a class's."""
+        spaces = sorted(
+            {
+                *self._network.spaces(class_),
+                *(name for name, of in self._servers.spaces.items() if of == class_),
+            }
+        )
+        for space in spaces:
+            yield from self._by_network(class_, space)
+            yield from self._by_account(class_, space)
+        for server in self._servers.of(class_):
+            yield from self._by_identity(class_, server)
+            yield from self._by_host(class_, server)
+            if not server.namespace:
+                yield from self._by_group(class_, server)
+
+    def _by_network(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
+        here = self._site(space)
+        for each in self._network.unread:
+            if place(each)[1] == space or not (each.inputs.get("metadata") or {}).get("namespace"):
+                why = f"{each.name} is a network policy of a kind that is not read here"
+                hop = Hop(kind="network", name=each.name, where=here)
+                yield Outward(self._pods(space, "any pod"), (hop,), self._judge.unsure(class_, why))
+        reached = self._network.reached(space)
+        for pods in sorted(reached.pods, key=lambda each: (each.namespace, each.name, each.labels)):
+            start = self._pods(pods.namespace, pods.name)
+            other = self._servers.spaces.get(pods.namespace) or known(pods.class_)
+            if pods.namespace != space and other != class_:
+                # Its own ways are another class's, or nobody's that is known; the step to it is what counts.
+                verdict = _foreign(class_, other, pods)
+                yield Outward(self._pods(space, "any pod"), (self._as_hop(pods),), verdict)
+                continue
+            if pods.namespace == space and known(pods.class_) not in ("", class_):
+                said = refused(f"{pods.name} is of class {pods.class_}, in a namespace of {class_} work")
+                yield Outward(self._pods(space, "any pod"), (self._as_hop(pods),), said)
+            for peer, port in self._network.ways_out(pods):
+                if "ipBlock" not in peer:
+                    yield from self._by_selector(class_, pods, start, peer)
+                    continue
+                cidr = str(peer["ipBlock"]["cidr"])
+                if self._explained(pods, cidr, port):
+                    continue
+                site = self._places.holding(within, cidr)
+                hops = [
+                    Hop(kind="network", name=cidr if port == "any" else f"{cidr} port {port}", where=site)
+                ]
+                hops += [Hop(kind="site", name=site)] if site else []
+                yield Outward(start, tuple(hops), self._address(class_, cidr))
+
+    def _by_selector(
+        self, class_: Sensitivity, pods: Pods, start: Hop, peer: dict[str, Any]
+    ) -> Iterator[Outward]:
+        """Pods that a policy lets in whom the graph does not hold: what they reach is not known."""
+        said = self._network.beyond(peer, pods.namespace)
+        if not said or (said == _DNS and class_ != "restricted") or said in self._named(class_):
+            return
+        why = f"what is behind `{said}` is not made here, and where its ways lead is not known"
+        hop = Hop(kind="network", name=said, where=start.where)
+        yield Outward(start, (hop,), self._judge.unsure(class_, why))
+
+    def _named(self, class_: str) -> set[str]:
+        """What a router's proxies reach by the platform's own word."""
+        gateways = self._judge.platform.gateways if self._judge.platform else []
+        routers = [each.router for each in gateways if each.class_ == class_ and each.router]
+        return {f"kubernetes.io/metadata.name={each.control_namespace}" for each in routers} | {
+            ", ".join(f"{key}={value}" for key, value in sorted(endpoint.picker.labels.items()))
+            for endpoint in (self._judge.platform.endpoints if self._judge.platform else [])
+            if endpoint.picker and endpoint.class_ == class_
+        }
+
+    def _explained(self, pods: Pods, cidr: str, port: str) -> bool:
+        """Whether a translator's way is the one to private endpoints of ours, or to what hands out its identity."""
+        for server in self._servers.all:
+            if (server.name, server.namespace) != (pods.name, pods.namespace) or server.role != "translator":
+                continue
+            if (cidr, port) == (AGENT, "80") and identity(self._graph, server.namespace, server.template):
+                return True
+            if port == "443" and within(cidr, self._carrying(server.class_)):
+                return True
+        return False
+
+    def _carrying(self, class_: str) -> list[str]:
+        """Networks in AWS that may carry a class: the platform's, else those in which private endpoints stand."""
+        if self._judge.platform is not None:
+            every = self._judge.platform.networks
+            return [
+                each.cidr for each in every if each.cidr and each.mode != "off" and class_ in each.classes
+            ]
+        held = [
+            vpc
+            for endpoint in self._graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+            for vpc in self._graph.referred(endpoint.inputs.get("vpcId"), ":Vpc")
+        ]
+        return [str(each.inputs.get("cidrBlock")) for each in held]
+
+    def _address(self, class_: Sensitivity, cidr: str) -> Verdict:
+        """Whether a class may reach addresses by its pods' own network."""
+        if class_ == "public":
+            return ALLOWED
+        if "$" in cidr:
+            return undecided(f"which addresses {cidr} are is not known")
+        clouds = [*self._places.ranges("aws"), *self._vpcs()]
+        if within(cidr, self._places.ranges("on-prem")):
+            return ALLOWED
+        if class_ != "restricted" and within(cidr, self._carrying(class_)):
+            return ALLOWED
+        if overlaps(cidr, clouds):
+            held = within(cidr, clouds)
+            what = "are addresses of a network in AWS" if held else "hold addresses of AWS, and others"
+            return refused(f"{cidr} {what}, which no {class_} work may reach by itself")
+        if self._judge.platform is not None or public(cidr):
+            return refused(f"{cidr} lies outside the sites and networks of {class_} work")
+        return undecided(f"nothing says where {cidr} is")
+
+    def _vpcs(self) -> list[str]:
+        platform = self._judge.platform
+        if platform is not None:
+            sites = [cidr for site in platform.sites if site.kind == "on-prem" for cidr in site.cidrs]
+            return [each for each in networks(self._graph, platform) if each not in sites]
+        return [
+            str(each.inputs["cidrBlock"])
+            for each in self._graph.of("aws:ec2/vpc:Vpc")
+            if each.inputs.get("cidrBlock")
+        ]
+
+    def _by_account(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
+        """Service accounts of a namespace that become a role in AWS, whether pods bear them yet or not."""
+        for each in self._graph.of(ASSOCIATION, "kubernetes:core/v1:ServiceAccount"):
+            if each.type == ASSOCIATION:
+                account, where = str(each.inputs.get("serviceAccount")), str(each.inputs.get("namespace"))
+                role = str(each.inputs.get("roleArn") or "unknown")
+            else:
+                account, where = place(each)
+                role = str(((each.inputs.get("metadata") or {}).get("annotations") or {}).get(ROLE_ARN) or "")
+            if where != space or not role or self._bears(space, account):
+                continue
+            start = self._pods(space, f"any pod of account {account}")
+            yield Outward(
+                start, (self.who(role),), _identity(class_, self._judge, "nothing that is made bears it")
+            )
+
+    def _bears(self, space: str, account: str) -> bool:
+        return any(
+            each.namespace == space
+            and (each.template.get("spec") or {}).get("serviceAccountName", "default") == account
+            for each in self._servers.all
+        )
+
+    def _by_identity(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
+        """Whoever has an AWS identity and no configuration that says what it calls."""
+        role = self.role_of(server)
+        if server.role == "translator" and server.unread:
+            return  # its ways are found by what its configuration is made of
+        if role and not any(each.get("mode") == "translator" for each in server.configs):
+            why = server.unread[0] if server.unread else "no configuration says what it calls"
+            yield Outward(self._as_server(server), (self.who(role),), _identity(class_, self._judge, why))
+
+    def role_of(self, server: Server) -> str:
+        """The AWS role that pods or tasks have; empty where they have none."""
+        if not server.namespace:
+            return str(server.resource.inputs.get("taskRoleArn") or "")
+        return identity(self._graph, server.namespace, server.template)
+
+    def who(self, role: str) -> Hop:
+        """A role as a step: by the identity's name where it bears one."""
+        made = self._graph.referred(role, ":Role")
+        if not made:
+            return Hop(kind="identity", name=role)
+        named = (made[0].inputs.get("tags") or {}).get("isthmus.dev/identity")
+        return Hop(kind="identity", name=str(named or made[0].name), where=self._places.of(made[0]).name)
+
+    def _by_host(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
+        """Names of a cloud's that pods are told, other than what their configuration and credential helper call."""
+        told = {str(model.get("endpoint_url") or "") for each in server.configs for model in _models(each)}
+        told |= {str(route.get("url") or "") for each in server.configs for route in each.get("routes") or []}
+        for host in sorted(set(self._hosts(server))):
+            if any(host in each for each in told):
+                continue
+            verdict = self._host(class_, host)
+            if verdict is not None:
+                hop = Hop(kind="network", name=host)
+                yield Outward(self._as_server(server), (hop,), verdict)
+
+    def _host(self, class_: Sensitivity, host: str) -> Verdict | None:
+        """What a host is to a class; None for the private endpoint of sessions, which takes no prompts."""
+        url = f"https://{host}"
+        if class_ != "restricted" and own(self._graph, url, "rolesanywhere"):
+            return None
+        if not handling.may_use_aws(class_):
+            return refused(f"{host} is a cloud's, where no {class_} work may go")
+        ours = [each for each in HOSTS.values() if own(self._graph, url, each)]
+        if ours:
+            return self._judge.unsure(
+                class_, f"which models are called at {host} is not said by a configuration"
+            )
+        stores = [
+            each.weights.store.host
+            for each in (self._judge.platform.endpoints if self._judge.platform else [])
+            if each.class_ == class_ and each.weights and each.weights.store
+        ]
+        if host in stores:
+            return ALLOWED
+        if class_ == "public":
+            region = re.search(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.", host)
+            return self._judge.region(class_, region[1]) if region else ALLOWED
+        return refused(f"{host} is a cloud's public name, and {class_} work goes by private endpoints")
+
+    def _hosts(self, server: Server) -> Iterator[str]:
+        for box in boxes(server.template):
+            said = {key: value for key, value in box.items() if key != "image"}
+            yield from _HOST.findall(json.dumps(said))
+        names = mounted(server.template)
+        for each in self._graph.of("kubernetes:core/v1:ConfigMap"):
+            if place(each)[1] == server.namespace and place(each)[0] in names:
+                yield from _HOST.findall(json.dumps(each.inputs.get("data") or {}))
+
+    def _by_group(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
+        """Addresses to which the security groups of a service on Fargate open its tasks."""
+        for service in self._graph.of(SERVICE):
+            if server.resource not in self._graph.referred(service.inputs.get("taskDefinition")):
+                continue
+            network = service.inputs.get("networkConfiguration") or {}
+            groups = self._graph.referred(network.get("securityGroups") or [], ":SecurityGroup")
+            for rule in rules(self._graph, "Egress", groups):
+                for key in ("cidrIpv4", "cidrIpv6"):
+                    if rule.inputs.get(key):
+                        cidr = str(rule.inputs[key])
+                        hop = Hop(kind="network", name=cidr, where=server.where.name)
+                        yield Outward(self._as_server(server), (hop,), self._address(class_, cidr))
+
+    def _site(self, space: str) -> str:
+        return next((each.where.name for each in self._servers.all if each.namespace == space), "")
+
+    def _pods(self, space: str, name: str) -> Hop:
+        return Hop(kind="workload", name=f"{space}/{name}", where=self._site(space))
+
+    def _as_server(self, server: Server) -> Hop:
+        name = f"{server.namespace}/{server.name}" if server.namespace else server.name
+        return Hop(kind="workload", name=name, where=server.where.name)
+
+    def _as_hop(self, pods: Pods) -> Hop:
+        kind = {"gateway": "gateway", "translator": "translator"}.get(pods.role, "endpoint")
+        return Hop(kind=kind, name=f"{pods.namespace}/{pods.name}", where=self._site(pods.namespace))  # type: ignore[arg-type]
+
+
+def _models(config: dict[str, Any]) -> list[dict[str, Any]]:
+    return [each for each in config.get("models") or [] if isinstance(each, dict)]
+
+
+def _foreign(class_: Sensitivity, other: str, pods: Pods) -> Verdict:
+    if other:
+        return refused(f"{pods.namespace}/{pods.name} is of class {other}, and classes share nothing")
+    if class_ == "public":
+        return ALLOWED
+    return undecided(f"nothing says of which class {pods.namespace}/{pods.name} is")
+
+
+def _identity(class_: Sensitivity, judge: Judge, why: str) -> Verdict:
+    if not handling.may_use_aws(class_):
+        return refused(f"no {class_} work may have an AWS identity")
+    return judge.unsure(class_, f"what is called by this identity is not known: {why}")
+
+
+__all__ = ["CLOUDS", "Outside", "Outward", "Resource"]
