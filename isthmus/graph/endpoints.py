@@ -8,8 +8,8 @@ from typing import Any
 
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
 from isthmus.graph.permissions import covers
-from isthmus.graph.reach import within
-from isthmus.graph.resources import Graph, Resource, listed, statements
+from isthmus.graph.reach import public, within
+from isthmus.graph.resources import Fault, Graph, Resource, listed, statements
 
 CALLERS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
 """Condition keys that say who calls: role, or certificate."""
@@ -28,18 +28,28 @@ def own(graph: Graph, url: Any, service: str) -> Resource | None:
     return next((each for each in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if each.name == found[1]), None)
 
 
-def loose(graph: Graph, networks: list[str]) -> list[str]:
-    """Endpoints whose policy lets in anybody, for anything, or whose security group is open beyond `networks`."""
-    broken: list[str] = []
+def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fault]:
+    """Endpoints whose policy lets in anybody, for anything, or whose security group is open beyond `networks`.
+
+    Not `stated`: nobody says which networks are the organisation's, so private addresses are undecided.
+    """
+    broken: list[Fault] = []
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
         said = list(policies(graph, endpoint))
         if not any(said):
-            broken.append(f"{endpoint.name} has no policy, so AWS lets anybody in for anything")
+            why = f"{endpoint.name} has no policy, so AWS lets anybody in for anything"
+            broken.append(Fault(why, endpoint))
         for statement in (one for document in said for one in document if one.get("Effect") == "Allow"):
-            broken += [f"the policy of {endpoint.name} lets {why}" for why in _wide(statement)]
+            broken += [
+                Fault(f"the policy of {endpoint.name} lets {why}", endpoint) for why in _wide(statement)
+            ]
         for group in graph.referred(endpoint.inputs.get("securityGroupIds") or [], ":SecurityGroup"):
             broken += [
-                f"{endpoint.name} is open to {source} by {rule}, outside the sites and networks"
+                Fault(
+                    f"{endpoint.name} is open to {source} by {rule}, outside the sites and networks",
+                    endpoint,
+                    "violated" if stated or public(source) else "undecided",
+                )
                 for rule, source in let_in(graph, group)
                 if not within(source, networks)
             ]

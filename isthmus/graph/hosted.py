@@ -8,31 +8,36 @@ from typing import Any
 
 from isthmus.contracts import handling
 from isthmus.graph.endpoints import let_in, policies
-from isthmus.graph.resources import Graph, Resource, listed
+from isthmus.graph.resources import Fault, Graph, Resource, listed
 
 CALL = "sagemaker:InvokeEndpoint"
 CLASS = "isthmus.dev/class"
 
 
-def models_are_shut_in(graph: Graph) -> list[str]:
+def models_are_shut_in(graph: Graph) -> list[Fault]:
     """Each model isolated, in a VPC, behind groups that let nobody in and out to S3 alone, and by its digest."""
-    broken: list[str] = []
+    broken: list[Fault] = []
     for model in graph.of("aws:sagemaker/model:Model"):
         said = model.inputs
         network = said.get("vpcConfig") or {}
         if said.get("enableNetworkIsolation") is not True:
-            broken.append(f"{model.name} may call out: it is not isolated")
+            broken.append(Fault(f"{model.name} may call out: it is not isolated", model))
         if not network.get("subnets") or not network.get("securityGroupIds"):
-            broken.append(f"{model.name} stands in no network of ours")
+            broken.append(Fault(f"{model.name} stands in no network of ours", model))
         boxes = [said.get("primaryContainer"), *(said.get("containers") or [])]
         broken += [
-            f"{model.name} runs {box.get('image')}, which names no digest"
+            Fault(f"{model.name} runs {box.get('image')}, which names no digest", model)
             for box in boxes
             if box and not re.search(r"@sha256:[0-9a-f]{64}$", str(box.get("image")))
         ]
         for group in graph.referred(network.get("securityGroupIds") or [], ":SecurityGroup"):
-            broken += [f"{model.name} lets {source} in by {rule}" for rule, source in let_in(graph, group)]
-            broken += [f"{model.name} reaches {to} by {rule}" for rule, to in _ways_out(graph, group)]
+            broken += [
+                Fault(f"{model.name} lets {source} in by {rule}", model)
+                for rule, source in let_in(graph, group)
+            ]
+            broken += [
+                Fault(f"{model.name} reaches {to} by {rule}", model) for rule, to in _ways_out(graph, group)
+            ]
     return [*broken, *_content_is_kept_where_it_may_be(graph)]
 
 
@@ -47,9 +52,9 @@ def _ways_out(graph: Graph, group: Resource) -> Iterator[tuple[str, str]]:
         yield group.name, str(rule)
 
 
-def _content_is_kept_where_it_may_be(graph: Graph) -> list[str]:
+def _content_is_kept_where_it_may_be(graph: Graph) -> list[Fault]:
     """Prompts and answers are captured of a class that may keep some in a cloud, and under a key."""
-    broken: list[str] = []
+    broken: list[Fault] = []
     for config in graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration"):
         capture = config.inputs.get("dataCaptureConfig") or {}
         if not capture.get("enableCapture"):
@@ -57,9 +62,9 @@ def _content_is_kept_where_it_may_be(graph: Graph) -> list[str]:
         class_ = str((config.inputs.get("tags") or {}).get(CLASS))
         held = handling.HANDLING.get(class_)  # type: ignore[call-overload]
         if held is None or held.content_days_max == 0 or held.content_on_prem:
-            broken.append(f"{config.name} captures prompts and answers of {class_} work")
+            broken.append(Fault(f"{config.name} captures prompts and answers of {class_} work", config))
         if not capture.get("kmsKeyId"):
-            broken.append(f"{config.name} captures under no key")
+            broken.append(Fault(f"{config.name} captures under no key", config))
     return broken
 
 

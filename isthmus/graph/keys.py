@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import Graph, Resource, boxes, place, templates
+from isthmus.graph.resources import Fault, Graph, Resource, boxes, place, templates
 
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}")
@@ -18,19 +18,23 @@ _NAME = re.compile(
 )
 
 
-def no_access_key(graph: Graph) -> list[str]:
+def no_access_key(graph: Graph) -> list[Fault]:
     """No AWS key is made, and none stands in a pod or in what pods read."""
-    broken = [f"{key.name} is an access key" for key in graph.of("aws:iam/accessKey:AccessKey")]
+    made = graph.of("aws:iam/accessKey:AccessKey")
+    broken = [Fault(f"{key.name} is an access key", key) for key in made]
     for resource in graph.resources:
         if not resource.type.startswith("kubernetes:"):
             continue
         if _KEY.search(json.dumps(resource.inputs)) or any(map(_KEY.search, _opened(resource))):
-            broken.append(f"{resource.name} holds an access key")
+            broken.append(Fault(f"{resource.name} holds an access key", resource))
         if resource.type.endswith(":Secret") and _NAME.search(" ".join(_entries(resource))):
-            broken.append(f"{resource.name} holds an access key by its names")
+            broken.append(Fault(f"{resource.name} holds an access key by its names", resource))
         for template in templates(resource.inputs):
             for box in boxes(template):
-                broken += [f"{resource.name} {why} in {box['name']}" for why in _set(graph, resource, box)]
+                broken += [
+                    Fault(f"{resource.name} {why} in {box['name']}", resource)
+                    for why in _set(graph, resource, box)
+                ]
     return broken
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from isthmus.contracts import handling
 from isthmus.contracts.platform_eks import AGENT
@@ -20,7 +20,6 @@ from isthmus.graph.endpoints import own
 from isthmus.graph.places import Places
 from isthmus.graph.reach import Network, Pods, overlaps, public, within
 from isthmus.graph.resources import Graph, Resource, boxes, place
-from isthmus.graph.routes import networks
 from isthmus.graph.served import HOSTS
 from isthmus.graph.servers import Server, Servers, known, mounted
 from isthmus.graph.tasks import SERVICE, rules
@@ -45,13 +44,19 @@ _DNS = "kubernetes.io/metadata.name=kube-system, k8s-app=kube-dns"
 """A cluster's own resolver, which every class but the restricted one may ask."""
 
 
+Origin = Literal["network", "identity", "host"]
+
+
 @dataclass(frozen=True)
 class Outward:
     """One way out, from whom on."""
 
+    origin: Origin
     start: Hop
     hops: tuple[Hop, ...]
     verdict: Verdict
+    resource: Resource | None = None
+    """What a finding is about: the namespace, or who has the identity or is told the host."""
 
 
 class Outside:
@@ -80,27 +85,28 @@ class Outside:
                 yield from self._by_group(class_, server)
 
     def _by_network(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
-        here = self._site(space)
+        about = self._namespace(space)
+        anyone = self._pods(space, "any pod")
         for each in self._network.unread:
             if place(each)[1] == space or not (each.inputs.get("metadata") or {}).get("namespace"):
                 why = f"{each.name} is a network policy of a kind that is not read here"
-                hop = Hop(kind="network", name=each.name, where=here)
-                yield Outward(self._pods(space, "any pod"), (hop,), self._judge.unsure(class_, why))
+                hop = Hop(kind="network", name=each.name, where=anyone.where)
+                yield Outward("network", anyone, (hop,), self._judge.unsure(class_, why), each)
         reached = self._network.reached(space)
         for pods in sorted(reached.pods, key=lambda each: (each.namespace, each.name, each.labels)):
             start = self._pods(pods.namespace, pods.name)
             other = self._servers.spaces.get(pods.namespace) or known(pods.class_)
             if pods.namespace != space and other != class_:
                 # Its own ways are another class's, or nobody's that is known; the step to it is what counts.
-                verdict = _foreign(class_, other, pods)
-                yield Outward(self._pods(space, "any pod"), (self._as_hop(pods),), verdict)
+                verdict = _foreign(class_, other, pods, space)
+                yield Outward("network", anyone, (self._as_hop(pods),), verdict, about)
                 continue
             if pods.namespace == space and known(pods.class_) not in ("", class_):
                 said = refused(f"{pods.name} is of class {pods.class_}, in a namespace of {class_} work")
-                yield Outward(self._pods(space, "any pod"), (self._as_hop(pods),), said)
+                yield Outward("network", anyone, (self._as_hop(pods),), said, about)
             for peer, port in self._network.ways_out(pods):
                 if "ipBlock" not in peer:
-                    yield from self._by_selector(class_, pods, start, peer)
+                    yield from self._by_selector(class_, pods, start, peer, space)
                     continue
                 cidr = str(peer["ipBlock"]["cidr"])
                 if self._explained(pods, cidr, port):
@@ -110,18 +116,19 @@ class Outside:
                     Hop(kind="network", name=cidr if port == "any" else f"{cidr} port {port}", where=site)
                 ]
                 hops += [Hop(kind="site", name=site)] if site else []
-                yield Outward(start, tuple(hops), self._address(class_, cidr))
+                verdict = self._address(class_, cidr, port, space)
+                yield Outward("network", start, tuple(hops), verdict, about)
 
     def _by_selector(
-        self, class_: Sensitivity, pods: Pods, start: Hop, peer: dict[str, Any]
+        self, class_: Sensitivity, pods: Pods, start: Hop, peer: dict[str, Any], space: str
     ) -> Iterator[Outward]:
         """Pods that a policy lets in whom the graph does not hold: what they reach is not known."""
         said = self._network.beyond(peer, pods.namespace)
         if not said or (said == _DNS and class_ != "restricted") or said in self._named(class_):
             return
-        why = f"what is behind `{said}` is not made here, and where its ways lead is not known"
+        why = f"{space} reaches {said}, whose own ways are not known"
         hop = Hop(kind="network", name=said, where=start.where)
-        yield Outward(start, (hop,), self._judge.unsure(class_, why))
+        yield Outward("network", start, (hop,), self._judge.unsure(class_, why), self._namespace(space))
 
     def _named(self, class_: str) -> set[str]:
         """What a router's proxies reach by the platform's own word."""
@@ -158,34 +165,34 @@ class Outside:
         ]
         return [str(each.inputs.get("cidrBlock")) for each in held]
 
-    def _address(self, class_: Sensitivity, cidr: str) -> Verdict:
-        """Whether a class may reach addresses by its pods' own network."""
+    def _address(self, class_: Sensitivity, cidr: str, port: str, who: str) -> Verdict:
+        """Whether a class may reach addresses by its pods' or tasks' own network."""
         if class_ == "public":
             return ALLOWED
+        to = f"{who} reaches {cidr} port {port}"
         if "$" in cidr:
-            return undecided(f"which addresses {cidr} are is not known")
-        clouds = [*self._places.ranges("aws"), *self._vpcs()]
+            return undecided(f"{to}, and which addresses these are is not known")
         if within(cidr, self._places.ranges("on-prem")):
             return ALLOWED
         if class_ != "restricted" and within(cidr, self._carrying(class_)):
-            return ALLOWED
-        if overlaps(cidr, clouds):
-            held = within(cidr, clouds)
-            what = "are addresses of a network in AWS" if held else "hold addresses of AWS, and others"
-            return refused(f"{cidr} {what}, which no {class_} work may reach by itself")
-        if self._judge.platform is not None or public(cidr):
-            return refused(f"{cidr} lies outside the sites and networks of {class_} work")
-        return undecided(f"nothing says where {cidr} is")
+            return ALLOWED if port == "443" else refused(f"{to}, beyond the private endpoints")
+        if class_ == "restricted" and overlaps(cidr, self._clouds()):
+            return refused(f"{to}, which holds addresses of AWS")
+        if self._judge.platform is None and not public(cidr) and not overlaps(cidr, self._clouds()):
+            return undecided(f"{to}, and nothing says where that is")
+        where = (
+            "the on-prem sites" if class_ == "restricted" else f"the sites and the networks of {class_} work"
+        )
+        return refused(f"{to}, outside {where}")
 
-    def _vpcs(self) -> list[str]:
-        platform = self._judge.platform
-        if platform is not None:
-            sites = [cidr for site in platform.sites if site.kind == "on-prem" for cidr in site.cidrs]
-            return [each for each in networks(self._graph, platform) if each not in sites]
+    def _clouds(self) -> list[str]:
+        """Addresses in AWS: the sites' there, the networks', and those of every VPC that is made."""
+        made = [each.inputs.get("cidrBlock") for each in self._graph.of("aws:ec2/vpc:Vpc")]
+        stated = self._judge.platform.networks if self._judge.platform else []
         return [
-            str(each.inputs["cidrBlock"])
-            for each in self._graph.of("aws:ec2/vpc:Vpc")
-            if each.inputs.get("cidrBlock")
+            *self._places.ranges("aws"),
+            *(each.cidr for each in stated if each.cidr),
+            *(str(each) for each in made if each),
         ]
 
     def _by_account(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
@@ -200,9 +207,8 @@ class Outside:
             if where != space or not role or self._bears(space, account):
                 continue
             start = self._pods(space, f"any pod of account {account}")
-            yield Outward(
-                start, (self.who(role),), _identity(class_, self._judge, "nothing that is made bears it")
-            )
+            verdict = _identity(class_, self._judge, f"{each.name} gives pods of {space} an AWS identity")
+            yield Outward("identity", start, (self.who(role),), verdict, each)
 
     def _bears(self, space: str, account: str) -> bool:
         return any(
@@ -217,8 +223,8 @@ class Outside:
         if server.role == "translator" and server.unread:
             return  # its ways are found by what its configuration is made of
         if role and not any(each.get("mode") == "translator" for each in server.configs):
-            why = server.unread[0] if server.unread else "no configuration says what it calls"
-            yield Outward(self._as_server(server), (self.who(role),), _identity(class_, self._judge, why))
+            verdict = _identity(class_, self._judge, f"{server.name} has an AWS identity")
+            yield Outward("identity", self._as_server(server), (self.who(role),), verdict, server.resource)
 
     def role_of(self, server: Server) -> str:
         """The AWS role that pods or tasks have; empty where they have none."""
@@ -244,7 +250,7 @@ class Outside:
             verdict = self._host(class_, host)
             if verdict is not None:
                 hop = Hop(kind="network", name=host)
-                yield Outward(self._as_server(server), (hop,), verdict)
+                yield Outward("host", self._as_server(server), (hop,), verdict, server.resource)
 
     def _host(self, class_: Sensitivity, host: str) -> Verdict | None:
         """What a host is to a class; None for the private endpoint of sessions, which takes no prompts."""
@@ -291,7 +297,12 @@ class Outside:
                     if rule.inputs.get(key):
                         cidr = str(rule.inputs[key])
                         hop = Hop(kind="network", name=cidr, where=server.where.name)
-                        yield Outward(self._as_server(server), (hop,), self._address(class_, cidr))
+                        verdict = self._address(class_, cidr, _ports(rule), service.name)
+                        yield Outward("network", self._as_server(server), (hop,), verdict, service)
+
+    def _namespace(self, space: str) -> Resource | None:
+        found = self._graph.of("kubernetes:core/v1:Namespace")
+        return next((each for each in found if place(each)[0] == space), None)
 
     def _site(self, space: str) -> str:
         return next((each.where.name for each in self._servers.all if each.namespace == space), "")
@@ -312,18 +323,26 @@ def _models(config: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in config.get("models") or [] if isinstance(each, dict)]
 
 
-def _foreign(class_: Sensitivity, other: str, pods: Pods) -> Verdict:
+def _ports(rule: Resource) -> str:
+    first, last = rule.inputs.get("fromPort"), rule.inputs.get("toPort")
+    if first is None:
+        return "any"
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _foreign(class_: Sensitivity, other: str, pods: Pods, space: str) -> Verdict:
+    to = f"{space} reaches {pods.name}"
     if other:
-        return refused(f"{pods.namespace}/{pods.name} is of class {other}, and classes share nothing")
+        return refused(f"{to} of class {other}, and classes share nothing")
     if class_ == "public":
         return ALLOWED
-    return undecided(f"nothing says of which class {pods.namespace}/{pods.name} is")
+    return undecided(f"{to} of {pods.namespace}, and nothing says of which class that is")
 
 
-def _identity(class_: Sensitivity, judge: Judge, why: str) -> Verdict:
+def _identity(class_: Sensitivity, judge: Judge, what: str) -> Verdict:
     if not handling.may_use_aws(class_):
-        return refused(f"no {class_} work may have an AWS identity")
-    return judge.unsure(class_, f"what is called by this identity is not known: {why}")
+        return refused(f"{what}, which no {class_} work may have")
+    return judge.unsure(class_, f"{what}, and no configuration that can be read says what it calls")
 
 
-__all__ = ["CLOUDS", "Outside", "Outward", "Resource"]
+__all__ = ["CLOUDS", "Origin", "Outside", "Outward"]

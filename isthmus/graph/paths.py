@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from isthmus.contracts.platform import Platform
@@ -35,6 +36,17 @@ def data_paths(graph: Graph, platform: Platform | None = None, today: str | None
     return Finder(graph, platform, today).paths()
 
 
+@dataclass(frozen=True)
+class Found:
+    """A path, and by what it was found."""
+
+    origin: Literal["gateway", "network", "identity", "host"]
+    path: DataPath
+    why: tuple[str, ...]
+    resource: Resource | None = None
+    """What a finding is about."""
+
+
 class Finder:
     """One graph's paths."""
 
@@ -46,36 +58,40 @@ class Finder:
         self._outside = Outside(graph, self._places, self._servers, self._judge)
 
     def paths(self) -> list[DataPath]:
-        found: dict[str, DataPath] = {}
-        for class_ in SENSITIVITIES:
-            for path in self._of(class_):
-                before = found.get(path.id)
-                found[path.id] = path if before is None else _worse(before, path)
-        return [found[key] for key in sorted(found)]
+        """Each once, sorted by id; found twice, as the worse of the two."""
+        made: dict[str, DataPath] = {}
+        for each in self.found():
+            before = made.get(each.path.id)
+            made[each.path.id] = each.path if before is None else _worse(before, each.path)
+        return [made[key] for key in sorted(made)]
 
-    def _of(self, class_: Sensitivity) -> Iterator[DataPath]:
-        routed: set[tuple[str, str]] = set()
-        servers = self._servers.of(class_)
-        for gateway in (each for each in servers if each.role == "gateway"):
-            yield from self._by_gateway(class_, gateway, routed)
-        for translator in (each for each in servers if each.role == "translator"):
-            start = (self._space(translator), self._as(translator, "translator"))
-            for hops, verdict in self._translated(class_, translator, "", None, routed):
-                yield _path(class_, "", (*start, *hops), verdict)
-        for way in self._outside.of(class_):
-            yield _path(class_, "", (way.start, *way.hops), way.verdict)
+    def found(self) -> Iterator[Found]:
+        """All, class by class, with what they were found by."""
+        for class_ in SENSITIVITIES:
+            routed: set[tuple[str, str]] = set()
+            servers = self._servers.of(class_)
+            for gateway in (each for each in servers if each.role == "gateway"):
+                yield from self._by_gateway(class_, gateway, routed)
+            for translator in (each for each in servers if each.role == "translator"):
+                start = (self._space(translator), self._as(translator, "translator"))
+                for hops, verdict in self._translated(class_, translator, "", None, routed):
+                    yield _found(class_, "", (*start, *hops), verdict, translator.resource)
+            for way in self._outside.of(class_):
+                path = _path(class_, "", (way.start, *way.hops), way.verdict)
+                yield Found(way.origin, path, way.verdict.why, way.resource)
 
     def _by_gateway(
         self, class_: Sensitivity, gateway: Server, routed: set[tuple[str, str]]
-    ) -> Iterator[DataPath]:
+    ) -> Iterator[Found]:
         own = self._as(gateway, "gateway")
         told = [refused(f"{gateway.name} is told that it is of class {each}") for each in gateway.told]
         for why in gateway.unread or ([] if gateway.configs else ["no configuration says where it leads"]):
-            yield _path(class_, "", (self._space(gateway), own), self._judge.unsure(class_, why))
+            unsure = self._judge.unsure(class_, why)
+            yield _found(class_, "", (self._space(gateway), own), unsure, gateway.resource)
         for route in (each for config in gateway.configs for each in config.get("routes") or []):
             if not isinstance(route, dict):
                 verdict = self._judge.unsure(class_, "a route that cannot be read")
-                yield _path(class_, "", (self._space(gateway), own), verdict)
+                yield _found(class_, "", (self._space(gateway), own), verdict, gateway.resource)
                 continue
             workload = str(route.get("workload") or "")
             start = (Hop(kind="workload", name=workload or "-", where=gateway.where.name), own)
@@ -83,7 +99,8 @@ class Finder:
             canary = route.get("canary")
             for way in (route, *([canary] if isinstance(canary, dict) else [])):
                 for hops, verdict in self._routed(class_, gateway, workload, way, routed):
-                    yield _path(class_, workload, (*start, *hops), verdict.and_(known))
+                    whole = verdict.and_(known)
+                    yield _found(class_, workload, (*start, *hops), whole, gateway.resource)
 
     def _routed(
         self,
@@ -283,6 +300,12 @@ def _address(url: str) -> tuple[str, str]:
 
 def _products(called: Served) -> str:
     return {"bedrock": "Amazon Bedrock", "sagemaker": "Amazon SageMaker"}[called.service]
+
+
+def _found(
+    class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Verdict, resource: Resource
+) -> Found:
+    return Found("gateway", _path(class_, workload, hops, verdict), verdict.why, resource)
 
 
 def _path(class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Verdict) -> DataPath:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from isthmus.contracts.findings import Verdict
 from isthmus.graph.linking import linked
 
 _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
@@ -25,6 +27,22 @@ class Resource(Protocol):
     def inputs(self) -> dict[str, Any]: ...
     @property
     def made(self) -> bool: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Fault:
+    """What breaks something that must hold: a sentence without its full stop, and the resource that it is about."""
+
+    text: str
+    resource: Resource | None = None
+    """None: the stack as a whole, or what it does not make."""
+    verdict: Verdict = "violated"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __contains__(self, words: str) -> bool:
+        return words in self.text
 
 
 class Graph:

@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.graph.reach import within
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources import Fault, Graph, Resource
 
 DESTINATIONS = (
     "destinationCidrBlock",
@@ -30,21 +30,22 @@ LEAVING = {
 """Ways out that no platform of ours has, whatever route leads to them."""
 
 
-def networks(graph: Graph, platform: Platform) -> list[str]:
+def networks(graph: Graph, platform: Platform | None) -> list[str]:
     """The address ranges of the sites and of the networks that the graph makes."""
-    known = [cidr for site in platform.sites for cidr in site.cidrs]
-    known += [network.cidr for network in platform.networks if network.cidr]
+    known = [cidr for site in platform.sites for cidr in site.cidrs] if platform else []
+    known += [network.cidr for network in platform.networks if network.cidr] if platform else []
     return known + [
         str(vpc.inputs["cidrBlock"]) for vpc in graph.of("aws:ec2/vpc:Vpc") if vpc.inputs.get("cidrBlock")
     ]
 
 
-def leaving(graph: Graph) -> list[str]:
+def leaving(graph: Graph) -> list[Fault]:
     """Gateways and peerings that lead out of the networks."""
-    return [f"{way.name} {LEAVING[way.type]}" for way in graph.of(*LEAVING) if way.type in LEAVING]
+    found = (way for way in graph.of(*LEAVING) if way.type in LEAVING)
+    return [Fault(f"{way.name} {LEAVING[way.type]}", way) for way in found]
 
 
-def beyond(graph: Graph, platform: Platform) -> Iterator[tuple[Resource, dict[str, Any], str]]:
+def beyond(graph: Graph, platform: Platform | None) -> Iterator[tuple[Resource, dict[str, Any], str]]:
     """Routes whose destination lies in no known network: the resource, the route as stated, the destination."""
     known = networks(graph, platform)
     for resource, route in _routes(graph):

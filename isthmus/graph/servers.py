@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import SENSITIVITIES
 from isthmus.graph.linking import undecided
@@ -18,6 +17,7 @@ from isthmus.graph.places import Place, Places, provider_of
 from isthmus.graph.reach import BY_CONTROLLERS, CLASS
 from isthmus.graph.resources import Graph, Resource, boxes, place, templates
 from isthmus.graph.tasks import DEFINITION, SERVICE
+from isthmus.graph.texts import loaded
 
 ENDPOINT = "isthmus.dev/endpoint"
 ROLE = "isthmus.dev/role"
@@ -249,12 +249,8 @@ def _read(text: str, whose: str, configs: list[dict[str, Any]], unread: list[str
         unread.append(f"the words of {whose} are not known before it is made")
         return
     try:
-        data = yamlfile.loads(text, whose).data
+        configs.append(loaded(text, whose))
     except IsthmusError:
-        data = None
-    if isinstance(data, dict):
-        configs.append(data)
-    else:
         unread.append(f"the words of {whose} cannot be read")
 
 

@@ -15,7 +15,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.graph.endpoints import lets, own
 from isthmus.graph.keys import VARIABLES
 from isthmus.graph.reach import within
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources import Fault, Graph, Resource
 from isthmus.graph.texts import loaded
 
 DEFINITION, SERVICE = "aws:ecs/taskDefinition:TaskDefinition", "aws:ecs/service:Service"
@@ -60,34 +60,49 @@ def tasks(graph: Graph) -> list[Task]:
     return sorted(found, key=lambda each: each.name)
 
 
-def gateways_keep_to_their_network(graph: Graph, platform: Platform) -> list[str]:
-    """What of a stack's tasks, services and load balancers is open where it must not be."""
-    broken = [f"{task.name} {why}" for task in tasks(graph) for why in _bare(task)]
-    for task in tasks(graph):
-        broken += _identity(graph, platform, task)
+def bare(graph: Graph) -> list[Fault]:
+    """Tasks that have what no pod of ours would: a root that can be written, capabilities, an image that can change."""
+    return [Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _bare(task)]
+
+
+def identities(graph: Graph) -> list[Fault]:
+    """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in."""
+    return [Fault(why, task.resource) for task in tasks(graph) for why in _identity(graph, task)]
+
+
+def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> list[Fault]:
+    """What of a stack's services and load balancers is open where it must not be.
+
+    Without a platform nobody says which networks and accounts may call: those that are let in are undecided.
+    """
+    broken: list[Fault] = []
     for service in graph.of(SERVICE):
         network = service.inputs.get("networkConfiguration") or {}
         if network.get("assignPublicIp"):
-            broken.append(f"{service.name} has public addresses")
+            broken.append(Fault(f"{service.name} has public addresses", service))
         groups = graph.referred(network.get("securityGroups") or [], ":SecurityGroup")
         if not groups:
-            broken.append(f"{service.name} has no security group of its own")
-        broken += _let_in(graph, service, groups, [])
-        broken += _let_out(graph, service, groups)
-    clients = [cidr for one in platform.gateways if one.fargate for cidr in one.fargate.clients]
+            broken.append(Fault(f"{service.name} has no security group of its own", service))
+        broken += [Fault(why, service) for why in _let_in(graph, service, groups, [])]
+        broken += [Fault(why, service) for why in _let_out(graph, service, groups)]
+    stated = [one.fargate for one in platform.gateways if one.fargate] if platform else []
+    clients = [cidr for one in stated for cidr in one.clients]
+    unnamed = "violated" if platform else "undecided"
     for balancer in graph.of(BALANCER):
         if not balancer.inputs.get("internal"):
-            broken.append(f"{balancer.name} can be reached from the internet")
+            broken.append(Fault(f"{balancer.name} can be reached from the internet", balancer))
         groups = graph.referred(balancer.inputs.get("securityGroups") or [], ":SecurityGroup")
         if not groups:
-            broken.append(f"{balancer.name} has no security group, so AWS lets everybody in")
-        broken += _let_in(graph, balancer, groups, clients)
-        broken += _let_out(graph, balancer, groups)
-    named = {who for one in platform.gateways if one.fargate for who in one.fargate.principals}
+            why = f"{balancer.name} has no security group, so AWS lets everybody in"
+            broken.append(Fault(why, balancer))
+        broken += [Fault(why, balancer, unnamed) for why in _let_in(graph, balancer, groups, clients)]
+        broken += [Fault(why, balancer) for why in _let_out(graph, balancer, groups)]
+    named = {who for one in stated for who in one.principals}
     for link in graph.of("aws:ec2/vpcEndpointService:VpcEndpointService"):
         for who in link.inputs.get("allowedPrincipals") or []:
             if who not in named:
-                broken.append(f"{link.name} lets {who} make endpoints, whom the platform does not name")
+                why = f"{link.name} lets {who} make endpoints, whom the platform does not name"
+                broken.append(Fault(why, link, "violated" if "*" in str(who) else unnamed))
     return broken
 
 
@@ -109,7 +124,7 @@ def _bare(task: Task) -> Iterator[str]:
             yield f"runs {name} from an image that can change"
 
 
-def _identity(graph: Graph, platform: Platform, task: Task) -> Iterator[str]:
+def _identity(graph: Graph, task: Task) -> Iterator[str]:
     """Only a translator has a role, and what it calls is let in by an endpoint of ours."""
     configs = list(task.configs())
     if not configs:

@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.graph.permissions import SWITCHING_OFF, astray, covers, roles
-from isthmus.graph.resources import Graph, Resource, listed, statements
+from isthmus.graph.resources import Fault, Graph, Resource, listed, statements
 
 _ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
 """The account itself: within it, roles' own policies and boundaries decide."""
@@ -28,34 +28,37 @@ _GUARDED = (
 """What bears the policy of a bucket, key, topic or log group."""
 
 
-def nobody_switches_the_trail_off(graph: Graph) -> list[str]:
+def nobody_switches_the_trail_off(graph: Graph) -> list[Fault]:
     """No role of ours may stop, blind or erase the trail, and each is bounded, whatever is added to it later."""
-    broken: list[str] = []
+    broken: list[Fault] = []
     for role in roles(graph):
+        said = [f"may {action}" for action in SWITCHING_OFF if role.may(action)]
+        said += [f"has {arn}, whose words are not known" for arn in role.unknown]
         if role.boundary is None and role.given is None:
-            broken.append(f"role {role.name} has no permissions boundary")
-        broken += [f"role {role.name} may {action}" for action in SWITCHING_OFF if role.may(action)]
-        broken += [f"role {role.name} has {arn}, whose words are not known" for arn in role.unknown]
+            said.append("has no permissions boundary")
+        broken += [Fault(f"role {role.name} {why}", role.resource) for why in said]
         for statement in statements(role.resource.inputs.get("assumeRolePolicy")):
             if statement.get("Effect") == "Allow" and _anybody(statement):
-                broken.append(f"anybody may become role {role.name}")
-    broken += [f"{each.name} is put on a role that is not known" for each in astray(graph)]
+                broken.append(Fault(f"anybody may become role {role.name}", role.resource))
+    broken += [Fault(f"{each.name} is put on a role that is not known", each) for each in astray(graph)]
     for each in graph.of(*_USERS):
-        broken.append(f"{each.name} is a user or group of IAM, which no boundary of ours holds")
+        why = f"{each.name} is a user or group of IAM, which no boundary of ours holds"
+        broken.append(Fault(why, each))
     for each in graph.of(*_GUARDED):
         for statement in statements(each.inputs.get("policy")):
-            broken += [f"the policy of {each.name} lets {why}" for why in _gives_away(each, statement)]
+            for why in _gives_away(each, statement):
+                broken.append(Fault(f"the policy of {each.name} lets {why}", each))
     for trail in graph.of("aws:cloudtrail/trail:Trail"):
-        broken += [f"trail {trail.name} {why}" for why in _lacks(trail)]
+        broken += [Fault(f"trail {trail.name} {why}", trail) for why in _lacks(trail)]
     return broken
 
 
-def the_trail_stands(graph: Graph, platform: Platform) -> list[str]:
+def the_trail_stands(graph: Graph, platform: Platform) -> list[Fault]:
     """As many trails are made as the platform says."""
     wanted = [one.name for one in platform.trails if one.mode == "manage"]
     found = list(graph.of("aws:cloudtrail/trail:Trail"))
     if len(found) < len(wanted):
-        return [f"of the trails {', '.join(wanted)}, {len(found)} are made"]
+        return [Fault(f"of the trails {', '.join(wanted)}, {len(found)} are made")]
     return []
 
 

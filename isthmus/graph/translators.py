@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Graph, boxes, place, templates
+from isthmus.graph.resources import Graph, Resource, boxes, place, templates
 from isthmus.graph.texts import loaded
 
 HELPER = "aws_signing_helper"
@@ -27,6 +27,7 @@ class Translator:
     template: Mapping[str, Any]
     placed: str = ""
     """The role that its pods bear by their service account in an EKS cluster."""
+    resource: Resource | None = None
 
     @property
     def options(self) -> dict[str, str]:
@@ -78,7 +79,8 @@ def translators(graph: Graph) -> Iterator[Translator]:
             placed = role_by_place(graph, namespace, template)
             called = labels.get("isthmus.dev/role") == "translator"
             if called or placed or any(map(_helps, boxes(template))):
-                yield Translator(name, namespace, _class(graph, namespace, labels), template, placed)
+                class_ = _class(graph, namespace, labels)
+                yield Translator(name, namespace, class_, template, placed, each)
 
 
 def role_by_place(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
