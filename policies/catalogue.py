@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from policies import (
     audit,
+    boundaries,
     cost,
+    data_path,
     encryption,
     guardrails,
     identity,
@@ -19,6 +21,8 @@ from policies import (
 from policies.rule import Rule
 
 FAMILIES = (
+    data_path,
+    boundaries,
     network,
     encryption,
     transit,

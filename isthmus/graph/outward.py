@@ -67,15 +67,14 @@ class Outside:
         self._network = Network(graph)
         self._policed = {place(each)[1] for each in self._network.unread}
 
+    def spaces(self, class_: Sensitivity) -> list[str]:
+        """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
+        ours = {name for name, of in self._servers.spaces.items() if of == class_}
+        return sorted({*self._network.spaces(class_), *ours})
+
     def of(self, class_: Sensitivity) -> Iterator[Outward]:
         """All of a class's."""
-        spaces = sorted(
-            {
-                *self._network.spaces(class_),
-                *(name for name, of in self._servers.spaces.items() if of == class_),
-            }
-        )
-        for space in spaces:
+        for space in self.spaces(class_):
             yield from self._by_network(class_, space)
             yield from self._by_account(class_, space)
         for server in self._servers.of(class_):
@@ -97,10 +96,8 @@ class Outside:
             start = self._pods(pods.namespace, pods.name)
             other = self._servers.spaces.get(pods.namespace) or known(pods.class_)
             if pods.namespace != space and other != class_:
-                # Its own ways are another class's, or nobody's that is known; the step to it is what counts.
                 verdict = _foreign(class_, other, pods, space)
                 yield Outward("network", anyone, (self._as_hop(pods),), verdict, about)
-                continue
             if pods.namespace == space and known(pods.class_) not in ("", class_):
                 said = refused(f"{pods.name} is of class {pods.class_}, in a namespace of {class_} work")
                 yield Outward("network", anyone, (self._as_hop(pods),), said, about)
@@ -109,7 +106,7 @@ class Outside:
                     yield from self._by_selector(class_, pods, start, peer, space)
                     continue
                 cidr = str(peer["ipBlock"]["cidr"])
-                if self._explained(pods, cidr, port):
+                if self._explained(class_, pods, cidr, port):
                     continue
                 site = self._places.holding(within, cidr)
                 hops = [
@@ -140,10 +137,11 @@ class Outside:
             if endpoint.picker and endpoint.class_ == class_
         }
 
-    def _explained(self, pods: Pods, cidr: str, port: str) -> bool:
+    def _explained(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
         """Whether a translator's way is the one to private endpoints of ours, or to what hands out its identity."""
         for server in self._servers.all:
-            if (server.name, server.namespace) != (pods.name, pods.namespace) or server.role != "translator":
+            mine = (server.name, server.namespace, server.class_) == (pods.name, pods.namespace, class_)
+            if not mine or server.role != "translator":
                 continue
             if (cidr, port) == (AGENT, "80") and identity(self._graph, server.namespace, server.template):
                 return True

@@ -65,6 +65,10 @@ class Finder:
             made[each.path.id] = each.path if before is None else _worse(before, each.path)
         return [made[key] for key in sorted(made)]
 
+    def spaces(self, class_: Sensitivity) -> list[str]:
+        """The namespaces of a class."""
+        return self._outside.spaces(class_)
+
     def found(self) -> Iterator[Found]:
         """All, class by class, with what they were found by."""
         for class_ in SENSITIVITIES:

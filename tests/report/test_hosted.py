@@ -1,4 +1,4 @@
-"""A model on SageMaker, as the reports see it: proofs of the rendered graph, each shown to fail; images; words."""
+"""A model on SageMaker, as rules and reports see it: its boundaries in the rendered graph, each shown to fail; images; words."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from isthmus.contracts import images_lock, requirements, yamlfile
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.engine.recorder import Resource
-from isthmus.graph import hosted
 from isthmus.graph.resources import Graph
 from isthmus.planning import planner
-from isthmus.report import inventory, proofs, summary
+from isthmus.report import inventory, summary
 from tests.hosted import HOSTED, OVERRIDES, ROOT
 from tests.laying import lay
-from tests.report import mutating
-from tests.report.mutating import Change
+from tests.policies import holding, mutating
+from tests.policies.mutating import Change
 
 
 @functools.cache
@@ -46,7 +45,7 @@ def altered(kind: str, name: str, how: Change) -> Graph:
 
 def test_nothing_breaks_the_boundaries() -> None:
     resources, platform = made()
-    assert proofs.all_of(Graph(resources), platform) == []
+    assert holding.all_of(Graph(resources), platform) == []
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_nothing_breaks_the_boundaries() -> None:
     ],
 )
 def test_a_model_that_is_not_shut_in_is_found(kind: str, name: str, how: Change, says: str) -> None:
-    broken = hosted.models_are_shut_in(altered(kind, name, how))
+    broken = holding.models_are_shut_in(altered(kind, name, how))
     assert [each for each in broken if says in each], broken
 
 
@@ -101,7 +100,7 @@ def test_a_private_endpoint_that_does_not_name_the_call_is_found(was: str, now: 
         inputs["policy"] = inputs["policy"].replace(was, now)
 
     graph = altered(":VpcEndpoint", "-sagemaker-runtime", change)
-    broken = proofs.aws_is_called_through_our_endpoints(graph, made()[1])
+    broken = holding.aws_is_called_through_our_endpoints(graph, made()[1])
     assert [each for each in broken if says in each and HOSTED in each], broken
 
 
@@ -112,7 +111,7 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
         inputs["data"]["config.yaml"] = "\n".join(kept)
 
     graph = altered(":ConfigMap", "confidential-gateway-translator-config", change)
-    broken = proofs.aws_is_called_through_our_endpoints(graph, made()[1])
+    broken = holding.aws_is_called_through_our_endpoints(graph, made()[1])
     assert [each for each in broken if "the public name" in each], broken
 
 

@@ -16,7 +16,7 @@ from isthmus.engine.recorder import Resource
 from isthmus.graph.resources import Graph
 from isthmus.report import pictures
 from tests.catalogue.bank import ROOT, STACK, platform, rendered
-from tests.report.apart import apart
+from tests.policies.apart import apart
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
 

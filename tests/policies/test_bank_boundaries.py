@@ -1,4 +1,4 @@
-"""The bank's boundaries, proved from its rendered graph alone; and each proof shown to fail."""
+"""The bank's boundaries, held in its rendered graph alone; and each rule shown to fail."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import pytest
 from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.graph.resources import Graph
-from isthmus.report import proofs
 from tests.catalogue.bank import serving
-from tests.report.apart import apart
+from tests.policies import holding
+from tests.policies.apart import apart
 
 Change = Callable[[dict[str, Any]], Any]
 
 
 def test_nothing_breaks_the_banks_boundaries(rendered: render.Rendered, platform: Platform):
-    assert proofs.all_of(Graph(rendered.resources), platform) == []
+    assert holding.all_of(Graph(rendered.resources), platform) == []
 
 
-def test_the_proofs_look_at_what_there_is(rendered: render.Rendered):
+def test_the_rules_look_at_what_there_is(rendered: render.Rendered):
     graph = Graph(rendered.resources)
     assert len(list(graph.of("aws:iam/role:Role"))) >= 7
     assert len(list(graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"))) == 2
@@ -49,7 +49,7 @@ def test_a_way_out_of_the_restricted_namespace_is_found(
     altered: Any, platform: Platform, cidr: str, says: str
 ):
     graph = altered("NetworkPolicy", "restricted-gateway-network", _let_out(cidr))
-    assert any(says in each for each in proofs.restricted_reaches_no_aws(graph, platform))
+    assert any(says in each for each in holding.restricted_reaches_no_aws(graph, platform))
 
 
 def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Platform):
@@ -62,7 +62,7 @@ def test_a_way_through_another_classes_pods_is_found(altered: Any, platform: Pla
         f"{serving('transaction-narratives').id}-network",
         lambda inputs: inputs["spec"].update(egress=[{"to": [peer]}]),
     )
-    broken = proofs.restricted_reaches_no_aws(graph, platform)
+    broken = holding.restricted_reaches_no_aws(graph, platform)
     assert any("reaches internal-translator of class internal" in each for each in broken)
     assert any("holds addresses of AWS" in each for each in broken)
 
@@ -72,12 +72,12 @@ def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform
     graph = altered(
         "NetworkPolicy", "restricted-dns", lambda inputs: inputs["spec"]["egress"][0].update(to=[peer])
     )
-    assert any("not known" in each for each in proofs.restricted_reaches_no_aws(graph, platform))
+    assert any("not known" in each for each in holding.restricted_reaches_no_aws(graph, platform))
 
 
 def test_a_namespace_without_its_default_denial_is_found(rendered: render.Rendered, platform: Platform):
     graph = Graph(each for each in rendered.resources if not each.name.endswith("restricted-default-deny"))
-    assert any("0.0.0.0/0" in each for each in proofs.restricted_reaches_no_aws(graph, platform))
+    assert any("0.0.0.0/0" in each for each in holding.restricted_reaches_no_aws(graph, platform))
 
 
 def _config(old: str, new: str) -> Change:
@@ -95,7 +95,7 @@ def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
         "internal-gateway-translator-config",
         _config("https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"),
     )
-    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
     model = f"{serving('policy-assistant').id}--policy-assistant"
     assert any(f"internal-translator calls {model} at https://bedrock" in each for each in broken)
 
@@ -112,39 +112,39 @@ def _policy(how: Callable[[list[dict[str, Any]]], object]) -> Change:
 @pytest.mark.parametrize("service", ["bedrock-runtime", "rolesanywhere"])
 def test_an_endpoint_that_does_not_name_its_caller_is_found(altered: Any, platform: Platform, service: str):
     graph = altered("VpcEndpoint", service, _policy(lambda each: [one.pop("Condition") for one in each]))
-    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
     assert any(f"the policy of bank-frankfurt-endpoints-{service} does not let" in each for each in broken)
 
 
 def test_a_translator_that_reaches_more_than_the_network_is_found(altered: Any, platform: Platform):
     graph = altered("NetworkPolicy", "internal-gateway-translator-network", _let_out("0.0.0.0/0"))
-    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
-    assert any("beyond the private endpoints" in each for each in broken)
+    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
+    assert any("isthmus-internal reaches 0.0.0.0/0 port 443, outside the sites" in each for each in broken)
 
 
 def test_a_role_that_may_stop_the_trail_is_found(altered: Any):
     allowed = {"Effect": "Allow", "Action": "cloudtrail:*", "Resource": "*"}
     bounded = altered("RolePolicy", "internal-frankfurt-policy", _policy(lambda each: each.append(allowed)))
-    assert proofs.nobody_switches_the_trail_off(bounded) == [], "the boundary holds whatever the policy says"
+    assert holding.nobody_switches_the_trail_off(bounded) == [], "the boundary holds whatever the policy says"
     free = Graph(
         replace(each, inputs={**each.inputs, "permissionsBoundary": None})
         if each.name.endswith("internal-frankfurt-identity-role")
         else each
         for each in bounded.resources
     )
-    broken = proofs.nobody_switches_the_trail_off(free)
+    broken = holding.nobody_switches_the_trail_off(free)
     assert any("has no permissions boundary" in each for each in broken)
     assert any("may cloudtrail:StopLogging" in each for each in broken)
 
 
 def test_a_trail_that_does_not_log_is_found(altered: Any):
     graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(enableLogging=False))
-    assert any("does not log" in each for each in proofs.nobody_switches_the_trail_off(graph))
+    assert any("does not log" in each for each in holding.nobody_switches_the_trail_off(graph))
 
 
 def test_a_resource_without_the_stacks_tags_is_found(altered: Any):
     graph = altered("ec2/vpc:Vpc", "", lambda inputs: inputs["tags"].pop("isthmus-resource"))
-    assert proofs.everything_is_tagged(graph) == [
+    assert holding.everything_is_tagged(graph) == [
         "aws:ec2/vpc:Vpc bank-frankfurt-network-vpc bears no tags of the stack's"
     ]
 
@@ -156,7 +156,7 @@ def test_a_key_in_a_pod_is_found(altered: Any):
         inputs["spec"]["template"]["spec"]["containers"][0].setdefault("env", []).append(variable)
 
     graph = altered("Deployment", "internal-gateway-translator-server", add)
-    assert any("sets AWS_ACCESS_KEY_ID" in each for each in proofs.no_access_key(graph))
+    assert any("sets AWS_ACCESS_KEY_ID" in each for each in holding.no_access_key(graph))
 
 
 @pytest.fixture
@@ -180,13 +180,13 @@ def _changed(graph: Graph, kind: str, name: str, how: Change) -> Graph:
 def test_public_work_may_have_a_network_beside_the_internet(public_apart: tuple[Graph, Platform]):
     graph, platform = public_apart
     assert len(list(graph.of("ec2/internetGateway:InternetGateway"))) == 1
-    assert proofs.all_of(graph, platform) == []
+    assert holding.all_of(graph, platform) == []
 
 
 def test_an_internet_gateway_that_the_platform_does_not_state_is_found(
     public_apart: tuple[Graph, Platform], platform: Platform
 ):
-    broken = proofs.only_public_work_is_beside_the_internet(public_apart[0], platform)
+    broken = holding.only_public_work_is_beside_the_internet(public_apart[0], platform)
     assert any("the platform states none for it" in each for each in broken)
     assert any("open-network-internet-route leads anywhere" in each for each in broken)
 
@@ -231,5 +231,5 @@ def test_other_work_beside_the_internet_is_found(
     public_apart: tuple[Graph, Platform], kind: str, name: str, how: Change, says: str
 ):
     graph, platform = public_apart
-    broken = proofs.only_public_work_is_beside_the_internet(_changed(graph, kind, name, how), platform)
+    broken = holding.only_public_work_is_beside_the_internet(_changed(graph, kind, name, how), platform)
     assert any(says in each for each in broken), broken

@@ -11,11 +11,11 @@ import pytest
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.graph.resources import Graph
-from isthmus.report import pictures, proofs
+from isthmus.report import pictures
 from tests.catalogue.bank import ROOT, STACK
 from tests.components.fargate import cloud
-from tests.report import mutating
-from tests.report.mutating import Change, document, finds
+from tests.policies import holding, mutating
+from tests.policies.mutating import Change, document, finds
 
 EDGE, TRANSLATOR = "gateway-edge", "gateway-translator"
 
@@ -72,7 +72,7 @@ def words(old: str, new: str) -> Change:
 
 
 def test_nothing_is_broken_as_it_is():
-    assert proofs.all_of(Graph(rendered().resources), platform()) == []
+    assert holding.all_of(Graph(rendered().resources), platform()) == []
 
 
 TASK, RULE = ":TaskDefinition", ":SecurityGroupIngressRule"
@@ -190,7 +190,7 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_is_broken_is_found(name: str):
     kind, of, how, says = BROKEN[name]
-    finds(proofs.all_of(altered(kind, of, how), platform()), says)
+    finds(holding.all_of(altered(kind, of, how), platform()), says)
 
 
 def test_the_picture_shows_who_reaches_whom():

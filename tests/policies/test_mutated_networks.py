@@ -12,9 +12,9 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.graph import reach
 from isthmus.graph.resources import Graph
-from isthmus.report import proofs
 from tests.catalogue.bank import serving
-from tests.report.mutating import KINDS, Change, document, finds, plus, template, workload
+from tests.policies import holding
+from tests.policies.mutating import KINDS, Change, document, finds, plus, template, workload
 
 NAMED = "kubernetes.io/metadata.name"
 
@@ -65,7 +65,7 @@ def test_one_more_policy_in_the_restricted_namespace(
     added: Any, platform: Platform, spec: dict[str, Any], says: str
 ):
     graph = added(POLICY, _policy_of("isthmus-restricted", **spec))
-    finds(proofs.restricted_reaches_no_aws(graph, platform), says)
+    finds(holding.restricted_reaches_no_aws(graph, platform), says)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_one_more_policy_in_the_restricted_namespace(
 )
 def test_a_policy_of_a_kind_that_is_not_read(added: Any, platform: Platform, kind: str):
     graph = added(kind, _policy_of("isthmus-restricted"))
-    finds(proofs.restricted_reaches_no_aws(graph, platform), "not read here")
+    finds(holding.restricted_reaches_no_aws(graph, platform), "not read here")
 
 
 @pytest.mark.parametrize("space", ["isthmus-confidential", "isthmus-internal"])
 def test_a_way_out_of_a_class_without_its_translator(added: Any, platform: Platform, space: str):
     graph = added(POLICY, _policy_of(space, **_to({"ipBlock": {"cidr": "192.0.2.0/24"}})))
     finds(
-        proofs.aws_is_called_through_our_endpoints(graph, platform),
+        holding.aws_is_called_through_our_endpoints(graph, platform),
         f"{space} reaches 192.0.2.0/24 port any, outside",
     )
 
@@ -89,18 +89,18 @@ def test_a_way_out_of_a_class_without_its_translator(added: Any, platform: Platf
 def test_a_range_of_ports_beyond_https(added: Any, platform: Platform):
     rule = {"to": [{"ipBlock": {"cidr": "10.80.0.0/16"}}], "ports": [{"port": 443, "endPort": 9000}]}
     graph = added(POLICY, _policy_of("isthmus-internal", egress=[rule]))
-    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "port 443-9000, beyond")
+    finds(holding.aws_is_called_through_our_endpoints(graph, platform), "port 443-9000, beyond")
 
 
 def test_a_policy_of_ingress_alone_lets_nothing_out(added: Any, platform: Platform):
     graph = added(POLICY, _policy_of("isthmus-restricted", ingress=[{"from": [{"podSelector": {}}]}]))
-    assert proofs.restricted_reaches_no_aws(graph, platform) == []
+    assert holding.restricted_reaches_no_aws(graph, platform) == []
 
 
 def test_peers_pinned_to_the_restricted_namespace_are_known(added: Any, platform: Platform):
     peer = {"namespaceSelector": {"matchLabels": {NAMED: "isthmus-restricted"}}, "podSelector": {}}
     graph = added(POLICY, _policy_of("isthmus-restricted", **_to(peer)))
-    assert proofs.restricted_reaches_no_aws(graph, platform) == []
+    assert holding.restricted_reaches_no_aws(graph, platform) == []
 
 
 def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
@@ -123,7 +123,7 @@ def test_pods_of_every_kind_are_seen(added: Any, platform: Platform, kind: str):
     # On its node's network, no policy holds it.
     pod["spec"]["hostNetwork"] = True
     graph = added(kind, workload(kind, "isthmus-restricted", pod))
-    finds(proofs.restricted_reaches_no_aws(graph, platform), "isthmus-restricted reaches 0.0.0.0/0")
+    finds(holding.restricted_reaches_no_aws(graph, platform), "isthmus-restricted reaches 0.0.0.0/0")
 
 
 @pytest.mark.parametrize("label", [True, False])
@@ -142,7 +142,7 @@ def test_the_restricted_namespace_is_one_without_its_pods_labels(
         made.append(replace(each, inputs=json.loads(text)))
         if each.name.endswith("restricted-default-deny"):
             made.append(replace(each, name="more", inputs=out))
-    finds(proofs.restricted_reaches_no_aws(Graph(made), platform), "isthmus-restricted reaches 0.0.0.0/0")
+    finds(holding.restricted_reaches_no_aws(Graph(made), platform), "isthmus-restricted reaches 0.0.0.0/0")
 
 
 def _each(**parts: Any) -> Change:
@@ -207,7 +207,7 @@ def test_an_endpoint_that_lets_in_more_or_less_than_its_caller(
     altered: Any, platform: Platform, how: Change, says: str
 ):
     graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", how)
-    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), says)
+    finds(holding.aws_is_called_through_our_endpoints(graph, platform), says)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_what_denies_others_alone_or_knows_no_resource_is_no_finding(
         said.append({"Principal": "*", **extra})
 
     graph = altered("VpcEndpoint", "frankfurt-endpoints-bedrock-runtime", document(narrow))
-    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
     assert [each for each in broken if "public-translator" not in each] == []
 
 
@@ -239,13 +239,15 @@ def test_an_endpoint_open_to_all_addresses(altered: Any, platform: Platform, sou
         inputs.update(source)
 
     graph = altered("SecurityGroupIngressRule", "endpoints-tcp-10-40-0-0-16", change)
-    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "endpoints-bedrock-runtime is open to")
+    finds(
+        holding.aws_is_called_through_our_endpoints(graph, platform), "endpoints-bedrock-runtime is open to"
+    )
 
 
 def test_an_endpoint_open_by_its_groups_inline_rules(altered: Any, platform: Platform):
     rule = {"cidrBlocks": ["0.0.0.0/0"], "fromPort": 443, "toPort": 443, "protocol": "tcp"}
     graph = altered("SecurityGroup", "endpoints-group", lambda inputs: inputs.update(ingress=[rule]))
-    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "open to 0.0.0.0/0")
+    finds(holding.aws_is_called_through_our_endpoints(graph, platform), "open to 0.0.0.0/0")
 
 
 def test_a_policy_put_on_an_endpoint_besides_its_own(added: Any, platform: Platform):
@@ -256,7 +258,7 @@ def test_a_policy_put_on_an_endpoint_besides_its_own(added: Any, platform: Platf
             "policy": json.dumps({"Statement": {**GRANT, "Principal": "*"}}),
         },
     )
-    finds(proofs.aws_is_called_through_our_endpoints(graph, platform), "rolesanywhere lets anybody in")
+    finds(holding.aws_is_called_through_our_endpoints(graph, platform), "rolesanywhere lets anybody in")
 
 
 TABLE = "${bank-frankfurt-network-routes.id}"
@@ -280,4 +282,4 @@ TABLE = "${bank-frankfurt-network-routes.id}"
 def test_a_way_out_of_the_networks(
     added: Any, platform: Platform, kind: str, inputs: dict[str, Any], says: str
 ):
-    finds(proofs.only_public_work_is_beside_the_internet(added(kind, inputs), platform), says)
+    finds(holding.only_public_work_is_beside_the_internet(added(kind, inputs), platform), says)

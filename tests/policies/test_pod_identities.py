@@ -1,4 +1,4 @@
-"""What pods of a cluster in AWS become by their service account, held to the same proofs as certificates."""
+"""What pods of a cluster in AWS become by their service account, held to the same rules as certificates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from isthmus.contracts.platform import Platform
 from isthmus.graph.resources import Graph
 from isthmus.graph.trail import nobody_switches_the_trail_off
 from isthmus.graph.translators import translators
-from isthmus.report import pictures, proofs
+from isthmus.report import pictures
+from tests.policies import holding
 
 
 @dataclass
@@ -49,8 +50,10 @@ def test_whatever_bears_a_role_by_its_service_account_is_held_to_what_a_translat
 
 def test_a_restricted_namespace_has_no_such_identity(platform: Platform) -> None:
     made = [namespace("isthmus-restricted"), association("isthmus-restricted", "x")]
-    says = proofs.restricted_reaches_no_aws(Graph(made), platform)
-    assert "x-pods gives pods of isthmus-restricted an AWS identity" in says
+    says = holding.restricted_reaches_no_aws(Graph(made), platform)
+    assert (
+        "x-pods gives pods of isthmus-restricted an AWS identity, which no restricted work may have" in says
+    )
 
 
 def key(**more: Any) -> Graph:
@@ -66,9 +69,8 @@ def key(**more: Any) -> Graph:
 def test_a_service_of_aws_may_have_grants_for_its_own_resources_and_nobody_else() -> None:
     assert nobody_switches_the_trail_off(key()) == []
     for more in ({"Condition": {}}, {"Principal": {"AWS": "arn:aws:iam::1:role/anyone"}}):
-        assert "the policy of volumes lets its callers do kms:CreateGrant" in nobody_switches_the_trail_off(
-            key(**more)
-        )
+        said = [str(each) for each in nobody_switches_the_trail_off(key(**more))]
+        assert "the policy of volumes lets its callers do kms:CreateGrant" in said
 
 
 def test_a_picture_says_by_which_account_pods_become_a_role() -> None:

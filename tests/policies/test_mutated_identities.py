@@ -14,8 +14,8 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.graph import permissions
 from isthmus.graph.resources import Graph
-from isthmus.report import proofs
-from tests.report.mutating import KINDS, finds, plus, template, workload
+from tests.policies import holding
+from tests.policies.mutating import KINDS, finds, plus, template, workload
 
 CALLS = {
     "DeleteBucketEncryption": "PutEncryptionConfiguration",
@@ -71,7 +71,7 @@ STOP = json.dumps({"Statement": {"Effect": "Allow", "Action": "cloudtrail:StopLo
 )
 def test_a_role_by_its_own_inputs(altered: Any, parts: dict[str, Any], says: str):
     graph = altered("iam/role:Role", ROLE, lambda inputs: inputs.update(parts))
-    finds(proofs.nobody_switches_the_trail_off(graph), says)
+    finds(holding.nobody_switches_the_trail_off(graph), says)
 
 
 OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
@@ -96,7 +96,7 @@ OUTSIDE = {"AWS": "arn:aws:iam::999999999999:root"}
     ],
 )
 def test_what_is_put_beside_a_role(added: Any, kind: str, inputs: dict[str, Any], says: str):
-    finds(proofs.nobody_switches_the_trail_off(added(kind, inputs)), says)
+    finds(holding.nobody_switches_the_trail_off(added(kind, inputs)), says)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_resources_own_policy_that_gives_it_away(
     altered: Any, kind: str, name: str, parts: dict[str, Any], says: str
 ):
     graph = altered(kind, name, plus(Effect="Allow", Resource="*", **parts))
-    finds(proofs.nobody_switches_the_trail_off(graph), says)
+    finds(holding.nobody_switches_the_trail_off(graph), says)
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_a_resources_own_policy_that_gives_it_away(
 )
 def test_a_trail_that_sees_less(altered: Any, parts: dict[str, Any], says: str):
     graph = altered("cloudtrail/trail:Trail", "", lambda inputs: inputs.update(parts))
-    finds(proofs.nobody_switches_the_trail_off(graph), says)
+    finds(holding.nobody_switches_the_trail_off(graph), says)
 
 
 def test_no_trail_where_the_platform_says_manage(rendered: render.Rendered, platform: Platform):
     graph = Graph(each for each in rendered.resources if not each.type.endswith(":Trail"))
-    finds(proofs.all_of(graph, platform), "0 are made")
+    finds(holding.all_of(graph, platform), "0 are made")
 
 
 def test_a_translator_whose_models_are_not_known(altered: Any, platform: Platform):
@@ -151,7 +151,7 @@ def test_a_translator_whose_models_are_not_known(altered: Any, platform: Platfor
         lambda inputs: inputs["metadata"].update(name="other"),
     )
     finds(
-        proofs.aws_is_called_through_our_endpoints(graph, platform), "no configuration that names its models"
+        holding.aws_is_called_through_our_endpoints(graph, platform), "no configuration that names its models"
     )
 
 
@@ -162,7 +162,7 @@ def test_pods_with_the_credential_helper_are_translators_whatever_their_label(
     pod = template(**{"isthmus.dev/class": "public"})
     pod["spec"]["containers"][0]["command"] = ["/bin/aws_signing_helper", "serve", "--role-arn", "other"]
     graph = added(kind, workload(kind, "isthmus-internal", pod))
-    broken = proofs.aws_is_called_through_our_endpoints(graph, platform)
+    broken = holding.aws_is_called_through_our_endpoints(graph, platform)
     finds(broken, "more asks for sessions at the public name")
 
 
@@ -189,4 +189,4 @@ def test_a_key_by_way_of_a_secret(added: Any, altered: Any, kind: str, inputs: d
     )
     meta = {"metadata": {"name": "more", "namespace": "isthmus-internal"}}
     more = added(f"kubernetes:core/v1:{kind}", {**meta, **inputs}).resources[-1]
-    finds(proofs.no_access_key(Graph([*graph.resources, more])), says)  # type: ignore[list-item]
+    finds(holding.no_access_key(Graph([*graph.resources, more])), says)  # type: ignore[list-item]

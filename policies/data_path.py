@@ -1,0 +1,172 @@
+"""The data path: from every workload, by its class, over gateway, network and identity, to where it is processed.
+
+The ways themselves are found by `isthmus.graph.paths`; here each kind of way that is not allowed is a rule's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from weakref import WeakKeyDictionary
+
+from isthmus.graph import calls, endpoints, hosted, internet, routes, tasks
+from isthmus.graph.paths import Finder, Found
+from isthmus.graph.resources import Fault, Graph
+from policies import frameworks as fw
+from policies.rule import Broken, Rule, Subject
+
+_FOUND: WeakKeyDictionary[Graph, tuple[object, list[Found]]] = WeakKeyDictionary()
+"""Ways are found once for the rules that look at them."""
+
+
+def _ways(subject: Subject, origin: str) -> list[Found]:
+    """The ways of a kind that are not allowed."""
+    known = _FOUND.get(subject.graph)
+    if known is None or known[0] is not subject.platform:
+        known = (subject.platform, list(Finder(subject.graph, subject.platform).found()))
+        _FOUND[subject.graph] = known
+    return [each for each in known[1] if each.origin == origin and each.path.verdict != "allowed"]
+
+
+def _said(ways: Iterable[Found], *, drawn: bool) -> Iterator[Broken]:
+    """A finding for each reason and resource, however many pods it holds for; `drawn`: with the way itself."""
+    seen: set[tuple[str, object]] = set()
+    for way in ways:
+        verdict = "undecided" if way.path.verdict == "undecided" else "violated"
+        for why in [" and ".join(way.why)] if drawn else way.why:
+            message = f"{' → '.join(hop.name for hop in way.path.hops)}: {why}" if drawn else why
+            key = (message, way.resource and way.resource.urn)
+            if key not in seen:
+                seen.add(key)
+                yield Broken(message, way.resource, verdict)
+
+
+def of_faults(faults: Iterable[Fault]) -> Iterator[Broken]:
+    """What the graph says of itself, as a rule says it."""
+    return (Broken(each.text, each.resource, each.verdict) for each in faults)
+
+
+def _stays(subject: Subject) -> Iterator[Broken]:
+    return _said(_ways(subject, "gateway"), drawn=True)
+
+
+def _own_network(subject: Subject) -> Iterator[Broken]:
+    yield from _said(_ways(subject, "network"), drawn=False)
+    gateways = subject.platform.gateways if subject.platform else []
+    spaces = {each.class_ for each in gateways if each.runs_on == "kubernetes"}
+    if "restricted" in spaces and not Finder(subject.graph, subject.platform).spaces("restricted"):
+        yield Broken("there is no restricted namespace, and the platform has a restricted gateway")
+
+
+def _one_identity(subject: Subject) -> Iterator[Broken]:
+    return _said(_ways(subject, "identity"), drawn=False)
+
+
+def _no_cloud_names(subject: Subject) -> Iterator[Broken]:
+    return _said(_ways(subject, "host"), drawn=True)
+
+
+def _endpoints_name(subject: Subject) -> Iterator[Broken]:
+    known = routes.networks(subject.graph, subject.platform)
+    return of_faults(endpoints.loose(subject.graph, known, stated=subject.platform is not None))
+
+
+def _calls(subject: Subject) -> Iterator[Broken]:
+    yield from of_faults(calls.called_through_our_endpoints(subject.graph, subject.platform))
+    yield from of_faults(tasks.identities(subject.graph))
+
+
+def _internet(subject: Subject) -> Iterator[Broken]:
+    return of_faults(internet.only_public_work_is_beside_the_internet(subject.graph, subject.platform))
+
+
+def _fargate(subject: Subject) -> Iterator[Broken]:
+    return of_faults(tasks.gateways_keep_to_their_network(subject.graph, subject.platform))
+
+
+def _hosted(subject: Subject) -> Iterator[Broken]:
+    return of_faults(hosted.models_are_shut_in(subject.graph))
+
+
+RULES = (
+    Rule(
+        id="data-path/stays-where-it-may",
+        title="A class's requests end where its handling and residency let them",
+        severity="critical",
+        supports=(*fw.gdpr("Chapter V"), *fw.nist("AC-4"), *fw.owasp("LLM02")),
+        why="A route or a model that leads elsewhere takes every prompt of the class with it",
+        fix="Send the workload to an endpoint, a profile and a region that its class may use",
+        check=_stays,
+    ),
+    Rule(
+        id="data-path/own-network",
+        title="A class's pods and tasks reach the sites, their own networks and their own class, and nothing else",
+        severity="critical",
+        supports=(*fw.nist("AC-4", "SC-7"), *fw.pci("1.4.2"), *fw.cis_kubernetes("5.3.2")),
+        why="What a network policy lets out, a program or a person in the namespace can send out",
+        fix="Take the rule back, or narrow it to addresses of the site or to the class's own private endpoints",
+        check=_own_network,
+    ),
+    Rule(
+        id="data-path/no-cloud-names",
+        title="No pod of a class is told a cloud's name that it may not call",
+        severity="high",
+        supports=(*fw.nist("AC-4"), *fw.gdpr("Chapter V")),
+        why="A program that knows a cloud's name is one opened port away from sending it the class's data",
+        fix="Call models through the class's gateway, and AWS by a private endpoint of the class's translator",
+        check=_no_cloud_names,
+    ),
+    Rule(
+        id="identity/translators-only",
+        title="Translators alone have an AWS identity, and restricted work has none",
+        severity="critical",
+        supports=(*fw.nist("AC-3(3)", "AC-6"), *fw.nist_171("3.1.5")),
+        why="Whoever bears an identity can call what it may, past the gateway that redacts and records",
+        fix="Take the role, the association or the annotation away from this service account",
+        check=_one_identity,
+    ),
+    Rule(
+        id="data-path/private-endpoints",
+        title="Private endpoints let in named callers for named calls, from our networks",
+        severity="high",
+        supports=(*fw.nist("AC-3", "SC-7"), *fw.pci("1.3.1")),
+        why="An endpoint that names nobody lets any account's credentials carry data out through it",
+        fix="Name role, action and resource in its policy, and the site's networks in its security group",
+        check=_endpoints_name,
+    ),
+    Rule(
+        id="data-path/calls-by-private-endpoints",
+        title="Translators call AWS at private endpoints of ours that let them in by name",
+        severity="critical",
+        supports=(*fw.nist("SC-7", "AC-4"), *fw.pci("1.4.2")),
+        why="A call by the public name leaves by the internet, and no policy of ours stands in its way",
+        fix="Give the model the endpoint_url of our private endpoint, and name the role in that endpoint's policy",
+        check=_calls,
+    ),
+    Rule(
+        id="data-path/no-way-to-the-internet",
+        title="Only public work lies beside the internet",
+        severity="critical",
+        supports=(*fw.nist("SC-7"), *fw.pci("1.4.2")),
+        why="A gateway, a peering or a route out of a network is a way out for all that stands in it",
+        fix="Remove it, or give public work a network of its own that the platform states as `internet: true`",
+        check=_internet,
+    ),
+    Rule(
+        id="data-path/fargate-network",
+        title="Gateways on Fargate open to named networks and to each other, and nothing else",
+        severity="high",
+        supports=(*fw.nist("SC-7"), *fw.pci("1.3.1")),
+        why="A task or a load balancer that is open further answers callers whom nobody named",
+        fix="Name the clients' networks in the gateway's `fargate.clients`, and leave the rest to our groups",
+        check=_fargate,
+    ),
+    Rule(
+        id="data-path/hosted-models",
+        title="Models on SageMaker are shut in, and keep what they may",
+        severity="high",
+        supports=(*fw.fsbp("SageMaker.5"), *fw.checkov("CKV_AWS_370"), *fw.nist("SC-7")),
+        why="A model's container is another's code: with a way out it can send the prompts that it serves",
+        fix="Isolate the model, put it into private subnets behind groups that let nobody in, and pin its image",
+        check=_hosted,
+    ),
+)

@@ -1,0 +1,51 @@
+"""The bank's rendered graph, and ways to change it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.platform import Platform
+from isthmus.engine import render
+from isthmus.engine.recorder import Resource
+from isthmus.graph.resources import Graph
+from tests.catalogue.bank import platform as bank
+from tests.catalogue.bank import rendered as bank_rendered
+from tests.policies import mutating
+from tests.policies.mutating import Change
+
+
+@pytest.fixture(scope="session")
+def rendered() -> render.Rendered:
+    return bank_rendered()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Platform:
+    return bank()
+
+
+@pytest.fixture
+def altered(rendered: render.Rendered) -> Callable[[str, str, Change], Graph]:
+    """The graph with the inputs of the resources of a type, whose name ends so, changed."""
+
+    return functools.partial(mutating.altered, rendered.resources)
+
+
+@pytest.fixture
+def added(rendered: render.Rendered) -> Callable[..., Graph]:
+    """The graph with one more resource, of a type and inputs."""
+
+    def add(kind: str, inputs: dict[str, Any], name: str = "bank-added") -> Graph:
+        def all_() -> Iterator[Resource]:
+            yield from rendered.resources
+            first = next(each for each in rendered.resources if each.made)
+            yield replace(first, urn=f"urn:{name}", type=kind, name=name, inputs=inputs)
+
+        return Graph(all_())
+
+    return add

@@ -1,0 +1,34 @@
+"""What the rules say of a graph, in sentences: those of one boundary, or of all that were proved of every stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from isthmus.contracts.platform import Platform
+from isthmus.graph.resources import Graph
+from policies import boundaries, data_path
+from policies.rule import Rule, Subject
+
+RULES: dict[str, Rule] = {each.id: each for each in (*data_path.RULES, *boundaries.RULES)}
+
+
+def of(*ids: str) -> Callable[..., list[str]]:
+    """A reader of what rules of these ids find, graph first."""
+
+    def read(graph: Graph, platform: Platform | None = None) -> list[str]:
+        subject = Subject(graph, platform)
+        return [broken.message for each in ids for broken in RULES[each].check(subject)]
+
+    return read
+
+
+all_of = of(*RULES)
+restricted_reaches_no_aws = of("data-path/own-network", "identity/translators-only")
+aws_is_called_through_our_endpoints = of(
+    "data-path/private-endpoints", "data-path/calls-by-private-endpoints", "data-path/own-network"
+)
+only_public_work_is_beside_the_internet = of("data-path/no-way-to-the-internet")
+models_are_shut_in = of("data-path/hosted-models")
+nobody_switches_the_trail_off = of("audit/trail-out-of-reach")
+everything_is_tagged = of("audit/everything-is-tagged")
+no_access_key = of("identity/no-access-keys")
