@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from isthmus.contracts.errors import IsthmusError
+from isthmus.contracts.findings import Verdict
 from isthmus.contracts.platform import Platform
 from isthmus.graph import hosted
-from isthmus.graph.endpoints import lets, own
-from isthmus.graph.resources import Fault, Graph
+from isthmus.graph.endpoints import lets, own, unknown
+from isthmus.graph.linking import undecided
+from isthmus.graph.resources import Fault, Graph, Resource
 from isthmus.graph.tasks import INVOKE
 from isthmus.graph.translators import Translator, translators
 
@@ -22,7 +27,11 @@ def called_through_our_endpoints(graph: Graph, platform: Platform | None) -> lis
         if not one.role:
             broken.append(Fault(f"{one.name} has no AWS identity in its pods", about))
             continue
-        broken += [Fault(why, about) for why in _calls(graph, one)]
+        try:
+            broken += [Fault(why, about, verdict) for why, verdict in _calls(graph, one)]
+        except IsthmusError:
+            why = f"the configuration of {one.name} is not known before it is made"
+            broken.append(Fault(why, about, "undecided"))
     return broken
 
 
@@ -32,29 +41,32 @@ def _carried(platform: Platform | None) -> bool:
     return any(one.cidr and one.mode != "off" and "public" in one.classes for one in every)
 
 
-def _calls(graph: Graph, one: Translator) -> list[str]:
-    """Which calls of a translator no endpoint of ours lets in by name."""
-    broken: list[str] = []
+def _calls(graph: Graph, one: Translator) -> Iterator[tuple[str, Verdict]]:
+    """Which calls of a translator no endpoint lets in by name. Raises where its configuration cannot be read."""
     models = one.models(graph)
     if not models:
-        broken.append(f"{one.name} has no configuration that names its models")
+        yield f"{one.name} has no configuration that names its models", "violated"
     for model in models:
         hosts = model.get("provider") == "sagemaker"
         endpoint = own(graph, model.get("endpoint_url"), "runtime.sagemaker" if hosts else "bedrock-runtime")
         name = model["name"]
         if endpoint is None:
-            broken.append(f"{one.name} calls {name} at {model.get('endpoint_url') or 'the public name'}")
+            yield f"{one.name} calls {name} at {model.get('endpoint_url') or 'the public name'}", "violated"
             continue
         action, what = INVOKE, model.get("model_id")
         if hosts:
             action, what = hosted.CALL, hosted.arn(graph, endpoint, model)
         if not lets(graph, endpoint, "aws:PrincipalArn", one.role, action, what):
-            broken.append(f"the policy of {endpoint.name} does not let {one.name} call {name}")
+            yield f"the policy of {endpoint.name} does not let {one.name} call {name}", _of(graph, endpoint)
     if one.placed:
-        return broken
+        return
     endpoint = own(graph, one.sessions, "rolesanywhere")
     if endpoint is None:
-        broken.append(f"{one.name} asks for sessions at {one.sessions or 'the public name'}")
+        verdict = "undecided" if undecided(one.sessions) else "violated"
+        yield f"{one.name} asks for sessions at {one.sessions or 'the public name'}", verdict
     elif not lets(graph, endpoint, SUBJECT, one.subject, "rolesanywhere:CreateSession", one.anchor):
-        broken.append(f"the policy of {endpoint.name} does not let {one.name} ask for sessions")
-    return broken
+        yield f"the policy of {endpoint.name} does not let {one.name} ask for sessions", _of(graph, endpoint)
+
+
+def _of(graph: Graph, endpoint: Resource) -> Verdict:
+    return "undecided" if unknown(graph, endpoint) else "violated"

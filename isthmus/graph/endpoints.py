@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
 from isthmus.graph.permissions import covers
 from isthmus.graph.reach import public, within
-from isthmus.graph.resources import Fault, Graph, Resource, listed, statements
+from isthmus.graph.resources import Fault, Graph, Resource, listed, not_known, statements, unread
 
 CALLERS = ("aws:PrincipalArn", "rolesanywhere:x509Subject/CN")
 """Condition keys that say who calls: role, or certificate."""
@@ -36,7 +36,9 @@ def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fau
     broken: list[Fault] = []
     for endpoint in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
         said = list(policies(graph, endpoint))
-        if not any(said):
+        if unknown(graph, endpoint):
+            broken.append(not_known(endpoint))
+        elif not any(said):
             why = f"{endpoint.name} has no policy, so AWS lets anybody in for anything"
             broken.append(Fault(why, endpoint))
         for statement in (one for document in said for one in document if one.get("Effect") == "Allow"):
@@ -86,10 +88,19 @@ def lets(graph: Graph, endpoint: Resource, key: str, who: str, action: str, what
 
 def policies(graph: Graph, endpoint: Resource) -> Iterator[list[dict[str, Any]]]:
     """Statements of each policy that an endpoint is given, its own and one put on it."""
-    yield statements(endpoint.inputs.get("policy"))
+    yield from map(statements, _documents(graph, endpoint))
+
+
+def unknown(graph: Graph, endpoint: Resource) -> bool:
+    """Whether a policy that an endpoint is given cannot be read."""
+    return any(map(unread, _documents(graph, endpoint)))
+
+
+def _documents(graph: Graph, endpoint: Resource) -> Iterator[Any]:
+    yield endpoint.inputs.get("policy")
     for each in graph.of("aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy"):
         if endpoint in graph.referred(each.inputs.get("vpcEndpointId")):
-            yield statements(each.inputs.get("policy"))
+            yield each.inputs.get("policy")
 
 
 def _named(statement: dict[str, Any], key: str) -> list[str]:

@@ -21,7 +21,7 @@ from isthmus.graph.places import Places
 from isthmus.graph.reach import Network, Pods, overlaps, public, within
 from isthmus.graph.resources import Graph, Resource, boxes, place
 from isthmus.graph.served import HOSTS
-from isthmus.graph.servers import Server, Servers, known, mounted
+from isthmus.graph.servers import Server, Servers, known
 from isthmus.graph.tasks import SERVICE, rules
 from isthmus.graph.translators import ASSOCIATION, ROLE_ARN, identity
 from isthmus.graph.verdicts import ALLOWED, Judge, Verdict, refused, undecided
@@ -278,10 +278,8 @@ class Outside:
         for box in boxes(server.template):
             said = {key: value for key, value in box.items() if key != "image"}
             yield from _HOST.findall(json.dumps(said))
-        names = mounted(server.template)
-        for each in self._graph.of("kubernetes:core/v1:ConfigMap"):
-            if place(each)[1] == server.namespace and place(each)[0] in names:
-                yield from _HOST.findall(json.dumps(each.inputs.get("data") or {}))
+        for each in server.maps:
+            yield from _HOST.findall(json.dumps(each.inputs.get("data") or {}))
 
     def _by_group(self, class_: Sensitivity, server: Server) -> Iterator[Outward]:
         """Addresses to which the security groups of a service on Fargate open its tasks."""

@@ -246,7 +246,7 @@ class Finder:
     def _by_dependencies(self, class_: Sensitivity, translator: Server, who: tuple[Hop, ...]) -> Ways:
         """What a configuration that is not known yet is made of: shown, and decided only for public work."""
         for why in translator.unread:
-            profiles = self._graph.referred(_given(self._graph, translator), PROFILE)
+            profiles = self._graph.referred(_given(translator), PROFILE)
             for profile in profiles:
                 called = served(self._graph, {"model_id": f"${{{profile.name}.arn}}", **profile.inputs})
                 hops, verdict = self._called(class_, called, "")
@@ -278,17 +278,12 @@ class Finder:
         return Hop(kind=kind, name=server.name, where=server.where.name)
 
 
-def _given(graph: Graph, server: Server) -> list[Any]:
+def _given(server: Server) -> list[Any]:
     """What a server's configuration is made of, by the resources that carry it."""
-    from isthmus.graph.servers import mounted
-
-    names = mounted(server.template)
-    maps = [
-        each.inputs.get("data")
-        for each in graph.of("kubernetes:core/v1:ConfigMap")
-        if str((each.inputs.get("metadata") or {}).get("name")) in names
+    return [
+        *(each.inputs.get("data") for each in server.maps),
+        server.resource.inputs.get("containerDefinitions"),
     ]
-    return [*maps, server.resource.inputs.get("containerDefinitions")]
 
 
 def _address(url: str) -> tuple[str, str]:

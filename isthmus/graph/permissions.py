@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts import aws_calls
-from isthmus.graph.resources import Graph, Resource, listed, statements
+from isthmus.graph.resources import Graph, Resource, listed, statements, unread
 
 SWITCHING_OFF = (
     *aws_calls.TRAIL,
@@ -73,6 +73,8 @@ class Role:
     """ARN of a boundary of the organisation's, whose words are not known here."""
     unknown: list[str] = field(default_factory=list)
     """ARNs of policies attached to it whose words the rendering does not hold."""
+    hidden: list[str] = field(default_factory=list)
+    """Policies of its own, and its boundary, whose words are not known before they are made, by name."""
 
     @property
     def name(self) -> str:
@@ -109,8 +111,21 @@ def roles(graph: Graph) -> list[Role]:
         ours = graph.referred(bound, "aws:iam/policy:Policy")
         boundary = [s for each in ours for s in statements(each.inputs.get("policy"))] if ours else None
         given = bound if not ours and isinstance(bound, str) and _GIVEN.fullmatch(bound) else None
-        made.append(Role(role, documents, boundary, given, unknown))
+        made.append(Role(role, documents, boundary, given, unknown, _hidden(graph, role)))
     return made
+
+
+def _hidden(graph: Graph, role: Resource) -> list[str]:
+    own = [
+        each
+        for each in graph.of("aws:iam/rolePolicy:RolePolicy")
+        if _is(graph, each.inputs.get("role"), role)
+    ]
+    for value in [*_attached(graph, role), role.inputs.get("permissionsBoundary")]:
+        own += graph.referred(value, "aws:iam/policy:Policy")
+    found = [each.name for each in own if unread(each.inputs.get("policy"))]
+    inline = role.inputs.get("inlinePolicies") or []
+    return found + [role.name for each in inline if unread(each.get("policy"))]
 
 
 def _attached(graph: Graph, role: Resource) -> list[Any]:

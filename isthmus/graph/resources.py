@@ -82,12 +82,29 @@ def joined(*layers: Iterable[Resource]) -> Graph:
 
 
 def statements(document: Any) -> list[dict[str, Any]]:
-    """The statements of a policy document (JSON text or a map)."""
-    if not document:
-        return []
-    parsed = json.loads(document) if isinstance(document, str) else document
+    """The statements of a policy document (JSON text or a map); none where it cannot be read (`unread` says so)."""
+    parsed = _parsed(document) or {}
     found = parsed.get("Statement", [])
     return found if isinstance(found, list) else [found]
+
+
+def unread(document: Any) -> bool:
+    """Whether there is a policy document whose words are not known: unknown before the change, or no document."""
+    return bool(document) and _parsed(document) is None
+
+
+def not_known(resource: Resource, what: str = "policy") -> Fault:
+    """What is said of a document that cannot be read: neither that it holds nor that it breaks."""
+    return Fault(f"the {what} of {resource.name} is not known before it is made", resource, "undecided")
+
+
+def _parsed(document: Any) -> Mapping[str, Any] | None:
+    if isinstance(document, str) and document:
+        try:
+            document = json.loads(document)
+        except ValueError:
+            return None
+    return document if isinstance(document, Mapping) else None
 
 
 def listed(value: Any) -> list[str]:

@@ -6,7 +6,7 @@ Known by what they are told in the edge's configuration, and by their labels; of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from isthmus.graph.linking import undecided
 from isthmus.graph.places import Place, Places, provider_of
 from isthmus.graph.reach import BY_CONTROLLERS, CLASS
 from isthmus.graph.resources import Graph, Resource, boxes, place, templates
-from isthmus.graph.tasks import DEFINITION, SERVICE
+from isthmus.graph.tasks import DEFINITION, SERVICE, containers
 from isthmus.graph.texts import loaded
 
 ENDPOINT = "isthmus.dev/endpoint"
@@ -43,6 +43,8 @@ class Server:
     """The edge's configurations that it is given."""
     unread: tuple[str, ...] = ()
     """Configurations whose words are not known, each said in a few."""
+    maps: tuple[Resource, ...] = ()
+    """ConfigMaps that its pods are given."""
 
     @property
     def role(self) -> str:
@@ -154,44 +156,52 @@ class Servers:
             for template in templates(each.inputs):
                 labels = (template.get("metadata") or {}).get("labels") or {}
                 name, namespace = place(each)
-                configs, unread = self._told(each, template, namespace)
+                maps, lost = self._given(each, template, namespace)
+                configs, unread = _told(maps)
+                unread += lost
                 said = [labels.get(CLASS), *(one.get("class") for one in configs)]
                 class_ = self.spaces.get(namespace) or next((known(one) for one in said if one), "")
                 yield Server(
-                    each, name, namespace, self._places.of(each), class_, labels, template, configs, unread
+                    each,
+                    name,
+                    namespace,
+                    self._places.of(each),
+                    class_,
+                    labels,
+                    template,
+                    configs,
+                    unread,
+                    maps,
                 )
 
-    def _told(
+    def _given(
         self, resource: Resource, template: Mapping[str, Any], namespace: str
-    ) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
-        configs: list[dict[str, Any]] = []
-        unread: list[str] = []
+    ) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
+        """ConfigMaps that pods are given, and what is said of those that are not known."""
+        found: list[Resource] = []
+        lost: list[str] = []
         for name in mounted(template):
             maps = self._maps.get((name, namespace), [])
-            near = [each for each in maps if _same_cluster(each, resource)]
-            for each in near or maps:
-                data = each.inputs.get("data") or {}
-                if isinstance(data, str):  # unknown as a whole
-                    unread.append(f"the words of {each.name} are not known before it is made")
-                elif "config.yaml" in data:
-                    _read(str(data["config.yaml"]), each.name, configs, unread)
-        return tuple(configs), tuple(unread)
+            if undecided(name):
+                maps = self._graph.referred(name, _CONFIG_MAP)
+                if not maps:
+                    lost.append(f"which configuration {resource.name} is given is not known")
+            found += [each for each in maps if _same_cluster(each, resource)] or maps
+        return tuple({each.urn: each for each in found}.values()), tuple(lost)
 
     def _tasks(self) -> Iterator[Server]:
         for each in self._graph.of(DEFINITION):
-            said = str(each.inputs.get("containerDefinitions") or "[]")
             configs: list[dict[str, Any]] = []
             unread: list[str] = []
-            try:
-                containers = json.loads(said)
-            except ValueError:
-                containers, unread = [], [f"the words of {each.name} are not known before it is made"]
-            for variable in (one for box in containers for one in box.get("environment") or []):
+            held = containers(each)
+            if held is None:
+                unread.append(f"the words of {each.name} are not known before it is made")
+            for variable in (one for box in held or [] for one in box.get("environment") or []):
                 if variable.get("name") == "EDGE_CONFIG":
                     _read(str(variable.get("value")), each.name, configs, unread)
             tags = each.inputs.get("tags") or {}
             class_ = known(tags.get(CLASS) or next((one.get("class") for one in configs), ""))
-            template = {"metadata": {}, "spec": {"containers": containers}}
+            template = {"metadata": {}, "spec": {"containers": held or []}}
             where = self._places.of(each)
             yield Server(each, each.name, "", where, class_, {}, template, tuple(configs), tuple(unread))
 
@@ -237,6 +247,19 @@ def mounted(template: Mapping[str, Any]) -> list[str]:
         for variable in box.get("env") or []:
             names.append(((variable.get("valueFrom") or {}).get("configMapKeyRef") or {}).get("name"))
     return list(dict.fromkeys(str(each) for each in names if each))
+
+
+def _told(maps: Iterable[Resource]) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+    """The edge's configurations in ConfigMaps, and what is said of those whose words are not known."""
+    configs: list[dict[str, Any]] = []
+    unread: list[str] = []
+    for each in maps:
+        data = each.inputs.get("data") or {}
+        if isinstance(data, str):  # unknown as a whole
+            unread.append(f"the words of {each.name} are not known before it is made")
+        elif "config.yaml" in data:
+            _read(str(data["config.yaml"]), each.name, configs, unread)
+    return tuple(configs), tuple(unread)
 
 
 def _by_name(namespace: str) -> str:

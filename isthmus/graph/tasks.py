@@ -15,7 +15,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.graph.endpoints import lets, own
 from isthmus.graph.keys import VARIABLES
 from isthmus.graph.reach import within
-from isthmus.graph.resources import Fault, Graph, Resource
+from isthmus.graph.resources import Fault, Graph, Resource, not_known
 from isthmus.graph.texts import loaded
 
 DEFINITION, SERVICE = "aws:ecs/taskDefinition:TaskDefinition", "aws:ecs/service:Service"
@@ -52,22 +52,35 @@ class Task:
 
 
 def tasks(graph: Graph) -> list[Task]:
-    """Every task definition, by name."""
+    """Every task definition whose containers can be read, by name."""
     found = [
-        Task(each, json.loads(each.inputs.get("containerDefinitions") or "[]"))
-        for each in graph.of(DEFINITION)
+        Task(each, containers(each) or []) for each in graph.of(DEFINITION) if containers(each) is not None
     ]
     return sorted(found, key=lambda each: each.name)
 
 
+def containers(definition: Resource) -> list[dict[str, Any]] | None:
+    """A task definition's containers; None where they are not known before it is made."""
+    try:
+        return json.loads(definition.inputs.get("containerDefinitions") or "[]")
+    except ValueError:
+        return None
+
+
+def _hidden(graph: Graph) -> list[Fault]:
+    return [not_known(each, "task") for each in graph.of(DEFINITION) if containers(each) is None]
+
+
 def bare(graph: Graph) -> list[Fault]:
     """Tasks that have what no pod of ours would: a root that can be written, capabilities, an image that can change."""
-    return [Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _bare(task)]
+    said = [Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _bare(task)]
+    return [*said, *_hidden(graph)]
 
 
 def identities(graph: Graph) -> list[Fault]:
     """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in."""
-    return [Fault(why, task.resource) for task in tasks(graph) for why in _identity(graph, task)]
+    said = [Fault(why, task.resource) for task in tasks(graph) for why in _identity(graph, task)]
+    return [*said, *_hidden(graph)]
 
 
 def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> list[Fault]:

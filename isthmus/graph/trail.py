@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.graph.permissions import SWITCHING_OFF, astray, covers, roles
-from isthmus.graph.resources import Fault, Graph, Resource, listed, statements
+from isthmus.graph.resources import Fault, Graph, Resource, listed, not_known, statements, unread
 
 _ROOT = re.compile(r"(arn:aws[\w-]*:iam::)?(\$\{aws\.accountId\}|\d{12})(:root)?")
 """The account itself: within it, roles' own policies and boundaries decide."""
@@ -37,6 +37,10 @@ def nobody_switches_the_trail_off(graph: Graph) -> list[Fault]:
         if role.boundary is None and role.given is None:
             said.append("has no permissions boundary")
         broken += [Fault(f"role {role.name} {why}", role.resource) for why in said]
+        said = [f"has {name}, whose words are not known before it is made" for name in role.hidden]
+        broken += [Fault(f"role {role.name} {why}", role.resource, "undecided") for why in said]
+        if unread(role.resource.inputs.get("assumeRolePolicy")):
+            broken.append(not_known(role.resource, "trust policy"))
         for statement in statements(role.resource.inputs.get("assumeRolePolicy")):
             if statement.get("Effect") == "Allow" and _anybody(statement):
                 broken.append(Fault(f"anybody may become role {role.name}", role.resource))
@@ -45,6 +49,8 @@ def nobody_switches_the_trail_off(graph: Graph) -> list[Fault]:
         why = f"{each.name} is a user or group of IAM, which no boundary of ours holds"
         broken.append(Fault(why, each))
     for each in graph.of(*_GUARDED):
+        if unread(each.inputs.get("policy")):
+            broken.append(not_known(each))
         for statement in statements(each.inputs.get("policy")):
             for why in _gives_away(each, statement):
                 broken.append(Fault(f"the policy of {each.name} lets {why}", each))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isthmus.graph.linking import undecided
 from isthmus.graph.reach import CLASS
 from isthmus.graph.resources import Graph, Resource, boxes, place, templates
 from isthmus.graph.texts import loaded
@@ -56,13 +57,18 @@ class Translator:
         return self.options.get("--trust-anchor-arn", "")
 
     def models(self, graph: Graph) -> list[dict[str, Any]]:
-        """The models in the configuration that the pods mount; none where there is no such configuration."""
+        """The models in the configuration that the pods mount; none where there is no such configuration.
+
+        Raises `InputError` where its words are not known before it is made.
+        """
         volumes = self.template["spec"].get("volumes") or []
         wanted = {each["configMap"].get("name") for each in volumes if each.get("configMap")}
+        meant = graph.referred([each for each in wanted if undecided(each)], ":ConfigMap")
         for config in graph.of("kubernetes:core/v1:ConfigMap"):
             name, namespace = place(config)
-            text = (config.inputs.get("data") or {}).get("config.yaml")
-            if name in wanted and namespace == self.namespace and text:
+            data = config.inputs.get("data") or {}
+            text = data if isinstance(data, str) else data.get("config.yaml")
+            if (name in wanted or config in meant) and namespace == self.namespace and text:
                 return loaded(text, config.name).get("models") or []
         return []
 

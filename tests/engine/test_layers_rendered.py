@@ -10,9 +10,12 @@ import pytest
 from isthmus.engine import preflight, render
 from isthmus.engine.project import Project
 from isthmus.engine.recorder import Resource
-from isthmus.graph.resources import Graph
+from isthmus.graph.paths import data_paths
+from isthmus.graph.resources import Graph, joined
+from isthmus.graph.stated import from_state
 from tests.catalogue import bank
 from tests.estate import ESTATE, LAYERS, bank_estate, change_overrides, release
+from tests.graph.clouds import deployed
 
 FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
 Rendered = dict[str, render.Rendered]
@@ -47,6 +50,17 @@ def test_the_stacks_of_an_estate_make_what_one_stack_makes_each_part_once(estate
     parts = [key for each in estate.values() for key in made(each)]
     assert len(parts) == len(set(parts)), "two stacks would make the same"
     assert set(parts) == set(whole)
+
+
+def test_the_joined_layers_have_the_data_paths_of_the_one_stack(estate: Rendered):
+    """In whatever order, rendered or as they stand; a layer alone cannot show where its routes lead."""
+    platform, parts = bank.platform(), [each.resources for each in estate.values()]
+    whole = data_paths(Graph(bank.rendered().resources), platform)
+    assert data_paths(joined(*parts), platform) == data_paths(joined(*reversed(parts)), platform) == whole
+    stand = from_state(*(deployed(each) for each in parts))
+    assert data_paths(joined(stand), platform) == whole
+    alone = data_paths(joined(estate[PLATFORM].resources), platform)
+    assert {each.workload for each in alone if each.verdict == "undecided"} >= {"transaction-narratives"}
 
 
 def test_every_object_of_the_cluster_is_the_same_as_in_one_stack(estate: Rendered):

@@ -1,4 +1,4 @@
-"""A model on SageMaker, as rules and reports see it: its boundaries in the rendered graph, each shown to fail; images; words."""
+"""A model on SageMaker as rules and reports see it: its boundaries, each found where it is broken; images; words."""
 
 from __future__ import annotations
 

@@ -1,0 +1,26 @@
+"""Every example, and so every blueprint: no data path that is not allowed, and nothing that a rule of ours finds."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.engine import project, render
+from isthmus.graph.paths import data_paths
+from isthmus.graph.resources import Graph
+from isthmus.graph.stated import from_state
+from tests.graders import examples
+from tests.graph.clouds import deployed
+from tests.policies import holding
+
+
+@pytest.mark.parametrize("name", examples.names())
+def test_every_path_of_an_example_is_allowed_and_no_boundary_is_open(rendered, name: str) -> None:
+    stack = project.find(rendered[name].folder.parent / ".project").stack(name)
+    platform, resources = stack.platform(), render.render(stack).resources
+    paths = data_paths(Graph(resources), platform, examples.AS_OF)
+    assert [each for each in paths if each.verdict != "allowed"] == []
+    served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}
+    assert {each.workload for each in paths} - {""} == served
+    assert holding.all_of(Graph(resources), platform) == []
+    stands = Graph(from_state(deployed(resources)))
+    assert data_paths(stands, platform, examples.AS_OF) == paths
