@@ -48,7 +48,7 @@ def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fau
         for group in graph.referred(endpoint.inputs.get("securityGroupIds") or [], ":SecurityGroup"):
             broken += [
                 Fault(
-                    f"{endpoint.name} is open to {source} by {rule}, outside the sites and networks",
+                    f"{endpoint.name} is open to {source} by {rule}, {_where(stated or public(source))}",
                     endpoint,
                     "violated" if stated or public(source) else "undecided",
                 )
@@ -56,6 +56,10 @@ def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fau
                 if not within(source, networks)
             ]
     return broken
+
+
+def _where(known: bool) -> str:
+    return "outside the sites and networks" if known else "and nothing says whose network that is"
 
 
 def callers(statement: dict[str, Any]) -> list[str]:

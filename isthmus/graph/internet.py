@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isthmus.contracts.platform import Platform
 from isthmus.graph.endpoints import callers, policies
-from isthmus.graph.reach import ANYWHERE, Network, overlaps
+from isthmus.graph.reach import ANYWHERE, Network, overlaps, public
 from isthmus.graph.resources import Fault, Graph, Resource
 from isthmus.graph.routes import beyond, leaving
 from isthmus.graph.tasks import tasks
@@ -34,8 +34,14 @@ def only_public_work_is_beside_the_internet(graph: Graph, platform: Platform | N
         tables = graph.referred(stated.get("routeTableId"), ":RouteTable")
         own = [vpc for table in tables for vpc in graph.referred(table.inputs.get("vpcId"), ":Vpc")]
         if where != ANYWHERE or not (ways and own) or any(open_.get(way.name) != own for way in ways):
-            to = "anywhere" if where == ANYWHERE else f"to {where}, outside the sites and networks"
-            verdict = "violated" if platform or where.endswith("/0") else "undecided"
+            sure = (platform or public(where)) and "$" not in where
+            verdict = "violated" if sure else "undecided"
+            what = (
+                "outside the sites and networks"
+                if verdict == "violated"
+                else "and nothing says where that is"
+            )
+            to = "anywhere" if where == ANYWHERE else f"to {where}, {what}"
             broken.append(Fault(f"route {route.name} leads {to}", route, verdict))
     return broken
 

@@ -24,7 +24,7 @@ from isthmus.graph.stated import UNKNOWN, from_state
 from tests.catalogue import bank
 from tests.catalogue.bank import serving
 from tests.graph.clouds import deployed
-from tests.policies.mutating import Change, workload
+from tests.policies.mutating import Change, words, workload
 
 GOLDEN = Path(__file__).parent / "data" / "bank-dev.paths.json"
 TODAY = "2026-11-26"
@@ -60,14 +60,6 @@ def changed(kind: str, name: str, how: Change) -> list[Resource]:
         made.append(each)
     assert count == 1, f"{count} of {kind} {name}"
     return made
-
-
-def words(old: str, new: str) -> Change:
-    def change(inputs: dict[str, Any]) -> None:
-        assert old in inputs["data"]["config.yaml"]
-        inputs["data"]["config.yaml"] = inputs["data"]["config.yaml"].replace(old, new)
-
-    return change
 
 
 def more(kind: str, inputs: dict[str, Any], name: str = "bank-more") -> list[Resource]:

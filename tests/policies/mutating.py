@@ -49,6 +49,17 @@ def document(how: Callable[[list[dict[str, Any]]], object]) -> Change:
     return change
 
 
+def words(old: str, new: str) -> Change:
+    """Change the text of an edge's configuration."""
+
+    def change(inputs: dict[str, Any]) -> None:
+        text = inputs["data"]["config.yaml"]
+        assert old in text, text
+        inputs["data"]["config.yaml"] = text.replace(old, new)
+
+    return change
+
+
 def plus(**parts: Any) -> Change:
     """One more statement."""
     return document(lambda said: said.append({"Principal": "*", **parts}))

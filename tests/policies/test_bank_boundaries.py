@@ -16,6 +16,7 @@ from isthmus.graph.resources import Graph
 from tests.catalogue.bank import serving
 from tests.policies import holding
 from tests.policies.apart import apart
+from tests.policies.mutating import words
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -80,20 +81,11 @@ def test_a_namespace_without_its_default_denial_is_found(rendered: render.Render
     assert any("0.0.0.0/0" in each for each in holding.restricted_reaches_no_aws(graph, platform))
 
 
-def _config(old: str, new: str) -> Change:
-    def change(inputs: dict[str, Any]) -> None:
-        text = inputs["data"]["config.yaml"]
-        assert old in text
-        inputs["data"]["config.yaml"] = text.replace(old, new)
-
-    return change
-
-
 def test_a_call_of_the_public_name_is_found(altered: Any, platform: Platform):
     graph = altered(
         "ConfigMap",
         "internal-gateway-translator-config",
-        _config("https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"),
+        words("https://vpce-${bank-frankfurt-endpoints-bedrock-runtime.id}.bedrock", "https://bedrock"),
     )
     broken = holding.aws_is_called_through_our_endpoints(graph, platform)
     model = f"{serving('policy-assistant').id}--policy-assistant"
@@ -142,9 +134,9 @@ def test_a_trail_that_does_not_log_is_found(altered: Any):
     assert any("does not log" in each for each in holding.nobody_switches_the_trail_off(graph))
 
 
-def test_a_resource_without_the_stacks_tags_is_found(altered: Any):
+def test_a_resource_without_the_stacks_tags_is_found(altered: Any, platform: Platform):
     graph = altered("ec2/vpc:Vpc", "", lambda inputs: inputs["tags"].pop("isthmus-resource"))
-    assert holding.everything_is_tagged(graph) == [
+    assert holding.everything_is_tagged(graph, platform) == [
         "aws:ec2/vpc:Vpc bank-frankfurt-network-vpc bears no tags of the stack's"
     ]
 
