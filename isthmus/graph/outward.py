@@ -18,7 +18,7 @@ from isthmus.contracts.preview import Hop
 from isthmus.contracts.words import Sensitivity
 from isthmus.graph.endpoints import own
 from isthmus.graph.places import Places
-from isthmus.graph.reach import Network, Pods, overlaps, public, within
+from isthmus.graph.reach import NAMESPACE, Network, Pods, overlaps, public, within
 from isthmus.graph.resources import Graph, Resource, boxes, place
 from isthmus.graph.served import HOSTS
 from isthmus.graph.servers import Server, Servers, known
@@ -40,6 +40,7 @@ CLOUDS = (
 _HOST = re.compile(
     rf"[\w.${{}}-]+\.(?:{'|'.join(re.escape(each) for each in CLOUDS)})(?![\w-]|\.\w)", re.IGNORECASE
 )
+_PROXIES = "gateway.networking.k8s.io/gateway-name"
 _DNS = "kubernetes.io/metadata.name=kube-system, k8s-app=kube-dns"
 """A cluster's own resolver, which every class but the restricted one may ask."""
 
@@ -121,21 +122,26 @@ class Outside:
     ) -> Iterator[Outward]:
         """Pods that a policy lets in whom the graph does not hold: what they reach is not known."""
         said = self._network.beyond(peer, pods.namespace)
-        if not said or (said == _DNS and class_ != "restricted") or said in self._named(class_):
+        if not said or (said == _DNS and class_ != "restricted") or said in self._named(class_, space):
             return
         why = f"{space} reaches {said}, whose own ways are not known"
         hop = Hop(kind="network", name=said, where=start.where)
         yield Outward("network", start, (hop,), self._judge.unsure(class_, why), self._namespace(space))
 
-    def _named(self, class_: str) -> set[str]:
-        """What a router's proxies reach by the platform's own word."""
-        gateways = self._judge.platform.gateways if self._judge.platform else []
-        routers = [each.router for each in gateways if each.class_ == class_ and each.router]
-        return {f"kubernetes.io/metadata.name={each.control_namespace}" for each in routers} | {
-            ", ".join(f"{key}={value}" for key, value in sorted(endpoint.picker.labels.items()))
-            for endpoint in (self._judge.platform.endpoints if self._judge.platform else [])
-            if endpoint.picker and endpoint.class_ == class_
-        }
+    def _named(self, class_: str, space: str) -> set[str]:
+        """What lies around a router: its proxies, made for a Gateway that is made here, and by the platform's word
+        its control plane and the pickers that it asks."""
+        platform = self._judge.platform
+        routers = list(self._graph.of("gateway.networking.k8s.io/v1:Gateway"))
+        names = {f"{_PROXIES}={place(each)[0]}" for each in routers if place(each)[1] == space}
+        for each in platform.gateways if platform else []:
+            if each.class_ == class_ and each.router:
+                names.add(f"{NAMESPACE}={each.router.control_namespace}")
+        for each in platform.endpoints if platform else []:
+            if each.class_ == class_ and each.picker:
+                labels = sorted(each.picker.labels.items())
+                names.add(", ".join(f"{key}={value}" for key, value in labels))
+        return names
 
     def _explained(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
         """Whether a translator's way is the one to private endpoints of ours, or to what hands out its identity."""

@@ -24,6 +24,7 @@ from isthmus.graph.servers import Server, Servers
 from isthmus.graph.verdicts import ALLOWED, Judge, Verdict, refused, undecided
 
 _SERVICE = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(\.cluster\.local)?\.?")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 Ways = Iterator[tuple[tuple[Hop, ...], Verdict]]
 
 
@@ -175,6 +176,7 @@ class Finder:
         name = server.labels.get("isthmus.dev/endpoint") or server.name
         verdict = self._judge.server(class_, server.where, workload).and_(
             *(refused(f"{server.name} is told that it is of class {each}") for each in server.told),
+            *_handed_on(server),
             *(
                 []
                 if known
@@ -197,6 +199,7 @@ class Finder:
         role = self._outside.role_of(translator)
         who = (self._outside.who(role),) if role else ()
         told = [refused(f"{translator.name} is told that it is of class {each}") for each in translator.told]
+        told += list(_by_proxy(class_, translator))
         key = translator.resource.urn
         entries = [each for config in translator.configs for each in config.get("models") or []]
         if translator.unread and (model is not None or not routed & {(key, "")}):
@@ -276,6 +279,23 @@ class Finder:
 
     def _as(self, server: Server, kind: Any) -> Hop:
         return Hop(kind=kind, name=server.name, where=server.where.name)
+
+
+def _by_proxy(class_: Sensitivity, translator: Server) -> Iterator[Verdict]:
+    """Proxies by which a translator calls: for public work alone."""
+    for config in translator.configs:
+        outbound = config.get("outbound")
+        proxy = outbound.get("proxy") if isinstance(outbound, dict) else None
+        if proxy and class_ != "public":
+            yield refused(f"{translator.name} calls by way of the proxy {proxy}")
+
+
+def _handed_on(server: Server) -> Iterator[Verdict]:
+    """Where a model server's sidecar hands requests on to, if that is not its own pod."""
+    for config in server.configs:
+        upstream = str(config.get("upstream") or "")
+        if config.get("mode") == "sidecar" and _address(upstream)[0] not in _LOOPBACK:
+            yield refused(f"{server.name} hands requests on to {upstream or 'nobody that is named'}")
 
 
 def _given(server: Server) -> list[Any]:

@@ -113,6 +113,7 @@ class Network:
         todo = [pods for pods in self.pods if pods.namespace == namespace]
         # Also a pod that is put there by hand, with labels of its own choice.
         todo.append(Pods("any other pod", namespace, ()))
+        todo += self._selected(namespace)
         while todo:
             pods = todo.pop()
             if pods in found.pods:
@@ -126,6 +127,19 @@ class Network:
                     if said:
                         found.elsewhere.add(said)
                     todo += self.matched(peer, pods.namespace)
+        return found
+
+    def _selected(self, namespace: str) -> list[Pods]:
+        """Pods that policies let out and that the graph does not hold: a controller makes them, or somebody will."""
+        found = []
+        for each in self._policies:
+            name, space = place(each)
+            spec = each.inputs["spec"]
+            chosen = spec.get("podSelector") or {}
+            if space == namespace and _bounds_egress(spec) and spec.get("egress") and chosen:
+                mine = (pods for pods in self.pods if pods.namespace == namespace)
+                if not any(_matches(without_controllers(chosen), dict(pods.labels)) for pods in mine):
+                    found.append(Pods(f"any pod that {name} selects", namespace, _fitting(chosen)))
         return found
 
     def beyond(self, peer: Mapping[str, Any], namespace: str) -> str:
@@ -243,6 +257,15 @@ def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
         if not holds:
             return False
     return True
+
+
+def _fitting(selector: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Labels that a selector matches."""
+    labels = dict(selector.get("matchLabels") or {})
+    for wanted in selector.get("matchExpressions") or []:
+        if wanted["operator"] in ("In", "Exists"):
+            labels.setdefault(wanted["key"], (wanted.get("values") or ["x"])[0])
+    return tuple(sorted(labels.items()))
 
 
 def without_controllers(selector: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ Service = Literal["bedrock", "sagemaker"]
 HOSTS = {"bedrock": "bedrock-runtime", "sagemaker": "runtime.sagemaker"}
 """The names of the services' runtimes in private endpoints' names."""
 _ARN = re.compile(r"arn:aws[\w-]*:bedrock:([a-z0-9-]*):[^:]*:([a-z-]+)/(.+)")
+_REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:vpce\.)?amazonaws\.")
 PROFILE = "aws:bedrock/inferenceProfile:InferenceProfile"
 BOUGHT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
 
@@ -57,6 +58,9 @@ def served(graph: Graph, model: dict[str, Any]) -> Served:
                 anywhere = error.what
             except InputError as error:
                 unknown = error.what
+    at = _REGION.search(url)
+    if at is not None:
+        regions.add(at[1])  # whoever answers there, whatever region the call names
     named = str(model.get("name") or model.get("endpoint") or "a model without a name")
     if model.get("provider") not in (None, "bedrock", "sagemaker"):
         unknown = f"the provider {model['provider']} is not known here"

@@ -17,7 +17,8 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_break_glass import Record
 from isthmus.engine import preflight, render
-from isthmus.graph.resources import Graph
+from isthmus.graph.paths import data_paths
+from isthmus.graph.resources import Graph, joined
 from tests import hosted
 from tests.catalogue.test_break_glass import signed
 from tests.estate import (
@@ -123,6 +124,16 @@ def test_the_boundaries_hold_for_the_whole_and_a_part_alone_would_not_show_it(an
     if platform.gateways[0].runs_on == "kubernetes":
         with pytest.raises(AnswerIsNo, match=r"isthmus-(restricted|confidential) reaches 0\.0\.0\.0/0"):
             preflight.boundaries_hold(without, platform, "x")
+
+
+def test_the_joined_layers_have_the_data_paths_of_the_one_stack_all_allowed(any_case: Case):
+    """Through a router and a picker, to a model on SageMaker, on Fargate and in EKS; with all that a class has."""
+    platform = any_case.project.stack(f"{any_case.name}-platform").platform()
+    whole = data_paths(Graph(any_case.whole.resources), platform)
+    assert data_paths(joined(*(each.resources for each in any_case.parts.values())), platform) == whole
+    assert [each for each in whole if each.verdict != "allowed"] == []
+    served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}
+    assert {each.workload for each in whole} - {""} == served
 
 
 def test_people_are_the_platforms_and_auditors_read_what_the_foundation_seals(bank: Case):

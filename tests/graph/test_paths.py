@@ -204,6 +204,21 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
         ),
         (CONFIG, "internal-gateway-translator-config", words(BEDROCK, "https://bedrock.x"), "refused", "internet"),
         (CONFIG, "internal-gateway-translator-config", words(BEDROCK, "null"), "refused", "the public name"),
+        (
+            CONFIG,
+            "internal-gateway-translator-config",
+            words(".eu-central-1.vpce", ".us-east-1.vpce"),
+            "refused",
+            "us-east-1 lies in us",
+        ),
+        (
+            CONFIG,
+            "internal-gateway-translator-config",
+            words("models:", "outbound:\n  proxy: http://10.40.0.9:3128\nmodels:"),
+            "refused",
+            "the proxy http://10.40.0.9:3128",
+        ),
+        (CONFIG, f"{RESTRICTED}-config", words("127.0.0.1:8000", "10.40.9.9:80"), "refused", "hands requests on"),
         (CONFIG, "internal-gateway-config", words("internal-translator.i", "nobody.i"), "undecided", "nobody is known"),
         (CONFIG, "internal-gateway-config", words("internal-translator.isthmus-internal.svc:8", "a.b:8"), "undecided", "a.b"),  # noqa: E501
         (CONFIG, "internal-gateway-config", words("policy-assistant", "another"), "undecided", "names no internal"),
@@ -247,8 +262,12 @@ ROLE = {"roleArn": "arn:aws:iam::1:role/x"}
 HOST = {"name": "URL", "value": "https://bedrock-runtime.eu-central-1.amazonaws.com"}
 
 
-def _policy(space: str, *peers: dict[str, Any]) -> list[Resource]:
-    spec = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": list(peers)}]}
+def _policy(space: str, *peers: dict[str, Any], **labels: str) -> list[Resource]:
+    spec = {
+        "podSelector": {"matchLabels": labels},
+        "policyTypes": ["Egress"],
+        "egress": [{"to": list(peers)}],
+    }
     return more(POLICY, {"metadata": {"name": "more", "namespace": space}, "spec": spec})
 
 
@@ -281,6 +300,12 @@ def _associated(space: str) -> list[Resource]:
             "of class public",
         ),
         (_policy("isthmus-confidential", {"namespaceSelector": {}}), "confidential", "undecided", "not known"),
+        (
+            _policy("isthmus-internal", {"ipBlock": {"cidr": "192.0.2.0/24"}}, app="not-here"),
+            "internal",
+            "refused",
+            "outside",
+        ),
         (_associated("isthmus-restricted"), "restricted", "refused", "may have"),
         (_associated("isthmus-internal"), "internal", "undecided", "what it calls"),
         (_account("isthmus-restricted"), "restricted", "refused", "may have"),

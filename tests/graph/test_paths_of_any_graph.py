@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.config import CLOUD_DOMAINS
 from isthmus.contracts.platform import Platform
+from isthmus.graph.outward import CLOUDS
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph
 from isthmus.graph.stated import UNKNOWN, Stated
@@ -161,6 +163,10 @@ def test_restricted_work_that_a_cloud_is_open_to_is_never_all_allowed(
     assert any(each.verdict != "allowed" for each in mine), mine
     shuffled = random.Random(seed).sample(case.made, len(case.made))
     assert data_paths(Graph(shuffled), platform, "2026-11-26") == paths
+
+
+def test_a_clouds_names_are_those_that_the_edge_knows() -> None:
+    assert CLOUDS == CLOUD_DOMAINS
 
 
 @given(restricted(), st.sampled_from(KINDS), st.booleans())

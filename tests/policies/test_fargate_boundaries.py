@@ -178,6 +178,18 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
         lambda inputs: inputs.update(allowedPrincipals=["*"]),
         "lets * make endpoints",
     ),
+    "a profile that routes anywhere": (
+        TASK,
+        f"{TRANSLATOR}-task",
+        words("inference_profile: eu.", "inference_profile: global."),
+        "routes to every commercial region",
+    ),
+    "a translator whose port nobody listens at": (
+        "lb/listener:Listener",
+        "translator-listener",
+        lambda inputs: inputs.update(port=9),
+        "nobody is known to answer as insurer-frankfurt-internal-gateway-door",
+    ),
     "secrets for anybody": (
         ":VpcEndpoint",
         "endpoints-secretsmanager",
