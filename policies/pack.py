@@ -25,6 +25,7 @@ from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.findings import Control, Finding
 from isthmus.contracts.policy_settings import Settings
+from isthmus.graph.stated import named
 from policies import reading, seen
 from policies.catalogue import RULES
 from policies.judging import STOPS, judge
@@ -125,7 +126,8 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         return wire.AnalyzeResponse()
 
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
-        resources = [self._seen(each) for each in request.resources]
+        # What AWS gave in an earlier run is known by its value: rules know it by the name of who has it.
+        resources = named((self._seen(each), MessageToDict(each.properties)) for each in request.resources)
         try:
             platform = seen.platform(resources)
         except (ValueError, IsthmusError) as error:
@@ -144,7 +146,8 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         said = MessageToDict(one.properties if inputs is None else inputs)
         # What the program only reads is never registered; components have no provider.
         made = inputs is not None and bool(one.provider.urn)
-        return seen.resource(one.urn, one.type, said, needs, made=made)
+        by = one.provider.urn or None
+        return seen.resource(one.urn, one.type, said, needs, made=made, provider=by)
 
     def _said(self, finding: Finding) -> Any:
         level: Any = self._levels.get(finding.policy, _level(finding.severity))

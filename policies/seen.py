@@ -43,6 +43,8 @@ class Seen:
     inputs: dict[str, Any]
     made: bool
     property_dependencies: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    provider: str | None = None
+    """URN of its provider, whose name says at which site it is."""
 
 
 def plain(value: Any, whose: str) -> Any:
@@ -72,6 +74,7 @@ def resource(
     needs: Mapping[str, Sequence[str]],
     *,
     made: bool,
+    provider: str | None = None,
 ) -> Seen:
     """Of a registration: `needs` are the URNs that each of its properties depends on."""
     said = {
@@ -80,7 +83,7 @@ def resource(
         if key != "__defaults"
     }
     name = urn.split("::", 3)[3] if urn.count("::") >= 3 else urn
-    return Seen(urn, type_, name, said, made and not type_.startswith("pulumi:"), needs)
+    return Seen(urn, type_, name, said, made and not type_.startswith("pulumi:"), needs, provider)
 
 
 def _named(urn: str) -> str:

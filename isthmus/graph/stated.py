@@ -6,10 +6,11 @@ value that only AWS can give is put back to that name, so that the same stack sa
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from isthmus.contracts.errors import InputError
 
@@ -28,6 +29,18 @@ _GIVEN = re.compile(
 )
 """What AWS alone makes up: ARNs, ids with a prefix, UUIDs, names of balancers."""
 _TOKEN = re.compile(r"[\w./:@+=*$-]{8,}")
+
+
+class _Shown(Protocol):
+    @property
+    def urn(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def inputs(self) -> dict[str, Any]: ...
+
+
+_T = TypeVar("_T", bound=_Shown)
 
 
 @dataclass(frozen=True)
@@ -88,21 +101,23 @@ def from_state(*exports: Mapping[str, Any]) -> list[Stated]:
     )
 
 
-def named(resources: Iterable[tuple[Stated, Mapping[str, Any]]]) -> list[Stated]:
-    """Resources whose inputs hold values that others' outputs gave, these put back to names; sorted by URN."""
+def named(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
+    """Resources whose inputs hold values that others' outputs gave, these put back to names; sorted by URN.
+
+    Each with its outputs: of a state, or as the engine shows a stack that stands to a policy pack, which tells no
+    ids; most stand in the resource's ARN.
+    """
     made = list(resources)
     given: dict[str, str] = {}
     for each, outputs in made:
-        if each.custom and each.type.startswith("aws:"):
+        if each.type.startswith("aws:"):
             for value, text in _given(each, outputs).items():
                 given.setdefault(value, text)  # the first made it; who came later only bears it, too
-    return sorted(
-        (
-            Stated(**{**vars(each), "inputs": _put_back(each.inputs, given)}) if each.custom else each
-            for each, _ in made
-        ),
-        key=lambda each: each.urn,
+    renamed = (
+        dataclasses.replace(each, inputs=_put_back(each.inputs, given))  # type: ignore[type-var]
+        for each, _ in made
     )
+    return sorted(renamed, key=lambda each: each.urn)
 
 
 def plain(value: Any) -> Any:
@@ -152,8 +167,9 @@ def _options(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **({"read": str(entry.get("id"))} if entry.get("external") else {})}
 
 
-def _given(resource: Stated, outputs: Mapping[str, Any]) -> dict[str, str]:
+def _given(resource: Any, outputs: Mapping[str, Any]) -> dict[str, str]:
     """Values that AWS gave a resource, each with the name that stands for it in a rendering."""
+    known = getattr(resource, "id", "") or _id(outputs)
     asked = {value for value in resource.inputs.values() if isinstance(value, str)}
     # The engine's own names end in seven digits.
     own = re.compile(rf"{re.escape(resource.name)}-[0-9a-f]{{7}}")
@@ -161,7 +177,7 @@ def _given(resource: Stated, outputs: Mapping[str, Any]) -> dict[str, str]:
     arns = sorted(each for each in outputs if each == "arn" or each.endswith("Arn"))
     found: dict[str, str] = {}
     for prop in (*arns, "id", *sorted(outputs)):
-        value = resource.id if prop == "id" else outputs[prop]
+        value = known if prop == "id" else outputs[prop]
         if (
             isinstance(value, str)
             and value not in asked
@@ -170,12 +186,18 @@ def _given(resource: Stated, outputs: Mapping[str, Any]) -> dict[str, str]:
             found.setdefault(value, _name(resource, prop))
     for entry in outputs.get("dnsEntries") or []:
         host = str(entry.get("dnsName") or "") if isinstance(entry, Mapping) else ""
-        if host.startswith(f"{resource.id}-"):
+        if known and host.startswith(f"{known}-"):
             found[host] = f"vpce-${{{resource.name}.id}}.{host.partition('.')[2]}"
     return found
 
 
-def _name(resource: Stated, prop: str) -> str:
+def _id(outputs: Mapping[str, Any]) -> str:
+    """A resource's id as its ARN ends in it; empty where it has none that does."""
+    last = re.split(r"[/:]", str(outputs.get("arn") or ""))[-1]
+    return last if re.fullmatch(r"[a-z]+-[0-9a-f]{8,}", last) else ""
+
+
+def _name(resource: Any, prop: str) -> str:
     """As `isthmus.engine.recorder.placeholder` has it."""
     text = f"${{{resource.name}.{prop}}}"
     if prop == "arn" or prop.endswith("Arn"):
