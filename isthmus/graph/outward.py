@@ -18,10 +18,10 @@ from isthmus.contracts.preview import Hop
 from isthmus.contracts.words import Sensitivity
 from isthmus.graph.endpoints import own
 from isthmus.graph.places import Places
-from isthmus.graph.reach import NAMESPACE, Network, Pods, overlaps, public, within
+from isthmus.graph.reach import CLASS, NAMESPACE, Network, Pods, overlaps, public, within
 from isthmus.graph.resources import Graph, Resource, boxes, place
 from isthmus.graph.served import HOSTS
-from isthmus.graph.servers import Server, Servers, known
+from isthmus.graph.servers import Server, Servers, known, mislabelled
 from isthmus.graph.tasks import SERVICE, rules
 from isthmus.graph.translators import ASSOCIATION, ROLE_ARN, identity
 from isthmus.graph.verdicts import ALLOWED, Judge, Verdict, refused, undecided
@@ -87,6 +87,10 @@ class Outside:
     def _by_network(self, class_: Sensitivity, space: str) -> Iterator[Outward]:
         about = self._namespace(space)
         anyone = self._pods(space, "any pod")
+        wrong = mislabelled(about) if about is not None else ""
+        if wrong:
+            hop = Hop(kind="network", name=CLASS, where=anyone.where)
+            yield Outward("network", anyone, (hop,), refused(wrong), about)
         for each in self._network.unread:
             if place(each)[1] == space or not (each.inputs.get("metadata") or {}).get("namespace"):
                 why = f"{each.name} is a network policy of a kind that is not read here"

@@ -177,6 +177,7 @@ class Finder:
         verdict = self._judge.server(class_, server.where, workload).and_(
             *(refused(f"{server.name} is told that it is of class {each}") for each in server.told),
             *_handed_on(server),
+            *self._let_in(class_, server),
             *(
                 []
                 if known
@@ -199,7 +200,7 @@ class Finder:
         role = self._outside.role_of(translator)
         who = (self._outside.who(role),) if role else ()
         told = [refused(f"{translator.name} is told that it is of class {each}") for each in translator.told]
-        told += list(_by_proxy(class_, translator))
+        told += [*_by_proxy(class_, translator), *self._let_in(class_, translator)]
         key = translator.resource.urn
         entries = [each for config in translator.configs for each in config.get("models") or []]
         if translator.unread and (model is not None or not routed & {(key, "")}):
@@ -261,6 +262,18 @@ class Finder:
                 yield (*who, *ways), self._judge.unsure(class_, why).and_(worst)
             if not profiles:
                 yield who, self._judge.unsure(class_, why)
+
+    def _let_in(self, class_: Sensitivity, server: Server) -> Iterator[Verdict]:
+        """Callers whose certificates a server in a cluster takes that are none of its class's."""
+        for config in server.configs if server.namespace else ():
+            for who in config.get("allowed_clients") or []:
+                named = _SERVICE.fullmatch(str(who))
+                of = self._servers.spaces.get(named[2]) if named else None
+                if of != class_:
+                    why = (
+                        f"{server.name} takes requests of {who}, which is of {of or 'no class that is known'}"
+                    )
+                    yield refused(why) if of else self._judge.unsure(class_, why)
 
     def _out(self, class_: Sensitivity, host: str) -> tuple[tuple[Hop, ...], Verdict]:
         """A gateway's route to a name or an address that is no Service of the cluster."""

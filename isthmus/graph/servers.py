@@ -222,6 +222,15 @@ def classes(graph: Graph) -> dict[str, str]:
     return {name: _stricter(class_, _by_name(name)) for name, class_ in found.items()}
 
 
+def mislabelled(namespace: Resource) -> str:
+    """How a namespace of ours contradicts its own name; empty where it does not."""
+    name = place(namespace)[0]
+    label = (namespace.inputs["metadata"].get("labels") or {}).get(CLASS)
+    if not _by_name(name) or label == _by_name(name):
+        return ""
+    return f"{name} is labelled as of {label} work" if label else f"{name} bears no label of its class"
+
+
 def known(label: Any) -> str:
     """A class as a label or a file says it; a word that is none is held to the strictest one's."""
     if not label:

@@ -218,6 +218,20 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
             "refused",
             "the proxy http://10.40.0.9:3128",
         ),
+        (
+            CONFIG,
+            "internal-gateway-translator-config",
+            words("- internal-gateway.isthmus-internal", "- public-gateway.isthmus-public"),
+            "refused",
+            "takes requests of public-gateway.isthmus-public.svc, which is of public",
+        ),
+        (
+            CONFIG,
+            f"{RESTRICTED}-config",
+            words("- restricted-gateway.isthmus-restricted.svc", "- '*'"),
+            "undecided",
+            "takes requests of *",
+        ),
         (CONFIG, f"{RESTRICTED}-config", words("127.0.0.1:8000", "10.40.9.9:80"), "refused", "hands requests on"),
         (CONFIG, "internal-gateway-config", words("internal-translator.i", "nobody.i"), "undecided", "nobody is known"),
         (CONFIG, "internal-gateway-config", words("internal-translator.isthmus-internal.svc:8", "a.b:8"), "undecided", "a.b"),  # noqa: E501
@@ -358,11 +372,18 @@ def test_without_a_platform_what_hangs_on_it_is_undecided_above_public() -> None
     assert "where the cluster fra1 stands" in of(paths, "transaction-narratives").why
 
 
-def test_a_namespace_whose_label_is_lowered_is_held_to_its_name() -> None:
-    made = changed(
-        ":Namespace", "restricted-namespace", lambda i: i["metadata"]["labels"].update({"isthmus.dev/class": "public"})
-    )  # fmt: skip
-    assert of(found(made), "transaction-narratives").class_ == "restricted"
+@pytest.mark.parametrize(
+    ("label", "says"), [("public", "labelled as of public work"), (None, "bears no label of its class")]
+)
+def test_a_namespace_whose_label_is_lowered_is_held_to_its_name_and_named(
+    label: str | None, says: str
+) -> None:
+    def lower(inputs: dict[str, Any]) -> None:
+        inputs["metadata"]["labels"]["isthmus.dev/class"] = label
+
+    paths = found(changed(":Namespace", "restricted-namespace", lower))
+    assert of(paths, "transaction-narratives").class_ == "restricted"
+    assert any(each.verdict == "refused" and says in each.why for each in paths.values())
 
 
 def test_a_class_that_is_none_is_held_to_the_strictest() -> None:
