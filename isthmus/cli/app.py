@@ -27,6 +27,10 @@ class _Commands(LazyGroup):
             "Write every resource of a stack as files: no engine, no cloud.",
         ),
         "images": ("isthmus.cli.images_command", "Every image and chart of a stack, to mirror."),
+        "preview": (
+            "isthmus.cli.preview_command",
+            "Say what `up` would do: changes, findings, cost, data paths.",
+        ),
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),

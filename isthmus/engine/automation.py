@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,17 @@ from isthmus.engine.pending import Creation
 from isthmus.engine.project import Stack
 
 
+class NotThere(Exception):
+    """The backend has no such stack yet."""
+
+
 class Engine:
     """The engine for one stack, in the environment of this process."""
 
-    def __init__(self, stack: Stack, say: Callable[[str], None]) -> None:
+    def __init__(self, stack: Stack, say: Callable[[str], None], *, look: bool = False) -> None:
         """Select the stack, or create it. Clears the lock of a dead run, ends its plugins, and says so.
+
+        `look`: nothing is cleared and nothing created; `NotThere` where the backend has no such stack.
 
         Raises `EnvironmentFault` where the engine, its backend, the stack's state or its passphrase is not
         usable, or another run is at work.
@@ -34,6 +42,12 @@ class Engine:
         try:
             workspace = automation.LocalWorkspace(work_dir=str(stack.project.root))
             states_at = backend.url(stack.project)
+            if look:
+                copies = backup.folder(stack.project.root, stack.name)
+                states.check(states_at, stack.project.name, stack.name, copies)
+                with locks.selecting(stack.project.root):
+                    self._engine = automation.Stack.select(stack.name, workspace)
+                return
             for lock in locks.clear_dead(states_at, stack.project.name, stack.name):
                 say(f"cleared the lock of process {lock.pid}, which is dead")
             for plugin in leftovers.end(os.environ.get("PULUMI_BACKEND_URL", "")):
@@ -44,6 +58,8 @@ class Engine:
             states.check(states_at, stack.project.name, stack.name, copies)
             with locks.selecting(stack.project.root):
                 self._engine = automation.Stack.create_or_select(stack.name, workspace)
+        except automation.StackNotFoundError as error:
+            raise NotThere from error
         except automation.CommandError as error:
             raise explain.failure([], str(error), stack.name, None) from error
         except (automation.InvalidVersionError, OSError) as error:
@@ -108,6 +124,36 @@ class Engine:
             watcher, expected, lambda **rest: self._engine.destroy(refresh=True, show_secrets=False, **rest)
         )
 
+    def secrets(self) -> list[str]:
+        """The encrypted values of the stack's configuration in the clear, to know them where they must not stand."""
+        from pulumi import automation
+
+        try:
+            found = self._engine.get_all_config()
+        except automation.CommandError as error:
+            raise explain.failure([], _stderr(error), self._stack.name, None) from error
+        return [each.value for each in found.values() if each.secret]
+
+    def preview(self, on_event: Callable[[Any], None], watcher: Watcher | None = None) -> Run:
+        """What `up` would do, as it is found to be; each of the engine's events is handed on. Changes nothing."""
+
+        def operation(**rest: Any) -> None:
+            listen = rest.pop("on_event")
+
+            def both(event: Any) -> None:
+                listen(event)
+                on_event(event)
+
+            try:
+                self._engine.preview(refresh=True, on_event=both, **rest)
+            except RuntimeError as error:
+                # The SDK's word for an account that was cut off; whoever listens knows it by its gaps.
+                if "summary event" not in str(error):
+                    raise
+
+        with _unread():
+            return self._run(watcher, 0, operation)
+
     def _command(self, words: list[str]) -> str:
         from pulumi import automation
 
@@ -134,6 +180,22 @@ class Engine:
                 unanswered.add(self._stack.project.root, self._stack.name, run.lost)
                 raise explain.failure(run.failures, _stderr(error), self._stack.name, self._log) from error
         return run
+
+
+@contextlib.contextmanager
+def _unread() -> Iterator[None]:
+    """The SDK's thread that reads events dies of a line that is cut off: quietly, its gap is found by its hearers."""
+    before = threading.excepthook
+
+    def quiet(args: threading.ExceptHookArgs) -> None:
+        if args.thread is None or "_watch_logs" not in args.thread.name:
+            before(args)
+
+    threading.excepthook = quiet
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _stderr(error: Exception) -> str:

@@ -85,7 +85,7 @@ def up(
     if stack.layer in ("all", "platform"):
         for line in break_glass.read(stack.project.stacks_dir, stack.family, platform).said:
             say(line)
-    with _at_work(stack):
+    with at_work(stack):
         reached = clusters(stack.reached(platform), stack)
         for site, one in reached.items():
             say(f"site {site}: the cluster answers at {one.server}")
@@ -145,7 +145,7 @@ def destroy(
 ) -> Destroyed:
     """Take the stack down and say what stays."""
     started = time.monotonic()
-    with _at_work(stack):
+    with at_work(stack):
         layered.before_destroy(stack)
         engine = Engine(stack, say)
         engine.keep_copy()
@@ -175,7 +175,7 @@ def _there(stack: Stack) -> dict[str, Cluster]:
 
 
 @contextlib.contextmanager
-def _at_work(stack: Stack) -> Iterator[None]:
+def at_work(stack: Stack) -> Iterator[None]:
     """In the stack's surroundings, and alone."""
     # One after the other: the surroundings say which backend it is.
     with contextlib.ExitStack() as held:

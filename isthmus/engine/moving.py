@@ -78,7 +78,7 @@ class _Server:
 
 def standing(state: dict[str, Any]) -> list[Standing]:
     """The endpoints on GPUs that a state holds, whatever plan they are of."""
-    plan = _outputs(state).get("plan") or {}
+    plan = outputs_of(state).get("plan") or {}
     volumes = {
         (site_of(each.get("provider") or ""), meta.get("namespace"), meta.get("name")): each["inputs"][
             "spec"
@@ -141,7 +141,7 @@ def there(found: Sequence[Standing], reached: Mapping[str, Cluster]) -> list[Sta
 
 def hosted(state: dict[str, Any]) -> list[Standing]:
     """The endpoints on SageMaker that a state holds, whatever plan they are of."""
-    plan = _outputs(state).get("plan") or {}
+    plan = outputs_of(state).get("plan") or {}
     found = []
     for each in state.get("resources") or []:
         given = each.get("inputs") or {}
@@ -205,7 +205,7 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
     stands = [
         each.model_copy(update={"replicas": 0}) if each.id in names else each for each in standing(state)
     ]
-    outputs = {**_outputs(state), moving.STANDING: [each.model_dump() for each in stands]}
+    outputs = {**outputs_of(state), moving.STANDING: [each.model_dump() for each in stands]}
     os.environ[UP_STEP] = "room"
     os.environ[UP_ROOM] = json.dumps(
         {
@@ -252,7 +252,8 @@ def _servers(state: dict[str, Any]) -> list[_Server]:
     ]
 
 
-def _outputs(state: dict[str, Any]) -> dict[str, Any]:
+def outputs_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stack said of itself when it was last built."""
     root = (each for each in state.get("resources") or [] if each["type"] == "pulumi:pulumi:Stack")
     return next(root, {}).get("outputs") or {}
 

@@ -6,33 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-STATEFUL = (
-    # Volumes and claims on them; a namespace takes what is in it along.
-    *("kubernetes:core/v1:PersistentVolume", "kubernetes:core/v1:PersistentVolumeClaim"),
-    *("kubernetes:core/v1:Namespace", "kubernetes:apps/v1:StatefulSet"),
-    *(
-        "aws:s3/bucket:",
-        "aws:s3/bucketV2:",
-        "aws:s3/bucketObjectLockConfiguration",
-        "aws:efs/",
-        "aws:ebs/",
-        "aws:fsx/",
-    ),
-    *("aws:rds/", "aws:dynamodb/"),
-    # Keys, secrets, records.
-    *("aws:kms/key:", "aws:secretsmanager/secret:", "aws:cloudwatch/logGroup:", "aws:cloudtrail/trail:"),
-    # Networks: what others' routes, addresses and allowances name.
-    *(
-        "aws:ec2/vpc:",
-        "aws:ec2/subnet:",
-        "aws:ec2/vpcEndpoint:",
-        "aws:ec2/vpnConnection:",
-        "aws:ec2/customerGateway:",
-    ),
-    *("aws:ec2transitgateway/transitGateway:", "aws:ec2transitgateway/vpcAttachment:", "aws:directconnect/"),
-    *("aws:route53/resolverEndpoint:", "aws:eks/cluster:", "aws:rolesanywhere/trustAnchor:"),
-)
-"""Beginnings of types."""
+from isthmus.engine.stateful import stateful
+
 LOSES = {
     "delete": "delete",
     "discard": "delete",
@@ -61,7 +36,7 @@ def losses(steps: Iterable[dict[str, Any]]) -> set[Loss]:
         op = LOSES.get(step["op"])
         *_, chain, name = step["urn"].split("::")
         kind = chain.rpartition("$")[2]
-        if op and kind.startswith(STATEFUL):
+        if op and stateful(kind):
             found.add(Loss(kind, name, op))
     return found
 

@@ -1,0 +1,130 @@
+"""No secret in what is shown of a change: what the engine marks, what Kubernetes keeps as one, what is known as one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from isthmus.engine.words import MASK
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (marks a secret on the wire, is none)
+_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+_UNKNOWNS = frozenset(
+    {
+        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",  # a computed text; the next are numbers, lists, maps and the like
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+        "030794c1-ac77-496b-92df-f27374a8bd58",
+        "e48ece36-62e2-4504-bad9-02848725956a",
+    }
+)
+"""How the engine writes a value that it does not know yet (pulumi/sdk, go/common/resource/plugin/rpc.go)."""
+UNKNOWN = "${unknown}"
+_CIPHER = re.compile(r"v1:[A-Za-z0-9+/]{8,}={0,2}:[A-Za-z0-9+/]{16,}={0,2}")
+"""An encrypted value of a stack's configuration."""
+_WITHIN = 6
+"""A shorter secret is masked where it is the whole value only: it would be found in many a word."""
+_KEPT = {
+    "kubernetes:core/v1:Secret": ("data", "stringData"),
+    "kubernetes:core/v1:SecretPatch": ("data", "stringData"),
+    "aws:secretsmanager/secretVersion:SecretVersion": ("secretString", "secretBinary"),
+    "aws:iam/accessKey:AccessKey": ("secret",),
+    "aws:ssm/parameter:Parameter": ("value", "insecureValue"),
+    "pulumi:providers:kubernetes": ("kubeconfig",),
+    "pulumi:providers:aws": ("accessKey", "secretKey", "token"),
+}
+"""Type → inputs that are secrets, whether their maker has marked them or not."""
+
+
+class Masker:
+    """Masks values; `known` are secrets in the clear, which are looked for wherever they stand."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        secrets = {part for each in known for part in _parts(each)}
+        self._whole = frozenset(secrets)
+        within = sorted(
+            (each for each in secrets if len(each) >= _WITHIN), key=lambda each: (-len(each), each)
+        )
+        self._within = re.compile("|".join(map(re.escape, within))) if within else None
+
+    def inputs(self, type_: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """A resource's inputs; what only the provider works by (`__defaults`) is left out."""
+        secret = _KEPT.get(type_, ())
+        return {
+            key: _covered(value) if key in secret else self.value(value)
+            for key, value in sorted(inputs.items())
+            if not key.startswith("__")
+        }
+
+    def value(self, value: Any) -> Any:
+        """The value without its secrets, and what is not known yet as `${unknown}`."""
+        if isinstance(value, Mapping):
+            mark = value.get(_SIGNATURE)
+            if mark == _SECRET or (mark == _OUTPUT and value.get("secret")):
+                return MASK
+            if mark == _OUTPUT:
+                return self.value(value.get("value", UNKNOWN))
+            if mark is not None:
+                return {str(key): self.value(item) for key, item in value.items() if key != _SIGNATURE}
+            return {
+                self.text(str(key)): self.value(item) for key, item in value.items() if key != "__defaults"
+            }
+        if isinstance(value, list | tuple):
+            return [self.value(item) for item in value]
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        return self.text(value) if isinstance(value, str) else value
+
+    def text(self, text: str) -> str:
+        """Text in which no known secret stands."""
+        if text in _UNKNOWNS:
+            return UNKNOWN
+        if text in self._whole:
+            return MASK
+        text = _CIPHER.sub(MASK, text)
+        return self._within.sub(MASK, text) if self._within else text
+
+
+def masked(value: Any) -> bool:
+    """Whether a secret was taken out of it."""
+    if isinstance(value, str):
+        return MASK in value
+    if isinstance(value, Mapping):
+        return any(masked(each) for each in value.values())
+    return isinstance(value, list) and any(masked(each) for each in value)
+
+
+def _covered(value: Any) -> Any:
+    """A map of secrets keeps its keys."""
+    return (
+        {str(key): MASK for key in value} if isinstance(value, Mapping) and _SIGNATURE not in value else MASK
+    )
+
+
+def _parts(secret: str) -> Iterable[str]:
+    """A secret as it may stand elsewhere: as a string of JSON, in base64, and each text of a structure."""
+    import base64
+
+    if not secret.strip():
+        return
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield base64.b64encode(secret.encode()).decode()
+    try:
+        inside = json.loads(secret)
+    except ValueError:
+        return
+    for each in _texts(inside):
+        if each.strip():
+            yield each
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(each)
