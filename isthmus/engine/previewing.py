@@ -6,14 +6,15 @@ not be made.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError, IsthmusError
+from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
 from isthmus.contracts.preview import Diagnostic, Preview
-from isthmus.engine import assembled, commits, comparing, layered, moving, silence
+from isthmus.engine import assembled, commits, comparing, judged, layered, moving, silence
 from isthmus.engine.assembled import Parts, Side
 from isthmus.engine.automation import Engine, NotThere
 from isthmus.engine.building import at_work
@@ -22,6 +23,8 @@ from isthmus.engine.events import Run, Watcher
 from isthmus.engine.masking import Masker
 from isthmus.engine.steps import Account
 from isthmus.engine.surroundings import clusters
+from isthmus.graph import paths, stated
+from isthmus.graph.resources import Graph, Resource
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan import Plan
@@ -55,7 +58,8 @@ def preview(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Previe
         platform = stack.platform()
         rendered = _rendered(stack)
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
-        parts.after = after(stack)
+        parts.after = after(stack, platform, every(rendered))
+        parts.findings = judged.findings(stack, every(rendered), platform)
         with at_work(stack):
             masker = _look(stack, platform, rendered, parts, say, watcher)
     except IsthmusError as error:
@@ -72,7 +76,9 @@ def failed(
     """
     made = parts or Parts(stack.name, commit=commits.head(stack.project.root))
     made.status = "failed"
-    text = (masker or Masker()).text(" ".join(str(error).split()))
+    # Where the checkout lies is this machine's, and the report is the same on every one.
+    said = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
+    text = (masker or Masker()).text(said)
     made.diagnostics.insert(0, Diagnostic(severity="error", message=text))
     if isinstance(error, AnswerIsNo) and made.after.plan is None:
         made.after = refused(stack)
@@ -91,23 +97,50 @@ def refused(stack: Stack) -> Side:
     return Side(plan, requirements, paths) if paths else Side()
 
 
-def after(stack: Stack) -> Side:
-    """What the stack's files say."""
+def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
+    """What the stack's files say, and where data may go in what they are rendered to."""
     requirements, plan = _files(stack)
-    return Side(plan, requirements)
+    return Side(plan, requirements, paths.data_paths(Graph(resources), platform))
 
 
-def before(state: Mapping[str, Any], now: Side, diagnostics: list[Diagnostic]) -> Side:
-    """What a state says of the stack as it was last built."""
+def every(rendered: Mapping[str, Rendered]) -> list[Any]:
+    """The resources of a whole estate."""
+    return [each for one in rendered.values() for each in one.resources]
+
+
+def before(
+    state: Mapping[str, Any],
+    others: Sequence[Mapping[str, Any]],
+    platform: Platform,
+    now: Side,
+    diagnostics: list[Diagnostic],
+) -> Side:
+    """What a state says of the stack as it was last built. `others`: those of the other stacks of its estate.
+
+    Where data may go in it is judged by what is asked for today: an old graph says nothing of residencies.
+    """
+    said = next((plan for one in (state, *others) if (plan := moving.outputs_of(one).get("plan"))), None)
+    states = [each for each in (state, *others) if each.get("resources")]
+    if not states:
+        return Side()
+    ways = paths.data_paths(Graph(stated.from_state(*({"deployment": each} for each in states))), platform)
+    plan = _deployed(said, diagnostics)
+    same = (
+        plan is not None and now.plan is not None and now.plan.requirements_sha256 == plan.requirements_sha256
+    )
+    return Side(plan, now.requirements if same else None, ways)
+
+
+def _deployed(said: Any, diagnostics: list[Diagnostic]) -> Plan | None:
+    """The plan that a stack's outputs have."""
     from pydantic import ValidationError
 
     from isthmus.contracts.plan import Plan
 
-    said = moving.outputs_of(state).get("plan")
     if not said:
-        return Side()
+        return None
     try:
-        plan = Plan.model_validate_json(_json(said))
+        return Plan.model_validate_json(json.dumps(said))
     except ValidationError:
         diagnostics.append(
             Diagnostic(
@@ -116,9 +149,7 @@ def before(state: Mapping[str, Any], now: Side, diagnostics: list[Diagnostic]) -
                 " took before is not known",
             )
         )
-        return Side()
-    same = now.plan is not None and now.plan.requirements_sha256 == plan.requirements_sha256
-    return Side(plan, now.requirements if same else None)
+        return None
 
 
 def _look(
@@ -139,7 +170,8 @@ def _look(
         return Masker()
     masker = Masker([*engine.secrets(), *_of_environment()])
     state = engine.state()
-    parts.before = before(state, parts.after, parts.diagnostics)
+    others = [layered.state_of(stack, each) for each in _siblings(stack)]
+    parts.before = before(state, others, platform, parts.after, parts.diagnostics)
     stands = moving.there(moving.standing(state), reached)
     _warn_of_move(stack, platform, stands, parts)
     account = Account()
@@ -150,7 +182,7 @@ def _look(
         parts.changes = account.changes(masker)
         parts.summary = account.summary()
         parts.diagnostics += account.diagnostics(masker)
-        parts.findings = account.findings(stack.name, masker)
+        parts.findings += account.findings(stack.name, masker)
     if account.missing:
         parts.status = "partial"
         parts.diagnostics.append(Diagnostic(severity="error", message=account.missing))
@@ -211,14 +243,15 @@ def _files(stack: Stack) -> tuple[Requirements, Plan]:
     )
 
 
+def _siblings(stack: Stack) -> list[str]:
+    """The other stacks of its estate."""
+    if stack.estate is None:
+        return []
+    return [each.stack for each in stack.estate.members if each.stack != stack.name]
+
+
 def _of_environment() -> list[str]:
     return [value for name in _SECRETS if len(value := os.environ.get(name, "")) >= _RANDOM]
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)
 
 
 class _Quiet:
@@ -229,6 +262,3 @@ class _Quiet:
 
     def changed(self, run: Run, line: str | None) -> None:
         self._watcher.changed(run, None)
-
-
-__all__ = ["EnvironmentFault", "Previewed", "after", "before", "failed", "preview", "refused"]

@@ -61,11 +61,11 @@ def _verdict(previews: Sequence[Preview]) -> str:
     worst = words.worst(previews)
     names = ", ".join(code(each.stack) for each in previews)
     told = [words.counts(previews), words.cost(previews), words.findings(previews), words.commit(previews)]
-    if worst == "FAILED":
-        lost = [each for each in previews if each.status == "failed"]
+    lost = [each for each in previews if each.status == "failed"]
+    if lost:
         which = ", ".join(code(each.stack) for each in lost)
         told.insert(0, f"what would change in {which} could not be found out")
-    if worst == "PARTIAL":
+    if any(each.status == "partial" for each in previews):
         told.insert(0, "not all of it could be found out or decided")
     line = f"**{_SIGNS[worst]}** {names}: {' · '.join(each for each in told if each)}"
     if len(previews) == 1:

@@ -73,8 +73,10 @@ def _head(preview: Preview) -> Iterator[RenderableType]:
     one = [preview]
     told = [words.counts(one), words.cost(one), words.findings(one), words.commit(one)]
     yield _line(f"{preview.stack}: {word}", _STYLES[word])
-    if word == "FAILED":
-        yield _line("  what would change could not be found out", _STYLES[word])
+    if preview.status == "failed":
+        yield _line("  what would change could not be found out", _STYLES["FAILED"])
+    if preview.status == "partial":
+        yield _line("  not all of it could be found out or decided", _STYLES["PARTIAL"])
     yield _line("  " + ", ".join(each for each in told if each))
     for each in preview.diagnostics:
         yield _line(f"  {each.severity}: {each.message}", "red" if each.severity == "error" else "yellow")

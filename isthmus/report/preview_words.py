@@ -10,19 +10,21 @@ from typing import Literal
 from isthmus.contracts.findings import SEVERITIES, Finding
 from isthmus.contracts.preview import OPS, Change, Cost, Costs, DataPath, Preview
 
-Verdict = Literal["FAILED", "PARTIAL", "REFUSED", "CHANGES", "UNCHANGED"]
+Verdict = Literal["FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED"]
 """In the order of what can hurt."""
-VERDICTS: tuple[Verdict, ...] = ("FAILED", "PARTIAL", "REFUSED", "CHANGES", "UNCHANGED")
+VERDICTS: tuple[Verdict, ...] = ("FAILED", "REFUSED", "PARTIAL", "CHANGES", "UNCHANGED")
 
 
 def verdict(preview: Preview) -> Verdict:
-    """The one word. Refused: data would go where it must not, or a finding that stops the change stands."""
+    """The one word. Refused: data would go where it must not, or a critical finding stands that nobody answers for."""
+    if refused(preview) or any(
+        each.severity == "critical" and each.verdict == "violated" for each in counting(preview.policy)
+    ):
+        return "REFUSED"
     if preview.status == "failed":
         return "FAILED"
     if preview.status == "partial":
         return "PARTIAL"
-    if refused(preview) or any(each.severity == "critical" for each in counting(preview.policy)):
-        return "REFUSED"
     return "CHANGES" if preview.changes or preview.rules or moved([preview]) else "UNCHANGED"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from typing import Any
 
 import psutil
 
+from isthmus.contracts.preview import Preview
+from isthmus.engine import comparing
+from isthmus.engine.recorder import Resource
 from tests.accounting import aws
 from tests.laying import lay
 from tests.sandbox import projects
@@ -56,6 +60,19 @@ class Bank(Project):
 
     def pods(self) -> list[dict[str, Any]]:
         return projects.pods(self.sandbox.client(), "app.kubernetes.io/part-of=isthmus")
+
+    def previewed(self) -> Preview:
+        """`isthmus preview` of it, whatever it finds."""
+        done = self.isthmus("preview", "bank-dev", "--format", "json")
+        assert done.stdout.startswith("{"), done.stderr[-3000:]
+        # The alias of a path's class is the JSON's.
+        return Preview.model_validate_json(done.stdout)
+
+    def rendered(self) -> list[Resource]:
+        """Its resources as `isthmus render` writes them."""
+        folder = self.root / "out" / "rendered"
+        self.must("render", "bank-dev", "-o", str(folder))
+        return comparing.from_json(json.loads((folder / "graph.json").read_text()))
 
     def edit(self, name: str, pattern: str, by: str) -> None:
         file = self.root / "stacks" / name

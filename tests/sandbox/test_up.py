@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.engine import comparing
 from tests.accounting import aws, cluster
 from tests.catalogue import by_hand
 from tests.catalogue.bank import both, serving
@@ -90,8 +91,13 @@ def test_replicas_outlive_what_the_plan_says_they_must(bank):
 
 
 def test_a_preview_right_after_finds_nothing_to_change(bank):
-    done = bank.pulumi("preview", "--expect-no-changes")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    shown = bank.previewed()
+    assert shown.status == "complete", shown.diagnostics
+    assert shown.changes == []
+    assert set(shown.summary) <= {"same", "read"}
+    assert shown.data_paths.before == shown.data_paths.after
+    assert shown.cost.before == shown.cost.after
+    assert shown.capacity.before == shown.capacity.after
 
 
 def test_every_resource_of_the_state_is_in_aws_and_nothing_besides(bank):
@@ -193,7 +199,10 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     before = {each["urn"]: each.get("id") for each in bank.state()}
     of_one = MORE.gpus // (MORE.replicas or 1)
     more = f"replicas: {(MORE.replicas or 0) + 1}\n        gpus: {MORE.gpus + of_one}"
+    was = bank.rendered()
     bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
+    # The same from the engine's events as from two renderings, in which nothing was asked.
+    assert bank.previewed().changes == comparing.compare(was, bank.rendered())
     said = bank.up()
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", said, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]

@@ -1,0 +1,117 @@
+"""Previews of the bank without an engine: its rendering, and copies of it with something changed."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from isthmus.contracts.preview import Change, Preview, PropertyChange
+from isthmus.engine import assembled, comparing, judged
+from isthmus.engine.assembled import Parts, Side
+from isthmus.engine.changes import counts
+from isthmus.engine.recorder import Resource
+from isthmus.graph.paths import data_paths
+from isthmus.graph.resources import Graph
+from tests.catalogue import bank
+
+TODAY = "2026-11-26"
+STACK = "bank-dev"
+COMMIT = "2804418f00a7a2b31f1c4e3f7d9d5c1b2a394857"
+
+
+@functools.cache
+def resources() -> tuple[Resource, ...]:
+    return tuple(bank.rendered().resources)
+
+
+def edited(
+    made: Sequence[Resource], kind: str, name: str, how: Callable[[dict[str, Any]], object]
+) -> list[Resource]:
+    """The resources, those of a type and a name changed; there must be one."""
+    found, count = [], 0
+    for each in made:
+        if each.type.endswith(kind) and each.name.endswith(name):
+            inputs = copy.deepcopy(each.inputs)
+            how(inputs)
+            each, count = replace(each, inputs=inputs), count + 1
+        found.append(each)
+    assert count, f"no {kind} {name}"
+    return found
+
+
+def side(made: Sequence[Resource], plan: dict[str, Any] | None = None) -> Side:
+    """What is known of the bank with these resources, by its own plan or another."""
+    requirements, own = bank.both()
+    chosen = own if plan is None else own.model_validate_json(json.dumps(plan))
+    return Side(chosen, requirements, data_paths(Graph(made), bank.platform(), TODAY))
+
+
+def preview(
+    after: Sequence[Resource],
+    before: Sequence[Resource] | None = None,
+    plan: dict[str, Any] | None = None,
+    was_planned: dict[str, Any] | None = None,
+    **more: Any,
+) -> Preview:
+    """Of the bank as it is rendered (or `before`), which becomes `after`."""
+    was = resources() if before is None else before
+    changes = comparing.compare(was, after)
+    same = comparing.unchanged(was, after, changes)
+    parts = Parts(
+        STACK,
+        baseline="commit",
+        base="49ed4f9a00000000000000000000000000000000",
+        commit=COMMIT,
+        summary=counts([*(each.op for each in changes), *["same"] * same]),  # type: ignore[arg-type]
+        changes=changes,
+        before=side(was, was_planned),
+        after=side(after, plan),
+        findings=judged.boundaries(STACK, after, bank.platform()),
+    )
+    for name, value in more.items():
+        setattr(parts, name, value)
+    return assembled.preview(parts)
+
+
+def replica() -> Preview:
+    """One replica more of a model, and what the plan says of it."""
+    plan = bank.plan_data()
+    (more,) = [each for each in plan["endpoints"] if each["id"] == bank.serving("kyc-extraction").id]
+    more |= {"replicas": 3, "gpus": 6}
+    plan["monthly_cost_usd"] += 1999.39
+    (item,) = [each for each in plan["cost_items"] if each["what"] == "fra1, h100-sxm-80gb: capital"]
+    item["monthly_usd"] += 1999.39
+    after = edited(
+        resources(), ":Deployment", f"{more['id']}-server", lambda inputs: inputs["spec"].update(replicas=3)
+    )
+    return preview(after, plan=plan)
+
+
+def replaced_key() -> Preview:
+    return preview(
+        edited(resources(), "key:Key", "bank-frankfurt-key", lambda inputs: inputs.update(multiRegion=True))
+    )
+
+
+def deleted_bucket() -> Preview:
+    return preview([each for each in resources() if each.name != "bank-frankfurt-bucket"])
+
+
+def many(number: int = 2000) -> Preview:
+    """So many resources whose settings change."""
+    changes = [
+        Change(
+            urn=f"urn:pulumi:{STACK}::isthmus::kubernetes:core/v1:ConfigMap::config-{index:04}",
+            op="update",
+            type="kubernetes:core/v1:ConfigMap",
+            name=f"config-{index:04}",
+            component=f"part-{index % 40:02}",
+            properties=[PropertyChange(path="metadata.labels.release", old="1", new=f"2-{index}")],
+        )
+        for index in range(number)
+    ]
+    return preview(resources(), changes=changes, summary={"update": number})
