@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from isthmus.contracts.preview import OPS, Change, PropertyChange
+from isthmus.contracts.preview import OPS, Change, Op, PropertyChange
 from isthmus.engine.differences import at, differences, keys
 from isthmus.engine.masking import Masker, masked
 from isthmus.engine.noise import noise
@@ -85,12 +85,15 @@ def _bare(inputs: Inputs, other: Inputs, *, created: bool) -> dict[str, Any]:
 def _without_defaults(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_defaults(item) for key, item in value.items() if key != _DEFAULTS}
-    return [_without_defaults(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_without_defaults(item) for item in value]
+    # On the wire every number is one with a point.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def counts(change_ops: Iterable[str]) -> dict[str, int]:
+def counts(ops: Iterable[Op]) -> dict[Op, int]:
     """How many of each operation, in the order of what can hurt; those that there are none of left out."""
-    listed = list(change_ops)
+    listed = list(ops)
     return {op: number for op in OPS if (number := listed.count(op))}
 
 

@@ -23,19 +23,17 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
     Elements of lists are aligned, so that one more at the front is one difference. A document in JSON that is kept
     as text, as AWS keeps a policy, is looked into.
     """
-    if old == new and type(old) is type(new):
-        return
     inside = _documents(old, new)
     if inside is not None:
         found = list(differences(*inside, path))
         # Another layout of the same document is a difference all the same.
-        yield from found or [(path, old, new)]
+        yield from found or ([(path, old, new)] if old != new else [])
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}, key=str):
             yield from differences(old.get(key), new.get(key), step(path, str(key)))
     elif isinstance(old, list) and isinstance(new, list):
         yield from _of_lists(old, new, path)
-    else:
+    elif old != new or type(old) is not type(new):
         yield path, old, new
 
 

@@ -25,10 +25,10 @@ def findings(
 
     by_pack = judging.judge(resources, platform, chosen or settings(stack), stack.name)
     own = f"urn:pulumi:{stack.name}::"
-    return [*boundaries(stack, resources, platform), *(each for each in by_pack if _of(each, own))]
+    return [*boundaries(stack.name, resources, platform), *(each for each in by_pack if _of(each, own))]
 
 
-def boundaries(stack: Stack, resources: Iterable[Resource], platform: Platform) -> list[Finding]:
+def boundaries(stack: str, resources: Iterable[Resource], platform: Platform) -> list[Finding]:
     """What `isthmus up` refuses before anything is made."""
     from isthmus.report import proofs
 
@@ -37,7 +37,7 @@ def boundaries(stack: Stack, resources: Iterable[Resource], platform: Platform) 
             policy=BOUNDARY,
             title="A boundary holds in what is rendered",
             severity="critical",
-            stack=stack.name,
+            stack=stack,
             message=broken,
             why="data of this class could go where it must not, and `isthmus up` refuses to build it",
             fix="Take back the change to the components or the overrides that opened it",

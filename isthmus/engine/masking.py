@@ -83,6 +83,9 @@ class Masker:
         """Text in which no known secret stands."""
         if text in _UNKNOWNS:
             return UNKNOWN
+        if not text.isascii():
+            # Half of a pair is no text, and no report could be written with it.
+            text = text.encode("utf-8", "replace").decode()
         if text in self._whole:
             return MASK
         text = _CIPHER.sub(MASK, text)

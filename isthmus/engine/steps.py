@@ -98,16 +98,16 @@ class Account:
             for step in self.steps.values()
             if step["custom"] and not step["type"].startswith("pulumi:")
         ]
-        return counts(ops)  # type: ignore[return-value]
+        return counts(ops)
 
     def diagnostics(self, masker: Masker) -> list[Diagnostic]:
         """Errors and warnings, each once, errors first."""
-        found = {
+        found = [
             Diagnostic(
                 severity="error" if level == "error" else "warning", message=masker.text(text), urn=urn
             )
-            for level, text, urn in self._diagnostics
-        }
+            for level, text, urn in dict.fromkeys(self._diagnostics)
+        ]
         return sorted(found, key=lambda each: (each.severity, each.urn, each.message))
 
     def findings(self, stack: str, masker: Masker) -> list[Finding]:

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 _HIDING = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
@@ -38,15 +39,16 @@ def cut(text: str, longest: int) -> str:
 
 
 def code(text: str, longest: int = 200) -> str:
-    """Text as a code span of Markdown: in it no link, mention, reference, entity or tag is read.
-
-    Fit for the cell of a table, too.
-    """
+    """Text as a code span of Markdown: in it no link, mention, reference, entity or tag is read."""
     inside = cut(visible(text), longest).strip() or " "
     ticks = "`" * (1 + max((len(each) for each in _TICKS.findall(inside)), default=0))
     padded = f" {inside} " if inside[0] in "` " or inside[-1] in "` " else inside
-    # A table's cells are cut out before its code spans are read, and `\|` is the one escape in them.
-    return f"{ticks}{padded.replace('|', chr(92) + '|')}{ticks}"
+    return f"{ticks}{padded}{ticks}"
+
+
+def row(cells: Iterable[str]) -> str:
+    """A table's row: cells are cut out before code spans are read, and `\\|` is the one escape in those."""
+    return f"| {' | '.join(each.replace('|', chr(92) + '|') for each in cells)} |"
 
 
 def fence(lines: list[str], language: str = "") -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from isthmus.contracts.preview import Preview
 from isthmus.report import preview_words as words
-from isthmus.report.escaping import code
+from isthmus.report.escaping import code, row
 from isthmus.report.preview_details import blocks as details
 from isthmus.report.preview_sections import sections
 
@@ -60,7 +60,8 @@ def whole(previews: Sequence[Preview]) -> str:
 def _verdict(previews: Sequence[Preview]) -> str:
     worst = words.worst(previews)
     names = ", ".join(code(each.stack) for each in previews)
-    told = [words.counts(previews), words.cost(previews), words.findings(previews), words.commit(previews)]
+    told = [words.counts(previews), words.ways(previews), words.cost(previews), words.findings(previews)]
+    told.append(words.commit(previews, code))
     lost = [each for each in previews if each.status == "failed"]
     if lost:
         which = ", ".join(code(each.stack) for each in lost)
@@ -74,7 +75,7 @@ def _verdict(previews: Sequence[Preview]) -> str:
     for each in previews:
         one = [each]
         cells = [code(each.stack), _SIGNS[words.verdict(each)], words.counts(one), words.cost(one)]
-        rows.append(f"| {' | '.join([*cells, words.findings(one)])} |")
+        rows.append(row([*cells, words.findings(one)]))
     return f"{line}\n\n" + "\n".join(rows)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.preview import Capacities, DataPath, PoolCapacity, Preview
 from isthmus.report import preview_words as words
-from isthmus.report.escaping import code
+from isthmus.report.escaping import code, row
 
 
 @dataclass
@@ -47,7 +47,7 @@ def sections(previews: Sequence[Preview]) -> list[Section]:
 
 def _table(title: str, share: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Section:
     head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    return Section(title, share, [f"| {' | '.join(each)} |" for each in rows], head)
+    return Section(title, share, [row(each) for each in rows], head)
 
 
 def _rules(previews: Sequence[Preview]) -> Section:

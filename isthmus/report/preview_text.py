@@ -13,8 +13,6 @@ from isthmus.report.preview_details import lines_of, quiet
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-WIDTH = 120
-"""Of a file, whatever the terminal's."""
 _STYLES = {
     "FAILED": "bold red",
     "REFUSED": "bold red",
@@ -31,17 +29,15 @@ _STYLES = {
 
 
 def text(previews: Sequence[Preview]) -> str:
-    """As plain text: for a file, or a pipe."""
+    """As plain text, for a file or a pipe: no line is folded, whatever the terminal's width."""
     import io
 
     from rich.console import Console
 
     out = io.StringIO()
-    console = Console(
-        file=out, width=WIDTH, highlight=False, color_system=None, soft_wrap=False, legacy_windows=False
-    )
+    console = Console(file=out, width=80, highlight=False, color_system=None, legacy_windows=False)
     for part in parts(previews):
-        console.print(part)
+        console.print(part, soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
@@ -65,13 +61,15 @@ def _line(text: str, style: str = "") -> Any:
 
 
 def _title(text: str) -> Any:
-    return _line(text, "bold")
+    from rich.text import Text
+
+    return Text.assemble("\n", (visible(text), "bold"))
 
 
 def _head(preview: Preview) -> Iterator[RenderableType]:
     word = words.verdict(preview)
     one = [preview]
-    told = [words.counts(one), words.cost(one), words.findings(one), words.commit(one)]
+    told = [words.counts(one), words.ways(one), words.cost(one), words.findings(one), words.commit(one)]
     yield _line(f"{preview.stack}: {word}", _STYLES[word])
     if preview.status == "failed":
         yield _line("  what would change could not be found out", _STYLES["FAILED"])
@@ -85,7 +83,7 @@ def _head(preview: Preview) -> Iterator[RenderableType]:
 def _rules(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     rules = {each.model_dump_json(): each for one in previews for each in one.rules}.values()
     if rules:
-        yield _title("\nRules and classes that change")
+        yield _title("Rules and classes that change")
     for each in sorted(rules, key=lambda one: (not one.loosens, one.kind, one.what)):
         word = "looser" if each.loosens else "stricter or the same"
         yield _line(f"  {word}: {each.kind} {each.what}: {each.old or 'none'} -> {each.new or 'none'}")
@@ -95,7 +93,7 @@ def _dangerous(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     found = [(one, each) for one in previews for each in words.dangerous(one)]
     if not found:
         return
-    yield _title("\nDeleted or replaced")
+    yield _title("Deleted or replaced")
     for preview, each in found:
         stack = f"{preview.stack}: " if len(previews) > 1 else ""
         why = f", because of {words.because(each)}" if words.because(each) else ""
@@ -108,7 +106,7 @@ def _paths(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     lost = [each.stack for each in previews if each.data_paths.after is None and each.status != "failed"]
     moved = words.moved(previews)
     if moved or lost:
-        yield _title("\nData paths that change")
+        yield _title("Data paths that change")
     for each in moved:
         was = each.before.verdict if each.before else "none"
         now = each.after.verdict if each.after else "gone"
@@ -126,7 +124,7 @@ def _paths(previews: Sequence[Preview]) -> Iterator[RenderableType]:
 def _findings(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     found = words.unique_findings(previews)
     if found:
-        yield _title("\nPolicy findings")
+        yield _title("Policy findings")
     for each in found:
         state = "" if each.verdict == "violated" else ", cannot be decided"
         if each.silenced is not None:
@@ -145,7 +143,7 @@ def _cost(previews: Sequence[Preview]) -> Iterator[RenderableType]:
             of = words.delta(costs)
             rows.append(f"  {stacks}: USD a month: {_usd(of.before)} -> {_usd(of.after)}, {words.change(of)}")
     if rows:
-        yield _title("\nCost and GPU capacity")
+        yield _title("Cost and GPU capacity")
         for row in rows:
             yield _line(row)
     seen = {each.capacity.model_dump_json(): each.capacity for each in previews}.values()
@@ -167,7 +165,7 @@ def _usd(value: float | None) -> str:
 def _changes(preview: Preview, *, several: bool) -> Iterator[RenderableType]:
     if not preview.changes:
         return
-    yield _title(f"\nAll changes{f' of {preview.stack}' if several else ''}")
+    yield _title(f"All changes{f' of {preview.stack}' if several else ''}")
     for each in preview.changes:
         if not quiet(each):
             yield from _change(each)

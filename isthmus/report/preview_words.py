@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,7 +30,8 @@ def verdict(preview: Preview) -> Verdict:
 
 def worst(previews: Iterable[Preview]) -> Verdict:
     """Of several."""
-    return min((verdict(each) for each in previews), key=VERDICTS.index, default="UNCHANGED")
+    found = {verdict(each) for each in previews}
+    return next((each for each in VERDICTS if each in found), "UNCHANGED")
 
 
 def counts(previews: Sequence[Preview]) -> str:
@@ -49,6 +50,8 @@ def counts(previews: Sequence[Preview]) -> str:
         states = held[op] if op in ("delete", "replace") else 0
         holds = f" ({states:,} {'holds' if states == 1 else 'hold'} state)" if states else ""
         parts.append(f"{total[op]:,} to {op}{holds}")
+    if any(each.status == "failed" for each in previews):
+        parts.append("the rest not known" if parts else "changes not known")
     return ", ".join(parts) or "no resources"
 
 
@@ -68,8 +71,20 @@ def findings(previews: Sequence[Preview]) -> str:
     parts = [
         f"{len(found)} {'finding' if len(found) == 1 else 'findings'} ({listed})" if found else "no findings"
     ]
+    if not every and all(each.status == "failed" for each in previews):
+        return "findings not known"
     parts += [f"{len(open_)} undecided"] if open_ else []
     return ", ".join([*parts, f"{silent} silenced"] if silent else parts)
+
+
+def ways(previews: Sequence[Preview]) -> str:
+    """`1 refused data path`; empty where all are allowed."""
+    told = []
+    for word in ("refused", "undecided"):
+        found = {each.id for one in previews for each in one.data_paths.after or [] if each.verdict == word}
+        if found:
+            told.append(f"{len(found)} {word} data {'path' if len(found) == 1 else 'paths'}")
+    return ", ".join(told)
 
 
 def unique_findings(previews: Sequence[Preview]) -> list[Finding]:
@@ -77,7 +92,8 @@ def unique_findings(previews: Sequence[Preview]) -> list[Finding]:
     seen = {}
     for preview in previews:
         for each in preview.policy:
-            seen.setdefault((each.policy, each.urn, each.resource, each.message, each.verdict), each)
+            key = (each.policy, each.urn, each.resource, each.message, each.verdict, each.silenced is None)
+            seen.setdefault(key, each)
     return sorted(
         seen.values(),
         key=lambda each: (
@@ -152,13 +168,13 @@ def change(of: Delta) -> str:
     return f"{of.usd:+,.0f}{percent}" if abs(of.usd) >= 1 else f"{of.usd:+,.2f}{percent}"
 
 
-def commit(previews: Sequence[Preview]) -> str:
+def commit(previews: Sequence[Preview], spelt: Callable[[str], str] = str) -> str:
     """`commit 2804418` or `commit 2804418 against 49ed4f9`; empty outside a repository."""
     for each in previews:
         if each.commit:
             dirty = " with changes that are not committed" if each.commit.endswith("-dirty") else ""
-            against = f" against {each.base[:12]}" if each.base else ""
-            return f"commit {each.commit.removesuffix('-dirty')[:12]}{dirty}{against}"
+            against = f" against {spelt(each.base[:12])}" if each.base else ""
+            return f"commit {spelt(each.commit.removesuffix('-dirty')[:12])}{dirty}{against}"
     return ""
 
 

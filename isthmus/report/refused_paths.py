@@ -29,13 +29,15 @@ def of_plan(plan: Plan, requirements: Requirements) -> list[DataPath]:
         hops += [Hop(kind="gateway", name=gate.host, where=gate.site)] if gate else []
         hops.append(Hop(kind="endpoint", name=f"{endpoint.id} ({endpoint.target})", where=endpoint.site))
         hops += [Hop(kind="region", name=region)] if region else []
-        made = DataPath(
-            id=" > ".join([held, *(each.name for each in hops)]),
-            workload=workload.name,
-            class_=held,
-            hops=hops,
-            verdict="refused",
-            why=why,
+        made = DataPath.model_validate(
+            {
+                "id": " > ".join([held, *(each.name for each in hops)]),
+                "workload": workload.name,
+                "class": held,
+                "hops": hops,
+                "verdict": "refused",
+                "why": why,
+            }
         )
         found[made.id] = made
     return [found[key] for key in sorted(found)]

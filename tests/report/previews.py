@@ -7,9 +7,25 @@ import functools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
-from isthmus.contracts.preview import Change, Preview, PropertyChange
+from isthmus.contracts.findings import Control, Finding, Silence
+from isthmus.contracts.preview import (
+    Capacities,
+    Change,
+    Cost,
+    CostItem,
+    Costs,
+    DataPath,
+    DataPaths,
+    Diagnostic,
+    Hop,
+    PoolCapacity,
+    Preview,
+    PropertyChange,
+    RuleChange,
+)
 from isthmus.engine import assembled, comparing, judged
 from isthmus.engine.assembled import Parts, Side
 from isthmus.engine.changes import counts
@@ -66,7 +82,7 @@ def preview(
         baseline="commit",
         base="49ed4f9a00000000000000000000000000000000",
         commit=COMMIT,
-        summary=counts([*(each.op for each in changes), *["same"] * same]),  # type: ignore[arg-type]
+        summary=counts([*(each.op for each in changes), *["same"] * same]),
         changes=changes,
         before=side(was, was_planned),
         after=side(after, plan),
@@ -115,3 +131,75 @@ def many(number: int = 2000) -> Preview:
         for index in range(number)
     ]
     return preview(resources(), changes=changes, summary={"update": number})
+
+
+def slipped_in() -> Preview:
+    """A cloud's translator slipped into the restricted gateway's configuration, past every contract."""
+
+    def slip(inputs: dict[str, Any]) -> None:
+        text = inputs["data"]["config.yaml"]
+        inputs["data"]["config.yaml"] = text.replace(
+            "restricted-qwen3-32b.isthmus-restricted.svc", "internal-translator.isthmus-internal.svc"
+        )
+
+    return preview(edited(resources(), "v1:ConfigMap", "restricted-gateway-config", slip))
+
+
+EVIL = (
+    "</code></details><script>alert(1)</script> @everyone #1 [x](javascript:alert(1)) ![x](https://evil.example/x.png)"
+    " https://evil.example www.evil.example me@evil.example ``` ```` ` | \\| **bold** <!-- --> &lt;b&gt; ~~x~~ \n"
+    "# heading\n- list\n> quote\n```\nout of the fence\n~~~\n\u202egnp.exe\u2066\u200b\x1b[31m\x00 :tada: $x$"
+)
+"""What a reader of markup would do something with."""
+
+
+def hostile(text: str = EVIL) -> Preview:
+    """The same text in every place of a preview that a value can come to."""
+    label = "dev"
+    hop = Hop(kind="endpoint", name=text, where=text)
+    ways = [
+        DataPath.model_validate(
+            {
+                "id": text,
+                "workload": text,
+                "class": "restricted",
+                "hops": [hop],
+                "verdict": "refused",
+                "why": text,
+            }
+        )
+    ]
+    supports = [Control(framework=text, version=text, id=text)]
+    told = {"title": text, "message": text, "why": text, "fix": text, "resource": text, "urn": text}
+    silence = Silence(
+        policy=text, resource=text, owner=text or "x", reason=text or "x", until=date(2030, 1, 1)
+    )
+    found = [
+        Finding(policy=text, severity="critical", supports=supports, stack=label, silenced=by, **told)
+        for by in (None, silence)
+    ]
+    values = [(text, {text: [text]}), (None, text), (text, None), (f"{text}\n1", f"{text}\n2")]
+    changed = [
+        PropertyChange(path=text if not at else f"{text}{at}", old=old, new=new, noise=at == 0)
+        for at, (old, new) in enumerate(values)
+    ]
+    named = {"urn": text, "type": text, "name": text, "properties": changed, "stateful": True}
+    item = CostItem(what=text, monthly_usd=1, evidence="given", source=text, as_of=text)
+    return Preview(
+        stack=label,
+        status="partial",
+        commit=text[:40],
+        base=text[:40],
+        summary={"delete": 1, "replace": 1, "update": 1},
+        changes=[
+            Change(op="delete", **named),
+            Change(op="replace", component=text, replaces_because=[text], **named),
+            Change(op="update", component=text, may_replace=[text], **named),
+        ],
+        data_paths=DataPaths(before=[], after=ways),
+        policy=found,
+        rules=[RuleChange(kind="silence", what=text, old=text, new=text, loosens=True)],
+        cost=Costs(before=Cost(monthly_usd=0), after=Cost(monthly_usd=1, items=[item], prices_as_of=text)),
+        capacity=Capacities(before=[], after=[PoolCapacity(site=text, pool=text, gpus=1, used=1)]),
+        diagnostics=[Diagnostic(severity="error", message=text, urn=text)],
+    )

@@ -1,0 +1,61 @@
+"""What differs between two values, and how its path is spelt."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.engine.differences import at, differences, keys, step
+
+LEAF = st.booleans() | st.integers() | st.text(max_size=5)
+VALUE = st.recursive(
+    LEAF, lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(), inside), max_leaves=8
+)
+
+
+def test_a_change_is_told_at_the_deepest_place_that_both_have():
+    old = {"spec": {"replicas": 2, "template": {"a": 1}}, "kind": "Deployment"}
+    new = {"spec": {"replicas": 3, "template": {"a": 1, "b": {"c": 2}}}, "kind": "Deployment"}
+    assert list(differences(old, new)) == [("spec.replicas", 2, 3), ("spec.template.b", None, {"c": 2})]
+
+
+def test_one_element_more_at_the_front_is_one_difference():
+    assert list(differences({"args": ["a", "b"]}, {"args": ["new", "a", "b"]})) == [("args[0]", None, "new")]
+
+
+def test_a_key_that_is_no_name_is_quoted_and_read_again():
+    path = step("metadata.labels", 'app."kubernetes".io/[name]')
+    assert keys(path) == ["metadata", "labels", 'app."kubernetes".io/[name]']
+
+
+def test_a_policy_kept_as_text_is_looked_into():
+    old, new = ({"policy": json.dumps({"Statement": [{"Action": action}]})} for action in ("s3:Get", "s3:*"))
+    assert list(differences(old, new)) == [("policy.Statement[0].Action", "s3:Get", "s3:*")]
+    assert at(new, "policy.Statement[0].Action") == "s3:*"
+
+
+def test_another_layout_of_the_same_document_is_no_sameness():
+    assert list(differences({"policy": '{"a":1}'}, {"policy": '{"a": 1}'})) == [
+        ("policy", '{"a":1}', '{"a": 1}')
+    ]
+
+
+def test_yes_and_one_are_not_the_same():
+    assert list(differences({"a": True}, {"a": 1})) == [("a", True, 1)]
+
+
+@given(VALUE, VALUE)
+def test_what_is_not_the_same_differs_and_what_is_does_not(old: Any, new: Any):
+    same = json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+    assert (not list(differences({"it": old}, {"it": new}))) == same
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_a_path_is_read_as_it_was_written(names: list[str]):
+    path = ""
+    for each in names:
+        path = step(path, each)
+    assert keys(path) == names

@@ -1,0 +1,93 @@
+"""No secret in what is shown of a change, on either side."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from isthmus.engine.changes import properties
+from isthmus.engine.masking import Masker
+from isthmus.engine.words import MASK
+
+SECRET = "hunter2-hunter2-hunter2"
+MARKED = {
+    "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+    "ciphertext": "[secret]",
+}
+"""As the engine's events and a state have it."""
+ENCRYPTED = "v1:rqh3SzEjk6A=:v1:JLtKoMAao0DYnl1z:R4XYf4R+aSzXSG2LF6WwWf2LcOYMTA=="
+
+
+def told(old: Any, new: Any, kind: str = "aws:x/y:Z", known: tuple[str, ...] = ()) -> str:
+    found = properties(kind, {"it": old}, {"it": new}, Masker(known))
+    assert found, "the change itself is to be seen"
+    return json.dumps([each.model_dump() for each in found])
+
+
+def test_what_the_engine_marks_hides_both_sides():
+    found = properties("aws:x/y:Z", {"it": MARKED}, {"it": SECRET}, Masker())
+    assert [(each.old, each.new, each.secret) for each in found] == [(MASK, MASK, True)]
+    assert SECRET not in told(SECRET, MARKED)
+
+
+def test_what_a_cluster_keeps_as_a_secret_is_hidden_though_nobody_marked_it():
+    old, new = {"data": {"key": "b2xk"}}, {"data": {"key": "bmV3"}}
+    found = properties("kubernetes:core/v1:Secret", old, new, Masker())
+    assert [(each.path, each.old, each.new) for each in found] == [("data.key", MASK, MASK)]
+
+
+def test_a_marked_output_of_the_wire_is_hidden():
+    wire = {
+        "4dabf18193072939515e22adb298388d": "d0e6a833031e9bbcd3f4e8bde6ca49a4",
+        "value": SECRET,
+        "secret": True,
+    }
+    assert SECRET not in told("was", wire)
+
+
+@pytest.mark.parametrize(
+    "carrier",
+    [
+        SECRET,
+        f"postgres://bank:{SECRET}@db",
+        {"deep": [{"password": SECRET}]},
+        {SECRET: "as a key"},
+        base64.b64encode(SECRET.encode()).decode(),
+        json.dumps({"token": SECRET}),
+    ],
+    ids=["whole", "within", "deep", "key", "base64", "document"],
+)
+def test_a_known_secret_is_found_wherever_it_stands(carrier: Any):
+    assert SECRET not in told("was", carrier, known=(SECRET,))
+    assert base64.b64encode(SECRET.encode()).decode() not in told(carrier, "will", known=(SECRET,))
+
+
+def test_a_secret_that_is_a_structure_hides_each_of_its_texts():
+    assert SECRET not in told("was", SECRET, known=(json.dumps({"user": {"password": SECRET}}),))
+
+
+def test_an_encrypted_value_of_the_configuration_is_hidden():
+    assert ENCRYPTED not in told("was", f"salt {ENCRYPTED}")
+
+
+def test_a_short_secret_hides_no_part_of_other_words():
+    assert Masker(["test"]).text("tests/latest") == "tests/latest"
+    assert Masker(["test"]).text("test") == MASK
+
+
+def test_that_a_known_secret_changes_is_seen():
+    other = "correct-horse-battery"
+    found = properties("aws:x/y:Z", {"it": SECRET}, {"it": other}, Masker([SECRET, other]))
+    assert [(each.old, each.new, each.secret) for each in found] == [(MASK, MASK, True)]
+
+
+def test_names_that_a_provider_makes_up_are_no_part_of_what_would_be_made():
+    new = {"__defaults": ["name", "region"], "name": "bucket-1f2e3d4", "region": "eu-central-1", "kept": 1}
+    assert [each.path for each in properties("aws:x/y:Z", None, new, Masker())] == ["kept"]
+
+
+def test_half_of_a_pair_is_no_text():
+    assert Masker().value({"a": ["x\ud800y"]}) == {"a": ["x?y"]}

@@ -1,0 +1,211 @@
+"""The engine's events as the changes of a preview, and an account that is not whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pulumi.automation.events import EngineEvent
+
+from isthmus.contracts.preview import Change, Preview
+from isthmus.engine import assembled
+from isthmus.engine.assembled import Parts
+from isthmus.engine.masking import Masker
+from isthmus.engine.steps import Account
+
+HEAD = "urn:pulumi:dev::isthmus::isthmus:index:X"
+KEY, BOX = "aws:kms/key:Key", "kubernetes:apps/v1:Deployment"
+
+
+def state(type_: str, urn: str, inputs: dict[str, Any], **more: Any) -> dict[str, Any]:
+    parent = f"{HEAD}::whole"
+    made = {
+        "type": type_,
+        "urn": urn,
+        "id": "",
+        "parent": parent,
+        "provider": "",
+        "inputs": inputs,
+        "outputs": {},
+    }
+    return made | {"custom": True} | more
+
+
+def step(
+    op: str,
+    type_: str = BOX,
+    name: str = "it",
+    old: dict[str, Any] | None = None,
+    new: dict[str, Any] | None = None,
+    kept: dict[str, Any] | None = None,
+    **more: Any,
+) -> EngineEvent:
+    urn = f"{HEAD}${type_}::{name}"
+    meta = {
+        "op": op,
+        "urn": urn,
+        "type": type_,
+        "provider": "",
+        "old": None if old is None else state(type_, urn, old, **(kept or {})),
+        "new": None if new is None else state(type_, urn, new),
+        **more,
+    }
+    return EngineEvent.from_json({"sequence": 1, "timestamp": 0, "resourcePreEvent": {"metadata": meta}})
+
+
+def summary(**counts: int) -> EngineEvent:
+    named = {key.replace("_", "-"): number for key, number in counts.items()}
+    return EngineEvent.from_json(
+        {"sequence": 2, "timestamp": 1, "summaryEvent": {"resourceChanges": named, "durationSeconds": 1}}
+    )
+
+
+def said(severity: str, message: str, **more: Any) -> EngineEvent:
+    event = {"message": message, "color": "never", "severity": severity, **more}
+    return EngineEvent.from_json({"sequence": 3, "timestamp": 2, "diagnosticEvent": event})
+
+
+def account(*events: EngineEvent) -> Account:
+    made = Account()
+    for each in events:
+        made.on_event(each)
+    return made
+
+
+def only(*events: EngineEvent) -> Change:
+    (found,) = account(*events).changes(Masker())
+    return found
+
+
+def test_an_update_says_what_was_and_will_be_and_whose_it_is():
+    found = only(step("update", old={"spec": {"replicas": 2}}, new={"spec": {"replicas": 3}}))
+    assert (found.op, found.name, found.component) == ("update", "it", "whole")
+    assert [(each.path, each.old, each.new) for each in found.properties] == [("spec.replicas", 2, 3)]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("create-replacement", "replace", "delete-replaced"),
+        ("delete-replaced", "replace", "create-replacement"),
+        ("replace", "create-replacement"),
+    ],
+)
+def test_a_replacement_is_one_change_in_whatever_order_its_steps_come(order: tuple[str, ...]):
+    forced = {"multiRegion": {"diffKind": "update-replace"}, "description": {"diffKind": "update"}}
+    old, new = {"multiRegion": False, "description": "a"}, {"multiRegion": True, "description": "b"}
+    events = [
+        step(
+            op,
+            KEY,
+            old=None if op == "create-replacement" else old,
+            new=None if op == "delete-replaced" else new,
+            detailedDiff=None if op == "delete-replaced" else forced,
+            kept={"retainOnDelete": True},
+        )
+        for op in order
+    ]
+    found = only(*events)
+    assert (found.op, found.replaces_because, found.stateful) == ("replace", ["multiRegion"], True)
+    assert found.retained, "the old key stays"
+    assert [each.path for each in found.properties] == ["description", "multiRegion"]
+    assert account(*events).summary() == {"replace": 1}
+
+
+def test_what_others_changed_is_seen_though_our_inputs_are_the_same():
+    inputs = {"blockPublicAcls": True}
+    event = step("update", old=inputs, new=inputs, detailedDiff={"blockPublicAcls": {"diffKind": "update"}})
+    event.resource_pre_event.metadata.old.outputs = {"blockPublicAcls": False}
+    assert [(each.path, each.old, each.new) for each in only(event).properties] == [
+        ("blockPublicAcls", False, True)
+    ]
+
+
+def test_what_stays_the_same_is_counted_and_is_no_change():
+    made = account(
+        step("same", old={}, new={}), step("read", name="other", old={}, new={}), summary(same=1, read=1)
+    )
+    assert (made.changes(Masker()), made.summary(), made.missing) == ([], {"read": 1, "same": 1}, "")
+
+
+def test_the_look_at_what_stands_is_no_step():
+    made = account(step("refresh", old={"a": 1}, new={"a": 2}), summary())
+    assert (made.changes(Masker()), made.summary(), made.missing) == ([], {}, "")
+
+
+def test_a_provider_that_only_has_another_file_is_no_change_and_one_of_another_region_is():
+    kind = "pulumi:providers:aws"
+    assert account(step("update", kind, old={"version": "1"}, new={"version": "2"})).changes(Masker()) == []
+    assert only(step("update", kind, old={"region": "a"}, new={"region": "b"})).op == "update"
+
+
+@pytest.mark.parametrize(
+    ("events", "why"),
+    [
+        ([step("same", old={}, new={})], "ends before its summary"),
+        ([], "ends before its summary"),
+        ([step("same", old={}, new={}), summary(same=3)], "3 to same, of which 1 were told"),
+        ([summary(delete=1)], "1 to delete, of which 0 were told"),
+    ],
+    ids=["no end", "nothing", "a gap", "a gap that hides a deletion"],
+)
+def test_an_account_that_was_cut_off_is_not_whole(events: list[EngineEvent], why: str):
+    assert why in account(*events).missing
+
+
+def test_an_operation_that_nobody_knows_is_a_gap():
+    event = step("same", old={}, new={})
+    vars(event.resource_pre_event.metadata)["op"] = "transmogrify"
+    assert "transmogrify" in account(event, summary(transmogrify=1)).missing
+
+
+def test_errors_come_first_once_and_without_secrets_and_without_the_machines_own_words():
+    made = account(
+        said("warning", "using pulumi-resource-aws from $PATH at /home/me/bin"),
+        said("warning", "slow"),
+        said("error", "no: hunter2-hunter2"),
+        said("error", "no: hunter2-hunter2"),
+        said("info", "hello"),
+        said("error", "gone at once", ephemeral=True),
+    )
+    found = made.diagnostics(Masker(["hunter2-hunter2"]))
+    assert [(each.severity, each.message) for each in found] == [
+        ("error", "no: [secret]"),
+        ("warning", "slow"),
+    ]
+
+
+def test_a_policy_of_the_engines_own_is_a_finding():
+    event = {
+        "message": "no",
+        "color": "",
+        "policyName": "p",
+        "policyPackName": "pack",
+        "policyPackVersion": "1",
+        "policyPackVersionTag": "1",
+        "enforcementLevel": "mandatory",
+        "resourceUrn": f"{HEAD}${KEY}::it",
+    }
+    made = account(EngineEvent.from_json({"sequence": 1, "timestamp": 0, "policyEvent": event}))
+    (found,) = made.findings("dev", Masker())
+    assert (found.policy, found.severity, found.resource, found.stack) == ("pack/p", "high", "it", "dev")
+
+
+def digest_of(*events: EngineEvent) -> str:
+    return assembled.preview(Parts("dev", changes=account(*events).changes(Masker()))).digest
+
+
+def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
+    one = step("update", old={"a": 1}, new={"a": 2})
+    other = step("create", name="other", new={"b": 1})
+    assert digest_of(one, other) == digest_of(other, one)
+    assert digest_of(one) != digest_of(step("update", old={"a": 1}, new={"a": 3}))
+    assert digest_of(one) != digest_of(step("update", old={"a": 0}, new={"a": 2})), "it was changed meanwhile"
+    assert digest_of(one) != digest_of(one, other)
+    assert digest_of(other) != digest_of(step("create", name="other", new={"b": 2}))
+
+
+@pytest.mark.parametrize("status", ["partial", "failed"])
+def test_what_was_not_seen_whole_cannot_be_approved(status: Any):
+    shown: Preview = assembled.preview(Parts("dev", status=status))
+    assert (shown.status, shown.digest) == (status, "")

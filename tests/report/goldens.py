@@ -1,0 +1,108 @@
+"""The reports of the bank's scenarios as they were read and found right: `python -m tests.report.goldens` writes them
+anew, for `git diff` to show what became different."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.contracts.preview import Preview, RuleChange
+from isthmus.engine import previewing, project
+from isthmus.engine.assembled import Parts
+from isthmus.report import preview_markdown, preview_sarif, preview_text
+from tests.catalogue import bank
+from tests.report import moved_models, previews
+
+FOLDER = Path(__file__).parent / "golden"
+FILES = {previews.STACK: f"stacks/Pulumi.{previews.STACK}.yaml"}
+
+
+def unchanged() -> Preview:
+    return previews.preview(previews.resources())
+
+
+def moved_to_bedrock() -> Preview:
+    """Internal work goes from our GPUs to Bedrock, which its class may use."""
+    return previews.preview(
+        previews.resources(), moved_models.on_prem(), was_planned=moved_models.plan_on_prem()
+    )
+
+
+def restricted_to_bedrock() -> Preview:
+    """A plan that would place restricted work there is refused before anything is rendered."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = moved_models.restricted_in_the_cloud(Path(folder))
+        try:
+            stack.platform()
+        except AnswerIsNo as error:
+            return previewing.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
+    raise AssertionError("the plan was not refused")
+
+
+def failed() -> Preview:
+    stack = project.find(bank.ROOT).stack(previews.STACK)
+    fault = EnvironmentFault(
+        "the cluster of context `fra1` does not answer at https://10.40.0.1:6443",
+        where="site fra1",
+        todo="Start it",
+    )
+    return previewing.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
+
+
+def class_lowered() -> Preview:
+    """What judges is loosened in the same branch; how that is found out is not this module's."""
+    rules = [
+        RuleChange(kind="handling", what="internal.targets", old="all", new="onprem-vllm", loosens=False),
+        RuleChange(
+            kind="sensitivity", what="transaction-narratives", old="restricted", new="internal", loosens=True
+        ),
+    ]
+    return previews.preview(previews.resources(), rules=rules)
+
+
+SCENARIOS: dict[str, Callable[[], Preview]] = {
+    "unchanged": unchanged,
+    "replica": previews.replica,
+    "replaced-key": previews.replaced_key,
+    "deleted-bucket": previews.deleted_bucket,
+    "moved-to-bedrock": moved_to_bedrock,
+    "restricted-to-bedrock": restricted_to_bedrock,
+    "slipped-in": previews.slipped_in,
+    "class-lowered": class_lowered,
+    "failed": failed,
+    "hostile": previews.hostile,
+}
+AS_DATA = ("replica", "replaced-key", "restricted-to-bedrock", "slipped-in", "failed")
+"""Those of which JSON and SARIF are kept, too."""
+
+
+@functools.cache
+def scenario(name: str) -> Preview:
+    return SCENARIOS[name]()
+
+
+def reports(name: str) -> dict[str, str]:
+    """Every report of a scenario that is kept, by its file's name."""
+    from isthmus.cli.preview_command import as_json
+
+    shown = [scenario(name)]
+    made = {f"{name}.md": preview_markdown.comment(shown), f"{name}.txt": preview_text.text(shown)}
+    if name in AS_DATA:
+        made |= {f"{name}.json": as_json(shown), f"{name}.sarif": preview_sarif.log(shown, FILES)}
+    return made
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.iterdir():
+        old.unlink()
+    for name in SCENARIOS:
+        for file, text in reports(name).items():
+            (FOLDER / file).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
