@@ -138,7 +138,7 @@ def _text(
     if format is Format.markdown:
         return _markdown(previews, rest)
     if format is Format.html:
-        from isthmus.report import preview_page
+        from isthmus.report import preview_page  # type: ignore[attr-defined]
 
         return preview_page.page(list(previews))
     if format is Format.sarif:

@@ -93,7 +93,7 @@ class Account:
 
     def summary(self) -> dict[Op, int]:
         """Counts by operation; components, providers and the stack left out."""
-        ops = [
+        ops: list[Op] = [
             _OPS[step["op"]]
             for step in self.steps.values()
             if step["custom"] and not step["type"].startswith("pulumi:")

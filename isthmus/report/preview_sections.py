@@ -29,12 +29,12 @@ class Section:
         tail = len(where) + 40
         kept: list[str] = []
         left = room - sum(len(each) + 1 for each in top)
-        for row in self.rows:
+        for each in self.rows:
             more = 0 if len(kept) + 1 == len(self.rows) else tail
-            if len(row) + 1 > left - more:
+            if len(each) + 1 > left - more:
                 break
-            kept.append(row)
-            left -= len(row) + 1
+            kept.append(each)
+            left -= len(each) + 1
         lost = len(self.rows) - len(kept)
         end = ["", f"and {lost:,} more: {where}"] if lost else []
         return "\n".join([*top, *kept, *end])
@@ -75,8 +75,8 @@ def _dangerous(previews: Sequence[Preview]) -> Section:
             also = len(each.replaces_because or each.may_replace) - 5
             why += f" and {also} more" if also > 0 else ""
             loses = "**yes**" + words.holds(each).removeprefix("yes") if each.stateful else "no"
-            row = [words.effect(each), f"{code(words.kind(each))} {code(each.name)}", why or "-", loses]
-            rows.append([code(preview.stack), *row] if several else row)
+            cells = [words.effect(each), f"{code(words.kind(each))} {code(each.name)}", why or "-", loses]
+            rows.append([code(preview.stack), *cells] if several else cells)
     columns = ["", "resource", "because of", "holds state"]
     return _table("Deleted or replaced", 20, ["stack", *columns] if several else columns, rows)
 
@@ -147,7 +147,7 @@ def _figures(previews: Sequence[Preview]) -> list[Section]:
             evidence = f"{item.evidence or 'no evidence'} {item.as_of}".strip() if item else ""
             rows.append([code(what), _usd(both.before), _usd(both.after), words.change(both), code(evidence)])
     cost = _table("Cost", 8, ["", "before", "after", "change", "evidence"], rows)
-    gpus = [row for one in _capacities(previews) for row in _pools(one)]
+    gpus = [each for one in _capacities(previews) for each in _pools(one)]
     columns = ["pool", "GPUs", "reserved", "used before", "used after"]
     return [cost, _table("GPU capacity", 5, columns, gpus)]
 

@@ -30,8 +30,8 @@ def verdict(preview: Preview) -> Verdict:
 
 def worst(previews: Iterable[Preview]) -> Verdict:
     """Of several."""
-    found = {verdict(each) for each in previews}
-    return next((each for each in VERDICTS if each in found), "UNCHANGED")
+    found: list[Verdict] = [verdict(each) for each in previews]
+    return min(found, key=VERDICTS.index) if found else "UNCHANGED"
 
 
 def counts(previews: Sequence[Preview]) -> str:

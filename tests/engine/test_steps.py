@@ -115,7 +115,8 @@ def test_a_replacement_is_one_change_in_whatever_order_its_steps_come(order: tup
 def test_what_others_changed_is_seen_though_our_inputs_are_the_same():
     inputs = {"blockPublicAcls": True}
     event = step("update", old=inputs, new=inputs, detailedDiff={"blockPublicAcls": {"diffKind": "update"}})
-    event.resource_pre_event.metadata.old.outputs = {"blockPublicAcls": False}
+    meta: Any = event.resource_pre_event
+    meta.metadata.old.outputs = {"blockPublicAcls": False}
     assert [(each.path, each.old, each.new) for each in only(event).properties] == [
         ("blockPublicAcls", False, True)
     ]
@@ -155,7 +156,8 @@ def test_an_account_that_was_cut_off_is_not_whole(events: list[EngineEvent], why
 
 def test_an_operation_that_nobody_knows_is_a_gap():
     event = step("same", old={}, new={})
-    vars(event.resource_pre_event.metadata)["op"] = "transmogrify"
+    meta: Any = event.resource_pre_event
+    meta.metadata.op = "transmogrify"
     assert "transmogrify" in account(event, summary(transmogrify=1)).missing
 
 

@@ -21,6 +21,7 @@ from isthmus.contracts.preview import (
     DataPaths,
     Diagnostic,
     Hop,
+    Op,
     PoolCapacity,
     Preview,
     PropertyChange,
@@ -76,13 +77,13 @@ def preview(
     """Of the bank as it is rendered (or `before`), which becomes `after`."""
     was = resources() if before is None else before
     changes = comparing.compare(was, after)
-    same = comparing.unchanged(was, after, changes)
+    same: list[Op] = ["same"] * comparing.unchanged(was, after, changes)
     parts = Parts(
         STACK,
         baseline="commit",
         base="49ed4f9a00000000000000000000000000000000",
         commit=COMMIT,
-        summary=counts([*(each.op for each in changes), *["same"] * same]),
+        summary=counts([*(each.op for each in changes), *same]),
         changes=changes,
         before=side(was, was_planned),
         after=side(after, plan),
@@ -175,7 +176,16 @@ def hostile(text: str = EVIL) -> Preview:
         policy=text, resource=text, owner=text or "x", reason=text or "x", until=date(2030, 1, 1)
     )
     found = [
-        Finding(policy=text, severity="critical", supports=supports, stack=label, silenced=by, **told)
+        Finding.model_validate(
+            {
+                **told,
+                "policy": text,
+                "severity": "critical",
+                "supports": supports,
+                "stack": label,
+                "silenced": by,
+            }
+        )
         for by in (None, silence)
     ]
     values = [(text, {text: [text]}), (None, text), (text, None), (f"{text}\n1", f"{text}\n2")]

@@ -15,7 +15,7 @@ from isthmus.report import thresholds
 
 def finding(severity: Any, verdict: Any = "violated", silenced: Silence | None = None) -> Finding:
     text = {"policy": "a/b", "title": "t", "message": f"{severity} {verdict}", "why": "w", "fix": "f"}
-    return Finding(severity=severity, verdict=verdict, silenced=silenced, **text)
+    return Finding.model_validate({**text, "severity": severity, "verdict": verdict, "silenced": silenced})
 
 
 def preview(**more: Any) -> Preview:
