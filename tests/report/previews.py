@@ -27,12 +27,13 @@ from isthmus.contracts.preview import (
     PropertyChange,
     RuleChange,
 )
-from isthmus.engine import assembled, comparing, judged
+from isthmus.engine import assembled, comparing
 from isthmus.engine.assembled import Parts, Side
 from isthmus.engine.changes import counts
 from isthmus.engine.recorder import Resource
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph
+from policies.judging import judge
 from tests.catalogue import bank
 
 TODAY = "2026-11-26"
@@ -87,7 +88,7 @@ def preview(
         changes=changes,
         before=side(was, was_planned),
         after=side(after, plan),
-        findings=judged.boundaries(STACK, after, bank.platform()),
+        findings=judge(after, bank.platform(), stack=STACK, today=date.fromisoformat(TODAY)),
     )
     for name, value in more.items():
         setattr(parts, name, value)
