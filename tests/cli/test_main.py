@@ -22,6 +22,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "schema",
         "render",
         "images",
+        "preview",
         "up",
         "verify",
         "destroy",
