@@ -140,7 +140,8 @@ def _deployed(said: Any, diagnostics: list[Diagnostic]) -> Plan | None:
     if not said:
         return None
     try:
-        return Plan.model_validate_json(json.dumps(said))
+        # The output leaves out what is null, and an alternative must say that it has no price.
+        return Plan.model_validate_json(json.dumps({**said, "alternatives": None}))
     except ValidationError:
         diagnostics.append(
             Diagnostic(

@@ -1,0 +1,62 @@
+"""What a state says of a stack before a change, held beside what its files say after it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.preview import Diagnostic
+from isthmus.engine import previewing
+from isthmus.engine.assembled import Side
+from tests.catalogue import bank
+from tests.report import previews
+
+SNAPSHOT = Path(__file__).parents[1] / "upgrades" / "snapshots" / "1398d34" / "state.json.gz"
+
+
+@pytest.fixture(scope="module")
+def state() -> dict[str, Any]:
+    """The bank's state as an engine once wrote it."""
+    return json.loads(gzip.decompress(SNAPSHOT.read_bytes()))["deployment"]
+
+
+def side(state: dict[str, Any], now: Side | None = None) -> tuple[Side, list[Diagnostic]]:
+    said: list[Diagnostic] = []
+    return previewing.before(
+        state, [], bank.platform(), now or previews.side(previews.resources()), said
+    ), said
+
+
+def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state: dict[str, Any]):
+    before, said = side(state)
+    after = previews.side(previews.resources())
+    assert said == []
+    assert before.cost() == after.cost()
+    assert before.capacity() == after.capacity()
+    assert before.data_paths == after.data_paths
+
+
+def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(state: dict[str, Any]):
+    requirements, plan = bank.both()
+    other = Side(plan.model_copy(update={"requirements_sha256": "0" * 64}), requirements)
+    pools = side(state, other)[0].capacity()
+    assert {each.gpus for each in pools} == {None}
+    assert sum(each.used for each in pools) == 10
+
+
+def test_nothing_stands_of_a_stack_without_resources():
+    assert side({"resources": []}) == (Side(), [])
+
+
+def test_a_plan_of_another_version_is_said_not_to_be_known(state: dict[str, Any]):
+    old = json.loads(json.dumps(state))
+    root = next(each for each in old["resources"] if each["type"] == "pulumi:pulumi:Stack")
+    root["outputs"]["plan"]["invented_later"] = True
+    before, said = side(old)
+    assert (before.plan, before.cost(), before.capacity()) == (None, None, None)
+    assert "another version" in said[0].message
+    assert before.data_paths, "the graph is read all the same"
