@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from isthmus.contracts.preview import (
     Capacities,
     Change,
+    Cost,
     Costs,
     DataPath,
     DataPaths,
     Diagnostic,
     Op,
+    PoolCapacity,
     Preview,
     RuleChange,
     Status,
 )
 from isthmus.engine.changes import digest
+from isthmus.engine.masking import Masker
 from isthmus.report import cost_and_capacity
 
 if TYPE_CHECKING:
     from isthmus.contracts.findings import Finding
+    from isthmus.contracts.moving import Standing
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.requirements import Requirements
 
@@ -34,14 +38,18 @@ class Side:
     plan: Plan | None = None
     requirements: Requirements | None = None
     data_paths: list[DataPath] | None = None
+    built: tuple[Standing, ...] = ()
+    """Endpoints on GPUs, overrides laid over the plan."""
+    priced: bool = True
+    """Whether the plan's prices are of what is built."""
 
-    def cost(self) -> Any:
-        return cost_and_capacity.cost(self.plan) if self.plan is not None else None
+    def cost(self) -> Cost | None:
+        return cost_and_capacity.cost(self.plan, known=self.priced) if self.plan is not None else None
 
-    def capacity(self) -> Any:
+    def capacity(self) -> list[PoolCapacity] | None:
         if self.plan is None:
             return None
-        return cost_and_capacity.capacity(self.plan, self.requirements)
+        return cost_and_capacity.capacity(self.plan, self.requirements, self.built)
 
 
 @dataclass
@@ -60,6 +68,8 @@ class Parts:
     findings: list[Finding] = field(default_factory=list)
     rules: list[RuleChange] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    masker: Masker = field(default_factory=Masker)
+    """Knows the stack's secrets once they could be read."""
 
 
 def preview(parts: Parts) -> Preview:
@@ -75,7 +85,7 @@ def preview(parts: Parts) -> Preview:
         summary=parts.summary,
         changes=parts.changes,
         data_paths=DataPaths(before=parts.before.data_paths, after=parts.after.data_paths),
-        policy=parts.findings,
+        policy=[_masked(each, parts.masker) for each in parts.findings],
         rules=parts.rules,
         cost=Costs(before=parts.before.cost(), after=parts.after.cost()),
         capacity=Capacities(before=parts.before.capacity(), after=parts.after.capacity()),
@@ -83,6 +93,10 @@ def preview(parts: Parts) -> Preview:
         # What was not seen whole cannot be approved.
         digest=digest(parts.changes) if parts.status == "complete" else "",
     )
+
+
+def _masked(finding: Finding, masker: Masker) -> Finding:
+    return finding.model_copy(update={"message": masker.text(finding.message)})
 
 
 def undecided(findings: Sequence[Finding], paths: Sequence[DataPath]) -> bool:

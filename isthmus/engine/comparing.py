@@ -94,8 +94,12 @@ def _op(
             return ("read" if will is not None else None), [], []
         imported = will is not None and "import" in will.options
         return ("delete" if will is None else "import" if imported else "create"), [], []
-    if "read" in will.options:
-        return ("read" if told else None), [], []
+    made, makes = ("read" not in each.options for each in (was, will))
+    if not made and not makes:
+        # What others own is read again each time.
+        return None, [], []
+    if made != makes:
+        return ("create" if makes else "read"), [], []
     paths = [each.path for each in told]
     if was.provider != will.provider:
         return "replace", ["provider", *paths], []

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
+from isthmus.contracts.moving import Standing
 from isthmus.contracts.preview import Diagnostic, Preview
 from isthmus.engine import assembled, commits, comparing, judged, layered, moving, silence
 from isthmus.engine.assembled import Parts, Side
@@ -25,6 +27,7 @@ from isthmus.engine.steps import Account
 from isthmus.engine.surroundings import clusters
 from isthmus.graph import paths, stated
 from isthmus.graph.resources import Graph, Resource
+from isthmus.report.cost_and_capacity import priced
 
 if TYPE_CHECKING:
     from isthmus.contracts.plan import Plan
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE")
+_NOT_PRICED = (
+    "the overrides say another number of GPUs than the plan, whose prices are not of that: what a month costs is not"
+    " known. Plan it, and the override is not needed"
+)
 _RANDOM = 20
 """A variable's value that is shorter is a dummy's, or a word that stands elsewhere too."""
 
@@ -53,7 +60,6 @@ def preview(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Previe
     A stack that the backend does not have yet is previewed from its rendering: all of it would be made.
     """
     parts = Parts(stack.name, commit=commits.head(stack.project.root))
-    masker = Masker()
     try:
         platform = stack.platform()
         rendered = _rendered(stack)
@@ -61,15 +67,15 @@ def preview(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Previe
         parts.after = after(stack, platform, every(rendered))
         parts.findings = judged.findings(stack, every(rendered), platform)
         with at_work(stack):
-            masker = _look(stack, platform, rendered, parts, say, watcher)
+            _look(stack, platform, rendered, parts, say, watcher)
     except IsthmusError as error:
-        return Previewed(failed(stack, error, parts, masker), error)
+        shown = failed(stack, error, parts)
+        hide = parts.masker.text
+        return Previewed(shown, type(error)(hide(error.what), where=hide(error.where), todo=hide(error.todo)))
     return Previewed(assembled.preview(parts))
 
 
-def failed(
-    stack: Stack, error: IsthmusError, parts: Parts | None = None, masker: Masker | None = None
-) -> Preview:
+def failed(stack: Stack, error: IsthmusError, parts: Parts | None = None) -> Preview:
     """The preview of a stack of which it could not be found out what would change.
 
     Where a plan is refused for where it places a class, the way that its data would have taken is drawn.
@@ -78,8 +84,7 @@ def failed(
     made.status = "failed"
     # Where the checkout lies is this machine's, and the report is the same on every one.
     said = " ".join(str(error).split()).replace(f"{stack.project.root}{os.sep}", "")
-    text = (masker or Masker()).text(said)
-    made.diagnostics.insert(0, Diagnostic(severity="error", message=text))
+    made.diagnostics.insert(0, Diagnostic(severity="error", message=made.masker.text(said)))
     if isinstance(error, AnswerIsNo) and made.after.plan is None:
         made.after = refused(stack)
     return assembled.preview(made)
@@ -100,7 +105,13 @@ def refused(stack: Stack) -> Side:
 def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
     """What the stack's files say, and where data may go in what they are rendered to."""
     requirements, plan = _files(stack)
-    return Side(plan, requirements, paths.data_paths(Graph(resources), platform))
+    return Side(
+        plan,
+        requirements,
+        paths.data_paths(Graph(resources), platform),
+        tuple(moves.standing(platform)),
+        priced(plan, {each.id: each.gpus for each in platform.endpoints}),
+    )
 
 
 def every(rendered: Mapping[str, Rendered]) -> list[Any]:
@@ -128,7 +139,23 @@ def before(
     same = (
         plan is not None and now.plan is not None and now.plan.requirements_sha256 == plan.requirements_sha256
     )
-    return Side(plan, now.requirements if same else None, ways)
+    built = _built(states)
+    # What follows the load stands with the most that there may be, and the plan prices what it begins with.
+    most = {each.id: each.total for each in now.built}
+    follows = {each.id for each in platform.endpoints if most.get(each.id, each.gpus) != each.gpus}
+    told = {each.id: each.total for each in built if each.id not in follows}
+    return Side(plan, now.requirements if same else None, ways, built, plan is None or priced(plan, told))
+
+
+def _built(states: Iterable[Mapping[str, Any]]) -> tuple[Standing, ...]:
+    """What stacks said of their endpoints on GPUs when they were last built; what another version said is left out."""
+    from pydantic import ValidationError
+
+    said = [each for one in states for each in moving.outputs_of(one).get(moves.STANDING) or []]
+    try:
+        return tuple(moves.Standing.model_validate(each) for each in said)
+    except ValidationError:
+        return ()
 
 
 def _deployed(said: Any, diagnostics: list[Diagnostic]) -> Plan | None:
@@ -160,7 +187,7 @@ def _look(
     parts: Parts,
     say: Say,
     watcher: Watcher | None,
-) -> Masker:
+) -> None:
     reached = clusters(stack.reached(platform), stack)
     for site, one in reached.items():
         say(f"site {site}: the cluster answers at {one.server}")
@@ -168,10 +195,12 @@ def _look(
         engine = Engine(stack, say, look=True)
     except NotThere:
         _all_new(rendered[stack.name], parts)
-        return Masker()
-    masker = Masker([*engine.secrets(), *_of_environment()])
+        return
+    parts.masker = Masker([*engine.secrets(), *_of_environment()])
     state = engine.state()
     others = [layered.state_of(stack, each) for each in _siblings(stack)]
+    if not parts.after.priced:
+        parts.diagnostics.append(Diagnostic(severity="warning", message=_NOT_PRICED))
     parts.before = before(state, others, platform, parts.after, parts.diagnostics)
     stands = moving.there(moving.standing(state), reached)
     _warn_of_move(stack, platform, stands, parts)
@@ -180,14 +209,13 @@ def _look(
         with silence.watched(reached, say), moving.told(stands):
             engine.preview(account.on_event, _Quiet(watcher) if watcher else None)
     finally:
-        parts.changes = account.changes(masker)
+        parts.changes = account.changes(parts.masker)
         parts.summary = account.summary()
-        parts.diagnostics += account.diagnostics(masker)
-        parts.findings += account.findings(stack.name, masker)
+        parts.diagnostics += account.diagnostics(parts.masker)
+        parts.findings += account.findings(stack.name, parts.masker)
     if account.missing:
         parts.status = "partial"
         parts.diagnostics.append(Diagnostic(severity="error", message=account.missing))
-    return masker
 
 
 def _all_new(rendered: Rendered, parts: Parts) -> None:

@@ -176,7 +176,9 @@ def _change(step: dict[str, Any], masker: Masker) -> Change | None:
         stands=step["stands"],
     )
     quiet = all(each.noise for each in told)
-    if (op == "read" and step["old"] is not None and not told) or (type_.startswith("pulumi:") and quiet):
+    # What others own is read again each time, and the engine says of it less than the state does.
+    again = op == "read" and step["old"] is not None
+    if again or (type_.startswith("pulumi:") and quiet):
         return None
     return Change(
         urn=step["urn"],

@@ -104,6 +104,13 @@ def test_options_count():
     assert comparing.compare(ignored[:1], ignored[1:]) == []
 
 
+def test_what_others_own_is_read_again_and_is_no_change():
+    kind = "kubernetes:nvidia.com/v1:ClusterPolicy"
+    assert comparing.compare([one(kind, {"a": 1}, read="x")], [one(kind, {"a": 2}, read="x")]) == []
+    (found,) = comparing.compare([one(kind, {"a": 1})], [one(kind, {"a": 1}, read="x")])
+    assert found.op == "read", "it is theirs from now on"
+
+
 def test_another_provider_makes_it_anew():
     was = one("aws:kms/key:Key", {})
     (found,) = comparing.compare([was], [replace(was, provider=f"{HEAD}::other")])

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.preview import Diagnostic
-from isthmus.engine import previewing
-from isthmus.engine.assembled import Side
+from isthmus.engine import previewing, project
+from isthmus.engine.assembled import Parts, Side
+from isthmus.engine.masking import Masker
 from tests.catalogue import bank
 from tests.report import previews
 
@@ -43,9 +45,31 @@ def test_what_stands_has_the_paths_and_the_cost_of_what_it_was_built_from(state:
 def test_how_large_pools_were_is_not_known_where_the_requirements_have_changed(state: dict[str, Any]):
     requirements, plan = bank.both()
     other = Side(plan.model_copy(update={"requirements_sha256": "0" * 64}), requirements)
-    pools = side(state, other)[0].capacity()
+    pools = side(state, other)[0].capacity() or []
     assert {each.gpus for each in pools} == {None}
     assert sum(each.used for each in pools) == 10
+
+
+def test_an_override_that_the_plan_does_not_price_has_no_known_cost_and_is_counted():
+    stack = project.find(bank.ROOT).stack(bank.STACK)
+    name = bank.serving("kyc-extraction").id
+    more = bank.platform(endpoints=[{"id": name, "replicas": 3, "gpus": 6}])
+    now = previewing.after(stack, more, previews.resources())
+    assert now.plan is not None
+    assert [each.used for each in now.capacity() or [] if "h100" in each.pool] == [12]
+    cost = now.cost()
+    assert cost is not None
+    assert cost.monthly_usd is None
+    usual = previewing.after(stack, bank.platform(), previews.resources()).cost()
+    assert usual is not None
+    assert usual.monthly_usd == now.plan.monthly_cost_usd
+
+
+def test_an_error_that_names_a_secret_of_the_stack_does_not_show_it():
+    stack = project.find(bank.ROOT).stack(bank.STACK)
+    parts = Parts(stack.name, masker=Masker(["hunter2-hunter2"]))
+    shown = previewing.failed(stack, EnvironmentFault("hunter2-hunter2 is refused"), parts)
+    assert [each.message for each in shown.diagnostics] == ["[secret] is refused."]
 
 
 def test_nothing_stands_of_a_stack_without_resources():

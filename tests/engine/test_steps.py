@@ -124,7 +124,9 @@ def test_what_others_changed_is_seen_though_our_inputs_are_the_same():
 
 def test_what_stays_the_same_is_counted_and_is_no_change():
     made = account(
-        step("same", old={}, new={}), step("read", name="other", old={}, new={}), summary(same=1, read=1)
+        step("same", old={}, new={}),
+        step("read", name="other", old={"kind": "Theirs"}, new={}),
+        summary(same=1, read=1),
     )
     assert (made.changes(Masker()), made.summary(), made.missing) == ([], {"read": 1, "same": 1}, "")
 

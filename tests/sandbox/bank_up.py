@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ class Bank(Project):
         folder = self.root / "out" / "rendered"
         self.must("render", "bank-dev", "-o", str(folder))
         return comparing.from_json(json.loads((folder / "graph.json").read_text()))
+
+    @contextlib.contextmanager
+    def kept_settings(self) -> Iterator[None]:
+        """Afterwards the stack's settings are what they were before."""
+        file = self.root / "stacks" / "Pulumi.bank-dev.yaml"
+        before = file.read_text()
+        try:
+            yield
+        finally:
+            file.write_text(before)
 
     def edit(self, name: str, pattern: str, by: str) -> None:
         file = self.root / "stacks" / name

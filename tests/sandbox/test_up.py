@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine import comparing
 from tests.accounting import aws, cluster
 from tests.catalogue import by_hand
 from tests.catalogue.bank import both, serving
 from tests.laying import ROOT
+from tests.sandbox import previews
 from tests.sandbox.bank_up import Bank, gpus
 from tests.sandbox.waiting import eventually
 
@@ -91,13 +91,7 @@ def test_replicas_outlive_what_the_plan_says_they_must(bank):
 
 
 def test_a_preview_right_after_finds_nothing_to_change(bank):
-    shown = bank.previewed()
-    assert shown.status == "complete", shown.diagnostics
-    assert shown.changes == []
-    assert set(shown.summary) <= {"same", "read"}
-    assert shown.data_paths.before == shown.data_paths.after
-    assert shown.cost.before == shown.cost.after
-    assert shown.capacity.before == shown.capacity.after
+    previews.nothing_to_change(bank)
 
 
 def test_every_resource_of_the_state_is_in_aws_and_nothing_besides(bank):
@@ -201,8 +195,7 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     more = f"replicas: {(MORE.replicas or 0) + 1}\n        gpus: {MORE.gpus + of_one}"
     was = bank.rendered()
     bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
-    # The same from the engine's events as from two renderings, in which nothing was asked.
-    assert bank.previewed().changes == comparing.compare(was, bank.rendered())
+    previews.held_to_a_comparison(bank, was)
     said = bank.up()
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", said, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
