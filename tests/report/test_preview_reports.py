@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from isthmus.contracts.preview import Preview
-from isthmus.report import preview_markdown, preview_sarif
+from isthmus.report import preview_markdown, preview_sarif, preview_text
 from tests.report import goldens, previews
 from tests.report.goldens import scenario
 
@@ -169,6 +169,12 @@ def test_a_finding_has_a_level_a_place_and_a_print_that_stays():
     assert silenced["suppressions"][0]["kind"] == "external"
     again = json.loads(preview_sarif.log([shown], {}))["runs"][0]["results"][0]
     assert again["partialFingerprints"] == first["partialFingerprints"]
+
+
+def test_a_terminals_width_does_not_change_a_file(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert preview_text.text([scenario("slipped-in")]) == (goldens.FOLDER / "slipped-in.txt").read_text("utf-8")
 
 
 def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
