@@ -25,11 +25,10 @@ def findings(
 
 
 def settings(stack: Stack) -> Settings:
-    """What the organisation says to the pack. Raises `InputError` for a rule or a key that there is not."""
-    from isthmus.contracts import policy_settings, yamlfile
-    from policies.catalogue import RULES
+    """What the organisation says to the pack, and the stack besides. Raises `InputError` for a rule or a key that
+    there is not."""
+    from policies import reading
 
-    file = stack.project.root / policy_settings.FILE
-    if not file.is_file():
-        return policy_settings.Settings()
-    return policy_settings.parse(yamlfile.load(file), [each.id for each in RULES])
+    key = f"{stack.project.name}:{reading.KEY}"
+    where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
+    return reading.settings(stack.project.root, stack.config.get(key), where)

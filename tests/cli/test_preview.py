@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from isthmus.cli import main
+from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.preview import Change, DataPaths, Diagnostic, Preview
@@ -193,6 +194,21 @@ def test_a_program_that_raises_is_a_failed_preview(call: Call, project: Path):
     code, out, err = call("--format", "json")
     assert (code, Preview.model_validate_json(out).status) == (2, "failed")
     assert "the program raised ZeroDivisionError: mine" in err
+
+
+@pytest.mark.parametrize("where", ["policies.yaml", "the stack's settings"])
+def test_a_rule_that_there_is_not_is_a_failed_preview(call: Call, project: Path, where: str):
+    said = {"off": [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]}
+    if where == "policies.yaml":
+        yamlfile.dump({"isthmus": "v1", **said}, "", project / where)
+    else:
+        file = project / "stacks" / "Pulumi.bank-dev.yaml"
+        settings = yamlfile.load(file).data
+        settings["config"]["isthmus:policies"] = said
+        yamlfile.dump(settings, "", file)
+    code, out, err = call("--format", "markdown")
+    assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err
+    assert "there is no rule `encryption/nothing-of-the-kind`" in err
 
 
 def test_a_plan_that_its_class_forbids_is_refused_with_the_way_drawn(call: Call, project: Path):

@@ -174,7 +174,9 @@ def test_a_finding_has_a_level_a_place_and_a_print_that_stays():
 def test_a_terminals_width_does_not_change_a_file(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert preview_text.text([scenario("slipped-in")]) == (goldens.FOLDER / "slipped-in.txt").read_text("utf-8")
+    assert preview_text.text([scenario("slipped-in")]) == (goldens.FOLDER / "slipped-in.txt").read_text(
+        "utf-8"
+    )
 
 
 def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
