@@ -46,6 +46,7 @@ SLOW = (
     "tests/components/test_sagemaker_platform.py",
     "tests/engine/test_gitops.py",
     "tests/engine/test_layers_rendered.py",
+    "tests/engine/test_previewed_events.py",
     "tests/engine/test_registry.py",
     "tests/engine/test_silence.py",
     "tests/planning/test_any_hardware.py",
