@@ -112,8 +112,7 @@ def _give(
         for part in preview_text.parts(previews):
             out.print(part)
         return
-    rest = _rest_file(output, root, chosen)
-    text = _text(previews, format, rest, root, chosen)
+    text = _text(previews, format, output, root, chosen)
     if output is None:
         sys.stdout.write(text)
     else:
@@ -129,14 +128,18 @@ def _rest_file(output: Path | None, root: Project, chosen: Sequence[Stack]) -> P
 
 
 def _text(
-    previews: Sequence[Preview], format: Format, rest: Path, root: Project, chosen: Sequence[Stack]
+    previews: Sequence[Preview], format: Format, output: Path | None, root: Project, chosen: Sequence[Stack]
 ) -> str:
+    rest = _rest_file(output, root, chosen)
     if format is Format.text:
         from isthmus.report import preview_text
 
         return preview_text.text(previews)
     if format is Format.markdown:
-        return _markdown(previews, rest)
+        # Beside the file its name is enough; who reads stdout is in no folder.
+        return _markdown(
+            previews, rest, rest.name if output is not None else str(rest.relative_to(root.root))
+        )
     if format is Format.html:
         from isthmus.report import preview_page  # type: ignore[attr-defined]
 
@@ -157,7 +160,7 @@ def as_json(previews: Sequence[Preview]) -> str:
     return json.dumps(made[0] if len(made) == 1 else made, indent=2) + "\n"
 
 
-def _markdown(previews: Sequence[Preview], rest: Path) -> str:
+def _markdown(previews: Sequence[Preview], rest: Path, named: str) -> str:
     from isthmus.contracts import yamlfile
     from isthmus.report import preview_markdown
 
@@ -165,7 +168,7 @@ def _markdown(previews: Sequence[Preview], rest: Path) -> str:
         return preview_markdown.comment(previews)
     rest.parent.mkdir(parents=True, exist_ok=True)
     yamlfile.write_text(rest, preview_markdown.whole(previews))
-    return preview_markdown.comment(previews, rest.name)
+    return preview_markdown.comment(previews, named)
 
 
 def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:

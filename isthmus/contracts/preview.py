@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from isthmus.contracts.findings import Finding
-from isthmus.contracts.words import DnsLabel, Evidence, Part, Sensitivity
+from isthmus.contracts.words import Evidence, Part, Sensitivity
 
 Status = Literal["complete", "partial", "failed"]
 """`partial`: the engine ended early, or a value that decides something is not known before the change is made."""
@@ -147,7 +147,8 @@ class Preview(Part):
     """What a change to one stack would do."""
 
     version: Literal["v1"] = "v1"
-    stack: DnsLabel
+    stack: str = Field(min_length=1)
+    """As the engine calls it, which is no name of ours."""
     status: Status
     baseline: Literal["state", "commit"] = "state"
     """Against what: what stands, or another commit's rendering."""

@@ -156,6 +156,9 @@ def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any
     comment, whole = (project / f"comment{name}.md" for name in ("", ".whole"))
     assert len(comment.read_text()) <= 60_000 < len(whole.read_text())
     assert "the rest is in `comment.whole.md`" in comment.read_text()
+    _, out, _ = call("--format", "markdown")
+    assert "the rest is in `out/preview-bank-dev.whole.md`" in out
+    assert (project / "out" / "preview-bank-dev.whole.md").read_text() == whole.read_text()
 
 
 def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
