@@ -1,0 +1,85 @@
+"""The pack under the real engine: `pulumi preview --policy-pack policies`, from another team's program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.aws_sandbox.stack import Stack, endpoint
+
+pytestmark = pytest.mark.sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "eu-central-1"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    with endpoint() as url:
+        yield Stack(tmp_path, url)
+
+
+def previewed(stack: Stack, **options: Any) -> tuple[list[Any], str]:
+    """Policy events by the pack, and why the preview ended, where it did."""
+    from pulumi import automation
+
+    seen: list[Any] = []
+    failed = ""
+
+    def take(event: Any) -> None:
+        if event.policy_event:
+            seen.append(event.policy_event)
+
+    try:
+        stack.stack.preview(policy_packs=[str(ROOT / "policies")], on_event=take, color="never", **options)
+    except automation.CommandError as error:
+        failed = str(error)
+    return seen, failed
+
+
+def theirs(*, rotates: bool) -> None:
+    """Two components of ours and a key of their own."""
+    import pulumi
+    import pulumi_aws as aws
+
+    from components.aws.network import Network
+    from components.aws.trust_anchor import TrustAnchor
+    from isthmus.contracts.platform import Site
+    from stacks import providers
+    from tests import authority
+
+    site = Site(name="frankfurt", kind="aws", jurisdiction="de", region=REGION)
+    provider = providers.aws(site, {"isthmus-stack": "theirs"}, sandbox=True)
+    opts = pulumi.ResourceOptions(providers={"aws": provider})
+    Network(
+        "net",
+        {
+            **{"name": "frankfurt", "region": REGION, "mode": "manage", "cidr": "10.60.0.0/16"},
+            **{"zones": [f"{REGION}a", f"{REGION}b"], "flow_log_days": 365},
+        },
+        opts,
+    )
+    TrustAnchor(
+        "anchor",
+        {"name": "theirs", "region": REGION, "mode": "manage", "ca_certificates": authority.pem()},
+        opts,
+    )
+    aws.kms.Key("theirs", enable_key_rotation=rotates, opts=pulumi.ResourceOptions(provider=provider))
+
+
+def test_a_fault_of_another_team_stops_their_preview_and_names_framework_and_fix(stack: Stack):
+    stack.own(lambda: theirs(rotates=False))
+    events, failed = previewed(stack)
+    for each in events:
+        print(each.policy_name, each.enforcement_level, each.message[:200])
+    print(failed[-1500:])
+    [event] = [each for each in events if each.policy_name == "encryption/keys-rotate"]
+    assert event.enforcement_level == "mandatory"
+    assert "theirs does not rotate" in event.message
+    assert "KMS.4" in event.message
+    assert "Set enableKeyRotation on the key" in event.message
+    assert event.resource_urn.endswith("::theirs")
+    assert failed, "a mandatory finding must end the preview"
