@@ -24,7 +24,7 @@ from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.findings import Control, Finding
-from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.policy_settings import Settings, joined
 from isthmus.graph.stated import named
 from policies import reading, seen
 from policies.catalogue import RULES
@@ -110,9 +110,10 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         key = f"{NAME}:{reading.KEY}"
         stated = request.config.get(key) or request.config.get(f"{request.project}:{reading.KEY}")
         try:
-            self._settings = reading.settings(
-                self._folder.parent, stated or None, f"stack {request.stack} ({key})"
-            )
+            self._settings = reading.settings(self._folder.parent)
+            if stated:
+                own = reading.stated(stated, f"stack {request.stack} ({key})")
+                self._settings = joined(self._settings, own)
         except IsthmusError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return wire.AnalyzerStackConfigureResponse()

@@ -207,6 +207,8 @@ _https = made(
     {"protocol": "HTTP", "defaultActions": [{"redirect": {"protocol": "HTTPS"}}]},
 )
 
+_open = {"Effect": "Allow", "Principal": "*", "Action": "secretsmanager:GetSecretValue"}
+
 CASES = [
     Case(
         "encryption/keys-rotate",
@@ -268,14 +270,6 @@ CASES = [
         [CONFIG],
         fails=[{"kmsKeyArn": None}],
         missing=["kmsKeyArn"],
-        also=[[NVME]],
-    ),
-    Case(
-        "encryption/captured-our-key",
-        [CONFIG],
-        fails=[{"dataCaptureConfig.kmsKeyId": ""}],
-        missing=["dataCaptureConfig.kmsKeyId"],
-        unknown=["dataCaptureConfig"],
         also=[[NVME]],
     ),
     Case(
@@ -423,13 +417,14 @@ CASES = [
         ],
         unknown=["policy"],
         broken=[
+            [made("aws:secretsmanager/secretPolicy:SecretPolicy", "s", {"policy": policy(_open)})],
             [
                 made(
                     "aws:kms/key:Key",
                     "k",
                     {"policy": policy(allow("kms:*", "*", Principal={"AWS": "arn:aws:iam::1:role/x"}))},
                 )
-            ]
+            ],
         ],
         also=[
             [

@@ -129,6 +129,12 @@ CERTIFICATE = made(
 )
 SERVICE = made("kubernetes:core/v1:Service", "svc", {"spec": {"type": "ClusterIP", "ports": []}})
 
+_OTHER_QUEUE = made(QUEUE.type, "other", {"metadata": {"name": "other", "namespace": "space"}})
+_IN_DEFAULT = made(GW.type, "gw", {**GW.inputs, "metadata": {"name": "gw", "namespace": "default"}})
+_CLOSED_DEFAULT = made(
+    DENY.type, "deny", {**DENY.inputs, "metadata": {"name": "deny", "namespace": "default"}}
+)
+
 CASES = [
     Case(
         "workload/can-be-read",
@@ -243,6 +249,7 @@ CASES = [
         [GW],
         fails=[{"metadata.namespace": "default"}],
         missing=["metadata.namespace"],
+        broken=[[_IN_DEFAULT, _CLOSED_DEFAULT]],
     ),
     Case(
         "workload/admission-denies",
@@ -357,6 +364,7 @@ CASES = [
         "cost/gpus-queued",
         [QUEUE, GPU],
         fails=[{"metadata.name": "another"}],
+        broken=[[QUOTA, _OTHER_QUEUE, GPU]],
         also=[[GPU]],
     ),
     Case(

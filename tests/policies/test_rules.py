@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.contracts.policy_settings import Figures, Settings
 from policies.catalogue import RULES
+from policies.judging import judge
 from tests.policies import cases_aws, cases_cluster, cases_models
 from tests.policies.cases import GONE, Case, changed, renamed
 from tests.policies.cases_cluster import FIRST, GW
@@ -18,6 +19,7 @@ ELSEWHERE = {"audit/trail-out-of-reach", "audit/trail-stands", "audit/everything
     "identity/no-access-keys",
     "identity/translators-only",
     "workload/our-registries",
+    "workload/tasks-are-bare",
 }
 """Tested with the part of `isthmus.graph` that they ask, or below."""
 
@@ -87,3 +89,21 @@ def test_images_come_from_the_registries_that_the_organisation_names():
     for image, verdict in (("registry.bank.example.evil/x", "violated"), ("${mirror.url}/x", "undecided")):
         said = found("workload/our-registries", *changed([GW], {f"{FIRST}.image": image}), settings=ours)
         assert [each.verdict for each in said] == [verdict]
+
+
+def test_each_rule_finds_a_fault_that_no_other_does():
+    alone = set()
+    for case in CASES:
+        unknown = "${other.unknown}"
+        faults = [
+            *case.fails,
+            *({each: GONE} for each in case.missing),
+            *({each: unknown} for each in case.unknown),
+        ]
+        graphs = [(case.holds, changed(case.holds, each)) for each in faults]
+        for before, after in (*graphs, *((case.holds, list(graph)) for graph in case.broken)):
+            was = {(each.policy, each.message) for each in judge(before)}
+            new = {each.policy for each in judge(after) if (each.policy, each.message) not in was}
+            if new == {case.rule}:
+                alone.add(case.rule)
+    assert {case.rule for case in CASES} - alone == set()
