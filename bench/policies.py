@@ -38,7 +38,8 @@ def without_engine(directory: Path) -> bool:
     platform = project.find(made.project).stack(STACK).platform()
     custom = sum(1 for each in resources if each.made)
     print(f"policies: {len(RULES)} rules on {custom} resources, at most {SECONDS} s; start-up apart")
-    seconds = []
+    seconds: list[float] = []
+    found: list[Any] = []
     for _ in range(RUNS):
         start = time.perf_counter()
         found = judge(resources, platform)

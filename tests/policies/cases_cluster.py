@@ -127,7 +127,7 @@ CERTIFICATE = made(
     "tls",
     {"spec": {"duration": "2160h0m0s", "privateKey": {"rotationPolicy": "Always"}}},
 )
-SERVICE = made("kubernetes:core/v1:Service", "svc", {"spec": {"type": "ClusterIP", "ports": []}})
+CLUSTER_IP = made("kubernetes:core/v1:Service", "svc", {"spec": {"type": "ClusterIP", "ports": []}})
 
 _OTHER_QUEUE = made(QUEUE.type, "other", {"metadata": {"name": "other", "namespace": "space"}})
 _IN_DEFAULT = made(GW.type, "gw", {**GW.inputs, "metadata": {"name": "gw", "namespace": "default"}})
@@ -270,32 +270,6 @@ CASES = [
         "workload/nobody-steps-in",
         [GW],
         fails=[{f"{POD}.shareProcessNamespace": True}],
-    ),
-    Case(
-        "network/default-deny",
-        [DENY, SPACE, GW],
-        fails=[
-            {"spec.policyTypes": ["Ingress"]},
-            {"spec.podSelector": {"matchLabels": {"app": "other"}}},
-            {"spec.egress": [{}]},
-        ],
-        missing=["spec.policyTypes"],
-        broken=[[SPACE], [GW]],
-    ),
-    Case(
-        "network/policies-name-peers",
-        [OPENS],
-        fails=[
-            {"spec.egress": [{"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]},
-            {"spec.egress": [{"ports": [{"port": 443}]}]},
-            {"spec.egress": [{"to": [{"namespaceSelector": {}}]}]},
-        ],
-    ),
-    Case(
-        "network/services-inside",
-        [SERVICE],
-        fails=[{"spec.type": "LoadBalancer"}, {"spec.type": "NodePort"}, {"spec.externalIPs": ["1.2.3.4"]}],
-        unknown=["spec.type"],
     ),
     Case(
         "identity/no-cluster-admin",

@@ -7,12 +7,18 @@ import pytest
 from isthmus.contracts.policy_settings import Figures, Settings
 from policies.catalogue import RULES
 from policies.judging import judge
-from tests.policies import cases_aws, cases_cluster, cases_models
+from tests.policies import cases_aws, cases_cluster, cases_identity, cases_models, cases_network
 from tests.policies.cases import GONE, Case, changed, renamed
 from tests.policies.cases_cluster import FIRST, GW
 from tests.policies.making import found
 
-CASES: list[Case] = [*cases_aws.CASES, *cases_cluster.CASES, *cases_models.CASES]
+CASES: list[Case] = [
+    *cases_aws.CASES,
+    *cases_identity.CASES,
+    *cases_network.CASES,
+    *cases_cluster.CASES,
+    *cases_models.CASES,
+]
 OTHERS = ("data-path/",)
 """Families with tests of their own."""
 ELSEWHERE = {"audit/trail-out-of-reach", "audit/trail-stands", "audit/everything-is-tagged"} | {
