@@ -85,7 +85,7 @@ def _bank(directory: Path) -> Iterator[Any]:
 
 
 def with_engine(directory: Path) -> bool:
-    """Whether a preview with the pack takes at most a fifth longer than one without."""
+    """Whether a preview that finds nothing to change, the shortest there is, takes at most a fifth longer with it."""
     from sandbox import api
 
     made = Fleet(directory / "fleet", endpoints_for(RESOURCES, directory))
@@ -93,17 +93,14 @@ def with_engine(directory: Path) -> bool:
     try:
         side = Side("preview", home, made.project, STACK, made.requirements)
         side.init()
+        side.up()
         pack = ["--policy-pack", str(ROOT / "policies")]
-        # What only a cloud knows is undecided on a stack that does not stand: told, not refused, for this measure.
-        settings = directory / "levels.json"
-        settings.write_text(json.dumps({"undecided": "advisory"}))
-        pack += ["--policy-pack-config", str(settings)]
         plain, judged = [], []
         for _ in range(PREVIEWS):
             plain.append(side.pulumi("preview"))
             judged.append(side.pulumi("preview", *pack))
         print(
-            f"policies: preview of {made.endpoints} endpoints, all to create, at most {1 + SHARE:.1f} times as long"
+            f"policies: preview of {made.endpoints} endpoints, nothing changed, at most {1 + SHARE:.1f} times as long"
         )
         return verdict(Series("with the pack", judged), Series("without", plain), share=SHARE, seconds=0.0)
     finally:

@@ -204,7 +204,6 @@ CASES = [
         fails=[{"stages.1.actions.0.category": "Test"}],
         unknown=["stages"],
         broken=[
-            [made("aws:sagemaker/modelPackage:ModelPackage", "p", {"modelApprovalStatus": "Approved"})],
             [
                 made(
                     "aws:bedrock/agentAgentActionGroup:AgentAgentActionGroup",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ pytestmark = pytest.mark.sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "eu-central-1"
+UNKNOWN_AT_FIRST = {"identity/can-be-read", "identity/roles-bounded", "audit/trail-out-of-reach"}
+"""A role's policy names a log group that is yet to be made, so the engine shows no word of it."""
 
 
 @pytest.fixture
@@ -70,12 +73,11 @@ def theirs(*, rotates: bool) -> None:
     aws.kms.Key("theirs", enable_key_rotation=rotates, opts=pulumi.ResourceOptions(provider=provider))
 
 
-def test_a_fault_of_another_team_stops_their_preview_and_names_framework_and_fix(stack: Stack):
+def test_a_fault_of_another_team_stops_their_preview_and_the_same_without_it_goes_on(
+    stack: Stack, tmp_path: Path
+):
     stack.own(lambda: theirs(rotates=False))
     events, failed = previewed(stack)
-    for each in events:
-        print(each.policy_name, each.enforcement_level, each.message[:200])
-    print(failed[-1500:])
     [event] = [each for each in events if each.policy_name == "encryption/keys-rotate"]
     assert event.enforcement_level == "mandatory"
     assert "theirs does not rotate" in event.message
@@ -83,3 +85,11 @@ def test_a_fault_of_another_team_stops_their_preview_and_names_framework_and_fix
     assert "Set enableKeyRotation on the key" in event.message
     assert event.resource_urn.endswith("::theirs")
     assert failed, "a mandatory finding must end the preview"
+
+    levels = tmp_path / "levels.json"
+    levels.write_text(json.dumps({"undecided": "advisory"}))
+    stack.own(lambda: theirs(rotates=True))
+    events, failed = previewed(stack, policy_pack_configs=[str(levels)])
+    assert failed == "", "what stands is as it should be, and what is not known yet is told only"
+    assert {each.policy_name for each in events} <= UNKNOWN_AT_FIRST
+    assert {each.enforcement_level for each in events} <= {"advisory"}
