@@ -55,6 +55,7 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         found = re.search(r"^version: (\S+)$", text, re.M)
         self._version = found[1] if found else "0.0.0"
         self._inputs: dict[str, Any] = {}
+        self._taken: list[bytes] = []
         self._levels: dict[str, int] = {}
         self._settings = Settings()
         self._stack = ""
@@ -122,11 +123,18 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         return wire.RemediateResponse()  # a fix is a person's to make
 
     def Analyze(self, request: Any, context: Any) -> Any:
-        # Unpacked when all are there: the engine waits for this answer before it goes on.
         self._inputs[request.urn] = request.properties
         return wire.AnalyzeResponse()
 
+    def take(self, said: bytes) -> bytes:
+        """`Analyze` as it comes over the wire, and its empty answer."""
+        self._taken.append(said)
+        return b""
+
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
+        for said in self._taken:
+            self.Analyze(wire.AnalyzeRequest.FromString(said), context)
+        self._taken.clear()
         # What AWS gave in an earlier run is known by its value: rules know it by the name of who has it.
         resources = named((self._seen(each), MessageToDict(each.properties)) for each in request.resources)
         try:
@@ -180,7 +188,14 @@ def _level(severity: str) -> Any:
 def serve(folder: Path) -> None:
     """Serve on a free port of the loopback, which the engine reads from stdout; until it ends this process."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=_LARGEST)
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Pack(folder), server)
+    pack = Pack(folder)
+    # The engine asks twice of every resource, and waits: these two are taken as they come, and read when all are there.
+    unread = {
+        "Analyze": grpc.unary_unary_rpc_method_handler(lambda said, _: pack.take(said)),
+        "Remediate": grpc.unary_unary_rpc_method_handler(lambda _, __: b""),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pulumirpc.Analyzer", unread),))
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(pack, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")

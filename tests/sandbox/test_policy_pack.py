@@ -48,7 +48,7 @@ def theirs(*, rotates: bool) -> None:
     import pulumi
     import pulumi_aws as aws
 
-    from components.aws.network import Network
+    from components.aws.network import Network, NetworkArgs
     from components.aws.trust_anchor import TrustAnchor
     from isthmus.contracts.platform import Site
     from stacks import providers
@@ -57,14 +57,11 @@ def theirs(*, rotates: bool) -> None:
     site = Site(name="frankfurt", kind="aws", jurisdiction="de", region=REGION)
     provider = providers.aws(site, {"isthmus-stack": "theirs"}, sandbox=True)
     opts = pulumi.ResourceOptions(providers={"aws": provider})
-    Network(
-        "net",
-        {
-            **{"name": "frankfurt", "region": REGION, "mode": "manage", "cidr": "10.60.0.0/16"},
-            **{"zones": [f"{REGION}a", f"{REGION}b"], "flow_log_days": 365},
-        },
-        opts,
-    )
+    network: NetworkArgs = {
+        **{"name": "frankfurt", "region": REGION, "mode": "manage", "cidr": "10.60.0.0/16"},
+        **{"zones": [f"{REGION}a", f"{REGION}b"], "flow_log_days": 365},
+    }  # type: ignore[typeddict-item]
+    Network("net", network, opts)
     TrustAnchor(
         "anchor",
         {"name": "theirs", "region": REGION, "mode": "manage", "ca_certificates": authority.pem()},
