@@ -136,7 +136,7 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
             self.Analyze(wire.AnalyzeRequest.FromString(said), context)
         self._taken.clear()
         # What AWS gave in an earlier run is known by its value: rules know it by the name of who has it.
-        resources = named((self._seen(each), MessageToDict(each.properties)) for each in request.resources)
+        resources = named((self._seen(each), _given(each)) for each in request.resources)
         try:
             platform = seen.platform(resources)
         except (ValueError, IsthmusError) as error:
@@ -179,6 +179,11 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
             urn=finding.urn,
             severity=_SEVERITY[finding.severity],
         )
+
+
+def _given(one: Any) -> dict[str, Any]:
+    """What a cloud gave. Of a cluster's objects, whose answers are long, nothing goes by a made-up name."""
+    return MessageToDict(one.properties) if one.type.startswith("aws:") else {}
 
 
 def _level(severity: str) -> Any:
