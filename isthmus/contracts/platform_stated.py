@@ -19,7 +19,7 @@ _ENDPOINT = (
     *("inference_profile", "destination_regions", "picker"),
 )
 _STORE = "weights_store"
-"""In place of an endpoint's weights: where its pods fetch them, which a policy lets them reach."""
+"""In place of an endpoint's weights: by which name its pods fetch them."""
 
 
 def stated(platform: Platform) -> dict[str, Any]:
@@ -60,12 +60,12 @@ def read(said: Mapping[str, Any]) -> Platform:
 def _endpoint(said: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: said[key] for key in _ENDPOINT if key in said}
     store = (said.get("weights") or {}).get("store")
-    return {**kept, _STORE: store} if store else kept
+    return {**kept, _STORE: store["endpoint"]} if store else kept
 
 
 def _read_endpoint(said: Mapping[str, Any]) -> Endpoint:
     endpoint = Endpoint.model_validate({key: value for key, value in said.items() if key != _STORE})
     if _STORE not in said:
         return endpoint
-    weights = Weights.model_construct(store=WeightStore.model_validate(said[_STORE]))
+    weights = Weights.model_construct(store=WeightStore.model_construct(endpoint=str(said[_STORE])))
     return endpoint.model_copy(update={"weights": weights})
