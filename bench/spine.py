@@ -59,7 +59,7 @@ class Side:
 
 def copy_project(target: Path) -> Path:
     """The checkout's program without its virtual environment, which stays where it is."""
-    names = ("Pulumi.yaml", "images.lock.yaml", "stacks", "blueprints", "components", "isthmus")
+    names = ("Pulumi.yaml", "images.lock.yaml", "stacks", "blueprints", "components", "isthmus", "policies")
     for name in names:
         source = ROOT / name
         if source.is_dir():

@@ -15,10 +15,7 @@ from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 _TRAIL = "aws:cloudtrail/trail:Trail"
-_LOGGING = (
-    "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
-    "aws:bedrock/modelInvocationLoggingConfiguration:ModelInvocationLoggingConfiguration",
-)
+_LOGGING = ("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",)
 _GROUP = "aws:cloudwatch/logGroup:LogGroup"
 _LOCK = ":BucketObjectLockConfiguration"
 _CONTENT = (

@@ -135,7 +135,7 @@ def _bounded(subject: Subject) -> Iterator[Broken]:
         if unknown(bound) and role.boundary is None and role.given is None:
             yield Broken(f"the boundary of {role.name} is not known here", role.resource, "undecided")
         elif role.boundary is None and role.given is None:
-            yield Broken(f"{role.name} has no permissions boundary", role.resource)
+            yield Broken(f"role {role.name} has no permissions boundary", role.resource)
 
 
 def _no_managed(subject: Subject) -> Iterator[Broken]:
@@ -159,7 +159,7 @@ def _trust(subject: Subject) -> Iterator[Broken]:
                 continue
             who = principals(statement)
             if "NotPrincipal" in statement or any("*" in each for each in who):
-                yield Broken(f"anybody may become {role.name}", role)
+                yield Broken(f"anybody may become role {role.name}", role)
             keys = {key for _, key, _ in conditions(statement)}
             if "rolesanywhere.amazonaws.com" in who and not (
                 "aws:SourceArn" in keys and any(key.startswith("aws:PrincipalTag/x509") for key in keys)
@@ -186,7 +186,7 @@ def _no_deputy(subject: Subject) -> Iterator[Broken]:
 
 def _no_user(subject: Subject) -> Iterator[Broken]:
     for each in subject.graph.of(*_USERS):
-        yield Broken(f"{each.name} is a user or a password of IAM's", each)
+        yield Broken(f"{each.name} is a user or group of IAM, which no boundary of ours holds", each)
 
 
 def _short(subject: Subject) -> Iterator[Broken]:

@@ -24,7 +24,7 @@ from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.findings import Control, Finding
-from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.policy_settings import Settings, joined
 from isthmus.graph.stated import named
 from policies import reading, seen
 from policies.catalogue import RULES
@@ -55,6 +55,7 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         found = re.search(r"^version: (\S+)$", text, re.M)
         self._version = found[1] if found else "0.0.0"
         self._inputs: dict[str, Any] = {}
+        self._taken: list[bytes] = []
         self._levels: dict[str, int] = {}
         self._settings = Settings()
         self._stack = ""
@@ -110,9 +111,10 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         key = f"{NAME}:{reading.KEY}"
         stated = request.config.get(key) or request.config.get(f"{request.project}:{reading.KEY}")
         try:
-            self._settings = reading.settings(
-                self._folder.parent, stated or None, f"stack {request.stack} ({key})"
-            )
+            self._settings = reading.settings(self._folder.parent)
+            if stated:
+                own = reading.stated(stated, f"stack {request.stack} ({key})")
+                self._settings = joined(self._settings, own)
         except IsthmusError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return wire.AnalyzerStackConfigureResponse()
@@ -121,13 +123,20 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         return wire.RemediateResponse()  # a fix is a person's to make
 
     def Analyze(self, request: Any, context: Any) -> Any:
-        # Unpacked when all are there: the engine waits for this answer before it goes on.
         self._inputs[request.urn] = request.properties
         return wire.AnalyzeResponse()
 
+    def take(self, said: bytes) -> bytes:
+        """`Analyze` as it comes over the wire, and its empty answer."""
+        self._taken.append(said)
+        return b""
+
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
+        for said in self._taken:
+            self.Analyze(wire.AnalyzeRequest.FromString(said), context)
+        self._taken.clear()
         # What AWS gave in an earlier run is known by its value: rules know it by the name of who has it.
-        resources = named((self._seen(each), MessageToDict(each.properties)) for each in request.resources)
+        resources = named((self._seen(each), _given(each)) for each in request.resources)
         try:
             platform = seen.platform(resources)
         except (ValueError, IsthmusError) as error:
@@ -172,6 +181,11 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         )
 
 
+def _given(one: Any) -> dict[str, Any]:
+    """What a cloud gave. Of a cluster's objects, whose answers are long, nothing goes by a made-up name."""
+    return MessageToDict(one.properties) if one.type.startswith("aws:") else {}
+
+
 def _level(severity: str) -> Any:
     return wire.MANDATORY if severity in STOPS else wire.ADVISORY
 
@@ -179,7 +193,14 @@ def _level(severity: str) -> Any:
 def serve(folder: Path) -> None:
     """Serve on a free port of the loopback, which the engine reads from stdout; until it ends this process."""
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=_LARGEST)
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Pack(folder), server)
+    pack = Pack(folder)
+    # The engine asks twice of every resource, and waits: these two are taken as they come, and read when all are there.
+    unread = {
+        "Analyze": grpc.unary_unary_rpc_method_handler(lambda said, _: pack.take(said)),
+        "Remediate": grpc.unary_unary_rpc_method_handler(lambda _, __: b""),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pulumirpc.Analyzer", unread),))
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(pack, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")

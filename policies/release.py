@@ -162,9 +162,6 @@ def _taken_back(subject: Subject) -> Iterator[Broken]:
 
 
 def _approved(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of("aws:sagemaker/modelPackage:ModelPackage"):
-        if at(each.inputs, "modelApprovalStatus") == "Approved":
-            yield Broken(f"{each.name} is approved by the program that made it", each)
     for each in subject.graph.of("aws:codepipeline/pipeline:Pipeline"):
         stages = each.inputs.get("stages")
         if unknown(stages):
@@ -258,7 +255,7 @@ RULES = (
         "high",
         (*fw.ai_act("14(4)"), *fw.owasp("LLM03", "LLM04")),
         "Nobody answered for what went out",
-        "Put an Approval before Deploy; leave modelApprovalStatus to a person; set requireConfirmation: ENABLED",
+        "Put an Approval before Deploy; set requireConfirmation: ENABLED on what an agent may do",
         _approved,
     ),
     Rule(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.contracts import platform_stated
 from isthmus.contracts.platform import Platform
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -93,7 +94,7 @@ def _named(urn: str) -> str:
 def platform(resources: Sequence[Seen]) -> Platform | None:
     """The platform that the stack builds, as its component states it; None in a program of another team's.
 
-    Raises pydantic's error where what is stated is no platform: nothing may then be judged as if there were none.
+    Raises `ValueError` where what is stated is no platform: nothing may then be judged as if there were none.
     """
     found = [each for each in resources if each.type == PLATFORM and CONTRACT in each.inputs]
-    return Platform.model_validate(found[0].inputs[CONTRACT]) if found else None
+    return platform_stated.read(found[0].inputs[CONTRACT]) if found else None

@@ -16,7 +16,7 @@ def lines(findings: Sequence[Finding], most: int = 50) -> Iterator[str]:
         if each.silenced:
             yield f"           {each.silenced.owner} answers for it until {each.silenced.until}: {each.silenced.reason}"
         else:
-            yield f"           {each.fix}"
+            yield f"           {each.fix}{f': `{each.patch}`' if each.patch else ''}"
     if len(findings) > most:
         yield f"           and {len(findings) - most} more"
     if findings:

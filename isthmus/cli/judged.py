@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.errors import AnswerIsNo
@@ -10,18 +10,32 @@ from isthmus.contracts.errors import AnswerIsNo
 if TYPE_CHECKING:
     from isthmus.contracts.findings import Finding
     from isthmus.contracts.platform import Platform
+    from isthmus.contracts.policy_settings import Settings
     from isthmus.engine.project import Stack
-    from isthmus.engine.recorder import Resource
+    from isthmus.graph.resources import Resource
 
 
-def findings(stack: Stack, resources: Iterable[Resource], platform: Platform) -> list[Finding]:
-    """What the pack finds in a rendering, by the settings of the stack's project. Raises `InputError` for these."""
+def settings(stacks: Sequence[Stack]) -> Settings:
+    """What the project's `policies.yaml` and the config of each of these stacks say. Raises `InputError`."""
+    from isthmus.contracts.policy_settings import joined
     from policies import reading
+
+    root = stacks[0].project.root
+    found = reading.settings(root)
+    for each in stacks:
+        key = f"{each.project.name}:{reading.KEY}"
+        if key in each.config:
+            found = joined(found, reading.stated(each.config[key], f"{each.config_file} ({key})"))
+    return found
+
+
+def findings(
+    stacks: Sequence[Stack], chosen: Settings, resources: Iterable[Resource], platform: Platform
+) -> list[Finding]:
+    """What the pack finds in what these stacks make together."""
     from policies.judging import judge
 
-    key = f"{stack.project.name}:{reading.KEY}"
-    settings = reading.settings(stack.project.root, stack.config.get(key), f"{stack.config_file} ({key})")
-    return judge(resources, platform, settings, stack=stack.name)
+    return judge(resources, platform, chosen, stack=", ".join(each.name for each in stacks))
 
 
 def say(found: list[Finding]) -> None:

@@ -68,15 +68,16 @@ def _write(
     name: str, output: Path | None, summary: bool, project: Path | None, form: Form | None, source: str
 ) -> None:
     from isthmus.cli import console, judged
-    from isthmus.engine import gitops, preflight, rendered_files
+    from isthmus.engine import gitops, rendered_files
     from isthmus.engine import project as projects
     from isthmus.engine import render as rendering
-    from isthmus.graph.resources import Graph
+    from isthmus.graph.resources import Graph, joined
     from isthmus.report import pictures
 
     found = projects.find(project)
     chosen = found.chosen([name])
     platform = chosen[0].platform()
+    settings = judged.settings(chosen)
     # A boundary is of the whole platform: a layer is held to it with its whole estate.
     rendered = rendering.render_estate(chosen[0])
     described = platform.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -105,8 +106,7 @@ def _write(
         console.err().print(f"{custom} resources, {len(made)} files in {folder}", markup=False)
         for line in apart:
             console.err().print(line, markup=False)
-    every = [each for one in rendered.values() for each in one.resources]
-    said = judged.findings(chosen[0], every, platform)
+    every = joined(*(one.resources for one in rendered.values()))
+    said = judged.findings(chosen, settings, every.resources, platform)
     judged.say(said)
-    preflight.boundaries_hold(Graph(every), platform, str(target))
     judged.refuse(said, str(target))

@@ -59,16 +59,18 @@ def test_every_dependency_is_pinned_with_a_hash():
 FROM = {
     "botocore": "boto3",
     "google": "pulumi",
+    "grpc": "pulumi",
     "jmespath": "boto3",
     "pulumi_aws": "pulumi-aws",
     "pulumi_kubernetes": "pulumi-kubernetes",
     "pydantic_core": "pydantic",
     "ruamel": "ruamel-yaml",
+    "yaml": "pulumi",
 }
 """The package that a module is of or comes with, where it has another name."""
 
 
-@pytest.mark.parametrize("part", ["isthmus", "components", "stacks"])
+@pytest.mark.parametrize("part", ["isthmus", "components", "stacks", "policies"])
 def test_what_the_core_imports_is_installed_without_extras(part):
     core = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     graph = grimp.build_graph(part, include_external_packages=True, cache_dir=None)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from isthmus.contracts.platform import Platform
 from isthmus.graph.resources import Graph
-from policies import boundaries, data_path
+from policies import boundaries, data_path, identity
 from policies.rule import Rule, Subject
 
-RULES: dict[str, Rule] = {each.id: each for each in (*data_path.RULES, *boundaries.RULES)}
+RULES: dict[str, Rule] = {each.id: each for each in (*data_path.RULES, *boundaries.RULES, *identity.RULES)}
 
 
 def of(*ids: str) -> Callable[..., list[str]]:
@@ -22,13 +22,15 @@ def of(*ids: str) -> Callable[..., list[str]]:
     return read
 
 
-all_of = of(*RULES)
+all_of = of(*(each.id for each in (*data_path.RULES, *boundaries.RULES)))
 restricted_reaches_no_aws = of("data-path/own-network", "identity/translators-only")
 aws_is_called_through_our_endpoints = of(
     "data-path/private-endpoints", "data-path/calls-by-private-endpoints", "data-path/own-network"
 )
 only_public_work_is_beside_the_internet = of("data-path/no-way-to-the-internet")
 models_are_shut_in = of("data-path/hosted-models")
-nobody_switches_the_trail_off = of("audit/trail-out-of-reach")
+nobody_switches_the_trail_off = of(
+    "audit/trail-out-of-reach", "identity/roles-bounded", "identity/trust-named", "identity/no-users"
+)
 everything_is_tagged = of("audit/everything-is-tagged")
 no_access_key = of("identity/no-access-keys")

@@ -14,6 +14,7 @@ from isthmus.contracts.policy_settings import Off, Settings, joined, parse
 from policies.catalogue import IDS, RULES
 from policies.judging import judge, standing
 from policies.rule import Broken, Rule, Subject
+from policies.telling import lines
 from tests.policies.making import made
 
 TODAY = date(2026, 11, 26)
@@ -109,3 +110,22 @@ def test_every_rule_says_what_a_reader_needs():
         assert all(
             "\n" not in text and not text.endswith(".") for text in (rule.title, rule.why, rule.fix)
         ), rule.id
+
+
+def test_text_says_the_worst_first_with_fix_and_patch_and_counts_what_there_is():
+    unknown = made("aws:kms/key:Key", "key-9", {"enableKeyRotation": "${other.unknown}"})
+    said = list(
+        lines(
+            [
+                each
+                for each in judge([*KEYS, unknown], settings=silence(TODAY), today=TODAY)
+                if each.policy == ROTATE
+            ]
+        )
+    )
+    assert said[0] == f"     high  {ROTATE}: key-0 does not rotate"
+    assert said[1].strip() == "Set enableKeyRotation on the key: `enable_key_rotation=True`"
+    assert any(line.startswith("undecided") for line in said)
+    assert "ana@bank answers for it until 2026-11-26" in "".join(said)
+    assert said[-1] == "Policies: 3 high, 1 undecided, 1 silenced"
+    assert list(lines([])) == []

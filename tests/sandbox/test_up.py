@@ -94,6 +94,15 @@ def test_a_preview_right_after_finds_nothing_to_change(bank):
     previews.nothing_to_change(bank)
 
 
+def test_the_policies_find_nothing_in_a_preview_of_what_stands(bank):
+    done = bank.pulumi("preview", "--policy-pack", str(ROOT / "policies"))
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-4000:]
+    assert "isthmus@v" in said, "the pack did not run"
+    assert "[mandatory]" not in said
+    assert "[advisory]" not in said
+
+
 def test_every_resource_of_the_state_is_in_aws_and_nothing_besides(bank):
     state = bank.state()
     assert aws.strange(state) == set(), "a type that nobody counts"

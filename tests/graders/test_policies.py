@@ -1,0 +1,16 @@
+"""Every stack and every example, and so every blueprint: no rule of the pack finds anything."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.engine import project, render
+from policies.judging import judge
+from tests.graders import examples
+
+
+@pytest.mark.parametrize("name", examples.names())
+def test_the_policies_find_nothing_in_it(rendered, name: str) -> None:
+    stack = project.find(rendered[name].folder.parent / ".project").stack(name)
+    found = judge(render.render(stack).resources, stack.platform())
+    assert [f"{each.policy}: {each.message}" for each in found] == []

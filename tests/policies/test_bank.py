@@ -1,0 +1,34 @@
+"""The bank's stack by every rule, and without its platform, as another team's program would be judged."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import policies
+from isthmus.contracts.platform import Platform
+from isthmus.engine import render
+from policies.judging import judge
+from policies.telling import lines
+
+
+def test_nothing_is_found_in_it(rendered: render.Rendered, platform: Platform):
+    assert list(lines(judge(rendered.resources, platform))) == []
+
+
+def test_without_its_platform_only_what_lies_where_is_asked(rendered: render.Rendered):
+    """As another team's program would be judged: whose an address is, nobody says there."""
+    assert {each.policy.partition("/")[0] for each in judge(rendered.resources)} == {"data-path"}
+
+
+def test_every_type_that_the_rules_look_for_is_one_that_the_provider_has():
+    """A type that is misspelt would be looked for in vain, and its rule would pass everything."""
+    text = "".join(each.read_text("utf-8") for each in Path(policies.__file__).parent.glob("*.py"))
+    found = sorted(set(re.findall(r"\"(aws:\w+/\w+:\w+)\"", text)))
+    assert len(found) > 50
+    for kind in found:
+        _, path, name = kind.split(":")
+        made = getattr(importlib.import_module(f"pulumi_aws.{path.partition('/')[0]}"), name, None)
+        assert made is not None, f"there is no {kind}"
+        assert path.partition("/")[2] == name[0].lower() + name[1:], kind
