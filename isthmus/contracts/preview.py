@@ -45,8 +45,13 @@ class Change(Part):
     properties: list[PropertyChange] = []
     replaces_because: list[str] = []
     """Properties that force the replacement."""
+    may_replace: list[str] = []
+    """Of an update that no engine has looked at: changed properties of which it is not known whether they force a
+    replacement."""
     stateful: bool = False
     """It holds what a new one would not: a volume, key, bucket, network, cluster."""
+    retained: bool = False
+    """Deleted or replaced, the old one stays where it is, and the stack forgets it."""
 
 
 class Hop(Part):
@@ -82,7 +87,8 @@ class CostItem(Part):
 
     what: str
     monthly_usd: float
-    evidence: Evidence
+    evidence: Evidence | None = None
+    """Null: the plan does not say, as one that was written by hand."""
     source: str = ""
     as_of: str = ""
 
@@ -106,8 +112,8 @@ class PoolCapacity(Part):
 
     site: str
     pool: str
-    gpus: int
-    """There are."""
+    gpus: int | None
+    """There are; null where nobody wrote down how many there were."""
     reserved: int = 0
     used: float = 0
     """By endpoints; a slice counts by its share."""

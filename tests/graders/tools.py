@@ -1,4 +1,4 @@
-"""The graders that are Python programs, each in a virtual environment of its own, in the toolchain's cache.
+"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser.
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
+from tests.graders import browser_install
 
 HERE = Path(__file__).parent
 NAMES = ("checkov", "nca")
@@ -70,11 +71,16 @@ def _run(name: str, command: list[str]) -> None:
         )
 
 
+def _say(name: str, seconds: float, where: Path) -> None:
+    print(f"{name}: {f'made in {seconds:.0f} s, ' if seconds else ''}{where}")
+
+
 def main() -> int:
     try:
         for name in NAMES:
             seconds = install(name)
-            print(f"{name}: {f'made in {seconds:.0f} s, ' if seconds else ''}{folder(name)}")
+            _say(name, seconds, folder(name))
+        _say("browser", browser_install.install(), browser_install.folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)
         return 3
