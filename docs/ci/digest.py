@@ -15,7 +15,7 @@ from typing import Any
 def main(file: str) -> str:
     preview: Any = json.loads(Path(file).read_text(encoding="utf-8"))
     # Of one stack, or a list of one.
-    found = preview[0] if isinstance(preview, list) and len(preview) == 1 else preview
+    found: Any = preview[0] if isinstance(preview, list) and len(preview) == 1 else preview
     status, digest = found.get("status"), str(found.get("digest"))
     if status != "complete":
         raise SystemExit(f"{file}: the preview is {status}, and only a complete one can be approved")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
-from isthmus.contracts.preview import Capacities, Hop, PoolCapacity
+from isthmus.contracts.preview import Capacities, PoolCapacity
 from isthmus.contracts.words import SENSITIVITIES
 from isthmus.report.plan_figures import number
 from isthmus.report.preview_values import visible
@@ -24,6 +24,7 @@ _GAP, _PAD, _LINE, _TOP = 44, 8, 16, 30
 _LETTER = 6.9
 """A generous width of a letter at 12 pixels."""
 _STEPS = ("class", "gateway", "translator", "identity", "network", "endpoint", "region")
+_REGIONS = "regions and sites that may serve"
 _TITLES = {"class": "class and workloads", "region": "served in"}
 _TRACK: dict[Mark, int] = {"same": 0, "added": 4, "removed": -4, "allowed": 8, "undecided": 10, "refused": -9}
 
@@ -161,24 +162,23 @@ def picture(
 
 
 def _edges_of(way: Way) -> list[tuple[Key, Key]]:
-    """The steps of a path: each hop follows on the one before, and the regions that may serve all on the last."""
+    """The steps of a path: each hop follows on the one before."""
     found: list[tuple[Key, Key]] = []
     here: Key = ("class", way.path.class_, "")
     for hop in way.path.hops:
         # A site after what stands in it says nothing new.
         if hop.kind == "workload" or (hop.kind == "site" and hop.name == here[2]):
             continue
-        keys = _of(hop)
-        found += [(here, key) for key in keys if key != here]
-        here = here if hop.kind == "region" else keys[0]
+        served = hop.kind in ("region", "site")
+        key = (
+            "region" if served else hop.kind,
+            hop.name,
+            hop.where or (_REGIONS if served else "place not said"),
+        )
+        if key != here:
+            found.append((here, key))
+        here = key
     return list(dict.fromkeys(found))
-
-
-def _of(hop: Hop) -> list[Key]:
-    """The box of a hop; a hop of several regions has as many."""
-    if hop.kind in ("region", "site"):
-        return [("region", name, hop.where or name) for name in hop.name.split(", ")]
-    return [(hop.kind, hop.name, hop.where or "place not said")]
 
 
 def _fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, int], compared: bool) -> None:
@@ -198,11 +198,15 @@ def _fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, 
                 worst.setdefault(called, "same")
         for called in sorted(worst, key=lambda each: (MARKS.index(worst[each]), each)):
             sign = "" if worst[called] == "same" else f"{SIGNS[worst[called]]} "
-            node.lines.append((_short(f"{sign}{called}", letters), f"word {worst[called]}"))
-        if len(node.lines) > 9:
-            node.lines[8:] = [(f"and {len(node.lines) - 8} more", "word")]
+            node.lines += [(each, f"word {worst[called]}") for each in _folded(f"{sign}{called}", letters, 2)]
+        if len(node.lines) > 13:
+            node.lines[12:] = [("and more", "word")]
     else:
-        node.lines = [(each, "name") for each in _folded(name, letters)]
+        # A hop of several regions has a line for each.
+        parts = name.split(", ")[:12] if step == "region" else [name]
+        node.lines = [(each, "name") for part in parts for each in _folded(part, letters, 3)]
+        if step == "region" and name.count(", ") >= 12:
+            node.lines.append((f"and {name.count(', ') - 11} more", "name"))
     last = [chain.way.mark for chain in chains if node.key in chain.last]
     marks = {way.mark for way in mine}
     if marks == {"removed"}:
@@ -219,7 +223,9 @@ def _fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, 
             told += f": {', '.join(_held(chains, node))}"
         if node.mark == "changed":
             told = f"{changed[name]} change{'' if changed[name] == 1 else 's'}"
-        node.lines.append((_short(f"{SIGNS[node.mark]} {told}", letters), f"mark {node.mark}"))
+        node.lines += [
+            (each, f"mark {node.mark}") for each in _folded(f"{SIGNS[node.mark]} {told}", letters, 3)
+        ]
     where = f" at {place}" if place else ""
     node.title = _short(f"{step} {name}{where}: {WORDS[node.mark]}", 300)
 
@@ -282,6 +288,8 @@ def _places(nodes: list[Node], columns: dict[str, int], capacity: Capacities) ->
     for node in nodes:
         if node.key[0] != "class":
             first[node.key[2]] = min(columns[node.key[0]], first.get(node.key[2], 99))
+    # Sites in which no path has a step are drawn as long as they do not fill the picture.
+    ours = [name for index, name in enumerate(ours) if index < 24 or name in first]
     return [
         *ours,
         *sorted((each for each in first if each not in ours), key=lambda each: (first[each], each)),
@@ -372,11 +380,11 @@ def _short(text: str, letters: int) -> str:
     return text if len(text) <= letters else f"{text[: max(letters - 1, 1)]}…"
 
 
-def _folded(name: str, letters: int) -> list[str]:
-    """A name on at most three lines, broken after a hyphen, dot, slash or colon where there is one."""
+def _folded(name: str, letters: int, most: int) -> list[str]:
+    """A name on at most so many lines, broken after a hyphen, dot, slash or colon where there is one."""
     told: list[str] = []
     name = visible(name)
-    while name and len(told) < 3:
+    while name and len(told) < most:
         if len(name) <= letters:
             return [*told, name]
         at = max(name.rfind(sign, letters // 3, letters) for sign in "-./:_ ") + 1 or letters

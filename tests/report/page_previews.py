@@ -60,7 +60,7 @@ def bedrock(class_: str, workload: str, model: str, *regions: str, **more: Any) 
         hop("identity", f"bank-dev-invoke-{class_}", "eu-central-1"),
         hop("network", "vpce-bedrock-runtime", "eu-central-1"),
         hop("endpoint", model, "eu-central-1"),
-        *(hop("region", each) for each in regions),
+        hop("region", ", ".join(regions)),
         **more,
     )
 

@@ -161,7 +161,11 @@ def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_li
     bank = previews.bank()
     drawn = picture(ways(bank.data_paths), bank.capacity)
     assert drawn is not None
-    assert [each.name for each in drawn.bands] == ["frankfurt", "eu-central-1", "eu-west-1"]
+    assert [each.name for each in drawn.bands] == [
+        "frankfurt",
+        "eu-central-1",
+        "regions and sites that may serve",
+    ]
     assert "12 of 16 GPUs used (before: 14 of 16 GPUs used)" in drawn.bands[0].lines[0]
     for band, nodes in drawn.places():
         assert nodes, f"nothing stands in {band.name}"
@@ -171,7 +175,7 @@ def test_the_picture_has_each_hop_in_the_place_where_it_is_and_each_mark_on_a_li
     }
     assert to_endpoint == {"refused", "added", "same"}, "what is refused hides under what is allowed"
     marks = {each.key[1]: each.mark for each in drawn.nodes if each.key[0] != "class"}
-    assert marks["eu-west-1"] == "refused"
+    assert marks["eu-central-1, eu-west-1"] == "refused"
     assert marks["sagemaker-credit"] == "undecided"
     assert marks["translator-internal"] == "added"
     assert marks["gateway-public"] == "same"
