@@ -162,20 +162,18 @@ def _hash(text: str) -> str:
 
 def _shown(value: Any) -> Any:
     """What Jinja2 does to each value before it escapes it."""
-    from markupsafe import Markup
-
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    # What a macro made is markup already, of texts that went this way.
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 @functools.cache
 def _template() -> Template:
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
 
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
-    environment.filters.update(usd=usd, number=number, cut=cut, money=money, own=Markup)
+    environment.filters.update(usd=usd, number=number, cut=cut, money=money)
     environment.globals.update(
         fit=fit,
         fit_groups=fit_groups,
