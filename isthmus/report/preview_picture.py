@@ -207,6 +207,7 @@ def _fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, 
         node.lines = [(each, "name") for part in parts for each in _folded(part, letters, 3)]
         if step == "region" and name.count(", ") >= 12:
             node.lines.append((f"and {name.count(', ') - 11} more", "name"))
+    touched = 0
     last = [chain.way.mark for chain in chains if node.key in chain.last]
     marks = {way.mark for way in mine}
     if marks == {"removed"}:
@@ -215,19 +216,24 @@ def _fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, 
         node.mark = "refused" if "refused" in last else "undecided"
     elif compared and step != "class" and all(way.words.startswith("new") for way in mine):
         node.mark = "added"
-    elif name in changed:
+    elif touched := _touched(name, changed):
         node.mark = "changed"
     if node.mark != "same" and step != "class":
         told = WORDS[node.mark]
         if node.mark in ("refused", "undecided"):
             told += f": {', '.join(_held(chains, node))}"
         if node.mark == "changed":
-            told = f"{changed[name]} change{'' if changed[name] == 1 else 's'}"
+            told = f"{touched} change{'' if touched == 1 else 's'}"
         node.lines += [
             (each, f"mark {node.mark}") for each in _folded(f"{SIGNS[node.mark]} {told}", letters, 3)
         ]
     where = f" at {place}" if place else ""
     node.title = _short(f"{step} {name}{where}: {WORDS[node.mark]}", 300)
+
+
+def _touched(name: str, changed: dict[str, int]) -> int:
+    """Changes of the component of this name, which may stand behind the platform's and the site's."""
+    return sum(number_of for each, number_of in changed.items() if each == name or each.endswith(f"-{name}"))
 
 
 def _held(chains: Sequence[Chain], node: Node) -> list[str]:

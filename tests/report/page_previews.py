@@ -138,7 +138,7 @@ def bank_data() -> dict[str, Any]:
                 "update",
                 "kubernetes:core/v1:ConfigMap",
                 "gateway-internal-config",
-                "gateway-internal",
+                "bank-frankfurt-gateway-internal",
                 properties=[
                     {
                         "path": 'data["config.yaml"]',
