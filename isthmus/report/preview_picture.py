@@ -10,47 +10,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import pairwise
 
 from isthmus.contracts.preview import Capacities, PoolCapacity
 from isthmus.contracts.words import SENSITIVITIES
 from isthmus.report.plan_figures import number
-from isthmus.report.preview_values import visible
-from isthmus.report.preview_ways import MARKS, SIGNS, WORDS, Mark, Way
+from isthmus.report.preview_boxes import LINE, Chain, Key, Node, edges_of, fill, short
+from isthmus.report.preview_ways import MARKS, WORDS, Mark, Way
 
 WIDTH = 1180
-_GAP, _PAD, _LINE, _TOP = 44, 8, 16, 30
-_LETTER = 6.9
-"""A generous width of a letter at 12 pixels."""
+_GAP, _TOP = 44, 30
 _STEPS = ("class", "gateway", "translator", "identity", "network", "endpoint", "region")
-_REGIONS = "regions and sites that may serve"
 _TITLES = {"class": "class and workloads", "region": "served in"}
 _TRACK: dict[Mark, int] = {"same": 0, "added": 4, "removed": -4, "allowed": 8, "undecided": 10, "refused": -9}
-
-Key = tuple[str, str, str]
-"""Step, name, place."""
-
-
-@dataclass
-class Node:
-    key: Key
-    title: str
-    lines: list[tuple[str, str]]
-    """Texts, each with its CSS class."""
-    mark: str = "same"
-    class_: str = ""
-    x: float = 0
-    y: float = 0
-    width: float = 0
-
-    @property
-    def height(self) -> float:
-        return 2 * _PAD + _LINE * len(self.lines)
-
-    @property
-    def middle(self) -> float:
-        return self.y + self.height / 2
 
 
 @dataclass
@@ -70,23 +42,6 @@ class Edge:
     title: str
     badge: tuple[float, float] | None
     """Where its sign stands; none on a line that others share."""
-
-
-@dataclass(frozen=True)
-class Chain:
-    """A path and its steps."""
-
-    way: Way
-    edges: list[tuple[Key, Key]]
-
-    @cached_property
-    def keys(self) -> set[Key]:
-        return {("class", self.way.path.class_, ""), *(key for edge in self.edges for key in edge)}
-
-    @cached_property
-    def last(self) -> set[Key]:
-        """Where it ends."""
-        return self.keys - {start for start, _ in self.edges}
 
 
 @dataclass
@@ -129,7 +84,7 @@ def picture(
     chains: list[Chain] = []
     left_out = 0
     for way in ways:
-        chain = Chain(way, _edges_of(way))
+        chain = Chain(way, edges_of(way))
         if len(drawn.keys() | chain.keys) > most:
             left_out += 1
             continue
@@ -144,7 +99,7 @@ def picture(
     width = min((WIDTH - 2 * 14 - _GAP * (len(used) - 1)) / len(used), 210)
     gap = (WIDTH - 2 * 14 - width * len(used)) / max(len(used) - 1, 1)
     for node in drawn.values():
-        _fill(node, chains, width, changed or {}, compared)
+        fill(node, chains, width, changed or {}, compared)
         node.width = width
         node.x = 14 + columns[node.key[0]] * (width + gap)
     made.titles = [(14 + index * (width + gap), _TITLES.get(step, step)) for index, step in enumerate(used)]
@@ -159,87 +114,6 @@ def picture(
     )
     made.height += 4
     return made
-
-
-def _edges_of(way: Way) -> list[tuple[Key, Key]]:
-    """The steps of a path: each hop follows on the one before."""
-    found: list[tuple[Key, Key]] = []
-    here: Key = ("class", way.path.class_, "")
-    for hop in way.path.hops:
-        # A site after what stands in it says nothing new.
-        if hop.kind == "workload" or (hop.kind == "site" and hop.name == here[2]):
-            continue
-        served = hop.kind in ("region", "site")
-        key = (
-            "region" if served else hop.kind,
-            hop.name,
-            hop.where or (_REGIONS if served else "place not said"),
-        )
-        if key != here:
-            found.append((here, key))
-        here = key
-    return list(dict.fromkeys(found))
-
-
-def _fill(node: Node, chains: Sequence[Chain], width: float, changed: dict[str, int], compared: bool) -> None:
-    """What a box says, and its mark."""
-    mine = [chain.way for chain in chains if node.key in chain.keys]
-    step, name, place = node.key
-    node.class_ = max((way.path.class_ for way in mine), key=SENSITIVITIES.index)
-    letters = int((width - 2 * _PAD) / _LETTER)
-    if step == "class":
-        node.lines = [(name, "name")]
-        worst: dict[str, Mark] = {}
-        for way in mine:
-            called = way.path.workload or next((h.name for h in way.path.hops if h.kind == "workload"), "")
-            if called and MARKS.index(way.mark) < MARKS.index(worst.get(called, "same")):
-                worst[called] = way.mark
-            elif called:
-                worst.setdefault(called, "same")
-        for called in sorted(worst, key=lambda each: (MARKS.index(worst[each]), each)):
-            sign = "" if worst[called] == "same" else f"{SIGNS[worst[called]]} "
-            node.lines += [(each, f"word {worst[called]}") for each in _folded(f"{sign}{called}", letters, 2)]
-        if len(node.lines) > 13:
-            node.lines[12:] = [("and more", "word")]
-    else:
-        # A hop of several regions has a line for each.
-        parts = name.split(", ")[:12] if step == "region" else [name]
-        node.lines = [(each, "name") for part in parts for each in _folded(part, letters, 3)]
-        if step == "region" and name.count(", ") >= 12:
-            node.lines.append((f"and {name.count(', ') - 11} more", "name"))
-    touched = 0
-    last = [chain.way.mark for chain in chains if node.key in chain.last]
-    marks = {way.mark for way in mine}
-    if marks == {"removed"}:
-        node.mark = "removed"
-    elif "refused" in last or "undecided" in last:
-        node.mark = "refused" if "refused" in last else "undecided"
-    elif compared and step != "class" and all(way.words.startswith("new") for way in mine):
-        node.mark = "added"
-    elif touched := _touched(name, changed):
-        node.mark = "changed"
-    if node.mark != "same" and step != "class":
-        told = WORDS[node.mark]
-        if node.mark in ("refused", "undecided"):
-            told += f": {', '.join(_held(chains, node))}"
-        if node.mark == "changed":
-            told = f"{touched} change{'' if touched == 1 else 's'}"
-        node.lines += [
-            (each, f"mark {node.mark}") for each in _folded(f"{SIGNS[node.mark]} {told}", letters, 3)
-        ]
-    where = f" at {place}" if place else ""
-    node.title = _short(f"{step} {name}{where}: {WORDS[node.mark]}", 300)
-
-
-def _touched(name: str, changed: dict[str, int]) -> int:
-    """Changes of the component of this name, which may stand behind the platform's and the site's."""
-    return sum(number_of for each, number_of in changed.items() if each == name or each.endswith(f"-{name}"))
-
-
-def _held(chains: Sequence[Chain], node: Node) -> list[str]:
-    """Of which classes a path that ends here is not allowed."""
-    found = {each.way.path.class_ for each in chains if node.key in each.last and each.way.mark == node.mark}
-    return sorted(found, key=SENSITIVITIES.index, reverse=True)
 
 
 def _stack(
@@ -271,7 +145,7 @@ def _stack(
     y = _TOP
     for place in places:
         lines = _pools(place, capacity)
-        head = 30 + _LINE * len(lines)
+        head = 30 + LINE * len(lines)
         mine = [stack for (where, _), stack in sorted(stacks.items()) if where == place]
         body = max((sum(map(tall, stack)) for stack in mine), default=0)
         for stack in mine:
@@ -313,7 +187,7 @@ def _pools(site: str, capacity: Capacities) -> list[str]:
             told.append(f"{each.pool}: {_figures(each)}" + ("" if same else f" (before: {_figures(was)})"))
     if capacity.after is not None:
         told += [f"{name}: gone (before: {_figures(was)})" for name, was in before.items()]
-    return [_short(each, 150) for each in told][:12]
+    return [short(each, 150) for each in told][:12]
 
 
 def _figures(pool: PoolCapacity | None) -> str:
@@ -377,25 +251,5 @@ def _edges(
         (x1, y1), (x2, y2) = points[-2:]
         shown = mark != "same" and ((start, end, mark) in last or "same" not in marks[start, end])
         badge = (round((x1 + x2) / 2), round((y1 + y2) / 2)) if shown else None
-        title = f"{WORDS[mark]}: {_short(start[1], 120)} to {_short(end[1], 120)}"
+        title = f"{WORDS[mark]}: {short(start[1], 120)} to {short(end[1], 120)}"
         made.edges.append(Edge(mark, path, title, badge))
-
-
-def _short(text: str, letters: int) -> str:
-    text = visible(text)
-    return text if len(text) <= letters else f"{text[: max(letters - 1, 1)]}…"
-
-
-def _folded(name: str, letters: int, most: int) -> list[str]:
-    """A name on at most so many lines, broken after a hyphen, dot, slash or colon where there is one."""
-    told: list[str] = []
-    name = visible(name)
-    while name and len(told) < most:
-        if len(name) <= letters:
-            return [*told, name]
-        at = max(name.rfind(sign, letters // 3, letters) for sign in "-./:_ ") + 1 or letters
-        told.append(name[:at])
-        name = name[at:]
-    if name:
-        told[-1] = _short(told[-1] + name, letters)
-    return told or ["(no name)"]
