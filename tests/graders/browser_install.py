@@ -1,0 +1,83 @@
+"""A headless Chromium out of the npm registry, with playwright-core and axe-core: in the toolchain's cache.
+
+`npm ci` takes what `browser/package-lock.json` names and hashes, and runs no script of a package. Chromium comes packed
+with Brotli, with the libraries and the fonts that a bare machine lacks (`@sparticuz/chromium`, x86-64 Linux only).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+
+from isthmus.contracts.errors import EnvironmentFault
+from sandbox.toolchain import cache
+
+SOURCES = Path(__file__).with_name("browser")
+_FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fonts</cachedir></fontconfig>
+"""
+"""Only the fonts that come with it: texts are as wide on every machine."""
+
+
+def folder() -> Path:
+    """Where the browser of this lock is or will be."""
+    digest = hashlib.sha256(_FONTS.encode())
+    for name in ("package-lock.json", "unpack.mjs"):
+        digest.update((SOURCES / name).read_bytes())
+    return cache.root() / f"grader-browser-{digest.hexdigest()[:8]}-{cache.machine()}"
+
+
+def program() -> Path | None:
+    """Chromium; None where it is not made yet."""
+    found = folder() / "chromium"
+    return found if found.exists() else None
+
+
+def install() -> float:
+    """Make it, whole or not at all; the seconds that it took, 0 where it is there.
+
+    Raises `EnvironmentFault` where there is no Node, npm cannot get a package, or a hash differs.
+    """
+    target, began = folder(), time.monotonic()
+    with cache.turn(target, "another run is making the browser; waiting for it", print):
+        if program():
+            return 0
+        with cache.filling(target) as made:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(SOURCES / name, made / name)
+            # The package's own start script wants a newer Node; nothing of it is run.
+            _run(
+                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false"],
+                made,
+            )
+            packed = made / "node_modules" / "@sparticuz" / "chromium" / "bin"
+            wanted = ("al2023.tar", "fonts.tar", "chromium")
+            names = [name for each in wanted for name in (str(packed / f"{each}.br"), each)]
+            _run(["node", str(SOURCES / "unpack.mjs"), *names], made)
+            for each in ("al2023.tar", "fonts.tar"):
+                with tarfile.open(made / each) as archive:
+                    archive.extractall(made, filter="data")
+                (made / each).unlink()
+            (made / "fonts.conf").write_text(_FONTS, encoding="utf-8")
+            (made / "chromium").chmod(0o755)
+            shutil.rmtree(packed)
+    return time.monotonic() - began
+
+
+def _run(command: list[str], where: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
+        said = (done.stderr or done.stdout) if done.returncode else ""
+    except FileNotFoundError:
+        said = f"{command[0]} is not on PATH"
+    if said:
+        raise EnvironmentFault(
+            f"the grader browser could not be installed: {' '.join(said.split())[-500:]}",
+            where=str(folder()),
+            todo="Node.js 20 or newer with npm is needed, and the npm registry; run `make graders` again",
+        )
