@@ -171,7 +171,11 @@ def namespace_without_a_quota(inputs: Any, seen: Seen) -> None:
     """The quota of a class's namespace is taken away."""
 
 
-@reliability.drops(":PodDisruptionBudget")
+def guards_several(_: Any, seen: Seen) -> bool:
+    return any(each.inputs["spec"]["replicas"] > 1 for each in seen.selected)
+
+
+@reliability.drops(":PodDisruptionBudget", where=guards_several)
 def drain_that_takes_every_replica(inputs: Any, seen: Seen) -> None:
     """The disruption budget of a workload is taken away, so a drain may end all of its pods at once."""
 

@@ -52,6 +52,20 @@ class Seen:
         """The resource's namespace."""
         return str(metadata(self.resource).get("namespace", ""))
 
+    @property
+    def selected(self) -> list[Resource]:
+        """Workloads of the namespace that the resource's selector selects."""
+        wanted = self.resource.inputs["spec"]["selector"]["matchLabels"].items()
+        return [
+            each
+            for each in self.of(*parts.WORKLOADS)
+            if metadata(each).get("namespace") == self.space
+            and any(
+                wanted <= parts.follow(each.inputs, at)["metadata"]["labels"].items()
+                for at in parts.PODS.find(each.inputs)
+            )
+        ]
+
     def labelled(self, label: str) -> str:
         return str((metadata(self.resource).get("labels") or {}).get(label, ""))
 
@@ -132,18 +146,13 @@ class Family:
     ) -> Callable[[Callable[[Any, Seen], Any]], Callable[[Any, Seen], Any]]:
         """A resource is left out, with those that the function gives, if any: they cannot be without it."""
 
-        def sites(resources: Resources) -> Iterator[Site]:
-            for each in of(resources, kinds):
-                if where is None or where(each.inputs, Seen(each, resources, random.Random(0))):
-                    yield Site(each.urn)
-
         def made(how: Callable[[Any, Seen], Any]) -> Callable[[Any, Seen], Any]:
             def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
                 chosen = by_urn(resources, site.urn)
                 more: list[Resource] = how(chosen.inputs, Seen(chosen, resources, rng)) or []
                 return without(resources, {site.urn, *(each.urn for each in more)})
 
-            self._keep(how, sites, apply, also)
+            self._keep(how, self._whole(kinds, where), apply, also)
             return how
 
         return made
@@ -153,11 +162,6 @@ class Family:
     ) -> Callable[[Callable[[Any, Seen], list[Resource]]], Callable[[Any, Seen], list[Resource]]]:
         """Resources that the function gives are added, beside one that is there."""
 
-        def sites(resources: Resources) -> Iterator[Site]:
-            for each in of(resources, kinds):
-                if where is None or where(each.inputs, Seen(each, resources, random.Random(0))):
-                    yield Site(each.urn)
-
         def made(how: Callable[[Any, Seen], list[Resource]]) -> Callable[[Any, Seen], list[Resource]]:
             def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
                 chosen = by_urn(resources, site.urn)
@@ -165,10 +169,36 @@ class Family:
                 every = [*resources, *more]
                 return sorted((*resources, *(tied(each, every) for each in more)), key=lambda each: each.urn)
 
-            self._keep(how, sites, apply, also)
+            self._keep(how, self._whole(kinds, where), apply, also)
             return how
 
         return made
+
+    def redoes(
+        self, *kinds: str, where: Where | None = None
+    ) -> Callable[[Callable[[Any, Seen], list[Resource]]], Callable[[Any, Seen], list[Resource]]]:
+        """The function gives all resources anew, for what touches several that refer to one another."""
+
+        def made(how: Callable[[Any, Seen], list[Resource]]) -> Callable[[Any, Seen], list[Resource]]:
+            def apply(resources: Resources, site: Site, rng: random.Random) -> list[Resource]:
+                chosen = by_urn(resources, site.urn)
+                return how(copy.deepcopy(chosen.inputs), Seen(chosen, resources, rng))
+
+            self._keep(how, self._whole(kinds, where), apply, ())
+            return how
+
+        return made
+
+    @staticmethod
+    def _whole(kinds: tuple[str, ...], where: Where | None) -> Sites:
+        """Resources of these types, each as a whole."""
+
+        def sites(resources: Resources) -> Iterator[Site]:
+            for each in of(resources, kinds):
+                if where is None or where(each.inputs, Seen(each, resources, random.Random(0))):
+                    yield Site(each.urn)
+
+        return sites
 
     def _keep(self, how: Callable[[Any, Seen], Any], sites: Sites, apply: Apply, also: Iterable[str]) -> None:
         meant = frozenset({self.name, *also}) if self.name != HARMLESS else frozenset()
