@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project
@@ -35,7 +36,7 @@ def read(rendering: Rendering) -> Stack:
     return Stack(rendering.name, platform.blueprint, [resource(each) for each in graph], platform)
 
 
-def resource(data: dict) -> Resource:
+def resource(data: dict[str, Any]) -> Resource:
     """A resource as `graph.json` has it."""
     other = {"propertyDependencies": "property_dependencies"}
     return Resource(**{other.get(key, key): value for key, value in data.items()})
