@@ -1,0 +1,18 @@
+"""The renderings that the graders grade, made once for the whole run, as stacks that operators are applied to."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.graders.conftest import rendered
+from tests.graders.examples import Rendering
+from tests.mutation import stacks
+from tests.mutation.stacks import Stack
+
+__all__ = ["rendered"]
+
+
+@pytest.fixture(scope="session")
+def every(rendered: dict[str, Rendering]) -> list[Stack]:
+    """Every stack; nobody writes into one."""
+    return [stacks.read(each) for each in rendered.values()]

@@ -1,0 +1,302 @@
+"""Changes of AWS resources, and of the graph itself, that harm nothing: the policies must have no word for them."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import replace
+from typing import Any
+
+from isthmus.engine.recorder import Resource
+from tests.mutation.parts import POLICY, TASKS, TRUST
+from tests.mutation.shapes import HARMLESS, Family, Seen, beside, copied
+
+FAMILY = Family(HARMLESS)
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+SERVICE = "aws:ecs/service:Service"
+TAGGED = (":Key", ":Role", ":Bucket", ":Vpc", ":LogGroup", ":Topic", ":Model", "ecs/service:Service")
+
+
+@FAMILY.changes(*TAGGED, where=lambda inputs, _: "tags" in inputs)
+def resource_tagged(inputs: Any, seen: Seen) -> None:
+    """An AWS resource bears one more tag."""
+    inputs["tags"]["cost-centre"] = "4711"
+
+
+@FAMILY.redoes("aws:ec2/vpc:Vpc")
+def everything_tagged(inputs: Any, seen: Seen) -> list[Resource]:
+    """Every AWS resource that bears tags bears one more."""
+    return [
+        replace(each, inputs={**each.inputs, "tags": {**each.inputs["tags"], "environment": "production"}})
+        if isinstance(each.inputs.get("tags"), dict)
+        else each
+        for each in seen.resources
+    ]
+
+
+@FAMILY.adds("aws:kms/key:Key")
+def key_with_an_alias(inputs: Any, seen: Seen) -> list[Resource]:
+    """A key has an alias."""
+    name = f"{seen.resource.name}-alias"
+    alias = {"name": f"alias/{name}", "targetKeyId": f"${{{seen.resource.name}.id}}"}
+    return [beside(seen.resource, "aws:kms/alias:Alias", name, alias)]
+
+
+@FAMILY.changes("aws:kms/key:Key", where=lambda inputs, _: inputs.get("enableKeyRotation"))
+def key_rotated_more_often(inputs: Any, seen: Seen) -> None:
+    """A key is rotated twice a year."""
+    inputs["rotationPeriodInDays"] = 180
+
+
+@FAMILY.changes("aws:kms/key:Key", "aws:iam/role:Role", "aws:cloudwatch/eventRule:EventRule", INGRESS)
+def described_in_other_words(inputs: Any, seen: Seen) -> None:
+    """A key, role or rule is described in other words."""
+    inputs["description"] = "See the runbook"
+
+
+@FAMILY.changes("aws:cloudwatch/logGroup:LogGroup")
+def log_kept_longer(inputs: Any, seen: Seen) -> None:
+    """A log is kept for two years."""
+    inputs["retentionInDays"] = 731
+
+
+@FAMILY.changes("aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration")
+def records_locked_longer(inputs: Any, seen: Seen) -> None:
+    """Records are locked for another year."""
+    inputs["rule"]["defaultRetention"]["days"] += 365
+
+
+@FAMILY.changes("aws:cloudtrail/trail:Trail")
+def trail_of_a_bucket_as_well(inputs: Any, seen: Seen) -> None:
+    """The trail also records who opens the objects of buckets."""
+    fields = {"eventCategory": "Data", "resources.type": "AWS::S3::Object"}
+    chosen = [{"field": field, "equals": [value]} for field, value in fields.items()]
+    inputs["advancedEventSelectors"].append({"name": "Objects", "fieldSelectors": chosen})
+
+
+@FAMILY.changes("aws:cloudtrail/trail:Trail")
+def trail_in_another_order(inputs: Any, seen: Seen) -> None:
+    """What the trail records is listed in another order."""
+    inputs["advancedEventSelectors"].reverse()
+
+
+@FAMILY.changes("aws:budgets/budget:Budget")
+def budget_that_warns_earlier(inputs: Any, seen: Seen) -> None:
+    """A budget also warns at half."""
+    inputs["notifications"].append({**inputs["notifications"][0], "threshold": 50})
+
+
+@FAMILY.changes(ROLE_POLICY, lens=POLICY, where=lambda said, _: len(said) > 1)
+def statements_in_another_order(said: Any, seen: Seen) -> None:
+    """The statements of a role's policy stand in another order."""
+    said.reverse()
+
+
+@FAMILY.changes(ENDPOINT, lens=POLICY)
+def resources_of_a_statement_in_another_order(said: Any, seen: Seen) -> None:
+    """What the policy of a private endpoint lets be used is listed in another order."""
+    for each in said:
+        for key in ("Action", "Resource"):
+            each[key] = list(reversed(each[key])) if isinstance(each[key], list) else each[key]
+        each["Sid"] = f"Let{each.get('Sid', '')}"
+
+
+@FAMILY.changes(
+    ROLE_POLICY,
+    lens=POLICY,
+    where=lambda said, _: any(isinstance(each["Action"], list) and len(each["Action"]) == 1 for each in said),
+)
+def one_action_without_a_list(said: Any, seen: Seen) -> None:
+    """A policy writes a single action as itself, not as a list of one."""
+    for each in said:
+        if isinstance(each["Action"], list) and len(each["Action"]) == 1:
+            (each["Action"],) = each["Action"]
+
+
+@FAMILY.changes(ROLE_POLICY, ENDPOINT, "aws:iam/policy:Policy", where=lambda inputs, _: "policy" in inputs)
+def policy_written_over_several_lines(inputs: Any, seen: Seen) -> None:
+    """A policy's text is indented."""
+    inputs["policy"] = json.dumps(json.loads(inputs["policy"]), indent=2)
+
+
+@FAMILY.changes("aws:iam/role:Role", lens=TRUST)
+def trust_with_a_name(said: Any, seen: Seen) -> None:
+    """The statement of a role's trust bears another name."""
+    said[0]["Sid"] = "Trusted"
+
+
+@FAMILY.changes(
+    "aws:iam/role:Role", lens=TRUST, where=lambda said, _: "StringEquals" in said[0].get("Condition", {})
+)
+def trust_in_a_list_of_one(said: Any, seen: Seen) -> None:
+    """The condition of a role's trust lists its one value."""
+    equal = said[0]["Condition"]["StringEquals"]
+    for key, value in equal.items():
+        equal[key] = [value] if isinstance(value, str) else value
+
+
+@FAMILY.changes(ROLE_POLICY, lens=POLICY)
+def role_with_one_more_denial(said: Any, seen: Seen) -> None:
+    """A role is also denied whatever comes without TLS."""
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    said.append({"Sid": "Tls", "Effect": "Deny", "Action": "*", "Resource": "*", "Condition": plain})
+
+
+@FAMILY.changes("aws:ec2/subnet:Subnet")
+def subnet_elsewhere_in_the_network(inputs: Any, seen: Seen) -> None:
+    """A subnet has other addresses of the network's."""
+    inputs["cidrBlock"] = free(seen)
+
+
+@FAMILY.adds("aws:ec2/subnet:Subnet")
+def subnet_in_a_third_zone(inputs: Any, seen: Seen) -> list[Resource]:
+    """The network has a private subnet in one more zone."""
+    zone = f"{inputs['availabilityZone'][:-1]}c"
+    more = {**inputs, "availabilityZone": zone, "cidrBlock": free(seen)}
+    return [copied(seen.resource, f"{seen.resource.name[:-1]}c", more)]
+
+
+def free(seen: Seen) -> str:
+    """Addresses of the network that no subnet has."""
+    vpc = ipaddress.ip_network(seen.of("aws:ec2/vpc:Vpc")[0].inputs["cidrBlock"])
+    size = ipaddress.ip_network(seen.resource.inputs["cidrBlock"]).prefixlen
+    return str(list(vpc.subnets(new_prefix=size))[-1])
+
+
+@FAMILY.changes(INGRESS, where=lambda inputs, _: str(inputs.get("cidrIpv4", "")).endswith("/16"))
+def group_that_lets_half_the_site_in(inputs: Any, seen: Seen) -> None:
+    """A security group takes connections of a part of the network that it took all of."""
+    inputs["cidrIpv4"] = inputs["cidrIpv4"].replace("/16", "/17")
+
+
+@FAMILY.adds(INGRESS, where=lambda inputs, _: str(inputs.get("cidrIpv4", "")).endswith("/16"))
+def group_that_says_it_twice(inputs: Any, seen: Seen) -> list[Resource]:
+    """A security group has a further rule for addresses that it lets in already."""
+    more = {**inputs, "cidrIpv4": inputs["cidrIpv4"].replace("/16", "/24")}
+    return [copied(seen.resource, f"{seen.resource.name}-more", more)]
+
+
+@FAMILY.changes("aws:cloudwatch/metricAlarm:MetricAlarm", where=lambda inputs, _: inputs["period"] == 300)
+def alarm_that_looks_more_often(inputs: Any, seen: Seen) -> None:
+    """An alarm looks at its figure every minute."""
+    inputs["period"] = 60
+
+
+@FAMILY.changes("aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+def hosted_model_on_one_more_machine(inputs: Any, seen: Seen) -> None:
+    """A model on SageMaker runs on one machine more."""
+    inputs["productionVariants"][0]["initialInstanceCount"] += 1
+
+
+@FAMILY.changes("aws:sagemaker/endpoint:Endpoint")
+def release_with_a_smaller_canary(inputs: Any, seen: Seen) -> None:
+    """A new release on SageMaker first gets a tenth of the requests."""
+    policy = inputs["deploymentConfig"]["blueGreenUpdatePolicy"]
+    policy["trafficRoutingConfiguration"]["canarySize"]["value"] = 10
+
+
+@FAMILY.changes(SERVICE)
+def one_more_task(inputs: Any, seen: Seen) -> None:
+    """A gateway on Fargate has one task more."""
+    inputs["desiredCount"] += 1
+
+
+@FAMILY.changes("aws:ecs/taskDefinition:TaskDefinition")
+def task_with_more_room(inputs: Any, seen: Seen) -> None:
+    """A gateway's task has twice the processor and memory."""
+    inputs.update(cpu="2048", memory="4096")
+
+
+@FAMILY.changes("aws:ecs/taskDefinition:TaskDefinition", lens=TASKS)
+def task_with_a_setting(box: Any, seen: Seen) -> None:
+    """A container of a task has a variable more, which is no secret."""
+    box["environment"] = [*box.get("environment", []), {"name": "LOG_LEVEL", "value": "info"}]
+
+
+@FAMILY.changes("aws:lb/loadBalancer:LoadBalancer")
+def door_that_nobody_deletes_by_mistake(inputs: Any, seen: Seen) -> None:
+    """The load balancer before a gateway is protected from deletion."""
+    inputs["enableDeletionProtection"] = True
+
+
+@FAMILY.changes("aws:ec2/launchTemplate:LaunchTemplate")
+def machines_with_a_larger_disk(inputs: Any, seen: Seen) -> None:
+    """Machines have a larger disk."""
+    for each in inputs["blockDeviceMappings"]:
+        each["ebs"]["volumeSize"] += 50
+
+
+@FAMILY.changes("aws:eks/nodeGroup:NodeGroup")
+def machines_labelled(inputs: Any, seen: Seen) -> None:
+    """Machines bear one more label."""
+    inputs["labels"] = {**inputs.get("labels", {}), "cost-centre": "4711"}
+
+
+@FAMILY.adds("aws:s3/bucket:Bucket")
+def parameter_of_their_own(inputs: Any, seen: Seen) -> list[Resource]:
+    """The organisation keeps the address of its runbook in a parameter."""
+    made = {
+        "name": "/runbooks/llm",
+        "type": "String",
+        "value": "https://wiki.bank.example",
+        "tags": inputs["tags"],
+    }
+    return [beside(seen.resource, "aws:ssm/parameter:Parameter", "runbooks-llm", made)]
+
+
+@FAMILY.redoes(
+    "aws:cloudwatch/logGroup:LogGroup",
+    "aws:ec2/securityGroup:SecurityGroup",
+    "aws:kms/key:Key",
+    "aws:ec2/vpc:Vpc",
+)
+def resource_of_another_name(inputs: Any, seen: Seen) -> list[Resource]:
+    """A resource bears another name in the program, and whatever refers to it says so."""
+    was, own = seen.resource.name, seen.resource.urn
+    new, urn = f"{was}-b", f"{own}-b"
+    made = []
+    for each in seen.resources:
+        text = json.dumps(each.inputs).replace(f"${{{was}.", f"${{{new}.")
+        now = replace(
+            each,
+            inputs=json.loads(text),
+            dependencies=sorted(urn if one == own else one for one in each.dependencies),
+            property_dependencies={
+                key: sorted(urn if one == own else one for one in urns)
+                for key, urns in each.property_dependencies.items()
+            },
+        )
+        if each.urn == own:
+            tags = {**now.inputs["tags"], "isthmus-resource": new}
+            now = replace(now, name=new, urn=urn, inputs={**now.inputs, "tags": tags})
+        made.append(now)
+    return sorted(made, key=lambda each: each.urn)
+
+
+@FAMILY.redoes(":Bucket", ":Namespace")
+def graph_in_another_order(inputs: Any, seen: Seen) -> list[Resource]:
+    """The resources come in another order, as they do in every run of an engine."""
+    made = list(seen.resources)
+    seen.rng.shuffle(made)
+    return made
+
+
+@FAMILY.redoes(":Bucket", ":Key", ":Deployment")
+def resource_that_is_protected(inputs: Any, seen: Seen) -> list[Resource]:
+    """A resource is protected from deletion by Pulumi."""
+    own = seen.resource
+    kept = replace(own, options={**own.options, "protect": True})
+    return [kept if each.urn == own.urn else each for each in seen.resources]
+
+
+@FAMILY.redoes(":Deployment", ":Trail", ":Service")
+def resource_that_waits_for_another(inputs: Any, seen: Seen) -> list[Resource]:
+    """A resource is made only after one that it has nothing to do with."""
+    own = seen.resource
+    first = next(
+        each for each in seen.resources if each.made and each.urn not in (own.urn, *own.dependencies)
+    )
+    late = replace(own, dependencies=sorted([*own.dependencies, first.urn]))
+    return [late if each.urn == own.urn else each for each in seen.resources]

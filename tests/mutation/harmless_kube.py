@@ -1,0 +1,358 @@
+"""Changes of a cluster's objects that harm nothing: the policies must have no word to say of them."""
+
+from __future__ import annotations
+
+import copy
+import random
+from dataclasses import replace
+from typing import Any
+
+from isthmus.engine.recorder import Resource
+from tests.mutation.parts import BOXES, CONFIGS, PODS, WORKLOADS
+from tests.mutation.shapes import HARMLESS, Family, Seen, beside, metadata
+
+FAMILY = Family(HARMLESS)
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+SERVICE = "kubernetes:core/v1:Service"
+ROLE = "isthmus.dev/role"
+
+
+def is_gateway(_: Any, seen: Seen) -> bool:
+    return seen.labelled(ROLE) == "gateway"
+
+
+def several(key: str) -> Any:
+    return lambda part, _: len(part.get(key) or []) > 1
+
+
+@FAMILY.changes(":Deployment")
+def deployment_labelled(inputs: Any, seen: Seen) -> None:
+    """A deployment bears one more label."""
+    inputs["metadata"]["labels"]["cost-centre"] = "4711"
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def pods_labelled(pod: Any, seen: Seen) -> None:
+    """Pods bear one more label."""
+    pod["metadata"]["labels"]["team"] = "llm-platform"
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def pods_annotated(pod: Any, seen: Seen) -> None:
+    """Pods bear an annotation of the organisation's."""
+    pod["metadata"].setdefault("annotations", {})["bank.example/change"] = "CHG0042"
+
+
+@FAMILY.changes(SERVICE)
+def service_annotated(inputs: Any, seen: Seen) -> None:
+    """A service bears an annotation of the organisation's."""
+    inputs["metadata"]["annotations"]["bank.example/owner"] = "llm-platform"
+
+
+@FAMILY.changes(":Namespace")
+def namespace_labelled(inputs: Any, seen: Seen) -> None:
+    """A namespace bears one more label."""
+    inputs["metadata"]["labels"]["cost-centre"] = "4711"
+
+
+def runbooks(near: Resource) -> list[Resource]:
+    """A namespace of no class, under the strictest Pod Security Standard, that denies whatever comes and goes."""
+    modes = ("enforce", "audit", "warn")
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in modes}
+    space = {"metadata": {"name": "runbooks", "labels": labels}}
+    spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    closed = {"metadata": {"name": "default-deny", "namespace": "runbooks"}, "spec": spec}
+    return [
+        beside(near, "kubernetes:core/v1:Namespace", "runbooks", space),
+        beside(near, POLICY, "runbooks-default-deny", closed),
+    ]
+
+
+@FAMILY.adds(":Namespace")
+def namespace_of_their_own(inputs: Any, seen: Seen) -> list[Resource]:
+    """The organisation has a namespace of its own, which no class has anything to do with."""
+    return runbooks(seen.resource)
+
+
+@FAMILY.adds(":Namespace")
+def settings_in_a_namespace_of_their_own(inputs: Any, seen: Seen) -> list[Resource]:
+    """The organisation keeps settings in a namespace of its own."""
+    meta = {"name": "links", "namespace": "runbooks"}
+    settings = {"metadata": meta, "data": {"wiki": "https://wiki.bank.example"}}
+    return [
+        *runbooks(seen.resource),
+        beside(seen.resource, "kubernetes:core/v1:ConfigMap", "links", settings),
+    ]
+
+
+@FAMILY.adds(":Namespace")
+def settings_beside_a_gateway(inputs: Any, seen: Seen) -> list[Resource]:
+    """A ConfigMap with a note lies in a class's namespace."""
+    meta = {"name": "contacts", "namespace": inputs["metadata"]["name"]}
+    note = {"metadata": meta, "data": {"on-call": "llm-platform"}}
+    return [beside(seen.resource, "kubernetes:core/v1:ConfigMap", f"{meta['namespace']}-contacts", note)]
+
+
+@FAMILY.adds(":Namespace", where=lambda _, seen: seen.class_)
+def dashboard_for_a_class(inputs: Any, seen: Seen) -> list[Resource]:
+    """A dashboard, which Grafana takes from a ConfigMap, stands where monitoring is."""
+    meta = {"name": f"llm-{seen.class_}", "namespace": "monitoring", "labels": {"grafana_dashboard": "1"}}
+    board = {"metadata": meta, "data": {"llm.json": '{"title": "LLM", "panels": []}'}}
+    return [beside(seen.resource, "kubernetes:core/v1:ConfigMap", meta["name"], board)]
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=several("env"))
+def variables_in_another_order(box: Any, seen: Seen) -> None:
+    """A container's variables, of which none refers to another, are listed in another order."""
+    box["env"].sort(key=lambda each: (each["name"] == "LEADER", -len(each["name"]), each["name"]))
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=several("volumeMounts"))
+def mounts_in_another_order(box: Any, seen: Seen) -> None:
+    """A container's mounts are listed in another order."""
+    box["volumeMounts"].reverse()
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=several("ports"))
+def ports_in_another_order(box: Any, seen: Seen) -> None:
+    """A container's ports are listed in another order."""
+    box["ports"].reverse()
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def volumes_in_another_order(pod: Any, seen: Seen) -> None:
+    """A pod's volumes are listed in another order."""
+    pod["spec"]["volumes"].reverse()
+
+
+@FAMILY.changes(
+    *WORKLOADS, lens=PODS, where=lambda pod, _: len(pod["spec"].get("topologySpreadConstraints") or []) > 1
+)
+def spread_in_another_order(pod: Any, seen: Seen) -> None:
+    """What keeps replicas apart is listed in another order."""
+    pod["spec"]["topologySpreadConstraints"].reverse()
+
+
+@FAMILY.changes(POLICY, where=lambda inputs, _: len(inputs["spec"].get("ingress") or []) > 1)
+def ways_in_in_another_order(inputs: Any, seen: Seen) -> None:
+    """The ways in of a network policy are listed in another order."""
+    inputs["spec"]["ingress"].reverse()
+
+
+@FAMILY.changes(POLICY, where=lambda inputs, _: len(inputs["spec"]["policyTypes"]) > 1)
+def policy_types_in_another_order(inputs: Any, seen: Seen) -> None:
+    """What a network policy is about is listed in another order."""
+    inputs["spec"]["policyTypes"].reverse()
+
+
+@FAMILY.changes(POLICY, where=lambda inputs, _: inputs["metadata"]["name"] == "dns")
+def ports_of_a_way_in_another_order(inputs: Any, seen: Seen) -> None:
+    """The ports of a way out are listed in another order."""
+    inputs["spec"]["egress"][0]["ports"].reverse()
+
+
+@FAMILY.changes(POLICY, where=lambda inputs, seen: is_gateway(inputs, seen) and inputs["spec"].get("egress"))
+def way_out_said_twice(inputs: Any, seen: Seen) -> None:
+    """A network policy says one of its ways out twice."""
+    inputs["spec"]["egress"].append(copy.deepcopy(inputs["spec"]["egress"][0]))
+
+
+def whole_network(rule: Any) -> bool:
+    return [each.get("ipBlock", {}).get("cidr", "")[-3:] for each in rule.get("to", [])] == ["/16"]
+
+
+@FAMILY.changes(
+    POLICY, where=lambda inputs, _: any(whole_network(each) for each in inputs["spec"].get("egress") or [])
+)
+def way_out_to_half_of_the_network(inputs: Any, seen: Seen) -> None:
+    """A translator's way out leads to a part of the network in AWS, which holds its endpoints."""
+    for rule in inputs["spec"]["egress"]:
+        if whole_network(rule):
+            block = rule["to"][0]["ipBlock"]
+            block["cidr"] = f"{block['cidr'][:-3]}/17"
+
+
+@FAMILY.changes(
+    POLICY, where=lambda inputs, seen: seen.labelled(ROLE) == "model" and inputs["spec"].get("ingress")
+)
+def way_in_held_to_the_namespace(inputs: Any, seen: Seen) -> None:
+    """A model's policy also says which namespace its gateway is in."""
+    peer = inputs["spec"]["ingress"][0]["from"][0]
+    peer["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": seen.space}}
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=lambda box, _: "@sha256:" in box["image"])
+def image_of_another_digest(box: Any, seen: Seen) -> None:
+    """A container's image is another build, by its digest."""
+    digest = random.Random(f"{seen.rng.random()}").randbytes(32).hex()
+    box["image"] = f"{box['image'].partition('@')[0]}@sha256:{digest}"
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=lambda box, _: "@sha256:" in box["image"])
+def image_by_tag_and_digest(box: Any, seen: Seen) -> None:
+    """A container's image is named by its digest, and by a tag for those who read."""
+    box["image"] = box["image"].replace("@", ":2026.11@")
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES)
+def image_fetched_only_once(box: Any, seen: Seen) -> None:
+    """It is said that an image is fetched once, which by a digest is so anyway."""
+    box["imagePullPolicy"] = "IfNotPresent"
+
+
+@FAMILY.changes(":Deployment", where=is_gateway)
+def one_more_gateway(inputs: Any, seen: Seen) -> None:
+    """A gateway has one more replica."""
+    inputs["spec"]["replicas"] += 1
+
+
+@FAMILY.changes(":ResourceQuota")
+def quota_with_more_room(inputs: Any, seen: Seen) -> None:
+    """A namespace's quota leaves room for a few more pods."""
+    hard = inputs["spec"]["hard"]
+    for name in ("pods", "limits.cpu", "requests.cpu"):
+        hard[name] = str(int(hard[name]) + 4)
+
+
+@FAMILY.changes(":Deployment", lens=BOXES, where=is_gateway)
+def gateway_with_more_memory(box: Any, seen: Seen) -> None:
+    """A gateway's container has more memory."""
+    for each in ("limits", "requests"):
+        box["resources"][each]["memory"] = "2Gi"
+
+
+@FAMILY.changes(":Deployment", lens=BOXES, where=is_gateway)
+def gateway_that_asks_for_less_than_its_limit(box: Any, seen: Seen) -> None:
+    """A gateway's container asks for less than it may take."""
+    box["resources"]["requests"]["cpu"] = "500m"
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=lambda box, _: "readinessProbe" in box)
+def probe_at_another_interval(box: Any, seen: Seen) -> None:
+    """A container is asked for its health more often."""
+    box["readinessProbe"]["periodSeconds"] = 3
+
+
+@FAMILY.changes(*WORKLOADS, lens=BOXES, where=lambda box, _: "startupProbe" in box)
+def more_time_to_start(box: Any, seen: Seen) -> None:
+    """A container gets more time to start."""
+    box["startupProbe"]["failureThreshold"] *= 2
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def more_time_to_end(pod: Any, seen: Seen) -> None:
+    """A pod gets more time to end its requests."""
+    pod["spec"]["terminationGracePeriodSeconds"] += 60
+
+
+@FAMILY.changes(":Deployment")
+def more_time_to_roll_out(inputs: Any, seen: Seen) -> None:
+    """A rollout is called failed later, and more revisions are kept."""
+    inputs["spec"]["progressDeadlineSeconds"] += 600
+    inputs["spec"]["revisionHistoryLimit"] = 10
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def more_room_for_scratch(pod: Any, seen: Seen) -> None:
+    """A pod's scratch volumes are larger."""
+    for each in pod["spec"]["volumes"]:
+        if each.get("emptyDir", {}).get("sizeLimit") == "64Mi":
+            each["emptyDir"]["sizeLimit"] = "128Mi"
+        elif each.get("emptyDir", {}).get("sizeLimit") == "2Gi":
+            each["emptyDir"]["sizeLimit"] = "4Gi"
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def said_once_for_all_containers(pod: Any, seen: Seen) -> None:
+    """What a pod says of its user and system calls is not said again by each container."""
+    for box in [*pod["spec"]["containers"], *pod["spec"].get("initContainers", [])]:
+        del box["securityContext"]["runAsNonRoot"], box["securityContext"]["seccompProfile"]
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def pod_of_another_user(pod: Any, seen: Seen) -> None:
+    """A pod runs as another user, who is not root either."""
+    pod["spec"]["securityContext"].update(runAsUser=65532, fsGroup=65532)
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def what_is_so_anyway_is_said(pod: Any, seen: Seen) -> None:
+    """A pod says that it is not on its node's network, nor privileged."""
+    pod["spec"].update(hostNetwork=False, hostPID=False, hostIPC=False)
+    pod["spec"]["containers"][0]["securityContext"]["privileged"] = False
+
+
+@FAMILY.changes(*WORKLOADS, lens=PODS)
+def pod_for_linux_alone(pod: Any, seen: Seen) -> None:
+    """A pod says that it is for machines with Linux."""
+    pod["spec"].setdefault("nodeSelector", {})["kubernetes.io/os"] = "linux"
+
+
+@FAMILY.changes(":Deployment", lens=BOXES, where=lambda box, _: box.get("command") == ["vllm", "serve"])
+def model_server_that_says_less(box: Any, seen: Seen) -> None:
+    """A model server writes warnings only to its log."""
+    box["env"].append({"name": "VLLM_LOGGING_LEVEL", "value": "WARNING"})
+
+
+@FAMILY.changes(":PodMonitor")
+def figures_less_often(inputs: Any, seen: Seen) -> None:
+    """A workload's figures are collected every half minute."""
+    inputs["spec"]["podMetricsEndpoints"][0]["interval"] = "30s"
+
+
+@FAMILY.changes(":Certificate")
+def certificate_for_a_shorter_time(inputs: Any, seen: Seen) -> None:
+    """A certificate is good for half the time."""
+    hours = int(inputs["spec"]["duration"].partition("h")[0])
+    inputs["spec"].update(duration=f"{hours // 2}h0m0s", renewBefore=f"{hours // 6}h0m0s")
+
+
+@FAMILY.changes(":Certificate", where=lambda inputs, _: inputs["spec"]["privateKey"]["size"] == 256)
+def certificate_of_a_longer_key(inputs: Any, seen: Seen) -> None:
+    """A certificate's private key is longer."""
+    inputs["spec"]["privateKey"]["size"] = 384
+
+
+@FAMILY.changes(":ConfigMap", lens=CONFIGS)
+def configuration_in_another_order(config: Any, seen: Seen) -> None:
+    """The keys of a configuration stand in another order."""
+    turned = dict(reversed(config.items()))
+    config.clear()
+    config.update(turned)
+
+
+@FAMILY.changes(":ConfigMap", lens=CONFIGS)
+def requests_of_half_the_size(config: Any, seen: Seen) -> None:
+    """The largest request that is taken is half as large."""
+    config["limits"]["max_body_bytes"] //= 2
+
+
+@FAMILY.redoes(":ConfigMap", where=lambda inputs, _: "-config-" in inputs["metadata"]["name"])
+def configuration_of_another_name(inputs: Any, seen: Seen) -> list[Resource]:
+    """A configuration bears another name, and the pods that mount it say so."""
+    was, new = inputs["metadata"]["name"], f"{inputs['metadata']['name'].rpartition('-')[0]}-b1946ac92a"
+    made = []
+    for each in seen.resources:
+        now = copy.deepcopy(each.inputs)
+        if each.urn == seen.resource.urn:
+            now["metadata"]["name"] = new
+        elif metadata(each).get("namespace") == seen.space:
+            for at in PODS.find(now):
+                for volume in PODS.open(now, at)["spec"].get("volumes") or []:
+                    if volume.get("configMap", {}).get("name") == was:
+                        volume["configMap"]["name"] = new
+        made.append(replace(each, inputs=now) if now != each.inputs else each)
+    return made
+
+
+@FAMILY.redoes(":Namespace", where=lambda _, seen: seen.class_)
+def everything_labelled(inputs: Any, seen: Seen) -> list[Resource]:
+    """Every object of a namespace bears one more label."""
+    made = []
+    for each in seen.resources:
+        if metadata(each).get("namespace") == inputs["metadata"]["name"]:
+            now = copy.deepcopy(each.inputs)
+            now["metadata"].setdefault("labels", {})["app.kubernetes.io/managed-by"] = "pulumi"
+            each = replace(each, inputs=now)
+        made.append(each)
+    return made

@@ -1,0 +1,41 @@
+"""The one seam to the policies: what they find in the resources of a stack."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Sequence
+
+from isthmus.contracts.findings import Finding
+from isthmus.engine.recorder import Resource
+from tests.mutation.meant import FAMILY_OF, POLICIES
+from tests.mutation.shapes import Operator
+from tests.mutation.stacks import Faulted, Stack
+
+MODULE = "policies.judging"
+
+
+def there() -> bool:
+    """Whether there are policies to be asked."""
+    return importlib.util.find_spec(MODULE) is not None
+
+
+def judge(stack: Stack, resources: Sequence[Resource]) -> list[Finding]:
+    """What the policies find in these resources, taken for the stack's."""
+    judging = importlib.import_module(MODULE)
+    return judging.judge(list(resources), stack.platform)
+
+
+def new(faulted: Faulted, before: Sequence[Finding]) -> list[Finding]:
+    """What is found after an operator and was not before."""
+    known = {(each.policy, each.urn, each.message) for each in before}
+    found = judge(faulted.stack, faulted.resources)
+    return [each for each in found if (each.policy, each.urn, each.message) not in known]
+
+
+def by_the_meant(operator: Operator, found: Sequence[Finding]) -> bool:
+    """Whether a policy that is meant for the operator's fault is among those that found it."""
+    ids = POLICIES.get(operator.id)
+    if ids is not None:
+        return any(each.policy in ids for each in found)
+    return any(FAMILY_OF.get(each.family, each.family) in operator.meant_for for each in found)

@@ -1,0 +1,43 @@
+"""All operators, in the order of the table."""
+
+from __future__ import annotations
+
+from tests.mutation import (
+    aside,
+    audit,
+    cost,
+    data_path,
+    data_path_aws,
+    encryption,
+    harmless_aws,
+    harmless_kube,
+    identity,
+    release,
+    reliability,
+    workload,
+)
+from tests.mutation.shapes import Operator
+
+ASIDE: list[Operator] = [each for family in aside.FAMILIES for each in family.operators]
+"""Written before the policies, and set aside."""
+FAULTS: list[Operator] = ASIDE + [
+    each
+    for module in (
+        data_path,
+        data_path_aws,
+        encryption,
+        identity,
+        audit,
+        workload,
+        cost,
+        reliability,
+        release,
+    )
+    for each in module.FAMILY.operators
+]
+HARMLESS: list[Operator] = [*harmless_kube.FAMILY.operators, *harmless_aws.FAMILY.operators]
+FAMILIES = tuple(family.name for family in aside.FAMILIES)
+
+
+def named(name: str) -> Operator:
+    return next(each for each in (*FAULTS, *HARMLESS) if each.id == name)
