@@ -235,9 +235,13 @@ def test_what_cannot_be_seen_is_spelt_out() -> None:
     )
 
 
-def test_a_box_whose_resources_change_says_how_many_whatever_its_component_is_called_before_its_name() -> None:
+def test_a_box_whose_resources_change_says_how_many_whatever_its_component_is_called_before_its_name() -> (
+    None
+):
     made = previews.unchanged()
-    drawn = picture(ways(made.data_paths), made.capacity, {"bank-fra1-gateway-internal": 2, "x-qwen3-32b-y": 1})
+    drawn = picture(
+        ways(made.data_paths), made.capacity, {"bank-fra1-gateway-internal": 2, "x-qwen3-32b-y": 1}
+    )
     assert drawn is not None
     marks = {each.key[1]: (each.mark, each.lines[-1][0]) for each in drawn.nodes}
     assert marks["gateway-internal"] == ("changed", "~ 2 changes")
