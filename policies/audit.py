@@ -10,6 +10,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.graph.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.encryption import BUCKETS, attached
+from policies.links import referred
 from policies.pods import of_box, pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
@@ -212,7 +213,7 @@ def _flows_logged(subject: Subject) -> Iterator[Broken]:
         vpc.urn
         for log in subject.graph.of("aws:ec2/flowLog:FlowLog")
         if log.inputs.get("trafficType") == "ALL"
-        for vpc in subject.graph.referred(log.inputs.get("vpcId"), ":Vpc")
+        for vpc in referred(subject.graph, log, "vpcId", ":Vpc")
     }
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
         if vpc.urn not in logged:

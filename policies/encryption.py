@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from isthmus.graph.resources import Graph, Resource
 from policies import frameworks as fw
+from policies.links import referred
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, true, unknown, wants, wants_one
 
@@ -39,15 +40,12 @@ _OWN_DISKS = (
 
 def attached(graph: Graph, bucket: Resource, *kinds: str) -> list[Resource]:
     """Resources of these kinds that speak of a bucket, by reference or by its own name."""
-    names = {f"${{{bucket.name}.id}}", f"${{{bucket.name}.bucket}}", bucket.inputs.get("bucket")}
+    name = bucket.inputs.get("bucket")
     return [
         each
         for each in graph.of(*kinds)
-        if bucket in graph.referred(each.inputs.get("bucket"), ":Bucket")
-        or bucket in graph.referred(each.inputs.get("bucket"), ":BucketV2")
-        or (each.inputs.get("bucket") is not None and each.inputs.get("bucket") in names)
-        # A name that AWS gave: the engine still knows whose it is.
-        or bucket.urn in getattr(each, "property_dependencies", {}).get("bucket", ())
+        if bucket in referred(graph, each, "bucket", bucket.type)
+        or (name is not None and each.inputs.get("bucket") == name)
     ]
 
 

@@ -10,6 +10,7 @@ from isthmus.graph.resources import Resource
 from isthmus.graph.texts import loaded
 from policies import frameworks as fw
 from policies.documents import configurations
+from policies.links import referred
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -77,7 +78,7 @@ def _published(subject: Subject) -> Iterator[Broken]:
     published = {
         guard.urn
         for each in subject.graph.of(":GuardrailVersion")
-        for guard in subject.graph.referred(each.inputs.get("guardrailArn"), ":Guardrail")
+        for guard in referred(subject.graph, each, "guardrailArn", ":Guardrail")
     }
     for each in subject.graph.of(_GUARDRAIL):
         if each.urn not in published:

@@ -8,6 +8,7 @@ from typing import Any
 from isthmus.graph.resources import Resource, place
 from policies import frameworks as fw
 from policies.encryption import BUCKETS, attached
+from policies.links import referred
 from policies.pods import pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, true, unknown, wants
@@ -146,7 +147,7 @@ def _default_shut(subject: Subject) -> Iterator[Broken]:
     shut = {
         vpc.urn
         for group in subject.graph.of(":DefaultSecurityGroup")
-        for vpc in subject.graph.referred(group.inputs.get("vpcId"), ":Vpc")
+        for vpc in referred(subject.graph, group, "vpcId", ":Vpc")
     }
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
         if vpc.urn not in shut:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import policies
@@ -11,6 +12,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from policies.judging import judge
 from policies.telling import lines
+from tests.policies.making import found, made
 
 
 def test_nothing_is_found_in_it(rendered: render.Rendered, platform: Platform):
@@ -25,10 +27,18 @@ def test_without_its_platform_only_what_lies_where_is_asked(rendered: render.Ren
 def test_every_type_that_the_rules_look_for_is_one_that_the_provider_has():
     """A type that is misspelt would be looked for in vain, and its rule would pass everything."""
     text = "".join(each.read_text("utf-8") for each in Path(policies.__file__).parent.glob("*.py"))
-    found = sorted(set(re.findall(r"\"(aws:\w+/\w+:\w+)\"", text)))
-    assert len(found) > 50
-    for kind in found:
+    kinds = sorted(set(re.findall(r"\"(aws:\w+/\w+:\w+)\"", text)))
+    assert len(kinds) > 50
+    for kind in kinds:
         _, path, name = kind.split(":")
         made = getattr(importlib.import_module(f"pulumi_aws.{path.partition('/')[0]}"), name, None)
         assert made is not None, f"there is no {kind}"
         assert path.partition("/")[2] == name[0].lower() + name[1:], kind
+
+
+def test_what_aws_named_is_linked_by_what_the_engine_says_it_needs():
+    vpc = made("aws:ec2/vpc:Vpc", "vpc", {})
+    flow = made("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "vpc-0a1b", "trafficType": "ALL"})
+    assert [each.resource for each in found("audit/flows-logged", vpc, flow)] == ["vpc"]
+    told = replace(flow, property_dependencies={"vpcId": [vpc.urn]})
+    assert found("audit/flows-logged", vpc, told) == []
