@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.graph.reach import CLASS
 from isthmus.graph.resources import place
 from policies import frameworks as fw
 from policies.documents import configurations
@@ -36,8 +37,12 @@ def _limited(subject: Subject) -> Iterator[Broken]:
 
 def _quota(subject: Subject) -> Iterator[Broken]:
     quotas = {place(each)[1]: at(each.inputs, "spec.hard") for each in subject.graph.of(":ResourceQuota")}
+    used = {pod.namespace for pod in pods(subject.graph)}
     for space in subject.graph.of("kubernetes:core/v1:Namespace"):
         name = place(space)[0]
+        labels = at(space.inputs, "metadata.labels")
+        if name not in used and isinstance(labels, Mapping) and CLASS not in labels:
+            continue  # nothing of ours will run in it
         hard = quotas.get(name)
         if unknown(hard):
             yield Broken(f"the quota of {space.name} is not known yet", space, "undecided")

@@ -15,20 +15,6 @@ if TYPE_CHECKING:
     from isthmus.graph.resources import Resource
 
 
-def settings(stacks: Sequence[Stack]) -> Settings:
-    """What the project's `policies.yaml` and the config of each of these stacks say. Raises `InputError`."""
-    from isthmus.contracts.policy_settings import joined
-    from policies import reading
-
-    root = stacks[0].project.root
-    found = reading.settings(root)
-    for each in stacks:
-        key = f"{each.project.name}:{reading.KEY}"
-        if key in each.config:
-            found = joined(found, reading.stated(each.config[key], f"{each.config_file} ({key})"))
-    return found
-
-
 def findings(
     stacks: Sequence[Stack], chosen: Settings, resources: Iterable[Resource], platform: Platform
 ) -> list[Finding]:

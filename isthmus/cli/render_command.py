@@ -69,6 +69,7 @@ def _write(
 ) -> None:
     from isthmus.cli import console, judged
     from isthmus.engine import gitops, rendered_files
+    from isthmus.engine import judged as judging
     from isthmus.engine import project as projects
     from isthmus.engine import render as rendering
     from isthmus.graph.resources import Graph, joined
@@ -77,7 +78,7 @@ def _write(
     found = projects.find(project)
     chosen = found.chosen([name])
     platform = chosen[0].platform()
-    settings = judged.settings(chosen)
+    settings = judging.settings(chosen)
     # A boundary is of the whole platform: a layer is held to it with its whole estate.
     rendered = rendering.render_estate(chosen[0])
     described = platform.model_dump(mode="json", by_alias=True, exclude_none=True)

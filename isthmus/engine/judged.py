@@ -19,16 +19,21 @@ def findings(
     """The worst first. `resources`: of the whole estate, since a boundary is; those of other stacks are left out."""
     from policies import judging
 
-    found = judging.judge(resources, platform, chosen or settings(stack), stack.name)
+    found = judging.judge(resources, platform, chosen or settings([stack]), stack.name)
     own = f"urn:pulumi:{stack.name}::"
     return [each for each in found if not each.urn or each.urn.startswith(own)]
 
 
-def settings(stack: Stack) -> Settings:
-    """What the organisation says to the pack, and the stack besides. Raises `InputError` for a rule or a key that
-    there is not."""
+def settings(stacks: Sequence[Stack]) -> Settings:
+    """What the project's `policies.yaml` and the config of each of these stacks say. Raises `InputError` for a rule or
+    a key that there is not."""
+    from isthmus.contracts.policy_settings import joined
     from policies import reading
 
-    key = f"{stack.project.name}:{reading.KEY}"
-    where = f"{stack.config_file.parent.name}/{stack.config_file.name} ({key})"
-    return reading.settings(stack.project.root, stack.config.get(key), where)
+    found = reading.settings(stacks[0].project.root)
+    for each in stacks:
+        key = f"{each.project.name}:{reading.KEY}"
+        if key in each.config:
+            where = f"{each.config_file.parent.name}/{each.config_file.name} ({key})"
+            found = joined(found, reading.stated(each.config[key], where))
+    return found

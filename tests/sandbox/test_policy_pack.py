@@ -58,9 +58,13 @@ def theirs(*, rotates: bool) -> None:
     provider = providers.aws(site, {"isthmus-stack": "theirs"}, sandbox=True)
     opts = pulumi.ResourceOptions(providers={"aws": provider})
     network: NetworkArgs = {
-        **{"name": "frankfurt", "region": REGION, "mode": "manage", "cidr": "10.60.0.0/16"},
-        **{"zones": [f"{REGION}a", f"{REGION}b"], "flow_log_days": 365},
-    }  # type: ignore[typeddict-item]
+        "name": "frankfurt",
+        "region": REGION,
+        "mode": "manage",
+        "cidr": "10.60.0.0/16",
+        "zones": [f"{REGION}a", f"{REGION}b"],
+        "flow_log_days": 365,
+    }
     Network("net", network, opts)
     TrustAnchor(
         "anchor",
