@@ -1,9 +1,8 @@
-"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser, actionlint.
+"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser.
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
-The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`: `make lock`) agree neither with each other nor
-with the house's.
+Their pins (`checkov.lock`, `nca.lock`: `make lock`) agree neither with each other nor with the house's.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
-from tests.graders import actionlint_install, browser_install
+from tests.graders import browser_install
 
 HERE = Path(__file__).parent
-NAMES = ("checkov", "nca", "ci")
+NAMES = ("checkov", "nca")
 
 
 def folder(name: str) -> Path:
@@ -81,8 +80,7 @@ def main() -> int:
         for name in NAMES:
             seconds = install(name)
             _say(name, seconds, folder(name))
-        for name, other in (("browser", browser_install), ("actionlint", actionlint_install)):
-            _say(name, other.install(), other.folder())
+        _say("browser", browser_install.install(), browser_install.folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)
         return 3
