@@ -35,7 +35,7 @@ def new(faulted: Faulted, before: Sequence[Finding]) -> list[Finding]:
 
 def by_the_meant(operator: Operator, found: Sequence[Finding]) -> bool:
     """Whether a policy that is meant for the operator's fault is among those that found it."""
-    ids = POLICIES.get(operator.id)
-    if ids is not None:
-        return any(each.policy in ids for each in found)
-    return any(FAMILY_OF.get(each.family, each.family) in operator.meant_for for each in found)
+    ids = POLICIES.get(operator.id, frozenset())
+    return any(
+        each.policy in ids or FAMILY_OF.get(each.family, each.family) in operator.meant_for for each in found
+    )

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.sandbox
 
 PLAN = both()[1]
 SERVED = {each.id: each for each in PLAN.endpoints if each.gpu}
-"""What of the plan runs on GPUs."""
 MORE = serving("kyc-extraction")
 """The endpoint that gets one replica more, and is changed by others."""
 BASE_MODEL = "- {name: confidential-fra1, workloads: [{name: kyc-extraction, adapter: null}]}"
