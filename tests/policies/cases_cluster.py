@@ -69,6 +69,11 @@ SPACE = made(
     "space",
     {"metadata": {"name": "space", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
 )
+_OURS = made(
+    "kubernetes:core/v1:Namespace",
+    "ours",
+    {"metadata": {"name": "space", "labels": {"isthmus.dev/class": "internal"}}},
+)
 QUOTA = made(
     "kubernetes:core/v1:ResourceQuota",
     "quota",
@@ -321,11 +326,12 @@ CASES = [
     ),
     Case(
         "cost/namespace-quota",
-        [QUOTA, SPACE],
+        [QUOTA, _OURS],
         fails=[{"spec.hard": {"pods": "9"}}, {"spec.hard": {"limits.memory": "1Gi"}}],
         missing=["spec"],
         unknown=["spec"],
-        broken=[[SPACE]],
+        broken=[[_OURS]],
+        also=[[SPACE]],
     ),
     Case(
         "cost/gpus-bounded",
