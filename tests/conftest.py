@@ -48,6 +48,8 @@ SLOW = (
     "tests/engine/test_layers_rendered.py",
     "tests/engine/test_registry.py",
     "tests/engine/test_silence.py",
+    "tests/mutation/test_operators.py",
+    "tests/mutation/test_policies.py",
     "tests/planning/test_any_hardware.py",
     "tests/planning/test_bounds.py",
     "tests/planning/test_hardware.py",
