@@ -49,6 +49,8 @@ SLOW = (
     "tests/engine/test_previewed_events.py",
     "tests/engine/test_registry.py",
     "tests/engine/test_silence.py",
+    "tests/mutation/test_operators.py",
+    "tests/mutation/test_policies.py",
     "tests/planning/test_any_hardware.py",
     "tests/planning/test_bounds.py",
     "tests/planning/test_hardware.py",

@@ -30,6 +30,23 @@ for name, registry in (("kubernetes", kubernetes), ("terraform", terraform)):
 print(json.dumps(made))
 """
 
+_EACH = """
+import json, logging, os, sys
+logging.disable(logging.CRITICAL)
+from checkov.kubernetes.runner import Runner as Kubernetes
+from checkov.runner_filter import RunnerFilter
+from checkov.terraform.plan_runner import Runner as Plan
+framework, made, looked = sys.argv[1], {}, 0
+for name in sorted(os.listdir(".")):
+    runner = Kubernetes() if framework == "kubernetes" else Plan()
+    report = runner.run(root_folder=name, runner_filter=RunnerFilter(framework=[framework]))
+    assert not report.parsing_errors, report.parsing_errors
+    looked += len(report.passed_checks) + len(report.failed_checks)
+    made[name] = sorted({(each.check_id, each.resource) for each in report.failed_checks})
+assert looked, "Checkov looked at nothing"
+print(json.dumps(made))
+"""
+
 
 class Finding(NamedTuple):
     """A check that failed on a resource."""
@@ -72,6 +89,18 @@ def run(folder: Path, framework: str) -> Graded:
     results = report["results"]["passed_checks"] + report["results"]["failed_checks"]
     examined = {each["resource"].split(".")[0] for each in results}
     return Graded(findings, report["summary"]["passed"], examined)
+
+
+def each(folder: Path, framework: str) -> dict[str, set[tuple[str, str]]]:
+    """Check and resource of what failed in each folder below this one, looked at by itself.
+
+    One process for all: Checkov compares every object with every other, whatever folder it is in, so a thousand small
+    folders as one take an hour, and a policy in the one would answer for a pod in the other.
+    """
+    done = _python(["-c", _EACH, framework], folder)
+    assert done.returncode == 0, f"Checkov ended with {done.returncode}: {done.stderr[-2000:]}"
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {name: {(check, resource) for check, resource in failed} for name, failed in found.items()}
 
 
 @functools.cache

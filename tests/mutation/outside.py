@@ -1,7 +1,6 @@
 """What Checkov says of the same faults: the checks that fail after an operator and did not before.
 
-It is given what an operator touched and what stands around it, as files, before and after; all operators of a stack in
-one run a framework, since a run costs seconds whatever it looks at.
+It is given what an operator touched and what stands around it, as files, before and after; each in a folder by itself.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from tests.mutation.shapes import metadata
 from tests.mutation.stacks import Faulted
 
 Urns = frozenset[str]
-Found = set[tuple[str, str]]
-"""Check and resource, as Checkov names them."""
 
 
 def says(faulted: Sequence[Faulted], folder: Path) -> dict[str, set[str]]:
@@ -35,7 +32,7 @@ def says(faulted: Sequence[Faulted], folder: Path) -> dict[str, set[str]]:
             if wanted:
                 pairs[each.operator.id] = (_laid(root, before, wanted), _laid(root, after, wanted))
         if pairs:
-            failed = _failed(root, framework)
+            failed = checkov.each(root, framework)
             for name, (before, after) in pairs.items():
                 more = failed.get(after, set()) - failed.get(before, set())
                 found[name] |= {check for check, _ in more}
@@ -95,11 +92,3 @@ def _planned(resource: Resource) -> dict[str, Any]:
         "inputs": resource.inputs,
         "needs": resource.dependencies,
     }
-
-
-def _failed(root: Path, framework: str) -> dict[str, Found]:
-    """Folder → what failed in it."""
-    failed: dict[str, Found] = {}
-    for each in checkov.run(root, framework).findings:
-        failed.setdefault(each.rendering, set()).add((each.check, each.resource))
-    return failed
