@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from policies import frameworks as fw
+from policies import operators
 from policies.documents import containers
 from policies.pods import KINDS, not_known, of_box, pods, security
 from policies.rule import Broken, Rule, Subject
@@ -30,6 +31,8 @@ def _can_be_read(subject: Subject) -> Iterator[Broken]:
     for resource in subject.graph.resources:
         kind = resource.type
         if kind.startswith("kubernetes:helm.sh/") and kind.endswith(":Release"):
+            if operators.stated(subject, resource):
+                continue
             message = f"{resource.name} is a Helm release: what it installs is not in the graph"
             yield Broken(message, resource, "undecided")
         elif kind.startswith("kubernetes:") and kind.endswith(KINDS) and resource.urn not in known:

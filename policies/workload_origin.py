@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.graph.resources import place
 from policies import frameworks as fw
+from policies import operators
 from policies.pods import KINDS, of_box, pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
@@ -109,7 +111,7 @@ def _namespaces_restricted(subject: Subject) -> Iterator[Broken]:
             yield Broken(
                 f"the labels of {space.name} are not known before the change is made", space, "undecided"
             )
-        elif level != "restricted":
+        elif level != "restricted" and place(space)[0] not in operators.namespaces(subject):
             said = f"enforces `{level}`" if level else "enforces nothing"
             patch = "pod-security.kubernetes.io/enforce: restricted"
             yield Broken(f"namespace {space.name} {said} of the Pod Security Standards", space, patch=patch)

@@ -33,6 +33,18 @@ def test_a_release_is_rendered_beside_the_manifests_as_helm_is_told_it(isthmus: 
     assert (told["chart"], told["version"]) == (f"{CHART}@{DIGEST}", "v26.7.0")
     assert told["values"]["mig"] == {"strategy": "mixed"}
     assert not list(managed.glob("made/kubernetes/**/release-*")), "it is no manifest"
+    assert not {"critical", "high", "undecided"} & set(ran.err.split()), "its namespace is privileged by need"
+
+
+def test_a_privileged_operator_is_excused_where_the_platform_states_it_and_nowhere_else(
+    isthmus: Isthmus, managed: Path
+):
+    other = managed / "stacks" / "Pulumi.bank-dev.yaml"
+    data = yamlfile.load(other).data
+    data["config"]["isthmus:overrides"]["operators"]["gpu_operator_namespace"] = "isthmus-restricted"
+    yamlfile.dump(data, "", other)
+    ran = isthmus("render", "bank-dev", "-o", managed / "made", "--project", managed)
+    assert ran.code != 0, "a class's namespace would be privileged"
 
 
 def test_the_chart_is_listed_for_the_mirror_by_the_release_that_needs_it(isthmus: Isthmus, managed: Path):

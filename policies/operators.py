@@ -1,0 +1,25 @@
+"""What the platform itself states of the operators that it installs: drivers are loaded from pods that may do all."""
+
+from __future__ import annotations
+
+from isthmus.graph.resources import Resource
+from policies.rule import Subject
+from policies.values import at
+
+
+def namespaces(subject: Subject) -> frozenset[str]:
+    """Namespaces of operators that the platform manages. They hold no class's data and are privileged by need, as the
+    contract states and a reviewer reads; any other namespace is held to the rules."""
+    platform = subject.platform
+    if platform is None or platform.operators.gpu_operator != "manage":
+        return frozenset()
+    name = platform.operators.gpu_operator_namespace
+    # Never one of ours, in which a class's data is.
+    return frozenset() if name.startswith("isthmus-") else frozenset({name})
+
+
+def stated(subject: Subject, release: Resource) -> bool:
+    """Whether a Helm release is that operator's, its chart by digest: what it installs is settled by that."""
+    return at(release.inputs, "namespace") in namespaces(subject) and "@sha256:" in str(
+        release.inputs.get("chart")
+    )
