@@ -12,23 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts import platform_stated
+from isthmus.contracts.marks import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWN_TEXT, UNKNOWNS
 from isthmus.contracts.platform import Platform
 
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (marks a secret on the wire, is none)
-_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-_MASK = "[secret]"
-_UNKNOWN = frozenset(
-    {
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",  # text, and whatever the SDK sends
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-        "030794c1-ac77-496b-92df-f27374a8bd58",
-        "e48ece36-62e2-4504-bad9-02848725956a",
-        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
-    }
-)
 PLATFORM = "isthmus:index:LlmPlatform"
 CONTRACT = "contract"
 """Input of that component that holds the platform: what the sites are, and whose addresses are whose."""
@@ -51,11 +37,11 @@ class Seen:
 def plain(value: Any, whose: str) -> Any:
     """Wire data as a rendering has it: secrets masked, whole numbers as integers, unknown values named."""
     if isinstance(value, Mapping):
-        mark = value.get(_SIGNATURE)
-        if mark == _SECRET:
-            return _MASK
-        if mark == _OUTPUT:
-            return _MASK if value.get("secret") else plain(value.get("value", next(iter(_UNKNOWN))), whose)
+        mark = value.get(SIGNATURE)
+        if mark == SECRET:
+            return MASK
+        if mark == OUTPUT:
+            return MASK if value.get("secret") else plain(value.get("value", UNKNOWN_TEXT), whose)
         if mark is not None:
             return {"asset": plain(value.get("text", value.get("path")), whose)}
         return {key: plain(item, whose) for key, item in value.items() if key != "__defaults"}
@@ -63,7 +49,7 @@ def plain(value: Any, whose: str) -> Any:
         return [plain(item, whose) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value in _UNKNOWN:
+    if isinstance(value, str) and value in UNKNOWNS:
         return whose
     return value
 
@@ -79,7 +65,7 @@ def resource(
 ) -> Seen:
     """Of a registration: `needs` are the URNs that each of its properties depends on."""
     said = {
-        key: plain(value, "".join(map(_named, sorted(set(needs.get(key, ()))))) or "${unknown}")
+        key: plain(value, "".join(map(_named, sorted(set(needs.get(key, ()))))) or UNKNOWN)
         for key, value in inputs.items()
         if key != "__defaults"
     }

@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.findings import Verdict
+from isthmus.contracts.marks import MASK
 from isthmus.graph.resources import Resource
 from policies.rule import Broken
 
 _UNKNOWN = re.compile(r"\$\{[^{}]*\}")
-_MASK = "[secret]"
-"""What stands for a secret in a rendering: a rule cannot read it either."""
 
 
 def unknown(value: Any) -> bool:
     """Whether only a cloud, a cluster or an owner of secrets knows it: `${name.property}`, whole or in part."""
-    return isinstance(value, str) and (value == _MASK or _UNKNOWN.search(value) is not None)
+    return isinstance(value, str) and (value == MASK or _UNKNOWN.search(value) is not None)
 
 
 def at(inputs: Any, path: str) -> Any:

@@ -94,7 +94,7 @@ class Engine:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets masked."""
-        from isthmus.engine.words import MASK
+        from isthmus.contracts.marks import MASK
 
         return {
             name: MASK if output.secret else output.value for name, output in self._engine.outputs().items()

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from isthmus.contracts.marks import MASK
 from isthmus.contracts.preview import OPS, Change, Op, PropertyChange
 from isthmus.engine.differences import at, differences, keys
 from isthmus.engine.masking import Masker, masked
 from isthmus.engine.noise import noise
-from isthmus.engine.words import MASK
 
 Inputs = Mapping[str, Any]
 _DEFAULTS = "__defaults"

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from isthmus.contracts import yamlfile
+from isthmus.contracts.marks import MASK
 from isthmus.engine import rendered_files
-from isthmus.engine.words import MASK
 
 if TYPE_CHECKING:
     from isthmus.engine.recorder import Resource

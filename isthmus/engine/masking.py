@@ -7,23 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from isthmus.engine.words import MASK
+from isthmus.contracts.marks import MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN, UNKNOWNS
 
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (marks a secret on the wire, is none)
-_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-_UNKNOWNS = frozenset(
-    {
-        "04da6b54-80e4-46f7-96ec-b56ff0331ba9",  # a computed text; the next are numbers, lists, maps and the like
-        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
-        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
-        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
-        "030794c1-ac77-496b-92df-f27374a8bd58",
-        "e48ece36-62e2-4504-bad9-02848725956a",
-    }
-)
-"""How the engine writes a value that it does not know yet (pulumi/sdk, go/common/resource/plugin/rpc.go)."""
-UNKNOWN = "${unknown}"
 _CIPHER = re.compile(r"v1:[A-Za-z0-9+/]{8,}={0,2}:[A-Za-z0-9+/]{16,}={0,2}")
 """An encrypted value of a stack's configuration."""
 _WITHIN = 6
@@ -63,13 +48,13 @@ class Masker:
     def value(self, value: Any) -> Any:
         """The value without its secrets, and what is not known yet as `${unknown}`."""
         if isinstance(value, Mapping):
-            mark = value.get(_SIGNATURE)
-            if mark == _SECRET or (mark == _OUTPUT and value.get("secret")):
+            mark = value.get(SIGNATURE)
+            if mark == SECRET or (mark == OUTPUT and value.get("secret")):
                 return MASK
-            if mark == _OUTPUT:
+            if mark == OUTPUT:
                 return self.value(value.get("value", UNKNOWN))
             if mark is not None:
-                return {str(key): self.value(item) for key, item in value.items() if key != _SIGNATURE}
+                return {str(key): self.value(item) for key, item in value.items() if key != SIGNATURE}
             return {
                 self.text(str(key)): self.value(item) for key, item in value.items() if key != "__defaults"
             }
@@ -81,7 +66,7 @@ class Masker:
 
     def text(self, text: str) -> str:
         """Text in which no known secret stands."""
-        if text in _UNKNOWNS:
+        if text in UNKNOWNS:
             return UNKNOWN
         if not text.isascii():
             # Half of a pair is no text, and no report could be written with it.
@@ -104,7 +89,7 @@ def masked(value: Any) -> bool:
 def _covered(value: Any) -> Any:
     """A map of secrets keeps its keys."""
     return (
-        {str(key): MASK for key in value} if isinstance(value, Mapping) and _SIGNATURE not in value else MASK
+        {str(key): MASK for key in value} if isinstance(value, Mapping) and SIGNATURE not in value else MASK
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import moving, moving_words
 from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.marks import SIGNATURE
 from isthmus.contracts.moving import Move, Standing
 from isthmus.contracts.words import PAUSED, UP_ROOM, UP_STANDING, UP_STEP
 from isthmus.engine.events import site_of
@@ -39,7 +40,6 @@ _FETCHER = ":DaemonSet"
 _DEPLOYMENTS = "/apis/apps/v1/namespaces/{space}/deployments/{name}"
 _GROUPS = "/apis/leaderworkerset.x-k8s.io/v1/namespaces/{space}/leaderworkersets/{name}"
 _CLAIMS = "/api/v1/namespaces/{space}/persistentvolumeclaims/{name}"
-_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (marks a secret in the state, is none)
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def make_room(engine: Engine, state: dict[str, Any], move: Move, watcher: Watche
     os.environ[UP_ROOM] = json.dumps(
         {
             # A run whose program says nothing of itself would forget what the last one said.
-            "outputs": {name: value for name, value in outputs.items() if _SECRET not in json.dumps(value)},
+            "outputs": {name: value for name, value in outputs.items() if SIGNATURE not in json.dumps(value)},
             "servers": [
                 {
                     "site": each.site,

@@ -6,11 +6,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105
-"""The key that marks an object of the state as special; the engine's `resource.SigKey`."""
-_SECRET_KIND = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
-_MASKED = "[secret]"
-"""What events show in place of a secret."""
+from isthmus.contracts.marks import MASK, SECRET, SIGNATURE
 
 
 @dataclass(frozen=True)
@@ -180,8 +176,8 @@ def _forget_strangers(entry: dict[str, Any], known: set[str]) -> None:
 
 def _unmasked(value: Any) -> Any:
     """Masks as secrets of the state, so that what a refresh reads in their place is encrypted too."""
-    if value == _MASKED:
-        return {SECRET: _SECRET_KIND, "plaintext": f'"{_MASKED}"'}
+    if value == MASK:
+        return {SIGNATURE: SECRET, "plaintext": f'"{MASK}"'}
     if isinstance(value, dict):
         return {name: _unmasked(each) for name, each in value.items()}
     if isinstance(value, list):

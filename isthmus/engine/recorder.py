@@ -15,13 +15,7 @@ import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import mocks
 
-from isthmus.engine.words import MASK
-
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (marks a secret on the wire, is none)
-_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-_ASSET = "c44067f5952c0a294b673a41bacd8c17"
-_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+from isthmus.contracts.marks import ASSET, MASK, OUTPUT, SECRET, SIGNATURE, UNKNOWN_TEXT
 
 _NO_STACK = "pulumi:pulumi:Stack"
 
@@ -291,19 +285,19 @@ def _kubernetes_outputs(args: mocks.MockResourceArgs, state: dict[str, Any]) -> 
 def plain(value: Any) -> Any:
     """Wire data as plain data: secrets masked where they stand, whole numbers as integers."""
     if isinstance(value, dict):
-        mark = value.get(_SIGNATURE)
-        if mark == _SECRET:
+        mark = value.get(SIGNATURE)
+        if mark == SECRET:
             return MASK
-        if mark == _OUTPUT:
+        if mark == OUTPUT:
             return MASK if value.get("secret") else plain(value.get("value"))
-        if mark == _ASSET:
+        if mark == ASSET:
             return {"asset": plain(value.get("text", value.get("path")))}
         return {key: plain(item) for key, item in sorted(value.items()) if key != "__defaults"}
     if isinstance(value, list):
         return [plain(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if value == _UNKNOWN:
+    if value == UNKNOWN_TEXT:
         return "${unknown}"
     return value
 

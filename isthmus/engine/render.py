@@ -167,7 +167,7 @@ def configuration(stack: Stack) -> tuple[dict[str, str], list[str]]:
 
     An encrypted value cannot be read here and is not needed: a placeholder stands for it.
     """
-    from isthmus.engine.words import MASK
+    from isthmus.contracts.marks import MASK
 
     values: dict[str, str] = {}
     secrets: list[str] = []

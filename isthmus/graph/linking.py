@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from isthmus.graph.stated import UNKNOWN, Stated
+from isthmus.contracts.marks import UNKNOWN
+from isthmus.graph.stated import Stated
 
 PROPERTY = "unknown"
 """Of the names put in: `${NAME.unknown}`."""

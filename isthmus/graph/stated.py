@@ -13,14 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.marks import MASK, OUTPUT, SECRET, SIGNATURE
 
-MASK = "[secret]"
-"""What stands for a secret value, as in every output of the engine's driver."""
-UNKNOWN = "${unknown}"
-"""What stands for a value that is not known before the change is made."""
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (marks a secret in the state, is none)
-_OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _GIVEN = re.compile(
     r"arn:aws[\w-]*:\S+"
     r"|[a-z]+-[0-9a-f]{8,}"
@@ -123,10 +117,10 @@ def named(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
 def plain(value: Any) -> Any:
     """A state's value as plain data: secrets masked where they stand, defaults of the provider's left out."""
     if isinstance(value, Mapping):
-        mark = value.get(_SIGNATURE)
-        if mark == _SECRET or (mark == _OUTPUT and value.get("secret")):
+        mark = value.get(SIGNATURE)
+        if mark == SECRET or (mark == OUTPUT and value.get("secret")):
             return MASK
-        if mark == _OUTPUT:
+        if mark == OUTPUT:
             return plain(value.get("value"))
         if mark is not None:
             return {"asset": value.get("text", value.get("path", value.get("hash", "")))}

@@ -6,10 +6,11 @@ import json
 import re
 from typing import Any
 
+from isthmus.contracts.marks import UNKNOWN
 from isthmus.graph.linking import linked, undecided
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph, joined
-from isthmus.graph.stated import UNKNOWN, Stated
+from isthmus.graph.stated import Stated
 from policies.rule import Subject
 from tests.catalogue.bank import platform, rendered
 from tests.policies import holding

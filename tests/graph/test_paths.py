@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.handling import Exception_
+from isthmus.contracts.marks import UNKNOWN
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.preview import DataPath
 from isthmus.engine.recorder import Resource
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph
-from isthmus.graph.stated import UNKNOWN, from_state
+from isthmus.graph.stated import from_state
 from tests.catalogue import bank
 from tests.catalogue.bank import serving
 from tests.graph.clouds import deployed

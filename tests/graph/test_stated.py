@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.marks import SECRET as SECRET_KIND
+from isthmus.contracts.marks import SIGNATURE
+from isthmus.engine.recorder import MASK as ENGINES
 from isthmus.engine.recorder import Resource, placeholder
-from isthmus.engine.words import MASK as ENGINES
 from isthmus.graph import stated
 from tests.catalogue.bank import rendered
 from tests.graph.clouds import deployed
 
-SECRET = {stated._SIGNATURE: stated._SECRET, "ciphertext": "v1:abc:hunter2"}
+SECRET = {SIGNATURE: SECRET_KIND, "ciphertext": "v1:abc:hunter2"}
 
 
 def entry(**more: Any) -> dict[str, Any]:
