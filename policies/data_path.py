@@ -14,17 +14,21 @@ from isthmus.graph.resources import Fault, Graph
 from policies import frameworks as fw
 from policies.rule import Broken, Rule, Subject
 
-_FOUND: WeakKeyDictionary[Graph, tuple[object, list[Found]]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[Graph, tuple[object, Finder, list[Found]]] = WeakKeyDictionary()
 """Ways are found once for the rules that look at them."""
+
+
+def _looked(subject: Subject) -> tuple[Finder, list[Found]]:
+    known = _FOUND.get(subject.graph)
+    if known is None or known[0] is not subject.platform:
+        finder = Finder(subject.graph, subject.platform)
+        known = _FOUND[subject.graph] = (subject.platform, finder, list(finder.found()))
+    return known[1], known[2]
 
 
 def _ways(subject: Subject, origin: str) -> list[Found]:
     """The ways of a kind that are not allowed."""
-    known = _FOUND.get(subject.graph)
-    if known is None or known[0] is not subject.platform:
-        known = (subject.platform, list(Finder(subject.graph, subject.platform).found()))
-        _FOUND[subject.graph] = known
-    return [each for each in known[1] if each.origin == origin and each.path.verdict != "allowed"]
+    return [each for each in _looked(subject)[1] if each.origin == origin and each.path.verdict != "allowed"]
 
 
 def _said(ways: Iterable[Found], *, drawn: bool) -> Iterator[Broken]:
@@ -53,7 +57,7 @@ def _own_network(subject: Subject) -> Iterator[Broken]:
     yield from _said(_ways(subject, "network"), drawn=False)
     gateways = subject.platform.gateways if subject.platform else []
     spaces = {each.class_ for each in gateways if each.runs_on == "kubernetes"}
-    if "restricted" in spaces and not Finder(subject.graph, subject.platform).spaces("restricted"):
+    if "restricted" in spaces and not _looked(subject)[0].spaces("restricted"):
         yield Broken("there is no restricted namespace, and the platform has a restricted gateway")
 
 

@@ -141,7 +141,7 @@ def _text(
             previews, rest, rest.name if output is not None else str(rest.relative_to(root.root))
         )
     if format is Format.html:
-        from isthmus.report import preview_page  # type: ignore[attr-defined]
+        from isthmus.report import preview_page
 
         return preview_page.page(list(previews))
     if format is Format.sarif:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from isthmus import catalogue
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
 from isthmus.contracts.moving import Standing
@@ -104,13 +105,14 @@ def refused(stack: Stack) -> Side:
 
 def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
     """What the stack's files say, and where data may go in what they are rendered to."""
-    requirements, plan = _files(stack)
+    # Read and held together already, for the platform.
+    files = catalogue.read(stack.project.stacks_dir, stack.family)
     return Side(
-        plan,
-        requirements,
+        files.plan,
+        files.requirements,
         paths.data_paths(Graph(resources), platform),
         tuple(moves.standing(platform)),
-        priced(plan, {each.id: each.gpus for each in platform.endpoints}),
+        priced(files.plan, {each.id: each.gpus for each in platform.endpoints}),
     )
 
 

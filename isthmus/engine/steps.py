@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -217,8 +216,3 @@ def _finding(event: Any, stack: str, masker: Masker) -> Finding:
         + " says so",
         fix="see the policy pack",
     )
-
-
-def failures(account: Account) -> Iterable[str]:
-    """Messages of the errors that were told."""
-    return (text for level, text, _ in account._diagnostics if level == "error")

@@ -20,10 +20,11 @@ from isthmus.contracts.findings import SEVERITIES, Finding
 from isthmus.contracts.preview import OPS, Change, Preview
 from isthmus.report.plan_figures import bar, number, usd
 from isthmus.report.preview_picture import picture
-from isthmus.report.preview_sums import Group, capacity_rows, cost_rows, dangerous, groups, money, tiles
+from isthmus.report.preview_sums import Group, capacity_rows, cost_rows, groups, money, tiles
 from isthmus.report.preview_values import cut, lines, visible
 from isthmus.report.preview_verdict import OP_SIGNS, Verdict, verdict
 from isthmus.report.preview_ways import SIGNS, Way, ways
+from isthmus.report.preview_words import counting, dangerous
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -70,7 +71,7 @@ class Stack:
             verdict=verdict(preview),
             hurts=dangerous(preview),
             ways=ways(preview.data_paths),
-            findings=[each for each in found if each.silenced is None],
+            findings=counting(found),
             silenced=[each for each in found if each.silenced is not None],
             groups=groups(preview),
             room={name: int(part * share) for name, part in _SHARES.items()},

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from isthmus.contracts.preview import OPS, Capacities, Change, Cost, CostItem, Costs, PoolCapacity, Preview
 from isthmus.report.plan_figures import number, usd
 from isthmus.report.preview_ways import ways
+from isthmus.report.preview_words import counting, dangerous
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,6 @@ class Group:
             each.op == "update" and each.properties and all(one.noise for one in each.properties)
             for each in self.changes
         )
-
-
-def dangerous(preview: Preview) -> list[Change]:
-    """What goes, is made anew or may be; what holds state first."""
-    found = [each for each in preview.changes if each.op in ("delete", "replace") or each.may_replace]
-    return sorted(found, key=lambda each: (not each.stateful, OPS.index(each.op), each.urn))
 
 
 def groups(preview: Preview) -> list[Group]:
@@ -131,7 +126,7 @@ def tiles(preview: Preview) -> list[Tile]:
     lost = sum(each.stateful for each in hurts)
     found = [way for way in ways(preview.data_paths) if way.mark != "same"]
     refused, undecided = (sum(way.mark == mark for way in found) for mark in ("refused", "undecided"))
-    counted = [each for each in preview.policy if each.silenced is None]
+    counted = counting(preview.policy)
     severe = sum(each.severity in ("critical", "high") for each in counted)
     loose = sum(each.loosens for each in preview.rules)
     known = preview.data_paths.after is not None

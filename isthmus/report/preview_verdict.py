@@ -9,6 +9,7 @@ from typing import Literal
 from isthmus.contracts.preview import OPS, Preview
 from isthmus.report.preview_sums import money
 from isthmus.report.preview_ways import ways
+from isthmus.report.preview_words import counting
 
 OP_SIGNS: dict[str, str] = {
     "delete": "−",
@@ -49,7 +50,7 @@ def verdict(preview: Preview) -> Verdict:
     done = operations(preview)
     found = ways(preview.data_paths)
     errors = any(each.severity == "error" for each in preview.diagnostics)
-    critical = any(each.severity == "critical" and each.silenced is None for each in preview.policy)
+    critical = any(each.severity == "critical" for each in counting(preview.policy))
     moved = any(way.mark != "same" for way in found)
     if preview.status == "failed":
         kind, sentence = (
@@ -85,7 +86,7 @@ def _facts(preview: Preview, done: dict[str, int]) -> list[str]:
         told.append("the same cost" if delta == 0 else f"{money(delta)} a month")
     else:
         told.append("cost before and after not known")
-    counted = [each for each in preview.policy if each.silenced is None]
+    counted = counting(preview.policy)
     told.append(counts(len(counted), "finding") if counted else "no finding")
     return told
 
@@ -115,7 +116,7 @@ def _against(preview: Preview) -> list[str]:
             told.append(f"{counts(number_of, 'data path')} {words}")
     if preview.data_paths.after is None and preview.status != "failed":
         told.append("data paths could not be found out")
-    counted = [each for each in preview.policy if each.silenced is None]
+    counted = counting(preview.policy)
     for severity in ("critical", "high", "medium", "low"):
         if number_of := sum(each.verdict == "violated" and each.severity == severity for each in counted):
             told.append(counts(number_of, f"{severity} finding"))

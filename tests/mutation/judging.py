@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Sequence
 
 from isthmus.contracts.findings import Finding
 from isthmus.engine.recorder import Resource
+from policies import judging
 from tests.mutation.meant import FAMILY_OF, POLICIES
 from tests.mutation.shapes import Operator
 from tests.mutation.stacks import Faulted, Stack
 
-MODULE = "policies.judging"
-
-
-def there() -> bool:
-    """Whether there are policies to be asked."""
-    return importlib.util.find_spec(MODULE) is not None
-
 
 def judge(stack: Stack, resources: Sequence[Resource]) -> list[Finding]:
     """What the policies find in these resources, taken for the stack's."""
-    judging = importlib.import_module(MODULE)
     return judging.judge(list(resources), stack.platform)
 
 

@@ -18,9 +18,9 @@ class Cell:
     """An operator on a stack where it applies."""
 
     site: str
-    found: list[str] | None = None
-    """Ids of the policies that found it; None: there are no policies to be asked."""
-    meant: bool = False
+    found: list[str]
+    """Ids of the policies that found it."""
+    meant: bool
     """A policy that is meant for it is among them."""
     checkov: set[str] | None = None
     """Checks that fail only after it; None: Checkov was not asked."""
@@ -41,9 +41,7 @@ class Matrix:
         lines = []
         for (name, stack), cell in self.cells.items():
             operator = next(each for each in self.operators if each.id == name)
-            found = ", ".join(cell.found or [])
-            if cell.found is None:
-                continue
+            found = ", ".join(cell.found)
             if not operator.meant_for and cell.found:
                 lines.append(f"{stack}: {name} ({cell.site}) is harmless and is found by {found}")
             elif operator.meant_for and not cell.meant:
@@ -57,17 +55,17 @@ def run(
 ) -> Matrix:
     """Each operator once on each stack where it applies, at the place that the seed says."""
     made = Matrix(list(chosen), list(operators))
-    judged = judging.there()
     for stack in chosen:
-        before = judging.judge(stack, stack.resources) if judged else []
+        before = judging.judge(stack, stack.resources)
         made.before[stack.name] = before
         every = [one for each in operators if (one := stacks.fault(each, stack, seed)) is not None]
         for one in every:
-            cell = made.cells[one.operator.id, stack.name] = Cell(str(one.site))
-            if judged:
-                found = judging.new(one, before)
-                cell.found = sorted({each.policy for each in found})
-                cell.meant = judging.by_the_meant(one.operator, found)
+            found = judging.new(one, before)
+            made.cells[one.operator.id, stack.name] = Cell(
+                str(one.site),
+                sorted({each.policy for each in found}),
+                judging.by_the_meant(one.operator, found),
+            )
         if checkov:
             with tempfile.TemporaryDirectory(prefix="isthmus-mutation-") as folder:
                 for name, checks in outside.says(every, Path(folder)).items():

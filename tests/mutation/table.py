@@ -16,8 +16,6 @@ def mark(operator: Operator, cell: Cell | None) -> str:
     """What stands in an operator's cell of a stack."""
     if cell is None:
         return NOWHERE
-    if cell.found is None:
-        return NOT_JUDGED
     if not operator.meant_for:
         return LOUD if cell.found else QUIET
     return FOUND if cell.meant else BY_ANOTHER if cell.found else MISSED
@@ -27,7 +25,7 @@ def row(matrix: Matrix, operator: Operator) -> str:
     """An operator's line."""
     cells = [matrix.cells.get((operator.id, stack.name)) for stack in matrix.stacks]
     there = [each for each in cells if each is not None]
-    policies = sorted({name for each in there for name in each.found or []})
+    policies = sorted({name for each in there for name in each.found})
     asked = [each.checkov for each in there if each.checkov is not None]
     checks = sorted(set().union(*asked)) if asked else []
     silent = sum(not each for each in asked)
@@ -63,11 +61,9 @@ def summary(matrix: Matrix) -> str:
         ids = {each.id for each in matrix.operators if bool(each.meant_for) == harmful}
         cells = [cell for (name, _), cell in matrix.cells.items() if name in ids]
         said = [f"{len(ids)} {title}, {len(cells)} times in {len(matrix.stacks)} stacks"]
-        if all(each.found is not None for each in cells):
-            found = sum(bool(each.found) for each in cells)
-            said.append(f"the policies find {found}")
-            if harmful:
-                said.append(f"{sum(each.meant for each in cells)} by a policy that is meant for it")
+        said.append(f"the policies find {sum(bool(each.found) for each in cells)}")
+        if harmful:
+            said.append(f"{sum(each.meant for each in cells)} by a policy that is meant for it")
         if all(each.checkov is not None for each in cells):
             said.append(f"Checkov finds {sum(bool(each.checkov) for each in cells)}")
         lines.append(f"- {'; '.join(said)}.")
