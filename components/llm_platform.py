@@ -206,7 +206,7 @@ class LlmPlatform(pulumi.ComponentResource):
                 site,
                 self,
                 self._provider_at(key),
-                [*guard, *spaces.values()],
+                spaces,
                 scope.runs,
             )
         servers: dict[str, ModelServer | ModelDoor] = {}

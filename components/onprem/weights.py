@@ -5,7 +5,7 @@ binds to no other until a person clears it. So a claim belongs to no endpoint: t
 model mount the same one, read-only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
@@ -48,10 +48,12 @@ def shared_claims(
     site: Site,
     parent: pulumi.Resource,
     provider: pulumi.ProviderResource,
-    after: list[pulumi.Resource],
+    spaces: Mapping[str, pulumi.Resource],
     runs: Callable[[Endpoint], bool] = lambda _: True,
 ) -> Claims:
-    """The claims of a site's endpoints, each made once. `name`: the platform's; `runs`: those that this stack has."""
+    """The claims of a site's endpoints, each made once. `name`: the platform's; `spaces`: each class's namespace, where
+    this stack makes it, which is all that a claim waits for: what it names stands in the state of each; `runs`: those
+    that this stack has."""
     users: dict[tuple[str, str], list[Endpoint]] = {}
     for endpoint in platform.endpoints:
         known = claim_of(endpoint)
@@ -69,7 +71,7 @@ def shared_claims(
             pulumi.ResourceOptions(
                 parent=parent,
                 provider=provider,
-                depends_on=after,
+                depends_on=[spaces[held]] if held in spaces else [],
                 aliases=[_before(name, each.id) for each in endpoints],
             ),
         )
