@@ -1,0 +1,125 @@
+"""Commits of a project's repository: found by name, laid out beside the checkout, nothing of it touched."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.engine import commits
+from tests.repository import commit, git
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A repository of two commits, its index and a file of it changed; the first commit's id."""
+    root = tmp_path_factory.mktemp("repository")
+    (root / "sub").mkdir()
+    (root / "sub" / "Pulumi.yaml").write_text("name: isthmus\n")
+    (root / "kept-out").write_text("x")
+    (root / ".gitattributes").write_text("kept-out export-ignore\n*.bin filter=lfs\n")
+    (root / "large.bin").write_text("version https://git-lfs.github.com/spec/v1\n")
+    first = commit(root, "first")
+    for key, value in (("smudge", "false"), ("required", "true")):
+        git(root, "config", f"filter.lfs.{key}", value)
+    (root / "sub" / "Pulumi.yaml").write_text("name: another\n")
+    (root / "new").write_text("new")
+    commit(root, "second")
+    (root / "new").write_text("changed and staged")
+    git(root, "add", "new")
+    (root / "new").write_text("changed again")
+    (root / "untracked").write_text("mine")
+    return root, first
+
+
+def everything(root: Path) -> dict[str, str]:
+    """Every file of a checkout and of its repository, by what stands in it."""
+    files = (each for each in root.rglob("*") if each.is_file())
+    return {str(each): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+
+
+def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(there: tuple[Path, str]):
+    root, first = there
+    before = everything(root)
+    with commits.laid_out(root, first) as files:
+        names = sorted(each.name for each in files.iterdir())
+        assert names == [".gitattributes", "kept-out", "large.bin", "sub"]
+        assert (files / "sub" / "Pulumi.yaml").read_text() == "name: isthmus\n"
+    assert not files.exists()
+    assert everything(root) == before, "the checkout, its index or its repository were touched"
+    assert git(root, "worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(there: tuple[Path, str], fault: type):
+    laid = commits.laid_out(*there)
+    files = laid.__enter__()
+    assert files.is_dir()
+    with pytest.raises(fault):
+        laid.__exit__(fault, fault(), None)
+    assert not files.parent.exists()
+
+
+def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_out(there: tuple[Path, str]):
+    root, first = there
+    with commits.laid_out(root / "sub", first) as files:
+        assert [each.name for each in files.iterdir()] == ["Pulumi.yaml"]
+
+
+def test_a_folder_that_the_commit_does_not_have_is_said(there: tuple[Path, str]):
+    root, first = there
+    (root / "later").mkdir(exist_ok=True)
+    with pytest.raises(InputError, match="has no folder later"), commits.laid_out(root / "later", first):
+        pass
+
+
+def test_the_checkout_is_dirty_where_a_tracked_file_differs(there: tuple[Path, str], tmp_path: Path):
+    root, _ = there
+    assert commits.head(root) == git(root, "rev-parse", "HEAD") + "-dirty"
+    subprocess.run(["git", "clone", "-q", str(root), str(tmp_path / "clone")], check=True)
+    assert commits.head(tmp_path / "clone") == git(root, "rev-parse", "HEAD")
+    assert commits.head(tmp_path) == ""
+
+
+def test_a_commit_goes_by_any_of_its_names(there: tuple[Path, str]):
+    root, first = there
+    assert {commits.named(root, each) for each in (first, first[:8], "HEAD~1", "main~1")} == {first}
+
+
+@pytest.mark.parametrize("name", ["nobody", "f" * 40, "", "--all", "HEAD:sub", "HEAD~9"])
+def test_a_commit_that_there_is_not_is_an_error(there: tuple[Path, str], name: str):
+    with pytest.raises(InputError, match="there is no commit") as told:
+        commits.named(there[0], name)
+    assert told.value.where == "--base"
+
+
+def test_a_shallow_clone_says_how_to_fetch_the_commit(there: tuple[Path, str], tmp_path: Path):
+    root, first = there
+    subprocess.run(["git", "clone", "-q", "--depth=1", f"file://{root}", str(tmp_path / "clone")], check=True)
+    with pytest.raises(InputError, match="which is shallow") as told:
+        commits.named(tmp_path / "clone", first)
+    assert f"git fetch --depth=1 origin {first}" in told.value.todo
+
+
+def test_outside_a_repository_it_is_said(tmp_path: Path):
+    with pytest.raises(InputError, match="no git repository"):
+        commits.named(tmp_path, "HEAD")
+
+
+def test_without_git_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EnvironmentFault, match="git is not there"):
+        commits.named(tmp_path, "HEAD")
+    assert commits.head(tmp_path) == ""
+
+
+def test_a_branch_that_lacks_the_base_is_behind_it(there: tuple[Path, str], tmp_path: Path):
+    root, first = there
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(root), str(clone)], check=True)
+    assert not commits.behind(clone, first)
+    git(clone, "checkout", "-q", first)
+    assert commits.behind(clone, commits.named(clone, "main"))
