@@ -5,6 +5,7 @@ from __future__ import annotations
 from policies import (
     audit,
     boundaries,
+    change,
     cost,
     data_path,
     encryption,
@@ -38,4 +39,7 @@ FAMILIES = (
 )
 """Each a module with its `RULES`; a new family is one line here."""
 RULES: tuple[Rule, ...] = tuple(rule for family in FAMILIES for rule in family.RULES)
-IDS: tuple[str, ...] = tuple(rule.id for rule in RULES)
+CHANGES: tuple[Rule, ...] = change.RULES
+"""What a change may not do to what judges it: no resource shows that, two commits do (`isthmus ci`)."""
+IDS: tuple[str, ...] = tuple(rule.id for rule in (*RULES, *CHANGES))
+"""What settings may name."""

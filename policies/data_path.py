@@ -14,16 +14,16 @@ from isthmus.graph.resources import Fault, Graph
 from policies import frameworks as fw
 from policies.rule import Broken, Rule, Subject
 
-_FOUND: WeakKeyDictionary[Graph, tuple[object, Finder, list[Found]]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = WeakKeyDictionary()
 """Ways are found once for the rules that look at them."""
 
 
 def _looked(subject: Subject) -> tuple[Finder, list[Found]]:
     known = _FOUND.get(subject.graph)
-    if known is None or known[0] is not subject.platform:
-        finder = Finder(subject.graph, subject.platform)
-        known = _FOUND[subject.graph] = (subject.platform, finder, list(finder.found()))
-    return known[1], known[2]
+    if known is None or known[0] is not subject.platform or known[1] != subject.held:
+        finder = Finder(subject.graph, subject.platform, held=subject.held)
+        known = _FOUND[subject.graph] = (subject.platform, subject.held, finder, list(finder.found()))
+    return known[2], known[3]
 
 
 def _ways(subject: Subject, origin: str) -> list[Found]:

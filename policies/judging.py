@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from isthmus.contracts.findings import SEVERITIES, Finding, Silence
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.preview import RuleChange
+from isthmus.contracts.words import Sensitivity
 from isthmus.graph.resources import Graph, Resource
 from policies.catalogue import RULES
 from policies.rule import Broken, Rule, Subject
 
 STOPS = ("critical", "high")
 """Severities that stop a change."""
+PAST = " (silenced by "
+"""What follows in a message says whose silence has ended."""
 
 
 def judge(
@@ -24,20 +28,26 @@ def judge(
     stack: str = "",
     today: date | None = None,
     rules: Sequence[Rule] = RULES,
+    held: Mapping[str, Sensitivity] | None = None,
+    changed: Sequence[RuleChange] = (),
 ) -> list[Finding]:
-    """What the rules find, the worst first, silences applied. The same resources give the same list, in any order."""
+    """What the rules find, the worst first, silences applied. The same resources give the same list, in any order.
+
+    `held`: workloads that are judged by a stricter class than the one they are served in. `changed`: what the change
+    does to what judges it (`policies.change`).
+    """
     chosen = settings or Settings()
     day = today or datetime.now(UTC).date()
     off = {each.rule for each in chosen.off}
     graph = Graph(sorted(resources, key=lambda each: each.urn))
-    subject = Subject(graph, platform, chosen)
+    subject = Subject(graph, platform, chosen, held or {}, changed)
     found = [
         _finding(rule, broken, chosen.silences, stack, day)
         for rule in rules
         if rule.id not in off
         for broken in _check(rule, subject)
     ]
-    return sorted({_order(each): each for each in found}.values(), key=_order)
+    return sorted({order(each): each for each in found}.values(), key=order)
 
 
 def standing(findings: Iterable[Finding]) -> list[Finding]:
@@ -66,7 +76,7 @@ def _finding(rule: Rule, broken: Broken, silences: list[Silence], stack: str, da
     message = broken.message
     if about and holding is None:
         last = max(about, key=lambda each: each.until)
-        message += f" (silenced by {last.owner} until {last.until}, which is past)"
+        message += f"{PAST}{last.owner} until {last.until}, which is past)"
     return Finding(
         policy=rule.id,
         title=rule.title,
@@ -84,5 +94,6 @@ def _finding(rule: Rule, broken: Broken, silences: list[Silence], stack: str, da
     )
 
 
-def _order(each: Finding) -> tuple[object, ...]:
+def order(each: Finding) -> tuple[object, ...]:
+    """The worst first."""
     return (SEVERITIES.index(each.severity), each.policy, each.resource, each.urn, each.verdict, each.message)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from isthmus.contracts.findings import Control, Severity, Verdict
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.policy_settings import Settings
+from isthmus.contracts.preview import RuleChange
+from isthmus.contracts.words import Sensitivity
 from isthmus.graph.resources import Graph, Resource
 
 
@@ -32,6 +34,10 @@ class Subject:
     platform: Platform | None = None
     """None: a program of another team's, which uses components and has no platform."""
     settings: Settings = field(default_factory=Settings)
+    held: Mapping[str, Sensitivity] = field(default_factory=dict)
+    """Workloads that are judged by a stricter class than the one they are served in."""
+    changed: Sequence[RuleChange] = ()
+    """What a change does to what judges it."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from isthmus.contracts.findings import Control
-from policies.catalogue import RULES
+from policies.catalogue import CHANGES, RULES
 from policies.rule import Rule
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
@@ -16,10 +16,10 @@ END = "<!-- end of what is made -->"
 def table() -> str:
     """A section for each family, a row for each rule: the worst first."""
     families: dict[str, list[Rule]] = {}
-    for rule in RULES:
+    for rule in (*RULES, *CHANGES):
         families.setdefault(rule.family, []).append(rule)
     order = ("critical", "high", "medium", "low")
-    parts = [f"{len(RULES)} rules in {len(families)} families."]
+    parts = [f"{len(RULES) + len(CHANGES)} rules in {len(families)} families."]
     for family, rules in families.items():
         parts.append(
             f"\n### {family}\n\n| rule | severity | what must be so | supports | fix |\n|---|---|---|---|---|"

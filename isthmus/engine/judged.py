@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isthmus.contracts.findings import Finding
     from isthmus.contracts.platform import Platform
     from isthmus.contracts.policy_settings import Settings
+    from isthmus.contracts.words import Sensitivity
     from isthmus.engine.project import Stack
     from isthmus.graph.resources import Resource
 
@@ -17,10 +18,21 @@ def findings(
     stack: Stack, resources: Sequence[Resource], platform: Platform, chosen: Settings | None = None
 ) -> list[Finding]:
     """The worst first. `resources`: of the whole estate, since a boundary is; those of other stacks are left out."""
+    return of(stack.name, resources, platform, chosen or settings([stack]))
+
+
+def of(
+    stack: str,
+    resources: Sequence[Resource],
+    platform: Platform,
+    chosen: Settings,
+    held: Mapping[str, Sensitivity] | None = None,
+) -> list[Finding]:
+    """As `findings`, of a stack by its name. `held`: workloads that are judged by a stricter class."""
     from policies import judging
 
-    found = judging.judge(resources, platform, chosen or settings([stack]), stack.name)
-    own = f"urn:pulumi:{stack.name}::"
+    found = judging.judge(resources, platform, chosen, stack, held=held)
+    own = f"urn:pulumi:{stack}::"
     return [each for each in found if not each.urn or each.urn.startswith(own)]
 
 

@@ -7,7 +7,7 @@ undecided, never allowed (docs/data-paths.md says what is not seen).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -28,13 +28,19 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 Ways = Iterator[tuple[tuple[Hop, ...], Verdict]]
 
 
-def data_paths(graph: Graph, platform: Platform | None = None, today: str | None = None) -> list[DataPath]:
+def data_paths(
+    graph: Graph,
+    platform: Platform | None = None,
+    today: str | None = None,
+    held: Mapping[str, Sensitivity] | None = None,
+) -> list[DataPath]:
     """Every way of every class, sorted by id; the same graph gives the same paths, in whatever order it stands.
 
     `platform` says where sites are, what residencies bind and which workloads there are; without it what depends on
-    them is undecided for every class above public. `today` (ISO date) is the day on which exceptions must hold.
+    them is undecided for every class above public. `today` (ISO date) is the day on which exceptions must hold. `held`:
+    workloads that are judged by a stricter class than the one they are served in.
     """
-    return Finder(graph, platform, today).paths()
+    return Finder(graph, platform, today, held).paths()
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,15 @@ class Found:
 class Finder:
     """One graph's paths."""
 
-    def __init__(self, graph: Graph, platform: Platform | None = None, today: str | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        platform: Platform | None = None,
+        today: str | None = None,
+        held: Mapping[str, Sensitivity] | None = None,
+    ) -> None:
         self._graph = graph
-        self._judge = Judge(platform, today)
+        self._judge = Judge(platform, today, held)
         self._places = Places(graph, platform)
         self._servers = Servers(graph, self._places)
         self._outside = Outside(graph, self._places, self._servers, self._judge)
@@ -128,7 +140,7 @@ class Finder:
             behind = self._servers.called(name, space, gateway)
             chosen = [] if outside or behind is not None else self._servers.routed(space, workload, gateway)
             if outside:
-                yield self._out(class_, outside)
+                yield self._out(self._judge.held(class_, workload), outside)
             for backend, servers in chosen or [(name, behind)]:
                 if not outside:
                     yield from self._at(class_, backend, servers, workload, model, routed)
@@ -138,7 +150,7 @@ class Finder:
                 behind = self._servers.behind(balancer, port)
                 yield from self._at(class_, balancer.name, behind or None, workload, model, routed)
             if not balancers:
-                yield self._out(class_, host)
+                yield self._out(self._judge.held(class_, workload), host)
 
     def _at(
         self,
@@ -200,7 +212,8 @@ class Finder:
         role = self._outside.role_of(translator)
         who = (self._outside.who(role),) if role else ()
         told = [refused(f"{translator.name} is told that it is of class {each}") for each in translator.told]
-        told += [*_by_proxy(class_, translator), *self._let_in(class_, translator)]
+        strict = self._judge.held(class_, workload)
+        told += [*_by_proxy(strict, translator), *self._let_in(class_, translator)]
         key = translator.resource.urn
         entries = [each for config in translator.configs for each in config.get("models") or []]
         if translator.unread and (model is not None or not routed & {(key, "")}):
@@ -231,7 +244,7 @@ class Finder:
         if called.endpoint is not None:
             where = self._places.of(called.endpoint).name
             hops.append(Hop(kind="network", name=called.endpoint.name, where=where))
-            if class_ != "public":
+            if self._judge.held(class_, workload) != "public":
                 verdict = verdict.and_(*self._open(called.endpoint))
         else:
             hops.append(Hop(kind="network", name=_address(called.url)[0] or "the public names of AWS"))

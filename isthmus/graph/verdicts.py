@@ -6,14 +6,14 @@ whose handling bounds it in nothing but its residency.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from isthmus.contracts import handling, jurisdictions
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.platform import Platform, Workload
-from isthmus.contracts.words import Sensitivity, Target
+from isthmus.contracts.words import SENSITIVITIES, Sensitivity, Target
 from isthmus.graph.places import Place
 from isthmus.graph.served import Served, public_host
 
@@ -49,15 +49,24 @@ def undecided(why: str) -> Verdict:
 
 
 class Judge:
-    """What a platform, and a day, let the classes do; without a platform the handling alone."""
+    """What a platform, and a day, let the classes do; without a platform the handling alone.
 
-    def __init__(self, platform: Platform | None, today: str | None) -> None:
-        self.platform, self._today = platform, today
+    `held`: workloads that are judged by a stricter class than the one they are served in (`isthmus.graph.word`).
+    """
+
+    def __init__(
+        self, platform: Platform | None, today: str | None, held: Mapping[str, Sensitivity] | None = None
+    ) -> None:
+        self.platform, self._today, self._held = platform, today, dict(held or {})
         self._workloads: dict[str, dict[str, Workload]] = {}
         for gateway in platform.gateways if platform else []:
             self._workloads.setdefault(gateway.class_, {}).update(
                 {each.name: each for each in gateway.workloads}
             )
+
+    def held(self, class_: Sensitivity, workload: str) -> Sensitivity:
+        """The class by which a workload's own ways are judged: never a looser one than it is served in."""
+        return max(class_, self._held.get(workload, class_), key=SENSITIVITIES.index)
 
     def unsure(self, class_: Sensitivity, why: str) -> Verdict:
         """What cannot be known: nothing that public work must be kept from."""
@@ -73,7 +82,10 @@ class Judge:
         """Whether the class may run on a target, by an exception where its handling asks for one."""
         given = self.platform.exceptions if self.platform else []
         whose = [workload] if workload else sorted(self._workloads.get(class_, {}))
-        why = handling.refusal(class_, target, whose, given, self._today)
+        strict = self.held(class_, workload)
+        why = handling.refusal(strict, target, whose, given, self._today)
+        if why and strict != class_:
+            why = f"{workload} is {strict} before this change, and {why}"
         return refused(why) if why else ALLOWED
 
     def server(self, class_: Sensitivity, where: Place, workload: str) -> Verdict:
@@ -82,25 +94,26 @@ class Judge:
             target: Target = "onprem-vllm" if where.kind == "on-prem" else "eks-vllm"
             named = {where.jurisdiction: where.name} if where.jurisdiction else {}
             return self.target(class_, target, workload).and_(self.residency(class_, workload, named))
-        if handling.refusal(class_, "eks-vllm") is None:
+        if handling.refusal(self.held(class_, workload), "eks-vllm") is None:
             return ALLOWED  # wherever its machines are
         return undecided(f"nothing says where the cluster {where.name or 'of its pods'} stands")
 
     def model(self, class_: Sensitivity, called: Served, workload: str) -> Verdict:
         """Whether a class may call a model of AWS's by this way, wherever it may be served."""
         verdict = self.target(class_, called.service, workload)
+        strict = self.held(class_, workload)
         if called.anywhere:
-            loose = handling.of(class_).profiles_may_leave and not self._residencies(class_, workload)
+            loose = handling.of(strict).profiles_may_leave and not self._residencies(class_, workload)
             verdict = verdict.and_(ALLOWED if loose else refused(called.anywhere))
         if called.unknown:
             unsure = undecided if self._residencies(class_, workload) else None
-            verdict = verdict.and_(unsure(called.unknown) if unsure else self.unsure(class_, called.unknown))
-        if called.endpoint is None and class_ != "public":
+            verdict = verdict.and_(unsure(called.unknown) if unsure else self.unsure(strict, called.unknown))
+        if called.endpoint is None and strict != "public":
             verdict = verdict.and_(_past(called))
-        if len(called.regions) > 1 and class_ != "public" and self.platform is None:
+        if len(called.regions) > 1 and strict != "public" and self.platform is None:
             over = ", ".join(called.regions)
             verdict = verdict.and_(
-                undecided(f"nothing says the residency of {class_} work, and {over} may serve it")
+                undecided(f"nothing says the residency of {strict} work, and {over} may serve it")
             )
         return verdict.and_(self._regions(class_, called.regions, workload))
 

@@ -1,0 +1,43 @@
+"""A changed platform by the word of the commit before it: whose data is how sensitive, and where it must stay.
+
+What a change says of its own workloads is judged beside what was said before it, so that it cannot lower a class,
+widen a residency or grant itself an exception, and use it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.words import SENSITIVITIES, Sensitivity
+
+
+@dataclass(frozen=True)
+class Word:
+    """What to judge a change by."""
+
+    platform: Platform
+    """The changed one, with the residencies and exceptions of the one before."""
+    held: Mapping[str, Sensitivity]
+    """Workloads that were of a stricter class than the one that now serves them."""
+
+
+def of(before: Platform, after: Platform) -> Word:
+    """By what was said before; where sites lie and what runs there is the changed platform's to say.
+
+    A workload that was not there before is judged by what the change says of it.
+    """
+    was = {each.name: (gate.class_, each.residency) for gate in before.gateways for each in gate.workloads}
+    held: dict[str, Sensitivity] = {}
+    gateways = []
+    for gate in after.gateways:
+        mine = []
+        for each in gate.workloads:
+            class_, residency = was.get(each.name, (gate.class_, each.residency))
+            if SENSITIVITIES.index(class_) > SENSITIVITIES.index(gate.class_):
+                held[each.name] = class_
+            mine.append(each.model_copy(update={"residency": residency}))
+        gateways.append(gate.model_copy(update={"workloads": mine}))
+    # No validator sees the mixture: it is nobody's platform.
+    return Word(after.model_copy(update={"gateways": gateways, "exceptions": before.exceptions}), held)
