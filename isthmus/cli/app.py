@@ -31,6 +31,7 @@ class _Commands(LazyGroup):
             "isthmus.cli.preview_command",
             "Say what `up` would do: changes, findings, cost, data paths.",
         ),
+        "ci": ("isthmus.cli.ci_command", "Say what a branch changes, judged by the commit before it."),
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),

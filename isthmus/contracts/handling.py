@@ -264,7 +264,8 @@ _FALSE_IS_STRICTER = ("profiles_may_leave", "card_authentication_kept")
 _FEWER_IS_STRICTER = ("targets", "by_exception")
 
 
-def _looser(key: str, default: Any, wanted: Any) -> bool:
+def looser(key: str, default: Any, wanted: Any) -> bool:
+    """Whether a field's value lets through what another one does not."""
     if key in _MORE_IS_STRICTER:
         return wanted < default
     if key in _LESS_IS_STRICTER:
@@ -308,7 +309,7 @@ def stricter_only(table: dict[str, dict[str, Any]]) -> dict[Sensitivity, Handlin
             raise InputError(first["msg"], where=f"handling.{class_}.{field}") from None
         for key in changes:
             was, now = values[key], getattr(wanted, key)
-            if _looser(key, was, now):
+            if looser(key, was, now):
                 raise AnswerIsNo(
                     f"`{now}` is looser than the default `{was}`",
                     where=f"handling.{class_}.{key}",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE")
-_NOT_PRICED = (
+NOT_PRICED = (
     "the overrides say another number of GPUs than the plan, whose prices are not of that: what a month costs is not"
     " known. Plan it, and the override is not needed"
 )
@@ -63,7 +63,7 @@ def preview(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Previe
     parts = Parts(stack.name, commit=commits.head(stack.project.root))
     try:
         platform = stack.platform()
-        rendered = _rendered(stack)
+        rendered = rendering(stack)
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
         parts.after = after(stack, platform, every(rendered))
         parts.findings = judged.findings(stack, every(rendered), platform)
@@ -96,7 +96,7 @@ def refused(stack: Stack) -> Side:
     from isthmus.report import refused_paths
 
     try:
-        requirements, plan = _files(stack)
+        requirements, plan = files(stack)
     except IsthmusError:
         return Side()
     paths = refused_paths.of_plan(plan, requirements)
@@ -202,7 +202,7 @@ def _look(
     state = engine.state()
     others = [layered.state_of(stack, each) for each in _siblings(stack)]
     if not parts.after.priced:
-        parts.diagnostics.append(Diagnostic(severity="warning", message=_NOT_PRICED))
+        parts.diagnostics.append(Diagnostic(severity="warning", message=NOT_PRICED))
     parts.before = before(state, others, platform, parts.after, parts.diagnostics)
     stands = moving.there(moving.standing(state), reached)
     _warn_of_move(stack, platform, stands, parts)
@@ -247,7 +247,7 @@ def _warn_of_move(stack: Stack, platform: Platform, stands: Sequence[Any], parts
         )
 
 
-def _rendered(stack: Stack) -> dict[str, Rendered]:
+def rendering(stack: Stack) -> dict[str, Rendered]:
     """The whole estate's; a program that raises what it should not is told of as its error."""
     from isthmus.engine import render
 
@@ -263,7 +263,8 @@ def _rendered(stack: Stack) -> dict[str, Rendered]:
         ) from error
 
 
-def _files(stack: Stack) -> tuple[Requirements, Plan]:
+def files(stack: Stack) -> tuple[Requirements, Plan]:
+    """The two files of its platform, each read by itself. Raises what reading them raises."""
     from isthmus.contracts import plan as plans
     from isthmus.contracts import requirements as wanted
 

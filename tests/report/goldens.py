@@ -6,12 +6,16 @@ from __future__ import annotations
 import functools
 import tempfile
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.contracts.preview import Preview, RuleChange
-from isthmus.engine import previewing, project
+from isthmus.contracts.preview import Preview
+from isthmus.engine import ci, previewing, project, seen
 from isthmus.engine.assembled import Parts
+from isthmus.engine.ci import Change
+from isthmus.engine.seen import Order
+from isthmus.engine.sides import Commit
 from isthmus.report import preview_markdown, preview_sarif, preview_text
 from tests.catalogue import bank
 from tests.report import moved_models, previews
@@ -53,14 +57,19 @@ def failed() -> Preview:
 
 
 def class_lowered() -> Preview:
-    """What judges is loosened in the same branch; how that is found out is not this module's."""
-    rules = [
-        RuleChange(kind="handling", what="internal.targets", old="all", new="onprem-vllm", loosens=False),
-        RuleChange(
-            kind="sensitivity", what="transaction-narratives", old="restricted", new="internal", loosens=True
-        ),
-    ]
-    return previews.preview(previews.resources(), rules=rules)
+    """Restricted work is called internal, and taken to Bedrock in the same branch: `isthmus ci`, in one process."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = moved_models.lowered_to_the_cloud(Path(folder))
+        roots = (bank.ROOT, stack.project.root)
+        before, after = (Commit(each, "the base commit", roots[1]) for each in roots)
+        was, will = (
+            seen.answer(Order(do="see", root=str(each), stacks=[stack.name])).seen[stack.name]
+            for each in roots
+        )
+        asked = Order(do="judge", root=str(bank.ROOT), of={stack.name: was}, other={stack.name: will})
+        by_base = seen.answer(asked).findings[stack.name]
+        change = Change(before, after, previews.BASE, previews.COMMIT, date.fromisoformat(previews.TODAY))
+        return ci.of_stack(change, was, will, by_base).preview
 
 
 SCENARIOS: dict[str, Callable[[], Preview]] = {
@@ -86,7 +95,7 @@ def scenario(name: str) -> Preview:
 
 def reports(name: str) -> dict[str, str]:
     """Every report of a scenario that is kept, by its file's name."""
-    from isthmus.cli.preview_command import as_json
+    from isthmus.cli.previews import as_json
 
     shown = [scenario(name)]
     made = {f"{name}.md": preview_markdown.comment(shown), f"{name}.txt": preview_text.text(shown)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +45,14 @@ def plan_on_prem() -> dict[str, Any]:
 def on_prem() -> tuple[Resource, ...]:
     """The bank's resources while internal work runs on-prem."""
     with tempfile.TemporaryDirectory() as folder:
-        stack = _stack(Path(folder), plan_on_prem())
-        settings = yamlfile.load(stack.config_file).data
-        given = settings["config"]["isthmus:overrides"]
+        return tuple(render.render(laid_on_prem(Path(folder))).resources)
+
+
+def laid_on_prem(folder: Path) -> Stack:
+    """The bank's files while internal work runs on-prem."""
+    stack = _stack(folder, plan_on_prem())
+
+    def moved(given: dict[str, Any]) -> None:
         given["budgets"] = [
             each
             for each in given["budgets"]
@@ -54,8 +61,37 @@ def on_prem() -> tuple[Resource, ...]:
         given["endpoints"].append(
             {"id": INTERNAL, "weights": {"uri": "pvc://llama-70b", "volume": "weights-70b", "digest": DIGEST}}
         )
-        yamlfile.dump(settings, "", stack.config_file)
-        return tuple(render.render(Project(Path(folder)).stack(bank.STACK)).resources)
+
+    _override(stack, moved)
+    return Project(folder).stack(bank.STACK)
+
+
+def lowered_to_the_cloud(folder: Path) -> Stack:
+    """The bank's files where restricted work is called internal, and taken to Bedrock at once."""
+    wanted, plan = copy.deepcopy(bank.requirements_data()), bank.plan_data()
+    (work,) = [each for each in wanted["workloads"] if each["sensitivity"] == "restricted"]
+    (cloud,) = [each for each in plan["endpoints"] if each["class"] == "internal"]
+    work["sensitivity"] = "internal"
+    work["model"]["candidates"].append({"id": cloud["model"], "scores": {"api": 0.93}})
+    (mine,) = [each for each in plan["placements"] if each["workload"] == work["name"]]
+    mine |= {"sensitivity": "internal", "endpoint": cloud["id"]}
+    for part in ("endpoints", "gateways"):
+        plan[part] = [each for each in plan[part] if each["class"] != "restricted"]
+    stack = _stack(folder, plan)
+    bank.write(folder / "stacks", wanted, plan)
+
+    def moved(given: dict[str, Any]) -> None:
+        given["endpoints"] = [each for each in given["endpoints"] if not each["id"].startswith("restricted")]
+        given["budgets"].append({"name": work["name"], "monthly_usd": 4000})
+
+    _override(stack, moved)
+    return Project(folder).stack(bank.STACK)
+
+
+def _override(stack: Stack, change: Callable[[dict[str, Any]], None]) -> None:
+    settings = yamlfile.load(stack.config_file).data
+    change(settings["config"]["isthmus:overrides"])
+    yamlfile.dump(settings, "", stack.config_file)
 
 
 def restricted_in_the_cloud(folder: Path) -> Stack:

@@ -39,6 +39,7 @@ from tests.catalogue import bank
 TODAY = "2026-11-26"
 STACK = "bank-dev"
 COMMIT = "2804418f00a7a2b31f1c4e3f7d9d5c1b2a394857"
+BASE = "49ed4f9a00000000000000000000000000000000"
 
 
 @functools.cache
@@ -82,7 +83,7 @@ def preview(
     parts = Parts(
         STACK,
         baseline="commit",
-        base="49ed4f9a00000000000000000000000000000000",
+        base=BASE,
         commit=COMMIT,
         summary=counts([*(each.op for each in changes), *same]),
         changes=changes,

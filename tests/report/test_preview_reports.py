@@ -45,7 +45,7 @@ def test_each_outcome_has_a_word_of_its_own():
         "moved-to-bedrock": "🔶 CHANGES",
         "restricted-to-bedrock": "⛔ REFUSED",
         "slipped-in": "⛔ REFUSED",
-        "class-lowered": "🔶 CHANGES",
+        "class-lowered": "⛔ REFUSED",
         "failed": "⛔ FAILED",
         "hostile": "⛔ REFUSED",
     }
@@ -60,6 +60,15 @@ def test_a_path_that_is_allowed_is_drawn_and_one_that_is_not_is_refused():
     refused = preview_markdown.comment([scenario("restricted-to-bedrock")])
     assert "- added, **refused** (restricted): workload `transaction-narratives`" in refused
     assert "endpoint `restricted-claude (bedrock)`" in refused
+
+
+def test_a_class_that_is_lowered_to_leave_is_refused_by_what_it_was_before():
+    shown = preview_markdown.comment([scenario("class-lowered")])
+    assert "- added, **refused** (internal): workload `transaction-narratives`" in shown
+    assert (
+        "transaction-narratives is restricted before this change, and restricted work may not run on" in shown
+    )
+    assert "**high** | `change/sensitivity-lowered`" in shown
 
 
 def test_what_can_hurt_stands_before_the_rest():
@@ -78,7 +87,7 @@ def test_what_can_hurt_stands_before_the_rest():
 def test_a_loosened_rule_is_the_first_thing_below_the_verdict():
     lines = preview_markdown.comment([scenario("class-lowered")]).splitlines()
     rows = [each for each in lines if each.startswith("| **looser**")]
-    assert len(rows) == 1
+    assert [each.split("|")[2].strip() for each in rows] == ["placement", "sensitivity"]
     assert lines.index("### Rules and classes that change") == 2
     assert lines.index(rows[0]) == 6, "and what is looser is the first of them"
 

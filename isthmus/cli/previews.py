@@ -1,0 +1,174 @@
+"""Previews as commands give them: in which form, where to, and what a command ends with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from isthmus.contracts.preview import Preview
+    from isthmus.engine.previewing import Previewed
+    from isthmus.report.thresholds import Threshold
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+    html = "html"
+    sarif = "sarif"
+
+
+FormatOf = Annotated[Format, typer.Option("--format", help="text, json, markdown, html or sarif.")]
+FailOn = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="WHAT",
+        help="End with 1 where this is so: critical, high, medium, replace, delete-stateful, cost>10%, undecided."
+        " May be said several times; default: critical, high, undecided.",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write it here.", dir_okay=False, show_default=False),
+]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is asked for of some previews."""
+
+    format: Format
+    output: Path | None
+    thresholds: Sequence[Threshold]
+    root: Path
+    """The project's folder."""
+
+    def give(self, found: Sequence[Previewed], files: Mapping[str, str], name: str) -> None:
+        """Write or print them, then raise what the exit code says. `files`: each stack's settings file, from the
+        project's folder; `name`: of the file with the whole of a comment that is cut."""
+        from isthmus.report import thresholds
+
+        previews = [each.preview for each in found]
+        _give(self, previews, files, name)
+        _end(found, thresholds.met(previews, self.thresholds))
+
+
+def asked(format: Format, output: Path | None, fail_on: list[str] | None, root: Path) -> Report:
+    """Raises for a threshold that there is not and a file that cannot be written, before minutes are spent on it."""
+    from isthmus.report import thresholds
+
+    wanted = thresholds.parse(fail_on if fail_on else thresholds.DEFAULT)
+    if output is not None:
+        writable(output)
+    return Report(format, output, wanted, root)
+
+
+def writable(file: Path) -> None:
+    """Raise where a file cannot be written."""
+    from isthmus.contracts.errors import EnvironmentFault
+
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise EnvironmentFault(
+            "there is no such folder", where=str(folder), todo="Make it, or name another file"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK) or (file.exists() and not os.access(file, os.W_OK)):
+        raise EnvironmentFault(
+            "it cannot be written", where=str(file), todo="Make it writable, or name another file"
+        )
+
+
+def _give(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> None:
+    import sys
+
+    from isthmus.cli import console
+    from isthmus.contracts import yamlfile
+
+    if report.format is Format.text and report.output is None and sys.stdout.isatty():
+        from isthmus.report import preview_text
+
+        out = console.out()
+        for part in preview_text.parts(previews):
+            out.print(part)
+        return
+    text = _text(report, previews, files, name)
+    if report.output is None:
+        sys.stdout.write(text)
+    else:
+        yamlfile.write_text(report.output, text)
+        console.err().print(f"written to {report.output}", markup=False)
+
+
+def _rest_file(report: Report, name: str) -> Path:
+    """Where the whole of a comment goes that is cut."""
+    if report.output is not None:
+        return report.output.with_name(f"{report.output.stem}.whole{report.output.suffix}")
+    return report.root / "out" / f"preview-{name}.whole.md"
+
+
+def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> str:
+    if report.format is Format.text:
+        from isthmus.report import preview_text
+
+        return preview_text.text(previews)
+    if report.format is Format.markdown:
+        rest = _rest_file(report, name)
+        # Beside the file its name is enough; who reads stdout is in no folder.
+        called = rest.name if report.output is not None else str(rest.relative_to(report.root))
+        return _markdown(previews, rest, called)
+    if report.format is Format.html:
+        from isthmus.report import preview_page
+
+        return preview_page.page(list(previews))
+    if report.format is Format.sarif:
+        from isthmus.report import preview_sarif
+
+        return preview_sarif.log(previews, files)
+    return as_json(previews)
+
+
+def as_json(previews: Sequence[Preview]) -> str:
+    """One preview as an object, several as a list; in ASCII, so that no terminal is told anything by a value."""
+    import json
+
+    made = [each.model_dump(mode="json", by_alias=True) for each in previews]
+    return json.dumps(made[0] if len(made) == 1 else made, indent=2) + "\n"
+
+
+def _markdown(previews: Sequence[Preview], rest: Path, named: str) -> str:
+    from isthmus.contracts import yamlfile
+    from isthmus.report import preview_markdown
+
+    if not preview_markdown.needs_rest(previews):
+        return preview_markdown.comment(previews)
+    rest.parent.mkdir(parents=True, exist_ok=True)
+    yamlfile.write_text(rest, preview_markdown.whole(previews))
+    return preview_markdown.comment(previews, named)
+
+
+def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:
+    """Raise what the exit code says: first what failed, then what was seen in part, then what is not to be."""
+    from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+
+    for each in found:
+        if each.error is not None:
+            raise each.error
+    for each in found:
+        lost = [one for one in each.preview.diagnostics if one.severity == "error"]
+        if lost:
+            raise EnvironmentFault(
+                lost[0].message, where=f"stack {each.preview.stack}", todo="Run the same command again"
+            )
+    if why:
+        raise AnswerIsNo(f"the preview is not to be: {'; '.join(why)}", where="--fail-on")

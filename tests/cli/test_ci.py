@@ -1,0 +1,399 @@
+"""`isthmus ci` in a real repository that holds the bank: a branch is judged by the commit before it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.cli import main
+from isthmus.contracts import yamlfile
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
+from isthmus.contracts.preview import Preview
+from isthmus.engine import ci, judged, render, sides
+from isthmus.engine.previewing import Previewed
+from isthmus.engine.project import Project
+from isthmus.report import preview_markdown
+from policies.judging import standing
+from tests.catalogue import bank
+from tests.catalogue.bank import ROOT, STACK
+from tests.estate import bank_estate, change_overrides, release
+from tests.laying import lay
+from tests.report import moved_models
+from tests.repository import commit, git
+
+WORK = "transaction-narratives"
+ANNOTATIONS = "from __future__ import annotations\n"
+OWN = ("isthmus", "policies", "components", "blueprints")
+"""What a checkout of Isthmus has besides a project's files."""
+
+
+def previews(root: Path, *names: str, base: str = "HEAD") -> dict[str, Preview]:
+    found = ci.previews(Project(root), names, base, say=lambda _: None)
+    return {each.preview.stack: each.preview for each in found}
+
+
+def ran(root: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(["ci", *words, "--project", str(root)])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def rules(of: Preview) -> list[tuple[str, str, bool]]:
+    return [(each.kind, each.what, each.loosens) for each in of.rules]
+
+
+def found(of: Preview, policy: str) -> list[Any]:
+    return [each for each in of.policy if each.policy == policy]
+
+
+def second(stacks: Path, name: str, like: str = STACK) -> None:
+    """A stack of another's files."""
+    for pattern in ("Pulumi.{}.yaml", "{}.requirements.yaml", "{}.plan.yaml"):
+        shutil.copy(stacks / pattern.format(like), stacks / pattern.format(name))
+
+
+def gone(stacks: Path, name: str) -> None:
+    for each in stacks.glob(f"*{name}*"):
+        each.unlink()
+
+
+@pytest.fixture(scope="module")
+def lowered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A branch that calls restricted work internal, takes it to Bedrock, silences what would be said of it and switches
+    a rule off; of two more stacks one is new and one is taken away."""
+    root = tmp_path_factory.mktemp("lowered")
+    stacks = lay(root, bank=True)
+    second(stacks, "old")
+    commit(root, "base")
+    gone(stacks, "old")
+    second(stacks, "new")
+    moved_models.lowered_to_the_cloud(root)
+    said = {"owner": "me", "reason": "mine", "until": "2999-01-01", "resource": "*"}
+    silences = [
+        {**said, "policy": each} for each in ("data-path/stays-where-it-may", "change/sensitivity-lowered")
+    ]
+    off = [{"rule": "identity/translators-only", "owner": "me", "reason": "mine"}]
+    # The organisation's settings hold for the new stack too, whose rules are the same.
+    file = stacks / f"Pulumi.{STACK}.yaml"
+    settings = yamlfile.load(file).data
+    settings["config"]["isthmus:policies"] = {"silences": silences, "off": off}
+    yamlfile.dump(settings, "", file)
+    return root
+
+
+@pytest.fixture(scope="module")
+def shown(lowered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Preview]:
+    scratch = tmp_path_factory.mktemp("scratch")
+    before = git(lowered, "status", "--porcelain"), (lowered / ".git" / "index").read_bytes()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", str(scratch))
+        made = previews(lowered, STACK, "new", "old")
+    assert (git(lowered, "status", "--porcelain"), (lowered / ".git" / "index").read_bytes()) == before
+    assert list(scratch.iterdir()) == [], "something was left behind"
+    return made
+
+
+def test_the_branch_is_clean_by_its_own_word(lowered: Path):
+    stack = Project(lowered).stack(STACK)
+    stack.platform()
+    assert standing(judged.findings(stack, render.render(stack).resources, stack.platform())) == []
+
+
+def test_a_class_that_is_lowered_to_leave_is_refused_with_the_way_drawn(shown: dict[str, Preview]):
+    one = shown[STACK]
+    (way,) = [each for each in one.data_paths.after or [] if each.verdict == "refused"]
+    assert (way.workload, way.class_) == (WORK, "internal")
+    assert f"{WORK} is restricted before this change, and restricted work may not run on bedrock" in way.why
+    assert [each.kind for each in way.hops][:3] == ["workload", "gateway", "translator"]
+    (said,) = found(one, "data-path/stays-where-it-may")
+    assert (said.severity, said.silenced) == ("critical", None), "its own branch has silenced it"
+    assert (one.status, one.baseline, len(one.base), one.commit[-6:]) == ("complete", "commit", 40, "-dirty")
+
+
+def test_what_it_loosens_comes_first_and_is_a_finding_that_it_cannot_silence(shown: dict[str, Preview]):
+    one = shown[STACK]
+    loosened = [each[:2] for each in rules(one) if each[2]]
+    assert loosened == [
+        ("placement", WORK),
+        ("rule", "identity/translators-only"),
+        ("sensitivity", WORK),
+        ("silence", "change/sensitivity-lowered of *"),
+        ("silence", "data-path/stays-where-it-may of *"),
+    ]
+    assert all(each[2] for each in rules(one)[: len(loosened)])
+    for policy, number in (
+        ("change/sensitivity-lowered", 1),
+        ("change/silence-added", 2),
+        ("change/rule-loosened", 1),
+        ("change/placed-less-strictly", 1),
+    ):
+        mine = found(one, policy)
+        assert (len(mine), {each.silenced for each in mine}) == (number, {None}), policy
+
+
+def test_a_new_stack_is_all_made_and_one_that_goes_all_deleted(shown: dict[str, Preview]):
+    new, old = shown["new"], shown["old"]
+    assert {each.op for each in new.changes} == {"create", "read"}
+    assert {each.op for each in old.changes} == {"delete"}
+    assert new.summary["create"] == old.summary["delete"] > 200
+    assert (new.cost.before.monthly_usd, old.cost.after.monthly_usd) == (0, 0)  # type: ignore[union-attr]
+    assert (new.data_paths.before, old.data_paths.after) == ([], [])
+    assert (new.status, old.status) == ("complete", "complete")
+    assert {each[2] for each in [*rules(new), *rules(old)]} == {False}
+
+
+@pytest.fixture
+def cached(shown: dict[str, Preview], monkeypatch: pytest.MonkeyPatch) -> None:
+    def again(_: Any, names: Sequence[str], *__: Any, **___: Any) -> list[Previewed]:
+        return [Previewed(shown[each]) for each in names]
+
+    monkeypatch.setattr(ci, "previews", again)
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize("format", ["text", "json", "markdown", "html", "sarif"])
+def test_every_report_refuses_it_and_ends_with_1(
+    format: str, lowered: Path, capsys: pytest.CaptureFixture[str]
+):
+    names = (STACK, "old")
+    code, out, err = ran(lowered, *names, "--base", "HEAD", "--format", format, capsys=capsys)
+    assert code == 1, err
+    assert "of severity critical, 1 refused data paths" in err
+    assert "change/sensitivity-lowered" in out
+    if format == "markdown":
+        assert out.startswith("**⛔ REFUSED**")
+        assert out.index("### Rules and classes that change") < out.index("### Deleted or replaced")
+    if format == "json":
+        assert [each["stack"] for each in json.loads(out)] == list(names)
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A branch that takes internal work from our GPUs to Bedrock."""
+    root = tmp_path_factory.mktemp("moved")
+    moved_models.laid_on_prem(root)
+    commit(root, "base")
+    lay(root, bank=True)
+    commit(root, "to Bedrock")
+    return root
+
+
+def test_internal_work_that_moves_to_bedrock_is_allowed_and_shown_in_the_same_bytes(
+    moved: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    code, out, err = ran(moved, STACK, "--base", "HEAD~1", "--format", "markdown", capsys=capsys)
+    assert code == 0, err
+    assert out.startswith("**🔶 CHANGES**")
+    base, head = (git(moved, "rev-parse", each) for each in ("HEAD~1", "HEAD"))
+    assert f"commit `{head[:12]}` against `{base[:12]}`" in out
+    assert "| **looser** | placement | `policy-assistant` |" in out
+    assert "- added, allowed (internal): workload `policy-assistant`" in out
+    again = tmp_path / "again.md"
+    assert ran(moved, STACK, "--base", base, "--format", "markdown", "-o", str(again), capsys=capsys)[0] == 0
+    assert again.read_text() == out
+
+
+def test_an_estate_is_one_comment_of_all_its_stacks(tmp_path: Path, capsys: Any):
+    estate = bank_estate(tmp_path)
+    commit(tmp_path, "base")
+    change_overrides(estate, release)
+    code, out, err = ran(tmp_path, "bank", "--base", "HEAD", "--format", "json", capsys=capsys)
+    assert code == 0, err
+    found = {each["stack"]: {one["op"] for one in each["changes"]} for each in json.loads(out)}
+    assert found == {
+        "bank-foundation": set(),
+        "bank-platform": set(),
+        "bank-investigations": {"delete", "update", "create"},
+        "bank-onboarding": {"update"},
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The bank, committed."""
+    lay(tmp_path, bank=True)
+    commit(tmp_path, "base")
+    return tmp_path
+
+
+def spoilt(stacks: Path, name: str) -> None:
+    file = stacks / f"{name}.requirements.yaml"
+    file.write_text(file.read_text().replace("sensitivity: restricted", "sensitivity: secret"))
+
+
+SPOILT = {
+    "here-misread": ("`secret`", InputError),
+    "here-refused": ("restricted work may not run on bedrock", AnswerIsNo),
+    "base-misread": ("`secret`", InputError),
+    "base-refused": ("restricted work may not run on bedrock", InputError),
+}
+"""Stacks that cannot be rendered in the branch or in the base commit, what is said of each, and as which error."""
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Previewed]:
+    root = tmp_path_factory.mktemp("failing")
+    stacks = lay(root, bank=True)
+    second(stacks, "sound")
+    moved_models.restricted_in_the_cloud(root)
+    second(stacks, "refused")
+
+    def stand(bad: str) -> None:
+        for name in SPOILT:
+            second(stacks, name, "refused" if name == f"{bad}-refused" else "sound")
+        spoilt(stacks, f"{bad}-misread")
+
+    stand("base")
+    commit(root, "base")
+    stand("here")
+    made = ci.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
+    return {each.preview.stack: each for each in made}
+
+
+@pytest.mark.parametrize("stack", list(SPOILT))
+def test_a_side_that_cannot_be_rendered_is_a_failed_comment_and_never_green(
+    stack: str, failing: dict[str, Previewed]
+):
+    said, kind = SPOILT[stack]
+    one = failing[stack]
+    assert type(one.error) is kind
+    assert said in str(one.error)
+    assert (one.preview.status, one.preview.digest) == ("failed", "")
+    comment = preview_markdown.comment([one.preview])
+    assert comment.startswith("**⛔ REFUSED**" if stack == "here-refused" else "**⛔ FAILED**")
+    assert said in comment
+    assert ("the base commit " in comment) is stack.startswith("base")
+    assert "isthmus-base-" not in comment + str(one.error), "where its files were laid out for a moment"
+
+
+def test_a_plan_that_is_refused_by_its_own_class_is_drawn(failing: dict[str, Previewed]):
+    (way,) = failing["here-refused"].preview.data_paths.after or []
+    assert (way.workload, way.verdict, way.class_) == (WORK, "refused", "restricted")
+
+
+def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path: Path, capsys: Any):
+    lay(tmp_path, bank=True)
+    file = tmp_path / "stacks" / "program.py"
+    sound = file.read_text()
+    file.write_text(
+        sound.replace("    settings = configured()\n", "    raise ZeroDivisionError('mine')\n", 1)
+    )
+    commit(tmp_path, "base")
+    file.write_text(sound)
+    off = [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]
+    yamlfile.dump({"isthmus": "v1", "off": off}, "", tmp_path / "policies.yaml")
+    words = (STACK, "--base", "HEAD", "--format", "markdown", "--fail-on", "replace")
+    code, out, err = ran(tmp_path, *words, capsys=capsys)
+    assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err
+    assert "the program raised ZeroDivisionError: mine" in out
+    assert "there is no rule `encryption/nothing-of-the-kind`" in out
+    assert "there is no rule" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "code"),
+    [
+        ((STACK, "--base", "nobody"), "there is no commit `nobody`", 2),
+        (("bank-dve", "--base", "HEAD"), "Did you mean `bank-dev`?", 2),
+        ((STACK, "--base", "HEAD", "--fail-on", "lots"), "`lots` is nothing to fail on", 2),
+        ((STACK, "--base", "HEAD", "-o", "/nowhere/at/all.md"), "there is no such folder", 3),
+        ((STACK,), "--base", 2),
+    ],
+)
+def test_what_is_asked_for_wrongly_ends_before_anything_is_run(
+    words: tuple[str, ...], said: str, code: int, project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sides, "ask", lambda *_, **__: pytest.fail("it was run"))
+    ended, out, err = ran(project, *words, capsys=capsys)
+    assert (ended, out) == (code, "")
+    assert said in err
+
+
+def test_a_job_that_is_cancelled_leaves_nothing_behind(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+):
+    scratch, begun = tmp_path_factory.mktemp("scratch"), tmp_path_factory.mktemp("begun") / "number"
+    program = project / "stacks" / "program.py"
+    begin = f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)\n"
+    program.write_text(program.read_text().replace(ANNOTATIONS, f"{ANNOTATIONS}{begin}", 1))
+    words = [sys.executable, "-m", "isthmus", "ci", STACK, "--base", "HEAD", "--project", str(project)]
+    job = subprocess.Popen(
+        words, cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not (begun.exists() and begun.read_text()):
+            assert job.poll() is None, "it ended before it began"
+            time.sleep(0.05)
+        assert list(scratch.glob("isthmus-base-*"))
+        job.terminate()
+        assert job.wait(60) == 130
+    finally:
+        job.kill()
+    assert list(scratch.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(begun.read_text()), 0)
+
+
+def test_outside_a_repository_it_ends_with_2(tmp_path: Path, capsys: Any):
+    lay(tmp_path, bank=True)
+    ended, _, err = ran(tmp_path, STACK, "--base", "HEAD", capsys=capsys)
+    assert (ended, "no git repository" in err) == (2, True)
+
+
+def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With code of its own on both sides: what the branch's rules no longer find is found by the base's, what its
+    components make otherwise is a change, and neither code sees a credential."""
+    lay(tmp_path, bank=True)
+    for each in OWN:
+        shutil.copytree(ROOT / each, tmp_path / each, ignore=shutil.ignore_patterns("__pycache__"))
+    yamlfile.dump({"isthmus": "v1", "figures": {"log_days_min": 9999}}, "", tmp_path / "policies.yaml")
+    commit(tmp_path, "base")
+    file = tmp_path / "policies" / "judging.py"
+    file.write_text(file.read_text().replace("    chosen = settings or Settings()\n", "    return []\n", 1))
+    file = tmp_path / "components" / "pods.py"
+    file.write_text(file.read_text().replace('Seconds": grace_s,', 'Seconds": grace_s + 1,', 1))
+    told = tmp_path / "told"
+    with (tmp_path / "stacks" / "program.py").open("a") as program:
+        program.write(f"\n\nPath({str(told)!r}).write_text(str(dict(os.environ)))\n")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden-from-it")
+    one = previews(tmp_path, STACK)[STACK]
+    grace = "spec.template.spec.terminationGracePeriodSeconds"
+    assert {path.path for each in one.changes for path in each.properties} == {grace}
+    short = [each for each in one.policy if each.policy.startswith("audit/")]
+    assert short, "the base's rules were not asked"
+    assert ("rule", "the rules themselves", True) in rules(one)
+    (said,) = found(one, "change/rules-rewritten")
+    assert "policies/judging.py" in said.message
+    assert "PATH" in told.read_text()
+    assert "hidden-from-it" not in told.read_text()
+
+
+def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkeypatch: pytest.MonkeyPatch):
+    from isthmus.engine.seen import Answer, Seen
+
+    instead: list[Path | None] = []
+
+    def ask(orders: Any, instead_: Path | None = None, **given: Any) -> Any:
+        instead.append(given.get("instead", instead_))
+        if instead[-1] is None:
+            raise EnvironmentFault("its contract is older")
+        return {each: Answer(findings={STACK: []}) for each in orders}
+
+    monkeypatch.setattr(sides, "ask", ask)
+    monkeypatch.setattr(sides.Commit, "own", True)
+    seen = {STACK: Seen(stack=STACK, platform={})}
+    before = sides.Commit(bank.ROOT, "the base commit", bank.ROOT)
+    assert ci._by_base(before, seen, seen) == ({STACK: []}, False)
+    assert instead == [None, sides.HERE]

@@ -1,0 +1,125 @@
+"""Two commits asked by their own code: whatever that does, an answer or a fault, and nothing that runs on."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine import sides
+from isthmus.engine.seen import Order
+from isthmus.engine.sides import Commit
+
+
+def commit(root: Path, code: str = "") -> Commit:
+    """A project that carries an Isthmus of its own, whose answer is `code`."""
+    folder = root / "isthmus" / "engine"
+    folder.mkdir(parents=True)
+    for each in (root / "isthmus", folder):
+        (each / "__init__.py").touch()
+    (folder / "seen.py").write_text(f"import os, sys, time\nfrom pathlib import Path\n{code}\n")
+    return Commit(root, "the base commit", root)
+
+
+def ask(one: Commit) -> object:
+    return sides.ask({one: Order(do="see", root=str(one.root))})[one]
+
+
+def alive(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_its_own_code_answers_and_is_told_nothing_that_is_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in (
+        "AWS_SECRET_ACCESS_KEY",
+        "GITHUB_TOKEN",
+        "KUBECONFIG",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PYTHONPATH",
+    ):
+        monkeypatch.setenv(name, "hidden")
+    told = tmp_path / "told"
+    one = commit(
+        tmp_path / "p",
+        f"Path({str(told)!r}).write_text(repr(dict(os.environ)))\n"
+        "print('::add-mask::noise')\nPath(sys.argv[2]).write_text('{\"findings\": {\"a\": []}}')",
+    )
+    assert sides.ask({one: Order(do="see", root="x")})[one].findings == {"a": []}
+    assert "'PATH'" in told.read_text()
+    assert "hidden" not in told.read_text()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SystemExit('no such library')", "it ended with 1: no such library"),
+        ("sys.exit(0)", "it ended with 0"),
+        ("Path(sys.argv[2]).write_text('{')", "it ended with 0"),
+        ("os.kill(os.getpid(), 9)", "it ended with -9"),
+    ],
+)
+def test_code_that_gives_no_answer_is_a_fault_that_says_how_it_ended(tmp_path: Path, code: str, said: str):
+    with pytest.raises(EnvironmentFault, match="the code of the base commit could not be asked") as told:
+        ask(commit(tmp_path, code))
+    assert said in str(told.value)
+
+
+def test_code_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sides, "_TIMEOUT_S", 0.1)
+    number = tmp_path / "number"
+    slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
+    begun = time.monotonic()
+    with pytest.raises(EnvironmentFault, match="took longer"):
+        ask(slow)
+    assert time.monotonic() - begun < 30
+    assert not alive(int(number.read_text()))
+
+
+def test_where_one_fails_the_other_is_ended(tmp_path: Path):
+    number = tmp_path / "number"
+    wait = f"while not Path({str(number)!r}).exists(): time.sleep(0.01)\nsys.exit(1)"
+    slow = commit(tmp_path / "slow", f"Path({str(number)!r}).write_text(str(os.getpid()))\ntime.sleep(60)")
+    order = Order(do="see", root="x")
+    with pytest.raises(EnvironmentFault):
+        sides.ask({commit(tmp_path / "failing", wait): order, slow: order})
+    assert not alive(int(number.read_text()))
+
+
+def test_a_project_without_an_isthmus_is_asked_by_the_one_that_runs(tmp_path: Path):
+    assert Commit(tmp_path, "the base commit", tmp_path).code == sides.HERE
+    own = commit(tmp_path / "own")
+    assert own.code == own.root
+
+
+def test_what_judges_is_compared_file_by_file(tmp_path: Path):
+    one, other = commit(tmp_path / "one"), commit(tmp_path / "other")
+    assert sides.rewritten(one, other) == []
+    (other.root / "policies").mkdir()
+    (other.root / "policies" / "new.py").touch()
+    (other.root / "isthmus" / "__init__.py").write_text("x = 1")
+    (other.root / "isthmus" / "__pycache__").mkdir()
+    (other.root / "isthmus" / "__pycache__" / "x.pyc").touch()
+    (other.root / "components").mkdir()
+    (other.root / "components" / "gone.py").touch()
+    assert sides.rewritten(one, other) == ["isthmus/__init__.py", "policies/new.py"]
+    assert sides.rewritten(other, one) == sides.rewritten(one, other)
+
+
+def test_blueprints_in_the_project_are_each_commits_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    checkout, laid_out, elsewhere = (tmp_path / each for each in ("checkout", "laid-out", "elsewhere"))
+    for each in (checkout / "mine", checkout / "new", laid_out / "mine", elsewhere):
+        each.mkdir(parents=True)
+    told = os.pathsep.join(map(str, (checkout / "mine", checkout / "new", elsewhere)))
+    monkeypatch.setenv("ISTHMUS_BLUEPRINTS", told)
+    base = Commit(laid_out, "the base commit", checkout)
+    assert sides._blueprints(base) == os.pathsep.join(map(str, (laid_out / "mine", elsewhere)))
+    assert sides._blueprints(Commit(checkout, "the branch", checkout)) == told
