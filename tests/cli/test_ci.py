@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from isthmus.cli import main
 from isthmus.contracts import yamlfile
-from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.contracts.preview import Preview
-from isthmus.engine import ci, judged, render, sides
+from isthmus.engine import ci, judged, render
 from isthmus.engine.previewing import Previewed
 from isthmus.engine.project import Project
-from isthmus.report import preview_markdown
 from policies.judging import standing
-from tests.catalogue import bank
 from tests.catalogue.bank import ROOT, STACK
+from tests.cli.branches import gone, ran, second
 from tests.estate import bank_estate, change_overrides, release
 from tests.laying import lay
 from tests.report import moved_models
 from tests.repository import commit, git
 
 WORK = "transaction-narratives"
-ANNOTATIONS = "from __future__ import annotations\n"
 OWN = ("isthmus", "policies", "components", "blueprints")
 """What a checkout of Isthmus has besides a project's files."""
 
@@ -42,29 +34,12 @@ def previews(root: Path, *names: str, base: str = "HEAD") -> dict[str, Preview]:
     return {each.preview.stack: each.preview for each in found}
 
 
-def ran(root: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    code = main(["ci", *words, "--project", str(root)])
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
 def rules(of: Preview) -> list[tuple[str, str, bool]]:
     return [(each.kind, each.what, each.loosens) for each in of.rules]
 
 
 def found(of: Preview, policy: str) -> list[Any]:
     return [each for each in of.policy if each.policy == policy]
-
-
-def second(stacks: Path, name: str, like: str = STACK) -> None:
-    """A stack of another's files."""
-    for pattern in ("Pulumi.{}.yaml", "{}.requirements.yaml", "{}.plan.yaml"):
-        shutil.copy(stacks / pattern.format(like), stacks / pattern.format(name))
-
-
-def gone(stacks: Path, name: str) -> None:
-    for each in stacks.glob(f"*{name}*"):
-        each.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -218,138 +193,6 @@ def test_an_estate_is_one_comment_of_all_its_stacks(tmp_path: Path, capsys: Any)
     }
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The bank, committed."""
-    lay(tmp_path, bank=True)
-    commit(tmp_path, "base")
-    return tmp_path
-
-
-def spoilt(stacks: Path, name: str) -> None:
-    file = stacks / f"{name}.requirements.yaml"
-    file.write_text(file.read_text().replace("sensitivity: restricted", "sensitivity: secret"))
-
-
-SPOILT = {
-    "here-misread": ("`secret`", InputError),
-    "here-refused": ("restricted work may not run on bedrock", AnswerIsNo),
-    "base-misread": ("`secret`", InputError),
-    "base-refused": ("restricted work may not run on bedrock", InputError),
-}
-"""Stacks that cannot be rendered in the branch or in the base commit, what is said of each, and as which error."""
-
-
-@pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Previewed]:
-    root = tmp_path_factory.mktemp("failing")
-    stacks = lay(root, bank=True)
-    second(stacks, "sound")
-    moved_models.restricted_in_the_cloud(root)
-    second(stacks, "refused")
-
-    def stand(bad: str) -> None:
-        for name in SPOILT:
-            second(stacks, name, "refused" if name == f"{bad}-refused" else "sound")
-        spoilt(stacks, f"{bad}-misread")
-
-    stand("base")
-    commit(root, "base")
-    stand("here")
-    made = ci.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
-    return {each.preview.stack: each for each in made}
-
-
-@pytest.mark.parametrize("stack", list(SPOILT))
-def test_a_side_that_cannot_be_rendered_is_a_failed_comment_and_never_green(
-    stack: str, failing: dict[str, Previewed]
-):
-    said, kind = SPOILT[stack]
-    one = failing[stack]
-    assert type(one.error) is kind
-    assert said in str(one.error)
-    assert (one.preview.status, one.preview.digest) == ("failed", "")
-    comment = preview_markdown.comment([one.preview])
-    assert comment.startswith("**⛔ REFUSED**" if stack == "here-refused" else "**⛔ FAILED**")
-    assert said in comment
-    assert ("the base commit " in comment) is stack.startswith("base")
-    assert "isthmus-base-" not in comment + str(one.error), "where its files were laid out for a moment"
-
-
-def test_a_plan_that_is_refused_by_its_own_class_is_drawn(failing: dict[str, Previewed]):
-    (way,) = failing["here-refused"].preview.data_paths.after or []
-    assert (way.workload, way.verdict, way.class_) == (WORK, "refused", "restricted")
-
-
-def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path: Path, capsys: Any):
-    lay(tmp_path, bank=True)
-    file = tmp_path / "stacks" / "program.py"
-    sound = file.read_text()
-    file.write_text(
-        sound.replace("    settings = configured()\n", "    raise ZeroDivisionError('mine')\n", 1)
-    )
-    commit(tmp_path, "base")
-    file.write_text(sound)
-    off = [{"rule": "encryption/nothing-of-the-kind", "owner": "me", "reason": "tired"}]
-    yamlfile.dump({"isthmus": "v1", "off": off}, "", tmp_path / "policies.yaml")
-    words = (STACK, "--base", "HEAD", "--format", "markdown", "--fail-on", "replace")
-    code, out, err = ran(tmp_path, *words, capsys=capsys)
-    assert (code, out.startswith("**⛔ FAILED**")) == (2, True), err
-    assert "the program raised ZeroDivisionError: mine" in out
-    assert "there is no rule `encryption/nothing-of-the-kind`" in out
-    assert "there is no rule" in err
-
-
-@pytest.mark.parametrize(
-    ("words", "said", "code"),
-    [
-        ((STACK, "--base", "nobody"), "there is no commit `nobody`", 2),
-        (("bank-dve", "--base", "HEAD"), "Did you mean `bank-dev`?", 2),
-        ((STACK, "--base", "HEAD", "--fail-on", "lots"), "`lots` is nothing to fail on", 2),
-        ((STACK, "--base", "HEAD", "-o", "/nowhere/at/all.md"), "there is no such folder", 3),
-        ((STACK,), "--base", 2),
-    ],
-)
-def test_what_is_asked_for_wrongly_ends_before_anything_is_run(
-    words: tuple[str, ...], said: str, code: int, project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(sides, "ask", lambda *_, **__: pytest.fail("it was run"))
-    ended, out, err = ran(project, *words, capsys=capsys)
-    assert (ended, out) == (code, "")
-    assert said in err
-
-
-def test_a_job_that_is_cancelled_leaves_nothing_behind(
-    project: Path, tmp_path_factory: pytest.TempPathFactory
-):
-    scratch, begun = tmp_path_factory.mktemp("scratch"), tmp_path_factory.mktemp("begun") / "number"
-    program = project / "stacks" / "program.py"
-    begin = f"import os, time\nopen({str(begun)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)\n"
-    program.write_text(program.read_text().replace(ANNOTATIONS, f"{ANNOTATIONS}{begin}", 1))
-    words = [sys.executable, "-m", "isthmus", "ci", STACK, "--base", "HEAD", "--project", str(project)]
-    job = subprocess.Popen(
-        words, cwd=ROOT, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL
-    )
-    try:
-        while not (begun.exists() and begun.read_text()):
-            assert job.poll() is None, "it ended before it began"
-            time.sleep(0.05)
-        assert list(scratch.glob("isthmus-base-*"))
-        job.terminate()
-        assert job.wait(60) == 130
-    finally:
-        job.kill()
-    assert list(scratch.iterdir()) == []
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(begun.read_text()), 0)
-
-
-def test_outside_a_repository_it_ends_with_2(tmp_path: Path, capsys: Any):
-    lay(tmp_path, bank=True)
-    ended, _, err = ran(tmp_path, STACK, "--base", "HEAD", capsys=capsys)
-    assert (ended, "no git repository" in err) == (2, True)
-
-
 def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -378,22 +221,3 @@ def test_rules_that_the_branch_has_written_do_not_judge_it_alone(
     assert "policies/judging.py" in said.message
     assert "PATH" in told.read_text()
     assert "hidden-from-it" not in told.read_text()
-
-
-def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkeypatch: pytest.MonkeyPatch):
-    from isthmus.engine.seen import Answer, Seen
-
-    instead: list[Path | None] = []
-
-    def ask(orders: Any, instead_: Path | None = None, **given: Any) -> Any:
-        instead.append(given.get("instead", instead_))
-        if instead[-1] is None:
-            raise EnvironmentFault("its contract is older")
-        return {each: Answer(findings={STACK: []}) for each in orders}
-
-    monkeypatch.setattr(sides, "ask", ask)
-    monkeypatch.setattr(sides.Commit, "own", True)
-    seen = {STACK: Seen(stack=STACK, platform={})}
-    before = sides.Commit(bank.ROOT, "the base commit", bank.ROOT)
-    assert ci._by_base(before, seen, seen) == ({STACK: []}, False)
-    assert instead == [None, sides.HERE]

@@ -1,0 +1,28 @@
+"""Branches of a project that holds the bank, and `isthmus ci` as it is called on them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from isthmus.cli import main
+from tests.catalogue.bank import STACK
+
+
+def ran(root: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(["ci", *words, "--project", str(root)])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def second(stacks: Path, name: str, like: str = STACK) -> None:
+    """A stack of another's files."""
+    for pattern in ("Pulumi.{}.yaml", "{}.requirements.yaml", "{}.plan.yaml"):
+        shutil.copy(stacks / pattern.format(like), stacks / pattern.format(name))
+
+
+def gone(stacks: Path, name: str) -> None:
+    for each in stacks.glob(f"*{name}*"):
+        each.unlink()
