@@ -152,7 +152,7 @@ def _judged(mine: Seen, other: Seen) -> list[Finding]:
 def platform_of(seen: Seen) -> Platform:
     from isthmus.contracts import overrides
 
-    return overrides.validate(seen.platform, f"the platform of {seen.stack}")
+    return overrides.validate(seen.platform or {}, f"the platform of {seen.stack}")
 
 
 def resources_of(seen: Seen) -> list[Resource]:

@@ -66,7 +66,8 @@ class Judge:
 
     def held(self, class_: Sensitivity, workload: str) -> Sensitivity:
         """The class by which a workload's own ways are judged: never a looser one than it is served in."""
-        return max(class_, self._held.get(workload, class_), key=SENSITIVITIES.index)
+        before: Sensitivity = self._held.get(workload, class_)
+        return before if SENSITIVITIES.index(before) > SENSITIVITIES.index(class_) else class_
 
     def unsure(self, class_: Sensitivity, why: str) -> Verdict:
         """What cannot be known: nothing that public work must be kept from."""

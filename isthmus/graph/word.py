@@ -28,7 +28,9 @@ def of(before: Platform, after: Platform) -> Word:
 
     A workload that was not there before is judged by what the change says of it.
     """
-    was = {each.name: (gate.class_, each.residency) for gate in before.gateways for each in gate.workloads}
+    was: dict[str, tuple[Sensitivity, list[str]]] = {
+        each.name: (gate.class_, each.residency) for gate in before.gateways for each in gate.workloads
+    }
     held: dict[str, Sensitivity] = {}
     gateways = []
     for gate in after.gateways:

@@ -23,7 +23,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     (root / ".gitattributes").write_text("kept-out export-ignore\n*.bin filter=lfs\n")
     (root / "large.bin").write_text("version https://git-lfs.github.com/spec/v1\n")
     first = commit(root, "first")
-    for key, value in (("smudge", "false"), ("required", "true")):
+    for key, value in (("clean", "cat"), ("smudge", "false"), ("required", "true")):
         git(root, "config", f"filter.lfs.{key}", value)
     (root / "sub" / "Pulumi.yaml").write_text("name: another\n")
     (root / "new").write_text("new")
@@ -54,13 +54,19 @@ def test_the_files_of_a_commit_are_laid_out_and_gone_afterwards(there: tuple[Pat
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
-def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(there: tuple[Path, str], fault: type):
-    laid = commits.laid_out(*there)
-    files = laid.__enter__()
-    assert files.is_dir()
+def test_they_are_gone_too_after_a_fault_and_after_an_interrupt(
+    there: tuple[Path, str], fault: type[BaseException]
+):
+    seen: list[Path] = []
+
+    def broken_off() -> None:
+        with commits.laid_out(*there) as files:
+            seen.append(files)
+            raise fault
+
     with pytest.raises(fault):
-        laid.__exit__(fault, fault(), None)
-    assert not files.parent.exists()
+        broken_off()
+    assert not seen[0].parent.exists()
 
 
 def test_of_a_project_in_a_folder_of_the_repository_that_folder_alone_is_laid_out(there: tuple[Path, str]):
