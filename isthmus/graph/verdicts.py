@@ -57,7 +57,8 @@ class Judge:
     def __init__(
         self, platform: Platform | None, today: str | None, held: Mapping[str, Sensitivity] | None = None
     ) -> None:
-        self.platform, self._today, self._held = platform, today, dict(held or {})
+        self.platform, self._today = platform, today
+        self._held: Mapping[str, Sensitivity] = held or {}
         self._workloads: dict[str, dict[str, Workload]] = {}
         for gateway in platform.gateways if platform else []:
             self._workloads.setdefault(gateway.class_, {}).update(
@@ -66,7 +67,7 @@ class Judge:
 
     def held(self, class_: Sensitivity, workload: str) -> Sensitivity:
         """The class by which a workload's own ways are judged: never a looser one than it is served in."""
-        before: Sensitivity = self._held.get(workload, class_)
+        before = self._held.get(workload, class_)
         return before if SENSITIVITIES.index(before) > SENSITIVITIES.index(class_) else class_
 
     def unsure(self, class_: Sensitivity, why: str) -> Verdict:
