@@ -23,6 +23,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "render",
         "images",
         "preview",
+        "ci",
         "up",
         "verify",
         "destroy",

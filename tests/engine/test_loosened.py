@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from collections.abc import Callable
 from datetime import date
@@ -24,8 +25,13 @@ Edit = Callable[[Any], object]
 Told = list[tuple[str, str, bool]]
 
 
+@functools.cache
+def as_they_are() -> tuple[dict[str, Any], dict[str, Any]]:
+    return bank.requirements_data(), bank.plan_data()
+
+
 def files(edit: Edit = lambda _: None, replan: Edit = lambda _: None) -> tuple[Requirements, Plan]:
-    wanted, plan = copy.deepcopy(bank.requirements_data()), bank.plan_data()
+    wanted, plan = copy.deepcopy(as_they_are())
     edit(wanted)
     replan(plan)
     return parse(yamlfile.Document(wanted)), Plan.model_validate_json(json.dumps(plan))
