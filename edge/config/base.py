@@ -1,0 +1,93 @@
+"""What every mode's part of the file is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from edge.environment import as_file
+
+DataClass = Literal["public", "internal", "confidential", "restricted"]
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+File = Annotated[Path, BeforeValidator(as_file)]
+"""A path, or `env:NAME`: the content of an environment variable (`edge.environment`)."""
+
+# Names under which clouds serve models. The network is the boundary; this catches a wrong file early.
+CLOUD_DOMAINS = (
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.aws",
+    "azure.com",
+    "googleapis.com",
+    "openai.com",
+    "anthropic.com",
+)
+
+
+class ConfigError(Exception):
+    """The configuration is wrong: one paragraph that names the file and the key. Exit code 2."""
+
+    exit_code = 2
+
+
+class EnvironmentFault(ConfigError):
+    """The machine is wrong, not the file: a port that is taken. Exit code 3."""
+
+    exit_code = 3
+
+
+class Strict(BaseModel):
+    """A part of the file: an unknown key is an error, a value is never converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsListen(Strict):
+    """The TLS listener and what it shows."""
+
+    host: Name
+    port: Port
+    certificate: File
+    key: File
+
+
+class Listen(TlsListen):
+    """With `client_ca`, a client must show a certificate that this CA signed."""
+
+    client_ca: File | None = None
+
+
+class MutualListen(TlsListen):
+    """A listener that always demands a client certificate."""
+
+    client_ca: File
+
+
+class Health(Strict):
+    """The plain HTTP listener: `/health` and `/metrics` only."""
+
+    host: Name
+    port: Port
+
+
+class Limits(Strict):
+    """Bytes and seconds that one request may take; `drain_timeout_s` bounds the end of the process."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
+    connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5
+    request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300
+    drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+
+    @property
+    def drain_s(self) -> float:
+        """Seconds for running requests after SIGTERM: as long as one may take, unless the file says less."""
+        return self.drain_timeout_s or self.request_timeout_s
+
+
+def in_cloud(host: str) -> bool:
+    """Whether a host is a cloud's."""
+    return any(host == domain or host.endswith("." + domain) for domain in CLOUD_DOMAINS)

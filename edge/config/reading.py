@@ -1,0 +1,81 @@
+"""A configuration file read and checked, and its errors as one paragraph each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from edge.config.base import ConfigError
+from edge.config.gateway import GatewayConfig
+from edge.config.sidecar import SidecarConfig
+from edge.config.translator import PROVIDERS, TranslatorConfig
+from edge.environment import as_file
+
+Config = GatewayConfig | SidecarConfig | TranslatorConfig
+_ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminator="mode")])
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration file, or `env:NAME`; raises ConfigError with one paragraph."""
+    try:
+        file = Path(str(as_file(path)))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}.") from None
+    return check(read_yaml(file), path)
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML 1.2 file as plain values; raises ConfigError that names file and line, and never the text."""
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{path}: the file cannot be read: {reason}.") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(
+            f"{path}{line}: the file is not YAML 1.2: {getattr(error, 'problem', 'unreadable')}."
+        ) from None
+
+
+def check(document: Any, path: Path) -> Config:
+    """The document as a configuration; raises ConfigError that names every wrong key."""
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: the file must be a mapping with the key `mode`.")
+    try:
+        return _ADAPTER.validate_python(document)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path}: " + "; ".join(_sentence(e, document.get("mode")) for e in error.errors()) + "."
+        ) from None
+
+
+def _sentence(error: Any, mode: Any) -> str:
+    location = list(error["loc"])
+    if location and location[0] == mode:
+        location.pop(0)
+    # Below a list of models of several providers, whose name is no key of the file.
+    location = [
+        part
+        for at, part in enumerate(location)
+        if not (at and part in PROVIDERS and isinstance(location[at - 1], int))
+    ]
+    key = ".".join(str(part) for part in location)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        message = "this key is unknown"
+    elif error["type"] == "missing":
+        message = "this key is missing"
+    elif error["type"].startswith("union_tag"):
+        tags = (
+            ("mode", "gateway, sidecar or translator")
+            if not key
+            else (f"{key}.provider", " or ".join(PROVIDERS))
+        )
+        key, message = tags[0], f"must be {tags[1]}"
+    return f"{key}: {message}" if key else message

@@ -1,0 +1,114 @@
+"""`mode: translator`: which models of AWS a class may use, and how it gets out to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from edge.config.base import File, Health, Limits, MutualListen, Name, Strict
+
+
+class Guardrail(Strict):
+    """The Bedrock guardrail that every call names: a numbered version, since a draft moves."""
+
+    id: Annotated[
+        str, Field(pattern=r"^([a-z0-9]{1,64}|arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:guardrail/[a-z0-9]+)$")
+    ]
+    version: Annotated[str, Field(pattern=r"^[1-9]\d{0,7}$")]
+
+
+class CalledModel(Strict):
+    """A model that the gateway may ask for by `name`, and where AWS serves it."""
+
+    name: Name
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")]
+    endpoint_url: str | None = None
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            raise ValueError("must be an http(s) address or null")
+        return url
+
+
+class BedrockModel(CalledModel):
+    """A model of Amazon Bedrock, and the inference profile that serves it.
+
+    `model_id` is what is called: the profile of one workload's account, or throughput bought ahead;
+    absent, `inference_profile` itself, which in any case says how the model is spoken to.
+    """
+
+    provider: Literal["bedrock"] = "bedrock"
+    inference_profile: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:/_-]{2,2047}$")]
+    model_id: (
+        Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:bedrock:[a-z0-9-]+:\d{12}:[a-z-]+/[A-Za-z0-9.:_-]+$")]
+        | None
+    ) = None
+    guardrail: Guardrail | None = None
+
+
+class SageMakerModel(CalledModel):
+    """A model on an endpoint of Amazon SageMaker that speaks chat completions."""
+
+    provider: Literal["sagemaker"]
+    endpoint: Annotated[str, Field(pattern=r"^[A-Za-z0-9](-*[A-Za-z0-9]){0,62}$")]
+    model: Name
+    """As the endpoint serves it."""
+
+
+def _provider(value: Any) -> Any:
+    found = value.get("provider") if isinstance(value, dict) else getattr(value, "provider", None)
+    return "bedrock" if found is None else found
+
+
+AnyModel = Annotated[
+    Annotated[BedrockModel, Tag("bedrock")] | Annotated[SageMakerModel, Tag("sagemaker")],
+    Discriminator(_provider),
+]
+"""A model without `provider` is Bedrock's."""
+PROVIDERS = ("bedrock", "sagemaker")
+
+
+class Outbound(Strict):
+    """How the translator gets out to AWS: a forward proxy, and the authorities that take the public ones' place."""
+
+    proxy: Annotated[str, Field(pattern=r"^http://[0-9.]+:[0-9]{1,5}$")] | None = None
+    no_proxy: list[Name] = []
+    ca: File | None = None
+
+
+class TranslatorConfig(Strict):
+    """`mode: translator`. There is none for restricted data: it has no way to AWS."""
+
+    mode: Literal["translator"]
+    data_class: Literal["public", "internal", "confidential"] = Field(alias="class")
+    listen: MutualListen
+    allowed_clients: Annotated[list[Name], Field(min_length=1)]
+    health: Health
+    limits: Limits = Limits()
+    outbound: Outbound = Outbound()
+    models: Annotated[list[AnyModel], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _named_ways(self) -> TranslatorConfig:
+        if self.data_class == "confidential" and self.outbound != Outbound():
+            raise ValueError("outbound: confidential requests go to named addresses only")
+        if self.data_class != "public" and self.outbound.proxy:
+            raise ValueError("outbound.proxy: it is for public requests only, others go to private endpoints")
+        return self
+
+    @model_validator(mode="after")
+    def _models(self) -> TranslatorConfig:
+        seen: set[str] = set()
+        for model in self.models:
+            if model.name in seen:
+                raise ValueError(f"models names {model.name!r} twice")
+            seen.add(model.name)
+            if isinstance(model, SageMakerModel):
+                continue
+            if model.inference_profile.startswith("global.") and self.data_class != "public":
+                raise ValueError(f"models: {model.inference_profile!r} can leave every residency")
+        return self
