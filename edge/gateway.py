@@ -1,205 +1,226 @@
-"""The gateway of one class: known keys in, each to its one workload's endpoint, all else refused."""
+"""The gateway of one class: known callers in, each to its own workload's models, all else refused."""
 
 from __future__ import annotations
 
-import json
+import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from functools import partial
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge import sse
-from edge.callers import Callers, CallersUnreadable
-from edge.config import GatewayConfig, Route
+from edge.accounts import Accounts
+from edge.allowance import Allowances, Ledger, estimate
+from edge.answers import relay, whole
+from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
+from edge.config import GatewayConfig
+from edge.database import Database, DatabaseDown
+from edge.errand import Errand, price_of
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
+from edge.routing import Opened, Unsent, Upstream, Ways
+from edge.routing.way import first_that_takes
+from edge.salt import Salts
 from edge.service import Service, State, application, metrics_response
-from edge.split import Split
-from edge.tasks import TASKS, Task
-from edge.upstream import Upstream, read_answer, refusal_of
+from edge.tasks import tasks_of
+from edge.tracing import Tracing, trace_id
+from edge.upstream import WORKLOAD, plain_headers
+
+MODELS_PATH = "/v1/models"
+HEARD_S = 5.0
+"""Nothing is served on a database's word that is older than this."""
+FLUSH_S = 1.0
 
 
 class Gateway:
-    """Routes and callers of one class. What a request says of class, tags or cloud is never read."""
+    """Of one class. What a request says of class, tags or cloud is never read."""
 
     def __init__(self, config: GatewayConfig, state: State) -> None:
         self._limits, self._state = config.limits, state
-        self._callers = Callers(config.callers)
-        self._ways = {route.workload: _Way(route, config) for route in config.routes}
-        self._tasks = {task.path: task for task in (TASKS[route.task] for route in config.routes)}
+        self._database = Database(config.database) if config.database else None
+        self._keys = _keys(config, self._database)
+        self._identify = Identify(config, self._keys)
+        self._ledger = Ledger(self._database) if self._database else None
+        self._allowances = Allowances(config, self._ledger)
+        self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
+        self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
+        self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
         self._started = int(time.time())
+        for endpoint in self._ways.endpoints:
+            state.metrics.watch(endpoint)
 
     def service(self) -> Service:
         """The gateway as the process runs it."""
         routes = [HttpRoute(path, self.ask, methods=["POST"]) for path in self._tasks]
-        routes.append(HttpRoute("/v1/models", self.models, methods=["GET"]))
+        routes.append(HttpRoute(MODELS_PATH, self.models, methods=["GET"]))
+        endpoints = self._ways.endpoints
         return Service(
             app=application(routes),
-            paths={*self._tasks, "/v1/models"},
+            paths={*self._tasks, MODELS_PATH},
             problem=self._problem,
             metrics=self._metrics,
             close=self._close,
-            watches=[upstream.watch for way in self._ways.values() for upstream in way.upstreams],
+            watches=[endpoint.watch for endpoint in endpoints],
+            background=[*(endpoint.probing for endpoint in endpoints), self._flushing],
         )
 
     async def models(self, request: Request) -> Response:
-        """The caller's own workload, and no other."""
-        workload = self._authenticate(request)
-        model = {"id": workload, "object": "model", "created": self._started, "owned_by": "isthmus"}
-        return JSONResponse({"object": "list", "data": [model] if workload in self._ways else []})
+        """The models of the caller's own workload, and no other."""
+        caller = await self._caller(request)
+        models = [
+            {"id": name, "object": "model", "created": self._started, "owned_by": "isthmus"}
+            for name in self._ways.of(caller.workload)
+        ]
+        return JSONResponse({"object": "list", "data": models})
 
     async def ask(self, request: Request) -> Response:
-        """One request for the workload's task; a chat completion whole or as a stream."""
-        exchange: Exchange = request.state.exchange
-        workload = self._authenticate(request)
+        """One request: known, understood, afforded, sent, answered, accounted."""
+        caller = await self._caller(request)
         deadline = Deadline(self._limits.request_timeout_s, self._state.running)
+        errand: Errand | None = None
         handed_over = False
         try:
-            raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
-            task = self._tasks[request.scope["path"]]
-            asked = task.check(parse_object(raw))
-            way = self._ways.get(workload)
-            if way is None or asked["model"] != workload:
-                raise Refusal(
-                    404, "model_not_found", "This key has no model of this name; GET /v1/models lists it."
-                )
-            if TASKS[way.route.task] is not task:
-                right = TASKS[way.route.task].path
-                raise Refusal(404, "wrong_task", f"This workload's model is asked at {right}.")
-            upstream, exchange.variant = way.next()
-            stream = exchange.stream = asked.get("stream", False)
-            wants_usage = bool(asked.pop("stream_options", {}).get("include_usage"))
-            sent = {**asked, "model": upstream.route.model}
-            if way.route.cache_salt is not None:
-                # Never the caller's: who could choose it could look for what others have asked.
-                sent["cache_salt"] = way.route.cache_salt
-            if stream:
-                sent["stream_options"] = {"include_usage": True}  # for our own count; taken out again below
-            accept = "text/event-stream" if stream else "application/json"
-            opening = while_connected(request, upstream.open(task.path, dump(sent), accept))
-            response = await deadline.wait(opening)
-            if not stream:
-                return await self._whole(request, response, workload, task, deadline)
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                await response.aclose()
-                raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
-            handed_over = True
-            pieces = self._relay(response, workload, exchange, deadline, wants_usage)
-            return Relay(pieces, deadline, response.aclose, headers=sse.HEADERS)
+            errand = await self._understood(request, caller, deadline)
+            await self._afford(errand)
+            opened = await deadline.wait(while_connected(request, self._sent(errand)))
+            answer = await self._answered(errand, opened)
+            handed_over = isinstance(answer, Relay)
+            return answer
         except TimeoutError:
-            raise deadline.refusal() from None
-        finally:
-            if not handed_over:
-                deadline.done()
-
-    async def _whole(
-        self, request: Request, response: httpx.Response, workload: str, task: Task, deadline: Deadline
-    ) -> Response:
-        try:
-            raw = await deadline.wait(while_connected(request, read_answer(response)))
-            answer = json.loads(raw)
-            if not isinstance(answer, dict) or task.holds not in answer:
-                raise ValueError
-        except httpx.HTTPError as error:
-            raise refusal_of(error) from error
-        except (ValueError, RecursionError):
-            raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
-        request.state.exchange.note_usage(answer.get("usage"))
-        return Response(dump(_renamed(answer, workload, task)), media_type="application/json")
-
-    async def _relay(
-        self,
-        response: httpx.Response,
-        workload: str,
-        exchange: Exchange,
-        deadline: Deadline,
-        wants_usage: bool,
-    ) -> AsyncIterator[bytes]:
-        """The stream, event by event. However it breaks, the caller sees an error and no `[DONE]`."""
-        source = sse.events(response.aiter_bytes())
-        try:
-            while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
-                if data is None:
-                    raise Refusal(502, "stream_cut", "The model's stream ended before it was complete.")
-                chunk = json.loads(data)
-                if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
-                    raise Refusal(502, "stream_failed", "The model server failed within the stream.")
-                exchange.note_usage(chunk.get("usage"))
-                if not wants_usage:
-                    chunk.pop("usage", None)
-                    if not chunk["choices"]:
-                        continue
-                yield sse.event(_renamed(chunk, workload, TASKS["chat"]))
-            yield sse.DONE
-            await deadline.wait(anext(source, None))  # to its end, so that the connection can serve again
+            refusal = deadline.refusal()
+            request.state.exchange.code, request.state.exchange.status = refusal.code, refusal.status
+            raise refusal from None
         except Refusal as refusal:
-            yield _error_event(exchange, refusal)
-        except httpx.HTTPError:
-            yield _error_event(
-                exchange, Refusal(502, "stream_cut", "The model's stream broke before it was complete.")
-            )
-        except TimeoutError:
-            yield _error_event(exchange, deadline.refusal())
-        except (ValueError, RecursionError, sse.BrokenStream):
-            yield _error_event(
-                exchange, Refusal(502, "stream_failed", "The model server's stream cannot be read.")
-            )
+            request.state.exchange.code, request.state.exchange.status = refusal.code, refusal.status
+            raise
+        finally:
+            if errand is None:
+                deadline.done()
+            elif not handed_over:
+                await errand.end(self._accounts, self._tracing.end)
 
-    def _authenticate(self, request: Request) -> str:
-        """The workload that the key speaks for; raises Refusal 401 or, when callers are unknown, 503."""
-        values = request.headers.getlist("authorization")
-        scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-        try:
-            workload = self._callers.workload_of(key.strip())
-        except CallersUnreadable:
+    async def _caller(self, request: Request) -> Caller:
+        """Whose request it is; raises Refusal 401, 403 or 503."""
+        caller = await self._identify.caller(request)
+        exchange: Exchange = request.state.exchange
+        exchange.workload, exchange.team, exchange.identity = caller.workload, caller.team, caller.identity
+        if self._database is not None:
+            try:
+                await self._database.heard_within(HEARD_S)
+            except DatabaseDown:
+                raise Refusal(
+                    503,
+                    "accounts_unavailable",
+                    "The gateway cannot count this request now; ask its operators.",
+                ) from None
+        return caller
+
+    async def _understood(self, request: Request, caller: Caller, deadline: Deadline) -> Errand:
+        """The request held against its route's list of fields; raises Refusal."""
+        raw = await deadline.wait(read_body(request, self._limits.max_body_bytes))
+        task = self._tasks[request.scope["path"]]
+        asked = task.check(parse_object(raw))
+        way = self._ways.of(caller.workload).get(asked["model"])
+        if way is None:
             raise Refusal(
-                503, "callers_unreadable", "The gateway cannot tell who may call; ask its operators."
-            ) from None
-        if scheme.lower() != "bearer" or not key.strip() or workload is None:
-            raise Refusal(
-                401, "invalid_api_key", "Send a key of this gateway as Authorization: Bearer <key>."
+                404, "model_not_found", "This key has no model of this name; GET /v1/models lists it."
             )
-        request.state.exchange.workload = workload
-        return workload
+        served = tasks_of(way.route)
+        if task not in served:
+            raise Refusal(404, "wrong_task", f"This workload's model is asked at {served[0].path}.")
+        exchange: Exchange = request.state.exchange
+        exchange.model, exchange.stream = way.route.called, asked.get("stream", False)
+        wants_usage = bool(asked.pop("stream_options", {}).get("include_usage"))
+        span = self._tracing.start(request)
+        exchange.trace_id = trace_id(span)
+        expected = estimate(asked)
+        return Errand(request, exchange, caller, deadline, span, task, way, asked, wants_usage, expected)
+
+    async def _afford(self, errand: Errand) -> None:
+        """Room in the limits of workload and team; raises Refusal 400, 402, 429 or 503."""
+        dearest = max(price_of(upstream, errand.expected) for upstream in errand.way.upstreams)
+        waiting = self._allowances.reserve(errand.caller, sum(errand.expected), dearest)
+        errand.reservation = await errand.deadline.wait(waiting)
+
+    async def _sent(self, errand: Errand) -> Opened:
+        """The answer of the first endpoint that takes the request; raises Refusal."""
+        upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
+
+        async def ask(upstream: Upstream) -> Opened:
+            try:
+                return await errand.offer(upstream, self._body(errand, upstream), self._headers(errand))
+            except Unsent:
+                self._state.metrics.unsent(upstream.endpoint)
+                raise
+
+        return await first_that_takes(upstreams, ask)
+
+    async def _answered(self, errand: Errand, opened: Opened) -> Response:
+        """The answer on its way; a stream is relayed after this returned."""
+        response = opened.response
+        errand.exchange.status = 200
+        if not errand.exchange.stream:
+            answer = await whole(errand, response)
+            errand.settle(self._accounts)
+            return answer
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
+        pieces = relay(errand, response, lambda: errand.settle(self._accounts))
+        end = partial(errand.end, self._accounts, self._tracing.end)
+        return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
+
+    def _body(self, errand: Errand, upstream: Upstream) -> bytes:
+        """What the upstream is asked: the caller's fields, and what the route adds."""
+        sent = {**errand.asked, "model": upstream.place.model}
+        if errand.way.salts(upstream):
+            # Never the caller's: who could choose it could look for what others have asked.
+            sent["cache_salt"] = self._salts.of(errand.way.route)
+        if errand.exchange.stream:
+            sent["stream_options"] = {
+                "include_usage": True
+            }  # for our own count; taken out of the answer again
+        return dump(sent)
+
+    def _headers(self, errand: Errand) -> dict[str, str]:
+        headers = plain_headers("text/event-stream" if errand.exchange.stream else "application/json")
+        if errand.way.route.named:
+            headers[WORKLOAD] = errand.caller.workload
+        return headers | self._tracing.headers(errand.span)
+
+    async def _flushing(self) -> None:
+        """Tell the database what was used, for ever; what it does not take is told the next time."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self._flush()
+
+    async def _flush(self, *, last: bool = False) -> None:
+        try:
+            if self._ledger is not None and self._accounts is not None:
+                await self._ledger.flush(last=last)
+                await self._accounts.flush()
+        except DatabaseDown:
+            pass  # requests are refused meanwhile
 
     async def _problem(self) -> str | None:
-        return "callers unreadable" if self._callers.problem() else None
+        return "callers unreadable" if await self._keys.problem() else None
 
     async def _metrics(self) -> Response:
         return metrics_response(self._state.metrics)
 
     async def _close(self) -> None:
-        for way in self._ways.values():
-            for upstream in way.upstreams:
-                await upstream.close()
+        await self._flush(last=True)
+        for endpoint in self._ways.endpoints:
+            await endpoint.close()
+        await asyncio.to_thread(self._tracing.close)
+        if self._database is not None:
+            await self._database.close()
 
 
-class _Way:
-    """A workload's upstream, and its canary's where a share goes there."""
-
-    def __init__(self, route: Route, config: GatewayConfig) -> None:
-        self.route = route
-        canary = route.of_canary()
-        routes = [route, *([canary] if canary else [])]
-        self.upstreams = [Upstream(each, config.upstream_tls, config.limits) for each in routes]
-        self._split = Split(route.canary.percent) if route.canary else None
-
-    def next(self) -> tuple[Upstream, str]:
-        """Whose request this is; of a canary also the name by which it is counted apart."""
-        if self._split is not None and self._split.next():
-            return self.upstreams[1], "canary"
-        return self.upstreams[0], ""
-
-
-def _renamed(answer: dict[str, Any], workload: str, task: Task) -> dict[str, Any]:
-    return {**{field: answer[field] for field in task.answer if field in answer}, "model": workload}
-
-
-def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:
-    exchange.code = refusal.code
-    return sse.event(refusal.body())
+def _keys(config: GatewayConfig, database: Database | None) -> KeyStore:
+    if config.callers is not None:
+        return FileKeys(config.callers, config.data_class)
+    assert database is not None, "the configuration names one of the two"
+    return PostgresKeys(database)

@@ -1,4 +1,4 @@
-"""One line of JSON a request, and the counters behind `/metrics`: never content, never keys."""
+"""One line of JSON a request: never content, never keys."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import logging
 import sys
 import time
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+from edge.metrics import Metrics
+
+QUIET = frozenset(("/health", "/metrics"))
+"""Asked every few seconds by who watches: they are no requests of anybody, and leave no lines."""
 
 
 @dataclass
@@ -26,6 +28,16 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     path: str = "other"
     workload: str = ""
+    team: str = ""
+    identity: str = ""
+    """By which key or certificate the caller was known: its id, never itself."""
+    model: str = ""
+    """As the caller names it."""
+    endpoint: str = ""
+    """The name in the certificate of who answered."""
+    attempts: int | None = None
+    """Endpoints that the request was offered to."""
+    trace_id: str = ""
     variant: str = ""
     """`canary` where a workload's canary was asked; such requests are counted apart."""
     status: int = 0
@@ -36,11 +48,17 @@ class Exchange:
     first_byte_s: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    pieces: int = 0
+    """Events of a stream that bore text: about as many tokens, where a stream ends before it says how many."""
+    gpu_seconds: float | None = None
+    usd: float | None = None
 
     def note_usage(self, usage: Any) -> None:
         """Take the token counts of an OpenAI `usage` object, where they are numbers."""
         if isinstance(usage, dict):
-            prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            # Reranking counts its prompt as the whole.
+            prompt = usage.get("prompt_tokens", usage.get("total_tokens"))
+            completion = usage.get("completion_tokens")
             self.prompt_tokens = prompt if isinstance(prompt, int) else self.prompt_tokens
             self.completion_tokens = completion if isinstance(completion, int) else self.completion_tokens
 
@@ -75,66 +93,17 @@ def quiet_libraries() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
-_Who = tuple[str, str]
-"""A workload, and `canary` where that is meant."""
-
-
-class Metrics:
-    """Prometheus text, kept by hand: three families need no client library in the image."""
-
-    def __init__(self, data_class: str) -> None:
-        self._class = data_class
-        self.in_flight = 0
-        self.refused_clients = 0
-        self._requests: dict[tuple[_Who, int], int] = defaultdict(int)
-        self._tokens: dict[tuple[_Who, str], int] = defaultdict(int)
-        self._buckets: dict[_Who, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS_S) + 1))
-        self._seconds: dict[_Who, float] = defaultdict(float)
-
-    def add(self, exchange: Exchange, seconds: float) -> None:
-        """Count a finished request."""
-        who = (exchange.workload, exchange.variant)
-        self._requests[(who, exchange.status)] += 1
-        for kind, count in (("prompt", exchange.prompt_tokens), ("completion", exchange.completion_tokens)):
-            if count is not None:
-                self._tokens[(who, kind)] += count
-        slot = next((i for i, bound in enumerate(BUCKETS_S) if seconds <= bound), len(BUCKETS_S))
-        self._buckets[who][slot] += 1
-        self._seconds[who] += seconds
-
-    def text(self) -> str:
-        """The exposition format, version 0.0.4."""
-        lines = ["# TYPE isthmus_requests_total counter"]
-        for (who, status), count in sorted(self._requests.items()):
-            lines.append(f"isthmus_requests_total{self._labels(who, status=str(status))} {count}")
-        lines.append("# TYPE isthmus_tokens_total counter")
-        for (who, kind), count in sorted(self._tokens.items()):
-            lines.append(f"isthmus_tokens_total{self._labels(who, kind=kind)} {count}")
-        lines.append("# TYPE isthmus_request_duration_seconds histogram")
-        for who, slots in sorted(self._buckets.items()):
-            total = 0
-            for bound, count in zip([*map(str, BUCKETS_S), "+Inf"], slots, strict=True):
-                total += count
-                labels = self._labels(who, le=bound)
-                lines.append(f"isthmus_request_duration_seconds_bucket{labels} {total}")
-            labels = self._labels(who)
-            lines.append(f"isthmus_request_duration_seconds_sum{labels} {self._seconds[who]:.6f}")
-            lines.append(f"isthmus_request_duration_seconds_count{labels} {total}")
-        lines.append("# TYPE isthmus_requests_in_flight gauge")
-        lines.append(f'isthmus_requests_in_flight{{class="{self._class}"}} {self.in_flight}')
-        lines.append("# TYPE isthmus_clients_refused_total counter")
-        lines.append(f'isthmus_clients_refused_total{{class="{self._class}"}} {self.refused_clients}')
-        return "\n".join(lines) + "\n"
-
-    def _labels(self, who: _Who, **more: str) -> str:
-        workload, variant = who
-        pairs = {
-            "class": self._class,
-            "workload": workload,
-            **({"variant": variant} if variant else {}),
-            **more,
-        }
-        return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in pairs.items()) + "}"
+_WHERE_KNOWN = (
+    "variant",
+    "team",
+    "identity",
+    "model",
+    "endpoint",
+    "attempts",
+    "trace_id",
+    "gpu_seconds",
+    "usd",
+)
 
 
 class Journal:
@@ -168,11 +137,13 @@ class Journal:
                     exchange.first_byte_s = time.perf_counter() - exchange.started
             await send(message)
 
-        self._metrics.in_flight += 1
+        if scope["path"] in QUIET & self._paths:
+            await self._app(scope, receive, send)
+            return
+        self._metrics.entered()
         try:
             await self._app(scope, receive, counted)
         finally:
-            self._metrics.in_flight -= 1
             self._write(exchange)
 
     def _write(self, exchange: Exchange) -> None:
@@ -184,7 +155,7 @@ class Journal:
             **self._fixed,
             request_id=exchange.request_id,
             workload=exchange.workload,
-            **({"variant": exchange.variant} if exchange.variant else {}),
+            **{name: value for name in _WHERE_KNOWN if (value := getattr(exchange, name)) not in ("", None)},
             method=exchange.method if exchange.method in ("GET", "POST", "HEAD", "OPTIONS") else "other",
             path=exchange.path,
             status=exchange.status,

@@ -1,4 +1,4 @@
-"""What the edge takes and gives of the OpenAI protocol: the allow-list, and the error's body.
+"""What the edge takes and gives of the OpenAI protocol: a body, an allow-list of its fields, and the error's shape.
 
 The lists are short on purpose. A field that is not here is refused by name, so that no option of a
 model server or of LiteLLM (`fallbacks`, `api_base`, `metadata`, `cache_salt`, `chat_template`, …)
@@ -14,39 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
-CHAT_PATH = "/v1/chat/completions"
+CHAT_PATH, COMPLETIONS_PATH = "/v1/chat/completions", "/v1/completions"
 
-CHAT_FIELDS = frozenset(
-    [
-        "model",
-        "messages",
-        "stream",
-        "stream_options",
-        "temperature",
-        "top_p",
-        "n",
-        "stop",
-        "max_tokens",
-        "max_completion_tokens",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "seed",
-        "response_format",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "reasoning_effort",
-        "user",
-    ]
-)
-MESSAGE_FIELDS = frozenset(["role", "content", "name", "tool_calls", "tool_call_id", "refusal"])
-ROLES = frozenset(["system", "developer", "user", "assistant", "tool"])
-
+_COUNTS = ("n", "best_of", "max_tokens", "max_completion_tokens")
 _TYPES = {
     401: "authentication_error",
+    402: "insufficient_quota",
     403: "permission_error",
     429: "rate_limit_error",
 }
@@ -55,9 +28,9 @@ _TYPES = {
 class Refusal(Exception):
     """An answer that is an error: status, a code for programs, a message for people."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.headers = status, code, message, headers or {}
 
     def body(self) -> dict[str, dict[str, str]]:
         """The OpenAI shape of an error: `{"error": {"message", "type", "code"}}`."""
@@ -91,7 +64,7 @@ EXCEPTION_HANDLERS: Any = {Refusal: on_refusal, HTTPException: on_http_exception
 
 def _answer(request: Request, error: Refusal) -> JSONResponse:
     request.state.exchange.code = error.code
-    headers = {"www-authenticate": "Bearer"} if error.status == 401 else None
+    headers = error.headers | ({"www-authenticate": "Bearer"} if error.status == 401 else {})
     return JSONResponse(error.body(), status_code=error.status, headers=headers)
 
 
@@ -148,64 +121,22 @@ def known(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
     asked = {field: value for field, value in body.items() if value is not None}
     if not isinstance(asked.get("model"), str):
         raise bad("invalid_model", "The field 'model' must be a string.")
+    for field in _COUNTS:
+        # They are multiplied and held against budgets before any model looks at them.
+        if field in asked and (type(asked[field]) is not int or not 0 <= asked[field] <= 10_000_000):
+            raise bad(f"invalid_{field}", f"The field {field!r} must be a whole number that is not negative.")
     return asked
 
 
-def check_chat(body: dict[str, Any]) -> dict[str, Any]:
-    """A chat request held against the allow-list, without its null fields; raises Refusal 400.
-
-    Besides names it refuses what makes a server fetch something: an image by address, a tool that
-    is not a function.
-    """
-    chat = known(body, CHAT_FIELDS)
-    if not isinstance(chat.get("stream", False), bool):
+def check_stream(asked: dict[str, Any]) -> None:
+    """`stream` and its options; raises Refusal 400."""
+    if not isinstance(asked.get("stream", False), bool):
         raise bad("invalid_stream", "The field 'stream' must be true or false.")
-    options = chat.get("stream_options", {})
+    options = asked.get("stream_options", {})
     if not isinstance(options, dict) or set(options) - {"include_usage"}:
         raise bad("unknown_field", "The field 'stream_options' takes 'include_usage' only.")
-    if options and not chat.get("stream"):
+    if options and not asked.get("stream"):
         raise bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
-    messages = chat.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise bad("invalid_messages", "The field 'messages' must be a list that is not empty.")
-    for number, message in enumerate(messages):
-        _check_message(number, message)
-    tools = chat.get("tools", [])
-    if not isinstance(tools, list) or any(
-        not isinstance(t, dict) or t.get("type") != "function" for t in tools
-    ):
-        raise bad("invalid_tools", "The field 'tools' must be a list of tools of type 'function'.")
-    return chat
-
-
-def _check_message(number: int, message: Any) -> None:
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise bad("invalid_messages", f"messages[{number}] must be an object with a known 'role'.")
-    for field in message:
-        if field not in MESSAGE_FIELDS:
-            raise bad("unknown_field", f"The field {field[:80]!r} of messages[{number}] is not accepted.")
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        raise bad("invalid_messages", f"messages[{number}].content must be text or a list of parts.")
-    for part in content:
-        kind = part.get("type")
-        if kind == "text" and set(part) <= {"type", "text"} and isinstance(part.get("text"), str):
-            continue
-        if (
-            kind == "image_url"
-            and set(part) <= {"type", "image_url"}
-            and _inline_image(part.get("image_url"))
-        ):
-            continue
-        # A server that fetches addresses would be a way out, and a way into the site.
-        raise bad("invalid_content", f"messages[{number}].content takes text and images as data: URLs only.")
-
-
-def _inline_image(value: Any) -> bool:
-    url = value.get("url") if isinstance(value, dict) else None
-    return isinstance(url, str) and url.startswith("data:image/") and set(value) <= {"url", "detail"}
 
 
 def bad(code: str, message: str) -> Refusal:

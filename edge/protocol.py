@@ -20,10 +20,13 @@ FIRST_REQUEST_S = 15
 MAX_HEADER_BYTES = 32 * 1024
 
 
-def dns_names(certificate: dict[str, Any] | None) -> set[str]:
-    """The DNS names of a verified peer certificate, as `ssl` gives it, in lower case."""
+def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
+    """The DNS names, in lower case, and SPIFFE ids of a verified peer certificate, as `ssl` gives it."""
     names = (certificate or {}).get("subjectAltName", ())
-    return {value.lower() for kind, value in names if kind == "DNS"}
+    dns = {value.lower() for kind, value in names if kind == "DNS"}
+    return frozenset(
+        dns | {value for kind, value in names if kind == "URI" and value.startswith("spiffe://")}
+    )
 
 
 def protocol_class(
@@ -31,8 +34,8 @@ def protocol_class(
 ) -> type[asyncio.Protocol]:
     """uvicorn's protocol for one listener; with `allowed_clients`, only these DNS names may speak.
 
-    uvicorn does not hand the peer's certificate to the application, so the check stands here. A
-    wildcard in a certificate matches nothing: names are compared as they are.
+    uvicorn does not hand the peer's certificate to the application, so the check stands here, and what it
+    bears goes along as `client_names`. A wildcard in a certificate matches nothing: names are compared as they are.
     """
     allowed = None if allowed_clients is None else frozenset(name.lower() for name in allowed_clients)
 
@@ -42,14 +45,15 @@ def protocol_class(
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if allowed is not None:
-                tls = transport.get_extra_info("ssl_object")
-                names = dns_names(tls.getpeercert()) if tls is not None else set()
-                if not names & allowed:
-                    self.refused = True
-                    on_refused()
-                    transport.abort()
-                    return
+            tls = transport.get_extra_info("ssl_object")
+            names = names_of(tls.getpeercert()) if tls is not None else frozenset()
+            if allowed is not None and not names & allowed:
+                self.refused = True
+                on_refused()
+                transport.abort()
+                return
+            # Each request's scope begins as a copy of this.
+            self.app_state = {**self.app_state, "client_names": names}
             # uvicorn limits the time between requests, not the time before the first one.
             self.timeout_keep_alive_task = self.loop.call_later(
                 FIRST_REQUEST_S, self.timeout_keep_alive_handler

@@ -12,7 +12,8 @@ from typing import Any
 import uvicorn
 
 from edge.config import Config, EnvironmentFault, GatewayConfig, SidecarConfig
-from edge.journal import Journal, Metrics, quiet_libraries, write_line
+from edge.journal import Journal, quiet_libraries, write_line
+from edge.metrics import Metrics
 from edge.protocol import protocol_class
 from edge.service import Service, State, health_application
 from edge.tls import RenewableServerContext
@@ -67,7 +68,7 @@ async def _serve(config: Config) -> None:
     watches = [tls.watch, *service.watches]
 
     def count_refused() -> None:
-        state.metrics.refused_clients += 1
+        state.metrics.refused_client()
         write_line("client_refused", mode=config.mode, **{"class": config.data_class})
 
     allowed = None if isinstance(config, GatewayConfig) else config.allowed_clients
@@ -98,10 +99,12 @@ async def _serve(config: Config) -> None:
         asyncio.create_task(main.serve(sockets=[main_socket])),
         asyncio.create_task(health.serve(sockets=[health_socket])),
     ]
-    watching = asyncio.create_task(_watch(config, watches))
+    watching = [asyncio.create_task(_watch(config, watches))]
+    watching += [asyncio.create_task(work()) for work in service.background]
     write_line("started", mode=config.mode, port=config.listen.port, **{"class": config.data_class})
     stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopping, *serving}, return_when=asyncio.FIRST_COMPLETED)
+    # Work that fails ends the process in order: what nobody counts any more, nobody is to use.
+    await asyncio.wait({stopping, *serving, *watching}, return_when=asyncio.FIRST_COMPLETED)
 
     state.draining = True
     write_line("draining", mode=config.mode, running=len(state.running), **{"class": config.data_class})
@@ -111,9 +114,14 @@ async def _serve(config: Config) -> None:
     last_call.cancel()
     health.should_exit = True
     await serving[1]
-    watching.cancel()
+    failed = [task for task in watching if task.done()]
+    for task in watching:
+        task.cancel()
+    await asyncio.wait(watching)
     await service.close()
     write_line("stopped", mode=config.mode, **{"class": config.data_class})
+    for task in failed:
+        task.result()
 
 
 async def _watch(config: Config, watches: list[Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from edge.flow import Deadline
-from edge.journal import Metrics
+from edge.metrics import Metrics
 from edge.openai_api import EXCEPTION_HANDLERS
 from edge.tls import Watch
 
@@ -36,6 +37,8 @@ class Service:
     metrics: Callable[[], Awaitable[Response]]
     close: Callable[[], Awaitable[None]]
     watches: list[Watch] = field(default_factory=list)
+    background: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
+    """Work that goes on beside requests, for ever."""
 
 
 def application(routes: list[Route]) -> Starlette:

@@ -11,13 +11,15 @@ from starlette.routing import Route as HttpRoute
 
 from edge.config import SidecarConfig
 from edge.flow import Deadline, Relay, while_connected
-from edge.openai_api import CHAT_PATH, read_body
+from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
 from edge.service import Service, State, application
+from edge.tracing import passed
 from edge.upstream import new_client, plain_headers, refusal_of
 
 # vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
-POST_PATHS = (CHAT_PATH, "/v1/completions", "/v1/embeddings", "/v1/rerank")
-GET_PATHS = ("/v1/models",)
+POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank")
+# The gateway asks how the server is and how many wait there, and sends each request to the least busy one.
+GET_PATHS = ("/v1/models", "/health", "/metrics")
 
 
 class Sidecar:
@@ -51,7 +53,7 @@ class Sidecar:
                 body = await deadline.wait(read_body(request, self._limits.max_body_bytes))
             # The path comes from our list, not from the request; a query is not passed on.
             path = next(path for path in (*POST_PATHS, *GET_PATHS) if path == request.scope["path"])
-            opening = while_connected(request, self._open(request.method, path, body))
+            opening = while_connected(request, self._open(request, path, body))
             response = await deadline.wait(opening)
             handed_over = True
             kind = response.headers.get("content-type", "application/octet-stream")
@@ -69,12 +71,10 @@ class Sidecar:
             if not handed_over:
                 deadline.done()
 
-    async def _open(self, method: str, path: str, body: bytes | None) -> httpx.Response:
+    async def _open(self, asked: Request, path: str, body: bytes | None) -> httpx.Response:
+        headers = plain_headers("application/json, text/event-stream") | passed(asked)
         request = self._client.build_request(
-            method,
-            self._upstream + path,
-            content=body,
-            headers=plain_headers("application/json, text/event-stream"),
+            asked.method, self._upstream + path, content=body, headers=headers
         )
         try:
             return await self._client.send(request, stream=True)

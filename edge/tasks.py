@@ -1,4 +1,4 @@
-"""What the gateway serves beside chat: embeddings and reranking, by allow-lists as short as the chat's."""
+"""What the gateway serves beside chat: completions, embeddings, reranking, by allow-lists as short as the chat's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge.openai_api import CHAT_PATH, bad, check_chat, known
+from edge.chat import check_chat
+from edge.config import Route
+from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, bad, check_stream, known
 
 EMBEDDINGS_PATH, RERANK_PATH = "/v1/embeddings", "/v1/rerank"
 _EMBEDDING_FIELDS = frozenset(["model", "input", "encoding_format", "dimensions", "user"])
+_COMPLETION_FIELDS = frozenset(
+    [
+        "model",
+        "prompt",
+        "suffix",
+        "echo",
+        "stream",
+        "stream_options",
+        "temperature",
+        "top_p",
+        "n",
+        "best_of",
+        "stop",
+        "max_tokens",
+        "presence_penalty",
+        "frequency_penalty",
+        "logit_bias",
+        "logprobs",
+        "seed",
+        "user",
+    ]
+)
 _RERANK_FIELDS = frozenset(["model", "query", "documents", "top_n"])
 
 
@@ -26,13 +50,19 @@ class Task:
     """Names of models, servers and debugging fields stay behind."""
 
 
+def check_completion(body: dict[str, Any]) -> dict[str, Any]:
+    """A completion: a text to go on with, several, or tokens. Embeddings as a prompt are not taken."""
+    asked = known(body, _COMPLETION_FIELDS)
+    check_stream(asked)
+    if not _one_or_several(asked.get("prompt")):
+        raise bad("invalid_prompt", "The field 'prompt' must be text, tokens, or a list of either.")
+    return asked
+
+
 def check_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """An embeddings request: a text, several, or tokens."""
     asked = known(body, _EMBEDDING_FIELDS)
-    given = asked.get("input")
-    if not _text_or_tokens(given) and not (
-        isinstance(given, list) and given and all(_text_or_tokens(each) for each in given)
-    ):
+    if not _one_or_several(asked.get("input")):
         raise bad("invalid_input", "The field 'input' must be text, tokens, or a list of either.")
     return asked
 
@@ -53,17 +83,30 @@ def check_rerank(body: dict[str, Any]) -> dict[str, Any]:
     return asked
 
 
+def _one_or_several(value: Any) -> bool:
+    if _text_or_tokens(value):
+        return True
+    return isinstance(value, list) and bool(value) and all(_text_or_tokens(each) for each in value)
+
+
 def _text_or_tokens(value: Any) -> bool:
     if isinstance(value, str):
         return bool(value)
     return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
 
 
+_CHOICES = ("id", "object", "created", "choices", "usage")
 TASKS = {
-    "chat": Task(CHAT_PATH, check_chat, "choices", ("id", "object", "created", "choices", "usage")),
+    "chat": Task(CHAT_PATH, check_chat, "choices", _CHOICES),
+    "completion": Task(COMPLETIONS_PATH, check_completion, "choices", _CHOICES),
     "embedding": Task(
         EMBEDDINGS_PATH, check_embeddings, "data", ("id", "object", "created", "data", "usage")
     ),
     "rerank": Task(RERANK_PATH, check_rerank, "results", ("id", "results", "usage")),
 }
-"""By the task that a route names."""
+"""By the task that a route names; `completion` beside `chat` where the route says so."""
+
+
+def tasks_of(route: Route) -> list[Task]:
+    """What a route is asked for, at one path each."""
+    return [TASKS[route.task], *([TASKS["completion"]] if route.completions else [])]

@@ -19,10 +19,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
 
 from edge import sse
+from edge.chat import check_chat
 from edge.config import BedrockModel, ConfigError, Outbound, TranslatorConfig
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
-from edge.openai_api import CHAT_PATH, Refusal, check_chat, parse_object, read_body
+from edge.openai_api import CHAT_PATH, Refusal, parse_object, read_body
 from edge.providers import Model, address, kind, rejection, service, status
 from edge.service import Service, State, application, metrics_response
 

@@ -12,10 +12,11 @@ from edge.config.base import (
     Name,
     Strict,
 )
-from edge.config.gateway import GatewayConfig, Place, Route, UpstreamTls
+from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import BedrockModel, Outbound, SageMakerModel, TranslatorConfig
+from edge.config.ways import Place, Route
 
 __all__ = [
     "CLOUD_DOMAINS",

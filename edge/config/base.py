@@ -81,6 +81,10 @@ class Limits(Strict):
     connect_timeout_s: Annotated[float, Field(gt=0, le=60)] = 5
     request_timeout_s: Annotated[float, Field(gt=0, le=3600)] = 300
     drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Places that one request is offered to. The next is asked only when the one before took nothing of it."""
+    probe_s: Annotated[float, Field(ge=0.1, le=300)] = 5
+    """How often each place is asked for its health and for how many wait there."""
 
     @property
     def drain_s(self) -> float:

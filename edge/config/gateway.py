@@ -1,4 +1,4 @@
-"""`mode: gateway`: its callers, and the ways of one class."""
+"""`mode: gateway`: its callers, what they may use, and the ways of one class."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Strict, in_cloud
+from edge.config.database import DatabaseConfig
+from edge.config.ways import Route
+
+Count = Annotated[int, Field(ge=1, le=10**15)]
 
 
 class UpstreamTls(Strict):
@@ -18,51 +22,53 @@ class UpstreamTls(Strict):
     ca: File
 
 
-class Place(Strict):
-    """An upstream: its address, the name its certificate must bear, the model's name there."""
+class Allowance(Strict):
+    """What may be used in a minute and in a calendar month, UTC, by all copies of the gateway together."""
 
-    url: str
-    server_name: Name
-    model: Name
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    tokens_per_month: Count | None = None
+    usd_per_month: Annotated[float, Field(gt=0, le=10**9)] | None = None
 
-    @field_validator("url")
+
+class Team(Strict):
+    """A team, and what its workloads may use together."""
+
+    name: Name
+    allowance: Allowance = Allowance()
+
+
+class Workload(Strict):
+    """A workload: whose it is, by which certificates it is known, and what it may use."""
+
+    name: Name
+    team: Name | None = None
+    clients: list[Name] = []
+    """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
+    allowance: Allowance = Allowance()
+
+    @field_validator("clients")
     @classmethod
-    def _https_without_path(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
-            raise ValueError("must be https://host:port without a path")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must hold no user, query or fragment")
-        return url.rstrip("/")
+    def _whole_names(cls, clients: list[str]) -> list[str]:
+        for name in clients:
+            if "*" in name or ("://" in name and not name.startswith("spiffe://")):
+                raise ValueError(f"{name!r} is neither a whole DNS name nor a spiffe:// id")
+        return [name if "://" in name else name.lower() for name in clients]
 
 
-class Canary(Place):
-    """Another upstream, which takes a share of the workload's requests."""
+class Traces(Strict):
+    """A collector that takes OTLP over HTTP: times and names of requests, never their content."""
 
-    percent: Annotated[float, Field(ge=0.001, le=99.999)]
+    endpoint: Annotated[str, Field(pattern=r"^https?://[^/@?#]+/[^@?#]*$")]
+    """Such as `https://collector.observability.svc:4318/v1/traces`."""
+    ca: File | None = None
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of the requests that no caller has decided about."""
 
-
-class Route(Place):
-    """One workload's way: its upstream, what it is asked for, and by whose salt its prefixes are cached."""
-
-    workload: Name
-    task: Literal["chat", "embedding", "rerank"] = "chat"
-    cache_salt: Name | None = None
-    canary: Canary | None = None
-    named: bool = False
-    """Whether the workload's name goes along in a header, for a router on the way to choose by."""
-
-    @model_validator(mode="after")
-    def _salted(self) -> Route:
-        if self.cache_salt is not None and self.task != "chat":
-            raise ValueError("cache_salt: only chat requests take one")
-        return self
-
-    def of_canary(self) -> Route | None:
-        """The same way to the canary."""
-        if self.canary is None:
-            return None
-        return self.model_copy(update={**self.canary.model_dump(exclude={"percent"}), "canary": None})
+    @property
+    def host(self) -> str:
+        """The collector's, without the port."""
+        return (urlsplit(self.endpoint).hostname or "").rstrip(".")
 
 
 class GatewayConfig(Strict):
@@ -73,26 +79,84 @@ class GatewayConfig(Strict):
     site: Name
     listen: Listen
     health: Health
-    callers: File
+    callers: File | None = None
+    database: DatabaseConfig | None = None
+    salt_key: File | None = None
+    """64 hexadecimal digits, of this site and class: prefix caches are salted under it."""
     upstream_tls: UpstreamTls
     limits: Limits = Limits()
+    teams: list[Team] = []
+    workloads: list[Workload] = []
     routes: Annotated[list[Route], Field(min_length=1)]
+    traces: Traces | None = None
+
+    @model_validator(mode="after")
+    def _callers_are_known(self) -> GatewayConfig:
+        if self.listen.client_ca is None and self.data_class != "public":
+            raise ValueError(f"listen.client_ca is needed: class {self.data_class} demands mutual TLS")
+        if (self.callers is None) == (self.database is None):
+            raise ValueError("callers or database: keys are looked up in one of the two")
+        known = _once("workloads", [workload.name for workload in self.workloads])
+        teams = _once("teams", [team.name for team in self.teams])
+        by_client: dict[str, str] = {}
+        for workload in self.workloads:
+            if workload.team is not None and workload.team not in teams:
+                raise ValueError(
+                    f"workloads: {workload.name!r} is of team {workload.team!r}, which teams lacks"
+                )
+            if workload.clients and self.listen.client_ca is None:
+                raise ValueError(f"workloads: {workload.name!r} has clients, and listen.client_ca is not set")
+            for name in workload.clients:
+                if by_client.setdefault(name, workload.name) != workload.name:
+                    raise ValueError(f"workloads: client {name!r} would speak for two of them")
+        stated = [each.name for each in (*self.teams, *self.workloads) if each.allowance != Allowance()]
+        if stated and self.database is None:
+            raise ValueError(f"database is needed: copies of the gateway count there what {stated[0]!r} uses")
+        if known and (strange := {route.workload for route in self.routes} - known):
+            raise ValueError(f"routes: workloads lacks {min(strange)!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _traced_under_tls(self) -> GatewayConfig:
+        if (
+            self.traces is not None
+            and self.traces.endpoint.startswith("http:")
+            and self.data_class != "public"
+        ):
+            raise ValueError(f"traces.endpoint: class {self.data_class} demands https://")
+        return self
 
     @model_validator(mode="after")
     def _boundaries(self) -> GatewayConfig:
-        if self.listen.client_ca is None and self.data_class != "public":
-            raise ValueError(f"listen.client_ca is needed: class {self.data_class} demands mutual TLS")
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         for route in self.routes:
-            if route.workload in seen:
-                raise ValueError(f"routes names workload {route.workload!r} twice")
-            seen.add(route.workload)
-            for place in (route, route.canary):
-                if place is None or self.data_class != "restricted":
-                    continue
-                host = (urlsplit(place.url).hostname or "").rstrip(".")
-                if in_cloud(host) or in_cloud(place.server_name):
+            if (route.workload, route.called) in seen:
+                raise ValueError(f"routes names {route.called!r} of workload {route.workload!r} twice")
+            seen.add((route.workload, route.called))
+        if self.data_class != "restricted":
+            return self
+        for route in self.routes:
+            if route.overflow is not None:
+                raise ValueError(
+                    f"routes: restricted workload {route.workload!r} has an overflow; there is none"
+                )
+            for place in route.places:
+                if in_cloud(place.host) or in_cloud(place.server_name):
                     raise ValueError(
-                        f"routes leads restricted workload {route.workload!r} out of the site, to {host!r}"
+                        f"routes leads restricted workload {route.workload!r} out of the site, to {place.host!r}"
                     )
+        for key, part in (("database", self.database), ("traces", self.traces)):
+            if part is not None and in_cloud(part.host):
+                raise ValueError(
+                    f"{key}: nothing of restricted requests goes out of the site, to {part.host!r}"
+                )
         return self
+
+
+def _once(key: str, names: list[str]) -> set[str]:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{key} names {name!r} twice")
+        seen.add(name)
+    return seen

@@ -13,6 +13,7 @@ import pytest
 
 from tests.edge.certificates import Authority
 from tests.edge.fake_model import MODEL, FakeModel
+from tests.edge.postgres import Postgres
 from tests.edge.processes import Edge, free_port
 from tests.edge.weighing import FILES, Store
 
@@ -133,6 +134,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         sidecar.stop()
         model.shutdown()
         model.server_close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,16 @@ class Edge:
 
     def health(self, path: str = "/health") -> httpx.Response:
         return httpx.get(self.health_url + path, trust_env=False, timeout=10)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample of `/metrics`, or the sum of those that bear these labels; 0 without any."""
+        families = text_string_to_metric_families(self.health("/metrics").text)
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def output(self) -> str:
         return self._output.read_text()

@@ -253,9 +253,10 @@ def test_a_broken_callers_file_lets_nobody_in_and_a_mended_one_does(chain: Site,
             chain.callers.unlink()
         else:
             chain.callers.write_text(text)
-        for key in (KEYS[WORKLOAD], "wrong", None):
+        for key in (KEYS[WORKLOAD], "wrong"):
             response = chain.ask(key=key)
             assert (response.status_code, code_of(response)) == (503, "callers_unreadable")
+        assert chain.ask(key=None).status_code == 401, "who shows nothing is nobody, whatever the file says"
         assert chain.client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 503
         assert chain.gateway.health().status_code == 503
         assert chain.model.received == []

@@ -80,8 +80,7 @@ def test_old_tls_is_not(chain: Site):
         ("POST", "/sleep", 404),
         ("POST", "/reset_prefix_cache", 404),
         ("POST", "/collective_rpc", 404),
-        ("GET", "/metrics", 404),
-        ("GET", "/health", 404),
+        ("POST", "/metrics", 405),
         ("GET", "/openapi.json", 404),
         ("POST", "/v1/models", 405),
         ("GET", CHAT, 405),
@@ -90,6 +89,18 @@ def test_old_tls_is_not(chain: Site):
 def test_the_rest_of_the_model_server_is_out_of_reach(chain: Site, method: str, path: str, status: int):
     assert ask(chain, chain.authority.client("gateway"), method, path).status_code == status
     assert chain.model.received == []
+
+
+def test_the_gateway_is_told_health_and_load_and_nobody_else_is(chain: Site):
+    gateway = chain.authority.client("gateway")
+    before = len(chain.sidecar.lines("request"))
+    assert ask(chain, gateway, "GET", "/metrics").text == HEALTHY
+    assert ask(chain, gateway, "GET", "/health").status_code == 200
+    chain.model.reset("status-503")
+    assert ask(chain, gateway, "GET", "/health").status_code == 503
+    assert len(chain.sidecar.lines("request")) == before, "a probe every few seconds is no request of anybody"
+    with pytest.raises(httpx.TransportError):
+        ask(chain, chain.authority.client("app"), "GET", "/metrics")
 
 
 def test_health_and_metrics_are_the_model_servers_on_a_port_that_serves_nothing_else(chain: Site):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from edge.callers.store import CallersUnreadable, Key, digest_of, id_of
 from edge.config import ConfigError, Name, Strict, read_yaml
 from edge.files import Stamp, stamp
 
@@ -29,34 +29,30 @@ class CallersFile(Strict):
     callers: list[Caller]
 
 
-class CallersUnreadable(Exception):
-    """The file is missing or malformed: nobody is let in."""
+class FileKeys:
+    """The callers file of one class. Every look-up first asks the file system whether the file changed."""
 
-
-class Callers:
-    """The callers file. Every look-up first asks the file system whether the file changed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, data_class: str) -> None:
+        self._path, self._class = path, data_class
         self._signature: Stamp | None = None
         self._entries: list[tuple[bytes, str]] | None = None
         self._problem = "not read yet"
 
-    def problem(self) -> str | None:
+    async def problem(self) -> str | None:
         """Why nobody can be let in, or None when the file is good."""
         self._refresh()
         return self._problem if self._entries is None else None
 
-    def workload_of(self, key: str) -> str | None:
-        """The workload that a key speaks for, or None; raises CallersUnreadable."""
+    async def find(self, key: str) -> Key | None:
+        """The key by its digest; raises CallersUnreadable."""
         self._refresh()
         if self._entries is None:
             raise CallersUnreadable(self._problem)
-        digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest().encode()
+        digest = digest_of(key)
         found = None
         for known, workload in self._entries:  # all of them, always: the time tells nothing
             if hmac.compare_digest(known, digest):
-                found = workload
+                found = Key(id_of(digest), workload, self._class)
         return found
 
     def _refresh(self) -> None:
@@ -82,7 +78,7 @@ class Callers:
             raise ConfigError(f"{self._path}: {key or 'the file'} is malformed") from None
         entries: dict[bytes, str] = {}
         for caller in callers:
-            digest = caller.key_sha256.encode()
+            digest = bytes.fromhex(caller.key_sha256)
             if entries.setdefault(digest, caller.workload) != caller.workload:
                 raise ConfigError(f"{self._path}: one key names two workloads")
         return list(entries.items())

@@ -1,0 +1,83 @@
+"""An upstream's answer on its way to the caller, whole or as a stream, under the caller's name of the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+from starlette.responses import Response
+
+from edge import sse
+from edge.errand import Errand
+from edge.flow import while_connected
+from edge.journal import Exchange
+from edge.openai_api import Refusal, dump
+from edge.tasks import Task
+from edge.upstream import read_answer, refusal_of
+
+
+async def whole(errand: Errand, response: httpx.Response) -> Response:
+    """The answer, with its counts noted; raises Refusal."""
+    try:
+        raw = await errand.deadline.wait(while_connected(errand.request, read_answer(response)))
+        answer = json.loads(raw)
+        if not isinstance(answer, dict) or errand.task.holds not in answer:
+            raise ValueError
+    except httpx.HTTPError as error:
+        raise refusal_of(error) from error
+    except (ValueError, RecursionError):
+        raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
+    errand.exchange.note_usage(answer.get("usage"))
+    return Response(dump(_renamed(answer, errand)), media_type="application/json")
+
+
+async def relay(
+    errand: Errand, response: httpx.Response, complete: Callable[[], None]
+) -> AsyncIterator[bytes]:
+    """The stream, event by event. However it breaks, the caller sees an error and no `[DONE]`.
+
+    `complete` is called before `[DONE]` goes out: what a request came to is known by then.
+    """
+    source = sse.events(response.aiter_bytes())
+    exchange, deadline = errand.exchange, errand.deadline
+    try:
+        while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
+            if data is None:
+                raise Refusal(502, "stream_cut", "The model's stream ended before it was complete.")
+            chunk = json.loads(data)
+            if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
+                raise Refusal(502, "stream_failed", "The model server failed within the stream.")
+            exchange.note_usage(chunk.get("usage"))
+            exchange.pieces += bool(chunk["choices"])
+            if not errand.wants_usage:
+                chunk.pop("usage", None)
+                if not chunk["choices"]:
+                    continue
+            yield sse.event(_renamed(chunk, errand))
+        complete()
+        yield sse.DONE
+        await deadline.wait(anext(source, None))  # to its end, so that the connection can serve again
+    except Refusal as refusal:
+        yield _error_event(exchange, refusal)
+    except httpx.HTTPError:
+        yield _error_event(
+            exchange, Refusal(502, "stream_cut", "The model's stream broke before it was complete.")
+        )
+    except TimeoutError:
+        yield _error_event(exchange, deadline.refusal())
+    except (ValueError, RecursionError, sse.BrokenStream):
+        yield _error_event(
+            exchange, Refusal(502, "stream_failed", "The model server's stream cannot be read.")
+        )
+
+
+def _renamed(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
+    task: Task = errand.task
+    return {**{field: answer[field] for field in task.answer if field in answer}, "model": errand.called}
+
+
+def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:
+    exchange.code = refusal.code
+    return sse.event(refusal.body())

@@ -1,0 +1,8 @@
+"""Who may call: keys by their digests, and certificates by their names."""
+
+from edge.callers.file import FileKeys
+from edge.callers.identify import Caller, Identify
+from edge.callers.postgres import PostgresKeys
+from edge.callers.store import KeyStore
+
+__all__ = ["Caller", "FileKeys", "Identify", "KeyStore", "PostgresKeys"]

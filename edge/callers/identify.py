@@ -1,0 +1,85 @@
+"""Who calls: by a key, by the client's certificate, or by both; and as whom nobody may.
+
+A certificate is the stronger of the two: its private key never travels, cert-manager renews it, and no secret is
+handed out. A service account's token would prove as much only to who asks the cluster for its keys, and whoever
+reads it can send it too; mutual TLS is here already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from edge.callers.store import CallersUnreadable, KeyStore
+from edge.config.gateway import GatewayConfig, Workload
+from edge.openai_api import Refusal
+
+
+@dataclass(frozen=True)
+class Caller:
+    """For whom a request is made."""
+
+    workload: str
+    team: str
+    identity: str
+    """`key:` and the key's id, or `certificate:` and the name: for records, no secret."""
+
+
+class Identify:
+    """Of one gateway. Raises Refusal 401 (who?), 403 (not here) or 503 (cannot tell)."""
+
+    def __init__(self, config: GatewayConfig, keys: KeyStore) -> None:
+        self._class, self._keys = config.data_class, keys
+        self._workloads = {workload.name: workload for workload in config.workloads}
+        self._by_client = {name: workload for workload in config.workloads for name in workload.clients}
+
+    async def caller(self, request: Request) -> Caller:
+        """Whose request this is."""
+        shown: frozenset[str] = getattr(request.state, "client_names", frozenset())
+        values = request.headers.getlist("authorization")
+        if not values:
+            return self._by_certificate(shown)
+        return await self._by_key(values, shown)
+
+    def _by_certificate(self, shown: frozenset[str]) -> Caller:
+        found = {self._by_client[name].name: name for name in sorted(shown) if name in self._by_client}
+        if len(found) != 1:
+            raise _unknown()
+        ((workload, name),) = found.items()
+        return self._of(workload, f"certificate:{name}")
+
+    async def _by_key(self, values: list[str], shown: frozenset[str]) -> Caller:
+        scheme, _, key = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+        try:
+            found = await self._keys.find(key.strip())
+        except CallersUnreadable:
+            raise Refusal(
+                503, "callers_unreadable", "The gateway cannot tell who may call; ask its operators."
+            ) from None
+        if scheme.lower() != "bearer" or not key.strip() or found is None:
+            raise _unknown()
+        if found.revoked:
+            raise Refusal(401, "revoked_api_key", f"The key {found.id} was revoked; ask for a new one.")
+        if found.left_s is not None and found.left_s <= 0:
+            raise Refusal(401, "expired_api_key", f"The key {found.id} has expired; ask for a new one.")
+        if found.data_class != self._class:
+            raise Refusal(
+                403,
+                "wrong_class",
+                f"This gateway serves class {self._class}, the key {found.id} is of another; use its gateway.",
+            )
+        bound = self._workloads.get(found.workload)
+        if bound is not None and bound.clients and not shown.intersection(bound.clients):
+            raise Refusal(
+                403, "wrong_client", f"The key {found.id} is not accepted from this client's certificate."
+            )
+        return self._of(found.workload, f"key:{found.id}")
+
+    def _of(self, workload: str, identity: str) -> Caller:
+        known: Workload | None = self._workloads.get(workload)
+        return Caller(workload, known.team if known and known.team else "", identity)
+
+
+def _unknown() -> Refusal:
+    return Refusal(401, "invalid_api_key", "Send a key of this gateway as Authorization: Bearer <key>.")

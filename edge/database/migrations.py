@@ -1,0 +1,129 @@
+"""The tables, as numbered steps: each is taken once, whole or not at all, and none is ever changed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from edge.database.connection import Database, DatabaseDown
+
+_LOCK = 4_715_921  # any number of ours: two who migrate at once go one after the other
+_REACHED = "SELECT coalesce(max(number), 0) AS reached FROM isthmus.migrations"
+_START = """
+CREATE SCHEMA IF NOT EXISTS isthmus;
+CREATE TABLE IF NOT EXISTS isthmus.migrations (
+    number integer PRIMARY KEY,
+    taken_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+_KEYS = """
+CREATE TABLE isthmus.keys (
+    digest bytea PRIMARY KEY CHECK (octet_length(digest) = 32),
+    id text NOT NULL UNIQUE GENERATED ALWAYS AS (substr(encode(digest, 'hex'), 1, 12)) STORED,
+    workload text NOT NULL CHECK (workload <> ''),
+    class text NOT NULL CHECK (class IN ('public', 'internal', 'confidential', 'restricted')),
+    issued_at timestamptz NOT NULL DEFAULT now(),
+    issued_by text NOT NULL DEFAULT session_user,
+    not_after timestamptz,
+    revoked_at timestamptz
+);
+CREATE INDEX keys_of_a_workload ON isthmus.keys (class, workload);
+"""
+# `lease` hands a share of what is left to one copy of the gateway, at once from the whole: the sum of what was handed
+# out never passes the most. The database's clock says which period it is, whatever the copies' clocks say. A row is
+# of its current period only, so the table never grows.
+_USED = """
+CREATE TABLE isthmus.used (
+    scope text NOT NULL,
+    unit text NOT NULL,
+    since timestamptz NOT NULL,
+    amount bigint NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (scope, unit)
+);
+CREATE FUNCTION isthmus.lease(
+    for_scope text, for_unit text, period text, most bigint, need bigint, want bigint,
+    OUT granted bigint, OUT began timestamptz, OUT ends_in double precision
+) LANGUAGE plpgsql AS $$
+DECLARE have bigint;
+BEGIN
+    INSERT INTO isthmus.used VALUES (for_scope, for_unit, '-infinity', 0) ON CONFLICT DO NOTHING;
+    SELECT amount, since INTO have, began FROM isthmus.used
+        WHERE (scope, unit) = (for_scope, for_unit) FOR UPDATE;
+    IF began < date_trunc(period, clock_timestamp(), 'UTC') THEN
+        began := date_trunc(period, clock_timestamp(), 'UTC');
+        have := 0;
+    END IF;
+    ends_in := extract(epoch FROM
+        date_trunc(period, began + ('1 ' || period)::interval, 'UTC') - clock_timestamp());
+    granted := CASE WHEN most - have < need THEN 0
+        ELSE greatest(need, least(want, (most - have) / 4)) END;
+    UPDATE isthmus.used SET amount = have + granted, since = began
+        WHERE (scope, unit) = (for_scope, for_unit);
+END $$;
+"""
+_ACCOUNTS = """
+CREATE TABLE isthmus.accounts (
+    day date NOT NULL,
+    class text NOT NULL,
+    site text NOT NULL,
+    team text NOT NULL,
+    workload text NOT NULL,
+    model text NOT NULL,
+    endpoint text NOT NULL,
+    requests bigint NOT NULL,
+    prompt_tokens bigint NOT NULL,
+    completion_tokens bigint NOT NULL,
+    gpu_seconds double precision NOT NULL,
+    usd double precision NOT NULL,
+    PRIMARY KEY (day, class, site, team, workload, model, endpoint)
+);
+"""
+STEPS = (_KEYS, _USED, _ACCOUNTS)
+
+_GRANTS = """
+GRANT USAGE ON SCHEMA isthmus TO {role};
+GRANT SELECT ON isthmus.migrations, isthmus.keys TO {role};
+GRANT SELECT, INSERT, UPDATE ON isthmus.used, isthmus.accounts TO {role};
+"""
+
+
+async def migrate(database: Database) -> list[int]:
+    """Take the steps that were not taken yet, together or not at all; their numbers. Raises DatabaseDown."""
+
+    async def steps(connection: Any) -> list[int]:
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
+        await connection.execute(_START)
+        reached = await connection.fetchval(_REACHED)
+        for number, step in enumerate(STEPS[reached:], reached + 1):
+            await connection.execute(step)
+            await connection.execute("INSERT INTO isthmus.migrations (number) VALUES ($1)", number)
+        return list(range(reached + 1, len(STEPS) + 1))
+
+    return await database.transaction(steps)
+
+
+async def grant(database: Database, role: str) -> None:
+    """What a gateway's own user may do: read keys, count. Not issue a key, nor bring one back."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,62}", role):
+        raise ValueError("a role's name is lower-case letters, digits, - and _")
+    statements = _GRANTS.format(role=f'"{role}"')
+    await database.transaction(lambda connection: connection.execute(statements))
+
+
+async def outdated(database: Database) -> str | None:
+    """Why this program cannot work with the tables that are there, or None. Newer ones are taken as they are."""
+    try:
+        reached = await _reached(database)
+    except DatabaseDown as error:
+        if str(error) in ("UndefinedTableError", "InvalidSchemaNameError"):
+            return _behind(0)
+        return f"the database does not answer ({error})"
+    return _behind(reached) if reached < len(STEPS) else None
+
+
+def _behind(reached: int) -> str:
+    return f"the database is at step {reached} of {len(STEPS)}: run `python -m edge.keys migrate`"
+
+
+async def _reached(database: Database) -> int:
+    return (await database.fetch(_REACHED))[0]["reached"]

@@ -1,0 +1,106 @@
+"""One request on its way: what each step of the gateway leaves for the next, and what must happen when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.trace import Span
+from starlette.requests import Request
+
+from edge.accounts import Accounts, Whose, cost
+from edge.allowance import Reservation
+from edge.callers import Caller
+from edge.flow import Deadline
+from edge.journal import Exchange
+from edge.routing import Opened, Unsent, Upstream
+
+if TYPE_CHECKING:
+    from edge.routing import Way
+    from edge.tasks import Task
+
+
+@dataclass
+class Errand:
+    """Belongs to the one task that answers the request."""
+
+    request: Request
+    exchange: Exchange
+    caller: Caller
+    deadline: Deadline
+    span: Span
+    task: Task
+    way: Way
+    asked: dict[str, Any]
+    """The request's own fields, checked; the model by the caller's name."""
+    wants_usage: bool
+    expected: tuple[int, int]
+    """Tokens of the prompt and the answer, as they were estimated."""
+    reservation: Reservation = field(default_factory=Reservation)
+    opened: Opened | None = None
+    _settled: bool = False
+
+    @property
+    def called(self) -> str:
+        """The model's name for the caller."""
+        return self.way.route.called
+
+    async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str]) -> Opened:
+        """Until the upstream's answer begins. However that fails, but for Unsent, the work there is accounted."""
+        self.exchange.attempts = (self.exchange.attempts or 0) + 1
+        self.exchange.endpoint = upstream.endpoint.server_name
+        self.opened = opened = Opened(upstream)
+        try:
+            await opened.send(self.task.path, body, headers)
+        except Unsent:
+            self.opened = None
+            await opened.close()
+            raise
+        return opened
+
+    def settle(self, accounts: Accounts | None) -> None:
+        """What it came to, once: before the last byte leaves, or when it ended without one."""
+        if self._settled:
+            return
+        self._settled = True
+        if self.opened is None:  # nobody took it
+            self.reservation.settle(0, 0.0)
+            return
+        exchange, upstream = self.exchange, self.opened.upstream
+        prompt, completion = exchange.prompt_tokens, exchange.completion_tokens
+        if self.opened.declined:
+            prompt = completion = 0
+        elif prompt is None:
+            # Cut short: the model tells no counts. What it was seen to write is the least that it wrote.
+            prompt, completion = self.expected[0], exchange.pieces
+        completion = completion or 0
+        exchange.gpu_seconds, exchange.usd = _rounded(
+            cost(upstream.place, self.opened.share_s(), prompt, completion)
+        )
+        self.reservation.settle(prompt + completion, exchange.usd or 0.0)
+        if accounts is not None:
+            whose = Whose(self.caller.team, self.caller.workload, self.called, exchange.endpoint)
+            accounts.add(whose, prompt, completion, exchange.gpu_seconds or 0.0, exchange.usd or 0.0)
+
+    async def end(self, accounts: Accounts | None, end_span: Callable[[Span, Exchange], None]) -> None:
+        """It is over, however it ended."""
+        self.settle(accounts)
+        self.deadline.done()
+        end_span(self.span, self.exchange)
+        if self.opened is not None:
+            await self.opened.close()
+
+
+def price_of(upstream: Upstream, expected: tuple[int, int]) -> float:
+    """USD that a request may cost, where that is known before: by the token."""
+    price = upstream.place.usd_per_million_tokens
+    return 0.0 if price is None else (expected[0] * price.prompt + expected[1] * price.completion) / 1e6
+
+
+def _rounded(values: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    gpu_seconds, usd = values
+    return (
+        None if gpu_seconds is None else round(gpu_seconds, 6),
+        None if usd is None else round(usd, 9),
+    )

@@ -1,0 +1,179 @@
+"""`python -m edge.keys --database FILE …`: make the tables, and issue, rotate, revoke and list keys.
+
+FILE is YAML: what a gateway's configuration has under `database`, with a user who may write. A key is printed once and
+kept nowhere: only its SHA-256 is. Exit codes: 0 done, 1 there is no such key, 2 the input is wrong, 3 the database is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from edge.callers.postgres import KNOWN_S, PREFIX
+from edge.callers.store import digest_of, id_of
+from edge.config import ConfigError, DataClass, EnvironmentFault, read_yaml
+from edge.config.database import DatabaseConfig
+from edge.database import Database, DatabaseDown
+from edge.database.migrations import grant, migrate, outdated
+
+_ISSUE = """
+INSERT INTO isthmus.keys (digest, workload, class, not_after)
+VALUES ($1, $2, $3, now() + make_interval(days => $4))
+"""
+# Those that end sooner keep their end.
+_END_OTHERS = """
+UPDATE isthmus.keys SET not_after = least(not_after, now() + make_interval(secs => $4))
+WHERE (workload, class) = ($1, $2) AND digest <> $3 AND revoked_at IS NULL
+RETURNING id, not_after
+"""
+_REVOKE = "UPDATE isthmus.keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1 RETURNING workload"
+_LIST = """
+SELECT id, workload, class, issued_at, issued_by, not_after, revoked_at,
+       CASE WHEN revoked_at IS NOT NULL THEN 'revoked' WHEN not_after <= now() THEN 'expired' ELSE 'valid' END AS state
+FROM isthmus.keys WHERE $1::text IS NULL OR workload = $1 ORDER BY class, workload, issued_at, id
+"""
+
+Command = Callable[[Database, argparse.Namespace], Awaitable[int]]
+
+
+async def issue(database: Database, options: argparse.Namespace) -> int:
+    """A new key beside those that the workload has."""
+    key = PREFIX + secrets.token_urlsafe(32)
+    await database.fetch(_ISSUE, digest_of(key), options.workload, options.data_class, options.days)
+    _say_new(key, options)
+    return 0
+
+
+async def rotate(database: Database, options: argparse.Namespace) -> int:
+    """A new key; the workload's others end after a while, in which both are good."""
+    key = PREFIX + secrets.token_urlsafe(32)
+    digest, held = digest_of(key), (options.workload, options.data_class)
+
+    async def both(connection: Any) -> list[Any]:
+        await connection.execute(_ISSUE, digest, *held, options.days)
+        return await connection.fetch(_END_OTHERS, *held, digest, options.overlap_h * 3600)
+
+    ended = await database.transaction(both)
+    for row in ended:
+        print(f"key {row['id']} is good until {row['not_after']:%Y-%m-%d %H:%M:%S} UTC", file=sys.stderr)
+    _say_new(key, options)
+    return 0
+
+
+async def revoke(database: Database, options: argparse.Namespace) -> int:
+    """Refused from now on, and for ever."""
+    rows = await database.fetch(_REVOKE, options.key)
+    if not rows:
+        print(f"edge.keys: there is no key {options.key}; `list` shows them", file=sys.stderr)
+        return 1
+    print(
+        f"key {options.key} of {rows[0]['workload']} is revoked: gateways refuse it within {KNOWN_S:.0f} s",
+        file=sys.stderr,
+    )
+    return 0
+
+
+async def show(database: Database, options: argparse.Namespace) -> int:
+    """One line of JSON for each key, without its digest."""
+    for row in await database.fetch(_LIST, options.workload):
+        print(json.dumps({key: value if value is None else str(value) for key, value in row.items()}))
+    return 0
+
+
+async def make_tables(database: Database, options: argparse.Namespace) -> int:
+    """The steps that are missing; and what a gateway's own user may do there."""
+    taken = await migrate(database)
+    if options.gateway_user:
+        await grant(database, options.gateway_user)
+    steps = f"steps {', '.join(map(str, taken))} taken" if taken else "nothing to do"
+    print(f"tables: {steps}", file=sys.stderr)
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """One command; an error is one paragraph on standard error."""
+    options = _parser().parse_args(arguments)
+    try:
+        database = Database(_config(options.database))
+        return asyncio.run(_run(options.command, database, options))
+    except ConfigError as error:
+        print(f"edge.keys: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+async def _run(command: Command, database: Database, options: argparse.Namespace) -> int:
+    try:
+        if command is not make_tables and (problem := await outdated(database)):
+            raise EnvironmentFault(f"{options.database}: {problem}.")
+        return await command(database, options)
+    except DatabaseDown as error:
+        raise EnvironmentFault(
+            f"{options.database}: the database did not do it ({error}); is it there, and may this user write?"
+        ) from None
+    finally:
+        await database.close()
+
+
+def _say_new(key: str, options: argparse.Namespace) -> None:
+    ends = f"for {options.days} days" if options.days else "until it is rotated or revoked"
+    print(
+        f"key {id_of(digest_of(key))} of {options.workload}, class {options.data_class}, {ends}:",
+        file=sys.stderr,
+    )
+    print(key)
+
+
+def _config(path: Path) -> DatabaseConfig:
+    try:
+        return DatabaseConfig.model_validate(read_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ConfigError(f"{path}: {key}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge.keys", description="Keys of a class's callers.")
+    parser.add_argument(
+        "--database", type=Path, required=True, help="YAML: host, port, name, user, password, ca"
+    )
+    commands = parser.add_subparsers(required=True)
+    for name, command in (("issue", issue), ("rotate", rotate)):
+        new = commands.add_parser(name, help=command.__doc__)
+        new.add_argument("--workload", required=True)
+        new.add_argument("--class", dest="data_class", choices=get_args(DataClass), required=True)
+        new.add_argument("--days", type=_whole, help="how long it is good; absent: until rotated or revoked")
+        new.set_defaults(command=command)
+        if command is rotate:
+            new.add_argument(
+                "--overlap-h", type=float, default=24.0, help="how long the others stay good (24)"
+            )
+    revoked = commands.add_parser("revoke", help=revoke.__doc__)
+    revoked.add_argument("key", help="its id, as `list` shows it")
+    revoked.set_defaults(command=revoke)
+    listed = commands.add_parser("list", help=show.__doc__)
+    listed.add_argument("--workload")
+    listed.set_defaults(command=show)
+    made = commands.add_parser("migrate", help=make_tables.__doc__)
+    made.add_argument("--gateway-user", help="a user that is there: may read keys and count, no more")
+    made.set_defaults(command=make_tables)
+    return parser
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 3660:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What Prometheus reads of a process: requests, tokens, GPU time and cost by team, workload and model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+if TYPE_CHECKING:
+    from edge.journal import Exchange
+    from edge.routing import Endpoint
+
+BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_WHO = ["class", "team", "workload", "model", "variant"]
+
+
+class Metrics:
+    """One registry a process. Labels hold names of the configuration only, never a caller's words."""
+
+    def __init__(self, data_class: str) -> None:
+        disable_created_metrics()
+        self._class = data_class
+        self._registry = CollectorRegistry()
+
+        def counter(name: str, what: str, labels: list[str]) -> Counter:
+            return Counter(f"isthmus_{name}", what, labels, registry=self._registry)
+
+        def gauge(name: str, what: str, labels: list[str]) -> Gauge:
+            return Gauge(f"isthmus_{name}", what, labels, registry=self._registry)
+
+        self._requests = counter("requests", "Requests answered.", [*_WHO, "status"])
+        self._refusals = counter("refusals", "Errors answered, by code.", [*_WHO, "code"])
+        self._tokens = counter("tokens", "Tokens.", [*_WHO, "kind"])
+        self._gpu = counter("gpu_seconds", "GPU time, divided among what ran at once.", [*_WHO, "endpoint"])
+        self._cost = counter("cost_usd", "Cost of GPU time or of tokens.", [*_WHO, "endpoint"])
+        self._seconds = Histogram(
+            "isthmus_request_duration_seconds",
+            "From the first byte in to the last one out.",
+            _WHO,
+            buckets=BUCKETS_S,
+            registry=self._registry,
+        )
+        self._in_flight = gauge("requests_in_flight", "Requests that run.", ["class"]).labels(data_class)
+        self._refused_clients = counter("clients_refused", "Connections closed by name.", ["class"]).labels(
+            data_class
+        )
+        self._unsent = counter("unsent", "Requests that an endpoint did not take.", ["class", "endpoint"])
+        self._good = gauge("endpoint_good", "Whether an endpoint is asked first.", ["class", "endpoint"])
+        self._running = gauge("endpoint_running", "Requests under way there.", ["class", "endpoint"])
+        self._waiting = gauge("endpoint_waiting", "Requests that wait there.", ["class", "endpoint"])
+
+    def entered(self) -> None:
+        """A request began."""
+        self._in_flight.inc()
+
+    def refused_client(self) -> None:
+        """A connection was closed for its certificate's name."""
+        self._refused_clients.inc()
+
+    def unsent(self, endpoint: Endpoint) -> None:
+        """An endpoint did not take a request."""
+        self._unsent.labels(self._class, endpoint.server_name).inc()
+
+    def add(self, exchange: Exchange, seconds: float) -> None:
+        """Count a request that entered and is over."""
+        self._in_flight.dec()
+        who = (self._class, exchange.team, exchange.workload, exchange.model, exchange.variant)
+        self._requests.labels(*who, str(exchange.status)).inc()
+        self._seconds.labels(*who).observe(seconds)
+        if exchange.code != "ok":
+            self._refusals.labels(*who, exchange.code).inc()
+        for kind, count in (("prompt", exchange.prompt_tokens), ("completion", exchange.completion_tokens)):
+            if count is not None:
+                self._tokens.labels(*who, kind).inc(count)
+        if exchange.gpu_seconds is not None:
+            self._gpu.labels(*who, exchange.endpoint).inc(exchange.gpu_seconds)
+        if exchange.usd is not None:
+            self._cost.labels(*who, exchange.endpoint).inc(exchange.usd)
+
+    def watch(self, endpoint: Endpoint) -> None:
+        """Read an endpoint's state whenever Prometheus asks."""
+        labels = (self._class, endpoint.server_name)
+        self._good.labels(*labels).set_function(lambda: endpoint.health.good)
+        self._running.labels(*labels).set_function(lambda: endpoint.sharing.running)
+        self._waiting.labels(*labels).set_function(lambda: endpoint.waiting)
+
+    def text(self) -> bytes:
+        """The exposition format, version 0.0.4."""
+        return generate_latest(self._registry)

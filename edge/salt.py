@@ -1,0 +1,38 @@
+"""By what prefixes are cached: the same for one team's workloads, and nobody's guess.
+
+vLLM keeps what it has computed of a prompt's beginning, and who is answered sooner learns that somebody asked the same.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+
+from edge.config import ConfigError, GatewayConfig, Route
+
+_KEY = re.compile(r"[0-9a-fA-F]{64,}")
+
+
+class Salts:
+    """HMACs of who shares, under the site's key; without one the names as they are."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._class, self._key = config.data_class, b""
+        if config.salt_key is not None:
+            try:
+                text = config.salt_key.read_text().strip()
+            except (OSError, UnicodeDecodeError):
+                raise ConfigError(f"salt_key: {config.salt_key} cannot be read.") from None
+            if not _KEY.fullmatch(text) or len(text) % 2:
+                raise ConfigError(f"salt_key: {config.salt_key} does not hold 64 hexadecimal digits.")
+            self._key = bytes.fromhex(text)
+
+    def of(self, route: Route) -> str:
+        """The salt of a route that states who shares its cache."""
+        assert route.cache_salt is not None
+        if not self._key:
+            return route.cache_salt
+        about = f"isthmus cache salt\0{self._class}\0{route.cache_salt}".encode()
+        return base64.urlsafe_b64encode(hmac.digest(self._key, about, hashlib.sha256)).decode().rstrip("=")

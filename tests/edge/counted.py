@@ -1,0 +1,138 @@
+"""A gateway whose callers and counts are in a real PostgreSQL: mutual TLS, sidecars, fake model servers behind."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from ruamel.yaml import YAML
+
+from edge import keys
+from tests.edge.certificates import Authority
+from tests.edge.conftest import GATEWAY_NAME
+from tests.edge.fake_model import FakeModel
+from tests.edge.postgres import Door, Postgres
+from tests.edge.processes import Edge
+
+MODEL_NAMES = ("model-a.isthmus-restricted.svc", "model-b.isthmus-restricted.svc")
+SALT_KEY = "5a" * 32
+
+
+@dataclass
+class Counted:
+    """A folder with all files, a database of its own, and what was started."""
+
+    folder: Path
+    postgres: Postgres
+    database: str
+    authority: Authority
+    door: Door
+    models: list[FakeModel] = field(default_factory=list)
+    sidecars: list[Edge] = field(default_factory=list)
+    gateways: list[Edge] = field(default_factory=list)
+    clients: dict[tuple[int, str | None], httpx.Client] = field(default_factory=dict)
+
+    def keys(self, *arguments: str) -> str:
+        """`python -m edge.keys`, which must go well; what it printed."""
+        file = self.folder / "admin.yaml"
+        YAML().dump(self.postgres.administrator(self.database), file)
+        out, told = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(told):
+            code = keys.main(["--database", str(file), *arguments])
+        assert code == 0, told.getvalue()
+        return out.getvalue().strip()
+
+    def issue(self, workload: str, data_class: str = "restricted", *more: str) -> str:
+        return self.keys("issue", "--workload", workload, "--class", data_class, *more)
+
+    def ask_database(self, statement: str) -> list[Any]:
+        return self.postgres.ask(statement, self.database)
+
+    def place(self, at: int = 0, model: str = "llama", **more: Any) -> dict[str, Any]:
+        return {"url": self.sidecars[at].url, "server_name": MODEL_NAMES[at], "model": model, **more}
+
+    def start(self, **changes: Any) -> Edge:
+        """One more copy of the gateway."""
+        files = {"certificate": str(self.folder / "gateway.crt"), "key": str(self.folder / "gateway.key")}
+        (self.folder / "salt").write_text(SALT_KEY)
+        (self.folder / "database-password").write_text("gateway-s3cret\n")
+        config: dict[str, Any] = {
+            **{"mode": "gateway", "class": "restricted", "site": "fra1"},
+            "listen": {**files, "client_ca": str(self.authority.path)},
+            "upstream_tls": {**files, "ca": str(self.authority.path)},
+            "salt_key": str(self.folder / "salt"),
+            "database": {
+                **{"host": "127.0.0.1", "port": self.door.port, "name": self.database},
+                **{"user": f"{self.database}_gateway", "password": str(self.folder / "database-password")},
+                "ca": str(self.authority.path),
+            },
+            "limits": {"connect_timeout_s": 2, "request_timeout_s": 10, "probe_s": 0.2},
+            **changes,
+        }
+        self.gateways.append(Edge(self.folder / f"gateway-{len(self.gateways)}", config))
+        return self.gateways[-1]
+
+    def post(
+        self,
+        gateway: int,
+        path: str,
+        body: dict[str, Any],
+        headers: dict[str, str],
+        client: str | None = "app",
+    ) -> httpx.Response:
+        key = (gateway, client)
+        if key not in self.clients:
+            self.clients[key] = httpx.Client(
+                base_url=self.gateways[gateway].url,
+                verify=self.authority.client(client),
+                trust_env=False,
+                timeout=20,
+            )
+        return self.clients[key].post(path, json=body, headers=headers)
+
+    def chat(
+        self, key: str | None, model: str, gateway: int = 0, client: str = "app", **fields: Any
+    ) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": "IBAN DE02 1203"}], **fields}
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return self.post(gateway, "/v1/chat/completions", body, headers, client)
+
+
+@contextmanager
+def counted(
+    folder: Path, postgres: Postgres, name: str, models: list[FakeModel], data_class: str = "restricted"
+) -> Iterator[Counted]:
+    """The tables made, and a sidecar before each model; the gateways are the test's to start."""
+    with ExitStack() as ending:
+        authority = Authority(folder)
+        authority.issue("gateway", GATEWAY_NAME)
+        authority.issue("app", "app.payments.svc")
+        authority.issue("claims", "claims.payments.svc")
+        postgres.ask(f"CREATE DATABASE {name}")
+        postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
+        door = Door(postgres, *authority.issue("db", "db.isthmus-restricted.svc"))
+        ending.callback(door.close)
+        made = Counted(folder, postgres, name, authority, door, models)
+        made.keys("migrate", "--gateway-user", f"{name}_gateway")
+        for number, model in enumerate(models):
+            ending.callback(model.server_close)
+            ending.callback(model.shutdown)
+            authority.issue(f"model-{number}", MODEL_NAMES[number])
+            listen = {
+                "certificate": str(folder / f"model-{number}.crt"),
+                "key": str(folder / f"model-{number}.key"),
+                "client_ca": str(authority.path),
+            }
+            config = {"mode": "sidecar", "class": data_class, "listen": listen, "upstream": model.url}
+            made.sidecars.append(
+                Edge(folder / f"sidecar-{number}", {**config, "allowed_clients": [GATEWAY_NAME]})
+            )
+            ending.callback(made.sidecars[-1].stop)
+        ending.callback(lambda: [gateway.stop() for gateway in made.gateways])
+        ending.callback(lambda: [client.close() for client in made.clients.values()])
+        yield made

