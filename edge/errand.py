@@ -49,7 +49,7 @@ class Errand:
     async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str]) -> Opened:
         """Until the upstream's answer begins. However that fails, but for Unsent, the work there is accounted."""
         self.exchange.attempts = (self.exchange.attempts or 0) + 1
-        self.exchange.endpoint = upstream.endpoint.server_name
+        self.exchange.endpoint = upstream.endpoint.name
         self.opened = opened = Opened(upstream)
         try:
             await opened.send(self.task.path, body, headers)

@@ -34,7 +34,7 @@ class Exchange:
     model: str = ""
     """As the caller names it."""
     endpoint: str = ""
-    """The name in the certificate of who answered."""
+    """Who answered: the name in its certificate, and the port."""
     attempts: int | None = None
     """Endpoints that the request was offered to."""
     trace_id: str = ""

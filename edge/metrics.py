@@ -66,7 +66,7 @@ class Metrics:
 
     def unsent(self, endpoint: Endpoint) -> None:
         """An endpoint did not take a request."""
-        self._unsent.labels(self._class, endpoint.server_name).inc()
+        self._unsent.labels(self._class, endpoint.name).inc()
 
     def add(self, exchange: Exchange, seconds: float) -> None:
         """Count a request that entered and is over."""
@@ -86,7 +86,7 @@ class Metrics:
 
     def watch(self, endpoint: Endpoint) -> None:
         """Read an endpoint's state whenever Prometheus asks."""
-        labels = (self._class, endpoint.server_name)
+        labels = (self._class, endpoint.name)
         self._good.labels(*labels).set_function(lambda: endpoint.health.good)
         self._running.labels(*labels).set_function(lambda: endpoint.sharing.running)
         self._waiting.labels(*labels).set_function(lambda: endpoint.waiting)

@@ -110,7 +110,9 @@ async def _serve(config: Config) -> None:
     write_line("draining", mode=config.mode, running=len(state.running), **{"class": config.data_class})
     last_call = loop.call_later(drain_s, lambda: [deadline.cut() for deadline in list(state.running)])
     main.should_exit = True
+    ending = asyncio.create_task(_end_when_done(main, state))
     await serving[0]
+    ending.cancel()
     last_call.cancel()
     health.should_exit = True
     await serving[1]
@@ -122,6 +124,14 @@ async def _serve(config: Config) -> None:
     write_line("stopped", mode=config.mode, **{"class": config.data_class})
     for task in failed:
         task.result()
+
+
+async def _end_when_done(listener: Listener, state: State) -> None:
+    """Leave connections on which nothing runs: under TLS a client that sleeps would not let go of its own."""
+    while state.running:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(LAST_WORDS_S)
+    listener.force_exit = True
 
 
 async def _watch(config: Config, watches: list[Any]) -> None:

@@ -72,7 +72,7 @@ class Allowances:
                 raise Refusal(
                     400,
                     "request_over_limit",
-                    f"This request may take {_said(limit, amount)}, and {_whose(limit)} may take"
+                    f"This request may take {_said(limit, amount)}, and the {_whose(limit)} may take"
                     f" {_said(limit, limit.most)} {_each(limit)}: shorten it, or set a lower max_tokens.",
                 )
         try:
@@ -96,7 +96,7 @@ def _limits(scope: str, allowance: Allowance) -> Iterator[tuple[Limit, str]]:
 def _refusal(error: Exhausted) -> Refusal:
     limit = error.limit
     after = {"retry-after": str(max(1, math.ceil(error.left_s)))}
-    text = f"{_whose(limit)} may take {_said(limit, limit.most)} {_each(limit)}, and has".capitalize()
+    text = f"The {_whose(limit)} may take {_said(limit, limit.most)} {_each(limit)}, and has"
     if limit.period == "minute":
         return Refusal(429, "rate_limited", f"{text}; try again in {after['retry-after']} s.", after)
     # Not 429: clients try that again by themselves, and a budget does not come back while they wait.

@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -31,6 +32,7 @@ class Endpoint:
 
     def __init__(self, url: str, server_name: str, tls: UpstreamTls, limits: Limits) -> None:
         self.url, self.server_name = url, server_name
+        self.name = f"{server_name}:{urlsplit(url).port or 443}"
         self.health, self.sharing = Health(), Sharing()
         self.watch = Watch([tls.certificate, tls.key, tls.ca], self._renew)
         self._tls, self._limits = tls, limits

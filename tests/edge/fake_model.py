@@ -14,15 +14,24 @@ from tests.edge.fake import Fake
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 WORDS = ["Paid", " to", " Muster\u2028GmbH", " for", " rent"]
 HEALTHY = "vllm:num_requests_running 0\n"
+TOOL_CALL = {
+    "id": "call-1",
+    "type": "function",
+    "function": {"name": "rate", "arguments": '{"city": "Bern"}'},
+}
 
 
 class FakeModel(Fake):
-    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, stall, status-<n>, html."""
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, stall, status-<n>, html, ill, full.
+
+    `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
+    """
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
+        self.metrics = HEALTHY
         super().__init__(_Handler)
 
     def reset(self, behaviour: str = "ok") -> None:
@@ -30,6 +39,7 @@ class FakeModel(Fake):
         self.received.clear()
         self.cancelled.clear()
         self.words_sent.clear()
+        self.metrics = HEALTHY
 
     def answers(self, path: str) -> dict[str, Any] | None:
         """The fixed answer of a path beside chat."""
@@ -42,6 +52,7 @@ class FakeModel(Fake):
 class _Handler(socketserver.BaseRequestHandler):
     server: FakeModel  # pyright: ignore[reportIncompatibleVariableOverride]
     request: socket.socket
+    _chats = True
 
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,9 +60,10 @@ class _Handler(socketserver.BaseRequestHandler):
             head, body = raw.split(b"\r\n\r\n", 1)
             path = head.split(b" ")[1].decode()
             if path == "/health":
-                self._answer(200 if self.server.behaviour != "status-503" else 503, b"", "text/plain")
+                ill = self.server.behaviour in ("status-503", "ill")
+                self._answer(503 if ill else 200, b"", "text/plain")
             elif path == "/metrics":
-                self._answer(200, HEALTHY.encode(), "text/plain; version=0.0.4")
+                self._answer(200, self.server.metrics.encode(), "text/plain; version=0.0.4")
             elif path == "/v1/models":
                 self._answer(200, json.dumps({"data": [{"id": MODEL}]}).encode(), "application/json")
             elif (fixed := self.server.answers(path)) is not None:
@@ -59,6 +71,7 @@ class _Handler(socketserver.BaseRequestHandler):
                 self._answer(200, json.dumps(fixed).encode(), "application/json")
             else:
                 self.server.received.append(raw)
+                self._chats = path.endswith("/chat/completions")
                 if not self._complete(json.loads(body)):
                     return
 
@@ -81,7 +94,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def _complete(self, asked: dict[str, Any]) -> bool:
         """Answer; whether the connection goes on."""
-        behaviour = self.server.behaviour
+        behaviour = self.server.behaviour.replace("full", "status-503")
         if behaviour.startswith("status-"):
             error = {"error": {"message": f"{MODEL} says no: 10.1.2.3", "type": "x", "code": 1}}
             self._answer(
@@ -96,37 +109,49 @@ class _Handler(socketserver.BaseRequestHandler):
             return False
         usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
         if not asked.get("stream"):
-            choice = {
-                "index": 0,
-                "message": {"role": "assistant", "content": "".join(WORDS)},
-                "finish_reason": "stop",
-            }
             answer = {
                 "id": "chatcmpl-1",
-                "object": "chat.completion",
+                "object": "chat.completion" if self._chats else "text_completion",
                 "created": 1,
                 "model": asked["model"],
                 "system_fingerprint": "vllm-host-7",
-                "choices": [choice],
+                "choices": [self._choice(asked)],
                 "usage": usage,
             }
             self._answer(200, json.dumps(answer, ensure_ascii=False).encode(), "application/json")
             return True
         return self._stream(asked, usage, behaviour)
 
+    def _choice(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Text, or the call of a tool where there are any."""
+        if not self._chats:
+            return {"index": 0, "text": "".join(WORDS), "logprobs": None, "finish_reason": "stop"}
+        if "tools" in asked:
+            message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
+            return {"index": 0, "message": message, "finish_reason": "tool_calls"}
+        message = {"role": "assistant", "content": "".join(WORDS)}
+        return {"index": 0, "message": message, "finish_reason": "stop"}
+
+    def _piece(self, word: str, last: str | None) -> dict[str, Any]:
+        if not self._chats:
+            return {"index": 0, "text": word, "logprobs": None, "finish_reason": last}
+        return {"index": 0, "delta": {"content": word}, "finish_reason": last}
+
     def _stream(self, asked: dict[str, Any], usage: dict[str, int], behaviour: str) -> bool:
         self.request.sendall(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"x-upstream-secret: 1\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        for number, word in enumerate(WORDS):
+        for index, part in enumerate(_tool_deltas() if "tools" in asked else ()):
+            last = "tool_calls" if index == 2 else None
+            self._event(asked, [{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": last}])
+        for number, word in enumerate(() if "tools" in asked else WORDS):
             if behaviour in ("cut", "no-done", "error-event") and number == 3:
                 break
             if behaviour == "slow" and number:
                 time.sleep(0.4)
-            delta: dict[str, Any] = {"content": word}
             last = "stop" if number == len(WORDS) - 1 else None
-            self._event(asked, [{"index": 0, "delta": delta, "finish_reason": last}])
+            self._event(asked, [self._piece(word, last)])
             self.server.words_sent.set()
         if behaviour == "cut":
             return False
@@ -150,7 +175,7 @@ class _Handler(socketserver.BaseRequestHandler):
     def _event(self, asked: dict[str, Any], choices: list[Any], usage: Any = None) -> None:
         chunk = {
             "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
+            "object": "chat.completion.chunk" if self._chats else "text_completion",
             "created": 1,
             "model": asked["model"],
             "choices": choices,
@@ -175,3 +200,10 @@ class _Handler(socketserver.BaseRequestHandler):
                 self.server.cancelled.set()
         except ConnectionError:
             self.server.cancelled.set()
+
+
+def _tool_deltas() -> list[dict[str, Any]]:
+    """A call as it comes in pieces: its name, and then its arguments."""
+    first, rest = '{"city": ', '"Bern"}'
+    named = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "rate", "arguments": ""}}
+    return [named, *({"index": 0, "function": {"arguments": part}} for part in (first, rest))]

@@ -46,6 +46,7 @@ def translator(**changes: Any) -> dict[str, Any]:
 
 def test_the_three_shapes_are_accepted():
     assert check(gateway(), FILE).mode == "gateway"
+    assert check(counted(), FILE).mode == "gateway"
     assert check(sidecar(), FILE).mode == "sidecar"
     assert check(translator(), FILE).mode == "translator"
 
@@ -68,6 +69,28 @@ def test_what_the_components_write_is_what_the_edge_reads():
 
 def route(**changes: Any) -> list[dict[str, Any]]:
     return [{"workload": "w", "url": "https://m.svc:8443", "server_name": "m.svc", "model": "m", **changes}]
+
+
+def place(**changes: Any) -> dict[str, Any]:
+    return {"url": "https://t.svc:8443", "server_name": "t.svc", "model": "m", **changes}
+
+
+def database(**changes: Any) -> dict[str, Any]:
+    given = {
+        "host": "db.svc",
+        "user": "gateway",
+        "password": "/none/password",
+        "ca": "/none/ca.crt",
+        **changes,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def counted(**changes: Any) -> dict[str, Any]:
+    """A gateway whose callers are in a database."""
+    config = gateway(**{"database": database(), "workloads": [{"name": "w"}], "routes": route(), **changes})
+    del config["callers"]
+    return config
 
 
 WRONG = [
@@ -100,6 +123,30 @@ WRONG = [
         "models.0.region:",
     ),
     ([], "must be a mapping"),
+    (gateway(callers=None), "callers or database"),
+    (gateway(database=database()), "callers or database"),
+    (counted(database=database(ca=None)), "database: ca is needed"),
+    (counted(database=database(host="x.rds.amazonaws.com")), "nothing of restricted requests goes out"),
+    (counted(traces={"endpoint": "http://otel:4318/v1/traces"}), "class restricted demands https://"),
+    (
+        counted(traces={"endpoint": "https://xray.eu-central-1.amazonaws.com/v1/traces"}),
+        "goes out of the site",
+    ),
+    (counted(routes=route(overflow=place())), "restricted workload 'w' has an overflow; there is none"),
+    (counted(routes=route(also=[place(url="https://x.openai.com")])), "out of the site, to 'x.openai.com'"),
+    (counted(routes=route(task="embedding", overflow=place())), "overflow: only chat requests take one"),
+    (counted(routes=route(task="rerank", completions=True)), "completions: only a model that chats"),
+    (counted(routes=route(usd_per_gpu_hour=2.5)), "usd_per_gpu_hour needs gpus"),
+    (counted(routes=[*route(name="a"), *route(name="a")]), "names 'a' of workload 'w' twice"),
+    (counted(routes=route(workload="x")), "workloads lacks 'x'"),
+    (counted(workloads=[{"name": "w", "team": "t"}]), "team 't', which teams lacks"),
+    (counted(workloads=[{"name": "w", "clients": ["*.svc"]}]), "neither a whole DNS name nor a spiffe:// id"),
+    (counted(workloads=[{"name": n, "clients": ["c.svc"]} for n in "wv"]), "would speak for two of them"),
+    (counted(workloads=[{"name": "w"}, {"name": "w"}]), "workloads names 'w' twice"),
+    (
+        gateway(routes=route(), workloads=[{"name": "w", "allowance": {"tokens_per_month": 5}}]),
+        "database is needed",
+    ),
 ]
 
 

@@ -170,6 +170,16 @@ def test_sigterm_lets_a_running_stream_finish_and_takes_no_new_request(chain: Si
     assert edge.process.wait(10) == 0
 
 
+def test_a_client_that_keeps_its_connection_does_not_keep_the_process(chain: Site, own_gateway):
+    edge, authority = own_gateway()  # a request may take 10 s, and so may its end
+    with httpx.Client(verify=authority.client("app"), trust_env=False) as client:
+        assert client.get(edge.url + "/v1/models", headers=bearer(KEYS[WORKLOAD])).status_code == 200
+        began = time.monotonic()
+        edge.process.terminate()
+        assert edge.process.wait(20) == 0
+        assert time.monotonic() - began < 8
+
+
 def test_a_stream_beyond_the_time_for_draining_ends_in_an_error_that_is_seen(chain: Site, own_gateway):
     edge, authority = own_gateway(drain_timeout_s=0.5)
     chain.model.reset("endless")

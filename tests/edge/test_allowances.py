@@ -1,0 +1,185 @@
+"""Limits that two copies of the real gateway keep together on one real PostgreSQL; and what they accounted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.edge.conftest import bearer, code_of
+from tests.edge.counted import Counted, counted
+from tests.edge.fake_model import FakeModel
+from tests.edge.postgres import Postgres
+
+DEAR = ("dear", "unserved", "last")
+TAKEN = 12
+"""Tokens of each answer of the fake model: 7 of the prompt, 5 of the answer."""
+
+
+@pytest.fixture(scope="module")
+def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
+    with counted(tmp_path_factory.mktemp("limits"), postgres, "limits", [FakeModel(), FakeModel()]) as made:
+        by_token = {"usd_per_million_tokens": {"prompt": 1000, "completion": 10_000}}
+        by_gpu = {"gpus": 4, "usd_per_gpu_hour": 3600}
+        config: dict[str, Any] = {
+            "teams": [{"name": "payments", "allowance": {"requests_per_minute": 60}}, {"name": "insurance"}],
+            "workloads": [
+                {"name": "narratives", "team": "payments"},
+                {"name": "scoring", "team": "payments"},
+                {"name": "left"},
+                {"name": "slow", "allowance": {"tokens_per_minute": 400}},
+                *({"name": name, "team": "insurance", "allowance": {"usd_per_month": 0.5}} for name in DEAR),
+                {"name": "free", "team": "insurance"},
+            ],
+            "routes": [
+                {**made.place(), "workload": "narratives"},
+                {**made.place(), "workload": "scoring"},
+                {**made.place(), "workload": "slow"},
+                {**made.place(), "workload": "left"},
+                *({**made.place(**by_token), "workload": name} for name in DEAR),
+                {**made.place(1, **by_gpu), "workload": "free", "name": "big"},
+            ],
+        }
+        for _ in range(2):
+            made.start(**config)
+        for each in (*made.sidecars, *made.gateways):
+            each.wait_until_up()
+        yield made
+
+
+@pytest.fixture
+def site(running: Counted) -> Counted:
+    for model in running.models:
+        model.reset()
+    return running
+
+
+def at_a_minutes_beginning(site: Counted) -> None:
+    """So that none ends within the test."""
+    (row,) = site.ask_database("SELECT extract(second FROM clock_timestamp())::float8 AS at")
+    if row["at"] > 50:
+        time.sleep(60.2 - row["at"])
+
+
+def test_a_teams_rate_is_kept_by_all_copies_together_for_all_its_workloads(site: Counted):
+    at_a_minutes_beginning(site)
+    names = {name: site.issue(name) for name in ("narratives", "scoring")}
+
+    def ask(number: int) -> httpx.Response:
+        name = ("narratives", "scoring")[number // 2 % 2]
+        return site.chat(names[name], name, number % 2)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(120)))
+    statuses = [answer.status_code for answer in answers]
+    assert 60 - 60 // 20 <= statuses.count(200) <= 60
+    assert set(statuses) == {200, 429}
+    assert len(site.models[0].received) == statuses.count(200)
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert code_of(refused) == "rate_limited"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert "team payments may take 60 requests a minute" in refused.json()["error"]["message"].lower()
+    assert site.gateways[0].metric("isthmus_refusals_total", code="rate_limited", team="payments") > 0
+
+
+def test_tokens_are_reserved_before_and_counted_after(site: Counted):
+    at_a_minutes_beginning(site)
+    key = site.issue("slow")
+    answers = [site.chat(key, "slow", number % 2, max_tokens=30) for number in range(40)]
+    taken = sum(answer.status_code == 200 for answer in answers)
+    # Each reserves the whole of its max_tokens, and gives back what it did not take.
+    assert 400 - 2 * 60 <= taken * TAKEN <= 400
+    too_long = site.chat(key, "slow", max_tokens=1000)
+    assert (too_long.status_code, code_of(too_long)) == (400, "request_over_limit")
+    assert "max_tokens" in too_long.json()["error"]["message"]
+
+
+def test_a_spent_budget_is_402_until_the_month_ends(site: Counted):
+    key = site.issue("dear")
+    # 7 × 0.001 + 5 × 0.01 = 0.057 USD each; reserved are about 0.06 before.
+    answers = [site.chat(key, "dear", max_tokens=5) for _ in range(15)]
+    paid = [answer.status_code for answer in answers].count(200)
+    assert 7 <= paid <= 8
+    spent = answers[-1]
+    assert (spent.status_code, code_of(spent)) == (402, "budget_exhausted")
+    assert "0.50 USD a month" in spent.json()["error"]["message"]
+    assert int(spent.headers["retry-after"]) > 60
+    assert site.chat(key, "dear", 1, max_tokens=5).status_code == 402, "the other copy knows it too"
+
+
+def test_what_nobody_took_is_not_counted(site: Counted):
+    key = site.issue("unserved")
+    site.models[0].reset("status-503")
+    for _ in range(30):
+        assert site.chat(key, "unserved", max_tokens=5).status_code == 503
+    site.models[0].reset()
+    assert site.chat(key, "unserved", max_tokens=5).status_code == 200
+
+
+def test_a_stream_that_its_reader_leaves_is_counted_by_what_was_written(site: Counted):
+    key = site.issue("left")
+    body = {"model": "left", "messages": [{"role": "user", "content": "x"}], "stream": True, "max_tokens": 30}
+    site.chat(key, "left")  # makes the client
+    site.models[0].reset("endless")
+    with site.clients[(0, "app")].stream(
+        "POST", "/v1/chat/completions", json=body, headers=bearer(key)
+    ) as read:
+        lines = read.iter_lines()
+        for _ in range(60):
+            next(lines)
+    assert site.models[0].cancelled.wait(5)
+    line = site.gateways[0].wait_for_line("request", workload="left", stream=True)
+    assert line["prompt_tokens"] is None, "no count is made up in the record"
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        rows = site.ask_database(
+            "SELECT sum(completion_tokens)::int AS n FROM isthmus.accounts WHERE workload = 'left'"
+        )
+        if (rows[0]["n"] or 0) >= 25:
+            break
+        time.sleep(0.2)
+    else:
+        raise AssertionError("what was written is not accounted")
+
+
+def test_gpu_time_is_divided_among_those_that_run_at_once_and_priced(site: Counted):
+    key = site.issue("free")
+    site.models[1].reset("slow")  # a stream of 1.6 s
+    before = site.gateways[0].metric("isthmus_gpu_seconds_total", model="big")
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: site.chat(key, "big", stream=True), range(4)))
+    took = time.monotonic() - began
+    assert {answer.status_code for answer in answers} == {200}
+    lines = [line for line in site.gateways[0].lines("request") if line.get("model") == "big"][-4:]
+    total = sum(line["gpu_seconds"] for line in lines)
+    # Four GPUs, busy for as long as any of the four ran; never four times that.
+    assert 4 * 1.5 <= total <= 4 * took
+    assert all(line["usd"] == pytest.approx(line["gpu_seconds"], rel=1e-4) for line in lines), (
+        "1 USD a GPU-second"
+    )
+    assert site.gateways[0].metric("isthmus_gpu_seconds_total", model="big") - before == pytest.approx(total)
+    assert site.gateways[0].metric("isthmus_cost_usd_total", team="insurance", model="big") >= total * 0.99
+
+
+def test_sums_by_team_workload_and_model_are_in_the_database_when_a_copy_ends(site: Counted):
+    key = site.issue("last")
+    for _ in range(3):
+        assert site.chat(key, "last", 1, max_tokens=5).status_code == 200
+    assert site.gateways[1].stop() == 0
+    (row,) = site.ask_database("SELECT * FROM isthmus.accounts WHERE workload = 'last'")
+    assert (row["class"], row["site"], row["team"], row["model"]) == (
+        "restricted",
+        "fra1",
+        "insurance",
+        "last",
+    )
+    assert row["endpoint"] == f"model-a.isthmus-restricted.svc:{site.sidecars[0].port}"
+    assert (row["requests"], row["prompt_tokens"], row["completion_tokens"]) == (3, 21, 15)
+    assert row["usd"] == pytest.approx(3 * 0.057)
+    (used,) = site.ask_database("SELECT amount FROM isthmus.used WHERE scope LIKE '%last'")
+    assert used["amount"] == 3 * 57_000, "its lease was given back"

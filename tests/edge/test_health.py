@@ -1,0 +1,104 @@
+"""Whether an endpoint is asked, and whose its GPU time is: told with a clock that the test moves."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.accounts import cost
+from edge.config import Place
+from edge.routing.health import FIRST_S, LONGEST_S, Health
+from edge.routing.sharing import Sharing
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_one_that_refuses_is_left_alone_for_twice_as_long_each_time():
+    clock = Clock()
+    health = Health(clock)
+    pauses = []
+    for _ in range(8):
+        assert health.good
+        health.refused()
+        began = clock.now
+        while not health.good:
+            clock.now += 0.5
+        pauses.append(clock.now - began)
+    assert pauses == [FIRST_S, 2, 4, 8, 16, LONGEST_S, LONGEST_S, LONGEST_S]
+    health.took()
+    health.refused()
+    clock.now += FIRST_S
+    assert health.good, "what it took in between began the count anew"
+
+
+def test_several_that_fail_at_once_count_as_one():
+    clock = Clock()
+    health = Health(clock)
+    for _ in range(50):
+        health.refused()
+    clock.now = FIRST_S
+    assert health.good
+
+
+def test_a_probe_overrules_in_both_directions():
+    clock = Clock()
+    health = Health(clock)
+    health.said(False)
+    assert not health.good
+    health.refused()
+    health.said(True)
+    assert health.good, "one that came back is asked at once"
+
+
+# At each moment: how many seconds pass, and who begins or ends.
+STEPS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 4)), max_size=40)
+
+
+@given(STEPS)
+def test_the_shares_add_up_to_the_time_in_which_anything_ran(steps: list[tuple[int, int]]):
+    clock = Clock()
+    sharing = Sharing(clock)
+    entered: dict[int, float] = {}
+    shares, busy = [0.0], 0.0
+    for passed, who in [*steps, *((1, each) for each in range(5))]:
+        busy += passed if entered else 0
+        clock.now += passed
+        if who in entered:
+            shares.append(sharing.leave(entered.pop(who)))
+        else:
+            entered[who] = sharing.enter()
+    for who in list(entered):
+        shares.append(sharing.leave(entered.pop(who)))
+    assert sum(shares) == pytest.approx(busy)
+    assert min(shares) >= 0
+
+
+def test_what_other_copies_run_there_makes_a_share_smaller():
+    clock = Clock()
+    sharing = Sharing(clock)
+    began = sharing.enter()
+    sharing.told(4)
+    clock.now += 8
+    assert sharing.leave(began) == 2
+
+
+PLACE = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("priced", "expected"),
+    [
+        ({}, (None, None)),
+        ({"gpus": 4}, (40.0, None)),
+        ({"gpus": 4, "usd_per_gpu_hour": 2.5}, (40.0, 40 / 3600 * 2.5)),
+        ({"usd_per_million_tokens": {"prompt": 3, "completion": 15}}, (None, (3 * 1000 + 15 * 100) / 1e6)),
+    ],
+)
+def test_a_request_costs_by_the_gpu_or_by_the_token_or_is_not_priced(priced: dict, expected: tuple):
+    assert cost(Place(**PLACE, **priced), 10.0, 1000, 100) == pytest.approx(expected)

@@ -1,0 +1,275 @@
+"""Where requests go inside a class: the real gateway before two model servers, and the real translator beyond them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.edge.certificates import Authority
+from tests.edge.conftest import bearer, code_of
+from tests.edge.fake_bedrock import FakeBedrock
+from tests.edge.fake_model import FakeModel
+from tests.edge.processes import Edge, free_port
+from tests.edge.test_translator import ENVIRONMENT, GATEWAY, NAME, start
+
+MODELS = ("model-a.isthmus-internal.svc", "model-b.isthmus-internal.svc")
+TRANSLATOR = "internal-translator.isthmus-internal.svc"
+BURST, KEPT, HALF = "burst", "kept", "half"
+CHAT = "/v1/chat/completions"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@dataclass
+class Site:
+    models: list[FakeModel]
+    bedrock: FakeBedrock
+    gateway: Edge
+    client: httpx.Client
+    names: list[str]
+    """Of the model servers and of the translator, as they are accounted."""
+
+    def ask(self, workload: str = KEPT, path: str = CHAT, **fields: Any) -> httpx.Response:
+        text = {"messages": [{"role": "user", "content": "hi"}]} if "chat" in path else {"prompt": "hi"}
+        body = {"model": workload, **text, **fields}
+        return self.client.post(path, json=body, headers=bearer(f"key-of-{workload}"))
+
+    def counts(self) -> tuple[int, ...]:
+        """What each model server was asked, and Bedrock."""
+        return (*(len(model.received) for model in self.models), len(self.bedrock.requests))
+
+    def behave(self, *behaviours: str, waiting: tuple[int, int] = (0, 0)) -> None:
+        """From now on, and known to the gateway."""
+        for model, behaviour, count in zip(self.models, behaviours, waiting, strict=True):
+            model.reset(behaviour)
+            model.metrics = f'vllm:num_requests_waiting{{engine="0"}} {count}.0\n'
+        self.bedrock.reset()
+        well = [float(each in ("ok", "full", "status-500", "stall")) for each in behaviours]
+        wanted = {
+            "good": well,
+            "waiting": [count if good else 0 for count, good in zip(waiting, well, strict=True)],
+            "running": [0, 0],
+        }
+        end = time.monotonic() + 20
+        while (seen := {what: self.seen(what) for what in wanted}) != wanted:
+            assert time.monotonic() < end, seen
+            time.sleep(0.05)
+
+    def seen(self, what: str) -> list[float]:
+        return [self.gateway.metric(f"isthmus_endpoint_{what}", endpoint=name) for name in self.names[:2]]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("routing")
+    authority = Authority(folder)
+    for name, known in (("gateway", GATEWAY), ("translator", TRANSLATOR), ("app", "app.intranet.svc")):
+        authority.issue(name, known)
+    bedrock, models = FakeBedrock(), [FakeModel(), FakeModel()]
+    translator = start(folder / "translator", authority, bedrock.url, ENVIRONMENT)
+    sidecars = [_sidecar(folder, authority, name, model) for name, model in zip(MODELS, models, strict=True)]
+    gateway = Edge(folder / "edge", _config(folder, authority, sidecars, translator))
+    client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
+    try:
+        for each in (gateway, *sidecars):
+            each.wait_until_up()
+        translator.wait_until_up(180)
+        names = [
+            f"{name}:{edge.port}"
+            for name, edge in zip((*MODELS, TRANSLATOR), (*sidecars, translator), strict=True)
+        ]
+        yield Site(models, bedrock, gateway, client, names)
+    finally:
+        client.close()
+        for each in (gateway, *sidecars, translator):
+            each.stop()
+        for fake in (bedrock, *models):
+            fake.shutdown()
+            fake.server_close()
+
+
+def _sidecar(folder: Path, authority: Authority, name: str, model: FakeModel) -> Edge:
+    certificate, key = authority.issue(name, name)
+    listen = {"certificate": str(certificate), "key": str(key), "client_ca": str(authority.path)}
+    config = {"mode": "sidecar", "class": "internal", "listen": listen, "upstream": model.url}
+    return Edge(folder / f"of-{name}", {**config, "allowed_clients": [GATEWAY]})
+
+
+def _config(folder: Path, authority: Authority, sidecars: list[Edge], translator: Edge) -> dict[str, Any]:
+    files = {"certificate": str(folder / "gateway.crt"), "key": str(folder / "gateway.key")}
+    first, second = (
+        {"url": sidecar.url, "server_name": name, "model": "llama"}
+        for sidecar, name in zip(sidecars, MODELS, strict=True)
+    )
+    closed = {**first, "url": f"https://127.0.0.1:{free_port()}"}
+    overflow = {"url": translator.url, "server_name": TRANSLATOR, "model": NAME, "when_waiting": 5}
+    lines = "".join(
+        f"  - {{key_sha256: {hashlib.sha256(f'key-of-{name}'.encode()).hexdigest()}, workload: {name}}}\n"
+        for name in (BURST, KEPT, HALF)
+    )
+    (folder / "callers.yaml").write_text(f"callers:\n{lines}")
+    return {
+        **{"mode": "gateway", "class": "internal", "site": "fra1"},
+        "listen": {**files, "client_ca": str(authority.path)},
+        "upstream_tls": {**files, "ca": str(authority.path)},
+        "callers": str(folder / "callers.yaml"),
+        "limits": {"connect_timeout_s": 2, "request_timeout_s": 10, "probe_s": 0.1},
+        "routes": [
+            {**first, "workload": KEPT, "also": [second]},
+            {
+                **{**first, "workload": BURST, "also": [second], "overflow": overflow},
+                **{"completions": True, "cache_salt": "team/x"},
+            },
+            {**closed, "workload": HALF, "also": [second]},
+        ],
+    }
+
+
+@pytest.fixture
+def site(running: Site) -> Site:
+    running.behave("ok", "ok")
+    return running
+
+
+def test_requests_are_shared_out_alike_where_nothing_tells_the_places_apart(site: Site):
+    assert {site.ask().status_code for _ in range(20)} == {200}
+    assert site.counts() == (10, 10, 0)
+
+
+def test_a_request_goes_where_fewer_are_under_way(site: Site):
+    site.behave("stall", "ok")
+    threads = [threading.Thread(target=_patient, args=[site]) for _ in range(2)]
+    threads[0].start()
+    while not site.models[0].received:  # of two in turn, one meets the model that stalls
+        if site.models[1].received and not threads[1].is_alive():
+            threads[1] = threading.Thread(target=_patient, args=[site])
+            threads[1].start()
+        time.sleep(0.02)
+    before = site.counts()
+    assert {site.ask().status_code for _ in range(10)} == {200}
+    assert site.counts() == (before[0], before[1] + 10, 0)
+
+
+def _patient(site: Site) -> None:
+    body = {"model": KEPT, "messages": [{"role": "user", "content": "hi"}]}
+    with contextlib.suppress(httpx.TimeoutException):
+        site.client.post(CHAT, json=body, headers=bearer(f"key-of-{KEPT}"), timeout=3)
+
+
+def test_a_request_goes_where_fewer_wait_by_the_model_servers_own_word(site: Site):
+    site.behave("ok", "ok", waiting=(8, 0))
+    assert {site.ask().status_code for _ in range(10)} == {200}
+    assert site.counts() == (0, 10, 0)
+
+
+def test_one_that_says_it_is_ill_is_left_alone_and_asked_again_when_it_is_well(site: Site):
+    site.behave("ill", "ok")
+    assert {site.ask().status_code for _ in range(10)} == {200}
+    assert site.counts() == (0, 10, 0)
+    site.behave("ok", "ok")
+    assert {site.ask().status_code for _ in range(10)} == {200}
+    assert site.counts() == (5, 5, 0)
+
+
+def test_one_that_takes_nothing_is_passed_over_and_its_requests_are_answered_once_by_the_other(site: Site):
+    unsent = site.gateway.metric("isthmus_unsent_total", endpoint=site.names[0])
+    site.behave("full", "ok")
+    assert {site.ask().status_code for _ in range(20)} == {200}
+    refused, answered, _ = site.counts()
+    assert answered == 20
+    assert 1 <= refused <= 10, "it was asked again and again"
+    assert site.gateway.metric("isthmus_unsent_total", endpoint=site.names[0]) - unsent == refused
+    line = site.gateway.wait_for_line("request", workload=KEPT, attempts=2)
+    assert (line["status"], line["endpoint"]) == (200, site.names[1])
+
+
+def test_one_that_cannot_be_connected_to_costs_no_request(site: Site):
+    assert {site.ask(HALF).status_code for _ in range(6)} == {200}
+    assert site.counts() == (0, 6, 0)
+
+
+def test_a_request_of_which_something_may_have_come_is_never_sent_again(site: Site):
+    site.behave("status-500", "ok")
+    answers = [site.ask().status_code for _ in range(20)]
+    failed, answered, _ = site.counts()
+    assert (answers.count(502), answers.count(200)) == (failed, answered)
+    assert failed + answered == 20
+    site.behave("stall", "stall")
+    with pytest.raises(httpx.TimeoutException):
+        site.client.post(
+            CHAT,
+            json={"model": KEPT, "messages": [{"role": "user", "content": "hi"}]},
+            headers=bearer(f"key-of-{KEPT}"),
+            timeout=0.5,
+        )
+    assert sum(site.counts()) == 1
+
+
+def test_only_what_may_leaves_when_nobody_here_can_take_it(site: Site):
+    site.behave("status-503", "status-503")
+    assert site.ask(BURST).status_code == 200
+    assert site.counts()[2] == 1
+    asked = site.bedrock.requests[-1][2]
+    assert "cache_salt" not in str(asked)
+    refused = site.ask(KEPT)
+    assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
+    assert site.counts()[2] == 1, "a workload without an overflow went to AWS"
+    line = site.gateway.wait_for_line("request", workload=BURST, endpoint=site.names[2])
+    assert line["attempts"] == 1, "those that say they are ill were asked first"
+    site.behave("ok", "ok")
+    assert site.ask(BURST).status_code == 200
+    assert site.counts()[2] == 0, "the site's own come first again"
+
+
+def test_a_text_completion_stays_here_whatever_happens(site: Site):
+    assert site.ask(BURST, "/v1/completions").status_code == 200
+    site.behave("status-503", "status-503")
+    assert site.ask(BURST, "/v1/completions").status_code == 503
+    assert site.counts()[2] == 0
+
+
+def test_it_overflows_when_as_many_wait_everywhere_as_the_file_says(site: Site):
+    site.behave("ok", "ok", waiting=(9, 4))
+    assert site.ask(BURST).status_code == 200
+    assert site.counts() == (0, 1, 0)
+    site.behave("ok", "ok", waiting=(9, 5))
+    assert site.ask(BURST).status_code == 200
+    assert site.ask(KEPT).status_code == 200
+    assert site.counts() == (0, 1, 1)
+
+
+def test_with_all_down_it_is_503_and_no_other_way_is_found(site: Site):
+    site.behave("status-503", "status-503")
+    site.bedrock.reset("status-503")
+    answer = site.ask(BURST)
+    assert answer.status_code == 503
+    assert code_of(answer) == "model_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        (TRACE, True),
+        (TRACE.upper(), False),
+        (TRACE.replace("4bf92f3577b34da6a3ce929d0e0e4736", "0" * 32), False),
+        ("00-IBAN-of-a-customer-01", False),
+    ],
+)
+def test_a_trace_is_passed_to_the_model_and_nothing_beside_it(site: Site, sent: str, passed: bool):
+    headers = {**bearer(f"key-of-{KEPT}"), "traceparent": sent, "tracestate": "x=IBAN", "baggage": "y=IBAN"}
+    body = {"model": KEPT, "messages": [{"role": "user", "content": "hi"}]}
+    assert site.client.post(CHAT, json=body, headers=headers).status_code == 200
+    (raw,) = [raw for model in site.models for raw in model.received]
+    assert (f"traceparent: {sent}".encode() in raw.lower()) is passed
+    assert b"IBAN" not in raw
+    assert b"tracestate" not in raw.lower()
+    if passed:
+        assert site.gateway.wait_for_line("request", trace_id=TRACE.split("-")[1])["status"] == 200
