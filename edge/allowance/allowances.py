@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from edge.allowance.ledger import Exhausted, Ledger, Limit, Taken
+from edge.allowance.ledger import Exhausted, Ledger, Limit, Period, Taken
 from edge.callers import Caller
 from edge.config.gateway import Allowance, GatewayConfig
 from edge.database import DatabaseDown
@@ -13,7 +13,7 @@ from edge.openai_api import Refusal
 
 MICRO = 1_000_000
 """USD are counted in millionths: whole numbers add up exactly."""
-_UNITS = {
+_UNITS: dict[str, tuple[str, Period]] = {
     "requests_per_minute": ("requests/minute", "minute"),
     "tokens_per_minute": ("tokens/minute", "minute"),
     "tokens_per_month": ("tokens/month", "month"),

@@ -16,7 +16,8 @@ from typing import Literal
 
 from edge.database import Database, DatabaseDown
 
-PARTS = {"minute": 20, "month": 2000}
+Period = Literal["minute", "month"]
+PARTS: dict[Period, int] = {"minute": 20, "month": 2000}
 """Of the whole, one lease: what a copy that ends without a word takes with it."""
 IDLE_S = 5.0
 """A lease that nobody drew on for so long is given back."""
@@ -44,7 +45,7 @@ class Limit:
 
     scope: str
     unit: str
-    period: Literal["minute", "month"]
+    period: Period
     most: int
 
 

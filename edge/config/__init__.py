@@ -15,7 +15,7 @@ from edge.config.base import (
 from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
 from edge.config.sidecar import SidecarConfig
-from edge.config.translator import BedrockModel, Outbound, SageMakerModel, TranslatorConfig
+from edge.config.translator import BedrockModel, Guardrail, Outbound, SageMakerModel, TranslatorConfig
 from edge.config.ways import Place, Route
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "EnvironmentFault",
     "File",
     "GatewayConfig",
+    "Guardrail",
     "Limits",
     "Listen",
     "MutualListen",

@@ -23,8 +23,8 @@ TAKEN = 12
 @pytest.fixture(scope="module")
 def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
     with counted(tmp_path_factory.mktemp("limits"), postgres, "limits", [FakeModel(), FakeModel()]) as made:
-        by_token = {"usd_per_million_tokens": {"prompt": 1000, "completion": 10_000}}
-        by_gpu = {"gpus": 4, "usd_per_gpu_hour": 3600}
+        by_token: dict[str, Any] = {"usd_per_million_tokens": {"prompt": 1000, "completion": 10_000}}
+        by_gpu: dict[str, Any] = {"gpus": 4, "usd_per_gpu_hour": 3600}
         config: dict[str, Any] = {
             "teams": [{"name": "payments", "allowance": {"requests_per_minute": 60}}, {"name": "insurance"}],
             "workloads": [

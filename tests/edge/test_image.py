@@ -49,17 +49,22 @@ def test_the_locks_agree_with_the_houses_own():
 def test_gateway_and_sidecar_import_nothing_beyond_their_lock():
     program = (
         "import json, sys, importlib.metadata as m\n"
-        "import edge.server, edge.gateway, edge.sidecar\n"
+        "import edge.server, edge.gateway, edge.sidecar, edge.keys, requests\n"
+        "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.sdk.trace.export\n"
         "tops = {name.split('.')[0] for name in sys.modules}\n"
         "owners = m.packages_distributions()\n"
-        "print(json.dumps(sorted({d for top in tops for d in owners.get(top, [])})))\n"
+        "files = {getattr(module, '__file__', None) for module in sys.modules.values()}\n"
+        # Several distributions may fill one namespace: of those, the ones that a file was loaded of.
+        "def used(d): return any(str(m.distribution(d).locate_file(f)) in files for f in m.files(d) or ())\n"
+        "found = [owners.get(top, []) for top in tops]\n"
+        "print(json.dumps(sorted({d for many in found for d in many if len(many) == 1 or used(d)})))\n"
         "print(json.dumps(sorted(tops & {'isthmus', 'components', 'sandbox', 'stacks', 'policies'})))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     distributions, ours = (json.loads(line) for line in ended.stdout.splitlines())
-    # httpx and anyio take these where they are, and do without; the others are a development venv's hooks.
-    optional = {"rich", "pygments", "sniffio", "setuptools", "isthmus"}
+    # httpx, anyio and OpenTelemetry take these where they are, and do without; the others are a development venv's hooks.
+    optional = {"rich", "pygments", "sniffio", "setuptools", "psutil", "isthmus"}
     assert {normal(name) for name in distributions} - optional <= set(locked("requirements.lock"))
     assert ours == []
