@@ -49,7 +49,11 @@ def application(routes: list[Route]) -> Starlette:
 
 
 def health_application(service: Service, state: State) -> Starlette:
-    """The plain HTTP listener's application: `/health` and `/metrics`, open to probes and monitoring."""
+    """The plain HTTP listener's application: `/health`, `/live` and `/metrics`, open to probes and monitoring."""
+
+    async def live(request: Request) -> Response:
+        # Not whether it can serve: a process that is started anew finds the same database down.
+        return PlainTextResponse("ok\n")
 
     async def health(request: Request) -> Response:
         problem = "draining" if state.draining else await service.problem()
@@ -62,7 +66,10 @@ def health_application(service: Service, state: State) -> Starlette:
         return PlainTextResponse("not served here\n", status_code=404)
 
     app = Starlette(
-        routes=[Route("/health", health, methods=["GET"]), Route("/metrics", metrics, methods=["GET"])],
+        routes=[
+            Route(path, answer, methods=["GET"])
+            for path, answer in (("/health", health), ("/live", live), ("/metrics", metrics))
+        ],
         exception_handlers={404: missing},
     )
     app.router.redirect_slashes = False

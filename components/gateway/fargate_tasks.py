@@ -107,7 +107,7 @@ def container(
     No privilege, no capability, nothing writable but `/dev/shm`, and no shell is used.
     """
     serving, health = ports
-    asked = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{health}/health', timeout=4)"
+    asked = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{health}/live', timeout=4)"
 
     def written(parts: list[Any]) -> str:
         found, told, group = parts

@@ -65,7 +65,8 @@ def serve(
         box["env"] = variables
     box["startupProbe"] = health_probe(2, _START_S // 2)
     box["readinessProbe"] = health_probe(5, 3)
-    box["livenessProbe"] = health_probe(10, 6)
+    # Not whether it can serve: started anew it would find the same database down.
+    box["livenessProbe"] = health_probe(10, 6, "/live")
     # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
     box["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
     spec: Any = {

@@ -17,7 +17,7 @@ T = TypeVar("T")
 ANSWER_S = 2.0
 """Of a statement and of making a connection: a request waits for both at most."""
 PAUSE_S = 0.5
-"""After a connection failed nobody tries again for so long: a thousand requests do not knock at once."""
+"""After no answer nobody asks again for so long: a thousand requests do not wait one after the other."""
 POOL = 8
 
 
@@ -64,12 +64,19 @@ class Database:
                 pool.terminate()
 
     async def _with(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        if time.monotonic() - self._failed < PAUSE_S:
+            raise DatabaseDown("it did not answer a moment ago")
         try:
             async with asyncio.timeout(2 * ANSWER_S):
                 pool = self._pool or await self._made()
                 async with pool.acquire(timeout=ANSWER_S) as connection:
                     found = await work(connection)
         except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if isinstance(error, TimeoutError):
+                self._failed = time.monotonic()
+            elif not _said(error) and self._pool is not None:
+                # The server is another one now, or was started anew: no request more meets a connection to the old.
+                await self._pool.expire_connections()
             # The class of the error only: its words may hold addresses, names and values.
             raise DatabaseDown(type(error).__name__) from None
         self._heard = time.monotonic()
@@ -80,7 +87,7 @@ class Database:
             if self._pool is not None:
                 return self._pool
             if time.monotonic() - self._failed < PAUSE_S:
-                raise OSError
+                raise TimeoutError
             config = self._config
             try:
                 self._pool = await asyncpg.create_pool(
@@ -103,6 +110,13 @@ class Database:
 
     def _password(self) -> str:
         return self._config.password.read_text().strip() if self._config.password else ""
+
+
+def _said(error: Exception) -> bool:
+    """Whether PostgreSQL said no to the statement, and the connection is as good as before."""
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(
+        error, (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+    )
 
 
 def _tls(config: DatabaseConfig) -> ssl.SSLContext | bool:

@@ -151,6 +151,7 @@ def test_without_the_database_nobody_is_let_in_and_with_it_again_everybody_is(si
             assert "operators" in answer.json()["error"]["message"]
         assert site.models[0].received == []
         assert site.gateways[0].health().status_code == 503
+        assert site.gateways[0].health("/live").status_code == 200, "it would be started anew, for nothing"
     finally:
         site.door.open()
     eventually(site, key, 200)

@@ -64,7 +64,7 @@ def test_gateway_and_sidecar_import_nothing_beyond_their_lock():
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     distributions, ours = (json.loads(line) for line in ended.stdout.splitlines())
-    # httpx, anyio and OpenTelemetry take these where they are, and do without; the others are a development venv's hooks.
+    # httpx, anyio and OpenTelemetry do without these; the others are a development venv's hooks.
     optional = {"rich", "pygments", "sniffio", "setuptools", "psutil", "isthmus"}
     assert {normal(name) for name in distributions} - optional <= set(locked("requirements.lock"))
     assert ours == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from edge.callers import postgres as lookups
 from edge.callers.postgres import PostgresKeys
 from edge.callers.store import CallersUnreadable, digest_of, id_of
 from edge.config.database import DatabaseConfig
-from edge.database import Database, DatabaseDown
+from edge.database import Database, DatabaseDown, connection
 from tests.edge.certificates import Authority
 from tests.edge.postgres import ADMIN_PASSWORD, Door, Postgres
+from tests.edge.processes import ROOT
 
 NAME, GATEWAY_PASSWORD = "keys", "gateway-s3cret"
 WORKLOAD = ["--workload", "claims", "--class", "restricted"]
@@ -215,6 +217,61 @@ def test_only_a_database_of_the_named_authority_and_name_is_spoken_to(
             found(desk, key, **right)
     finally:
         door.close()
+
+
+def test_after_the_database_was_started_anew_one_request_fails_at_most(desk: Desk):
+    async def use() -> list[str]:
+        database, seen = desk.gateway(), []
+        try:
+            await asyncio.gather(*(database.fetch("SELECT pg_sleep(0.05)") for _ in range(6)))
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'gateway'"
+            await asyncio.to_thread(desk.postgres.ask, cut)
+            for _ in range(10):
+                try:
+                    await database.fetch("SELECT 1")
+                    seen.append("ok")
+                except DatabaseDown:
+                    seen.append("down")
+            return seen
+        finally:
+            await database.close()
+
+    assert asyncio.run(use()).count("down") <= 1
+
+
+def test_who_waits_behind_a_database_that_does_not_answer_is_told_soon(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(connection, "ANSWER_S", 0.3)
+
+    async def use() -> float:
+        database = desk.gateway()
+        try:
+            await database.fetch("SELECT 1")
+            began = time.monotonic()
+            slow = [database.fetch("SELECT pg_sleep(5)") for _ in range(40)]
+            answers = await asyncio.gather(*slow, return_exceptions=True)
+            assert {type(each) for each in answers} == {DatabaseDown}
+            return time.monotonic() - began
+        finally:
+            await database.close()
+
+    assert asyncio.run(use()) < 2
+
+
+def test_the_commands_of_the_docs_do_what_they_are_shown_for(desk: Desk, capsys: pytest.CaptureFixture[str]):
+    text = (ROOT / "docs" / "edge.md").read_text()
+    shown = [line.split("#")[0] for line in text.splitlines() if line.startswith("    python -m edge.keys")]
+    assert len(shown) == 5
+    key = "0" * 12
+    for line in shown:
+        words = line.replace("[", "").replace("]", "").replace(" W", " claims").replace(" C", " restricted")
+        given = (
+            words.replace("FILE", str(desk.file("admin"))).replace("KEY-ID", key).replace("days N", "days 9")
+        )
+        assert keys.main(given.split()[3:]) == 0, line
+        printed = capsys.readouterr().out.strip()
+        key = id_of(digest_of(printed)) if printed.startswith("isk_") else key
 
 
 class Counting(Database):
