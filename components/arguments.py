@@ -23,12 +23,13 @@ from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
+from components.onprem.vllm import WRITES
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
-from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site
+from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site, Workload
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
@@ -296,6 +297,8 @@ def gateway_args(
         if endpoint.target != "bedrock":
             more: Any = route_args(workload, endpoints, cluster_ips, addresses=gateway.class_ == "restricted")
             route.update(more)
+        if endpoint.target not in CALLED_TARGETS:
+            route.update(_overflow(workload, endpoints))
         routes.append(route)
     made: dict[str, Any] = {
         **_shared(platform, gateway.certificate_secret),
@@ -315,6 +318,25 @@ def gateway_args(
         made["translator"] = translator
         made |= exception(platform, [workload.name for workload in gateway.workloads])
     return made  # type: ignore[return-value]
+
+
+def _overflow(workload: Workload, endpoints: dict[str, Endpoint]) -> Any:
+    """Of `GatewayRoute`: what of AWS takes a workload's chats that its own endpoint cannot take."""
+    if not workload.overflow or endpoints[workload.endpoint].task not in WRITES:
+        return {}
+    first, *others = workload.overflow
+    if others or endpoints[first].target not in CALLED_TARGETS:
+        raise InputError(
+            f"'{workload.name}' overflows to {', '.join(workload.overflow)}",
+            where=f"gateways.workloads.{workload.name}.overflow",
+            todo="Name one endpoint on Amazon Bedrock or SageMaker: a gateway's translator reaches no other",
+        )
+    return {
+        "overflow": {
+            "endpoint": model_name(first, workload.name),
+            "when_waiting": workload.overflow_when_waiting,
+        }
+    }
 
 
 def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailArgs:

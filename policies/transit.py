@@ -95,8 +95,8 @@ def _mutual(subject: Subject) -> Iterator[Broken]:
         if not at(config, "listen.client_ca"):
             yield Broken(f"{resource.name} of class {class_} asks its callers for no certificate", resource)
     for resource, _, config in configurations(subject.graph):
-        for route in at(config, "routes") or []:
-            url = str(at(route, "url"))
+        for route, way in _ways(config):
+            url = str(at(way, "url"))
             if not url.startswith("https://"):
                 yield Broken(f"{resource.name} sends {at(route, 'workload')} on without TLS", resource)
 
@@ -105,9 +105,17 @@ def _named_peers(subject: Subject) -> Iterator[Broken]:
     for resource, _, config in configurations(subject.graph):
         if at(config, "mode") in ("sidecar", "translator") and not at(config, "allowed_clients"):
             yield Broken(f"{resource.name} answers whoever has a certificate of the issuer's", resource)
-        for route in at(config, "routes") or []:
-            if not at(route, "server_name"):
+        for route, way in _ways(config):
+            if not at(way, "server_name"):
                 yield Broken(f"{resource.name} takes any server for {at(route, 'workload')}'s", resource)
+
+
+def _ways(config: Any) -> Iterator[tuple[Any, Any]]:
+    """Each route of a gateway, with each place that its requests can reach."""
+    for route in at(config, "routes") or []:
+        also = at(route, "also")
+        others = [at(route, "canary"), at(route, "overflow"), *(also if isinstance(also, list) else [])]
+        yield from ((route, way) for way in (route, *(each for each in others if each is not None)))
 
 
 def _certificates(subject: Subject) -> Iterator[Broken]:

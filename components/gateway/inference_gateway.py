@@ -44,6 +44,15 @@ class GatewayCanary(TypedDict):
     """Its picker, where it has an InferencePool; with a router only."""
 
 
+class GatewayOverflow(TypedDict):
+    """A model of the translator, which takes the chats that the workload's own endpoint cannot take."""
+
+    endpoint: str
+    """Its name at the translator."""
+    when_waiting: NotRequired[int]
+    """Also when so many requests wait at the own endpoint; absent: only when that takes none."""
+
+
 class GatewayRoute(TypedDict):
     """Where one workload's requests go."""
 
@@ -61,6 +70,8 @@ class GatewayRoute(TypedDict):
     """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
     canary: NotRequired[GatewayCanary]
     """A model server that takes a share of the requests."""
+    overflow: NotRequired[GatewayOverflow]
+    """Where requests go that the endpoint cannot take; never for a restricted workload."""
     picker: NotRequired[ModelPicker]
     """The endpoint's picker, where it has an InferencePool; with a router only."""
 
@@ -149,7 +160,7 @@ class InferenceGateway(pulumi.ComponentResource):
         if router is not None:
             servers = []  # it reaches none of them
         routes = [
-            through(router, route, space)
+            through(router, route, space) | beyond(route, held, space, cloud)
             if router is not None and route["endpoint"] not in cloud
             else _route(route, held, space, cloud)
             for route in args["routes"]
@@ -268,7 +279,7 @@ def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
         "server_name": server,
         "model": route["endpoint"] if through_translator else route["model"],
     }
-    given = [key for key in ("task", "cache_salt", "canary") if key in route]
+    given = [key for key in ("task", "cache_salt", "canary", "overflow") if key in route]
     if through_translator and given:
         raise InputError(
             f"a model behind the translator takes no {' or '.join(given)}",
@@ -291,7 +302,26 @@ def _route(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
             "model": canary["model"],
             "percent": canary["percent"],
         }
-    return made
+    return made | beyond(route, held, space, cloud)
+
+
+def beyond(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
+    """A route's overflow, as the edge's configuration has it: a model of the class's own translator."""
+    if "overflow" not in route:
+        return {}
+    overflow = route["overflow"]
+    if held == "restricted" or overflow["endpoint"] not in cloud:
+        raise InputError(
+            "restricted requests never leave their own endpoint"
+            if held == "restricted"
+            else f"'{overflow['endpoint']}' is no model of this gateway's translator",
+            where=f"routes.{route['workload']}.overflow",
+            todo="Leave it out" if held == "restricted" else "Name one of the translator's models",
+        )
+    server = dns_name(f"{held}-translator", space)
+    place = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": overflow["endpoint"]}
+    waiting = {"when_waiting": overflow["when_waiting"]} if "when_waiting" in overflow else {}
+    return {"overflow": {**place, **waiting}}
 
 
 def _applications(held: str) -> dict[str, Any]:

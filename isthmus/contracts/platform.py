@@ -164,6 +164,9 @@ class Workload(Part):
     endpoint: DnsLabel
     """Primary endpoint."""
     overflow: list[DnsLabel] = []
+    """Endpoint in AWS that takes the chats which its own cannot take: one, and never for restricted work."""
+    overflow_when_waiting: int = Field(default=4, ge=1)
+    """Also when so many requests wait at its own endpoint, by the model server's own word."""
     residency: list[str] = []
     impact: Literal["low", "material", "high"] = "low"
     adapter: DnsLabel | None = None

@@ -113,8 +113,9 @@ class Finder:
             workload = str(route.get("workload") or "")
             start = (Hop(kind="workload", name=workload or "-", where=gateway.where.name), own)
             known = self._judge.known(class_, workload).and_(*told)
-            canary = route.get("canary")
-            for way in (route, *([canary] if isinstance(canary, dict) else [])):
+            also = route.get("also")
+            others = [route.get("canary"), route.get("overflow"), *(also if isinstance(also, list) else [])]
+            for way in (route, *(each for each in others if isinstance(each, dict))):
                 for hops, verdict in self._routed(class_, gateway, workload, way, routed):
                     whole = verdict.and_(known)
                     yield _found(class_, workload, (*start, *hops), whole, gateway.resource)

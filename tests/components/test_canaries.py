@@ -45,7 +45,7 @@ def test_the_gateways_file_names_the_canary_and_its_share_and_the_edge_reads_it(
     }
     assert route["cache_salt"] == "team/risk"
     read: Any = read_by_the_edge(made, tmp_path)
-    assert read.routes[0].of_canary().server_name == other
+    assert read.routes[0].canary.server_name == other
 
 
 def test_the_gateway_may_reach_both_and_nothing_else(engine: Engine) -> None:
@@ -71,6 +71,47 @@ def test_a_restricted_gateway_knows_both_by_address(engine: Engine) -> None:
 def test_a_wrong_canary_is_refused(engine: Engine, held: str, route: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
         engine.deploy(InferenceGateway, "g", args(held, **route))
+
+
+TRANSLATOR = {
+    "image": f"{REGISTRY}translator@{DIGEST}",
+    "models": [{"name": "haiku--kyc", "region": "eu-central-1", "inference_profile": "eu.x.y-v1:0"}],
+}
+OVERFLOW = {"endpoint": "haiku--kyc", "when_waiting": 4}
+
+
+def test_what_overflows_goes_to_the_classs_own_translator(engine: Engine, tmp_path: Any) -> None:
+    given = {**args("internal", overflow=OVERFLOW, cache_salt="team/risk"), "translator": TRANSLATOR}
+    engine.deploy(InferenceGateway, "g", {**given, "destinations": []})
+    made = config(engine)
+    behind = "internal-translator.isthmus-internal.svc"
+    assert made["routes"][0]["overflow"] == {
+        **{"url": f"https://{behind}:8443", "server_name": behind},
+        **{"model": "haiku--kyc", "when_waiting": 4},
+    }
+    read: Any = read_by_the_edge(made, tmp_path)
+    assert [place.host for place in read.routes[0].places] == ["llama.isthmus-internal.svc", behind]
+
+
+@pytest.mark.parametrize(
+    ("held", "translator", "says"),
+    [
+        ("restricted", None, "never leave their own endpoint"),
+        ("internal", None, "no model of this gateway's translator"),
+        (
+            "internal",
+            {**TRANSLATOR, "models": [{**TRANSLATOR["models"][0], "name": "other"}]},
+            "no model of this",
+        ),
+    ],
+)
+def test_an_overflow_that_may_not_be_is_refused(
+    engine: Engine, held: str, translator: dict[str, Any] | None, says: str
+) -> None:
+    given = args(held, overflow=OVERFLOW, cluster_ip="10.96.0.7")
+    behind = {"translator": translator, "destinations": []} if translator else {}
+    with pytest.raises(InputError, match=says):
+        engine.deploy(InferenceGateway, "g", {**given, **behind})
 
 
 def test_a_model_behind_the_translator_takes_no_canary_no_salt_and_no_other_task(engine: Engine) -> None:

@@ -82,7 +82,15 @@ ELSEWHERE: dict[type, set[str]] = {
         ),
     },
     # A team is whose salt its requests bear.
-    platform.Workload: {"name", "overflow", "residency", "impact", "adapter", "team"},
+    platform.Workload: {
+        "name",
+        "overflow",
+        "overflow_when_waiting",
+        "residency",
+        "impact",
+        "adapter",
+        "team",
+    },
     platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
     platform_aws.Network: {"site", "classes", "services", "private_dns"},

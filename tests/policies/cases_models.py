@@ -230,6 +230,14 @@ CASES = [
             told(EDGE, listen=OPEN),
             told(EDGE, listen={"client_ca": "x"}),
             told(EDGE, routes=[{"workload": "kyc", "url": "http://m.svc:8080", "server_name": "m.svc"}]),
+            told(
+                EDGE,
+                routes=[{**EDGE["routes"][0], "overflow": {"url": "http://t.svc", "server_name": "t.svc"}}],
+            ),
+            told(
+                EDGE,
+                routes=[{**EDGE["routes"][0], "also": [{"url": "http://n.svc", "server_name": "n.svc"}]}],
+            ),
         ],
         unknown=["data", "data.[config.yaml]"],
         also=[[config({**EDGE, "class": "public", "listen": OPEN})]],
@@ -238,7 +246,10 @@ CASES = [
         "encryption/peers-named",
         [config(BEHIND), config(EDGE, "edge")],
         fails=[told(BEHIND, allowed_clients=[])],
-        broken=[[config({**EDGE, "routes": [{"workload": "kyc", "url": "https://m.svc"}]})]],
+        broken=[
+            [config({**EDGE, "routes": [{"workload": "kyc", "url": "https://m.svc"}]})],
+            [config({**EDGE, "routes": [{**EDGE["routes"][0], "also": [{"url": "https://n.svc"}]}]})],
+        ],
     ),
     Case(
         "cost/gateways-limited",
