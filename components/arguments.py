@@ -283,6 +283,8 @@ def gateway_args(
             "endpoint": endpoint.id,
             "model": workload.adapter or endpoint.model,
         }
+        if workload.team is not None:
+            route["team"] = workload.team
         if endpoint.target in CALLED_TARGETS:
             route["endpoint"] = model_name(endpoint.id, workload.name)
         elif endpoint.id not in cluster_ips:

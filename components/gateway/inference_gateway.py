@@ -66,6 +66,8 @@ class GatewayRoute(TypedDict):
     """Address of the model server's Service; a restricted gateway needs it, since it asks no cluster DNS."""
     task: NotRequired[str]
     """What it is asked for: chat (default), embedding or rerank."""
+    team: NotRequired[str]
+    """Whose workload it is: what it takes is accounted so."""
     cache_salt: NotRequired[str]
     """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
     canary: NotRequired[GatewayCanary]
@@ -177,7 +179,9 @@ class InferenceGateway(pulumi.ComponentResource):
         )
         if router is not None:
             before += routed(name, held, space, router, local, self, issuer=args.get("issuer"))
-        config = config_map(name, service, space, own, gateway_config(held, args["site"], routes), child)
+        teams = {route["workload"]: route["team"] for route in args["routes"] if "team" in route}
+        told = gateway_config(held, args["site"], routes, teams)
+        config = config_map(name, service, space, own, told, child)
         if behind is not None:
             translator(
                 f"{name}-translator",

@@ -174,7 +174,8 @@ class Workload(Part):
     canary: Canary | None = None
     """Another endpoint that takes a share of its requests."""
     team: DnsLabel | None = None
-    """Whose it is: where the prefix cache is salted, workloads of one team share it. Absent: it shares with none."""
+    """Whose it is: what it takes is accounted so, and where the prefix cache is salted its team's workloads share it.
+    Absent: it shares with none."""
 
     @property
     def awaited(self) -> tuple[str, ...]:

@@ -93,6 +93,17 @@ def test_what_overflows_goes_to_the_classs_own_translator(engine: Engine, tmp_pa
     assert [place.host for place in read.routes[0].places] == ["llama.isthmus-internal.svc", behind]
 
 
+def test_whose_a_workload_is_stands_in_the_file_and_the_edge_accounts_by_it(
+    engine: Engine, tmp_path: Any
+) -> None:
+    given = args(team="risk")
+    given["routes"].append({"workload": "other", "endpoint": "llama", "model": "meta-llama/v1"})
+    engine.deploy(InferenceGateway, "g", given)
+    read: Any = read_by_the_edge(config(engine), tmp_path)
+    assert [(each.name, each.team) for each in read.workloads] == [("kyc", "risk"), ("other", None)]
+    assert [team.name for team in read.teams] == ["risk"]
+
+
 @pytest.mark.parametrize(
     ("held", "translator", "says"),
     [

@@ -89,7 +89,6 @@ ELSEWHERE: dict[type, set[str]] = {
         "residency",
         "impact",
         "adapter",
-        "team",
     },
     platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
