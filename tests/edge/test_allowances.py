@@ -111,11 +111,14 @@ def test_a_spent_budget_is_402_until_the_month_ends(site: Counted):
     assert site.chat(key, "dear", 1, max_tokens=5).status_code == 402, "the other copy knows it too"
 
 
-def test_what_nobody_took_is_not_counted(site: Counted):
+def test_what_nobody_took_or_answered_is_not_counted(site: Counted):
     key = site.issue("unserved")
     site.models[0].reset("status-503")
     for _ in range(30):
         assert site.chat(key, "unserved", max_tokens=5).status_code == 503
+    site.models[0].reset("status-400")
+    for _ in range(100):
+        assert site.chat(key, "unserved", max_tokens=5).status_code == 400
     site.models[0].reset()
     assert site.chat(key, "unserved", max_tokens=5).status_code == 200
 

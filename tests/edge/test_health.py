@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.accounts import cost
 from edge.config import Place
+from edge.openai_api import Refusal
+from edge.routing import Opened, Unsent, Upstream
 from edge.routing.health import FIRST_S, LONGEST_S, Health
 from edge.routing.sharing import Sharing
 
@@ -88,7 +94,38 @@ def test_what_other_copies_run_there_makes_a_share_smaller():
     assert sharing.leave(began) == 2
 
 
-PLACE = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}
+class Broken:
+    """An endpoint that fails as it is told."""
+
+    def __init__(self, error: httpx.HTTPError) -> None:
+        self.error, self.sharing, self.health = error, Sharing(), Health()
+
+    async def send(self, method: str, path: str, **options: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "unsent"),
+    [
+        (httpx.ConnectError(""), True),
+        (httpx.ConnectTimeout(""), True),
+        (httpx.PoolTimeout(""), True),
+        (httpx.ReadTimeout(""), False),
+        (httpx.ReadError(""), False),
+        (httpx.WriteError(""), False),
+        (httpx.RemoteProtocolError(""), False),
+    ],
+)
+def test_only_what_was_never_connected_counts_as_unsent(error: httpx.HTTPError, unsent: bool):
+    endpoint: Any = Broken(error)
+    opened = Opened(Upstream(Place(**PLACE), endpoint, "m"))
+    with pytest.raises(Refusal) as caught:
+        asyncio.run(opened.send("/v1/chat/completions", b"{}", {}))
+    assert isinstance(caught.value, Unsent) is unsent, "what may have been done would be done twice"
+    assert endpoint.health.good is not unsent
+
+
+PLACE: Any = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}
 
 
 @pytest.mark.parametrize(

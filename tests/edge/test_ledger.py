@@ -115,6 +115,31 @@ def test_a_minutes_limit_is_kept_with_a_twentieth_a_copy_unspent_at_most(tables:
     assert asked < admitted / 5, "nearly every request asked the database"
 
 
+@pytest.mark.parametrize(
+    ("used", "need", "want", "granted"),
+    [
+        (0, 1, 5, 5),
+        (0, 1, 80, 25),
+        (90, 1, 80, 2),
+        (99, 1, 80, 1),
+        (50, 40, 5, 40),
+        (61, 40, 5, 0),
+        (100, 1, 1, 0),
+    ],
+)
+def test_a_lease_is_a_quarter_of_what_is_left_at_most_unless_one_request_needs_more(
+    tables: DatabaseConfig, used: int, need: int, want: int, granted: int
+):
+    async def work(clock: Clock, databases: list[Counting], ledgers: list[Ledger]) -> int:
+        scope = f"a/b/team/{used}-{need}-{want}"
+        statement = "SELECT granted FROM isthmus.lease($1, 'u', 'month', 100, $2, 0)"
+        if used:
+            await databases[0].fetch(statement, scope, used)
+        return (await databases[0].fetch(statement.replace("0)", "$3)"), scope, need, want))[0]["granted"]
+
+    assert with_copies(tables, work, 1) == granted
+
+
 def test_what_a_copy_leased_and_does_not_need_is_given_back(tables: DatabaseConfig):
     limit = Limit("a/b/team/idle", "tokens/month", "month", 100_000)
 

@@ -91,6 +91,21 @@ def test_the_rest_of_the_model_server_is_out_of_reach(chain: Site, method: str, 
     assert chain.model.received == []
 
 
+@pytest.mark.parametrize(
+    ("sent", "passes"),
+    [("00-" + "a" * 32 + "-" + "b" * 16 + "-01", True), ("00-IBAN-01", False), ("01-" + "a" * 52, False)],
+)
+def test_of_the_headers_only_a_well_formed_trace_passes(chain: Site, sent: str, passes: bool):
+    with httpx.Client(verify=chain.authority.client("gateway"), trust_env=False) as client:
+        headers = {"traceparent": sent, "x-other": "IBAN"}
+        assert (
+            client.post(chain.sidecar.url + CHAT, json=chat(model=MODEL), headers=headers).status_code == 200
+        )
+    head = chain.model.received[-1].split(b"\r\n\r\n")[0]
+    assert (sent.encode() in head) is passes
+    assert b"IBAN" not in head
+
+
 def test_the_gateway_is_told_health_and_load_and_nobody_else_is(chain: Site):
     gateway = chain.authority.client("gateway")
     before = len(chain.sidecar.lines("request"))
