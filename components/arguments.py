@@ -283,8 +283,8 @@ def gateway_args(
             "endpoint": endpoint.id,
             "model": workload.adapter or endpoint.model,
         }
-        if workload.team is not None:
-            route["team"] = workload.team
+        said: Any = workload.model_dump(include={"team", "clients", "allowance"}, exclude_defaults=True)
+        route.update(said)
         if endpoint.target in CALLED_TARGETS:
             route["endpoint"] = model_name(endpoint.id, workload.name)
         elif endpoint.id not in cluster_ips:
@@ -314,6 +314,10 @@ def gateway_args(
         "site_cidrs": [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs],
         "resolvers": list(site.dns),
     }
+    if gateway.database is not None:
+        made["database"] = gateway.database.model_dump()
+    if gateway.teams:
+        made["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
     if gateway.router is not None:
         made["router"] = gateway.router.model_dump(exclude_none=True)
     if translator is not None:

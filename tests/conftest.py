@@ -38,6 +38,7 @@ SLOW = (
     "tests/components/test_fargate_gateway.py",
     "tests/components/test_fargate_platform.py",
     "tests/components/test_first_step.py",
+    "tests/components/test_gateway_callers.py",
     "tests/components/test_gpu_operator.py",
     "tests/components/test_groups.py",
     "tests/components/test_layers.py",

@@ -36,28 +36,18 @@ def _base(mode: str, sensitivity: str, *, mutual: bool) -> dict[str, Any]:
 
 
 def gateway_config(
-    sensitivity: str, site: str, routes: list[dict[str, Any]], teams: dict[str, str] | None = None
+    sensitivity: str, site: str, routes: list[dict[str, Any]], callers: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """`routes` of workload, url, server_name, model; `teams` by workload, for accounts.
+    """`routes` of workload, url, server_name, model; `callers` of `known_callers`, absent: their file alone.
 
     Callers of a public gateway need no certificate.
     """
     return {
         **_base("gateway", sensitivity, mutual=sensitivity != "public"),
         "site": site,
-        "callers": "/etc/isthmus/callers/callers.yaml",
+        **(callers or {"callers": "/etc/isthmus/callers/callers.yaml"}),
         "upstream_tls": {"certificate": f"{_TLS}/tls.crt", "key": f"{_TLS}/tls.key", "ca": f"{_TLS}/ca.crt"},
-        **(_accounted(routes, teams) if teams else {}),
         "routes": routes,
-    }
-
-
-def _accounted(routes: list[dict[str, Any]], teams: dict[str, str]) -> dict[str, Any]:
-    """Whose each workload is: all are named where any is."""
-    names = sorted({route["workload"] for route in routes})
-    return {
-        "teams": [{"name": team} for team in sorted(set(teams.values()))],
-        "workloads": [{"name": name, **({"team": teams[name]} if name in teams else {})} for name in names],
     }
 
 

@@ -7,6 +7,14 @@ import pulumi
 
 from components.certificates import CertificateIssuer, certificate
 from components.checks import may_use_aws, sensitivity, within, without_outputs
+from components.gateway.callers import (
+    GatewayAllowance,
+    GatewayDatabase,
+    GatewayTeam,
+    by_address,
+    known_callers,
+    way_to,
+)
 from components.gateway.config import config_map, gateway_config
 from components.gateway.router import GatewayRouter, routed, through, to_router
 from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
@@ -68,6 +76,10 @@ class GatewayRoute(TypedDict):
     """What it is asked for: chat (default), embedding or rerank."""
     team: NotRequired[str]
     """Whose workload it is: what it takes is accounted so."""
+    clients: NotRequired[list[str]]
+    """Client certificates that speak for it, by DNS name or SPIFFE id; its keys are then taken from them only."""
+    allowance: NotRequired[GatewayAllowance]
+    """What it may use."""
     cache_salt: NotRequired[str]
     """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
     canary: NotRequired[GatewayCanary]
@@ -90,7 +102,12 @@ class InferenceGatewayArgs(TypedDict):
     routes: list[GatewayRoute]
     """Which workloads it serves, and by what."""
     callers_secret: str
-    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names."""
+    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names; with `database`, with `password`,
+    `ca.crt` and `salt`."""
+    database: NotRequired[GatewayDatabase]
+    """Where keys are looked up and use is counted; absent: keys are in the file, and nothing is limited."""
+    teams: NotRequired[list[GatewayTeam]]
+    """What each team's workloads may use together."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
     issuer: NotRequired[CertificateIssuer]
@@ -179,8 +196,9 @@ class InferenceGateway(pulumi.ComponentResource):
         )
         if router is not None:
             before += routed(name, held, space, router, local, self, issuer=args.get("issuer"))
-        teams = {route["workload"]: route["team"] for route in args["routes"] if "team" in route}
-        told = gateway_config(held, args["site"], routes, teams)
+        database = args.get("database")
+        callers = known_callers(database, args.get("teams", []), [dict(route) for route in args["routes"]])
+        told = gateway_config(held, args["site"], routes, callers)
         config = config_map(name, service, space, own, told, child)
         if behind is not None:
             translator(
@@ -210,6 +228,7 @@ class InferenceGateway(pulumi.ComponentResource):
             tls_secret=secret,
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
             egress=[
+                *way_to(database, held, args.get("site_cidrs", []), service),
                 *([to_router(held)] if router is not None else []),
                 *([_to_translator(held)] if behind is not None else ways_out(destinations, service)),
             ],
@@ -221,7 +240,7 @@ class InferenceGateway(pulumi.ComponentResource):
             volumes=[
                 {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}}
             ],
-            **(_own_names(args, space) if held == "restricted" else {}),
+            **by_address(database, _own_names(args, space) if held == "restricted" else {}),
         )
         self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
         self.service = pulumi.Output.from_input(f"{space}/{service}")

@@ -28,6 +28,7 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
+from isthmus.contracts.platform_callers import Caller, GatewayDatabase, GatewayTeam
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
@@ -157,7 +158,7 @@ class Endpoint(Part):
         return value
 
 
-class Workload(Part):
+class Workload(Caller):
     """What a gateway serves to one caller group: its name, and where its requests go."""
 
     name: DnsLabel
@@ -227,8 +228,12 @@ class Gateway(Part):
     """ConfigMap with `ca.crt` in the class's namespace: whom the translator believes to be AWS, in place of
     the public authorities (where TLS is opened on the way). For the public and internal classes."""
     callers_secret: KubeName | SecretArn
-    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names. On Fargate the ARN of a secret whose
-    text is that file."""
+    """Secret with `callers.yaml`: SHA-256 of each key and the workload it names; with `database`, with `password`,
+    `ca.crt` and `salt` (64 hexadecimal digits). On Fargate the ARN of a secret whose text is that file."""
+    database: GatewayDatabase | None = None
+    """Where keys are looked up and use is counted, in place of `callers.yaml`."""
+    teams: list[GatewayTeam] = []
+    """What each team's workloads may use together."""
     certificate_secret: KubeName | SecretArn | None = None
     """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
     `certificate`, `key` and `ca`, each PEM."""

@@ -154,6 +154,28 @@ def proxies_are_the_sites_and_for_few(platform: Platform) -> None:
             )
 
 
+def databases_are_on_the_sites(platform: Platform) -> None:
+    """Who calls and how much is known on the sites' own networks only, of restricted callers on-prem only."""
+    on_prem = _networks(platform, "on-prem")
+    own = [*on_prem, *_networks(platform, "aws")]
+    for index, gateway in enumerate(platform.gateways):
+        if gateway.database is None:
+            continue
+        path = ("gateways", index, "database", "address")
+        allowed = on_prem if gateway.class_ == "restricted" else own
+        try:
+            address = ipaddress.IPv4Address(gateway.database.address)
+        except ValueError:
+            raise At(f"`{gateway.database.address}` is not an address", *path) from None
+        if not any(address in network for network in allowed):
+            raise At(
+                f"the database of the {gateway.class_} gateway lies outside the sites' own networks",
+                *path,
+                todo=f"Name one within {', '.join(map(str, allowed)) or 'none'}",
+                no=True,
+            )
+
+
 def destinations_are_the_profiles(platform: Platform) -> None:
     """destination_regions of a Bedrock endpoint are all that its profile may route to, known and complete."""
     for index, endpoint in enumerate(platform.endpoints):
@@ -250,6 +272,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     classes_stay_apart,
     identities_only_where_allowed,
     ways_out_are_named,
+    databases_are_on_the_sites,
     proxies_are_the_sites_and_for_few,
     destinations_are_the_profiles,
     residency_is_met,

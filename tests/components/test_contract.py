@@ -18,6 +18,7 @@ from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.network import NetworkArgs
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
+from components.gateway.callers import GatewayAllowance, GatewayDatabase, GatewayTeam
 from components.gateway.fargate_gateway import FargateSettings
 from components.gateway.inference_gateway import GatewayCanary, GatewayRoute, InferenceGatewayArgs
 from components.gateway.router import GatewayRouter
@@ -43,6 +44,7 @@ from components.onprem.model_args import (
 from isthmus.contracts import (
     platform,
     platform_aws,
+    platform_callers,
     platform_eks,
     platform_fargate,
     platform_pools,
@@ -134,6 +136,9 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (ModelPicker, platform_serving.Picker),
     (GatewayRouter, platform_serving.Router),
     (GatewayCanary, platform_serving.Canary),
+    (GatewayAllowance, platform_callers.Allowance),
+    (GatewayTeam, platform_callers.GatewayTeam),
+    (GatewayDatabase, platform_callers.GatewayDatabase),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
     (GatewayRoute, platform.Workload),

@@ -1,0 +1,61 @@
+"""Who calls a gateway and what may be used: refused where it could not be kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo, IsthmusError
+from tests.components.platforms import bank
+from tests.contracts.test_platform import parse
+
+DATABASE = {"host": "callers.db.bank.example", "address": "10.40.7.7"}
+RESTRICTED, CONFIDENTIAL, PUBLIC = 0, 1, 3
+
+
+def stated(at: int = RESTRICTED, workload: dict[str, Any] | None = None, **gateway: Any) -> dict[str, Any]:
+    data = bank()
+    data["gateways"][at] |= gateway
+    data["gateways"][at]["workloads"][0] |= workload or {}
+    return data
+
+
+def test_a_database_teams_limits_and_clients_are_taken() -> None:
+    limits = {"team": "risk", "allowance": {"tokens_per_month": 10**9}, "clients": ["app.payments.svc"]}
+    team = {"name": "risk", "allowance": {"requests_per_minute": 600, "usd_per_month": 2500.5}}
+    gateway = parse(stated(workload=limits, database=DATABASE, teams=[team])).gateways[0]
+    assert gateway.database is not None
+    assert (gateway.database.port, gateway.database.user) == (5432, "gateway")
+    assert gateway.workloads[0].allowance.tokens_per_month == 10**9
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (stated(workload={"allowance": {"requests_per_minute": 5}}), "has no database"),
+        (stated(workload={"team": "x"}, teams=[{"name": "x", "allowance": {}}]), "has no database"),
+        (stated(database=DATABASE, teams=[{"name": "y", "allowance": {}}]), "is of team y"),
+        (stated(workload={"clients": ["*.svc"]}), "is no name of a client's certificate"),
+        (stated(workload={"clients": ["https://app"]}), "is no name of a client's certificate"),
+        (stated(workload={"allowance": {"requests_per_minute": 0}}), "greater than or equal to 1"),
+        (stated(database={**DATABASE, "address": "db.svc"}), "is not allowed"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(data: dict[str, Any], says: str) -> None:
+    with pytest.raises(IsthmusError, match=says):
+        parse(data)
+
+
+def test_one_client_speaks_for_one_workload() -> None:
+    data = stated(workload={"clients": ["app.svc"]})
+    first = data["gateways"][RESTRICTED]["workloads"][0]
+    data["gateways"][RESTRICTED]["workloads"].append({**first, "name": "another"})
+    with pytest.raises(IsthmusError, match="would speak for"):
+        parse(data)
+
+
+@pytest.mark.parametrize("address", ["10.80.1.1", "52.94.1.1"])
+def test_of_restricted_callers_nothing_is_known_beyond_the_site(address: str) -> None:
+    with pytest.raises(AnswerIsNo, match="outside the sites' own networks"):
+        parse(stated(database={**DATABASE, "address": address}))
