@@ -17,8 +17,6 @@ class GatewayAllowance(TypedDict):
     """Tokens of prompts and answers, in a minute."""
     tokens_per_month: NotRequired[int]
     """Tokens of prompts and answers, in a month."""
-    usd_per_month: NotRequired[float]
-    """USD of a month, where the places are priced."""
 
 
 class GatewayTeam(TypedDict):

@@ -112,9 +112,23 @@ class GatewayConfig(Strict):
         stated = [each.name for each in (*self.teams, *self.workloads) if each.allowance != Allowance()]
         if stated and self.database is None:
             raise ValueError(f"database is needed: copies of the gateway count there what {stated[0]!r} uses")
+        for workload in self.workloads:
+            self._priced(workload)
         if known and (strange := {route.workload for route in self.routes} - known):
             raise ValueError(f"routes: workloads lacks {min(strange)!r}")
         return self
+
+    def _priced(self, workload: Workload) -> None:
+        """What nobody prices would never use up a budget in USD."""
+        team = next((team for team in self.teams if team.name == workload.team), None)
+        if not any(each.allowance.usd_per_month for each in (workload, *([team] if team else []))):
+            return
+        for route in self.routes:
+            for place in route.places if route.workload == workload.name else []:
+                if place.usd_per_gpu_hour is None and place.usd_per_million_tokens is None:
+                    raise ValueError(
+                        f"routes: {workload.name!r} has a budget in USD, and {place.server_name!r} has no price"
+                    )
 
     @model_validator(mode="after")
     def _traced_under_tls(self) -> GatewayConfig:

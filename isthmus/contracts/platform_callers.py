@@ -25,7 +25,6 @@ class Allowance(Part):
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
     tokens_per_month: Count | None = None
-    usd_per_month: Annotated[float, Field(gt=0, le=10**9)] | None = None
 
 
 class GatewayTeam(Part):

@@ -23,7 +23,7 @@ def stated(at: int = RESTRICTED, workload: dict[str, Any] | None = None, **gatew
 
 def test_a_database_teams_limits_and_clients_are_taken() -> None:
     limits = {"team": "risk", "allowance": {"tokens_per_month": 10**9}, "clients": ["app.payments.svc"]}
-    team = {"name": "risk", "allowance": {"requests_per_minute": 600, "usd_per_month": 2500.5}}
+    team = {"name": "risk", "allowance": {"requests_per_minute": 600}}
     gateway = parse(stated(workload=limits, database=DATABASE, teams=[team])).gateways[0]
     assert gateway.database is not None
     assert (gateway.database.port, gateway.database.user) == (5432, "gateway")

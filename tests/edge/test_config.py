@@ -144,6 +144,18 @@ WRONG = [
     (counted(workloads=[{"name": n, "clients": ["c.svc"]} for n in "wv"]), "would speak for two of them"),
     (counted(workloads=[{"name": "w"}, {"name": "w"}]), "workloads names 'w' twice"),
     (
+        counted(workloads=[{"name": "w", "allowance": {"usd_per_month": 5.0}}]),
+        "'w' has a budget in USD, and 'm.svc' has no price",
+    ),
+    (
+        counted(
+            teams=[{"name": "t", "allowance": {"usd_per_month": 5.0}}],
+            workloads=[{"name": "w", "team": "t"}],
+            routes=route(gpus=1.0, usd_per_gpu_hour=2.0, also=[place()]),
+        ),
+        "'w' has a budget in USD, and 't.svc' has no price",
+    ),
+    (
         gateway(routes=route(), workloads=[{"name": "w", "allowance": {"tokens_per_month": 5}}]),
         "database is needed",
     ),
