@@ -54,7 +54,9 @@ def known_callers(
     if database is not None:
         made = {
             "database": {
-                **{key: database[key] for key in ("host", "port", "name") if key in database},
+                "host": database["host"],
+                "port": database.get("port", 5432),
+                "name": database.get("name", "isthmus"),
                 "user": database.get("user", "gateway"),
                 "password": f"{_FOLDER}/password",
                 "ca": f"{_FOLDER}/ca.crt",

@@ -102,7 +102,7 @@ class InferenceGatewayArgs(TypedDict):
     routes: list[GatewayRoute]
     """Which workloads it serves, and by what."""
     callers_secret: str
-    """Secret with `callers.yaml`: SHA-256 of each key and its workload; for `database`: `password`, `ca.crt`, `salt`."""
+    """Secret with `callers.yaml`: SHA-256 of each key, its workload; for `database`: `password`, `ca.crt`, `salt`."""
     database: NotRequired[GatewayDatabase]
     """Where keys are looked up and use is counted; absent: keys are in the file, and nothing is limited."""
     teams: NotRequired[list[GatewayTeam]]
