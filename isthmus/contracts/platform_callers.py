@@ -37,7 +37,7 @@ class GatewayTeam(Part):
 class GatewayDatabase(Part):
     """PostgreSQL with the digests of callers' keys and what they used; of one class at one site."""
 
-    host: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", max_length=253)]
+    host: Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
     """The name that its certificate bears; the gateway knows it by `address`."""
     address: Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}$")]
     """A network policy cannot hold a name to anything, and a restricted gateway asks no cluster DNS."""
