@@ -185,8 +185,6 @@ def _renamed(config: Resource) -> str:
     )
 
 
-BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model: x}"
-FIRST = "- workload: transaction-narratives\n"
 GLOBAL = "arn:aws:bedrock:eu-central-1:1:inference-profile/global.anthropic.claude-haiku-4-5-20251001-v1:0"
 AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
@@ -251,20 +249,6 @@ AMERICAN = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-ha
             CONFIG,
             "restricted-gateway-config",
             words(f"{RESTRICTED}.isthmus-restricted.svc:8443", "bedrock-runtime.eu-central-1.amazonaws.com"),
-            "refused",
-            "is a cloud's",
-        ),
-        (
-            CONFIG,
-            "restricted-gateway-config",
-            words(FIRST, f"{FIRST}  overflow: {BEYOND}\n"),
-            "refused",
-            "is a cloud's",
-        ),
-        (
-            CONFIG,
-            "restricted-gateway-config",
-            words(FIRST, f"{FIRST}  also: [{BEYOND}]\n"),
             "refused",
             "is a cloud's",
         ),

@@ -1,0 +1,19 @@
+"""A route leads to more than its first place: what takes its overflow, and what is as good."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.graph.test_paths import CONFIG, changed, worse
+from tests.policies.mutating import words
+
+FIRST = "- workload: transaction-narratives\n"
+BEYOND = "{url: 'https://api.openai.com:443', server_name: api.openai.com, model: x}"
+
+
+@pytest.mark.parametrize(
+    "said", [f"  overflow: {BEYOND}\n", f"  also: [{BEYOND}]\n", f"  canary: {BEYOND}\n"]
+)
+def test_each_place_of_a_restricted_route_is_looked_at(said: str) -> None:
+    paths = worse(changed(CONFIG, "restricted-gateway-config", words(FIRST, FIRST + said)))
+    assert any(verdict == "refused" and "is a cloud's" in why for verdict, why in paths.values()), paths
