@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,11 @@ def bearer(key: str | None) -> dict[str, str]:
     return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
-def callers_text() -> str:
+def callers_text(keys: Mapping[str, str] = KEYS) -> str:
+    """A callers file of these keys by their workloads."""
     lines = [
         f"  - {{key_sha256: {hashlib.sha256(key.encode()).hexdigest()}, workload: {workload}}}\n"
-        for workload, key in KEYS.items()
+        for workload, key in keys.items()
     ]
     return "callers:\n" + "".join(lines)
 

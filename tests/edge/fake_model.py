@@ -19,6 +19,13 @@ TOOL_CALL = {
     "type": "function",
     "function": {"name": "rate", "arguments": '{"city": "Bern"}'},
 }
+VECTORS = {
+    "object": "list",
+    "data": [{"embedding": [0.1]}],
+    "usage": {"prompt_tokens": 3},
+    "secret": "10.1.2.3",
+}
+ORDER = {"id": "r", "results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 3}}
 
 
 class FakeModel(Fake):
@@ -27,12 +34,12 @@ class FakeModel(Fake):
     `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.received: list[bytes] = []
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
         self.metrics = HEALTHY
-        super().__init__(_Handler)
+        super().__init__(_Handler, address)
 
     def reset(self, behaviour: str = "ok") -> None:
         super().reset(behaviour)
@@ -47,6 +54,13 @@ class FakeModel(Fake):
 
     def last_body(self) -> dict[str, Any]:
         return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
+
+
+class Answering(FakeModel):
+    """A model server that answers embeddings and reranking too."""
+
+    def answers(self, path: str) -> dict[str, Any] | None:
+        return {"/v1/embeddings": VECTORS, "/v1/rerank": ORDER}.get(path)
 
 
 class _Handler(socketserver.BaseRequestHandler):

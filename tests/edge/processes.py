@@ -24,15 +24,19 @@ def free_port() -> int:
 
 
 class Edge:
-    """One running `python -m edge`."""
+    """One running `python -m edge`, on free ports of the loopback where its file says no others."""
 
     def __init__(
-        self, folder: Path, config: dict[str, Any], environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        environment: dict[str, str] | None = None,
+        program: str = "edge",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, self.health_port = free_port(), free_port()
-        config["listen"] = {"host": "127.0.0.1", "port": self.port, **config["listen"]}
-        config["health"] = {"host": "127.0.0.1", "port": self.health_port}
+        for listener in ("listen", "health"):
+            config[listener] = {"host": "127.0.0.1", "port": free_port(), **config.get(listener, {})}
+        self.port, self.health_port = config["listen"]["port"], config["health"]["port"]
         self.url = f"https://127.0.0.1:{self.port}"
         self.health_url = f"http://127.0.0.1:{self.health_port}"
         file = folder / "config.yaml"
@@ -42,7 +46,7 @@ class Edge:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LITELLM"))}
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edge", "--config", str(file)],
+                [sys.executable, "-m", program, "--config", str(file)],
                 cwd=ROOT,
                 env={**clean, **(environment or {})},
                 stdout=output,

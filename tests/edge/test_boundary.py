@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.edge import asking
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, callers_text, chat, code_of
-from tests.edge.fake_model import MODEL
 
 CHAT = "/v1/chat/completions"
 
@@ -34,18 +34,7 @@ def test_a_key_in_another_place_or_twice_is_401(chain: Site):
     assert chain.model.received == []
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "claims",
-        MODEL,
-        "gpt-4o",
-        "bedrock/converse/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
-        "internal-haiku",
-        WORKLOAD.upper(),
-        "",
-    ],
-)
+@pytest.mark.parametrize("model", [*asking.OTHER_MODELS, WORKLOAD.upper()])
 def test_another_model_than_the_keys_own_is_404(chain: Site, model: str):
     response = chain.ask(model=model)
     assert (response.status_code, code_of(response)) == (404, "model_not_found")
@@ -57,29 +46,7 @@ def test_a_key_whose_workload_has_no_route_here_gets_nothing(chain: Site):
     assert chain.client.get("/v1/models", headers=bearer(KEYS["unrouted"])).json()["data"] == []
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        "metadata",
-        "tags",
-        "fallbacks",
-        "api_base",
-        "base_url",
-        "api_key",
-        "extra_body",
-        "extra_headers",
-        "cache_salt",
-        "chat_template",
-        "service_tier",
-        "store",
-        "prompt_cache_key",
-        "guided_json",
-        "priority",
-        "kv_transfer_params",
-        "functions",
-        "class",
-    ],
-)
+@pytest.mark.parametrize("field", asking.UNKNOWN_FIELDS)
 def test_a_field_outside_the_list_is_400_and_named(chain: Site, field: str):
     response = chain.ask(**{field: "cloud"})
     assert (response.status_code, code_of(response)) == (400, "unknown_field")
@@ -87,23 +54,7 @@ def test_a_field_outside_the_list_is_400_and_named(chain: Site, field: str):
     assert chain.model.received == []
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"messages": []},
-        {"messages": "hi"},
-        {"messages": [{"role": "root", "content": "x"}]},
-        {"messages": [{"role": "user", "content": "x", "cache_control": {}}]},
-        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "s3://x"}}]}]},
-        {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
-        {"tools": [{"type": "web_search"}]},
-        {"tools": [{"type": "mcp", "server_url": "https://evil.example"}]},
-        {"stream": "yes"},
-        {"stream_options": {"include_usage": True}},
-        {"stream": True, "stream_options": {"continuous_usage_stats": True}},
-        {"model": 3},
-    ],
-)
+@pytest.mark.parametrize("fields", asking.LEADING_OUT)
 def test_a_malformed_or_leading_out_request_is_400(chain: Site, fields: dict[str, Any]):
     assert chain.ask(**fields).status_code == 400
     assert chain.model.received == []
@@ -113,13 +64,13 @@ def test_a_malformed_or_leading_out_request_is_400(chain: Site, fields: dict[str
     "url", ["https://evil.example/x.png", "file:///etc/passwd", "http://169.254.169.254/"]
 )
 def test_an_image_by_address_is_refused_and_an_inline_one_is_not(chain: Site, url: str):
-    def asking(address: str) -> httpx.Response:
+    def image(address: str) -> httpx.Response:
         part = {"type": "image_url", "image_url": {"url": address}}
         return chain.ask(messages=[{"role": "user", "content": [part, {"type": "text", "text": "what?"}]}])
 
-    assert code_of(asking(url)) == "invalid_content"
+    assert code_of(image(url)) == "invalid_content"
     assert chain.model.received == [], "the model server would have fetched an address"
-    assert asking("data:image/png;base64,AAAA").status_code == 200
+    assert image("data:image/png;base64,AAAA").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -161,20 +112,10 @@ def test_a_body_beyond_the_limit_is_413_declared_or_not(chain: Site):
     assert chain.model.received == []
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b'"x"',
-        b"\xff\xfe",
-        b'{"temperature": NaN}',
-        b"[" * 60_000,
-        b'{"n": ' + b"9" * 5000 + b"}",
-        json.dumps(chat(messages=[{"role": "user", "content": "\ud800"}])).encode(),
-    ],
-)
+HALF_A_LETTER = json.dumps(chat(messages=[{"role": "user", "content": "\ud800"}])).encode()
+
+
+@pytest.mark.parametrize("content", [*asking.NOT_JSON, HALF_A_LETTER])
 def test_a_body_that_is_not_json_is_400(chain: Site, content: bytes):
     response = post_raw(chain, content)
     assert (response.status_code, code_of(response)) == (400, "malformed_json")
@@ -195,17 +136,9 @@ def test_a_name_given_twice_cannot_mean_two_things(chain: Site):
 
 
 def test_headers_that_ask_for_the_cloud_are_not_passed_on(chain: Site):
-    asking = {
-        "x-litellm-tags": "cloud",
-        "x-isthmus-class": "public",
-        "x-forwarded-host": "bedrock-runtime.eu-central-1.amazonaws.com",
-        "x-amz-target": "Converse",
-        "forwarded": "host=evil.example",
-        "cookie": "class=public",
-        "host": "bedrock-runtime.eu-central-1.amazonaws.com",
-        "user-agent": "app/1",
-    }
-    response = chain.client.post(CHAT, json=chat(), headers={**bearer(KEYS[WORKLOAD]), **asking})
+    response = chain.client.post(
+        CHAT, json=chat(), headers={**bearer(KEYS[WORKLOAD]), **asking.CLOUD_HEADERS}
+    )
     assert response.status_code == 200
     head = chain.model.received[-1].split(b"\r\n\r\n")[0].decode().lower()
     names = {line.split(":")[0] for line in head.split("\r\n")[1:]}

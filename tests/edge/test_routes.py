@@ -20,27 +20,13 @@ import pytest
 
 from tests.edge.certificates import Authority
 from tests.edge.conftest import KEYS, bearer, callers_text, code_of
-from tests.edge.fake_model import FakeModel
+from tests.edge.fake_model import ORDER, VECTORS, Answering, FakeModel
 from tests.edge.processes import Edge
 
 pytestmark = pytest.mark.service
 
 CHAT, EMBED, RERANK = "transaction-narratives", "claims", "down"
 PRIMARY, NEXT = "llama-v1.isthmus-restricted.svc", "llama-v2.isthmus-restricted.svc"
-VECTORS = {
-    "object": "list",
-    "data": [{"embedding": [0.1]}],
-    "usage": {"prompt_tokens": 3},
-    "secret": "10.1.2.3",
-}
-ORDER = {"id": "r", "results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 3}}
-
-
-class Answering(FakeModel):
-    """A model server that answers embeddings and reranking too; counts by path."""
-
-    def answers(self, path: str) -> dict[str, Any] | None:
-        return {"/v1/embeddings": VECTORS, "/v1/rerank": ORDER}.get(path)
 
 
 @dataclass

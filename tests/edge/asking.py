@@ -1,0 +1,81 @@
+"""What clients may try that a gateway must not follow: other models, foreign fields, ways out, bodies that are none.
+
+Shared by those who try each against one gateway, against every class, and with the network open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.edge.fake_model import MODEL
+
+OTHER_MODELS = [
+    "claims",
+    MODEL,
+    "gpt-4o",
+    "bedrock/converse/eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "internal-haiku",
+    "",
+]
+"""Another workload's, the server's own name for it, the cloud's, the translator's, none."""
+
+UNKNOWN_FIELDS = [
+    "metadata",
+    "tags",
+    "fallbacks",
+    "api_base",
+    "base_url",
+    "api_key",
+    "extra_body",
+    "extra_headers",
+    "cache_salt",
+    "chat_template",
+    "service_tier",
+    "store",
+    "prompt_cache_key",
+    "guided_json",
+    "priority",
+    "kv_transfer_params",
+    "functions",
+    "class",
+]
+"""Options of model servers, of LiteLLM and of the cloud, by which a caller could choose where a request goes."""
+
+LEADING_OUT: list[dict[str, Any]] = [
+    {"messages": []},
+    {"messages": "hi"},
+    {"messages": [{"role": "root", "content": "x"}]},
+    {"messages": [{"role": "user", "content": "x", "cache_control": {}}]},
+    {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "s3://x"}}]}]},
+    {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]},
+    {"tools": [{"type": "web_search"}]},
+    {"tools": [{"type": "mcp", "server_url": "https://evil.example"}]},
+    {"stream": "yes"},
+    {"stream_options": {"include_usage": True}},
+    {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+    {"model": 3},
+]
+"""Malformed, or something that a server would fetch."""
+
+NOT_JSON = [
+    b"",
+    b"{",
+    b"[]",
+    b'"x"',
+    b"\xff\xfe",
+    b'{"temperature": NaN}',
+    b"[" * 60_000,
+    b'{"n": ' + b"9" * 5000 + b"}",
+]
+
+CLOUD_HEADERS = {
+    "x-litellm-tags": "cloud",
+    "x-isthmus-class": "public",
+    "x-forwarded-host": "bedrock-runtime.eu-central-1.amazonaws.com",
+    "x-amz-target": "Converse",
+    "forwarded": "host=evil.example",
+    "cookie": "class=public",
+    "host": "bedrock-runtime.eu-central-1.amazonaws.com",
+    "user-agent": "app/1",
+}
+"""They ask for the cloud, for another class, for another host; the edge passes none of them on."""
