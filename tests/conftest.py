@@ -21,7 +21,7 @@ settings.register_profile("soak", max_examples=2000, deadline=None)
 """`make soak`: properties tried on many more inputs."""
 
 HERE = Path(__file__).parent
-SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli", "graders")
+SERVICES = ("edge", "aws_sandbox", "toolchain", "cluster", "host", "cli", "graders", "fences")
 """Rooms whose tests start services or programs of their own: seconds each, so not for every save."""
 SLOW = (
     "tests/bench/test_breaking.py",
@@ -92,6 +92,8 @@ TOGETHER = {
     "tests/report": "bank",
     "tests/stacks": "bank",
     "tests/engine/test_preflight.py": "bank",
+    # One rendering, and namespaces made once.
+    "tests/fences": "fences",
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
 ALONE = "tests/sandbox/test_recovery_whole.py"

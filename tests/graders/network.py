@@ -164,7 +164,7 @@ def found(bodies: list[Body], folder: Path) -> set[Way]:
     """The paths that the analyser sees by these manifests, of those that begin or end at the platform's pods."""
     return {
         path
-        for path in analysed([*_named(bodies), *others(), *strays(bodies)], folder)
+        for path in analysed([*named(bodies), *others(), *strays(bodies)], folder)
         if path.source.startswith(OURS) or path.target.startswith(OURS)
     }
 
@@ -236,7 +236,7 @@ def _paths(source: str, target: str, how: str) -> Iterator[Way]:
                 yield Way(one, other, protocol.strip(), port.strip())
 
 
-def _named(bodies: list[Body]) -> list[Body]:
+def named(bodies: list[Body]) -> list[Body]:
     """Namespaces with the label that the API server gives each."""
     return [
         {**each, "metadata": _labelled(each["metadata"])} if each["kind"] == "Namespace" else each

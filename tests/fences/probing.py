@@ -1,0 +1,59 @@
+"""What the kernel says of connections: let through, or refused by a fence on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tests.fences.namespaces import Namespace
+
+PATIENCE_S = 10
+LET_THROUGH = {0, errno.ECONNREFUSED}
+"""Somebody listens there, or nobody does: the packet has arrived."""
+
+
+class Try(NamedTuple):
+    address: str
+    protocol: str
+    """`TCP` or `UDP`."""
+    port: int
+
+
+def passing(host: Namespace, tries: Iterable[Try]) -> set[Try]:
+    """Those of the tries, made all at once from this host, that are let through.
+
+    Every other must be refused by a rule (`expressions.refuse`); raises AssertionError where one is just not answered.
+    """
+    found: set[Try] = set()
+    with contextlib.ExitStack() as stack:
+        waiting: dict[int, tuple[socket.socket, Try]] = {}
+        with host.entered():
+            for each in tries:
+                kind = socket.SOCK_STREAM if each.protocol == "TCP" else socket.SOCK_DGRAM
+                one = stack.enter_context(socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK))
+                waiting[one.fileno()] = one, each
+                one.connect_ex((each.address, each.port))
+                if each.protocol == "UDP":
+                    one.send(b"?")
+        poll = select.poll()
+        for descriptor, (_, each) in waiting.items():
+            # A datagram is always writable: only its refusal is an event.
+            poll.register(descriptor, select.POLLOUT if each.protocol == "TCP" else 0)
+        end = time.monotonic() + PATIENCE_S
+        while waiting:
+            assert time.monotonic() < end, f"no answer to {[each for _, each in waiting.values()]}"
+            for descriptor, _ in poll.poll(1000):
+                poll.unregister(descriptor)
+                one, each = waiting.pop(descriptor)
+                error = one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if error in LET_THROUGH:
+                    found.add(each)
+                else:
+                    assert error == errno.EHOSTUNREACH, f"{each}: {os.strerror(error)}"
+    return found
