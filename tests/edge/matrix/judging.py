@@ -1,0 +1,119 @@
+"""Whether a cell is as it must be: the answers, their messages, where the prompt went, and what was recorded of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.edge.fake_model import MODEL
+from tests.edge.matrix.answers import Answer
+from tests.edge.matrix.lanes import PROFILE, Lane, Standing, keys
+from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, Way
+
+RECORDED = (
+    "time",
+    "request_id",
+    "class",
+    "workload",
+    "path",
+    "status",
+    "code",
+    "duration_ms",
+    "bytes_in",
+    "bytes_out",
+)
+"""What the record of a request holds, whatever became of it."""
+ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|://|\.svc\b|amazonaws")
+LEAST_WORDS = 4
+PATIENCE_S = 5.0
+"""For a line that the gateway writes after it has answered."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came of one way in one class."""
+
+    way: Way
+    data_class: str
+    answers: tuple[Answer, ...]
+    wrong: tuple[str, ...]
+    """Everything that is not as it must be, in sentences."""
+    in_cloud: int
+    """Requests that a cloud backend was sent."""
+
+    @property
+    def says(self) -> str:
+        """Different answers, each once, and how many requests they are."""
+        every = ", ".join(dict.fromkeys(answer.says for answer in self.answers)) or "nothing was asked"
+        return every + (f" × {len(self.answers)}" if len(self.answers) > 1 else "")
+
+
+def applies(way: Way, lane: Lane) -> bool:
+    """Whether there is anything to ask: ways of the cloud are for classes that have one, or can have none."""
+    return not way.beyond or lane.translated or lane.data_class in way.but
+
+
+def tried(way: Way, lane: Lane, standing: Standing, marker: str) -> Cell:
+    """The way tried with this marker, and judged. The places are emptied first."""
+    standing.clear()
+    lane.model.behaviour = "ok"
+    answers = tuple(way.tries(lane, standing, marker))
+    wrong = tuple(_wrong(way, lane, standing, answers, marker))
+    return Cell(way, lane.data_class, answers, wrong, len(standing.cloud.requests))
+
+
+def _wrong(way: Way, lane: Lane, standing: Standing, answers: Sequence[Answer], marker: str) -> Iterator[str]:
+    right, reaches = way.expected(lane.data_class)
+    if not answers:
+        yield "nothing was asked"
+    for answer in answers:
+        if answer.says != right:
+            yield f"the answer is {answer.says}, not {right}"
+        if answer.request_id is not None and not answer.says.endswith(" ok"):
+            yield from _unhelpful(answer, lane, marker)
+    yield from _astray(reaches, lane, standing, marker)
+    yield from _unrecorded(lane, answers, marker)
+
+
+def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
+    """A sentence or more for people, of nothing that the caller must not learn."""
+    message = answer.message
+    if len(message.split()) < LEAST_WORDS or not message.endswith("."):
+        yield f"the message {message!r} is no sentence"
+    secrets = (marker, MODEL, PROFILE, *keys(lane.data_class).values())
+    if ADDRESS.search(message) or any(secret in message for secret in secrets):
+        yield f"the message {message!r} tells of what is behind the gateway, or of the prompt"
+
+
+def _astray(reaches: str, lane: Lane, standing: Standing, marker: str) -> Iterator[str]:
+    own = f"{lane.data_class}'s model"
+    meant = {NOBODY: set(), OWN: {own}, CLOUD: {CLOUD}}[reaches]
+    sent = standing.places()
+    there = {place for place, text in sent.items() if marker in text}
+    if there != meant:
+        yield f"the prompt is at {sorted(there) or NOBODY}, not at {sorted(meant) or NOBODY}"
+    for place in {CLOUD, own} - meant:
+        if sent[place]:
+            yield f"{place} was sent something"
+
+
+def _unrecorded(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[str]:
+    """One line for each request that was answered, whole, and without its content."""
+    for answer in answers:
+        if answer.request_id is None:
+            continue
+        try:
+            line = lane.gateway.wait_for_line("request", PATIENCE_S, request_id=answer.request_id)
+        except AssertionError:
+            yield f"the request {answer.request_id} has no record"
+            continue
+        if absent := [name for name in RECORDED if name not in line]:
+            yield f"a record lacks {absent}"
+        if (line["class"], line["status"], line["code"]) != (lane.data_class, answer.status, answer.code):
+            yield f"the record says {line['class']}, {line['status']} {line['code']}, not {answer.says}"
+        if answer.status != 401 and answer.code != "not_found" and not line["workload"]:
+            yield "the record does not say whose request it was"
+    output = lane.gateway.output()
+    if marker in output or any(key in output for key in keys(lane.data_class).values()):
+        yield "a prompt or a key is in the log"

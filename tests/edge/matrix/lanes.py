@@ -1,0 +1,222 @@
+"""Gateways of several classes beside each other, each before its own model; behind some a translator, and one cloud.
+
+All certificates are of one authority, so that nothing but the edge's own rules keeps the classes apart here: no network
+is in the way (`tests/fences` looks at that one).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.edge.certificates import Authority
+from tests.edge.conftest import callers_text, gateway_config
+from tests.edge.fake_bedrock import FakeBedrock
+from tests.edge.fake_model import MODEL, Answering
+from tests.edge.processes import Edge, free_port
+
+CLASSES = ("public", "internal", "confidential", "restricted")
+BEYOND = ("public", "internal", "confidential")
+"""Classes that may have a translator."""
+PROFILE = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
+CHAT_PATH, EMBEDDINGS_PATH = "/v1/chat/completions", "/v1/embeddings"
+KINDS = ("chat", "embed", "down", "both-down", "cloud")
+"""Workloads of each class: by their models, with no model that answers, and with one in the cloud."""
+AWS_IDENTITY = {"AWS_ACCESS_KEY_ID": "AKIDDUMMY", "AWS_SECRET_ACCESS_KEY": "dummy-secret"}
+
+
+@dataclass
+class Lane:
+    """One class: its gateway, its model, and its application's client."""
+
+    data_class: str
+    folder: Path
+    gateway: Edge
+    model: Answering
+    client: httpx.Client
+    keyless: httpx.Client
+    """A client that shows no certificate."""
+    translated: bool
+
+    def workload(self, kind: str = "chat") -> str:
+        return f"{self.data_class}-{kind}"
+
+    def key(self, kind: str = "chat") -> str:
+        return keys(self.data_class)[self.workload(kind)]
+
+    @property
+    def callers(self) -> Path:
+        return _callers(self.folder, self.data_class)
+
+    @contextlib.contextmanager
+    def without(self, workload: str) -> Iterator[None]:
+        """One workload's key revoked meanwhile."""
+        good = self.callers.read_text()
+        rest = {name: key for name, key in keys(self.data_class).items() if name != workload}
+        self.callers.write_text(callers_text(rest))
+        try:
+            yield
+        finally:
+            self.callers.write_text(good)
+
+    @contextlib.contextmanager
+    def behaving(self, behaviour: str) -> Iterator[None]:
+        """Its model misbehaving meanwhile."""
+        self.model.reset(behaviour)
+        try:
+            yield
+        finally:
+            self.model.behaviour = "ok"
+
+
+@dataclass
+class Standing:
+    """The lanes, and the cloud that all translators lead to."""
+
+    authority: Authority
+    lanes: dict[str, Lane]
+    cloud: FakeBedrock
+
+    def places(self) -> dict[str, str]:
+        """All that each place has been sent since `clear`, by the place's name."""
+        found = {_own(name): b"\n".join(lane.model.received).decode() for name, lane in self.lanes.items()}
+        return {**found, "the cloud": "\n".join(map(repr, self.cloud.requests))}
+
+    def clear(self) -> None:
+        for lane in self.lanes.values():
+            lane.model.reset()
+        self.cloud.reset()
+
+
+def _own(data_class: str) -> str:
+    return f"{data_class}'s model"
+
+
+def keys(data_class: str) -> dict[str, str]:
+    """By workload. As random as keys must be, and the same in each run."""
+    names = [f"{data_class}-{kind}" for kind in KINDS]
+    return {name: hashlib.sha256(f"matrix {name}".encode()).hexdigest() for name in names}
+
+
+@contextlib.contextmanager
+def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iterator[Standing]:
+    """All of it running. Without translators no class has a workload in the cloud: LiteLLM takes its time."""
+    authority = Authority(folder)
+    authority.issue("app", "app.payments.svc")
+    with contextlib.ExitStack() as stack:
+        cloud = stack.enter_context(_serving(FakeBedrock()))
+        waiting: list[Edge] = []
+
+        def start(name: str, config: dict[str, Any], environment: dict[str, str] | None = None) -> Edge:
+            edge = Edge(folder / name, config, environment)
+            stack.callback(edge.stop)
+            waiting.append(edge)
+            return edge
+
+        lanes: dict[str, Lane] = {}
+        for data_class in classes:
+            model = stack.enter_context(_serving(Answering()))
+            for kind in ("gateway", "sidecar", "translator"):
+                authority.issue(f"{data_class}-{kind}", _name(data_class, kind))
+            sidecar = start(f"{data_class}-sidecar", _sidecar(folder, data_class, model.url))
+            translator = None
+            if translators and data_class in BEYOND:
+                config = _translator(folder, data_class, cloud.url)
+                translator = start(f"{data_class}-translator", config, AWS_IDENTITY)
+            _callers(folder, data_class).write_text(callers_text(keys(data_class)))
+            gateway = start(f"{data_class}-gateway", _gateway(folder, data_class, sidecar, translator))
+            client, keyless = (
+                stack.enter_context(
+                    httpx.Client(
+                        base_url=gateway.url, verify=authority.client(file), trust_env=False, timeout=30
+                    )
+                )
+                for file in ("app", None)
+            )
+            lanes[data_class] = Lane(
+                data_class, folder, gateway, model, client, keyless, translator is not None
+            )
+        # All told to end before each is waited for.
+        stack.callback(lambda: [edge.process.terminate() for edge in waiting])
+        for edge in waiting:
+            edge.wait_until_up(180)
+        yield Standing(authority, lanes, cloud)
+
+
+def _name(data_class: str, kind: str) -> str:
+    return f"{data_class}-{kind}.isthmus-{data_class}.svc"
+
+
+def _callers(folder: Path, data_class: str) -> Path:
+    return folder / f"{data_class}-callers.yaml"
+
+
+def _listen(folder: Path, leaf: str) -> dict[str, str]:
+    return {
+        "certificate": str(folder / f"{leaf}.crt"),
+        "key": str(folder / f"{leaf}.key"),
+        "client_ca": str(folder / "ca.crt"),
+    }
+
+
+def _sidecar(folder: Path, data_class: str, upstream: str) -> dict[str, Any]:
+    return {
+        **{"mode": "sidecar", "class": data_class, "upstream": upstream},
+        "listen": _listen(folder, f"{data_class}-sidecar"),
+        "allowed_clients": [_name(data_class, "gateway")],
+    }
+
+
+def _translator(folder: Path, data_class: str, endpoint: str) -> dict[str, Any]:
+    model = {
+        "name": "haiku",
+        "region": "eu-central-1",
+        "inference_profile": PROFILE,
+        "endpoint_url": endpoint,
+    }
+    return {
+        **{"mode": "translator", "class": data_class, "models": [model]},
+        "listen": _listen(folder, f"{data_class}-translator"),
+        "allowed_clients": [_name(data_class, "gateway")],
+    }
+
+
+def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | None) -> dict[str, Any]:
+    """As the tests of the boundary have it, with this class's ways."""
+
+    def place(edge: Edge | None, kind: str, model: str) -> dict[str, str]:
+        url = edge.url if edge else f"https://127.0.0.1:{free_port()}"
+        return {"url": url, "server_name": _name(data_class, kind), "model": model}
+
+    ways: dict[str, dict[str, Any]] = {
+        "chat": place(sidecar, "sidecar", MODEL),
+        "embed": {**place(sidecar, "sidecar", "bge"), "task": "embedding"},
+        "down": place(None, "sidecar", MODEL),
+        "both-down": {
+            **place(None, "sidecar", MODEL),
+            "canary": {**place(None, "sidecar", MODEL), "percent": 50.0},
+        },
+    }
+    if translator is not None:
+        ways["cloud"] = place(translator, "translator", "haiku")
+    config = gateway_config(folder, sidecar.port, f"{data_class}-gateway")
+    config |= {"class": data_class, "callers": str(_callers(folder, data_class))}
+    config["routes"] = [{"workload": f"{data_class}-{kind}", **way} for kind, way in ways.items()]
+    if data_class == "public":
+        del config["listen"]["client_ca"]  # TLS is what its class asks for
+    return config
+
+
+@contextlib.contextmanager
+def _serving(server: Any) -> Iterator[Any]:
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()

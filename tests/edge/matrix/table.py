@@ -1,0 +1,47 @@
+"""The matrix as a table, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.edge.matrix.judging import Cell
+from tests.edge.matrix.ways import PENDING, WAYS
+
+NONE, NOT_YET = "–", "not yet"
+
+
+def text(cells: Sequence[Cell], classes: Sequence[str]) -> str:
+    """All rows and a summary; a cell that is not as it must be is in bold."""
+    by_place = {(cell.way.name, cell.data_class): cell for cell in cells}
+    lines = [_line(["what goes wrong", *classes]), _line(["---"] * (len(classes) + 1))]
+    for way in WAYS:
+        lines.append(_line([way.name, *(_said(by_place.get((way.name, one))) for one in classes)]))
+    for name, part in PENDING.items():
+        lines.append(_line([name, *([f"{NOT_YET}: {part}"] + [NOT_YET] * (len(classes) - 1))]))
+    return "\n".join([*lines, "", *summary(cells, classes)])
+
+
+def summary(cells: Sequence[Cell], classes: Sequence[str]) -> list[str]:
+    """Tries by class, and how many requests of them a cloud backend was sent."""
+    lines = []
+    for data_class in classes:
+        mine = [cell for cell in cells if cell.data_class == data_class]
+        asked, sent = sum(len(cell.answers) for cell in mine), sum(cell.in_cloud for cell in mine)
+        lines.append(f"{data_class}: {asked} tries; requests at a cloud backend: {sent}")
+    wrong = sum(bool(cell.wrong) for cell in cells)
+    lines.append(f"{len(cells)} cells, {wrong} not as they must be; {len(PENDING)} rows not yet")
+    return lines
+
+
+def faults(cells: Sequence[Cell]) -> list[str]:
+    return [f"{cell.data_class}, {cell.way.name}: {one}" for cell in cells for one in cell.wrong]
+
+
+def _said(cell: Cell | None) -> str:
+    if cell is None:
+        return NONE
+    return f"**{cell.says}**" if cell.wrong else cell.says
+
+
+def _line(parts: Sequence[str]) -> str:
+    return f"| {' | '.join(parts)} |"

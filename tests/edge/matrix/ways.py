@@ -1,0 +1,216 @@
+"""The ways to go wrong, each with the answer that is right; and those that wait for a part of the edge to be built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.config import ConfigError, check
+from tests.edge import asking
+from tests.edge.conftest import gateway_config
+from tests.edge.matrix.answers import Answer, ask, chat
+from tests.edge.matrix.lanes import CLASSES, EMBEDDINGS_PATH, KINDS, Lane, Standing, keys
+
+NOBODY, OWN, CLOUD = "nobody", "its class's model", "the cloud"
+TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
+FALLBACKS = ("fallbacks", "api_base", "base_url", "service_tier")
+Tries = Callable[[Lane, Standing, str], Iterable[Answer]]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One row."""
+
+    name: str
+    tries: Tries
+    """Every request that shows it: of a lane, with a marker as the prompt."""
+    right: str
+    """What each answer must say."""
+    reaches: str = NOBODY
+    """Where the marker must have come; anywhere else it must not."""
+    but: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Classes of which another answer is right, and reaches another."""
+    beyond: bool = False
+    """Only for classes with a translator, and what is said of those that cannot have one."""
+
+    def expected(self, data_class: str) -> tuple[str, str]:
+        return self.but.get(data_class, (self.right, self.reaches))
+
+
+def _key(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, chat(lane, marker))
+
+
+def _no_key(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for key in (None, "unknown", lane.key().upper()):
+        yield ask(lane, chat(lane, marker), key=key)
+
+
+def _other_class(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for data_class in CLASSES:
+        if data_class != lane.data_class:
+            yield from (ask(lane, chat(lane, marker), key=key) for key in keys(data_class).values())
+
+
+def _revoked(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    with lane.without(lane.workload()):
+        yield ask(lane, chat(lane, marker))
+
+
+def _no_certificate(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, chat(lane, marker), client=lane.keyless)
+
+
+def _models(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    others = [f"{each}-{kind}" for each in CLASSES for kind in KINDS if each != lane.data_class]
+    for model in (*asking.OTHER_MODELS, *others, lane.workload("cloud"), lane.workload("embed")):
+        yield ask(lane, {**chat(lane, marker), "model": model})
+
+
+def _fields(names: Iterable[str]) -> Tries:
+    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+        for name in names:
+            for value in ("cloud", [{"model": "internal-cloud"}]):
+                yield ask(lane, {**chat(lane, marker), name: value})
+
+    return tries
+
+
+def _headers(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, chat(lane, marker), headers=asking.CLOUD_HEADERS)
+
+
+def _at(kind: str, times: int = 1) -> Tries:
+    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+        for stream in (False, True):
+            yield from (ask(lane, chat(lane, marker, kind, stream=stream), kind=kind) for _ in range(times))
+
+    return tries
+
+
+def _behaving(*behaviours: str, **fields: Any) -> Tries:
+    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+        for behaviour in behaviours:
+            with lane.behaving(behaviour):
+                yield ask(lane, chat(lane, marker, **fields))
+
+    return tries
+
+
+def _oversized(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, chat(lane, marker * (100_000 // len(marker))))
+
+
+def _malformed(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for body in (*asking.NOT_JSON, f'{{"model": "{marker}'.encode()):
+        yield ask(lane, body)
+
+
+def _leading_out(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for url in ("https://evil.example/x.png", "http://169.254.169.254/"):
+        image = {"type": "image_url", "image_url": {"url": url}}
+        content = [{"type": "text", "text": marker}, image]
+        yield ask(lane, chat(lane, marker, messages=[{"role": "user", "content": content}]))
+
+
+def _foreign_tools(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for tool in ({"type": "web_search"}, {"type": "mcp", "server_url": "https://evil.example"}):
+        yield ask(lane, chat(lane, marker, tools=[tool]))
+
+
+def _fields_sent(**fields: Any) -> Tries:
+    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+        yield ask(lane, chat(lane, marker, **fields))
+
+    return tries
+
+
+def _embeddings(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, {"model": lane.workload("embed"), "input": marker}, kind="embed", path=EMBEDDINGS_PATH)
+
+
+def _wrong_task(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, {"model": lane.workload(), "input": marker}, path=EMBEDDINGS_PATH)
+    yield ask(lane, chat(lane, marker, "embed"), kind="embed")
+
+
+def _other_paths(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for path in ("/v1/responses", "/v1/load_lora_adapter", "/v1/chat/completions/", "/openai/v1/files", "/"):
+        yield ask(lane, chat(lane, marker), path=path)
+
+
+def _cloud(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    """Where the class has no way there, a file that gives it one: the gateway does not start with it."""
+    if lane.translated:
+        yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
+        return
+    config = gateway_config(lane.folder, 1)
+    host = "bedrock-runtime.eu-central-1.amazonaws.com"
+    config["listen"] |= {"host": "127.0.0.1", "port": 8443}
+    config["health"] = {"host": "127.0.0.1", "port": 9090}
+    config["routes"] = [{"workload": "w", "url": f"https://{host}", "server_name": host, "model": "haiku"}]
+    try:
+        check({**config, "class": lane.data_class}, Path("gateway.yaml"))
+    except ConfigError as error:
+        yield Answer(
+            "does not start" if "out of the site" in str(error) else f"wrong file: {error}", str(error)
+        )
+    else:
+        yield Answer("starts")
+
+
+def _cloud_down(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    standing.cloud.reset("status-503")
+    try:
+        yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
+    finally:
+        standing.cloud.behaviour = "ok"
+
+
+WAYS = (
+    Way("its own key", _key, "200 ok", OWN),
+    Way("no key, or an unknown one", _no_key, "401 invalid_api_key"),
+    Way("another class's key", _other_class, "401 invalid_api_key"),
+    Way("a revoked key", _revoked, "401 invalid_api_key"),
+    Way("no client certificate", _no_certificate, "no connection", but={"public": ("200 ok", OWN)}),
+    Way("a model name that asks for the cloud or another class", _models, "404 model_not_found"),
+    Way("a tag or field that asks for the cloud", _fields(asking.UNKNOWN_FIELDS), "400 unknown_field"),
+    Way("a fallback asked for by the client", _fields(FALLBACKS), "400 unknown_field"),
+    Way("a header that asks for the cloud", _headers, "200 ok", OWN),
+    Way("its endpoint down", _at("down"), "503 model_unavailable"),
+    Way("its endpoint and the canary down", _at("both-down", 2), "503 model_unavailable"),
+    Way("the endpoint says it is not there", _behaving("status-503"), "503 model_unavailable", OWN),
+    Way("the endpoint at its limit", _behaving("status-429"), "429 model_busy", OWN),
+    Way("the endpoint fails", _behaving("status-500", "html"), "502 bad_gateway", OWN),
+    Way("an oversized body", _oversized, "413 request_too_large"),
+    Way("a malformed body", _malformed, "400 malformed_json"),
+    Way("an image by address", _leading_out, "400 invalid_content"),
+    Way("a tool that the server would run", _foreign_tools, "400 invalid_tools"),
+    Way("another route", _other_paths, "404 not_found"),
+    Way("a stream", _fields_sent(stream=True), "200 ok", OWN),
+    Way("a stream cut short", _behaving("cut", "no-done", stream=True), "200 stream_cut", OWN),
+    Way("a stream with an error in it", _behaving("error-event", stream=True), "200 stream_failed", OWN),
+    Way("a tool of the caller's own", _fields_sent(tools=[TOOL]), "200 ok", OWN),
+    Way("embeddings", _embeddings, "200 ok", OWN),
+    Way("the path of another task", _wrong_task, "404 wrong_task"),
+    Way(
+        "a workload placed in the cloud",
+        _cloud,
+        "200 ok",
+        CLOUD,
+        but={"restricted": ("does not start", NOBODY)},
+        beyond=True,
+    ),
+    Way("its cloud down", _cloud_down, "503 model_unavailable", CLOUD, beyond=True),
+)
+
+PENDING = {
+    "the callers' database down": "callers in PostgreSQL",
+    "a budget or a rate used up": "callers in PostgreSQL",
+    "its endpoint down, with an overflow": "overflow to AWS",
+    "a full audit disk": "the audit trail",
+    "the sealer down": "the audit trail",
+}
+"""Rows that wait for a part of the edge, by the part. Whoever lands it makes them `Way`s above."""

@@ -1,0 +1,115 @@
+"""The matrix of classes and ways to go wrong: two classes here, all four with their translators in `make soak`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.edge.matrix import __main__ as command
+from tests.edge.matrix import judging, table
+from tests.edge.matrix.answers import Answer, ask, chat
+from tests.edge.matrix.lanes import CLASSES, Lane, Standing, standing
+from tests.edge.matrix.ways import NOBODY, OWN, PENDING, WAYS, Way
+
+SAMPLE = ("confidential", "restricted")
+TRIED = [(way, one) for one in SAMPLE for way in WAYS if not way.beyond or one in way.but]
+KEY, NO_KEY = WAYS[0], WAYS[1]
+MARKER = "prompt-DE02120300000000202051"
+
+
+@pytest.fixture(scope="module")
+def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with standing(tmp_path_factory.mktemp("matrix"), SAMPLE, translators=False) as found:
+        yield found
+
+
+@pytest.mark.parametrize(("way", "data_class"), TRIED, ids=[f"{one}: {way.name}" for way, one in TRIED])
+def test_each_way_to_go_wrong_ends_as_it_must(lanes: Standing, way: Way, data_class: str):
+    cell = judging.tried(way, lanes.lanes[data_class], lanes, f"{MARKER}-{data_class}-{way.name}")
+    assert cell.wrong == ()
+    assert cell.in_cloud == 0
+
+
+@pytest.mark.soak
+def test_the_whole_matrix_is_as_it_must_be_and_is_printed(capsys: pytest.CaptureFixture[str]):
+    assert command.main([]) == 0
+    printed = capsys.readouterr().out
+    for name in (*(way.name for way in WAYS), *PENDING):
+        assert f"| {name} | " in printed
+    assert "**" not in printed
+    (said,) = (line for line in printed.splitlines() if line.startswith("restricted: "))
+    assert said.endswith("requests at a cloud backend: 0")
+    (said,) = (line for line in printed.splitlines() if line.startswith("internal: "))
+    assert not said.endswith(" 0"), "the cloud is there to be reached"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that does not come is not waited for."""
+    monkeypatch.setattr(judging, "PATIENCE_S", 0.1)
+
+
+def judged(lanes: Standing, way: Way) -> str:
+    return "; ".join(judging.tried(way, lanes.lanes["restricted"], lanes, MARKER).wrong)
+
+
+def test_an_answer_that_is_not_the_right_one_is_seen(lanes: Standing):
+    assert "the answer is 401 invalid_api_key, not 200 ok" in judged(lanes, replace(NO_KEY, right="200 ok"))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_prompt_at_another_classs_model_is_seen(lanes: Standing):
+    def astray(lane: Lane, everything: Standing, marker: str) -> Iterator[Answer]:
+        other = everything.lanes["confidential"]
+        yield ask(other, chat(other, marker))
+
+    assert 'the prompt is at ["confidential\'s model"]' in judged(lanes, replace(KEY, tries=astray))
+
+
+@pytest.mark.parametrize("sent", [MARKER, "something else"])
+def test_whatever_comes_to_a_cloud_is_seen(lanes: Standing, sent: str):
+    def leaking(lane: Lane, everything: Standing, marker: str) -> Iterator[Answer]:
+        yield ask(lane, chat(lane, marker))
+        everything.cloud.requests.append(("/model/x/converse", {}, {"text": sent}))
+
+    way = replace(KEY, tries=leaking)
+    assert "the cloud was sent something" in judged(lanes, way)
+    assert judging.tried(way, lanes.lanes["restricted"], lanes, MARKER).in_cloud == 1
+
+
+def test_a_refused_prompt_that_reached_the_model_all_the_same_is_seen(lanes: Standing):
+    assert "not at nobody" in judged(lanes, replace(KEY, reaches=NOBODY))
+    assert "the prompt is at nobody" in judged(lanes, replace(NO_KEY, reaches=OWN))
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("message", "seen"),
+    [
+        ("nope", "is no sentence"),
+        ("The model server at 10.40.7.7 cannot be reached.", "tells of what is behind"),
+        (f"The prompt {MARKER} was refused by the gateway.", "tells of what is behind"),
+    ],
+)
+def test_a_message_that_helps_nobody_or_tells_too_much_is_seen(lanes: Standing, message: str, seen: str):
+    answer = Answer("503 model_unavailable", message, "no-such-request")
+    wrong = judged(lanes, replace(NO_KEY, tries=lambda *_: [answer], right=answer.says))
+    assert seen in wrong
+    assert "has no record" in wrong
+
+
+def test_a_record_that_says_something_else_is_seen(lanes: Standing):
+    def misquoted(lane: Lane, everything: Standing, marker: str) -> Iterator[Answer]:
+        yield replace(ask(lane, chat(lane, marker), key=None), says="404 model_not_found")
+
+    wrong = judged(lanes, replace(NO_KEY, tries=misquoted, right="404 model_not_found"))
+    assert "the record says restricted, 401 invalid_api_key, not 404 model_not_found" in wrong
+
+
+def test_rows_that_are_not_built_yet_are_printed_as_such_and_not_left_out():
+    printed = table.text([], CLASSES)
+    for name, part in PENDING.items():
+        assert f"| {name} | not yet: {part} |" in printed
+    assert not set(PENDING) & {way.name for way in WAYS}
