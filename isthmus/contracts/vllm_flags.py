@@ -34,6 +34,8 @@ RESERVED = {
     "--distributed-executor-backend": "one machine or several, the processes need no Ray",
     "--trust-remote-code": "code that comes with weights does not run here",
     "--config": "the arguments stand in the plan and the overrides, nowhere else",
+    "--enable-log-requests": "prompts and answers are in no log",
+    "--enable-log-outputs": "prompts and answers are in no log",
     "--middleware": "foreign code does not run in the model server",
 }
 """Flags that vLLM knows and `engine_args` may not bear, with the reason."""

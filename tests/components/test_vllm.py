@@ -87,6 +87,14 @@ def test_a_flag_that_opens_the_engine_is_refused(flag: str) -> None:
         given(engine_args=[flag])
 
 
+@pytest.mark.parametrize(
+    "flag", ["--enable-log-requests", "--enable_log_outputs", "--enable-log-outputs=true"]
+)
+def test_a_flag_that_would_write_prompts_into_the_log_is_refused(flag: str) -> None:
+    with pytest.raises(InputError, match="may not be given: prompts and answers are in no log"):
+        given(engine_args=[flag])
+
+
 def test_another_version_of_vllm_is_refused() -> None:
     with pytest.raises(InputError, match=r"0\.32\.0 is asked for"):
         given(engine_version="0.32.0")
