@@ -32,6 +32,8 @@ class Pod:
     resource: Resource
     spec: Mapping[str, Any]
     labels: Mapping[str, Any]
+    notes: Mapping[str, Any]
+    """Its annotations."""
 
     @property
     def namespace(self) -> str:
@@ -62,9 +64,15 @@ def _pods(graph: Graph) -> Iterator[Pod]:
     for resource in graph.resources:
         if resource.type.startswith("kubernetes:"):
             for template in templates(resource.inputs):
-                meta = template.get("metadata")
-                labels = meta.get("labels") if isinstance(meta, Mapping) else None
-                yield Pod(resource, template["spec"], labels if isinstance(labels, Mapping) else {})
+                yield Pod(
+                    resource, template["spec"], _said(template, "labels"), _said(template, "annotations")
+                )
+
+
+def _said(template: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    meta = template.get("metadata")
+    found = meta.get(key) if isinstance(meta, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
@@ -75,6 +83,15 @@ def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
         if isinstance(context, Mapping) and context.get(key) is not None:
             return context[key]
     return None
+
+
+def takes_devices(box: Mapping[str, Any]) -> bool:
+    """Whether a container asks for devices, by a plugin's count or by claims."""
+    resources = box.get("resources")
+    if not isinstance(resources, Mapping):
+        return False
+    counted = [key for part in ("limits", "requests") for key in resources.get(part) or {} if "/" in str(key)]
+    return bool(resources.get("claims") or counted)
 
 
 def of_box(pod: Pod, box: Mapping[str, Any], what: str, patch: str = "") -> Broken:

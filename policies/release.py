@@ -43,7 +43,7 @@ def _words(box: Mapping[str, Any]) -> list[str]:
 
 def _pinned(subject: Subject) -> Iterator[Broken]:
     for pod in _models(subject):
-        digests = [str(each) for each in _annotations(pod)]
+        digests = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
         if any(map(unknown, digests)):
             yield Broken(f"the weights of {pod.resource.name} are not known yet", pod.resource, "undecided")
         elif not digests or not all(map(_SHA.match, digests)):
@@ -58,21 +58,6 @@ def _pinned(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{model.name} serves weights that no digest names", model, verdict)
 
 
-def _annotations(pod: Pod) -> Iterator[Any]:
-    """The digest of the pod's own template: a template's annotations stand beside its labels."""
-    for template in _templates(pod.resource.inputs):
-        if template.get("spec") is pod.spec:
-            found = at(template, "metadata.annotations")
-            if isinstance(found, Mapping) and _WEIGHTS in found:
-                yield found[_WEIGHTS]
-
-
-def _templates(inputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    from isthmus.graph.resources import templates
-
-    return templates(inputs)
-
-
 def _weights_agree(subject: Subject) -> Iterator[Broken]:
     """Digest of what a pod serves against the one that its claim states."""
     claims = {
@@ -80,7 +65,7 @@ def _weights_agree(subject: Subject) -> Iterator[Broken]:
         for each in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
     for pod in _models(subject):
-        mine = [str(each) for each in _annotations(pod)]
+        mine = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
         for volume in pod.spec.get("volumes") or []:
             name = at(volume, "persistentVolumeClaim.claimName")
             held = claims.get((pod.namespace, str(name)))
