@@ -148,7 +148,7 @@ def _bought(subject: Subject) -> Iterator[Broken]:
     if platform is None:
         return
     models = {each.id: each.model for each in platform.endpoints}
-    stated = [
+    stated: list[tuple[Any, Any, Any]] = [
         (models.get(one.endpoint, ""), one.model_units, _COMMITMENT[one.commitment])
         for one in platform.provisioned
     ]

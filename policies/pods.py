@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,6 +84,20 @@ def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
         if isinstance(context, Mapping) and context.get(key) is not None:
             return context[key]
     return None
+
+
+_ENGINE = re.compile(r"vllm\.entrypoints\.|(^|/)vllm$")
+
+
+def told(box: Mapping[str, Any]) -> list[str]:
+    """The words that a container is started with."""
+    return [str(each) for key in ("command", "args") for each in box.get(key) or []]
+
+
+def is_engine(box: Mapping[str, Any]) -> bool:
+    """Whether a container runs vLLM, by its command or else its image."""
+    of_image = not box.get("command") and "/vllm-openai" in str(box.get("image"))
+    return of_image or any(map(_ENGINE.search, told(box)[:4]))
 
 
 def takes_devices(box: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.graph.resources import place
 from policies import frameworks as fw
 from policies.documents import configurations
-from policies.pods import Pod, of_box, pods
+from policies.pods import Pod, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -35,10 +35,6 @@ def _models(subject: Subject) -> list[Pod]:
 
 def _serves(box: Mapping[str, Any]) -> bool:
     return list(box.get("command") or [])[:2] == ["vllm", "serve"]
-
-
-def _words(box: Mapping[str, Any]) -> list[str]:
-    return [str(each) for key in ("command", "args") for each in box.get(key) or []]
 
 
 def _pinned(subject: Subject) -> Iterator[Broken]:
@@ -107,7 +103,7 @@ def _offline(subject: Subject) -> Iterator[Broken]:
 def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
     for pod in _models(subject):
         for box in pod.boxes:
-            for word in _words(box):
+            for word in told(box):
                 flag, _, value = word.partition("=")
                 if flag == _CODE[0] or (flag == _CODE[1] and value != "false"):
                     yield of_box(pod, box, "runs code that came with the weights")
@@ -125,7 +121,7 @@ def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
 def _no_inside(subject: Subject) -> Iterator[Broken]:
     for pod in _models(subject):
         for box in pod.boxes:
-            for word in _words(box):
+            for word in told(box):
                 if word.partition("=")[0] in _INSIDE:
                     yield of_box(pod, box, f"opens its inside to who asks it ({word.partition('=')[0]})")
             for each in box.get("env") or []:

@@ -13,7 +13,7 @@ from isthmus.contracts.words import CALLED_TARGETS, WHILE_LOADING
 from isthmus.graph.resources import Resource, place
 from policies import frameworks as fw
 from policies.documents import configurations
-from policies.pods import Pod, not_known, of_box, pods
+from policies.pods import Pod, not_known, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.stated import endpoint, released, spaces, tag
 from policies.values import at, unknown
@@ -121,10 +121,6 @@ def _hosted(subject: Subject, model: Resource) -> Iterator[Broken]:
                 yield Broken(f"{what} {', '.join(sorted(wanted))}", model, verdict)
 
 
-def _words(box: Mapping[str, Any]) -> list[str]:
-    return [str(each) for key in ("command", "args") for each in box.get(key) or []]
-
-
 def _modules(words: list[str]) -> Iterator[str]:
     """Names of the adapters that an engine is started with; each is `NAME=PATH`, or JSON that names it."""
     taking = False
@@ -144,7 +140,7 @@ def _adapters(subject: Subject) -> Iterator[Broken]:
     for pod, one in _served(subject):
         known = {each.name for each in one.adapters}
         for box in pod.boxes:
-            for name in _modules(_words(box)):
+            for name in _modules(told(box)):
                 if unknown(name):
                     yield not_known(pod, box, "an adapter")
                 elif name not in known:
@@ -156,7 +152,7 @@ def _precisions(subject: Subject) -> Iterator[Broken]:
         stored = one.weights.precision if one.weights else None
         wanted = one.precision or stored
         for box in pod.boxes:
-            words = _words(box)
+            words = told(box)
             if words[:2] != ["vllm", "serve"]:
                 continue
             said = [word.partition("=")[2] for word in words if word.startswith(("--quantization=", "-q="))]

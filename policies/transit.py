@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from policies import frameworks as fw
 from policies.documents import actions, conditions, configurations, principals, resources, statements
 from policies.encryption import BUCKETS, attached
 from policies.links import referred
-from policies.pods import KINDS, not_known, of_box, pods
+from policies.pods import KINDS, is_engine, not_known, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -185,8 +185,8 @@ def _engines_behind(subject: Subject) -> Iterator[Broken]:
     """Model servers that listen on their pod's addresses without a certificate of their own."""
     for pod in pods(subject.graph):
         for box in pod.boxes:
-            words = [str(each) for key in ("command", "args") for each in box.get(key) or []]
-            if not _is_engine(box, words):
+            words = told(box)
+            if not is_engine(box):
                 continue
             host = _flag(words, "--host")
             if not host and "--headless" in words:
@@ -204,13 +204,6 @@ def _engines_behind(subject: Subject) -> Iterator[Broken]:
 
 _ON_LOOPBACK = "--host=127.0.0.1"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_ENGINE = re.compile(r"vllm\.entrypoints\.|(^|/)vllm$")
-
-
-def _is_engine(box: Mapping[str, Any], words: list[str]) -> bool:
-    """Whether a container runs vLLM, by its command or else its image."""
-    of_image = not box.get("command") and "/vllm-openai" in str(box.get("image"))
-    return of_image or any(map(_ENGINE.search, words[:4]))
 
 
 def _flag(words: list[str], name: str) -> str:

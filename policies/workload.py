@@ -8,7 +8,7 @@ from typing import Any
 from policies import frameworks as fw
 from policies import operators
 from policies.documents import containers
-from policies.pods import KINDS, not_known, of_box, pods, security, takes_devices
+from policies.pods import KINDS, is_engine, not_known, of_box, pods, security, takes_devices
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -146,8 +146,9 @@ def _read_only(subject: Subject) -> Iterator[Broken]:
 def _helpers_read_only(subject: Subject) -> Iterator[Broken]:
     for pod in pods(subject.graph):
         for box in pod.boxes:
-            # What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU.
-            if box.get("ports") or takes_devices(box):
+            # What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU, and
+            # an engine builds its kernels where it stands.
+            if box.get("ports") or takes_devices(box) or is_engine(box):
                 continue
             said = at(box, "securityContext.readOnlyRootFilesystem")
             if unknown(said):
