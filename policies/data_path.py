@@ -108,7 +108,7 @@ _EVALUATED = {"us": "us", "us-gov": "us", "eu": "eu"}
 
 
 def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
-    places, judge = Places(subject.graph, subject.platform), Judge(subject.platform, None)
+    places, judge = Places(subject.graph, subject.platform), Judge(subject.platform, None, subject.held)
     for guardrail in subject.graph.of(_GUARDRAIL):
         profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
         if not profile:
