@@ -89,8 +89,11 @@ def _from_our_network(subject: Subject) -> Iterator[Broken]:
         if called and not tag(role.resource, IDENTITY) and not class_:
             called = called if _for_workloads(role.resource) else []
         loose = [call for call in called if not _held(role.policies, call)]
-        if loose and not role.hidden:
-            yield Broken(f"{role.name} may {', '.join(loose)} from outside our networks", role.resource)
+        if loose:
+            # What is not known yet may deny it; that it is not known, `identity/can-be-read` says of each document.
+            verdict = "undecided" if role.hidden else "violated"
+            said = f"{role.name} may {', '.join(loose)} from outside our networks"
+            yield Broken(said, role.resource, verdict)
 
 
 def _carried(subject: Subject) -> bool:
