@@ -6,13 +6,23 @@ The ways themselves are found by `isthmus.graph.paths`; here each kind of way th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import get_args
 from weakref import WeakKeyDictionary
 
+from isthmus.contracts import jurisdictions
+from isthmus.contracts.errors import IsthmusError
+from isthmus.contracts.words import Sensitivity
 from isthmus.graph import calls, endpoints, hosted, internet, routes, tasks
 from isthmus.graph.paths import Finder, Found
-from isthmus.graph.resources import Fault, Graph
+from isthmus.graph.places import Places
+from isthmus.graph.reach import CLASS
+from isthmus.graph.resources import Fault, Graph, Resource, place
+from isthmus.graph.verdicts import Judge
 from policies import frameworks as fw
+from policies.documents import configurations
 from policies.rule import Broken, Rule, Subject
+from policies.stated import tag
+from policies.values import at, unknown
 
 _FOUND: WeakKeyDictionary[Graph, tuple[object, object, Finder, list[Found]]] = WeakKeyDictionary()
 """Ways are found once for the rules that look at them."""
@@ -91,7 +101,89 @@ def _hosted(subject: Subject) -> Iterator[Broken]:
     return of_faults(hosted.models_are_shut_in(subject.graph))
 
 
+_GUARDRAIL = "aws:bedrock/guardrail:Guardrail"
+_EVALUATED = {"us": "us", "us-gov": "us", "eu": "eu"}
+"""Guardrail profiles by the first word of their names, and the geography that AWS keeps them in (Bedrock user guide,
+"Supported Regions for cross-Region guardrail inference", read 2026-11). Of others several countries take part."""
+
+
+def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
+    places, judge = Places(subject.graph, subject.platform), Judge(subject.platform, None, subject.held)
+    for guardrail in subject.graph.of(_GUARDRAIL):
+        profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
+        if not profile:
+            continue
+        name = guardrail.name
+        geography = _EVALUATED.get(str(profile).rpartition("/")[2].partition(".")[0])
+        if unknown(profile) or geography is None:
+            said = f"{name} is evaluated by {profile}, and it is not known in which countries that is"
+            yield Broken(said, guardrail, "undecided")
+            continue
+        home = places.of(guardrail).jurisdiction or _of_region(guardrail)
+        if home and not jurisdictions.within(home, geography):
+            yield Broken(f"{name} stands in {home}, and is evaluated in {geography}", guardrail)
+        class_ = tag(guardrail, CLASS)
+        for of in [class_] if class_ in get_args(Sensitivity) else []:
+            verdict = judge.residency(of, "", {geography: name})  # type: ignore[arg-type]
+            for why in verdict.why:
+                yield Broken(why, guardrail, "undecided" if verdict.word == "undecided" else "violated")
+
+
+def _of_region(resource: Resource) -> str:
+    try:
+        return jurisdictions.of_region(str(resource.inputs.get("region")))
+    except IsthmusError:
+        return ""
+
+
+def _gateways_ask(subject: Subject) -> Iterator[Broken]:
+    """Who stands behind a gateway, and whose certificates it takes beside that gateway's and its router's."""
+    for resource, _, config in configurations(subject.graph):
+        if at(config, "mode") not in ("sidecar", "translator"):
+            continue
+        in_cluster, class_ = resource.type.startswith("kubernetes:"), str(at(config, "class"))
+        space = place(resource)[1] if in_cluster else ""
+        known = _askers(subject, class_, space)
+        for who in at(config, "allowed_clients") or []:
+            if in_cluster and subject.platform is None:
+                strange = not str(who).endswith(f".{space}.svc")
+            else:
+                strange = subject.platform is not None and str(who) not in known
+            if strange:
+                said = f"{resource.name} answers {who}, which is no gateway of {class_} work's"
+                yield Broken(said, resource, "undecided" if unknown(who) else "violated")
+
+
+def _askers(subject: Subject, class_: str, space: str) -> set[str]:
+    """The names in certificates of a class's gateways, and of the routers between them and their models."""
+    found: set[str] = set()
+    for gateway in subject.platform.gateways if subject.platform else []:
+        if gateway.class_ == class_:
+            found |= {f"{class_}-gateway.{space}.svc"} if space else {gateway.host}
+            found |= {f"{gateway.router.service}.{space}.svc"} if gateway.router and space else set()
+    return found
+
+
 RULES = (
+    Rule(
+        id="data-path/gateways-alone-ask",
+        title="Model servers and translators answer their class's gateway, and nobody past it",
+        severity="high",
+        supports=(*fw.nist("AC-3", "IA-3"), *fw.owasp("LLM06")),
+        why="Whoever is answered past the gateway is redacted by nobody, counted by nobody and in no record",
+        fix="Name the class's gateway, and its router where there is one, in allowed_clients",
+        check=_gateways_ask,
+    ),
+    Rule(
+        id="data-path/guardrails-stay",
+        title="Guardrails are evaluated where their class's work may be",
+        severity="critical",
+        supports=(*fw.gdpr("Chapter V"), *fw.nist("AC-4")),
+        why="A guardrail reads whole prompts and answers, wherever a region of its profile has room",
+        fix="Take crossRegionConfig away, or name a profile of the residency's own geography",
+        check=_guardrails_stay,
+        each=(_GUARDRAIL,),
+    ),
     Rule(
         id="data-path/stays-where-it-may",
         title="A class's requests end where its handling and residency let them",

@@ -29,7 +29,7 @@ _USERS = (
     "aws:iam/sshKey:SshKey",
     "aws:iam/serviceSpecificCredential:ServiceSpecificCredential",
 )
-_BY_RESOURCE = {
+BY_RESOURCE = {
     "aws:kms/key:Key": "policy",
     "aws:kms/keyPolicy:KeyPolicy": "policy",
     "aws:s3/bucketPolicy:BucketPolicy": "policy",
@@ -212,8 +212,8 @@ def _sessions_bounded(subject: Subject) -> Iterator[Broken]:
 
 
 def _resource_policies(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_BY_RESOURCE):
-        document = statements(each.inputs.get(_BY_RESOURCE[each.type]))
+    for each in subject.graph.of(*BY_RESOURCE):
+        document = statements(each.inputs.get(BY_RESOURCE[each.type]))
         if document is None:
             yield Broken(f"whom {each.name} lets in is not known before the change", each, "undecided")
         for statement in document or []:
@@ -341,6 +341,6 @@ RULES = (
         "A resource's own policy stands beside every role and boundary",
         "Name principals, or condition on aws:SourceArn or aws:PrincipalArn",
         _resource_policies,
-        tuple(_BY_RESOURCE),
+        tuple(BY_RESOURCE),
     ),
 )

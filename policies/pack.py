@@ -7,6 +7,7 @@ one of its own. Rules, settings and findings are the same as under `isthmus rend
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -192,6 +193,8 @@ def _level(severity: str) -> Any:
 
 def serve(folder: Path) -> None:
     """Serve on a free port of the loopback, which the engine reads from stdout; until it ends this process."""
+    # What the engine shows stays until the process ends: to look for garbage in it is two fifths of judging.
+    gc.disable()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=_LARGEST)
     pack = Pack(folder)
     # The engine asks twice of every resource, and waits: these two are taken as they come, and read when all are there.

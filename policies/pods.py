@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ class Pod:
     resource: Resource
     spec: Mapping[str, Any]
     labels: Mapping[str, Any]
+    notes: Mapping[str, Any]
+    """Its annotations."""
 
     @property
     def namespace(self) -> str:
@@ -62,9 +65,15 @@ def _pods(graph: Graph) -> Iterator[Pod]:
     for resource in graph.resources:
         if resource.type.startswith("kubernetes:"):
             for template in templates(resource.inputs):
-                meta = template.get("metadata")
-                labels = meta.get("labels") if isinstance(meta, Mapping) else None
-                yield Pod(resource, template["spec"], labels if isinstance(labels, Mapping) else {})
+                yield Pod(
+                    resource, template["spec"], _said(template, "labels"), _said(template, "annotations")
+                )
+
+
+def _said(template: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    meta = template.get("metadata")
+    found = meta.get(key) if isinstance(meta, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
@@ -75,6 +84,29 @@ def security(pod: Pod, box: Mapping[str, Any], key: str) -> Any:
         if isinstance(context, Mapping) and context.get(key) is not None:
             return context[key]
     return None
+
+
+_ENGINE = re.compile(r"vllm\.entrypoints\.|(^|/)vllm$")
+
+
+def told(box: Mapping[str, Any]) -> list[str]:
+    """The words that a container is started with."""
+    return [str(each) for key in ("command", "args") for each in box.get(key) or []]
+
+
+def is_engine(box: Mapping[str, Any]) -> bool:
+    """Whether a container runs vLLM, by its command or else its image."""
+    of_image = not box.get("command") and "/vllm-openai" in str(box.get("image"))
+    return of_image or any(map(_ENGINE.search, told(box)[:4]))
+
+
+def takes_devices(box: Mapping[str, Any]) -> bool:
+    """Whether a container asks for devices, by a plugin's count or by claims."""
+    resources = box.get("resources")
+    if not isinstance(resources, Mapping):
+        return False
+    counted = [key for part in ("limits", "requests") for key in resources.get(part) or {} if "/" in str(key)]
+    return bool(resources.get("claims") or counted)
 
 
 def of_box(pod: Pod, box: Mapping[str, Any], what: str, patch: str = "") -> Broken:

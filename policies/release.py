@@ -9,7 +9,7 @@ from typing import Any
 from isthmus.graph.resources import place
 from policies import frameworks as fw
 from policies.documents import configurations
-from policies.pods import Pod, of_box, pods
+from policies.pods import Pod, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -37,13 +37,9 @@ def _serves(box: Mapping[str, Any]) -> bool:
     return list(box.get("command") or [])[:2] == ["vllm", "serve"]
 
 
-def _words(box: Mapping[str, Any]) -> list[str]:
-    return [str(each) for key in ("command", "args") for each in box.get(key) or []]
-
-
 def _pinned(subject: Subject) -> Iterator[Broken]:
     for pod in _models(subject):
-        digests = [str(each) for each in _annotations(pod)]
+        digests = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
         if any(map(unknown, digests)):
             yield Broken(f"the weights of {pod.resource.name} are not known yet", pod.resource, "undecided")
         elif not digests or not all(map(_SHA.match, digests)):
@@ -58,21 +54,6 @@ def _pinned(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{model.name} serves weights that no digest names", model, verdict)
 
 
-def _annotations(pod: Pod) -> Iterator[Any]:
-    """The digest of the pod's own template: a template's annotations stand beside its labels."""
-    for template in _templates(pod.resource.inputs):
-        if template.get("spec") is pod.spec:
-            found = at(template, "metadata.annotations")
-            if isinstance(found, Mapping) and _WEIGHTS in found:
-                yield found[_WEIGHTS]
-
-
-def _templates(inputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    from isthmus.graph.resources import templates
-
-    return templates(inputs)
-
-
 def _weights_agree(subject: Subject) -> Iterator[Broken]:
     """Digest of what a pod serves against the one that its claim states."""
     claims = {
@@ -80,7 +61,7 @@ def _weights_agree(subject: Subject) -> Iterator[Broken]:
         for each in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
     for pod in _models(subject):
-        mine = [str(each) for each in _annotations(pod)]
+        mine = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
         for volume in pod.spec.get("volumes") or []:
             name = at(volume, "persistentVolumeClaim.claimName")
             held = claims.get((pod.namespace, str(name)))
@@ -122,7 +103,7 @@ def _offline(subject: Subject) -> Iterator[Broken]:
 def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
     for pod in _models(subject):
         for box in pod.boxes:
-            for word in _words(box):
+            for word in told(box):
                 flag, _, value = word.partition("=")
                 if flag == _CODE[0] or (flag == _CODE[1] and value != "false"):
                     yield of_box(pod, box, "runs code that came with the weights")
@@ -140,7 +121,7 @@ def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
 def _no_inside(subject: Subject) -> Iterator[Broken]:
     for pod in _models(subject):
         for box in pod.boxes:
-            for word in _words(box):
+            for word in told(box):
                 if word.partition("=")[0] in _INSIDE:
                     yield of_box(pod, box, f"opens its inside to who asks it ({word.partition('=')[0]})")
             for each in box.get("env") or []:

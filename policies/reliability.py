@@ -56,7 +56,11 @@ def _serving(subject: Subject) -> list[Pod]:
 
 def _many(pod: Pod) -> bool:
     count = _replicas(pod.resource)
-    return pod.resource.type.endswith(_DEPLOYED) and isinstance(count, int | float) and count > 1
+    return (
+        pod.resource.type.endswith((*_DEPLOYED, ":LeaderWorkerSet"))
+        and isinstance(count, int | float)
+        and count > 1
+    )
 
 
 def _disruption(subject: Subject) -> Iterator[Broken]:
@@ -67,12 +71,20 @@ def _disruption(subject: Subject) -> Iterator[Broken]:
         mine = [each for each in budgets if place(each)[1] == pod.namespace and _selects(each, pod)]
         if not mine:
             yield Broken(f"a drain may end every replica of {pod.resource.name} at once", pod.resource)
+        count = _replicas(pod.resource)
         for budget in mine:
             most, least = at(budget.inputs, "spec.maxUnavailable"), at(budget.inputs, "spec.minAvailable")
-            if most in ("100%",) or least in (0, "0%"):
+            all_ = isinstance(most, int) and most >= count
+            if all_ or most == "100%" or least in (0, "0%"):
                 yield Broken(f"{budget.name} lets every replica of {pod.resource.name} go at once", budget)
-            if most in (0, "0%") or least == "100%":
+            if isinstance(least, int) and least >= count:
                 yield Broken(f"{budget.name} lets no node of {pod.resource.name} be drained", budget)
+    for budget in budgets:
+        most, least = at(budget.inputs, "spec.maxUnavailable"), at(budget.inputs, "spec.minAvailable")
+        if unknown(most) or unknown(least):
+            yield Broken(f"how many pods {budget.name} lets go is not known yet", budget, "undecided")
+        elif most in (0, "0%") or least == "100%":
+            yield Broken(f"{budget.name} lets no node be drained, however many pods it selects", budget)
 
 
 def _selects(budget: Resource, pod: Pod) -> bool:
@@ -122,7 +134,9 @@ def _two(each: Resource, subnets: Any) -> Iterator[Broken]:
 
 
 def _rolls(subject: Subject) -> Iterator[Broken]:
-    for pod in _serving(subject):
+    for pod in pods(subject.graph):
+        if pod.role not in _SERVES and not _many(pod):
+            continue
         strategy = at(pod.resource.inputs, "spec.strategy")
         if at(strategy, "type") == "Recreate":
             yield Broken(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from policies import frameworks as fw
 from policies.documents import actions, conditions, configurations, principals, resources, statements
 from policies.encryption import BUCKETS, attached
+from policies.links import referred
+from policies.pods import KINDS, is_engine, not_known, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -130,8 +133,6 @@ def _certificates(subject: Subject) -> Iterator[Broken]:
 
 
 def _hours(text: Any) -> float | None:
-    import re
-
     parts = re.findall(r"(\d+(?:\.\d+)?)(h|m|s)", str(text))
     of = {"h": 1.0, "m": 1 / 60, "s": 1 / 3600}
     return sum(float(number) * of[unit] for number, unit in parts) if parts else None
@@ -161,8 +162,91 @@ def _link_secrets(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"the pre-shared keys of {link.name} lie in the stack's state", link)
 
 
+def _topics_tls(subject: Subject) -> Iterator[Broken]:
+    for topic in subject.graph.of("aws:sns/topic:Topic"):
+        policies = [
+            each.inputs.get("policy")
+            for each in subject.graph.of("aws:sns/topicPolicy:TopicPolicy")
+            if topic in referred(subject.graph, each, "arn", ":Topic")
+        ]
+        policies += [topic.inputs["policy"]] if topic.inputs.get("policy") else []
+        read = [statements(each) for each in policies]
+        if any(_publish_tls_only(each) for each in read if each is not None):
+            continue
+        if None in read:
+            yield Broken(f"the policy of {topic.name} is not known before the change", topic, "undecided")
+        else:
+            yield Broken(f"{topic.name} takes messages without TLS", topic)
+
+
+def _publish_tls_only(document: list[dict[str, Any]]) -> bool:
+    return any(
+        each.get("Effect") == "Deny"
+        and "*" in principals(each)
+        and any(action.lower() in ("*", "sns:*", "sns:publish") for action in actions(each))
+        and list(conditions(each)) in ([("Bool", "aws:SecureTransport", "false")], [_FALSE])
+        for each in document
+    )
+
+
+def _engines_behind(subject: Subject) -> Iterator[Broken]:
+    """Model servers that listen on their pod's addresses without a certificate of their own."""
+    for pod in pods(subject.graph):
+        for box in pod.boxes:
+            words = told(box)
+            if not is_engine(box):
+                continue
+            host = _flag(words, "--host")
+            if not host and "--headless" in words:
+                continue  # it answers nobody, unless it is told where
+            if unknown(host) or (not host and any(map(unknown, words))):
+                yield not_known(pod, box, "the address that it listens on")
+            elif host not in _LOOPBACK and not (
+                _flag(words, "--ssl-certfile") and _flag(words, "--ssl-keyfile")
+            ):
+                said = f"on {host}" if host else "on every address"
+                yield of_box(
+                    pod, box, f"listens {said} without TLS, past what asks for certificates", _ON_LOOPBACK
+                )
+
+
+_ON_LOOPBACK = "--host=127.0.0.1"
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _flag(words: list[str], name: str) -> str:
+    """What a flag is last set to, as `--flag=value` or `--flag value`; empty where it is not given."""
+    found = ""
+    for at_, word in enumerate(words):
+        if word.startswith(f"{name}="):
+            found = word.partition("=")[2]
+        elif word == name and at_ + 1 < len(words):
+            found = words[at_ + 1]
+    return found
+
+
 _way = (*fw.pci("4.2.1"), *fw.nist("SC-8(1)"))
 RULES = (
+    Rule(
+        "encryption/engines-behind-tls",
+        "Model servers listen on their pod's loopback, or with a certificate",
+        "critical",
+        (*_way, *fw.nist("IA-3"), *fw.hipaa("164.312(e)(1)")),
+        "Prompts would travel in the clear, and whoever reaches the port needs no certificate",
+        "Listen on 127.0.0.1 behind the sidecar that asks for certificates",
+        _engines_behind,
+        KINDS,
+    ),
+    Rule(
+        "encryption/topics-tls-only",
+        "Topics take messages over TLS only",
+        "medium",
+        _way,
+        "What an alarm tells of would travel in the clear, and could be changed on the way",
+        "Deny sns:Publish to everybody where aws:SecureTransport is false",
+        _topics_tls,
+        ("aws:sns/topic:Topic",),
+    ),
     Rule(
         "encryption/buckets-tls-only",
         "Buckets answer over TLS only",

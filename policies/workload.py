@@ -8,7 +8,7 @@ from typing import Any
 from policies import frameworks as fw
 from policies import operators
 from policies.documents import containers
-from policies.pods import KINDS, not_known, of_box, pods, security
+from policies.pods import KINDS, is_engine, not_known, of_box, pods, security, takes_devices
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -143,6 +143,20 @@ def _read_only(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"container {box.get('name')} of {task.name} can write its own program", task)
 
 
+def _helpers_read_only(subject: Subject) -> Iterator[Broken]:
+    for pod in pods(subject.graph):
+        for box in pod.boxes:
+            # What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU, and
+            # an engine builds its kernels where it stands.
+            if box.get("ports") or takes_devices(box) or is_engine(box):
+                continue
+            said = at(box, "securityContext.readOnlyRootFilesystem")
+            if unknown(said):
+                yield not_known(pod, box, "its root file system")
+            elif said is not True:
+                yield of_box(pod, box, "can write its own program", "readOnlyRootFilesystem: true")
+
+
 def _nobody_steps_in(subject: Subject) -> Iterator[Broken]:
     for service in subject.graph.of("aws:ecs/service:Service"):
         if service.inputs.get("enableExecuteCommand"):
@@ -223,6 +237,16 @@ RULES = (
         "Set readOnlyRootFilesystem: true and mount an emptyDir where it writes",
         _read_only,
         _PODS,
+    ),
+    Rule(
+        "workload/helpers-read-only",
+        "What helps beside a server, or runs once, cannot change its own program",
+        "medium",
+        (*fw.nist("CM-7", "SI-7"),),
+        "A helper holds certificates or weights, and a program written into it is found by nobody",
+        "Set readOnlyRootFilesystem: true and mount an emptyDir where it writes",
+        _helpers_read_only,
+        KINDS,
     ),
     Rule(
         "workload/nobody-steps-in",

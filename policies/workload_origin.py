@@ -12,6 +12,7 @@ from policies import frameworks as fw
 from policies import operators
 from policies.pods import KINDS, of_box, pods
 from policies.rule import Broken, Rule, Subject
+from policies.stated import spaces
 from policies.values import at, unknown
 from policies.workload import TASK, tasks
 
@@ -115,6 +116,28 @@ def _namespaces_restricted(subject: Subject) -> Iterator[Broken]:
             said = f"enforces `{level}`" if level else "enforces nothing"
             patch = "pod-security.kubernetes.io/enforce: restricted"
             yield Broken(f"namespace {space.name} {said} of the Pod Security Standards", space, patch=patch)
+
+
+def _default_limits(subject: Subject) -> Iterator[Broken]:
+    ranges: dict[str, list[Any]] = {}
+    for each in subject.graph.of("kubernetes:core/v1:LimitRange"):
+        said = at(each.inputs, "spec.limits")
+        ranges.setdefault(place(each)[1], []).extend(said if isinstance(said, list) else [said])
+    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
+        name = place(space)[0]
+        if not spaces(subject.graph).get(name):
+            continue  # no class's work is in it
+        mine = ranges.get(name, [])
+        defaults = [at(one, "default") for one in mine if unknown(one) or at(one, "type") == "Container"]
+        if any(map(unknown, (*mine, *defaults))):
+            yield Broken(f"what containers of {name} get by default is not known yet", space, "undecided")
+            continue
+        given = {key for one in defaults if isinstance(one, Mapping) for key in one}
+        missing = sorted({"cpu", "memory"} - given)
+        if missing:
+            yield Broken(
+                f"a container that states no limit of {' and '.join(missing)} has none in {name}", space
+            )
 
 
 def _not_default(subject: Subject) -> Iterator[Broken]:
@@ -224,6 +247,16 @@ RULES = (
         "Label the namespace pod-security.kubernetes.io/enforce: restricted",
         _namespaces_restricted,
         ("kubernetes:core/v1:Namespace",),
+    ),
+    Rule(
+        "workload/default-limits",
+        "A class's namespace limits containers that state no limit",
+        "medium",
+        (*fw.nist("SC-6", "SC-5"), *fw.owasp("LLM06")),
+        "What somebody starts there by hand may take its machine from the class's models",
+        "Add a LimitRange with defaults of cpu and memory for containers",
+        _default_limits,
+        ("kubernetes:core/v1:Namespace", "kubernetes:core/v1:LimitRange"),
     ),
     Rule(
         "workload/not-default-namespace",

@@ -10,9 +10,8 @@ from components.checks import MODES, one_of
 from components.governance.budget_action import denial
 from components.governance.topic import Publisher, Topic, addresses, sealed_topic
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_aws import TAG_KEYS
 
-TAG_KEYS = {"platform": "isthmus-platform", "class": "isthmus.dev/class", "workload": "isthmus.dev/workload"}
-"""The cost-allocation tag that a budget of each scope counts by."""
 ACTIONS = ("none", "deny")
 ALERTS = 9
 """Alerts of actual spend, beside the one of forecast spend: a budget takes ten (Budgets quotas, as of knowledge,

@@ -53,6 +53,8 @@ Usd = Annotated[float, Field(gt=0, le=1e9)]
 Days = Annotated[int, Field(ge=1, le=36500)]
 """A hundred years: S3's object lock takes no more."""
 
+TAG_KEYS = {"platform": "isthmus-platform", "class": "isthmus.dev/class", "workload": "isthmus.dev/workload"}
+"""The cost-allocation tag that a budget of each scope counts by."""
 SERVICES = (
     "bedrock-runtime",
     "bedrock",

@@ -25,7 +25,7 @@ def no_access_key(graph: Graph) -> list[Fault]:
     for resource in graph.resources:
         if not resource.type.startswith("kubernetes:"):
             continue
-        if _KEY.search(json.dumps(resource.inputs)) or any(map(_KEY.search, _opened(resource))):
+        if _held(json.dumps(resource.inputs)) or any(map(_held, _opened(resource))):
             broken.append(Fault(f"{resource.name} holds an access key", resource))
         if resource.type.endswith(":Secret") and _NAME.search(" ".join(_entries(resource))):
             broken.append(Fault(f"{resource.name} holds an access key by its names", resource))
@@ -36,6 +36,11 @@ def no_access_key(graph: Graph) -> list[Fault]:
                     for why in _set(graph, resource, box)
                 ]
     return broken
+
+
+def _held(text: str) -> bool:
+    # Words first: a pattern looks at each place of a text, and there are megabytes.
+    return ("AKIA" in text or "ASIA" in text) and _KEY.search(text) is not None
 
 
 def _set(graph: Graph, resource: Resource, box: Mapping[str, Any]) -> Iterator[str]:

@@ -90,13 +90,7 @@ class Network:
         ]
         """Policies of a network plugin's own, or patches: what they let through is not known here."""
         self._policies = list(graph.of(POLICY))
-        self._namespaces = {
-            each.inputs["metadata"]["name"]: {
-                **(each.inputs["metadata"].get("labels") or {}),
-                NAMESPACE: each.inputs["metadata"]["name"],
-            }
-            for each in graph.of("kubernetes:core/v1:Namespace")
-        }
+        self._namespaces = namespaces(graph)
 
     def spaces(self, class_: str) -> list[str]:
         """Namespaces of a class: by their own label or name, or because pods of the class are in them."""
@@ -190,15 +184,27 @@ class Network:
 
     def matched(self, peer: Mapping[str, Any], namespace: str) -> list[Pods]:
         where = peer.get("namespaceSelector")
-        spaces = (
-            [namespace]
-            if where is None
-            else [name for name, labels in self._namespaces.items() if _matches(where, labels)]
-        )
-        chosen = without_controllers(peer.get("podSelector") or {})
+        spaces = [namespace] if where is None else chosen(self._namespaces, where)
+        wanted = without_controllers(peer.get("podSelector") or {})
         return [
-            pods for pods in self.pods if pods.namespace in spaces and _matches(chosen, dict(pods.labels))
+            pods for pods in self.pods if pods.namespace in spaces and _matches(wanted, dict(pods.labels))
         ]
+
+
+def namespaces(graph: Graph) -> dict[str, dict[str, Any]]:
+    """The graph's namespaces with their labels, that of their own name among them."""
+    return {
+        each.inputs["metadata"]["name"]: {
+            **(each.inputs["metadata"].get("labels") or {}),
+            NAMESPACE: each.inputs["metadata"]["name"],
+        }
+        for each in graph.of("kubernetes:core/v1:Namespace")
+    }
+
+
+def chosen(known: Mapping[str, Mapping[str, str]], selector: Mapping[str, Any]) -> list[str]:
+    """Those of the known namespaces that a selector of namespaces matches."""
+    return [name for name, labels in known.items() if _matches(selector, labels)]
 
 
 def within(block: str, networks: list[str]) -> bool:

@@ -114,15 +114,18 @@ def listed(value: Any) -> list[str]:
 
 def templates(value: Any) -> Iterator[Mapping[str, Any]]:
     """Every pod that a resource describes, at whatever depth its kind keeps the template: `metadata` and `spec`."""
-    if isinstance(value, Mapping):
+    # What holds nothing is not looked into: most of what a resource says are words and numbers.
+    if isinstance(value, dict):
         spec = value.get("spec")
-        if isinstance(spec, Mapping) and isinstance(spec.get("containers"), list):
+        if isinstance(spec, dict) and isinstance(spec.get("containers"), list):
             yield value
         for each in value.values():
-            yield from templates(each)
+            if isinstance(each, dict | list):
+                yield from templates(each)
     elif isinstance(value, list):
         for each in value:
-            yield from templates(each)
+            if isinstance(each, dict | list):
+                yield from templates(each)
 
 
 def place(resource: Resource) -> tuple[str, str]:

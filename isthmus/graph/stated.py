@@ -107,6 +107,8 @@ def named(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:
         if each.type.startswith("aws:"):
             for value, text in _given(each, outputs).items():
                 given.setdefault(value, text)  # the first made it; who came later only bears it, too
+    if not given:  # nothing stands yet, or nothing of AWS's: every word is looked up otherwise
+        return sorted((each for each, _ in made), key=lambda each: each.urn)
     renamed = (
         dataclasses.replace(each, inputs=_put_back(each.inputs, given))  # type: ignore[type-var]
         for each, _ in made

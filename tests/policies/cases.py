@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from isthmus.contracts.platform import Platform
 from isthmus.engine.recorder import Resource
 from tests.policies.making import made
 
@@ -32,8 +33,10 @@ class Case:
     """Whole graphs that break it, where one property of one resource says too little."""
     also: Sequence[Sequence[Resource]] = field(default_factory=tuple)
     """Further graphs that keep it."""
+    platform: Platform | None = None
+    """What the rule holds the resources to, where it is the platform's word."""
     one_keeps_it: bool = False
-    """One resource that is as wanted is enough for the whole stack, whatever the others are."""
+    """Copies cannot stand beside it: one is enough for the whole stack, or the platform's word names the one."""
 
 
 def changed(resources: Sequence[Resource], values: dict[str, Any]) -> list[Resource]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.contracts.findings import Finding
-from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform import Images, Monitoring, Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.engine.recorder import Resource
 from policies.judging import judge
@@ -24,6 +24,14 @@ def made(kind: str, name: str, inputs: dict[str, Any], **options: Any) -> Resour
         property_dependencies={},
         options=options,
     )
+
+
+def stated(**parts: Any) -> Platform:
+    """A platform that states these parts and nothing else; it is held to no check of a whole one's."""
+    empty = {each: [] for each in ("sites", "endpoints", "gateways", "audit")}
+    about = {"isthmus": "v1", "name": "bank", "blueprint": "pilot", "monitoring": Monitoring()}
+    images = Images.model_construct(registries=["registry.bank.example/"])
+    return Platform.model_construct(**{**empty, **about, "images": images, **parts})
 
 
 def found(

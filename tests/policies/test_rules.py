@@ -7,7 +7,18 @@ import pytest
 from isthmus.contracts.policy_settings import Figures, Settings
 from policies.catalogue import RULES
 from policies.judging import judge
-from tests.policies import cases_aws, cases_cluster, cases_identity, cases_models, cases_network
+from tests.policies import (
+    cases_accounts,
+    cases_aws,
+    cases_capacity,
+    cases_cluster,
+    cases_identity,
+    cases_inside,
+    cases_models,
+    cases_network,
+    cases_serving,
+    cases_stated,
+)
 from tests.policies.cases import GONE, Case, changed, renamed
 from tests.policies.cases_cluster import FIRST, GW
 from tests.policies.making import found
@@ -18,6 +29,11 @@ CASES: list[Case] = [
     *cases_network.CASES,
     *cases_cluster.CASES,
     *cases_models.CASES,
+    *cases_inside.CASES,
+    *cases_accounts.CASES,
+    *cases_serving.CASES,
+    *cases_capacity.CASES,
+    *cases_stated.CASES,
 ]
 OTHERS = ("data-path/",)
 """Families with tests of their own."""
@@ -52,40 +68,41 @@ def test_every_rule_has_a_case():
 @pytest.mark.parametrize("case", _named(CASES))
 def test_it_is_kept(case: Case):
     for graph in (case.holds, *case.also):
-        assert found(case.rule, *graph) == []
+        assert found(case.rule, *graph, platform=case.platform) == []
 
 
 @pytest.mark.parametrize(("case", "values"), _each("fails"))
 def test_it_is_broken(case: Case, values: dict[str, object]):
-    said = found(case.rule, *changed(case.holds, values))
+    said = found(case.rule, *changed(case.holds, values), platform=case.platform)
     assert [each.verdict for each in said if each.verdict == "violated"], said
 
 
 @pytest.mark.parametrize(("case", "graph"), _each("broken"))
 def test_a_graph_breaks_it(case: Case, graph: list[object]):
-    said = found(case.rule, *graph)  # type: ignore[arg-type]
+    said = found(case.rule, *graph, platform=case.platform)  # type: ignore[arg-type]
     assert said
     assert {each.verdict for each in said} == {"violated"}, said
 
 
 @pytest.mark.parametrize(("case", "path"), _each("missing"))
 def test_a_property_that_is_not_there_breaks_it(case: Case, path: str):
-    said = found(case.rule, *changed(case.holds, {path: GONE}))
+    said = found(case.rule, *changed(case.holds, {path: GONE}), platform=case.platform)
     assert said
     assert {each.verdict for each in said} == {"violated"}, said
 
 
 @pytest.mark.parametrize(("case", "path"), _each("unknown"))
 def test_a_value_that_is_not_known_yet_is_no_pass(case: Case, path: str):
-    said = found(case.rule, *changed(case.holds, {path: "${other.unknown}"}))
+    said = found(case.rule, *changed(case.holds, {path: "${other.unknown}"}), platform=case.platform)
     assert [each.verdict for each in said if each.verdict == "undecided"], said
 
 
 @pytest.mark.parametrize("case", _named([case for case in CASES if case.fails and not case.one_keeps_it]))
 def test_of_several_the_one_at_fault_is_named(case: Case):
-    alone = {each.resource for each in found(case.rule, *changed(case.holds, case.fails[0]))}
+    word = case.platform
+    alone = {each.resource for each in found(case.rule, *changed(case.holds, case.fails[0]), platform=word)}
     every = [*changed(case.holds, case.fails[0]), *renamed(case.holds, "-b"), *renamed(case.holds, "-c")]
-    assert {each.resource for each in found(case.rule, *every)} == alone
+    assert {each.resource for each in found(case.rule, *every, platform=word)} == alone
 
 
 def test_images_come_from_the_registries_that_the_organisation_names():
@@ -108,8 +125,9 @@ def test_each_rule_finds_a_fault_that_no_other_does():
         ]
         graphs = [(case.holds, changed(case.holds, each)) for each in faults]
         for before, after in (*graphs, *((case.holds, list(graph)) for graph in case.broken)):
-            was = {(each.policy, each.message) for each in judge(before)}
-            new = {each.policy for each in judge(after) if (each.policy, each.message) not in was}
+            was = {(each.policy, each.message) for each in judge(before, case.platform)}
+            after_ = judge(after, case.platform)
+            new = {each.policy for each in after_ if (each.policy, each.message) not in was}
             if new == {case.rule}:
                 alone.add(case.rule)
     assert {case.rule for case in CASES} - alone == set()

@@ -1,0 +1,212 @@
+"""Machines in AWS as the platform states them: of which kind, how many at most, bought how, and in which zones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from isthmus.contracts.platform import Platform, Pool
+from isthmus.graph.resources import Resource
+from policies import frameworks as fw
+from policies.capacity import number
+from policies.rule import Broken, Rule, Subject
+from policies.stated import tag
+from policies.values import at, unknown
+
+_GROUP, _TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
+_CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+_ALARM, _ENDPOINT = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:sagemaker/endpoint:Endpoint"
+_POOL, _SYSTEM = "isthmus.dev/pool", "system"
+_TAKEN_BACK = "SPOT"
+
+
+def _pool(platform: Platform, resource: Resource) -> Pool | None:
+    named = tag(resource, _POOL)
+    return next((each for each in platform.pools if each.name == named and each.node_group), None)
+
+
+def _kinds(platform: Platform, resource: Resource) -> set[str]:
+    """Kinds of machine that a launch template may name; none where the platform does not know whose it is."""
+    pool = _pool(platform, resource)
+    if pool is not None and pool.node_group is not None:
+        return {pool.node_group.instance_type}
+    if tag(resource, _POOL) == _SYSTEM:
+        return {each.system_nodes.instance_type for each in platform.clusters}
+    return set()
+
+
+def _of_the_kind(subject: Subject) -> Iterator[Broken]:
+    platform = subject.platform
+    if platform is None:
+        return
+    for template in subject.graph.of(_TEMPLATE):
+        wanted = _kinds(platform, template)
+        yield from _kind(template, template.name, template.inputs.get("instanceType"), wanted)
+    for config in subject.graph.of(_CONFIG):
+        hosted = [
+            each.sagemaker for each in platform.endpoints if each.id == tag(config, "isthmus.dev/endpoint")
+        ]
+        kinds = {
+            kind
+            for one in hosted
+            if one is not None
+            for kind in (one.instance_type, one.shadow.instance_type if one.shadow else None)
+            if kind
+        }
+        for part in ("productionVariants", "shadowProductionVariants"):
+            for variant in config.inputs.get(part) or []:
+                who = f"variant {at(variant, 'variantName')} of {config.name}"
+                yield from _kind(config, who, at(variant, "instanceType"), kinds)
+
+
+def _kind(resource: Resource, who: str, kind: Any, wanted: set[str]) -> Iterator[Broken]:
+    if not wanted or kind in wanted:
+        return
+    if unknown(kind):
+        yield Broken(f"of which kind the machines of {who} are is not known yet", resource, "undecided")
+    else:
+        said = f"{who} takes machines of kind {kind or 'nobody knows'}"
+        yield Broken(f"{said}, and the platform states {', '.join(sorted(wanted))}", resource)
+
+
+def _bounded(subject: Subject) -> Iterator[Broken]:
+    platform = subject.platform
+    if platform is None:
+        return
+    groups: dict[str, list[Resource]] = {}
+    for each in subject.graph.of(_GROUP):
+        groups.setdefault(tag(each, _POOL), []).append(each)
+    for name, mine in sorted(groups.items()):
+        most = _most(platform, name)
+        if most is None:
+            continue
+        sizes = [(number(at(each.inputs, "scalingConfig.maxSize")), each) for each in mine]
+        for size, each in sizes:
+            if size is None:
+                sure = at(each.inputs, "scalingConfig.maxSize") is None
+                verdict = "violated" if sure else "undecided"
+                yield Broken(f"nobody says to how many machines {each.name} may grow", each, verdict)
+        known = [(size, each) for size, each in sizes if size is not None]
+        total = sum(size for size, _ in known)
+        if total > most:
+            largest = max(known, key=lambda each: (each[0], each[1].urn))[1]
+            said = f"the machines of {name} may grow to {float(total):g}, and the platform states {most}"
+            yield Broken(f"{said}; most of them are {largest.name}'s", largest)
+
+
+def _most(platform: Platform, name: str) -> int | None:
+    """Machines that a pool, or a cluster's own system, has at most; None where the platform states no such."""
+    if name == _SYSTEM:
+        return sum(each.system_nodes.nodes for each in platform.clusters)
+    pool = next((each for each in platform.pools if each.name == name and each.node_group), None)
+    if pool is None or pool.node_group is None:
+        return None
+    return max(pool.nodes, pool.node_group.max_nodes or 0)
+
+
+def _stay(subject: Subject) -> Iterator[Broken]:
+    platform = subject.platform
+    for group in subject.graph.of(_GROUP):
+        bought = group.inputs.get("capacityType")
+        pool = _pool(platform, group) if platform else None
+        spot = pool is not None and pool.node_group is not None and pool.node_group.purchase == "spot"
+        if unknown(bought):
+            yield Broken(f"how the machines of {group.name} are bought is not known yet", group, "undecided")
+        elif bought == _TAKEN_BACK and not spot:
+            yield Broken(f"AWS takes the machines of {group.name} back within two minutes", group)
+
+
+def _in_zones(subject: Subject) -> Iterator[Broken]:
+    """Each zone that the platform states has machines, in a stack that has some of the pool's."""
+    platform = subject.platform
+    for pool in platform.pools if platform else []:
+        groups = [each for each in subject.graph.of(_GROUP) if tag(each, _POOL) == pool.name]
+        zones = pool.node_group.zones if pool.node_group else []
+        if groups and len(groups) < len(zones):
+            said = f"pool {pool.name} is to stand in {', '.join(zones)}, and machines are made in {len(groups)} of them"
+            yield Broken(said, groups[0])
+
+
+def _system_in_zones(subject: Subject) -> Iterator[Broken]:
+    groups = [each for each in subject.graph.of(_GROUP) if tag(each, _POOL) == _SYSTEM]
+    clusters: dict[str, list[Resource]] = {}
+    for each in groups:
+        clusters.setdefault(str(each.inputs.get("clusterName")), []).append(each)
+    for _, mine in sorted(clusters.items()):
+        subnets = {str(one) for each in mine for one in each.inputs.get("subnetIds") or []}
+        if len(subnets) < 2:
+            yield Broken(f"what runs the cluster stands in one zone: {mine[0].name}", mine[0])
+
+
+def _zones(subject: Subject) -> Iterator[Broken]:
+    yield from _in_zones(subject)
+    yield from _system_in_zones(subject)
+
+
+def _alarm_stands(subject: Subject) -> Iterator[Broken]:
+    """The alarms by which a bad release of a model is taken back, by name."""
+    made = {str(each.inputs.get("name")) for each in subject.graph.of(_ALARM)}
+    for endpoint in subject.graph.of(_ENDPOINT):
+        for one in at(endpoint.inputs, "deploymentConfig.autoRollbackConfiguration.alarms") or []:
+            name = at(one, "alarmName")
+            if str(name) in made or subject.graph.referred(name or "", ":MetricAlarm"):
+                continue
+            sure = subject.platform is not None and not unknown(name)
+            said = f"a bad release of {endpoint.name} is taken back by alarm {name}, which is not made here"
+            yield Broken(said, endpoint, "violated" if sure else "undecided")
+
+
+_use = fw.owasp("LLM06")
+_up = fw.nist("CP-10", "SC-5")
+RULES = (
+    Rule(
+        "cost/machines-stated",
+        "Machines are of the kind that the platform states",
+        "high",
+        (*_use, *fw.nist("CM-2", "SA-2")),
+        "Another kind may cost fifty times as much by the hour, and what was planned for it is not there",
+        "Name the platform's kind of machine, or state the other one in the platform",
+        _of_the_kind,
+        (_TEMPLATE, _CONFIG),
+    ),
+    Rule(
+        "cost/machines-bounded",
+        "Machines grow to no more than the platform states",
+        "high",
+        (*_use, *fw.nist("SA-2")),
+        "Load, or whoever makes some, sets the bill",
+        "Lower scalingConfig.maxSize to the pool's share of each zone",
+        _bounded,
+        (_GROUP,),
+    ),
+    Rule(
+        "reliability/machines-stay",
+        "Machines that serve are not of those that AWS takes back",
+        "medium",
+        _up,
+        "A model loads for longer than the two minutes that AWS gives notice",
+        "Set capacityType: ON_DEMAND; where a pool may go at any time, state purchase: spot",
+        _stay,
+        (_GROUP,),
+    ),
+    Rule(
+        "reliability/machines-in-zones",
+        "Machines stand in every zone that the platform states, and the cluster's own in two",
+        "medium",
+        (*_up, *fw.nist("CP-2(2)")),
+        "The other zone's replicas have nowhere to go when this one fails",
+        "Add the node group of the missing zone",
+        _zones,
+        (_GROUP,),
+    ),
+    Rule(
+        "reliability/rollback-alarm-stands",
+        "The alarms that take a bad release back are made",
+        "high",
+        (*fw.nist("CM-3", "SI-2"), *_up),
+        "AWS waits for an alarm that never sounds, and calls the release good",
+        "Make the alarm in the same stack, or take it off the endpoint's rollback",
+        _alarm_stands,
+        (_ENDPOINT, _ALARM),
+    ),
+)

@@ -1,0 +1,203 @@
+"""Cases of the rules over accounts that are let in, networks that identities work from, and alarms that are read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from isthmus.contracts import aws_calls
+from isthmus.contracts.platform import Contacts, Site
+from isthmus.contracts.platform_eks import Admin, Cluster
+from tests.policies.cases import Case
+from tests.policies.cases_aws import DEPUTY, allow, policy
+from tests.policies.cases_cluster import TASK_BOX
+from tests.policies.making import made, stated
+
+OURS, OTHER = "123456789012", "444455556666"
+WORD = stated(
+    sites=[Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1", account_id=OURS)],
+    clusters=[
+        Cluster(
+            name="eks",
+            site="frankfurt",
+            admins=[Admin(name="platform", principal=f"arn:aws:iam::{OURS}:role/platform")],
+        )
+    ],
+    contacts=Contacts(security=["security@bank.example"]),
+)
+CALLS = ["bedrock:InvokeModel"]
+ELSEWHERE = {
+    **{"Effect": "Deny", "Action": CALLS, "Resource": "*"},
+    "Condition": {"StringNotEquals": {"aws:SourceVpc": "${vpc.id}"}},
+}
+MODELS = allow(CALLS, "arn:aws:bedrock:eu-central-1:1:application-inference-profile/x")
+TASKS = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ecs-tasks.amazonaws.com"}}
+
+
+def trusted(who: str, **more: Any) -> dict[str, Any]:
+    principal = {"AWS": f"arn:aws:iam::{who}:root"}
+    return {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more}
+
+
+def borne(*trust: dict[str, Any], **more: Any) -> Any:
+    tags = {"isthmus.dev/identity": "internal", "isthmus.dev/class": "internal"}
+    return made("aws:iam/role:Role", "bearer", {"assumeRolePolicy": policy(*trust), "tags": tags, **more})
+
+
+def granted(*statements: dict[str, Any]) -> Any:
+    inputs = {"role": "${bearer.name}", "policy": policy(*statements)}
+    return made("aws:iam/rolePolicy:RolePolicy", "grant", inputs)
+
+
+def denies(*calls: str) -> dict[str, Any]:
+    return {"Effect": "Deny", "Action": list(calls), "Resource": "*"}
+
+
+EVERY = (*aws_calls.TRAIL, *aws_calls.WATCH, *aws_calls.KEYS, *aws_calls.ONWARD)
+BOUND = made("aws:iam/policy:Policy", "bound", {"policy": policy(MODELS, denies(*EVERY))})
+ADMITS = made(
+    "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+    "admits",
+    {"clusterName": "eks", "principalArn": f"arn:aws:iam::{OURS}:role/platform"},
+)
+COUNTS = made(
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter",
+    "counts",
+    {"metricTransformation": {"namespace": "isthmus/audit", "name": "trail", "value": "1"}},
+)
+TOPIC = made("aws:sns/topic:Topic", "topic", {})
+ALARM = made(
+    "aws:cloudwatch/metricAlarm:MetricAlarm",
+    "alarm",
+    {"namespace": "isthmus/audit", "metricName": "trail", "alarmActions": ["${topic.arn}"]},
+)
+SUBSCRIBED = made(
+    "aws:sns/topicSubscription:TopicSubscription",
+    "security",
+    {"topic": "${topic.arn}", "protocol": "email", "endpoint": "security@bank.example"},
+)
+LOGGED = {**TASK_BOX, "logConfiguration": {"logDriver": "awslogs", "options": {}}}
+
+
+def defined(*boxes: dict[str, Any]) -> Any:
+    return made("aws:ecs/taskDefinition:TaskDefinition", "task", {"containerDefinitions": json.dumps(boxes)})
+
+
+TLS = {
+    **{"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Resource": "${topic.arn}"},
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+SEALED = made("aws:sns/topicPolicy:TopicPolicy", "sealed", {"arn": "${topic.arn}", "policy": policy(TLS)})
+FROM_A_VPC = {**MODELS, "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}}
+LOOSELY = {**ELSEWHERE, "Condition": {"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"}}}
+
+CASES = [
+    Case(
+        "identity/our-accounts",
+        [borne(TASKS, trusted(OURS))],
+        fails=[
+            {"assumeRolePolicy": policy(trusted(OTHER))},
+            {"assumeRolePolicy": policy(trusted(OTHER, Condition={"StringEquals": {"sts:ExternalId": "x"}}))},
+        ],
+        broken=[
+            [
+                made(
+                    "aws:s3/bucketPolicy:BucketPolicy",
+                    "b",
+                    {"policy": policy({**trusted(OTHER), "Action": "s3:GetObject"})},
+                )
+            ],
+            [
+                made(
+                    "aws:kms/key:Key",
+                    "k",
+                    {"policy": policy({**trusted(OTHER), "Principal": {"AWS": OTHER}})},
+                )
+            ],
+        ],
+        also=[[made("aws:kms/key:Key", "k", {"policy": policy({**trusted(OTHER), "Effect": "Deny"})})]],
+        platform=WORD,
+    ),
+    Case(
+        "identity/from-our-networks",
+        [granted(MODELS, ELSEWHERE), borne(TASKS)],
+        fails=[
+            {"policy": policy(MODELS)},
+            {"policy": policy(MODELS, LOOSELY)},
+            {"policy": policy(MODELS, {**ELSEWHERE, "Action": "bedrock:ApplyGuardrail"})},
+        ],
+        also=[
+            [granted(FROM_A_VPC), borne(TASKS)],
+            [granted(MODELS), borne(TASKS, tags={"isthmus.dev/class": "public"})],
+            [granted(allow("s3:GetObject")), borne(TASKS)],
+        ],
+    ),
+    Case(
+        "identity/boundaries-deny",
+        [BOUND, borne(DEPUTY, permissionsBoundary="${bound.arn}")],
+        fails=[
+            {"policy": policy(MODELS, denies(*EVERY[1:]))},
+            {
+                "policy": policy(
+                    MODELS, {**denies(*EVERY), "Condition": {"Bool": {"aws:ViaAWSService": "false"}}}
+                )
+            },
+        ],
+        missing=["policy"],
+        unknown=["policy"],
+        also=[[made("aws:iam/policy:Policy", "other", {"policy": policy(MODELS)}), borne(DEPUTY)]],
+    ),
+    Case(
+        "identity/admins-stated",
+        [ADMITS],
+        fails=[{"principalArn": f"arn:aws:iam::{OURS}:role/contractors"}],
+        unknown=["principalArn"],
+        also=[[made(ADMITS.type, "own", {"principalArn": "${bearer.arn}"}), borne(TASKS)]],
+        platform=WORD,
+    ),
+    Case(
+        "audit/alarms-fed",
+        [COUNTS, ALARM],
+        fails=[{"metricTransformation.name": "other"}, {"metricTransformation.namespace": "other"}],
+        missing=["metricTransformation"],
+        broken=[[ALARM]],
+        also=[
+            [made(ALARM.type, "aws", {"namespace": "AWS/Logs", "metricName": "IncomingLogEvents"})],
+            [
+                ALARM,
+                granted(
+                    {
+                        **allow("cloudwatch:PutMetricData", "*"),
+                        "Condition": {"StringEquals": {"cloudwatch:namespace": "isthmus/audit"}},
+                    }
+                ),
+            ],
+        ],
+        one_keeps_it=True,
+    ),
+    Case(
+        "audit/alarms-read",
+        [SUBSCRIBED, ALARM, TOPIC],
+        fails=[{"endpoint": "nobody@bank.example"}, {"topic": "arn:aws:sns:eu-central-1:1:other"}],
+        missing=["topic"],
+        broken=[[ALARM, TOPIC]],
+        also=[[TOPIC]],
+        platform=WORD,
+    ),
+    Case(
+        "audit/tasks-logged",
+        [defined(LOGGED)],
+        fails=[{"containerDefinitions": json.dumps([LOGGED, TASK_BOX])}],
+    ),
+    Case(
+        "encryption/topics-tls-only",
+        [SEALED, TOPIC],
+        fails=[
+            {"policy": policy({**TLS, "Principal": {"AWS": OURS}})},
+            {"arn": "arn:aws:sns:eu-central-1:1:other"},
+        ],
+        missing=["policy"],
+        unknown=["policy"],
+        broken=[[TOPIC]],
+    ),
+]

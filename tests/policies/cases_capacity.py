@@ -1,0 +1,192 @@
+"""Cases of the rules over capacity: quotas of GPUs, what workloads grow to, queues, machines in AWS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts.platform import Endpoint
+from isthmus.contracts.platform_eks import Cluster
+from isthmus.contracts.platform_pools import Pool
+from tests.policies.cases import Case
+from tests.policies.cases_cluster import BOX, GPU, QUOTA, deployment
+from tests.policies.cases_inside import space
+from tests.policies.making import made, stated
+
+WORD = stated(
+    pools=[
+        Pool.model_validate(
+            {
+                **{
+                    "name": "h100",
+                    "site": "frankfurt",
+                    "gpu": "h100-sxm-80gb",
+                    "product": "H100",
+                    "nodes": 2,
+                },
+                "gpus_per_node": 8,
+                "node_group": {"instance_type": "p5.48xlarge", "zones": ["eu-central-1a", "eu-central-1b"]},
+            }
+        )
+    ],
+    clusters=[Cluster(name="eks", site="frankfurt")],
+    endpoints=[
+        Endpoint.model_validate(
+            {
+                **{
+                    "id": "qwen",
+                    "class": "internal",
+                    "site": "frankfurt",
+                    "target": "sagemaker",
+                    "model": "m",
+                },
+                "sagemaker": {"instance_type": "ml.g6e.2xlarge"},
+            }
+        )
+    ],
+)
+
+NO_GPUS = made(
+    QUOTA.type,
+    "quota",
+    {"metadata": QUOTA.inputs["metadata"], "spec": {"hard": {"limits.memory": "1Gi", "pods": "9"}}},
+)
+
+
+def queue(gpus: Any, name: str = "h100") -> Any:
+    resources = [{"name": "cpu", "nominalQuota": 512}, {"name": "nvidia.com/gpu", "nominalQuota": gpus}]
+    group = {
+        "coveredResources": ["cpu", "nvidia.com/gpu"],
+        "flavors": [{"name": "h100", "resources": resources}],
+    }
+    inputs = {"metadata": {"name": name}, "spec": {"resourceGroups": [group]}}
+    return made("kubernetes:kueue.x-k8s.io/v1beta2:ClusterQueue", name, inputs)
+
+
+SCALER = made(
+    "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+    "scaler",
+    {
+        "metadata": {"name": "scaler", "namespace": "space"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "model"}, "maxReplicas": 4},
+    },
+)
+
+
+def group(name: str, zone: str, pool: str = "h100", **more: Any) -> Any:
+    inputs = {
+        **{"clusterName": "eks", "capacityType": "ON_DEMAND", "subnetIds": [f"subnet-{zone}"]},
+        **{
+            "scalingConfig": {"minSize": 1, "desiredSize": 1, "maxSize": 1},
+            "tags": {"isthmus.dev/pool": pool},
+        },
+        **more,
+    }
+    return made("aws:eks/nodeGroup:NodeGroup", name, inputs)
+
+
+def template(pool: str, kind: str) -> Any:
+    inputs = {"instanceType": kind, "tags": {"isthmus.dev/pool": pool}}
+    return made("aws:ec2/launchTemplate:LaunchTemplate", f"{pool}-machines", inputs)
+
+
+CONFIG = made(
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+    "qwen",
+    {
+        "productionVariants": [{"variantName": "primary", "instanceType": "ml.g6e.2xlarge"}],
+        "tags": {"isthmus.dev/endpoint": "qwen"},
+    },
+)
+ALARM = made("aws:cloudwatch/metricAlarm:MetricAlarm", "errors", {"name": "errors"})
+ENDPOINT = made(
+    "aws:sagemaker/endpoint:Endpoint",
+    "endpoint",
+    {"deploymentConfig": {"autoRollbackConfiguration": {"alarms": [{"alarmName": "errors"}]}}},
+)
+
+CASES = [
+    Case(
+        "cost/gpu-quota",
+        [QUOTA, GPU, space("internal")],
+        missing=["spec.hard.[requests.nvidia.com/gpu]", "spec.hard"],
+        broken=[[queue(8), space("internal")], [queue(8), space("internal"), NO_GPUS]],
+        also=[[space("internal")], [GPU]],
+    ),
+    Case(
+        "cost/fits-quota",
+        [SCALER, GPU, QUOTA],
+        fails=[{"spec.maxReplicas": 1000}],
+        unknown=["spec.maxReplicas"],
+        broken=[[deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "big"), QUOTA]],
+        also=[
+            [
+                made(SCALER.type, "other", {**SCALER.inputs, "metadata": {"namespace": "elsewhere"}}),
+                GPU,
+                QUOTA,
+            ],
+            [GPU],
+        ],
+    ),
+    Case(
+        "cost/queues-fit-pools",
+        [queue(16)],
+        fails=[{"spec.resourceGroups.0.flavors.0.resources.1.nominalQuota": 1600}],
+        unknown=["spec.resourceGroups.0.flavors.0.resources.1.nominalQuota"],
+        broken=[[queue(10), queue(7, "h100-restricted")]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "cost/machines-stated",
+        [template("h100", "p5.48xlarge"), CONFIG, template("system", "m7i.xlarge")],
+        fails=[{"instanceType": "p6-b200.48xlarge"}],
+        missing=["instanceType"],
+        unknown=["instanceType"],
+        broken=[
+            [template("system", "p5.48xlarge")],
+            [
+                made(
+                    CONFIG.type,
+                    "big",
+                    {**CONFIG.inputs, "productionVariants": [{"instanceType": "ml.p5.48xlarge"}]},
+                )
+            ],
+        ],
+        also=[[template("of-another-team", "m7i.large")]],
+        platform=WORD,
+    ),
+    Case(
+        "cost/machines-bounded",
+        [group("a", "a"), group("b", "b")],
+        fails=[{"scalingConfig.maxSize": 100}],
+        missing=["scalingConfig.maxSize"],
+        unknown=["scalingConfig.maxSize"],
+        broken=[],
+        also=[[group("theirs", "a", "of-another-team", scalingConfig={"maxSize": 50})]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "reliability/machines-stay",
+        [group("a", "a")],
+        fails=[{"capacityType": "SPOT"}],
+        unknown=["capacityType"],
+    ),
+    Case(
+        "reliability/machines-in-zones",
+        [group("a", "a"), group("b", "b"), group("s", "a", "system"), group("t", "b", "system")],
+        fails=[{"tags": {"isthmus.dev/pool": "other"}}],
+        broken=[[group("a", "a")], [group("s", "a", "system")]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "reliability/rollback-alarm-stands",
+        [ALARM, ENDPOINT],
+        fails=[{"name": "other"}],
+        missing=["name"],
+        broken=[[ENDPOINT]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+]

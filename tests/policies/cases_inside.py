@@ -1,0 +1,244 @@
+"""Cases of the rules over what stands in a class's namespace, who is let into it, and where names lead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts.platform import Endpoint, Gateway, Site
+from tests.policies.cases import Case
+from tests.policies.cases_cluster import BOX, FIRST, POD, deployment, policy
+from tests.policies.cases_models import BEHIND, EDGE, GUARD, SERVES, config, told
+from tests.policies.making import made, stated
+
+SITES = [
+    Site(name="fra1", kind="on-prem", jurisdiction="de", dns=["10.40.0.53"]),
+    Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1"),
+]
+
+
+def space(class_: str, name: str = "space") -> Any:
+    labels = {"isthmus.dev/class": class_}
+    return made("kubernetes:core/v1:Namespace", name, {"metadata": {"name": name, "labels": labels}})
+
+
+def lets_in(**where: Any) -> Any:
+    return policy("in", policyTypes=["Ingress"], ingress=[{"from": [{"namespaceSelector": where}]}])
+
+
+def named(name: str, pod: dict[str, Any] | None = None, **labels: str) -> Any:
+    made_ = deployment(BOX, name, {"app": name, **labels}, pod=pod or {})
+    return made_
+
+
+RESOLVES = {"dnsPolicy": "None", "dnsConfig": {"nameservers": ["10.40.0.53"]}}
+WORD = stated(
+    sites=SITES,
+    endpoints=[
+        Endpoint.model_validate(
+            {**{"id": "llama", "class": "internal"}, "site": "fra1", "target": "onprem-vllm", "model": "m"}
+        )
+    ],
+    gateways=[
+        Gateway.model_validate(
+            {
+                **{"class": "internal", "name": "internal", "site": "fra1", "host": "llm.bank.example"},
+                **{
+                    "callers_secret": "callers",
+                    "workloads": [{"name": "kyc", "endpoint": "llama", "residency": ["de"]}],
+                },
+            }
+        )
+    ],
+)
+SERVICE = made(
+    "kubernetes:core/v1:Service",
+    "llama",
+    {"metadata": {"name": "llama", "namespace": "space"}, "spec": {"selector": {"app": "llama"}}},
+)
+CALLS = made(
+    "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+    "calls",
+    {"securityGroupId": "${group.id}", "cidrIpv4": "10.0.0.0/16"},
+)
+ENGINE = deployment({**SERVES, "args": ["/models", "--host=127.0.0.1"]}, "llama", {"app": "llama"})
+EVALUATED = made(
+    GUARD.type,
+    "guard",
+    {**GUARD.inputs, "region": "eu-central-1", "tags": {"isthmus.dev/class": "internal"}},
+)
+LIMITS = made(
+    "kubernetes:core/v1:LimitRange",
+    "limits",
+    {
+        "metadata": {"name": "limits", "namespace": "space"},
+        "spec": {"limits": [{"type": "Container", "default": {"cpu": "500m", "memory": "512Mi"}}]},
+    },
+)
+HELPER = deployment({key: value for key, value in BOX.items() if key != "ports"}, "job")
+ASKED = config({**BEHIND, "allowed_clients": ["internal-gateway.space.svc"]})
+
+CASES = [
+    Case(
+        "data-path/lets-in-own-class",
+        [lets_in(matchLabels={"isthmus.dev/class": "internal"}), space("internal"), space("public", "open")],
+        fails=[
+            {
+                "spec.ingress": [
+                    {"from": [{"namespaceSelector": {"matchLabels": {"isthmus.dev/class": "public"}}}]}
+                ]
+            },
+            {
+                "spec.ingress": [
+                    {
+                        "from": [
+                            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "open"}}}
+                        ]
+                    }
+                ]
+            },
+        ],
+        unknown=["spec.ingress.0.from.0.namespaceSelector"],
+        broken=[
+            [
+                lets_in(
+                    matchExpressions=[
+                        {"key": "isthmus.dev/class", "operator": "In", "values": ["restricted"]}
+                    ]
+                ),
+                space("internal"),
+            ],
+            [lets_in(), space("internal"), space("public", "open")],
+        ],
+        also=[
+            [lets_in(matchLabels={"kubernetes.io/metadata.name": "monitoring"}), space("internal")],
+            [
+                lets_in(matchLabels={"isthmus.dev/class": "public"}),
+                made("kubernetes:core/v1:Namespace", "x", {"metadata": {"name": "space"}}),
+            ],
+        ],
+    ),
+    Case(
+        "data-path/stated-workloads",
+        [named("internal-gateway"), named("llama"), named("llama-fetch"), space("internal")],
+        fails=[{"metadata.name": "evaluation"}],
+        unknown=["metadata.name"],
+        also=[
+            [named("evaluation"), made("kubernetes:core/v1:Namespace", "s", {"metadata": {"name": "space"}})]
+        ],
+        platform=WORD,
+    ),
+    Case(
+        "data-path/services-lead-inside",
+        [SERVICE],
+        fails=[{"spec.externalName": "api.openai.com"}],
+        unknown=["spec.externalName"],
+        broken=[
+            [
+                made(
+                    "kubernetes:discovery.k8s.io/v1:EndpointSlice",
+                    "slice",
+                    {"endpoints": [{"addresses": ["1.2.3.4"]}]},
+                )
+            ]
+        ],
+        also=[
+            [
+                made(
+                    SERVICE.type,
+                    "near",
+                    {"spec": {"type": "ExternalName", "externalName": "a.b.svc.cluster.local"}},
+                )
+            ]
+        ],
+    ),
+    Case(
+        "data-path/own-resolvers",
+        [named("llama", RESOLVES), space("restricted")],
+        fails=[{f"{POD}.dnsPolicy": "ClusterFirst"}, {f"{POD}.dnsConfig.nameservers": ["8.8.8.8"]}],
+        missing=[f"{POD}.dnsPolicy"],
+        unknown=[f"{POD}.dnsConfig.nameservers", f"{POD}.dnsPolicy"],
+        also=[[named("llama"), space("internal")]],
+        platform=WORD,
+    ),
+    Case(
+        "data-path/groups-name-whom-they-call",
+        [CALLS],
+        fails=[{"cidrIpv4": "0.0.0.0/0"}, {"cidrIpv6": "::/0"}],
+        unknown=["cidrIpv4"],
+        broken=[
+            [made("aws:ec2/securityGroup:SecurityGroup", "g", {"egress": [{"cidrBlocks": ["0.0.0.0/0"]}]})],
+            [
+                made(
+                    "aws:ec2/securityGroupRule:SecurityGroupRule",
+                    "r",
+                    {"type": "egress", "cidrBlocks": ["0.0.0.0/0"]},
+                )
+            ],
+        ],
+        also=[
+            [
+                made(
+                    "aws:ec2/securityGroupRule:SecurityGroupRule",
+                    "r",
+                    {"type": "ingress", "cidrBlocks": ["0.0.0.0/0"]},
+                )
+            ]
+        ],
+    ),
+    Case(
+        "data-path/guardrails-stay",
+        [EVALUATED],
+        fails=[
+            {"crossRegionConfig": {"guardrailProfileIdentifier": "us.guardrail.v1:0"}},
+            {"crossRegionConfig": {"guardrailProfileIdentifier": "eu.guardrail.v1:0"}},
+        ],
+        unknown=["crossRegionConfig.guardrailProfileIdentifier"],
+        platform=WORD,
+    ),
+    Case(
+        "data-path/gateways-alone-ask",
+        [ASKED, config(EDGE, "edge")],
+        fails=[told(BEHIND, allowed_clients=["internal-gateway.space.svc", "reporting.analytics.svc"])],
+        one_keeps_it=True,
+        platform=WORD,
+    ),
+    Case(
+        "encryption/engines-behind-tls",
+        [ENGINE],
+        fails=[
+            {f"{FIRST}.args": ["/models", "--host=0.0.0.0"]},
+            {f"{FIRST}.args": ["/models", "--host", "10.0.0.1"]},
+            {f"{FIRST}.args": ["/models"]},
+            {f"{FIRST}.command": ["python", "-m", "vllm.entrypoints.openai.api_server"], f"{FIRST}.args": []},
+        ],
+        missing=[f"{FIRST}.args"],
+        unknown=[f"{FIRST}.args.1"],
+        also=[
+            [deployment({**SERVES, "args": ["--headless"]}, "worker")],
+            [deployment({**SERVES, "args": ["--ssl-certfile=/t/c", "--ssl-keyfile=/t/k"]}, "own")],
+        ],
+    ),
+    Case(
+        "workload/helpers-read-only",
+        [HELPER],
+        fails=[{f"{FIRST}.securityContext.readOnlyRootFilesystem": False}],
+        missing=[f"{FIRST}.securityContext.readOnlyRootFilesystem"],
+        unknown=[f"{FIRST}.securityContext.readOnlyRootFilesystem"],
+        also=[
+            [
+                deployment(
+                    {**SERVES, "resources": {"limits": {"nvidia.com/gpu": "1"}}, "securityContext": {}},
+                    "vllm",
+                )
+            ]
+        ],
+    ),
+    Case(
+        "workload/default-limits",
+        [LIMITS, space("internal")],
+        fails=[{"spec.limits.0.default": {"cpu": "1"}}, {"spec.limits.0.type": "Pod"}],
+        missing=["spec.limits"],
+        unknown=["spec.limits.0", "spec.limits.0.default"],
+        broken=[[space("internal")]],
+    ),
+]

@@ -1,0 +1,321 @@
+"""Cases of the rules that hold what is made to the platform's word: budgets, what is bought, what is released."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts.platform import Endpoint, Gateway, Identity
+from isthmus.contracts.platform_aws import Anomalies, Budget, Provisioned
+from tests.policies.cases import Case
+from tests.policies.cases_cluster import DIGEST, FIRST, deployment
+from tests.policies.cases_inside import space
+from tests.policies.cases_models import EDGE, SERVES, config, told
+from tests.policies.making import made, stated
+
+
+def _endpoint(**said: Any) -> Endpoint:
+    given = {**{"class": "internal", "site": "fra1", "target": "onprem-vllm"}, **said}
+    return Endpoint.model_validate(given)
+
+
+LLAMA = _endpoint(
+    id="llama",
+    model="bank/llama",
+    precision="fp8",
+    adapters=[{"name": "tone", "rank": 16, "size_mib": 100}],
+    weights={"uri": "pvc://w", "digest": DIGEST, "volume": "nfs-llama"},
+)
+QWEN = _endpoint(
+    id="qwen",
+    model="bank/qwen",
+    target="sagemaker",
+    site="frankfurt",
+    weights={"uri": "s3://weights/qwen/", "digest": DIGEST},
+)
+NOVA = _endpoint(id="nova", model="amazon.nova-lite-v1:0", target="bedrock", site="frankfurt")
+GATEWAY = Gateway.model_validate(
+    {
+        **{"class": "internal", "name": "internal", "site": "fra1", "host": "llm.bank.example"},
+        "callers_secret": "callers",
+        "workloads": [
+            {"name": "kyc", "endpoint": "llama", "canary": {"endpoint": "qwen", "percent": 5}},
+            {"name": "chat", "endpoint": "nova"},
+            {"name": "tone", "endpoint": "llama", "adapter": "tone"},
+            {"name": "search", "endpoint": "qwen"},
+        ],
+    }
+)
+WORD = stated(
+    endpoints=[LLAMA, QWEN, NOVA],
+    gateways=[GATEWAY],
+    identities=[
+        Identity.model_validate(
+            {"name": "internal", "class": "internal", "site": "frankfurt", "endpoints": ["nova"]}
+        )
+    ],
+    budgets=[
+        Budget(name="class", site="frankfurt", scope="class", of="internal", monthly_usd=500, action="deny")
+    ],
+    anomalies=Anomalies(mode="manage"),
+    provisioned=[Provisioned(name="nova", endpoint="nova", model_units=1)],
+)
+GOVERNS = made("aws:iam/role:Role", "bearer", {"tags": {"isthmus.dev/identity": "internal"}})
+BUDGET = made(
+    "aws:budgets/budget:Budget",
+    "budget",
+    {
+        **{"name": "bank-class", "limitAmount": "500"},
+        "costFilters": [{"name": "TagKeyValue", "values": ["user:isthmus.dev/class$internal"]}],
+    },
+)
+ACTION = made(
+    "aws:budgets/budgetAction:BudgetAction",
+    "action",
+    {
+        **{"budgetName": "${budget.name}", "approvalModel": "AUTOMATIC"},
+        "actionThreshold": {"actionThresholdType": "PERCENTAGE", "actionThresholdValue": 100},
+    },
+)
+MONITOR = made("aws:costexplorer/anomalyMonitor:AnomalyMonitor", "monitor", {})
+HEARS = made(
+    "aws:costexplorer/anomalySubscription:AnomalySubscription",
+    "hears",
+    {"monitorArnLists": ["${monitor.arn}"]},
+)
+TAG = made(
+    "aws:costexplorer/costAllocationTag:CostAllocationTag",
+    "tag",
+    {"tagKey": "isthmus.dev/class", "status": "Active"},
+)
+PROFILE = made(
+    "aws:bedrock/inferenceProfile:InferenceProfile", "profile", {"tags": {"isthmus.dev/workload": "chat"}}
+)
+HOSTED = made(
+    "aws:sagemaker/endpoint:Endpoint",
+    "hosted",
+    {"tags": {"isthmus.dev/endpoint": "qwen", "isthmus.dev/workload": "search"}},
+)
+BOUGHT = made(
+    "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput",
+    "bought",
+    {"modelArn": "arn:aws:bedrock:eu-central-1::foundation-model/amazon.nova-lite-v1:0", "modelUnits": 1},
+)
+CLAIM = made(
+    "kubernetes:core/v1:PersistentVolumeClaim",
+    "w",
+    {
+        "metadata": {
+            "name": "w",
+            "namespace": "space",
+            "annotations": {"isthmus.dev/weights-digest": DIGEST},
+        },
+        "spec": {"accessModes": ["ReadOnlyMany"], "volumeName": "nfs-llama"},
+    },
+)
+ENGINE = {
+    **SERVES,
+    "args": ["/models", "--quantization=fp8", "--enable-lora", "--lora-modules", "tone=/models/tone"],
+}
+MODEL = deployment(
+    ENGINE,
+    "llama",
+    {"app": "llama", "isthmus.dev/role": "model", "isthmus.dev/endpoint": "llama"},
+    pod={"volumes": [{"name": "weights", "persistentVolumeClaim": {"claimName": "w", "readOnly": True}}]},
+)
+S3 = made(
+    "aws:sagemaker/model:Model",
+    "qwen",
+    {
+        "primaryContainer": {"modelDataSource": {"s3DataSources": [{"s3Uri": "s3://weights/qwen/"}]}},
+        "tags": {"isthmus.dev/endpoint": "qwen"},
+    },
+)
+
+
+def route(workload: str, model: str, **more: Any) -> dict[str, Any]:
+    return {"workload": workload, "url": "https://m.svc:8443", "server_name": "m.svc", "model": model, **more}
+
+
+def canary(percent: float, model: str = "qwen--kyc") -> dict[str, Any]:
+    return {"model": model, "percent": percent, "url": "https://t.svc:8443", "server_name": "t.svc"}
+
+
+ROUTED = config(
+    {
+        **EDGE,
+        "routes": [
+            route("kyc", "bank/llama", canary=canary(5)),
+            route("chat", "nova--chat"),
+            route("tone", "tone"),
+        ],
+    }
+)
+PLAIN = deployment({**SERVES, "args": ["/models"]}, "qwen", {"isthmus.dev/endpoint": "qwen"})
+
+CASES = [
+    Case(
+        "cost/budgets-stated",
+        [BUDGET, GOVERNS],
+        fails=[
+            {"limitAmount": "50000"},
+            {"costFilters": [{"name": "TagKeyValue", "values": ["user:isthmus.dev/class$public"]}]},
+        ],
+        missing=["costFilters"],
+        unknown=["limitAmount"],
+        broken=[[GOVERNS]],
+        also=[[]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "cost/budgets-act",
+        [ACTION, BUDGET, GOVERNS],
+        fails=[
+            {"approvalModel": "MANUAL"},
+            {"actionThreshold.actionThresholdValue": 150},
+            {"budgetName": "other"},
+        ],
+        missing=["approvalModel"],
+        unknown=["approvalModel"],
+        broken=[[BUDGET, GOVERNS]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "cost/leaps-seen",
+        [HEARS, MONITOR, GOVERNS],
+        fails=[{"monitorArnLists": ["arn:aws:ce::1:anomalymonitor/other"]}],
+        missing=["monitorArnLists"],
+        broken=[[GOVERNS], [MONITOR, GOVERNS]],
+        platform=WORD,
+    ),
+    Case(
+        "cost/tags-count",
+        [TAG, GOVERNS],
+        fails=[{"status": "Inactive"}, {"tagKey": "team"}],
+        missing=["status"],
+        unknown=["status"],
+        broken=[[GOVERNS]],
+        platform=WORD,
+    ),
+    Case(
+        "cost/attributed",
+        [PROFILE, HOSTED],
+        fails=[{"tags": {}}, {"tags.[isthmus.dev/workload]": "nobody"}],
+        missing=["tags"],
+        unknown=["tags", "tags.[isthmus.dev/workload]"],
+        broken=[
+            [
+                made(
+                    HOSTED.type,
+                    "h",
+                    {"tags": {"isthmus.dev/endpoint": "qwen", "isthmus.dev/workload": "chat"}},
+                )
+            ]
+        ],
+        also=[[made(HOSTED.type, "h", {"tags": {"isthmus.dev/endpoint": "of-another-team"}})]],
+        platform=WORD,
+    ),
+    Case(
+        "cost/throughput-stated",
+        [BOUGHT],
+        fails=[{"modelUnits": 4}, {"commitmentDuration": "SixMonths"}],
+        missing=["modelArn"],
+        unknown=["modelUnits"],
+        broken=[[BOUGHT, made(BOUGHT.type, "more", BOUGHT.inputs)]],
+        platform=WORD,
+        one_keeps_it=True,
+    ),
+    Case(
+        "release/weights-sealed",
+        [CLAIM],
+        fails=[
+            {"spec.accessModes": ["ReadWriteMany"]},
+            {"spec.accessModes": ["ReadOnlyMany", "ReadWriteOnce"]},
+        ],
+        missing=["spec.accessModes"],
+        unknown=["spec.accessModes"],
+        also=[
+            [
+                made(
+                    CLAIM.type,
+                    "cache",
+                    {"metadata": {"name": "cache"}, "spec": {"accessModes": ["ReadWriteMany"]}},
+                )
+            ]
+        ],
+    ),
+    Case(
+        "release/weights-from-their-place",
+        [CLAIM, MODEL, space("internal"), S3],
+        fails=[{"spec.volumeName": "experiments"}],
+        missing=["spec.volumeName"],
+        unknown=["spec.volumeName"],
+        broken=[
+            [
+                deployment(
+                    ENGINE,
+                    "llama",
+                    MODEL.inputs["spec"]["template"]["metadata"]["labels"],
+                    pod={
+                        "volumes": [
+                            {
+                                "name": "weights",
+                                "persistentVolumeClaim": {"claimName": "scratch", "readOnly": True},
+                            }
+                        ]
+                    },
+                )
+            ],
+            [
+                made(
+                    S3.type,
+                    "q",
+                    {**S3.inputs, "primaryContainer": {"modelDataUrl": "s3://experiments/qwen.tar.gz"}},
+                )
+            ],
+        ],
+        platform=WORD,
+    ),
+    Case(
+        "release/adapters-stated",
+        [MODEL],
+        fails=[
+            {f"{FIRST}.args": [*ENGINE["args"], "evil=/models/evil"]},
+            {
+                f"{FIRST}.args": [
+                    "/models",
+                    "--quantization=fp8",
+                    '--lora-modules={"name": "evil", "path": "/x"}',
+                ]
+            },
+        ],
+        unknown=[f"{FIRST}.args.4"],
+        platform=WORD,
+    ),
+    Case(
+        "release/precision-stated",
+        [MODEL],
+        fails=[
+            {f"{FIRST}.args": ["/models", "--quantization=awq"]},
+            {f"{FIRST}.args": ["/models", "--quantization", "awq"]},
+            {f"{FIRST}.args": ["/models"]},
+        ],
+        missing=[f"{FIRST}.args"],
+        unknown=[f"{FIRST}.args.1"],
+        also=[[PLAIN]],
+        platform=WORD,
+    ),
+    Case(
+        "release/routes-stated",
+        [ROUTED],
+        fails=[
+            told(EDGE, routes=[route("kyc", "bank/llama-rc1")]),
+            told(EDGE, routes=[route("kyc", "bank/llama", canary=canary(50))]),
+            told(EDGE, routes=[route("kyc", "bank/llama", canary=canary(5, "bank/next"))]),
+            told(EDGE, routes=[route("chat", "nova--chat", canary=canary(5))]),
+        ],
+        platform=WORD,
+        also=[[config({**EDGE, "routes": [route("nobody", "x")]})]],
+    ),
+]
