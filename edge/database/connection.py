@@ -21,6 +21,16 @@ PAUSE_S = 0.5
 POOL = 8
 
 
+# The last one: a connection that was cut while a statement was prepared on it.
+_FAILURES = (
+    TimeoutError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
 class DatabaseDown(Exception):
     """There was no answer, or none that can be used. Nothing is told of where and as whom it was asked."""
 
@@ -60,7 +70,7 @@ class Database:
             try:
                 async with asyncio.timeout(ANSWER_S):
                     await pool.close()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except _FAILURES:
                 pool.terminate()
 
     async def _with(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -71,7 +81,7 @@ class Database:
                 pool = self._pool or await self._made()
                 async with pool.acquire(timeout=ANSWER_S) as connection:
                     found = await work(connection)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _FAILURES as error:
             if isinstance(error, TimeoutError):
                 self._failed = time.monotonic()
             elif not _said(error) and self._pool is not None:

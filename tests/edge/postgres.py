@@ -116,7 +116,8 @@ class Postgres:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             assert self._process.poll() is None, (self._folder / "log").read_text()
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            asked = [self._bin / "pg_isready", "-q", "-h127.0.0.1", f"-p{self.port}"]
+            if subprocess.run(asked, check=False, cwd=self._folder).returncode == 0:
                 return
             time.sleep(0.05)
         raise AssertionError("PostgreSQL did not come up")
