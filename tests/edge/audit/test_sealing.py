@@ -1,0 +1,172 @@
+"""The sealer goes on with every chain, notices what contradicts, and what it sealed is proven."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edge.audit.chain_files import files
+from edge.audit.stores import StoreFault
+from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place.at(tmp_path)
+
+
+def test_what_was_sealed_is_proven_and_an_orderly_end_leaves_nothing_open(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    exchange(writer, "a")
+    assert sealer.seal() is not None
+    exchange(writer, "b")
+    close(writer)
+    assert sealer.seal() is not None
+    assert sealer.seal() is None
+    proof = place.verify(records=place.records, seals=place.seals)
+    assert (proof.findings, proof.unfinished, proof.tail) == ([], {}, {})
+    assert (proof.seals, proof.records) == (2, 6)
+    assert [said["state"] for said in proof.writers.values()] == ["closed"]
+
+
+def test_a_crash_leaves_an_unfinished_intent_and_half_a_line_and_no_false_alarm(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    exchange(writer, "a")
+    write(writer, ("intent", intent("b")))
+    sealer.seal()
+    with files(writer.folder)[-1][1].open("ab") as stream:
+        stream.write(b'{"half a line')
+    writer.give_up()
+    sealer.seal()
+    proof = place.verify(records=place.records, seals=place.seals)
+    assert proof.findings == []
+    assert list(proof.unfinished) == ["b"]
+    assert [(said["state"], said["note"]) for said in proof.writers.values()] == [
+        ("crashed", "13 bytes of a record that was not finished")
+    ]
+
+
+def test_the_unsealed_tail_is_counted_and_its_outcomes_finish_intents(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    write(writer, ("intent", intent("a")), ("intent", intent("b")))
+    sealer.seal()
+    write(writer, ("outcome", outcome("a")), ("intent", intent("c")))
+    assert sorted(place.verify().unfinished) == ["a", "b"]
+    assert place.verify().tail is None
+    proof = place.verify(records=place.records)
+    assert proof.tail == {writer.folder.name: 2}
+    assert sorted(proof.unfinished) == ["b", "c"]
+    assert proof.findings == []
+
+
+def test_a_writer_whose_files_went_away_is_found(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    other = place.writer("gw-1")
+    sealer.seal()
+    exchange(writer, "a")
+    shutil.rmtree(writer.folder)
+    exchange(other, "b")
+    sealer.seal()
+    found = place.verify().findings
+    assert found == [
+        f"seals/000000000002.seal: writer {writer.folder.name} is lost: its files are gone, and it had not ended"
+    ]
+    sealer.seal(even_if_nothing=True)
+    assert place.verify().findings == found
+
+
+def test_a_writer_that_ended_may_be_cleared_away(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    exchange(writer, "a")
+    close(writer)
+    sealer.seal()
+    shutil.rmtree(writer.folder)
+    sealer.seal()
+    sealer.seal(even_if_nothing=True)
+    assert place.verify(records=place.records).findings == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_chain_changed_on_the_volume_after_it_was_sealed_is_told(place: Place, restarted: bool):
+    writer, sealer = place.writer(), place.sealer()
+    exchange(writer, "a")
+    sealer.seal()
+    path = files(writer.folder)[0][1]
+    text = path.read_bytes().replace(b'"id":"a"', b'"id":"x"')
+    path.write_bytes(text)
+    if restarted:
+        sealer = place.sealer()
+    write(writer, ("intent", intent("b", forged=True)))
+    path.write_bytes(path.read_bytes().replace(b'"forged":true', b'"forged":false'))
+    write(writer, ("outcome", outcome("b")))
+    sealer.seal()
+    sealer.seal()
+    assert any("is broken" in finding for finding in place.verify().findings)
+
+
+def test_a_dead_writers_chain_that_goes_on_is_told(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    exchange(writer, "a")
+    sealer.seal()
+    path = files(writer.folder)[0][1]
+    chain = writer.chain
+    writer.give_up()
+    sealer.seal()
+    with path.open("ab") as stream:
+        stream.write(chain.write("intent", "2026-01-01T00:00:00.000Z", intent("late")) + b"\n")
+    sealer.seal()
+    assert [f.partition(": ")[2].partition("is ")[2] for f in place.verify().findings] == [
+        "broken: it went on after it had crashed"
+    ]
+
+
+def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
+    """A machine that goes down may lose bytes that the sealer had read already; the store has them."""
+    writer = place.writer()
+    exchange(writer, "a")
+    place.sealer().seal()
+    path = files(writer.folder)[0][1]
+    writer.give_up()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    place.sealer().seal()
+    proof = place.verify(records=place.records)
+    assert proof.findings == []
+    assert proof.unfinished == {}
+    assert [said["state"] for said in proof.writers.values()] == ["crashed"]
+
+
+def test_a_sealer_that_starts_anew_goes_on_from_the_store_over_rotated_files(place: Place):
+    writer = place.writer(rotate_bytes=500)
+    for number in range(5):
+        exchange(writer, f"r{number}")
+        place.sealer().seal()
+    assert len(files(writer.folder)) > 5
+    close(writer)
+    place.sealer().seal()
+    proof = place.verify(records=place.records, seals=place.seals)
+    assert (proof.findings, proof.records) == ([], 12)
+
+
+def test_two_sealers_make_no_fork(place: Place):
+    writer = place.writer()
+    one, two = place.sealer(), place.sealer()
+    exchange(writer, "a")
+    one.seal()
+    exchange(writer, "b")
+    with pytest.raises(StoreFault):
+        two.seal()
+    two.restore()
+    two.seal()
+    assert place.verify().findings == []
+
+
+def test_a_sealer_does_not_go_on_in_a_store_that_has_lost_a_seal(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    sealer.seal()
+    exchange(writer, "a")
+    sealer.seal()
+    (place.root / "store/seals/000000000002.seal").unlink()
+    with pytest.raises(StoreFault, match="the store has it no more"):
+        place.sealer()
