@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,6 +53,9 @@ class Writer:
             self.commit([self.chain.write("open", now(), opening)])
         except BaseException:
             self.give_up()
+            # Of a start that came to no record nothing stays: on a full disk there is one every second.
+            if not any(b"\n" in path.read_bytes() for _, path in files(self.folder)):
+                shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     def commit(self, lines: list[bytes], content: bytes = b"") -> None:

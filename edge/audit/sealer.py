@@ -82,7 +82,7 @@ class Sealer:
         hint = self._hint()
         prefix = f"{seal_format.FOLDER}/"
         # From the one that we know of, itself included: listing years of them takes long.
-        names = self._store.names(prefix, seal_format.name(hint - 1) if hint > 0 else "")
+        names = self._store.names(prefix, seal_format.name(hint - 1) if hint > 1 else "")
         if hint > 0 and seal_format.name(hint) not in names:
             raise StoreFault(f"{seal_format.name(hint)} was sealed, and the store has it no more")
         if names:
@@ -139,8 +139,8 @@ class Sealer:
             known = self._known.get(writer) or _Known(Chain(writer))
             state = known.state
             new = self._look_at(known, MOST_BYTES - size) if writer in present else self._miss(known)
-            if known.chain.seq < 0 and known.state == "open":
-                continue  # its first record is not written yet
+            if known.chain.seq < 0 and known.state in ("open", "crashed"):
+                continue  # its first record is not written yet, or never was
             shipped = self._ship_content(known) if writer in present else []
             lines, content = lines + new, content + shipped
             size += sum(len(line) + 1 for line in new)

@@ -53,7 +53,7 @@ class AuditSettings(Strict):
     """Version of the policy by which this gateway was configured; in each record."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,119}$")] | None = None
     """Who writes; absent: the host's name, which is the pod's."""
-    max_unsealed_s: Annotated[int, Field(ge=10, le=86400)] | None = None
+    max_unsealed_s: Annotated[int, Field(ge=2, le=86400)] | None = None
     rotate_mib: Annotated[int, Field(ge=1, le=1024)] = 64
     keep_sealed_h: Annotated[float, Field(ge=0, le=720)] = 24
     """How long what is sealed stays on the volume too."""

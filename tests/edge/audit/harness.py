@@ -89,11 +89,11 @@ class Place:
     def writer(self, who: str = "gw-0", rotate_bytes: int = 1 << 26) -> Writer:
         return Writer(self.records, new_name(who), OPENING, rotate_bytes)
 
-    def sealer(self, store: Store | None = None) -> Sealer:
+    def sealer(self, store: Store | None = None, records: Path | None = None) -> Sealer:
         sealer = Sealer(
             store or self.store,
             Signer(self.private),
-            records=self.records,
+            records=records or self.records,
             seals=self.seals,
             data_class="restricted",
             site="fra1",

@@ -1,0 +1,411 @@
+"""The running gateway's record: an intent before the model hears anything, an outcome before the last byte leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.audit.chain_files import files
+from edge.audit.content import Hmacs, decrypt
+from edge.audit.keys import Keys, erase
+from tests.edge.audit.harness import Place
+from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of, gateway_config
+from tests.edge.fake_model import WORDS
+from tests.edge.processes import Edge
+
+CHAT = "/v1/chat/completions"
+SITE_KEY, WRAPPING_KEY = "ab" * 32, "cd" * 32
+SECRET = "IBAN DE02 1203"
+"""What `chat()` asks."""
+
+
+@dataclass
+class Audited:
+    """A gateway with an audit record, and a sealer that is called by hand."""
+
+    gateway: Edge
+    place: Place
+    client: httpx.Client
+    seen_at: Path
+    """The records, as this process sees them."""
+
+    def ask(self, key: str | None = KEYS[WORKLOAD], **fields: Any) -> httpx.Response:
+        return self.client.post(CHAT, json=chat(**fields), headers=bearer(key))
+
+    def records(self) -> list[dict[str, Any]]:
+        found = []
+        for folder in sorted(self.seen_at.iterdir(), key=lambda path: path.stat().st_mtime):
+            for _, path in files(folder):
+                found += [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
+        return found
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        return [record for record in self.records() if record.get("id") == name]
+
+    def last(self, kind: str) -> dict[str, Any]:
+        return [record for record in self.records() if record["kind"] == kind][-1]
+
+    def seal(self) -> None:
+        sealer = self.place.sealer(records=self.seen_at)
+        sealer.seal(even_if_nothing=True)
+
+    def wait_until(self, healthy: str = "ok") -> None:
+        end = time.monotonic() + 10
+        while (said := self.gateway.health().text) != f"{healthy}\n":
+            assert time.monotonic() < end, said
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Audited]]:
+    """Starts gateways on the shared sidecar, each with records of its own."""
+    started: list[Audited] = []
+
+    def begin(small_disk: bool = False, **settings: Any) -> Audited:
+        folder = tmp_path_factory.mktemp("audited")
+        place = Place.at(folder)
+        (folder / "site.key").write_text(SITE_KEY)
+        (folder / "seal.pem").write_bytes(place.public)
+        config = gateway_config(site.folder, site.sidecar.port)
+        for route in config["routes"]:
+            route.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64)
+        config["audit"] = {
+            "records": str(place.records),
+            "seals": str(place.seals),
+            "seal_key": str(folder / "seal.pem"),
+            "site_key": str(folder / "site.key"),
+            "policy": "p7",
+            "name": "gw-0",
+            **settings,
+        }
+        within = []
+        if small_disk:
+            script = f'mount -t tmpfs -o size=256k none {place.records} && exec "$@"'
+            within = ["unshare", "--map-root-user", "--user", "--mount", "sh", "-c", script, "sh"]
+        gateway = Edge(folder / "gateway", config, within=within).wait_until_up()
+        seen_at = Path(f"/proc/{gateway.process.pid}/root{place.records}") if small_disk else place.records
+        client = httpx.Client(
+            base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
+        )
+        started.append(Audited(gateway, place, client, seen_at))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.client.close()
+        each.gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def shared(start: Callable[..., Audited]) -> Audited:
+    audited = start()
+    audited.seal()
+    audited.wait_until()
+    return audited
+
+
+@pytest.fixture
+def gateway(shared: Audited, chain: Site) -> Audited:
+    return shared
+
+
+def test_nothing_is_served_until_the_sealer_knows_the_writer(start: Callable[..., Audited], chain: Site):
+    audited = start()
+    audited.wait_until("audit unregistered")
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "audit_unregistered")
+    assert chain.model.received == []
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    audited.client.close()
+    assert audited.gateway.stop() == 0
+    assert audited.records()[-1]["kind"] == "close"
+    audited.seal()
+    assert audited.place.verify(records=audited.place.records).findings == []
+
+
+def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(gateway: Audited):
+    answer = gateway.ask(user="erika@example.org")
+    intent, outcome = gateway.of(answer.headers["x-request-id"])
+    assert (intent["kind"], outcome["kind"]) == ("intent", "outcome")
+    assert intent["who"] == {"workload": WORKLOAD, "key": outcome_key()}
+    assert {key: intent[key] for key in ("class", "site", "gateway", "policy", "path", "stream")} == {
+        "class": "restricted",
+        "site": "fra1",
+        "gateway": "gw-0",
+        "policy": "p7",
+        "path": CHAT,
+        "stream": False,
+    }
+    assert intent["to"]["target"] == "onprem-vllm"
+    assert intent["to"]["digest"] == "sha256:" + "1" * 64
+    assert outcome["ran"] == intent["to"]
+    assert (outcome["status"], outcome["code"], outcome["ended_well"]) == (200, "ok", True)
+    assert outcome["tokens"] == {"prompt": 7, "completion": 5}
+    assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
+    written = b"".join(path.read_bytes() for path in gateway.place.records.rglob("*") if path.is_file())
+    for said in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
+        assert said.encode() not in written
+
+
+def outcome_key() -> str:
+    from edge.callers import key_id
+
+    return key_id(KEYS[WORKLOAD])
+
+
+def test_the_intent_is_on_the_disk_while_the_model_thinks_and_a_client_that_goes_leaves_an_outcome(
+    gateway: Audited, chain: Site
+):
+    chain.model.reset("stall")
+    with pytest.raises(httpx.ReadTimeout):
+        gateway.client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]), timeout=0.5)
+    assert chain.model.received != []
+    intent = gateway.last("intent")
+    end = time.monotonic() + 10
+    while len(gateway.of(intent["id"])) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    outcome = gateway.last("outcome")
+    assert (outcome["code"], outcome["ended_well"]) == ("client_closed_request", False)
+    assert intent["time"] < outcome["time"]
+
+
+def test_a_streams_outcome_is_on_the_disk_when_its_end_arrives(gateway: Audited, chain: Site):
+    chain.model.reset("slow")
+    with gateway.client.stream(
+        "POST", CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD])
+    ) as answer:
+        name = answer.headers["x-request-id"]
+        kinds = []
+        for line in answer.iter_lines():
+            if line:
+                kinds.append((line == "data: [DONE]", len(gateway.of(name))))
+    assert kinds[0] == (False, 1)
+    assert kinds[-1] == (True, 2)
+    assert gateway.of(name)[1]["ended_well"] is True
+    assert gateway.of(name)[1]["tokens"] == {"prompt": 7, "completion": 5}
+
+
+@pytest.mark.parametrize(("behaviour", "code"), [("cut", "stream_cut"), ("error-event", "stream_failed")])
+def test_a_stream_that_breaks_is_recorded_as_such(gateway: Audited, chain: Site, behaviour: str, code: str):
+    chain.model.reset(behaviour)
+    answer = gateway.ask(stream=True)
+    assert "[DONE]" not in answer.text
+    outcome = gateway.of(answer.headers["x-request-id"])[1]
+    assert (outcome["code"], outcome["ended_well"]) == (code, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "status"),
+    [({}, None, 401), ({"fallbacks": []}, KEYS[WORKLOAD], 400), ({"model": "gpt-4"}, KEYS[WORKLOAD], 404)],
+)
+def test_a_refused_request_is_recorded_and_was_forwarded_nowhere(
+    gateway: Audited, chain: Site, fields: dict[str, Any], key: str | None, status: int
+):
+    refused = gateway.ask(key, **fields)
+    (record,) = gateway.of(refused.headers["x-request-id"])
+    assert (record["kind"], record["status"], record["attempts"], record["ran"]) == (
+        "outcome",
+        status,
+        0,
+        None,
+    )
+    assert (record["code"], record["workload"]) == (code_of(refused), WORKLOAD if key else "")
+    assert chain.model.received == []
+
+
+def test_a_model_that_is_down_has_an_intent_and_an_outcome(gateway: Audited):
+    refused = gateway.client.post(CHAT, json=chat(model="down"), headers=bearer(KEYS["down"]))
+    intent, outcome = gateway.of(refused.headers["x-request-id"])
+    assert (intent["kind"], outcome["status"], outcome["code"]) == ("intent", 503, "model_unavailable")
+
+
+def test_a_killed_gateway_leaves_its_request_unfinished_and_the_next_one_is_another_writer(
+    start: Callable[..., Audited], chain: Site
+):
+    audited = start()
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    chain.model.reset("stall")
+    with pytest.raises(httpx.ReadTimeout):
+        audited.client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]), timeout=0.3)
+    under_way = audited.last("intent")["id"]
+    audited.gateway.process.kill()
+    audited.gateway.process.wait(10)
+    audited.seal()
+    proof = audited.place.verify(records=audited.place.records, seals=audited.place.seals)
+    assert proof.findings == []
+    assert list(proof.unfinished) in (
+        [under_way],
+        [],
+    )  # the client's going may have been written before the kill
+
+
+def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_does(
+    start: Callable[..., Audited], chain: Site
+):
+    audited = start(max_unsealed_s=2)
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    time.sleep(2.3)
+    chain.model.reset()
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "audit_unsealed")
+    assert audited.gateway.health().text == "audit unsealed\n"
+    assert chain.model.received == []
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    assert b"isthmus_audit_unsealed_seconds" in audited.gateway.health("/metrics").content
+
+
+def test_a_seal_of_another_key_counts_for_nothing(start: Callable[..., Audited]):
+    audited = start()
+    forger = Place(audited.place.root, Place.at(audited.place.root / "forger").private, b"")
+    forger.sealer(records=audited.place.records).seal()
+    time.sleep(0.6)
+    assert audited.gateway.health().text == "audit unregistered\n"
+
+
+needs_mounts = pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "--map-root-user", "--user", "--mount", "true"], check=False).returncode
+    != 0,
+    reason="this machine lets nobody mount a file system of its own",
+)
+
+
+@needs_mounts
+def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was_under_way(
+    start: Callable[..., Audited], chain: Site
+):
+    audited = start(small_disk=True)
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    fill = audited.seen_at / "fill"
+
+    chain.model.reset("slow")
+    with audited.client.stream(
+        "POST", CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD])
+    ) as answer:
+        lines = answer.iter_lines()
+        heard = next(lines)
+        full(fill)
+        while audited.ask(None).status_code == 401:
+            pass  # until the last page of the file is full too
+        heard += "".join(lines)
+    assert answer.status_code == 200
+    assert "[DONE]" not in heard
+    assert "audit_unwritable" in heard
+
+    chain.model.reset()
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "audit_unwritable")
+    assert audited.gateway.health().text == "audit unwritable\n"
+    assert chain.model.received == []
+
+    fill.unlink()
+    audited.wait_until("audit unregistered")
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    audited.seal()
+    proof = audited.place.verify(records=audited.seen_at)
+    assert proof.findings == []
+    assert sorted(said["state"] for said in proof.writers.values()) == ["crashed", "open"]
+    assert list(proof.unfinished) == [answer.headers["x-request-id"]]
+
+
+def full(path: Path) -> None:
+    """Fill the file system, to its last byte."""
+    with path.open("wb", buffering=0) as stream:
+        size = 65536
+        while size:
+            try:
+                stream.write(b"x" * size)
+            except OSError:
+                size //= 2
+
+
+def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
+    start: Callable[..., Audited], chain: Site, tmp_path: Path
+):
+    keys_folder, wrapping = tmp_path / "keys", tmp_path / "wrapping.key"
+    keys_folder.mkdir()
+    wrapping.write_text(WRAPPING_KEY)
+    content = {"keys": str(keys_folder), "wrapping_key": str(wrapping), "days": {WORKLOAD: 30}}
+    audited = start(content=content)
+    audited.seal()
+    audited.wait_until()
+    name = audited.ask(user="erika").headers["x-request-id"]
+    nameless = audited.ask(stream=True).headers["x-request-id"]
+    other = audited.client.post(CHAT, json=chat(model="claims"), headers=bearer(KEYS["claims"]))
+    audited.seal()
+    proof = audited.place.verify(records=audited.place.records)
+    assert (proof.findings, proof.contents) == ([], 2)
+
+    kept = {json.loads(line)["id"]: line for line in content_lines(audited.place.root / "store")}
+    assert set(kept) == {name, nameless}
+    assert audited.of(other.headers["x-request-id"])[1]["content"] is None
+    assert SECRET.encode() not in b"".join(kept.values())
+    keys = Keys(keys_folder, bytes.fromhex(WRAPPING_KEY))
+    said = decrypt(keys, kept[name])
+    assert said is not None
+    assert said["asked"]["messages"] == chat()["messages"]
+    assert "".join(WORDS) in json.loads(said["answer"])["choices"][0]["message"]["content"]
+    streamed = decrypt(keys, kept[nameless])
+    assert streamed is not None
+    assert streamed["answer"].count(b"data: ") == len(WORDS)
+
+    assert erase(keys_folder, Hmacs(bytes.fromhex(SITE_KEY)).subject("erika")) == 1
+    assert decrypt(keys, kept[name]) is None
+    assert decrypt(keys, kept[nameless]) is not None
+    assert audited.place.verify(records=audited.place.records).findings == []
+
+
+def content_lines(store: Path) -> list[bytes]:
+    return [
+        line
+        for path in sorted((store / "content").rglob("*.jsonl"))
+        for line in path.read_bytes().splitlines()
+    ]
+
+
+def test_a_seal_key_that_is_none_stops_the_start(start: Callable[..., Audited], site: Site, tmp_path: Path):
+    (tmp_path / "bad.pem").write_text("no key")
+    with pytest.raises(AssertionError, match=r"audit\.seal_key: .*bad\.pem cannot be used"):
+        start(seal_key=str(tmp_path / "bad.pem"))
+
+
+def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):
+    import asyncio
+
+    async def many(context: ssl.SSLContext) -> None:
+        async with httpx.AsyncClient(base_url=gateway.gateway.url, verify=context, trust_env=False) as client:
+            asked = [client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])) for _ in range(40)]
+            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+
+    def count(name: str) -> int:
+        text = gateway.gateway.health("/metrics").text
+        return int(text.partition(f"\nisthmus_audit_{name}_total ")[2].partition("\n")[0])
+
+    before = count("records"), count("commits")
+    asyncio.run(many(site.authority.client("app")))
+    records, commits = count("records") - before[0], count("commits") - before[1]
+    assert records == 80
+    assert commits < records
