@@ -13,8 +13,8 @@ from starlette.routing import Route as HttpRoute
 from edge import sse
 from edge.accounts import Accounts
 from edge.allowance import Allowances, Ledger, estimate
-from edge.audit.auditor import Auditor, audited_of
 from edge.answers import relay, whole
+from edge.audit.auditor import Auditor, audited_of
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
@@ -49,7 +49,7 @@ class Gateway:
         self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
         self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
-        self._auditor = Auditor(config.audit, config.data_class, config.site) if config.audit else None
+        self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
         self._started = int(time.time())
         for endpoint in self._ways.endpoints:
             state.metrics.watch(endpoint)
@@ -220,7 +220,7 @@ class Gateway:
         return self._auditor.log.problem() if self._auditor else None
 
     async def _metrics(self) -> Response:
-        return metrics_response(self._state.metrics, self._auditor.log.metrics() if self._auditor else "")
+        return metrics_response(self._state.metrics)
 
     async def _close(self) -> None:
         if self._auditor is not None:

@@ -21,8 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, reference
 from edge.audit.keys import Keys, read_key
 from edge.audit.log import AuditLog, Unrecorded
-from edge.config import AuditSettings, ConfigError, DataClass, Place
+from edge.config import AuditSettings, ConfigError, GatewayConfig, Place
 from edge.journal import Exchange, write_line
+from edge.metrics import Metrics
 from edge.openai_api import Refusal
 
 
@@ -34,15 +35,15 @@ def audited_of(request: Request) -> AuditedRequest | None:
 class Auditor:
     """One gateway's: its log, and the keys for what the log must not hold."""
 
-    def __init__(self, settings: AuditSettings, data_class: DataClass, site: str) -> None:
-        self.settings, self.data_class, self.site = settings, data_class, site
+    def __init__(self, config: GatewayConfig, settings: AuditSettings, metrics: Metrics) -> None:
+        self.settings, self.data_class, self.site = settings, config.data_class, config.site
         self.hmacs = Hmacs(_key(settings.site_key, "audit.site_key"))
         self.keys: Keys | None = None
         if settings.content is not None:
             self.keys = Keys(
                 settings.content.keys, _key(settings.content.wrapping_key, "audit.content.wrapping_key")
             )
-        self.log = AuditLog(settings, data_class, site)
+        self.log = AuditLog(settings, config.data_class, config.site, metrics)
 
     def wrap(self, app: ASGIApp, paths: set[str]) -> ASGIApp:
         """The application, with an outcome before the last byte of every answer at one of these paths."""

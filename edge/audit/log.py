@@ -21,6 +21,7 @@ from edge.audit.seal_format import read_pem
 from edge.audit.watching import SealWatch, clear
 from edge.config import AuditSettings, ConfigError, DataClass
 from edge.journal import write_line
+from edge.metrics import Metrics
 
 RETRY_S, LOOK_S, CLEAR_S = 1.0, 0.25, 600.0
 MOST_AT_ONCE = 1000
@@ -47,7 +48,7 @@ class _Waiting:
 class AuditLog:
     """One chain after another, each of its own writer. Belongs to the loop in which it is made."""
 
-    def __init__(self, settings: AuditSettings, data_class: DataClass, site: str) -> None:
+    def __init__(self, settings: AuditSettings, data_class: DataClass, site: str, metrics: Metrics) -> None:
         try:
             keys = read_pem(settings.seal_key)
         except (OSError, ValueError) as error:
@@ -63,7 +64,7 @@ class AuditLog:
         self._queue: deque[_Waiting] = deque()
         self._awake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "audit")
-        self.records = self.commits = self.failures = 0
+        self._records, self._commits, self._failures = metrics.watch_audit(self.unsealed_s)
         self._tasks = [asyncio.ensure_future(self._write()), asyncio.ensure_future(self._look())]
 
     @property
@@ -140,7 +141,7 @@ class AuditLog:
         self._writer, self._failure = writer, ""
         self._unsealed.clear()
         self._unsealed.append((0, time.monotonic()))
-        self.records += 1
+        self._records.inc()
         write_line("audit_writer", writer=name)
         if self._queue:
             self._awake.set()
@@ -166,15 +167,15 @@ class AuditLog:
             self._fail(error)
             self._refuse_all(batch)
             return
-        self.records += len(batch)
-        self.commits += 1
+        self._records.inc(len(batch))
+        self._commits.inc()
         self._unsealed.append((writer.chain.seq, time.monotonic()))
         for each in batch:
             if not each.done.done():  # its caller may be gone
                 each.done.set_result(None)
 
     def _fail(self, error: Exception) -> None:
-        self.failures += 1
+        self._failures.inc()
         self._failed_at = time.monotonic()
         self._failure = getattr(error, "strerror", None) or str(error)
         write_line("audit_failed", error=type(error).__name__, reason=self._failure)
@@ -211,13 +212,3 @@ class AuditLog:
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def metrics(self) -> str:
-        """Lines for Prometheus."""
-        counts = {"records": self.records, "commits": self.commits, "failures": self.failures}
-        lines = [
-            f"# TYPE isthmus_audit_{name}_total counter\nisthmus_audit_{name}_total {count}\n"
-            for name, count in counts.items()
-        ]
-        seconds = f"isthmus_audit_unsealed_seconds {self.unsealed_s():.1f}\n"
-        return "".join([*lines, "# TYPE isthmus_audit_unsealed_seconds gauge\n", seconds])

@@ -100,7 +100,8 @@ def test_it_seals_newcomers_at_once_the_rest_in_time_and_all_of_it_at_its_end(pl
     assert sealer.stop() == 0
     proof = place.verify(bucket.store, records=place.records, seals=place.seals)
     assert (proof.findings, proof.records, proof.unfinished) == ([], 4, {})
-    locked = [bucket.store.locked_until(name) for name in bucket.store.names("seals/")]
+    store = bucket.store
+    locked = [store.locked_until(name) for name in store.names("seals/")]
     assert [until.year - time.gmtime().tm_year for until in locked if until] == [5, 5, 5]
 
 
