@@ -66,7 +66,11 @@ class Gateway:
             metrics=self._metrics,
             close=self._close,
             watches=[endpoint.watch for endpoint in endpoints],
-            background=[*(endpoint.probing for endpoint in endpoints), self._flushing],
+            background=[
+                *(endpoint.probing for endpoint in endpoints),
+                self._flushing,
+                *([self._auditor.expiring] if self._auditor and self._auditor.keys else []),
+            ],
         )
 
     async def models(self, request: Request) -> Response:

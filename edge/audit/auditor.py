@@ -19,12 +19,14 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, reference
-from edge.audit.keys import Keys, read_key
+from edge.audit.keys import Keys, expire, read_key
 from edge.audit.log import AuditLog, Unrecorded
 from edge.config import AuditSettings, ConfigError, GatewayConfig, Place
 from edge.journal import Exchange, write_line
 from edge.metrics import Metrics
 from edge.openai_api import Refusal
+
+EXPIRE_S = 3600.0
 
 
 def audited_of(request: Request) -> AuditedRequest | None:
@@ -60,6 +62,20 @@ class Auditor:
                 await request.end()
 
         return audited
+
+    async def expiring(self) -> None:
+        """Destroy the keys whose days are over, every hour and for ever."""
+        while self.settings.content is not None:
+            folder, today = self.settings.content.keys, datetime.now(UTC).date()
+            try:
+                count = await asyncio.to_thread(expire, folder, today)
+            except OSError as error:
+                write_line(
+                    "audit_failed", error=type(error).__name__, reason=f"keys are not destroyed: {error}"
+                )
+            else:
+                write_line("audit_expired", keys=count)
+            await asyncio.sleep(EXPIRE_S)
 
     def days_of(self, workload: str) -> int | None:
         """For how many days the workload's content is kept; None: not at all."""

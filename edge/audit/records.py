@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 VERSION = 1
@@ -47,6 +48,49 @@ def parse(line: bytes) -> dict[str, Any]:
 def genesis(writer: str) -> str:
     """What a writer's first line names as the line before it."""
     return digest(f"isthmus audit {VERSION} {writer}".encode())
+
+
+_SAID: dict[str, type | tuple[type, ...]] = {
+    "id": str,
+    "class": str,
+    "site": str,
+    "gateway": str,
+    "who": dict,
+}
+_SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "open": {"class": str, "site": str, "gateway": str, "policy": str},
+    "intent": {**_SAID, "to": dict, "prompt": str, "attempt": int},
+    "outcome": {
+        **_SAID,
+        "ran": (dict, NoneType),
+        "attempts": int,
+        "status": int,
+        "code": str,
+        "ended_well": bool,
+        "tokens": dict,
+        "usd": (int, float, NoneType),
+        "content": (dict, NoneType),
+    },
+    "close": {},
+}
+
+
+def misshapen(record: dict[str, Any]) -> str | None:
+    """What a record of its kind must say and does not: a chain holds whatever its gateway wrote into it."""
+    shape = _SHAPES.get(record["kind"])
+    if shape is None:
+        return f"the kind {record['kind'][:20]!r} is unknown"
+    return next(
+        (f"{key} is not as it must be" for key, kind in shape.items() if not _is(record.get(key, _NO), kind)),
+        None,
+    )
+
+
+_NO = object()
+
+
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not (isinstance(value, bool) and kind is int)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.audit import seal_format
 from edge.audit.chain_files import Tail
-from edge.audit.records import WRITER, Broken, Chain, digest, parse
+from edge.audit.records import WRITER, Broken, Chain, digest, misshapen, parse
 from edge.audit.seal_format import ENDED, LATEST, Seal, SealBroken
 from edge.audit.stores import Store
 
@@ -163,6 +163,9 @@ def _take(
                 chain = None
                 break
             proof.records += 1
+            if (wrong := misshapen(record)) is not None:
+                proof.findings.append(f"{where}: record {record['seq']} of {writer} is no gateway's: {wrong}")
+                continue
             if record["kind"] == "intent":
                 intents.setdefault(record["id"], record)
             elif record["kind"] == "outcome":
@@ -211,7 +214,7 @@ def _pair(
                 "request that has no intent, or another outcome"
             )
         if record["content"]:
-            _owe(record["id"], record["content"]["sha256"], looking.owed, looking.seen)
+            _owe(record["id"], record["content"].get("sha256", ""), looking.owed, looking.seen)
 
 
 def _owe(name: str, sha256: str, mine: dict[str, str], others: dict[str, str]) -> None:
@@ -294,6 +297,10 @@ def _tail(
                 for line in lines:
                     record = parse(line)
                     proof.tail[writer] = proof.tail.get(writer, 0) + 1
+                    if (wrong := misshapen(record)) is not None:
+                        said = f"record {record['seq']} of {writer} is no gateway's: {wrong}"
+                        proof.findings.append(f"volume: {said}")
+                        continue
                     if record["kind"] == "intent":
                         proof.unfinished.setdefault(
                             record["id"], {key: record[key] for key in ("writer", "seq", "time", "who")}

@@ -50,6 +50,7 @@ def outcome(name: str, **more: Any) -> dict[str, Any]:
         "code": "ok",
         "ended_well": True,
         "ms": 3,
+        "usd": None,
     }
     return {**common(name), **said, "tokens": {"prompt": 7, "completion": 5}, "content": None, **more}
 
@@ -89,7 +90,7 @@ class Place:
     def writer(self, who: str = "gw-0", rotate_bytes: int = 1 << 26) -> Writer:
         return Writer(self.records, new_name(who), OPENING, rotate_bytes)
 
-    def sealer(self, store: Store | None = None, records: Path | None = None) -> Sealer:
+    def sealer(self, store: Store | None = None, records: Path | None = None, **more: Any) -> Sealer:
         sealer = Sealer(
             store or self.store,
             Signer(self.private),
@@ -101,13 +102,14 @@ class Place:
             idle_s=3600,
             keep_days=30,
             content_days=30,
+            **more,
         )
         sealer.restore()
         return sealer
 
     def verify(self, store: Store | None = None, **more: Any) -> Proof:
         keys = Signer(self.private).public
-        return verify(store or self.store, keys, now=datetime.datetime.now(datetime.UTC), **more)
+        return verify(store or self.store, keys, **{"now": datetime.datetime.now(datetime.UTC), **more})
 
 
 def write(writer: Writer, *records: tuple[str, dict[str, Any]]) -> None:

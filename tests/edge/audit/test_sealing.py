@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,3 +172,78 @@ def test_a_sealer_does_not_go_on_in_a_store_that_has_lost_a_seal(place: Place):
     (place.root / "store/seals/000000000002.seal").unlink()
     with pytest.raises(StoreFault, match="the store has it no more"):
         place.sealer()
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "says"),
+    [
+        ("intent", {"id": "a"}, "class is not as it must be"),
+        ("intent", intent("a", attempt=True), "attempt is not as it must be"),
+        ("outcome", outcome("a", content="x"), "content is not as it must be"),
+        ("pardon", {}, "the kind 'pardon' is unknown"),
+    ],
+)
+def test_a_record_that_no_gateway_writes_is_told_and_the_rest_is_read(
+    place: Place, kind: str, fields: dict[str, Any], says: str
+):
+    writer = place.writer()
+    write(writer, (kind, fields))
+    exchange(writer, "b")
+    place.sealer().seal()
+    proof = place.verify()
+    assert [says in finding for finding in proof.findings] == [True]
+    assert proof.records == 4
+    assert proof.unfinished == {}
+
+
+def test_an_outcome_without_an_intent_or_a_second_one_is_told(place: Place):
+    writer = place.writer()
+    exchange(writer, "a")
+    write(
+        writer,
+        ("outcome", outcome("a")),
+        ("outcome", outcome("b")),
+        ("outcome", outcome("c", attempts=0, ran=None)),
+    )
+    place.sealer().seal()
+    assert [finding.partition(": ")[2][:8] for finding in place.verify().findings] == ["record 3", "record 4"]
+
+
+def test_outcomes_in_another_writer_finish_the_intents_of_one_that_failed(place: Place):
+    """After a write error the gateway begins a new chain: what was under way is finished there."""
+    first, second = place.writer("gw-b"), place.writer("gw-a")
+    write(first, ("intent", intent("a")))
+    first.give_up()
+    write(second, ("outcome", outcome("a")))
+    place.sealer().seal()
+    proof = place.verify()
+    assert (proof.findings, proof.unfinished) == ([], {})
+
+
+def test_a_long_silence_is_a_gap_and_a_seal_from_the_past_a_finding(place: Place):
+    times = iter(
+        ["2026-11-26T10:00:00Z", "2026-11-26T10:59:00Z", "2026-11-26T13:00:00Z", "2026-11-26T12:00:00Z"]
+    )
+    writer, sealer = place.writer(), place.sealer(clock=lambda: next(times))
+    for name in "abcd":
+        exchange(writer, name)
+        sealer.seal()
+    proof = place.verify(now=datetime(2026, 11, 26, 12, 59, tzinfo=UTC))
+    assert proof.gaps == [("2026-11-26T10:59:00Z", "2026-11-26T13:00:00Z")]
+    assert proof.findings == ["seals/000000000004.seal: it is older than the seal before it"]
+    late = place.verify(now=datetime(2026, 11, 26, 15, 0, tzinfo=UTC))
+    assert any("the sealer promised one every 3600 s" in finding for finding in late.findings)
+
+
+def test_a_look_may_begin_at_a_later_seal(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    write(writer, ("intent", intent("a")))
+    sealer.seal()
+    exchange(writer, "b")
+    sealer.seal()
+    write(writer, ("outcome", outcome("a")))
+    sealer.seal()
+    (place.root / "store/seals/000000000001.seal").unlink()
+    assert place.verify(since=2).findings == []
+    assert place.verify(since=2).records == 3
+    assert place.verify().findings[0] == "seal 1 is missing from the store"
