@@ -37,12 +37,11 @@ def parse(line: bytes) -> dict[str, Any]:
     """A line as an object; raises Broken where it is not written canonically, so that no two readers differ."""
     try:
         value = json.loads(line)
-        same = isinstance(value, dict) and canonical(value) == line
+        if isinstance(value, dict) and canonical(value) == line:
+            return value
     except (ValueError, RecursionError):
-        same = False
-    if not same:
-        raise Broken("it is no canonical JSON object")
-    return value
+        pass
+    raise Broken("it is no canonical JSON object")
 
 
 def genesis(writer: str) -> str:
