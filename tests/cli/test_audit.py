@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import random
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from edge.audit.content import Hmacs, encrypt, key_name, reference
 from edge.audit.keys import Keys
-from tests.cli.conftest import Isthmus
+from tests.cli.conftest import ROOT, Isthmus
 from tests.edge.audit.altering import EVERY
 from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
 
@@ -168,3 +170,30 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     gone = isthmus(*look)
     assert (gone.code, "is erased" in gone.err) == (1, True)
     assert place.verify().findings == []
+
+
+def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, tmp_path: Path):
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/audit.md").read_text(), re.M | re.S)
+    made, shown = ([shlex.split(line) for line in block.splitlines()] for block in blocks)
+    for words in made:
+        target = (tmp_path / words[-1]).open("wb") if ">" in words else None
+        subprocess.run(
+            words[: words.index(">")] if target else words, cwd=tmp_path, stdout=target, check=True
+        )
+    place = Place(
+        tmp_path, (tmp_path / "sealer.key.pem").read_bytes(), (tmp_path / "sealer.pem").read_bytes()
+    )
+    for folder in ("records", "seals", "volume", "keys"):
+        (tmp_path / folder).mkdir()
+    for folder in ("records", "seals"):
+        (tmp_path / "volume" / folder).symlink_to(tmp_path / folder)
+    (tmp_path / "flows.log").write_text(
+        "2 1 eni-1 10.20.4.7 10.9.9.9 4 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n"
+    )
+    exchange(place.writer(), "r1")
+    place.sealer().seal()
+    assert len(shown) == 7
+    for words in shown:
+        assert words[0] == "isthmus"
+        ran = isthmus(*words[1:], cwd=tmp_path)
+        assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"

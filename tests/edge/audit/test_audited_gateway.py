@@ -2,109 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import json
 import shutil
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from edge.audit.chain_files import files
-from edge.audit.content import Hmacs, decrypt
-from edge.audit.keys import Keys, erase
+from edge.audit.content import Hmacs
+from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited
 from tests.edge.audit.harness import Place
-from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of, gateway_config
-from tests.edge.fake_model import WORDS
-from tests.edge.processes import Edge
-
-CHAT = "/v1/chat/completions"
-SITE_KEY, WRAPPING_KEY = "ab" * 32, "cd" * 32
-SECRET = "IBAN DE02 1203"
-"""What `chat()` asks."""
-
-
-@dataclass
-class Audited:
-    """A gateway with an audit record, and a sealer that is called by hand."""
-
-    gateway: Edge
-    place: Place
-    client: httpx.Client
-    seen_at: Path
-    """The records, as this process sees them."""
-
-    def ask(self, key: str | None = KEYS[WORKLOAD], **fields: Any) -> httpx.Response:
-        return self.client.post(CHAT, json=chat(**fields), headers=bearer(key))
-
-    def records(self) -> list[dict[str, Any]]:
-        found = []
-        for folder in sorted(self.seen_at.iterdir(), key=lambda path: path.stat().st_mtime):
-            for _, path in files(folder):
-                found += [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
-        return found
-
-    def of(self, name: str) -> list[dict[str, Any]]:
-        return [record for record in self.records() if record.get("id") == name]
-
-    def last(self, kind: str) -> dict[str, Any]:
-        return [record for record in self.records() if record["kind"] == kind][-1]
-
-    def seal(self) -> None:
-        sealer = self.place.sealer(records=self.seen_at)
-        sealer.seal(even_if_nothing=True)
-
-    def wait_until(self, healthy: str = "ok") -> None:
-        end = time.monotonic() + 10
-        while (said := self.gateway.health().text) != f"{healthy}\n":
-            assert time.monotonic() < end, said
-            time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Audited]]:
-    """Starts gateways on the shared sidecar, each with records of its own."""
-    started: list[Audited] = []
-
-    def begin(small_disk: bool = False, **settings: Any) -> Audited:
-        folder = tmp_path_factory.mktemp("audited")
-        place = Place.at(folder)
-        (folder / "site.key").write_text(SITE_KEY)
-        (folder / "seal.pem").write_bytes(place.public)
-        config = gateway_config(site.folder, site.sidecar.port)
-        for route in config["routes"]:
-            route.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64)
-        config["audit"] = {
-            "records": str(place.records),
-            "seals": str(place.seals),
-            "seal_key": str(folder / "seal.pem"),
-            "site_key": str(folder / "site.key"),
-            "policy": "p7",
-            "name": "gw-0",
-            **settings,
-        }
-        within = []
-        if small_disk:
-            script = f'mount -t tmpfs -o size=256k none {place.records} && exec "$@"'
-            within = ["unshare", "--map-root-user", "--user", "--mount", "sh", "-c", script, "sh"]
-        gateway = Edge(folder / "gateway", config, within=within).wait_until_up()
-        seen_at = Path(f"/proc/{gateway.process.pid}/root{place.records}") if small_disk else place.records
-        client = httpx.Client(
-            base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
-        )
-        started.append(Audited(gateway, place, client, seen_at))
-        return started[-1]
-
-    yield begin
-    for each in started:
-        each.client.close()
-        each.gateway.stop()
+from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
 
 
 @pytest.fixture(scope="module")
@@ -342,50 +256,6 @@ def full(path: Path) -> None:
                 size //= 2
 
 
-def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
-    start: Callable[..., Audited], chain: Site, tmp_path: Path
-):
-    keys_folder, wrapping = tmp_path / "keys", tmp_path / "wrapping.key"
-    keys_folder.mkdir()
-    wrapping.write_text(WRAPPING_KEY)
-    content = {"keys": str(keys_folder), "wrapping_key": str(wrapping), "days": {WORKLOAD: 30}}
-    audited = start(content=content)
-    audited.seal()
-    audited.wait_until()
-    name = audited.ask(user="erika").headers["x-request-id"]
-    nameless = audited.ask(stream=True).headers["x-request-id"]
-    other = audited.client.post(CHAT, json=chat(model="claims"), headers=bearer(KEYS["claims"]))
-    audited.seal()
-    proof = audited.place.verify(records=audited.place.records)
-    assert (proof.findings, proof.contents) == ([], 2)
-
-    kept = {json.loads(line)["id"]: line for line in content_lines(audited.place.root / "store")}
-    assert set(kept) == {name, nameless}
-    assert audited.of(other.headers["x-request-id"])[1]["content"] is None
-    assert SECRET.encode() not in b"".join(kept.values())
-    keys = Keys(keys_folder, bytes.fromhex(WRAPPING_KEY))
-    said = decrypt(keys, kept[name])
-    assert said is not None
-    assert said["asked"]["messages"] == chat()["messages"]
-    assert "".join(WORDS) in json.loads(said["answer"])["choices"][0]["message"]["content"]
-    streamed = decrypt(keys, kept[nameless])
-    assert streamed is not None
-    assert streamed["answer"].count(b"data: ") == len(WORDS)
-
-    assert erase(keys_folder, Hmacs(bytes.fromhex(SITE_KEY)).subject("erika")) == 1
-    assert decrypt(keys, kept[name]) is None
-    assert decrypt(keys, kept[nameless]) is not None
-    assert audited.place.verify(records=audited.place.records).findings == []
-
-
-def content_lines(store: Path) -> list[bytes]:
-    return [
-        line
-        for path in sorted((store / "content").rglob("*.jsonl"))
-        for line in path.read_bytes().splitlines()
-    ]
-
-
 def test_a_seal_key_that_is_none_stops_the_start(start: Callable[..., Audited], site: Site, tmp_path: Path):
     (tmp_path / "bad.pem").write_text("no key")
     with pytest.raises(AssertionError, match=r"audit\.seal_key: .*bad\.pem cannot be used"):
@@ -393,8 +263,6 @@ def test_a_seal_key_that_is_none_stops_the_start(start: Callable[..., Audited], 
 
 
 def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):
-    import asyncio
-
     async def many(context: ssl.SSLContext) -> None:
         async with httpx.AsyncClient(base_url=gateway.gateway.url, verify=context, trust_env=False) as client:
             asked = [client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])) for _ in range(40)]
