@@ -7,16 +7,18 @@ seen as such: bytes without the end of a line. While a process lives it holds a 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
 import shutil
+import stat
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from edge.audit.records import Broken, Chain, digest
+from edge.audit.records import MAX_LINE_BYTES, WRITER, Broken, Chain, digest
 
 LOCK, SUFFIX, CONTENT = "lock", ".jsonl", "content-"
 
@@ -111,6 +113,32 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """A file to read; raises Broken on anything else.
+
+    Never what a link leads to: who writes the volume could make the sealer read, and put into the store, its own keys.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        raise Broken(f"{path.name} is no plain file") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Broken(f"{path.name} is no plain file")
+    return os.fdopen(descriptor, "rb")
+
+
+def writers(root: Path) -> list[str]:
+    """The names of the folders of writers; a link is none."""
+    return sorted(
+        path.name
+        for path in root.iterdir()
+        if WRITER.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    )
+
+
 def files(folder: Path) -> list[tuple[int, Path]]:
     """A writer's record files with the number of the first line of each, in order."""
     found = [path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdigit()]
@@ -125,15 +153,10 @@ def content_files(folder: Path) -> list[tuple[int, Path]]:
 def alive(folder: Path) -> bool:
     """Whether the writer's process still holds its lock, or has not come to take it yet."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
+        with open_plain(folder / LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (FileNotFoundError, BlockingIOError):
         return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
     return False
 
 
@@ -157,11 +180,22 @@ class Tail:
         if self._path is None and not self._find():
             return lines
         while self._path is not None and size < at_most:
-            with self._path.open("rb") as stream:
+            try:
+                stream = open_plain(self._path)
+            except FileNotFoundError:  # cleared away, since it was sealed and another one follows
+                self._path = None
+                if not self._find():
+                    break
+                continue
+            with stream:
                 stream.seek(self._at)
                 data = stream.read(at_most)
-                if len(data) == at_most and b"\n" not in data:
-                    data += stream.readline()
+                if b"\n" not in data:
+                    data += stream.readline(MAX_LINE_BYTES)
+            if b"\n" not in data and len(data) > MAX_LINE_BYTES:
+                if lines:
+                    return lines
+                raise Broken(f"{self._path.name} from byte {self._at}: a line without an end")
             end = data.rfind(b"\n") + 1
             self.torn = len(data) - end
             for line in data[:end].split(b"\n")[:-1]:
@@ -188,7 +222,7 @@ class Tail:
             return False
         first, path = candidates[-1]
         at, seq = 0, first - 1
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
             for line in stream:
                 if seq >= self.chain.seq or not line.endswith(b"\n"):
                     break

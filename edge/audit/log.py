@@ -88,11 +88,14 @@ class AuditLog:
         return time.monotonic() - self._unsealed[0][1] if self._unsealed else 0.0
 
     def problem(self) -> str | None:
-        """Why nothing can be served now, or None."""
+        """Why this copy cannot serve and another might, or None.
+
+        Not that nobody seals: that holds for every copy, and who asks is to be told why and not to find nobody.
+        """
         try:
             self.require_sealed()
         except Unrecorded as error:
-            return error.code.replace("_", " ")
+            return error.code.replace("_", " ") if error.code != "audit_unsealed" else None
         return None
 
     async def append(self, kind: str, fields: dict[str, Any], content: bytes = b"") -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit import seal_format
-from edge.audit.chain_files import Short, Tail, alive, content_files, now
-from edge.audit.records import WRITER, Broken, Chain, digest
+from edge.audit.chain_files import Short, Tail, alive, content_files, now, open_plain, writers
+from edge.audit.records import Broken, Chain, digest
 from edge.audit.seal_format import ENDED, LATEST, Seal, Signer
 from edge.audit.stores import Store, StoreFault
 
@@ -126,7 +126,7 @@ class Sealer:
 
     def newcomers(self) -> bool:
         """Whether a writer has come that no seal knows, and that waits to be."""
-        return any(writer not in self._known for writer in self._folders())
+        return any(writer not in self._known for writer in writers(self._records))
 
     def seal(self, even_if_nothing: bool = False) -> Seal | None:
         """Seal what is new, if anything is. After StoreFault or OSError, `restore` comes first."""
@@ -134,14 +134,19 @@ class Sealer:
         content: list[dict[str, Any]] = []
         size, changed = 0, False
         entries: dict[str, dict[str, Any]] = {}
-        present = set(self._folders())
+        present = set(writers(self._records))
         for writer in sorted(present | set(self._known)):
             known = self._known.get(writer) or _Known(Chain(writer))
             state = known.state
             new = self._look_at(known, MOST_BYTES - size) if writer in present else self._miss(known)
             if known.chain.seq < 0 and known.state in ("open", "crashed"):
                 continue  # its first record is not written yet, or never was
-            shipped = self._ship_content(known) if writer in present else []
+            shipped = []
+            if writer in present and known.state != "broken":
+                try:
+                    shipped = self._ship_content(known)
+                except Broken as error:
+                    known.state, known.note = "broken", str(error)
             lines, content = lines + new, content + shipped
             size += sum(len(line) + 1 for line in new)
             changed = changed or bool(new or shipped) or known.state != state or writer not in self._known
@@ -166,12 +171,12 @@ class Sealer:
         if known.state in ("broken", "lost") or room <= 0:
             return []
         folder = self._records / known.chain.writer
-        lives = alive(
-            folder
-        )  # before the look: what is there after the end of a process is all there will be
         tail = known.tail = known.tail or Tail(folder, known.chain)
         place = Chain(known.chain.writer, known.chain.seq, known.chain.head)
+        lives = True
         try:
+            # Before the look: what is there after the end of a process is all there will be.
+            lives = alive(folder)
             lines = tail.read(room)
         except Short as error:
             if lives:
@@ -193,10 +198,6 @@ class Sealer:
             known.note = f"{tail.torn} bytes of a record that was not finished" if tail.torn else ""
         return lines
 
-    def _folders(self) -> list[str]:
-        found = self._records.iterdir()
-        return [path.name for path in found if WRITER.fullmatch(path.name) and path.is_dir()]
-
     def _ship_content(self, known: _Known) -> list[dict[str, Any]]:
         """Put new content into the store; what there is of it, for the seal."""
         shipped = []
@@ -205,7 +206,7 @@ class Sealer:
             if found < number:
                 continue
             at = at if found == number else 0
-            with path.open("rb") as stream:
+            with open_plain(path) as stream:
                 stream.seek(at)
                 data = stream.read(MOST_BYTES)
                 whole = not stream.read(1)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.audit import seal_format
-from edge.audit.chain_files import Tail
-from edge.audit.records import WRITER, Broken, Chain, digest, misshapen, parse
+from edge.audit.chain_files import Tail, writers
+from edge.audit.records import Broken, Chain, digest, misshapen, parse
 from edge.audit.seal_format import ENDED, LATEST, Seal, SealBroken
 from edge.audit.stores import Store
 
@@ -80,13 +80,14 @@ def verify(
 ) -> Proof:
     """Read the whole store, from the seal `since`. `anchor` is a seal known from an earlier look: it must be there."""
     proof, looking = Proof(first=since), _Looking()
-    names = store.names("")
+    # Of years of seals only the later ones are listed, where it begins later.
+    names = store.names("seals/", seal_format.name(since - 1)) if since > 1 else store.names("")
     for name in names:
         if not _NAME.fullmatch(name):
             proof.findings.append(f"{name}: nothing that the sealer writes has this name")
     for seal in _seals(store, keys, proof, [n for n in names if n.startswith(f"{seal_format.FOLDER}/")]):
         _take(seal, proof, looking, on_record)
-        _contents(seal, store, set(names), proof, looking, now)
+        _contents(seal, store, proof, looking, now)
         if anchor is not None and seal.number == anchor[0] and seal.hash != anchor[1]:
             proof.findings.append(f"seal {seal.number} is not the one that was there before")
     proof.findings += store.oddities()
@@ -224,11 +225,9 @@ def _owe(name: str, sha256: str, mine: dict[str, str], others: dict[str, str]) -
         mine[name] = sha256
 
 
-def _contents(
-    seal: Seal, store: Store, names: set[str], proof: Proof, looking: _Looking, now: datetime.datetime
-) -> None:
+def _contents(seal: Seal, store: Store, proof: Proof, looking: _Looking, now: datetime.datetime) -> None:
     for said in seal.body["content"]:
-        data = store.get(said["name"]) if said["name"] in names else None
+        data = store.get(said["name"])
         if data is None:
             proof.contents_gone += 1
             if now < _time(seal) + datetime.timedelta(days=seal.body["content_days"]):
@@ -286,8 +285,8 @@ def _tail(
 ) -> None:
     """What no seal holds, from the gateways' volume."""
     proof.tail = {}
-    for folder in sorted(path for path in root.iterdir() if WRITER.fullmatch(path.name) and path.is_dir()):
-        writer = folder.name
+    for writer in writers(root):
+        folder = root / writer
         if writer in looking.ended:
             continue
         known = looking.chains.get(writer, Chain(writer))

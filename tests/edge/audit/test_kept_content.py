@@ -43,6 +43,7 @@ def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
     assert streamed is not None
     assert streamed["answer"].count(b"data: ") == len(WORDS)
 
+    audited.gateway.wait_for_line("audit_expired", keys=0)
     assert erase(keys_folder, Hmacs(bytes.fromhex(SITE_KEY)).subject("erika")) == 1
     assert decrypt(keys, kept[name]) is None
     assert decrypt(keys, kept[nameless]) is not None
