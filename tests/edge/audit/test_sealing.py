@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge.audit.chain_files import files
-from edge.audit.stores import StoreFault
+from edge.audit.stores import FolderStore, StoreFault
 from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
 
 
@@ -247,3 +247,23 @@ def test_a_look_may_begin_at_a_later_seal(place: Place):
     assert place.verify(since=2).findings == []
     assert place.verify(since=2).records == 3
     assert place.verify().findings[0] == "seal 1 is missing from the store"
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_store_that_fails_at_the_very_first_seal_makes_no_gap(place: Place, written: bool):
+    class Failing(FolderStore):
+        def put(self, name: str, data: bytes, keep_days: int) -> None:
+            if written:
+                super().put(name, data, keep_days)
+            raise StoreFault("down")
+
+    writer = place.writer()
+    sealer = place.sealer(Failing(place.root / "store"))
+    with pytest.raises(StoreFault):
+        sealer.seal()
+    sealer._store = place.store
+    sealer.restore()
+    exchange(writer, "a")
+    sealer.seal()
+    proof = place.verify()
+    assert (proof.findings, proof.records) == ([], 3)
