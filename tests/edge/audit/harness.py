@@ -94,15 +94,17 @@ class Place:
         sealer = Sealer(
             store or self.store,
             Signer(self.private),
-            records=records or self.records,
-            seals=self.seals,
-            data_class="restricted",
-            site="fra1",
-            every_s=30,
-            idle_s=3600,
-            keep_days=30,
-            content_days=30,
-            **more,
+            **{
+                "records": records or self.records,
+                "seals": self.seals,
+                "data_class": "restricted",
+                "site": "fra1",
+                "every_s": 30,
+                "idle_s": 3600,
+                "keep_days": 30,
+                "content_days": 30,
+                **more,
+            },
         )
         sealer.restore()
         return sealer
