@@ -1,4 +1,4 @@
-"""The edge: gateway, sidecar and translator, one image entry point (`python -m edge --config FILE`).
+"""The edge: gateway, sidecar, translator and sealer, one image entry point (`python -m edge --config FILE`).
 
 The gateway is the one door of a class: it knows the callers, and each caller's one workload. The
 sidecar ends mutual TLS beside a model server that listens on loopback. The translator turns the

@@ -123,20 +123,25 @@ def holds(folder: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((folder / _HELD).glob("*.json")):
         try:
-            found[path.stem] = parse(path.read_bytes())
+            said = parse(path.read_bytes())
+            found[path.stem] = {key: str(said[key]) for key in ("by", "since", "reason")}
         except Exception:  # noqa: BLE001  whatever it is, nothing is destroyed over it
             found["all"] = {"by": "?", "reason": f"{path} cannot be read", "since": "?"}
     return found
 
 
-def erase(folder: Path, subject: str) -> int:
-    """Destroy every key of a subject; how many there were. Raises Held."""
+def check_free(folder: Path, subject: str) -> None:
+    """Raise Held where a subject's keys are not to be destroyed."""
     held = holds(folder)
     for name in (subject, "all"):
         if name in held:
-            raise Held(
-                f"a legal hold of {held[name]['by']} since {held[name]['since']}: {held[name]['reason']}"
-            )
+            by, since, reason = (held[name][key] for key in ("by", "since", "reason"))
+            raise Held(f"a legal hold of {by} since {since}: {reason}")
+
+
+def erase(folder: Path, subject: str) -> int:
+    """Destroy every key of a subject; how many there were. Raises Held."""
+    check_free(folder, subject)
     paths = [path for path in folder.glob("*/*.key") if _whose(path) == subject]
     for path in paths:
         _destroy(path)

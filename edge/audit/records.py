@@ -71,6 +71,9 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "content": (dict, NoneType),
     },
     "close": {},
+    "erase": {"subject": str, "by": str},
+    "hold": {"subject": str, "by": str, "reason": str},
+    "release": {"subject": str, "by": str},
 }
 
 

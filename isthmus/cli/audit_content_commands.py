@@ -28,6 +28,16 @@ User = Annotated[
 Subject = Annotated[
     str | None, typer.Option(help="The subject as records name it (u-… or r-…).", show_default=False)
 ]
+Recorded = Annotated[
+    Path,
+    typer.Option(
+        "--volume",
+        metavar="DIR",
+        help="The gateways' volume (`records` and `seals` in it): the act is recorded there first.",
+        show_default=False,
+    ),
+]
+By = Annotated[str, typer.Option(help="Who orders it.", show_default=False)]
 SiteKey = Annotated[
     Path | None,
     typer.Option("--site-key", metavar="FILE", help="Under which users are named.", show_default=False),
@@ -80,7 +90,8 @@ def content(
 
 def hold(
     keys: KeysFolder,
-    by: Annotated[str, typer.Option(help="Who orders it.", show_default=False)],
+    volume: Recorded,
+    by: By,
     reason: Annotated[str, typer.Option(help="Why: the case's number.", show_default=False)],
     user: User = None,
     subject: Subject = None,
@@ -91,12 +102,15 @@ def hold(
     from edge.audit import keys as key_files
 
     whose = "all" if everybody else _subject(user, subject, site_key)
+    _record(volume, "hold", subject=whose, by=by, reason=reason)
     key_files.hold(folder(keys), whose, by, reason)
     print(f"{whose} is held.")
 
 
 def release(
     keys: KeysFolder,
+    volume: Recorded,
+    by: By,
     user: User = None,
     subject: Subject = None,
     site_key: SiteKey = None,
@@ -107,19 +121,30 @@ def release(
     from isthmus.contracts.errors import AnswerIsNo
 
     whose = "all" if everybody else _subject(user, subject, site_key)
-    if not key_files.release(folder(keys), whose):
+    if whose not in key_files.holds(folder(keys)):
         raise AnswerIsNo(f"there is no hold on {whose}", where=str(keys))
+    _record(volume, "release", subject=whose, by=by)
+    key_files.release(keys, whose)
     print(f"{whose} is held no more.")
 
 
-def erase(keys: KeysFolder, user: User = None, subject: Subject = None, site_key: SiteKey = None) -> None:
+def erase(
+    keys: KeysFolder,
+    volume: Recorded,
+    by: By,
+    user: User = None,
+    subject: Subject = None,
+    site_key: SiteKey = None,
+) -> None:
     """Destroy a subject's keys: what was kept of its requests can be read by nobody then. Ends with 1 under a hold."""
     from edge.audit import keys as key_files
     from isthmus.contracts.errors import AnswerIsNo
 
     whose = _subject(user, subject, site_key)
     try:
-        count = key_files.erase(folder(keys), whose)
+        key_files.check_free(folder(keys), whose)
+        _record(volume, "erase", subject=whose, by=by)
+        count = key_files.erase(keys, whose)
     except key_files.Held as error:
         raise AnswerIsNo(f"{whose} is not erased: {error}", where=str(keys)) from None
     print(f"{count} keys of {whose} are destroyed.")
@@ -130,6 +155,19 @@ def expire(keys: KeysFolder, as_of: AsOf = None) -> None:
     from edge.audit import keys as key_files
 
     print(f"{key_files.expire(folder(keys), now(as_of).date())} keys are destroyed.")
+
+
+def _record(volume: Path, kind: str, **fields: str) -> None:
+    """Into the chain, before it is done: what cannot be recorded is not done."""
+    from edge.audit.acts import NoPlace, record
+    from isthmus.contracts.errors import InputError
+
+    try:
+        record(folder(volume), kind, fields)
+    except NoPlace as error:
+        raise InputError(
+            str(error), where=str(volume), todo="Give the volume that the sealer works on"
+        ) from None
 
 
 def _subject(user: str | None, subject: str | None, site_key: Path | None) -> str:

@@ -17,6 +17,7 @@ from tests.cli.conftest import ROOT, Isthmus
 from tests.edge.audit.altering import EVERY
 from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
 
+ACT = ("--volume", "{store}", "--by", "legal")
 FROM_TO = ("--from", "2020-01-01", "--to", "2120-01-01")
 
 
@@ -118,9 +119,9 @@ def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Plac
             ["report", "{store}", "--public-key", "{key}", "--from", "2026-02-01", "--to", "2026-01-01"],
             "ends before",
         ),
-        (["erase", "--keys", "{store}"], "whose is not said"),
-        (["erase", "--keys", "{store}", "--user", "erika"], "found by an HMAC"),
-        (["erase", "--keys", "{store}", "--subject", "erika"], "it is no subject"),
+        (["erase", "--keys", "{store}", *ACT], "whose is not said"),
+        (["erase", "--keys", "{store}", *ACT, "--user", "erika"], "found by an HMAC"),
+        (["erase", "--keys", "{store}", *ACT, "--subject", "erika"], "it is no subject"),
     ],
 )
 def test_a_wrong_question_is_one_paragraph_and_exit_code_2(
@@ -155,10 +156,11 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     close(writer)
     place.sealer().seal()
     look = ("audit", "content", "r1", place.root / "store", "--keys", folder, "--wrapping-key", wrapping)
-    whose = ("--keys", folder, "--user", "erika", "--site-key", site_key)
+    volume = ("--volume", place.root, "--by", "legal")
+    whose = ("--keys", folder, "--user", "erika", "--site-key", site_key, *volume)
 
     assert "IBAN DE02" in isthmus(*look).out
-    assert isthmus("audit", "hold", *whose, "--by", "legal", "--reason", "case 7").code == 0
+    assert isthmus("audit", "hold", *whose, "--reason", "case 7").code == 0
     held = isthmus("audit", "erase", *whose)
     assert (held.code, "case 7" in held.err) == (1, True)
     assert isthmus("audit", "release", *whose).code == 0
@@ -169,7 +171,21 @@ def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: P
     assert (erased.code, erased.out) == (0, f"1 keys of {key.partition('.')[0]} are destroyed.\n")
     gone = isthmus(*look)
     assert (gone.code, "is erased" in gone.err) == (1, True)
-    assert place.verify().findings == []
+    place.sealer().seal()
+    acts: list[tuple[str, str]] = []
+    proof = place.verify(on_record=lambda record, _: acts.append((record["kind"], record.get("by", ""))))
+    assert proof.findings == []
+    assert [act for act in acts if act[1]] == [("hold", "legal"), ("release", "legal"), ("erase", "legal")]
+
+
+def test_what_cannot_be_recorded_is_not_done(isthmus: Isthmus, tmp_path: Path):
+    key = tmp_path / "keys/2026-11-26" / f"u-{'1' * 32}.30d.key"
+    key.parent.mkdir(parents=True)
+    key.write_bytes(b"wrapped")
+    subject = ("--subject", f"u-{'1' * 32}", "--by", "legal")
+    ran = isthmus("audit", "erase", "--keys", tmp_path / "keys", "--volume", tmp_path, *subject)
+    assert (ran.code, "no seal in its folder" in ran.err) == (2, True)
+    assert key.exists()
 
 
 def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, tmp_path: Path):

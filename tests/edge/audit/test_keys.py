@@ -80,11 +80,12 @@ def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Pa
     assert decrypt(keys, line) is None
 
 
-def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path):
+@pytest.mark.parametrize("text", ["{torn", "{}"])
+def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
     keys = Keys(tmp_path, WRAP)
     line = kept(keys)
     hold(tmp_path, OTHER, "legal", "case 7")
-    (tmp_path / "holds" / f"{OTHER}.json").write_text("{torn")
+    (tmp_path / "holds" / f"{OTHER}.json").write_text(text)
     assert expire(tmp_path, datetime.date(2030, 1, 1)) == 0
     with pytest.raises(Held):
         erase(tmp_path, ERIKA)
