@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, File, Health, Name, Strict
+from edge.config.base import DataClass, File, Health, Name, Strict, in_cloud
 
 
 class WriteOnce(Strict):
@@ -58,3 +58,12 @@ class SealerConfig(Strict):
     """After so long without records an empty seal says that the sealer is there."""
     store: WriteOnce
     health: Health
+
+    @model_validator(mode="after")
+    def _at_home(self) -> SealerConfig:
+        host = (urlsplit(self.store.endpoint).hostname or "") if self.store.endpoint else "amazonaws.com"
+        if self.data_class == "restricted" and in_cloud(host.rstrip(".")):
+            raise ValueError(
+                f"store.endpoint: records of class restricted are sealed on-prem, not at {host!r}"
+            )
+        return self

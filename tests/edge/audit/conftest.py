@@ -20,14 +20,15 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
     """Starts gateways on the shared sidecar, each with records of its own."""
     started: list[Audited] = []
 
-    def begin(small_disk: bool = False, **settings: Any) -> Audited:
+    def begin(small_disk: bool = False, route: dict[str, Any] | None = None, **settings: Any) -> Audited:
         folder = tmp_path_factory.mktemp("audited")
         place = Place.at(folder)
         (folder / "site.key").write_text(SITE_KEY)
         (folder / "seal.pem").write_bytes(place.public)
         config = gateway_config(site.folder, site.sidecar.port)
-        for route in config["routes"]:
-            route.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64)
+        for each in config["routes"]:
+            each.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64, gpus=1, usd_per_gpu_hour=3.6)
+        config["routes"][0].update(route or {})
         config["audit"] = {
             "records": str(place.records),
             "seals": str(place.seals),

@@ -19,6 +19,8 @@ from edge.audit.content import Hmacs
 from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited
 from tests.edge.audit.harness import Place
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
+from tests.edge.fake_model import MODEL
+from tests.edge.processes import free_port
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,7 @@ def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(
     assert outcome["ran"] == intent["to"]
     assert (outcome["status"], outcome["code"], outcome["ended_well"]) == (200, "ok", True)
     assert outcome["tokens"] == {"prompt": 7, "completion": 5}
+    assert outcome["usd"] == pytest.approx(outcome["gpu_seconds"] / 1000, rel=0.01)
     assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
     written = b"".join(path.read_bytes() for path in gateway.place.records.rglob("*") if path.is_file())
     for said in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
@@ -119,6 +122,7 @@ def test_a_stream_that_breaks_is_recorded_as_such(gateway: Audited, chain: Site,
     assert "[DONE]" not in answer.text
     outcome = gateway.of(answer.headers["x-request-id"])[1]
     assert (outcome["code"], outcome["ended_well"]) == (code, False)
+    assert outcome["usd"] > 0, "what was burnt is reckoned, however it ended"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +148,28 @@ def test_a_model_that_is_down_has_an_intent_and_an_outcome(gateway: Audited):
     refused = gateway.client.post(CHAT, json=chat(model="down"), headers=bearer(KEYS["down"]))
     intent, outcome = gateway.of(refused.headers["x-request-id"])
     assert (intent["kind"], outcome["status"], outcome["code"]) == ("intent", 503, "model_unavailable")
+
+
+def test_every_place_that_is_tried_has_an_intent_before_it(start: Callable[..., Audited], chain: Site):
+    closed = {
+        name: {"url": f"https://127.0.0.1:{free_port()}", "server_name": name}
+        for name in ("one.svc", "two.svc")
+    }
+    audited = start(
+        route={**closed["one.svc"], "also": [{**closed["two.svc"], "model": MODEL, "target": "eks-vllm"}]}
+    )
+    audited.seal()
+    audited.wait_until()
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
+    *intents, outcome = audited.of(refused.headers["x-request-id"])
+    assert [(each["attempt"], each["to"]["server"], each["to"]["target"]) for each in intents] == [
+        (1, "one.svc", "onprem-vllm"),
+        (2, "two.svc", "eks-vllm"),
+    ]
+    assert (outcome["attempts"], outcome["ran"]) == (2, intents[1]["to"])
+    audited.seal()
+    assert audited.place.verify().findings == []
 
 
 def test_a_killed_gateway_leaves_its_request_unfinished_and_the_next_one_is_another_writer(

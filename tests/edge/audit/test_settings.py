@@ -73,6 +73,15 @@ def test_a_store_is_spoken_to_under_tls_and_holds_no_credentials_in_its_address(
         check({**config, "store": {**config["store"], "endpoint": endpoint}}, FILE)
 
 
+@pytest.mark.parametrize("endpoint", [None, "https://s3.eu-central-1.amazonaws.com"])
+def test_restricted_records_are_sealed_on_prem(endpoint: str | None):
+    config = documented()[1]
+    elsewhere = {**config, "store": {**config["store"], "endpoint": endpoint}}
+    with pytest.raises(ConfigError, match="sealed on-prem"):
+        check(elsewhere, FILE)
+    assert isinstance(check({**elsewhere, "class": "confidential"}, FILE), SealerConfig)
+
+
 def test_seals_come_at_least_every_minute():
     with pytest.raises(ConfigError, match="every_s"):
         check({**documented()[1], "every_s": 61}, FILE)
