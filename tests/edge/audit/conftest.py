@@ -20,7 +20,7 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
     """Starts gateways on the shared sidecar, each with records of its own."""
     started: list[Audited] = []
 
-    def begin(small_disk: bool = False, route: dict[str, Any] | None = None, **settings: Any) -> Audited:
+    def begin(small_disk: bool = False, **settings: Any) -> Audited:
         folder = tmp_path_factory.mktemp("audited")
         place = Place.at(folder)
         (folder / "site.key").write_text(SITE_KEY)
@@ -28,7 +28,10 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         config = gateway_config(site.folder, site.sidecar.port)
         for each in config["routes"]:
             each.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64, gpus=1, usd_per_gpu_hour=3.6)
-        config["routes"][0].update(route or {})
+        down = config["routes"][2]
+        down["also"] = [{**down, "server_name": "other.svc", "target": "eks-vllm"}]
+        for key in ("workload", "also"):
+            down["also"][0].pop(key, None)
         config["audit"] = {
             "records": str(place.records),
             "seals": str(place.seals),
@@ -53,4 +56,5 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
     yield begin
     for each in started:
         each.client.close()
-        each.gateway.stop()
+        each.gateway.process.kill()
+        each.gateway.process.wait(10)

@@ -16,11 +16,10 @@ import httpx
 import pytest
 
 from edge.audit.content import Hmacs
+from edge.audit.stores import FolderStore
 from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited
-from tests.edge.audit.harness import Place
+from tests.edge.audit.harness import Place, new_key
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
-from tests.edge.fake_model import MODEL
-from tests.edge.processes import free_port
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +41,11 @@ def test_nothing_is_served_until_the_sealer_knows_the_writer(start: Callable[...
     refused = audited.ask()
     assert (refused.status_code, code_of(refused)) == (503, "audit_unregistered")
     assert chain.model.received == []
+    forger = Place(audited.place.root, new_key()[0], b"")
+    forger.sealer(FolderStore(audited.place.root / "forged")).seal()
+    time.sleep(0.6)
+    assert audited.gateway.health().text == "audit unregistered\n", "a seal of another key counts for nothing"
+    (audited.place.seals / "latest.json").unlink()
     audited.seal()
     audited.wait_until()
     assert audited.ask().status_code == 200
@@ -144,32 +148,15 @@ def test_a_refused_request_is_recorded_and_was_forwarded_nowhere(
     assert chain.model.received == []
 
 
-def test_a_model_that_is_down_has_an_intent_and_an_outcome(gateway: Audited):
+def test_every_place_that_is_tried_has_an_intent_before_it(gateway: Audited):
     refused = gateway.client.post(CHAT, json=chat(model="down"), headers=bearer(KEYS["down"]))
-    intent, outcome = gateway.of(refused.headers["x-request-id"])
-    assert (intent["kind"], outcome["status"], outcome["code"]) == ("intent", 503, "model_unavailable")
-
-
-def test_every_place_that_is_tried_has_an_intent_before_it(start: Callable[..., Audited], chain: Site):
-    closed = {
-        name: {"url": f"https://127.0.0.1:{free_port()}", "server_name": name}
-        for name in ("one.svc", "two.svc")
-    }
-    audited = start(
-        route={**closed["one.svc"], "also": [{**closed["two.svc"], "model": MODEL, "target": "eks-vllm"}]}
-    )
-    audited.seal()
-    audited.wait_until()
-    refused = audited.ask()
     assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
-    *intents, outcome = audited.of(refused.headers["x-request-id"])
-    assert [(each["attempt"], each["to"]["server"], each["to"]["target"]) for each in intents] == [
-        (1, "one.svc", "onprem-vllm"),
-        (2, "two.svc", "eks-vllm"),
-    ]
-    assert (outcome["attempts"], outcome["ran"]) == (2, intents[1]["to"])
-    audited.seal()
-    assert audited.place.verify().findings == []
+    *intents, outcome = gateway.of(refused.headers["x-request-id"])
+    assert sorted((each["attempt"], each["to"]["target"]) for each in intents) in (
+        [(1, "eks-vllm"), (2, "onprem-vllm")],
+        [(1, "onprem-vllm"), (2, "eks-vllm")],
+    )
+    assert (outcome["status"], outcome["attempts"], outcome["ran"]) == (503, 2, intents[1]["to"])
 
 
 def test_a_killed_gateway_leaves_its_request_unfinished_and_the_next_one_is_another_writer(
@@ -213,14 +200,6 @@ def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_d
         assert time.monotonic() < end
         time.sleep(0.1)
     assert b"isthmus_audit_unsealed_seconds" in audited.gateway.health("/metrics").content
-
-
-def test_a_seal_of_another_key_counts_for_nothing(start: Callable[..., Audited]):
-    audited = start()
-    forger = Place(audited.place.root, Place.at(audited.place.root / "forger").private, b"")
-    forger.sealer(records=audited.place.records).seal()
-    time.sleep(0.6)
-    assert audited.gateway.health().text == "audit unregistered\n"
 
 
 needs_mounts = pytest.mark.skipif(
@@ -282,12 +261,6 @@ def full(path: Path) -> None:
                 stream.write(b"x" * size)
             except OSError:
                 size //= 2
-
-
-def test_a_seal_key_that_is_none_stops_the_start(start: Callable[..., Audited], site: Site, tmp_path: Path):
-    (tmp_path / "bad.pem").write_text("no key")
-    with pytest.raises(AssertionError, match=r"audit\.seal_key: .*bad\.pem cannot be used"):
-        start(seal_key=str(tmp_path / "bad.pem"))
 
 
 def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):

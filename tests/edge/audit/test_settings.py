@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from edge.config import ConfigError, GatewayConfig, SealerConfig, check
+from edge.audit.log import AuditLog
+from edge.config import AuditSettings, ConfigError, GatewayConfig, SealerConfig, check
 from edge.config.audit import CONTENT_DAYS
+from edge.metrics import Metrics
 from isthmus.contracts.handling import HANDLING
 from tests.edge.processes import ROOT
 from tests.edge.test_config import FILE, gateway
@@ -85,6 +87,15 @@ def test_restricted_records_are_sealed_on_prem(endpoint: str | None):
 def test_seals_come_at_least_every_minute():
     with pytest.raises(ConfigError, match="every_s"):
         check({**documented()[1], "every_s": 61}, FILE)
+
+
+@pytest.mark.parametrize("text", ["no key", "-----BEGIN PUBLIC KEY-----\nMCo=\n-----END PUBLIC KEY-----\n"])
+def test_a_seal_key_that_is_none_stops_the_gateways_start(tmp_path: Path, text: str):
+    (tmp_path / "bad.pem").write_text(text)
+    plain = {key: value for key, value in audit().items() if key != "content"}
+    settings = AuditSettings(**{**plain, "seal_key": tmp_path / "bad.pem"})
+    with pytest.raises(ConfigError, match=r"audit\.seal_key: .*bad\.pem cannot be used"):
+        AuditLog(settings, "restricted", "fra1", Metrics("restricted"))
 
 
 def test_a_signing_key_that_is_none_stops_the_sealers_start(
