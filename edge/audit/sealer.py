@@ -74,6 +74,8 @@ class Sealer:
         self._keep_days, self._content_days = keep_days, content_days
         self._number, self._prev = 0, ""
         self._known: dict[str, _Known] = {}
+        self._stillborn: set[str] = set()
+        """Folders of processes that died before their first record: nobody waits there."""
 
     def restore(self) -> int:
         """Go on from the store's last seal; its number. Raises StoreFault, also where the store has lost one."""
@@ -126,7 +128,7 @@ class Sealer:
 
     def newcomers(self) -> bool:
         """Whether a writer has come that no seal knows, and that waits to be."""
-        return any(writer not in self._known for writer in writers(self._records))
+        return any(writer not in self._known.keys() | self._stillborn for writer in writers(self._records))
 
     def seal(self, even_if_nothing: bool = False) -> Seal | None:
         """Seal what is new, if anything is. After StoreFault or OSError, `restore` comes first."""
@@ -140,6 +142,8 @@ class Sealer:
             state = known.state
             new = self._look_at(known, MOST_BYTES - size) if writer in present else self._miss(known)
             if known.chain.seq < 0 and known.state in ("open", "crashed"):
+                if known.state == "crashed":
+                    self._stillborn.add(writer)
                 continue  # its first record is not written yet, or never was
             shipped = []
             if writer in present and known.state != "broken":

@@ -124,6 +124,20 @@ def test_a_dead_writers_chain_that_goes_on_is_told(place: Place):
     ]
 
 
+def test_a_process_that_died_before_its_first_record_is_no_newcomer_and_no_writer(place: Place):
+    writer, sealer = place.writer(), place.sealer()
+    assert sealer.newcomers()
+    files(writer.folder)[0][1].write_bytes(b'{"half')
+    writer.give_up()
+    assert sealer.seal() is None
+    assert not sealer.newcomers()
+    other = place.writer("gw-1")
+    assert sealer.newcomers()
+    sealer.seal()
+    assert not sealer.newcomers()
+    assert list(place.verify(records=place.records).writers) == [other.folder.name]
+
+
 def test_a_volume_that_lost_what_the_store_has_is_a_crash(place: Place):
     """A machine that goes down may lose bytes that the sealer had read already; the store has them."""
     writer = place.writer()
