@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge.audit.chain_files import files
+from edge.audit.chain_files import files, now
+from edge.audit.content import reference
+from edge.audit.records import canonical
 from edge.audit.stores import FolderStore, StoreFault
 from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
 
@@ -281,3 +283,39 @@ def test_a_store_that_fails_at_the_very_first_seal_makes_no_gap(place: Place, wr
     sealer.seal()
     proof = place.verify()
     assert (proof.findings, proof.records) == ([], 3)
+
+
+def with_content(place: Place) -> Path:
+    """A request whose content is kept, sealed; the object that holds it."""
+    writer = place.writer()
+    write(writer, ("intent", intent("a")))
+    line = canonical({"id": "a", "key": "k", "day": "2026-11-26", "data": "x"})
+    fields = outcome("a", content=reference(line, "k", "2026-11-26"))
+    writer.commit([writer.chain.write("outcome", now(), fields)], line + b"\n")
+    place.sealer().seal()
+    assert place.verify().findings == []
+    return next((place.root / "store/content").rglob("*.jsonl"))
+
+
+def test_content_that_was_altered_or_gone_before_its_time_is_found(place: Place):
+    path = with_content(place)
+    held = path.read_bytes()
+    path.write_bytes(held.replace(b'"data":"x"', b'"data":"y"'))
+    assert ["it is not what was sealed" in finding for finding in place.verify().findings] == [True, False]
+    path.unlink()
+    assert [finding.rpartition(": ")[2] for finding in place.verify().findings] == [
+        "it is gone before its time"
+    ]
+    late = place.verify(now=datetime.now(UTC) + timedelta(days=31))
+    assert not any("content" in finding for finding in late.findings)
+    assert late.contents_gone == 1
+
+
+def test_content_of_which_the_chain_says_another_digest_is_found(place: Place):
+    writer = place.writer()
+    write(writer, ("intent", intent("a")))
+    line = canonical({"id": "a", "key": "k", "day": "2026-11-26", "data": "x"})
+    fields = outcome("a", content=reference(b"another", "k", "2026-11-26"))
+    writer.commit([writer.chain.write("outcome", now(), fields)], line + b"\n")
+    place.sealer().seal()
+    assert ["is not in the store" in finding for finding in place.verify().findings] == [True]
