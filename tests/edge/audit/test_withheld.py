@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,13 +46,7 @@ def answer_of(app: ASGIApp, log: Log) -> tuple[list[Message], Exchange]:
         sent.append(message)
 
     async def run() -> None:
-        scope = {
-            "type": "http",
-            "asgi": {"spec_version": "2.4"},
-            "method": "POST",
-            "path": "/",
-            "headers": [],
-        }
+        scope = {"type": "http", "asgi": {"spec_version": "2.4"}, "state": {"audited": request}}
 
         async def receive() -> Message:
             await asyncio.sleep(60)
@@ -81,7 +76,7 @@ def test_a_whole_answer_becomes_a_503_and_nothing_of_it_leaves():
 
 
 def test_a_stream_that_has_begun_has_no_end():
-    async def pieces() -> Any:
+    async def pieces() -> AsyncIterator[bytes]:
         yield b"data: 1\n\n"
 
     with pytest.raises(Refusal, match="withheld"):
