@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.config import ConfigError, load
+from edge.config import ConfigError, SealerConfig, load
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the mode that the file names; an error is one paragraph on standard error."""
-    parser = argparse.ArgumentParser(prog="edge", description="Isthmus gateway, sidecar or translator.")
+    parser = argparse.ArgumentParser(
+        prog="edge", description="Isthmus gateway, sidecar, translator or sealer."
+    )
     parser.add_argument(
         "--config",
         type=Path,
@@ -23,10 +25,16 @@ def main(arguments: list[str] | None = None) -> int:
         config = load(options.config)
     except ConfigError as error:
         return _fail(str(error), error.exit_code)
-    from edge.server import run  # after the file is known to be good: it imports the servers
-
     try:
-        run(config)
+        # Imported after the file is known to be good: they import the servers.
+        if isinstance(config, SealerConfig):
+            from edge.audit import sealing
+
+            sealing.run(config)
+        else:
+            from edge import server
+
+            server.run(config)
     except ConfigError as error:
         return _fail(f"{options.config}: {error}", error.exit_code)
     return 0

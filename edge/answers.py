@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -34,7 +34,7 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
 
 
 async def relay(
-    errand: Errand, response: httpx.Response, complete: Callable[[], None]
+    errand: Errand, response: httpx.Response, complete: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[bytes]:
     """The stream, event by event. However it breaks, the caller sees an error and no `[DONE]`.
 
@@ -56,7 +56,7 @@ async def relay(
                 if not chunk["choices"]:
                     continue
             yield sse.event(_renamed(chunk, errand))
-        complete()
+        await complete()
         yield sse.DONE
         await deadline.wait(anext(source, None))  # to its end, so that the connection can serve again
     except Refusal as refusal:

@@ -25,7 +25,7 @@ from edge import versions, weights
 _AT_ONCE = 8
 
 
-def client(endpoint: str, region: str, credentials: Path, ca: Path | None) -> Any:
+def client(endpoint: str | None, region: str, credentials: Path, ca: Path | None) -> Any:
     """An S3 client that knows no identity but the mounted file's: not the environment's, not a machine's."""
     import boto3
     import botocore.session

@@ -14,6 +14,7 @@ from edge import sse
 from edge.accounts import Accounts
 from edge.allowance import Allowances, Ledger, estimate
 from edge.answers import relay, whole
+from edge.audit.auditor import Auditor, audited_of
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
@@ -48,6 +49,7 @@ class Gateway:
         self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
         self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
+        self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
         self._started = int(time.time())
         for endpoint in self._ways.endpoints:
             state.metrics.watch(endpoint)
@@ -56,15 +58,19 @@ class Gateway:
         """The gateway as the process runs it."""
         routes = [HttpRoute(path, self.ask, methods=["POST"]) for path in self._tasks]
         routes.append(HttpRoute(MODELS_PATH, self.models, methods=["GET"]))
-        endpoints = self._ways.endpoints
+        endpoints, app = self._ways.endpoints, application(routes)
         return Service(
-            app=application(routes),
+            app=self._auditor.wrap(app, set(self._tasks)) if self._auditor else app,
             paths={*self._tasks, MODELS_PATH},
             problem=self._problem,
             metrics=self._metrics,
             close=self._close,
             watches=[endpoint.watch for endpoint in endpoints],
-            background=[*(endpoint.probing for endpoint in endpoints), self._flushing],
+            background=[
+                *(endpoint.probing for endpoint in endpoints),
+                self._flushing,
+                *([self._auditor.expiring] if self._auditor and self._auditor.keys else []),
+            ],
         )
 
     async def models(self, request: Request) -> Response:
@@ -150,6 +156,8 @@ class Gateway:
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
         async def ask(upstream: Upstream) -> Opened:
+            if (audited := audited_of(errand.request)) is not None:
+                await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
             try:
                 return await errand.offer(upstream, self._body(errand, upstream), self._headers(errand))
             except Unsent:
@@ -168,7 +176,13 @@ class Gateway:
             return answer
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
-        pieces = relay(errand, response, lambda: errand.settle(self._accounts))
+
+        async def complete() -> None:
+            errand.settle(self._accounts)
+            if (audited := audited_of(errand.request)) is not None:
+                await audited.outcome(ended_well=True)
+
+        pieces = relay(errand, response, complete)
         end = partial(errand.end, self._accounts, self._tracing.end)
         return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
 
@@ -205,12 +219,16 @@ class Gateway:
             pass  # requests are refused meanwhile
 
     async def _problem(self) -> str | None:
-        return "callers unreadable" if await self._keys.problem() else None
+        if await self._keys.problem():
+            return "callers unreadable"
+        return self._auditor.log.problem() if self._auditor else None
 
     async def _metrics(self) -> Response:
         return metrics_response(self._state.metrics)
 
     async def _close(self) -> None:
+        if self._auditor is not None:
+            await self._auditor.log.close()
         await self._flush(last=True)
         for endpoint in self._ways.endpoints:
             await endpoint.close()

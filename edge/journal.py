@@ -50,6 +50,8 @@ class Exchange:
     completion_tokens: int | None = None
     pieces: int = 0
     """Events of a stream that bore text: about as many tokens, where a stream ends before it says how many."""
+    verdicts: list[str] = field(default_factory=list)
+    """What checks said of the request and its answer: their names, never what they saw."""
     gpu_seconds: float | None = None
     usd: float | None = None
 

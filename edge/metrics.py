@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -29,12 +30,7 @@ class Metrics:
         self._class = data_class
         self._registry = CollectorRegistry()
 
-        def counter(name: str, what: str, labels: list[str]) -> Counter:
-            return Counter(f"isthmus_{name}", what, labels, registry=self._registry)
-
-        def gauge(name: str, what: str, labels: list[str]) -> Gauge:
-            return Gauge(f"isthmus_{name}", what, labels, registry=self._registry)
-
+        counter, gauge = self._counter, self._gauge
         self._requests = counter("requests", "Requests answered.", [*_WHO, "status"])
         self._refusals = counter("refusals", "Errors answered, by code.", [*_WHO, "code"])
         self._tokens = counter("tokens", "Tokens.", [*_WHO, "kind"])
@@ -90,6 +86,23 @@ class Metrics:
         self._good.labels(*labels).set_function(lambda: endpoint.health.good)
         self._running.labels(*labels).set_function(lambda: endpoint.sharing.running)
         self._waiting.labels(*labels).set_function(lambda: endpoint.waiting)
+
+    def watch_audit(self, unsealed_s: Callable[[], float]) -> tuple[Counter, Counter, Counter]:
+        """Counters of audit records, of commits and of failures; how long the oldest record waits is read."""
+        self._gauge(
+            "audit_unsealed_seconds", "Since when the oldest record waits for its seal.", []
+        ).set_function(unsealed_s)
+        return (
+            self._counter("audit_records", "Audit records that are durable.", []),
+            self._counter("audit_commits", "Writes that made them so.", []),
+            self._counter("audit_failures", "Writes that failed, each the end of a chain.", []),
+        )
+
+    def _counter(self, name: str, what: str, labels: list[str]) -> Counter:
+        return Counter(f"isthmus_{name}", what, labels, registry=self._registry)
+
+    def _gauge(self, name: str, what: str, labels: list[str]) -> Gauge:
+        return Gauge(f"isthmus_{name}", what, labels, registry=self._registry)
 
     def text(self) -> bytes:
         """The exposition format, version 0.0.4."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from edge.config import Config, EnvironmentFault, GatewayConfig, SidecarConfig
+from edge.config import EnvironmentFault, GatewayConfig, SidecarConfig, TranslatorConfig
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.metrics import Metrics
 from edge.protocol import protocol_class
@@ -24,6 +24,9 @@ POLL_S = 1.0
 LAST_WORDS_S = 3
 
 
+Served = GatewayConfig | SidecarConfig | TranslatorConfig
+
+
 class Listener(uvicorn.Server):
     """uvicorn without its signal handlers: the process has one, for both listeners."""
 
@@ -32,7 +35,7 @@ class Listener(uvicorn.Server):
         yield
 
 
-def run(config: Config) -> None:
+def run(config: Served) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError or EnvironmentFault before anything listens."""
     quiet_libraries()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -47,7 +50,7 @@ def _loop_factory() -> Any:
     return uvloop.new_event_loop
 
 
-def _make_service(config: Config, state: State) -> Service:
+def _make_service(config: Served, state: State) -> Service:
     if isinstance(config, GatewayConfig):
         from edge.gateway import Gateway
 
@@ -61,7 +64,7 @@ def _make_service(config: Config, state: State) -> Service:
     return Translator(config, state).service()
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Served) -> None:
     state = State(Metrics(config.data_class))
     tls = RenewableServerContext(config.listen)
     service = _make_service(config, state)
@@ -80,16 +83,16 @@ async def _serve(config: Config) -> None:
         paths=service.paths,
     )
     drain_s = config.limits.drain_s
-    main = _listener(
+    main = listener(
         journal,
         http=protocol_class(allowed, count_refused),
         ssl_certfile=str(config.listen.certificate),
         ssl_context_factory=lambda _config, _default: tls.context,
         timeout_graceful_shutdown=int(drain_s + LAST_WORDS_S + 1),
     )
-    health = _listener(health_application(service, state), http="auto", timeout_graceful_shutdown=1)
-    main_socket = _bind(config.listen.host, config.listen.port, "listen.port")
-    health_socket = _bind(config.health.host, config.health.port, "health.port")
+    health = listener(health_application(service, state), http="auto", timeout_graceful_shutdown=1)
+    main_socket = bind(config.listen.host, config.listen.port, "listen.port")
+    health_socket = bind(config.health.host, config.health.port, "health.port")
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -134,7 +137,7 @@ async def _end_when_done(listener: Listener, state: State) -> None:
     listener.force_exit = True
 
 
-async def _watch(config: Config, watches: list[Any]) -> None:
+async def _watch(config: Served, watches: list[Any]) -> None:
     while True:
         await asyncio.sleep(POLL_S)
         for watch in watches:
@@ -143,7 +146,8 @@ async def _watch(config: Config, watches: list[Any]) -> None:
                 write_line("certificate", mode=config.mode, result=result, **{"class": config.data_class})
 
 
-def _listener(app: Any, **options: Any) -> Listener:
+def listener(app: Any, **options: Any) -> Listener:
+    """A server of an application, not started yet."""
     return Listener(
         uvicorn.Config(
             app,
@@ -159,7 +163,8 @@ def _listener(app: Any, **options: Any) -> Listener:
     )
 
 
-def _bind(host: str, port: int, key: str) -> socket.socket:
+def bind(host: str, port: int, key: str) -> socket.socket:
+    """A socket to listen on; raises EnvironmentFault that names the key."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from edge.flow import Deadline
 from edge.metrics import Metrics
@@ -30,7 +31,7 @@ class State:
 class Service:
     """A mode's application and what the process asks of it."""
 
-    app: Starlette
+    app: ASGIApp
     paths: set[str]
     problem: Callable[[], Awaitable[str | None]]
     """Why requests cannot be served now, or None."""

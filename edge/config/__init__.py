@@ -1,5 +1,6 @@
 """The configuration file: its shape, and its errors as one paragraph each."""
 
+from edge.config.audit import AuditSettings, Content
 from edge.config.base import (
     CLOUD_DOMAINS,
     ConfigError,
@@ -14,15 +15,18 @@ from edge.config.base import (
 )
 from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
+from edge.config.sealer import SealerConfig, WriteOnce
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import BedrockModel, Guardrail, Outbound, SageMakerModel, TranslatorConfig
 from edge.config.ways import Place, Route
 
 __all__ = [
     "CLOUD_DOMAINS",
+    "AuditSettings",
     "BedrockModel",
     "Config",
     "ConfigError",
+    "Content",
     "DataClass",
     "EnvironmentFault",
     "File",
@@ -36,10 +40,12 @@ __all__ = [
     "Place",
     "Route",
     "SageMakerModel",
+    "SealerConfig",
     "SidecarConfig",
     "Strict",
     "TranslatorConfig",
     "UpstreamTls",
+    "WriteOnce",
     "check",
     "load",
     "read_yaml",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.config.audit import AuditSettings
 from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Strict, in_cloud
 from edge.config.database import DatabaseConfig
 from edge.config.ways import Route
@@ -89,6 +90,14 @@ class GatewayConfig(Strict):
     workloads: list[Workload] = []
     routes: Annotated[list[Route], Field(min_length=1)]
     traces: Traces | None = None
+    audit: AuditSettings | None = None
+    """Absent: no records are kept."""
+
+    @model_validator(mode="after")
+    def _audited(self) -> GatewayConfig:
+        if self.audit is not None and (problem := self.audit.problem(self.data_class)):
+            raise ValueError(problem)
+        return self
 
     @model_validator(mode="after")
     def _callers_are_known(self) -> GatewayConfig:

@@ -11,11 +11,12 @@ from ruamel.yaml.error import YAMLError
 
 from edge.config.base import ConfigError
 from edge.config.gateway import GatewayConfig
+from edge.config.sealer import SealerConfig
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import PROVIDERS, TranslatorConfig
 from edge.environment import as_file
 
-Config = GatewayConfig | SidecarConfig | TranslatorConfig
+Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig
 _ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminator="mode")])
 
 
@@ -73,7 +74,7 @@ def _sentence(error: Any, mode: Any) -> str:
         message = "this key is missing"
     elif error["type"].startswith("union_tag"):
         tags = (
-            ("mode", "gateway, sidecar or translator")
+            ("mode", "gateway, sidecar, translator or sealer")
             if not key
             else (f"{key}.provider", " or ".join(PROVIDERS))
         )

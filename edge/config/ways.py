@@ -25,6 +25,10 @@ class Place(Strict):
     url: str
     server_name: Name
     model: Name
+    target: Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"] | None = None
+    """On what it runs, for the audit record."""
+    model_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """Of the weights' manifest, for the audit record."""
     gpus: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """All behind the address, replicas together; absent: no GPU time is accounted."""
     usd_per_gpu_hour: Usd | None = None

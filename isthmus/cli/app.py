@@ -34,6 +34,7 @@ class _Commands(LazyGroup):
         "ci": ("isthmus.cli.ci_command", "Say what a branch changes, judged by the commit before it."),
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
+        "audit": ("isthmus.cli.audit_commands", "Prove the audit record, report from it, erase and hold."),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
         "break-glass": (
             "isthmus.cli.break_glass_command",

@@ -26,6 +26,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "ci",
         "up",
         "verify",
+        "audit",
         "destroy",
         "break-glass",
         "sandbox",

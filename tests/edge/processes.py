@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ class Edge:
         config: dict[str, Any],
         environment: dict[str, str] | None = None,
         program: str = "edge",
+        within: Sequence[str] = (),
     ) -> None:
+        """`within` is a command that starts the process in its own place, such as one with another file system."""
         folder.mkdir(parents=True, exist_ok=True)
         for listener in ("listen", "health"):
-            config[listener] = {"host": "127.0.0.1", "port": free_port(), **config.get(listener, {})}
-        self.port, self.health_port = config["listen"]["port"], config["health"]["port"]
+            if listener == "health" or config["mode"] != "sealer":
+                config[listener] = {"host": "127.0.0.1", "port": free_port(), **config.get(listener, {})}
+        self.health_port = config["health"]["port"]
+        self.port = config.get("listen", config["health"])["port"]
         self.url = f"https://127.0.0.1:{self.port}"
         self.health_url = f"http://127.0.0.1:{self.health_port}"
         file = folder / "config.yaml"
@@ -46,7 +51,7 @@ class Edge:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LITELLM"))}
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", program, "--config", str(file)],
+                [*within, sys.executable, "-m", program, "--config", str(file)],
                 cwd=ROOT,
                 env={**clean, **(environment or {})},
                 stdout=output,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from edge.config import ConfigError, check, load
+from edge.config import ConfigError, GatewayConfig, SealerConfig, check, load
 from edge.tls import client_context, server_context
 from tests.edge.conftest import gateway_config
 from tests.edge.processes import ROOT
@@ -64,6 +64,7 @@ def test_what_the_components_write_is_what_the_edge_reads():
     ):
         read = check(YAML(typ="safe", pure=True).load(to_yaml(written)), FILE)
         assert read.mode == written["mode"]
+        assert not isinstance(read, SealerConfig)
         assert read.limits.drain_s == read.limits.request_timeout_s
 
 
@@ -95,8 +96,8 @@ def counted(**changes: Any) -> dict[str, Any]:
 
 WRONG = [
     (gateway(rotues=[]), "rotues: this key is unknown"),
-    (gateway(mode="proxy"), "mode: must be gateway, sidecar or translator"),
-    ({}, "mode: must be gateway, sidecar or translator"),
+    (gateway(mode="proxy"), "mode: must be gateway, sidecar, translator or sealer"),
+    ({}, "mode: must be gateway, sidecar, translator or sealer"),
     (gateway(routes=[]), "routes:"),
     (gateway(routes=route(url="http://m.svc")), "routes.0.url: must be https://"),
     (gateway(routes=route(url="https://m.svc/v1")), "routes.0.url: must be https://"),
@@ -184,7 +185,9 @@ def test_mutual_tls_cannot_be_left_out(make: Any, missing: str):
 def test_a_public_gateway_may_do_without_client_certificates():
     config = gateway(**{"class": "public"})
     del config["listen"]["client_ca"]
-    assert check(config, FILE).listen.client_ca is None
+    read = check(config, FILE)
+    assert isinstance(read, GatewayConfig)
+    assert read.listen.client_ca is None
 
 
 def test_a_missing_certificate_is_named_by_its_key():

@@ -56,5 +56,7 @@ def test_the_configuration_itself_may_be_a_variable(monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match="env:EDGE_CONFIG: the environment variable EDGE_CONFIG is not set"):
         load(Path("env:EDGE_CONFIG"))
     monkeypatch.setenv("EDGE_CONFIG", "mode: nothing\n")
-    with pytest.raises(ConfigError, match="env:EDGE_CONFIG: mode: must be gateway, sidecar or translator"):
+    with pytest.raises(
+        ConfigError, match="env:EDGE_CONFIG: mode: must be gateway, sidecar, translator or sealer"
+    ):
         load(Path("env:EDGE_CONFIG"))

@@ -46,11 +46,20 @@ def test_the_locks_agree_with_the_houses_own():
         assert differing == {}
 
 
-def test_gateway_and_sidecar_import_nothing_beyond_their_lock():
+GATEWAY = (
+    "import edge.server, edge.gateway, edge.sidecar, edge.keys, requests\n"
+    "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.sdk.trace.export\n"
+    "import cryptography.hazmat.primitives.ciphers.aead, cryptography.hazmat.primitives.asymmetric.ed25519\n"
+)
+SEALER = "import edge.audit.sealing, boto3, cryptography.hazmat.primitives.asymmetric.ed25519\n"
+
+
+@pytest.mark.parametrize(
+    ("imports", "lock"), [(GATEWAY, "requirements.lock"), (SEALER, "translator-requirements.lock")]
+)
+def test_gateway_sidecar_and_sealer_import_nothing_beyond_their_lock(imports: str, lock: str):
     program = (
-        "import json, sys, importlib.metadata as m\n"
-        "import edge.server, edge.gateway, edge.sidecar, edge.keys, requests\n"
-        "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.sdk.trace.export\n"
+        f"import json, sys, importlib.metadata as m\n{imports}"
         "tops = {name.split('.')[0] for name in sys.modules}\n"
         "owners = m.packages_distributions()\n"
         "files = {getattr(module, '__file__', None) for module in sys.modules.values()}\n"
@@ -66,5 +75,5 @@ def test_gateway_and_sidecar_import_nothing_beyond_their_lock():
     distributions, ours = (json.loads(line) for line in ended.stdout.splitlines())
     # httpx, anyio and OpenTelemetry do without these; the others are a development venv's hooks.
     optional = {"rich", "pygments", "sniffio", "setuptools", "psutil", "isthmus"}
-    assert {normal(name) for name in distributions} - optional <= set(locked("requirements.lock"))
+    assert {normal(name) for name in distributions} - optional <= set(locked(lock))
     assert ours == []

@@ -1,0 +1,264 @@
+"""The audit of a gateway's requests: an intent before anything is forwarded, an outcome before the last byte leaves.
+
+`Auditor.wrap` stands around the gateway's application and sees to the outcome of every request, however it ends. The
+gateway itself says two things: `intent`, before it forwards, and `outcome`, before the `[DONE]` of a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, reference
+from edge.audit.keys import Keys, expire, read_key
+from edge.audit.log import AuditLog, Unrecorded
+from edge.config import AuditSettings, ConfigError, GatewayConfig, Place
+from edge.journal import Exchange, write_line
+from edge.metrics import Metrics
+from edge.openai_api import Refusal
+
+EXPIRE_S = 3600.0
+
+
+def audited_of(request: Request) -> AuditedRequest | None:
+    """What is to be recorded of a request; None in a gateway that keeps no records."""
+    return getattr(request.state, "audited", None)
+
+
+class Auditor:
+    """One gateway's: its log, and the keys for what the log must not hold."""
+
+    def __init__(self, config: GatewayConfig, settings: AuditSettings, metrics: Metrics) -> None:
+        self.settings, self.data_class, self.site = settings, config.data_class, config.site
+        self.hmacs = Hmacs(_key(settings.site_key, "audit.site_key"))
+        self.keys: Keys | None = None
+        if settings.content is not None:
+            self.keys = Keys(
+                settings.content.keys, _key(settings.content.wrapping_key, "audit.content.wrapping_key")
+            )
+        self.log = AuditLog(settings, config.data_class, config.site, metrics)
+
+    def wrap(self, app: ASGIApp, paths: set[str]) -> ASGIApp:
+        """The application, with an outcome before the last byte of every answer at one of these paths."""
+
+        async def audited(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or scope["path"] not in paths or scope["method"] != "POST":
+                await app(scope, receive, send)
+                return
+            request = AuditedRequest(self, scope["state"]["exchange"])
+            scope["state"]["audited"] = request
+            try:
+                await app(scope, receive, request.sender(send))
+            finally:
+                await request.end()
+
+        return audited
+
+    async def expiring(self) -> None:
+        """Destroy the keys whose days are over, every hour and for ever."""
+        while self.settings.content is not None:
+            folder, today = self.settings.content.keys, datetime.now(UTC).date()
+            try:
+                count = await asyncio.to_thread(expire, folder, today)
+            except OSError as error:
+                write_line(
+                    "audit_failed", error=type(error).__name__, reason=f"keys are not destroyed: {error}"
+                )
+            else:
+                write_line("audit_expired", keys=count)
+            await asyncio.sleep(EXPIRE_S)
+
+    def days_of(self, workload: str) -> int | None:
+        """For how many days the workload's content is kept; None: not at all."""
+        return self.settings.content.days.get(workload) if self.settings.content else None
+
+
+def _key(path: Any, name: str) -> bytes:
+    try:
+        return read_key(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{name}: {path} cannot be used: {error}.") from None
+
+
+@dataclass
+class AuditedRequest:
+    """What is to be recorded of one request."""
+
+    auditor: Auditor
+    exchange: Exchange
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    """Where the request was forwarded, or was about to be, in order."""
+    done: bool = False
+    settle: Callable[[], None] = lambda: None
+    """Reckons what the request came to, for the record."""
+    _asked: dict[str, Any] | None = None
+    _answer: bytearray = field(default_factory=bytearray)
+    _cut: bool = False
+
+    async def intent(self, asked: dict[str, Any], place: Place, settle: Callable[[], None]) -> None:
+        """Before the request goes to a place: durable, or nothing goes there. Raises Refusal 503."""
+        auditor, self.settle = self.auditor, settle
+        where = {
+            "target": place.target,
+            "server": place.server_name,
+            "url": place.url,
+            "model": place.model,
+            "digest": place.model_digest,
+        }
+        self.attempts.append(where)
+        if auditor.days_of(self.exchange.workload) is not None:
+            self._asked = asked
+        fields = {
+            **self._common(),
+            "attempt": len(self.attempts),
+            "to": where,
+            "prompt": auditor.hmacs.prompt(asked),
+            "stream": self.exchange.stream,
+        }
+        try:
+            auditor.log.require_sealed()
+            await auditor.log.append("intent", fields)
+        except Unrecorded as error:
+            self.attempts.pop()
+            raise Refusal(503, error.code, f"{error.message} Send the request again later.") from None
+
+    async def outcome(self, *, ended_well: bool) -> None:
+        """Durable once, whoever asks first. Raises Refusal 503: then no last byte may leave."""
+        if self.done:
+            return
+        self.done = True
+        self.settle()
+        exchange = self.exchange
+        content, kept = await self._content()
+        fields = {
+            **self._common(),
+            "ran": self.attempts[-1] if self.attempts else None,
+            "attempts": len(self.attempts),
+            "status": exchange.status,
+            "code": exchange.code,
+            "ended_well": ended_well and exchange.code == "ok",
+            "tokens": {"prompt": exchange.prompt_tokens, "completion": exchange.completion_tokens},
+            "gpu_seconds": exchange.gpu_seconds,
+            "usd": exchange.usd,
+            "verdicts": exchange.verdicts,
+            "ms": round((time.perf_counter() - exchange.started) * 1000),
+            "content": kept,
+        }
+        try:
+            await self.auditor.log.append("outcome", fields, content)
+        except Unrecorded as error:
+            raise Refusal(503, error.code, f"{error.message} The answer is withheld.") from None
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "id": self.exchange.request_id,
+            "class": self.auditor.data_class,
+            "site": self.auditor.site,
+            "gateway": self.auditor.log.name,
+            "policy": self.auditor.settings.policy,
+            "who": {
+                "workload": self.exchange.workload,
+                "team": self.exchange.team,
+                "identity": self.exchange.identity,
+            },
+            "model": self.exchange.model,
+            "path": self.exchange.path,
+        }
+
+    async def _content(self) -> tuple[bytes, dict[str, str] | None]:
+        """The line that keeps what was said, and what the chain says of it. Raises Refusal 503."""
+        days = self.auditor.days_of(self.exchange.workload)
+        if self._asked is None or days is None or self.auditor.keys is None:
+            return b"", None
+        user = self._asked.get("user")
+        subject = (
+            self.auditor.hmacs.subject(user) if isinstance(user, str) else f"r-{self.exchange.request_id}"
+        )
+        key, day = key_name(subject, days), datetime.now(UTC).date().isoformat()
+        try:
+            line = await asyncio.to_thread(
+                encrypt,
+                self.auditor.keys,
+                key,
+                day,
+                self.exchange.request_id,
+                self._asked,
+                bytes(self._answer),
+                self._cut,
+            )
+        except (OSError, ValueError) as error:
+            write_line("audit_failed", error=type(error).__name__, reason="a key cannot be made or read")
+            raise Refusal(
+                503,
+                "audit_unwritable",
+                "The gateway cannot keep what its class demands. The answer is withheld.",
+            ) from None
+        return line + b"\n", reference(line, key, day)
+
+    def sender(self, send: Send) -> Send:
+        """`send`, which lets no last byte go before the outcome is durable."""
+        held: list[Message] = []
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.exchange.status = message["status"]
+                kind = dict(message.get("headers", [])).get(b"content-type", b"")
+                if kind.startswith(b"text/event-stream"):
+                    await send(message)
+                else:
+                    held.append(message)
+                return
+            if message["type"] == "http.response.body":
+                self._hear(message.get("body", b""))
+                if not message.get("more_body", False):
+                    try:
+                        await self.outcome(ended_well=self.exchange.status < 400)
+                    except Refusal as refusal:
+                        if not held:  # the stream has begun: without its end the client sees that it was cut
+                            raise
+                        self.exchange.code = refusal.code
+                        held[:], message = _instead(refusal)
+            for first in held:
+                await send(first)
+            held.clear()
+            await send(message)
+
+        return sending
+
+    def _hear(self, body: bytes) -> None:
+        if self._asked is None or self.done:
+            return
+        room = MOST_ANSWER_BYTES - len(self._answer)
+        self._answer += body[:room]
+        self._cut = self._cut or len(body) > room
+
+    async def end(self) -> None:
+        """After the request: an outcome for what never came to a last byte."""
+        if self.done:
+            return
+        if self.exchange.code == "ok":
+            self.exchange.code = "client_closed_request"
+        # The request may be cancelled; its outcome is written all the same.
+        writing = asyncio.ensure_future(self.outcome(ended_well=False))
+        with contextlib.suppress(Refusal):
+            await asyncio.shield(writing)
+
+
+def _instead(refusal: Refusal) -> tuple[list[Message], Message]:
+    """An answer in place of the one that may not leave."""
+    body = json.dumps(refusal.body()).encode()
+    start: Message = {
+        "type": "http.response.start",
+        "status": refusal.status,
+        "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())],
+    }
+    return [start], {"type": "http.response.body", "body": body, "more_body": False}

@@ -1,0 +1,181 @@
+"""Keys under which content is encrypted: one for a subject and a day, wrapped; destroying it is erasing what it opens.
+
+    FOLDER/2026-11-26/<subject>.30d.key  32 random bytes under AES-GCM with the wrapping key, destroyed after 30 days
+    FOLDER/holds/<subject>.json          a legal hold: nothing of the subject's is destroyed
+
+The folder belongs on a volume without snapshots and backups: a copy of a key is a key. Files are overwritten before
+they are taken away, which reaches the old bytes on a plain disk and not on one that writes elsewhere; so the wrapping
+key is what a disk's remains are worth nothing without, and it is changed when the disk is given away.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+
+from edge.audit.chain_files import now, sync_folder
+from edge.audit.records import canonical, parse
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NAME = re.compile(r"[ur]-[0-9a-f]{32}\.[1-9][0-9]{0,3}d")
+_SUBJECT = re.compile(r"[ur]-[0-9a-f]{32}|all")
+"""A user (HMAC), a request without one, or everybody."""
+_HELD = "holds"
+
+
+class Held(Exception):
+    """A legal hold forbids it."""
+
+
+def read_key(path: Path) -> bytes:
+    """32 bytes, written as 64 hexadecimal digits; raises OSError or ValueError."""
+    text = path.read_text(encoding="ascii").strip()
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise ValueError("it must hold 64 hexadecimal digits (`openssl rand -hex 32`)")
+    return bytes.fromhex(text)
+
+
+class Keys:
+    """The folder of keys of one class at one site."""
+
+    def __init__(self, folder: Path, wrapping_key: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self.folder, self._wrap = folder, AESGCM(wrapping_key)
+
+    def of(self, name: str, day: str) -> bytes:
+        """The key of that name and day, made where there is none. Raises OSError, or ValueError on a damaged one."""
+        path = self._path(name, day)
+        try:
+            return self._open(path)
+        except FileNotFoundError:
+            pass
+        key, nonce = secrets.token_bytes(32), secrets.token_bytes(12)
+        wrapped = nonce + self._wrap.encrypt(nonce, key, f"{day}/{name}".encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        try:
+            os.write(descriptor, wrapped)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(fresh, path)  # fails where another gateway was first: then its key holds
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+        sync_folder(path.parent)
+        sync_folder(self.folder)
+        return self._open(path)
+
+    def find(self, name: str, day: str) -> bytes | None:
+        """The key, or None where it was destroyed."""
+        try:
+            return self._open(self._path(name, day))
+        except FileNotFoundError:
+            return None
+
+    def _open(self, path: Path) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        data = path.read_bytes()
+        try:
+            return self._wrap.decrypt(data[:12], data[12:], f"{path.parent.name}/{path.stem}".encode())
+        except InvalidTag:
+            raise ValueError(f"{path}: the key is damaged, or the wrapping key is another one") from None
+
+    def _path(self, name: str, day: str) -> Path:
+        if not _NAME.fullmatch(name) or not _DAY.fullmatch(day):
+            raise ValueError(f"{name!r} on {day!r} names no key")
+        return self.folder / day / f"{name}.key"
+
+
+def hold(folder: Path, subject: str, by: str, reason: str) -> None:
+    """Suspend the destruction of a subject's keys (`all`: of every key)."""
+    if not _SUBJECT.fullmatch(subject):
+        raise ValueError(f"{subject!r} names no subject")
+    held = folder / _HELD
+    held.mkdir(parents=True, exist_ok=True)
+    fresh = held / f"{subject}.new"
+    fresh.write_bytes(canonical({"subject": subject, "by": by, "reason": reason, "since": now()}))
+    fresh.rename(held / f"{subject}.json")
+    sync_folder(held)
+
+
+def release(folder: Path, subject: str) -> bool:
+    """End a hold; whether there was one."""
+    try:
+        (folder / _HELD / f"{subject}.json").unlink()
+    except FileNotFoundError:
+        return False
+    sync_folder(folder / _HELD)
+    return True
+
+
+def holds(folder: Path) -> dict[str, dict[str, Any]]:
+    """The holds by subject. One that cannot be read holds everything."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((folder / _HELD).glob("*.json")):
+        try:
+            said = parse(path.read_bytes())
+            found[path.stem] = {key: str(said[key]) for key in ("by", "since", "reason")}
+        except Exception:  # noqa: BLE001  whatever it is, nothing is destroyed over it
+            found["all"] = {"by": "?", "reason": f"{path} cannot be read", "since": "?"}
+    return found
+
+
+def check_free(folder: Path, subject: str) -> None:
+    """Raise Held where a subject's keys are not to be destroyed."""
+    held = holds(folder)
+    for name in (subject, "all"):
+        if name in held:
+            by, since, reason = (held[name][key] for key in ("by", "since", "reason"))
+            raise Held(f"a legal hold of {by} since {since}: {reason}")
+
+
+def erase(folder: Path, subject: str) -> int:
+    """Destroy every key of a subject; how many there were. Raises Held."""
+    check_free(folder, subject)
+    paths = [path for path in folder.glob("*/*.key") if _whose(path) == subject]
+    for path in paths:
+        _destroy(path)
+    return len(paths)
+
+
+def expire(folder: Path, today: datetime.date) -> int:
+    """Destroy the keys whose days are over, but what is held; how many there were."""
+    held, count = holds(folder), 0
+    if "all" in held:
+        return 0
+    for day in sorted(path for path in folder.iterdir() if path.is_dir() and _DAY.fullmatch(path.name)):
+        age = (today - datetime.date.fromisoformat(day.name)).days
+        for path in day.glob("*.key"):
+            if age > _days(path) and _whose(path) not in held:
+                _destroy(path)
+                count += 1
+        if age > 1 and not any(day.iterdir()):
+            day.rmdir()
+    return count
+
+
+def _whose(path: Path) -> str:
+    return path.stem.partition(".")[0]
+
+
+def _days(path: Path) -> int:
+    return int(path.stem.partition(".")[2].removesuffix("d"))
+
+
+def _destroy(path: Path) -> None:
+    with path.open("r+b") as stream:
+        stream.write(secrets.token_bytes(path.stat().st_size))
+        stream.flush()
+        os.fsync(stream.fileno())
+    path.unlink()
+    sync_folder(path.parent)

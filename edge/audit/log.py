@@ -1,0 +1,217 @@
+"""The log of this process: records of requests at the same time share one commit, and a failed writer is given up.
+
+`append` returns when the record is durable. Whatever stands in the way (no space, an error of the volume, a chain that
+no seal has taken in for too long) is raised, and the caller refuses its request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from edge.audit import chain_files
+from edge.audit.seal_format import read_pem
+from edge.audit.watching import SealWatch, clear
+from edge.config import AuditSettings, ConfigError, DataClass
+from edge.journal import write_line
+from edge.metrics import Metrics
+
+RETRY_S, LOOK_S, CLEAR_S = 1.0, 0.25, 600.0
+MOST_AT_ONCE = 1000
+"""Records of one commit."""
+
+
+class Unrecorded(Exception):
+    """The record cannot be kept, or its chain is not sealed: why, in a word and for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+@dataclass
+class _Waiting:
+    kind: str
+    time: str
+    fields: dict[str, Any]
+    content: bytes
+    done: asyncio.Future[None]
+
+
+class AuditLog:
+    """One chain after another, each of its own writer. Belongs to the loop in which it is made."""
+
+    def __init__(self, settings: AuditSettings, data_class: DataClass, site: str, metrics: Metrics) -> None:
+        try:
+            keys = read_pem(settings.seal_key)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"audit.seal_key: {settings.seal_key} cannot be used: {error}.") from None
+        self._settings, self._limit_s = settings, settings.limit_s(data_class)
+        self._name = settings.name or socket.gethostname().lower()
+        self._opening = {"class": data_class, "site": site, "gateway": self._name, "policy": settings.policy}
+        self._watch = SealWatch(settings.seals, keys)
+        self._writer: chain_files.Writer | None = None
+        self._failed_at, self._failure = -RETRY_S, "not written yet"
+        self._unsealed: deque[tuple[int, float]] = deque()
+        """Commits that no seal is known to hold: the number of the last record, and when."""
+        self._queue: deque[_Waiting] = deque()
+        self._awake = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "audit")
+        self._records, self._commits, self._failures = metrics.watch_audit(self.unsealed_s)
+        self._tasks = [asyncio.ensure_future(self._write()), asyncio.ensure_future(self._look())]
+
+    @property
+    def name(self) -> str:
+        """Who writes: the gateway."""
+        return self._name
+
+    def require_sealed(self) -> None:
+        """Raise Unrecorded where the class may not serve, as long as records wait for a seal."""
+        if self._writer is None and self._failure:
+            raise Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
+        if self._limit_s is None or self._writer is None:
+            return
+        if self._watch.sealed(self._writer.chain.writer) < 0:
+            raise Unrecorded("audit_unregistered", "The gateway's audit record is not sealed yet.")
+        if self.unsealed_s() > self._limit_s:
+            raise Unrecorded("audit_unsealed", "The gateway's audit records are not being sealed.")
+
+    def unsealed_s(self) -> float:
+        """For how long the oldest record waits for its seal."""
+        return time.monotonic() - self._unsealed[0][1] if self._unsealed else 0.0
+
+    def problem(self) -> str | None:
+        """Why this copy cannot serve and another might, or None.
+
+        Not that nobody seals: that holds for every copy, and who asks is to be told why and not to find nobody.
+        """
+        try:
+            self.require_sealed()
+        except Unrecorded as error:
+            return error.code.replace("_", " ") if error.code != "audit_unsealed" else None
+        return None
+
+    async def append(self, kind: str, fields: dict[str, Any], content: bytes = b"") -> None:
+        """Until the record is durable; raises Unrecorded."""
+        if self._writer is None and time.monotonic() < self._failed_at + RETRY_S:
+            raise Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
+        done = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(kind, chain_files.now(), fields, content, done))
+        self._awake.set()
+        await done
+
+    async def close(self) -> None:
+        """A last record, and the end of the chain."""
+        if self._writer is not None:
+            # Where it cannot be written the chain ends like a crashed one, which is what it is.
+            with contextlib.suppress(Unrecorded):
+                await self.append("close", {})
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._writer is not None:
+            self._writer.give_up()
+        self._thread.shutdown()
+
+    async def _write(self) -> None:
+        while True:
+            # The first chain is begun at once, so that it can be registered before anybody asks.
+            if self._writer is None and not await self._begin():
+                await self._refuse_until_retry()
+                continue
+            await self._awake.wait()
+            self._awake.clear()
+            while self._queue and self._writer is not None:
+                await self._commit(self._writer)
+
+    async def _begin(self) -> bool:
+        name = chain_files.new_name(self._name)
+        rotate = self._settings.rotate_mib * 1024 * 1024
+        try:
+            writer = await self._in_thread(
+                lambda: chain_files.Writer(self._settings.records, name, self._opening, rotate)
+            )
+        except OSError as error:
+            self._fail(error)
+            return False
+        self._writer, self._failure = writer, ""
+        self._unsealed.clear()
+        self._unsealed.append((0, time.monotonic()))
+        self._records.inc()
+        write_line("audit_writer", writer=name)
+        if self._queue:
+            self._awake.set()
+        return True
+
+    async def _refuse_until_retry(self) -> None:
+        end = time.monotonic() + RETRY_S
+        while time.monotonic() < end:
+            self._refuse_all(list(self._queue))
+            self._queue.clear()
+            await asyncio.sleep(0.05)
+
+    async def _commit(self, writer: chain_files.Writer) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
+        try:
+            lines = [writer.chain.write(each.kind, each.time, each.fields) for each in batch]
+            content = b"".join(each.content for each in batch)
+            await self._in_thread(lambda: writer.commit(lines, content))
+        except (OSError, ValueError) as error:
+            # What of it came to the disk is not known, so this chain ends before it.
+            writer.give_up()
+            self._writer = None
+            self._fail(error)
+            self._refuse_all(batch)
+            return
+        self._records.inc(len(batch))
+        self._commits.inc()
+        self._unsealed.append((writer.chain.seq, time.monotonic()))
+        for each in batch:
+            if not each.done.done():  # its caller may be gone
+                each.done.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        self._failures.inc()
+        self._failed_at = time.monotonic()
+        self._failure = getattr(error, "strerror", None) or str(error)
+        write_line("audit_failed", error=type(error).__name__, reason=self._failure)
+
+    def _refuse_all(self, batch: list[_Waiting]) -> None:
+        for each in batch:
+            if not each.done.done():
+                each.done.set_exception(
+                    Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
+                )
+
+    async def _look(self) -> None:
+        cleared = time.monotonic()
+        while True:
+            self._watch.look()
+            if self._writer is not None:
+                sealed = self._watch.sealed(self._writer.chain.writer)
+                while self._unsealed and self._unsealed[0][0] <= sealed:
+                    self._unsealed.popleft()
+                if time.monotonic() > cleared + CLEAR_S:
+                    cleared = time.monotonic()
+                    await self._clear(self._writer.chain.writer)
+            await asyncio.sleep(LOOK_S)
+
+    async def _clear(self, own: str) -> None:
+        keep_s = self._settings.keep_sealed_h * 3600
+        try:
+            gone = await self._in_thread(lambda: clear(self._settings.records, own, self._watch, keep_s))
+        except OSError as error:
+            write_line("audit_not_cleared", reason=error.strerror)
+        else:
+            if gone:
+                write_line("audit_cleared", what=gone)
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

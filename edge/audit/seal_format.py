@@ -1,0 +1,147 @@
+"""A seal: one object of the write-once store, with a signed head line and the records that it seals.
+
+    {"body": {…}, "signature": "…"}        canonical JSON; Ed25519 over the body
+    <records, writer by writer>            the very lines of the writers' files
+
+The body names the seal before it, how far each writer's chain has come, and the digest of all that follows. So the
+seals are a chain themselves, and one signature holds everything before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.audit.records import Broken, canonical, digest, parse
+
+VERSION = 1
+FOLDER = "seals"
+LATEST = "latest.json"
+"""The head line of the latest seal, in the folder where gateways look for it."""
+STATES = ("open", "closed", "crashed", "lost", "broken")
+"""Of a writer: it may go on; it ended in order; it ended without a last record; its files went away; its files
+contradict what was sealed."""
+ENDED = ("closed", "crashed")
+
+
+class SealBroken(Exception):
+    """An object that is no seal of this key."""
+
+
+def name(number: int) -> str:
+    """A seal's name in its store."""
+    return f"{FOLDER}/{number:012d}.seal"
+
+
+def first_link(data_class: str, site: str) -> str:
+    """What the first seal names as the seal before it."""
+    return digest(f"isthmus seals {VERSION} {data_class} {site}".encode())
+
+
+@dataclass(frozen=True)
+class Seal:
+    """A seal that was read, and whose signature is good."""
+
+    body: dict[str, Any]
+    head: bytes
+    payload: bytes
+
+    @property
+    def number(self) -> int:
+        return self.body["seal"]
+
+    @property
+    def hash(self) -> str:
+        """What the next seal names."""
+        return digest(self.head)
+
+    @property
+    def writers(self) -> dict[str, dict[str, Any]]:
+        return self.body["writers"]
+
+
+class Signer:
+    """The sealer's private key."""
+
+    def __init__(self, pem: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        key = load_pem_private_key(pem, None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("the key is not of Ed25519")
+        self._key, self.id = key, key_id(key.public_key())
+        self.public: dict[str, Any] = {self.id: key.public_key()}
+        """Whose seals it takes for its own: those of this key, and of earlier ones that are added."""
+
+    def head(self, body: dict[str, Any]) -> bytes:
+        """The head line of a seal."""
+        signature = self._key.sign(_signed(body)).hex()
+        return canonical({"body": body, "signature": signature})
+
+
+def _signed(body: dict[str, Any]) -> bytes:
+    return b"isthmus seal 1\n" + canonical(body)
+
+
+def key_id(public: Any) -> str:
+    """A public key's SHA-256, by which seals name it."""
+    return digest(public.public_bytes_raw())
+
+
+def public_keys(pems: list[bytes]) -> dict[str, Any]:
+    """Public keys by their ids; raises ValueError."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    found = {}
+    for pem in pems:
+        try:
+            key = load_pem_public_key(pem)
+        except UnsupportedAlgorithm as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(key, Ed25519PublicKey):
+            raise ValueError("the key is not of Ed25519")
+        found[key_id(key)] = key
+    return found
+
+
+def read_pem(path: Path) -> dict[str, Any]:
+    """The public keys in a file, one or several; raises OSError or ValueError."""
+    end = b"-----END PUBLIC KEY-----"
+    parts = path.read_bytes().split(end)
+    pems = [part + end for part in parts[:-1]]
+    if not pems:
+        raise ValueError("it holds no public key in PEM")
+    return public_keys(pems)
+
+
+def check_head(head: bytes, keys: dict[str, Any]) -> dict[str, Any]:
+    """The body of a head line that one of the keys has signed; raises SealBroken."""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        outer = parse(head)
+        body, signature = outer["body"], bytes.fromhex(outer["signature"])
+        if signature.hex() != outer["signature"]:  # one way to write it
+            raise ValueError
+        keys[body["key"]].verify(signature, _signed(body))
+    except (Broken, KeyError, TypeError, ValueError):
+        raise SealBroken("it is no seal of a key that was given") from None
+    except InvalidSignature:
+        raise SealBroken("its signature does not match") from None
+    if body.get("v") != VERSION or set(outer) != {"body", "signature"}:
+        raise SealBroken("it is of an unknown version")
+    return body
+
+
+def read(data: bytes, keys: dict[str, Any]) -> Seal:
+    """A seal whose signature and payload are what they must be; raises SealBroken."""
+    head, newline, payload = data.partition(b"\n")
+    body = check_head(head, keys)
+    said = body["payload"]
+    if not newline or len(payload) != said["bytes"] or digest(payload) != said["sha256"]:
+        raise SealBroken("its records are not the ones that it was signed with")
+    return Seal(body, head, payload)

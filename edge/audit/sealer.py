@@ -1,0 +1,258 @@
+"""The sealer's work: read the writers' chains on, and put what is new into the store with a signed seal.
+
+It keeps nothing of its own: what was sealed last is read from the store when it starts. It reads the gateways' files
+and never writes them; a chain that contradicts what was sealed is told in the seal, for whoever verifies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.audit import seal_format
+from edge.audit.chain_files import Short, Tail, alive, content_files, now, open_plain, writers
+from edge.audit.records import Broken, Chain, digest
+from edge.audit.seal_format import ENDED, LATEST, Seal, Signer
+from edge.audit.stores import Store, StoreFault
+
+MOST_BYTES = 64 * 1024 * 1024
+"""Of records in one seal, some; what is more comes into the next one."""
+
+
+@dataclass
+class _Known:
+    """A writer as the last seal knows it, and where its files are being read."""
+
+    chain: Chain
+    state: str = "open"
+    note: str = ""
+    content: list[int] = field(default_factory=lambda: [0, 0])
+    """Number of the content file, and bytes of it, that are in the store."""
+    tail: Tail | None = None
+
+    def entry(self, new: int) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "seq": self.chain.seq,
+            "head": self.chain.head,
+            "state": self.state,
+            "new": new,
+        }
+        return {**said, "content": self.content, **({"note": self.note} if self.note else {})}
+
+
+class Sealer:
+    """One class's at one site: one at a time, which the store's write-once names see to."""
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        *,
+        records: Path,
+        seals: Path,
+        data_class: str,
+        site: str,
+        every_s: int,
+        idle_s: int,
+        keep_days: int,
+        content_days: int,
+        clock: Callable[[], str] = now,
+    ) -> None:
+        self._store, self._signer, self._clock = store, signer, clock
+        self._records, self._seals = records, seals
+        self._fixed: dict[str, Any] = {
+            "class": data_class,
+            "site": site,
+            "every_s": every_s,
+            "idle_s": idle_s,
+            "content_days": content_days,
+        }
+        self._keep_days, self._content_days = keep_days, content_days
+        self._number, self._prev = 0, ""
+        self._known: dict[str, _Known] = {}
+        self._stillborn: set[str] = set()
+        """Folders of processes that died before their first record: nobody waits there."""
+
+    def restore(self) -> int:
+        """Go on from the store's last seal; its number. Raises StoreFault, also where the store has lost one."""
+        self._number, self._prev = 0, seal_format.first_link(self._fixed["class"], self._fixed["site"])
+        self._known = {}
+        hint = self._hint()
+        prefix = f"{seal_format.FOLDER}/"
+        # From the one that we know of, itself included: listing years of them takes long.
+        names = self._store.names(prefix, seal_format.name(hint - 1) if hint > 1 else "")
+        if hint > 0 and seal_format.name(hint) not in names:
+            raise StoreFault(f"{seal_format.name(hint)} was sealed, and the store has it no more")
+        if names:
+            self._go_on_from(self._read(names[-1]))
+            self._leave_for_gateways(self._read(names[-1]).head)
+        return self._number
+
+    def _hint(self) -> int:
+        try:
+            head = (self._seals / LATEST).read_bytes().rstrip(b"\n")
+        except FileNotFoundError:
+            return 0
+        try:
+            return seal_format.check_head(head, self._signer.public)["seal"]
+        except seal_format.SealBroken:
+            return 0
+
+    def _read(self, name: str) -> Seal:
+        data = self._store.get(name)
+        try:
+            seal = seal_format.read(data or b"", self._signer.public)
+        except seal_format.SealBroken as error:
+            raise StoreFault(f"{name}: {error}") from None
+        if seal_format.name(seal.number) != name or any(
+            seal.body[key] != self._fixed[key] for key in ("class", "site")
+        ):
+            raise StoreFault(f"{name}: it is the seal of another place")
+        return seal
+
+    def _go_on_from(self, seal: Seal) -> None:
+        self._number, self._prev = seal.number, seal.hash
+        self._known = {
+            writer: _Known(
+                Chain(writer, said["seq"], said["head"], said["state"] == "closed"),
+                said["state"],
+                said.get("note", ""),
+                said["content"],
+            )
+            for writer, said in seal.writers.items()
+        }
+
+    def newcomers(self) -> bool:
+        """Whether a writer has come that no seal knows, and that waits to be."""
+        return any(writer not in self._known.keys() | self._stillborn for writer in writers(self._records))
+
+    def seal(self, even_if_nothing: bool = False) -> Seal | None:
+        """Seal what is new, if anything is. After StoreFault or OSError, `restore` comes first."""
+        lines: list[bytes] = []
+        content: list[dict[str, Any]] = []
+        size, changed = 0, False
+        entries: dict[str, dict[str, Any]] = {}
+        present = set(writers(self._records))
+        for writer in sorted(present | set(self._known)):
+            known = self._known.get(writer) or _Known(Chain(writer))
+            state = known.state
+            new = self._look_at(known, MOST_BYTES - size) if writer in present else self._miss(known)
+            if known.chain.seq < 0 and known.state in ("open", "crashed"):
+                if known.state == "crashed":
+                    self._stillborn.add(writer)
+                continue  # its first record is not written yet, or never was
+            shipped = []
+            if writer in present and known.state != "broken":
+                try:
+                    shipped = self._ship_content(known)
+                except Broken as error:
+                    known.state, known.note = "broken", str(error)
+            lines, content = lines + new, content + shipped
+            size += sum(len(line) + 1 for line in new)
+            changed = changed or bool(new or shipped) or known.state != state or writer not in self._known
+            if known.state in ENDED and writer not in present:
+                self._known.pop(writer, None)  # sealed to its end, and cleared away
+                changed = True
+                continue
+            self._known[writer] = known
+            entries[writer] = known.entry(len(new))
+        if not changed and not even_if_nothing:
+            return None
+        return self._put(entries, lines, content)
+
+    @staticmethod
+    def _miss(known: _Known) -> list[bytes]:
+        if known.state == "open":
+            known.state, known.note = "lost", "its files are gone, and it had not ended"
+        return []
+
+    def _look_at(self, known: _Known, room: int) -> list[bytes]:
+        """New lines of a writer, and what has become of it."""
+        if known.state in ("broken", "lost") or room <= 0:
+            return []
+        folder = self._records / known.chain.writer
+        tail = known.tail = known.tail or Tail(folder, known.chain)
+        place = Chain(known.chain.writer, known.chain.seq, known.chain.head)
+        lives = True
+        try:
+            # Before the look: what is there after the end of a process is all there will be.
+            lives = alive(folder)
+            lines = tail.read(room)
+        except Short as error:
+            if lives:
+                known.state, known.note = "broken", str(error)
+            elif known.state == "open":
+                # The machine went down before its disk had what the store has.
+                known.state, known.note = "crashed", str(error)
+            return []
+        except Broken as error:
+            known.state, known.note = "broken", str(error)
+            return []
+        if lines and known.state in ENDED:
+            known.state, known.note, known.chain = "broken", f"it went on after it had {known.state}", place
+            return []
+        if known.chain.ended:
+            known.state = "closed"
+        elif not lives and sum(map(len, lines)) < room and known.state == "open":
+            known.state = "crashed"
+            known.note = f"{tail.torn} bytes of a record that was not finished" if tail.torn else ""
+        return lines
+
+    def _ship_content(self, known: _Known) -> list[dict[str, Any]]:
+        """Put new content into the store; what there is of it, for the seal."""
+        shipped = []
+        number, at = known.content
+        for found, path in content_files(self._records / known.chain.writer):
+            if found < number:
+                continue
+            at = at if found == number else 0
+            with open_plain(path) as stream:
+                stream.seek(at)
+                data = stream.read(MOST_BYTES)
+                whole = not stream.read(1)
+            data = data[: data.rfind(b"\n") + 1]
+            if data:
+                name = f"content/{known.chain.writer}/{found:06d}-{at:012d}-{len(data):012d}.jsonl"
+                self._store.put(name, data, self._content_days)
+                shipped.append({"name": name, "sha256": digest(data), "bytes": len(data)})
+            number, at = found, at + len(data)
+            if not whole:
+                break
+        known.content = [number, at]
+        return shipped
+
+    def _put(
+        self, entries: dict[str, dict[str, Any]], lines: list[bytes], content: list[dict[str, Any]]
+    ) -> Seal:
+        payload = b"".join(line + b"\n" for line in lines)
+        body = {
+            **self._fixed,
+            "v": seal_format.VERSION,
+            "seal": self._number + 1,
+            "prev": self._prev,
+            "time": self._clock(),
+            "key": self._signer.id,
+            "writers": entries,
+            "content": content,
+            "payload": {
+                "sha256": hashlib.sha256(payload).hexdigest(),
+                "bytes": len(payload),
+                "lines": len(lines),
+            },
+        }
+        head = self._signer.head(body)
+        self._store.put(seal_format.name(self._number + 1), head + b"\n" + payload, self._keep_days)
+        self._number, self._prev = self._number + 1, digest(head)
+        self._leave_for_gateways(head)
+        return Seal(body, head, payload)
+
+    def _leave_for_gateways(self, head: bytes) -> None:
+        fresh = self._seals / f".{LATEST}"
+        fresh.write_bytes(head + b"\n")
+        with fresh.open("rb") as stream:
+            os.fsync(stream.fileno())
+        fresh.rename(self._seals / LATEST)

@@ -1,0 +1,314 @@
+"""`isthmus audit …`: prove the record, and report from it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli.audit_content_commands import content, erase, expire, hold, release
+from isthmus.cli.audit_options import (
+    Asked,
+    AsOf,
+    Ca,
+    Credentials,
+    Endpoint,
+    PublicKeys,
+    Region,
+    Since,
+    Volume,
+    folder,
+    now,
+    open_store,
+    store_told,
+    time,
+)
+from isthmus.cli.options import ProjectDir
+
+if TYPE_CHECKING:
+    from edge.audit.verify import Proof
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Prove the audit record, report from it, and erase or hold what was said.",
+)
+for _command in (content, hold, release, erase, expire):
+    app.command()(_command)
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+
+
+class Machine(StrEnum):
+    text = "text"
+    json = "json"
+
+
+@app.command()
+def verify(
+    store: Annotated[
+        str, typer.Argument(metavar="STORE", help="A folder, or s3://bucket/prefix.", show_default=False)
+    ],
+    public_key: PublicKeys,
+    anchor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEAL:HASH",
+            help="A seal that an earlier look has told: it must be there.",
+            show_default=False,
+        ),
+    ] = None,
+    volume: Volume = None,
+    since: Since = 1,
+    as_of: AsOf = None,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    credentials: Credentials = None,
+    ca: Ca = None,
+    format: Annotated[Machine, typer.Option(help="How to write it.")] = Machine.text,
+) -> None:
+    """Prove that nothing before the last seal was changed, dropped, reordered or inserted, and no writer is missing.
+
+    Asks nobody but the store. Lists intents without an outcome, and what is not sealed yet. Ends with 1 where something
+    contradicts.
+    """  # fmt: skip
+    from isthmus.cli import console
+    from isthmus.contracts.errors import AnswerIsNo
+
+    proof = _proof(
+        store, public_key, volume, since, as_of, (endpoint, region, credentials, ca), anchor=_anchor(anchor)
+    )
+    if format is Machine.json:
+        console.print_json(_as_json(proof))
+    else:
+        print(_as_text(proof), end="")
+    if not proof.proven:
+        raise AnswerIsNo(
+            f"{len(proof.findings)} findings contradict the record",
+            where=store,
+            todo="docs/audit.md says what each means",
+        )
+
+
+@app.command()
+def report(
+    stores: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STORE...",
+            help="Folders, or s3://bucket/prefix: one a class and site.",
+            show_default=False,
+        ),
+    ],
+    public_key: PublicKeys,
+    begin: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="From this day or time on, UTC.", show_default=False)
+    ],
+    end: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="Before this day or time, UTC.", show_default=False)
+    ],
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            help="A stack, whose recorded exceptions count; default: none is known.", show_default=False
+        ),
+    ] = None,
+    project: ProjectDir = None,
+    flow_log: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="VPC flow logs as text, or Hubble's JSON lines; `.gz` too.",
+            show_default=False,
+        ),
+    ] = None,
+    inside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR",
+            help="With flow logs: addresses of the organisation's own sites.",
+            show_default=False,
+        ),
+    ] = None,
+    address: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS=CIDR",
+            help="With flow logs: addresses of a class's gateways and pods.",
+            show_default=False,
+        ),
+    ] = None,
+    volume: Volume = None,
+    since: Since = 1,
+    as_of: AsOf = None,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    credentials: Credentials = None,
+    ca: Ca = None,
+    format: Annotated[Format, typer.Option(help="How to write it.")] = Format.text,
+) -> None:
+    """Show that no gateway routed a class where it may not go, by class, gateway and place, and what cannot be shown.
+
+    Every store is verified first. Ends with 1 where a class went where it may not, or records were changed.
+    """  # fmt: skip
+    from isthmus.cli import console
+    from isthmus.contracts.errors import AnswerIsNo, InputError
+    from isthmus.report import audit_report, flow_logs
+
+    made = audit_report.AuditReport(time(begin, "--from"), time(end, "--to"))
+    if made.begin >= made.end:
+        raise InputError("it ends before it begins", where="--to", todo="Give a later time than --from")
+    if stack is not None:
+        from isthmus.engine import project as projects
+
+        made.exceptions = projects.find(project).stack(stack).platform().exceptions
+    for store in stores:
+        asked = (endpoint, region, credentials, ca)
+        proof = _proof(
+            store, public_key, volume, since, as_of, asked, on_record=lambda record, _: made.add(record)
+        )
+        made.contradictions += [f"{store}: {finding}" for finding in proof.findings]
+        made.gaps += _gaps(store, proof, made)
+    if flow_log:
+        if not inside:
+            raise InputError(
+                "flow logs are judged by what lies inside", where="--inside", todo="Give the sites' CIDRs"
+            )
+        at_home = flow_logs.networks(inside, "--inside")
+        whose = _addresses(address or [])
+        for file in flow_log:
+            made.add_flows(flow_logs.read(file, whose), at_home)
+    if format is Format.json:
+        console.print_json(made.as_json())
+    else:
+        print((audit_report.as_markdown if format is Format.markdown else audit_report.as_text)(made), end="")
+    if not made.clean:
+        raise AnswerIsNo("the records do not show what they should", todo="The report above says why")
+
+
+def _proof(
+    store: str,
+    public_key: list[Path],
+    volume: Path | None,
+    since: int,
+    as_of: str | None,
+    asked: Asked,
+    **more: Any,
+) -> Proof:
+    from edge.audit import seal_format
+    from edge.audit import verify as verifying
+    from isthmus.contracts.errors import InputError
+
+    keys: dict[str, Any] = {}
+    for file in public_key:
+        try:
+            keys |= seal_format.read_pem(file)
+        except (OSError, ValueError) as error:
+            raise InputError(f"it is no public key of a sealer: {error}", where=str(file)) from None
+    if volume is not None:
+        for part in ("records", "seals"):
+            folder(volume / part)
+    opened = open_store(store, asked)
+    with store_told():
+        return verifying.verify(
+            opened,
+            keys,
+            now=now(as_of),
+            since=since,
+            records=volume / "records" if volume else None,
+            seals=volume / "seals" if volume else None,
+            **more,
+        )
+
+
+def _anchor(text: str | None) -> tuple[int, str] | None:
+    from isthmus.contracts.errors import InputError
+
+    if text is None:
+        return None
+    number, _, hash = text.partition(":")
+    if not number.isdigit() or len(hash) != 64:
+        raise InputError(
+            f"`{text}` is no seal", where="--anchor", todo="Give what `audit verify` told, as 12:4f…"
+        )
+    return int(number), hash
+
+
+def _addresses(texts: list[str]) -> dict[str, Any]:
+    from isthmus.contracts.errors import InputError
+    from isthmus.contracts.words import SENSITIVITIES
+    from isthmus.report import flow_logs
+
+    found: dict[str, Any] = {}
+    for text in texts:
+        class_, _, cidr = text.partition("=")
+        if class_ not in SENSITIVITIES:
+            raise InputError(
+                f"`{text}` is not CLASS=CIDR", where="--address", todo="Like restricted=10.20.4.0/24"
+            )
+        found.setdefault(class_, []).extend(flow_logs.networks([cidr], "--address"))
+    return found
+
+
+def _as_json(proof: Proof) -> dict[str, Any]:
+    last = proof.last
+    return {
+        "proven": proof.proven,
+        "findings": proof.findings,
+        "seals": proof.seals,
+        "first_seal": proof.first,
+        "last_seal": {"seal": last.number, "hash": last.hash, "time": last.body["time"]} if last else None,
+        "records": proof.records,
+        "unfinished": [{"id": name, **said} for name, said in sorted(proof.unfinished.items())],
+        "unsealed": proof.tail,
+        "gaps": [{"from": begin, "to": end} for begin, end in proof.gaps],
+        "writers": {
+            name: {key: said[key] for key in ("seq", "state")} for name, said in sorted(proof.writers.items())
+        },
+        "contents": {"kept": proof.contents, "gone": proof.contents_gone},
+    }
+
+
+def _as_text(proof: Proof) -> str:
+    last = proof.last
+    lines = [f"{proof.records:,} records of {len(proof.writers)} writers in {proof.seals:,} seals."]
+    if last is not None:
+        lines.append(f"Anchor, for the next look: {last.number}:{last.hash} of {last.body['time']}")
+    if proof.proven:
+        lines.append("Proven: nothing before the last seal was changed, dropped, reordered or inserted.")
+    lines += [f"FINDING  {finding}" for finding in proof.findings]
+    for name, said in sorted(proof.unfinished.items()):
+        lines.append(
+            f"unfinished  request {name} of {said['time']}, record {said['seq']} of {said['writer']}"
+        )
+    if proof.tail is None:
+        lines.append("What is not sealed yet was not looked at (--volume).")
+    else:
+        lines.append(f"{sum(proof.tail.values()):,} records are not sealed yet.")
+        lines += [f"unsealed  {count:,} of {writer}" for writer, count in sorted(proof.tail.items())]
+    lines += [f"gap  nothing was sealed from {begin} to {end}" for begin, end in proof.gaps]
+    return "\n".join(lines) + "\n"
+
+
+def _gaps(store: str, proof: Proof, made: Any) -> list[str]:
+    """What of the report's time a store cannot show."""
+    found = []
+    for begin, end in proof.gaps:
+        if datetime.fromisoformat(begin) < made.end and datetime.fromisoformat(end) > made.begin:
+            found.append(f"{store}: nothing was sealed from {begin} to {end}")
+    for name, said in sorted(proof.unfinished.items()):
+        if made.covers(said["time"]):
+            found.append(f"{store}: request {name} of {said['time']} has no outcome")
+    if proof.last is not None and datetime.fromisoformat(proof.last.body["time"]) < made.end:
+        found.append(f"{store}: nothing after {proof.last.body['time']} is sealed")
+    for writer, count in sorted((proof.tail or {}).items()):
+        found.append(f"{store}: {count} records of {writer} are not sealed yet")
+    return found

@@ -1,0 +1,168 @@
+"""Egress as networks saw it: VPC flow logs (version 2 and later, as text) and Cilium's Hubble (JSON lines).
+
+Whose a flow is comes from the namespace (`isthmus-CLASS`) or, where there is none, from the address that the reader is
+told belongs to a class. Only what was let through counts; what was refused is told as a number.
+"""
+
+from __future__ import annotations
+
+import gzip
+import ipaddress
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.words import SENSITIVITIES
+
+Net = ipaddress.IPv4Network | ipaddress.IPv6Network
+NAMESPACE = "isthmus-"
+_DEFAULT = [
+    "version",
+    "account-id",
+    "interface-id",
+    "srcaddr",
+    "dstaddr",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "start",
+    "end",
+    "action",
+    "log-status",
+]
+"""The fields of version 2, which a file without a header line has."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One flow away from a class's gateway or pods."""
+
+    class_: str
+    source: str
+    destination: str
+    port: int
+    let_through: bool
+    bytes: int
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a log says that it does not hold."""
+
+    file: str
+    what: str
+
+
+def networks(texts: Sequence[str], where: str) -> list[Net]:
+    """Networks by their CIDRs; raises InputError."""
+    try:
+        return [ipaddress.ip_network(text) for text in texts]
+    except ValueError as error:
+        raise InputError(str(error), where=where, todo="Write it like 10.20.0.0/16") from None
+
+
+def inside(address: str, nets: Sequence[Net]) -> bool:
+    """Whether an address lies in one of the networks; what is no address does not."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in net for net in nets)
+
+
+def read(file: Path, whose: Mapping[str, Sequence[Net]]) -> Iterator[Flow | Missing]:
+    """The flows of a file, `.gz` too; `whose` are each class's addresses. Raises InputError with file and line."""
+    opened = gzip.open if file.suffix == ".gz" else open
+    fields: list[str] | None = None
+    try:
+        with opened(file, "rt", encoding="utf-8") as stream:
+            for number, line in enumerate(stream, 1):
+                text = line.strip()
+                if not text:
+                    continue
+                try:
+                    if text.startswith("{"):
+                        found = _hubble(json.loads(text), whose, file)
+                    elif fields is None and "srcaddr" in text.split():
+                        fields = text.split()
+                        continue
+                    else:
+                        found = _vpc(text.split(), fields or _DEFAULT, whose, file)
+                except (ValueError, KeyError, TypeError, AttributeError):
+                    raise InputError(
+                        "this line is neither a VPC flow log record nor one of Hubble",
+                        where=f"{file}:{number}",
+                        todo="Give VPC flow logs as text, or what `hubble observe -o jsonpb` writes",
+                    ) from None
+                if found is not None:
+                    yield found
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise InputError(f"the flow log cannot be read: {error}", where=str(file)) from None
+
+
+def _vpc(
+    values: list[str], fields: Sequence[str], whose: Mapping[str, Sequence[Net]], file: Path
+) -> Flow | Missing | None:
+    if len(values) != len(fields):
+        raise ValueError
+    record = dict(zip(fields, values, strict=True))
+    status = record.get("log-status", "OK")
+    if status == "SKIPDATA":
+        return Missing(str(file), f"records of interface {record.get('interface-id', '?')} were skipped")
+    if status == "NODATA" or record.get("flow-direction") == "ingress":
+        return None
+    # The address in the packet: `dstaddr` may be that of a NAT or a proxy in between.
+    source = record.get("pkt-srcaddr", record["srcaddr"])
+    destination = record.get("pkt-dstaddr", record["dstaddr"])
+    class_ = _class_of(source, whose)
+    if class_ is None:
+        return None
+    return Flow(
+        class_,
+        source,
+        destination,
+        int(record.get("dstport", 0)),
+        record["action"] == "ACCEPT",
+        int(record.get("bytes", 0)),
+        datetime.fromtimestamp(int(record["start"]), UTC),
+    )
+
+
+def _hubble(record: dict[str, Any], whose: Mapping[str, Sequence[Net]], file: Path) -> Flow | Missing | None:
+    if "lost_events" in record:
+        count = record["lost_events"].get("num_events_lost", "?")
+        return Missing(str(file), f"{count} events were lost on {record.get('node_name', '?')}")
+    flow = record.get("flow", record)
+    if "verdict" not in flow:
+        return None  # a node's status, an agent's event
+    if flow.get("is_reply") or flow.get("traffic_direction") == "INGRESS" or "IP" not in flow:
+        return None
+    space = flow.get("source", {}).get("namespace", "")
+    named = space.removeprefix(NAMESPACE)
+    source, destination = flow["IP"]["source"], flow["IP"]["destination"]
+    class_ = named if space.startswith(NAMESPACE) and named in SENSITIVITIES else _class_of(source, whose)
+    if class_ is None:
+        return None
+    protocol = next(iter(flow.get("l4", {}).values()), {})
+    pod = flow.get("source", {}).get("pod_name", "")
+    return Flow(
+        class_,
+        f"{space}/{pod}" if pod else source,
+        destination,
+        int(protocol.get("destination_port", 0)) if isinstance(protocol, dict) else 0,
+        # Whatever it was that let it pass: FORWARDED, REDIRECTED, TRACED, TRANSLATED, AUDIT.
+        flow["verdict"] not in ("DROPPED", "ERROR"),
+        0,
+        datetime.fromisoformat(flow["time"][:19] + "+00:00"),
+    )
+
+
+def _class_of(address: str, whose: Mapping[str, Sequence[Net]]) -> str | None:
+    return next((class_ for class_, nets in whose.items() if inside(address, nets)), None)

@@ -1,0 +1,215 @@
+"""`isthmus audit`: what it says of a good store and of a bad one, by exit code and in each form."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge.audit.content import Hmacs, encrypt, key_name, reference
+from edge.audit.keys import Keys
+from tests.cli.conftest import ROOT, Isthmus
+from tests.edge.audit.altering import EVERY
+from tests.edge.audit.harness import Place, close, exchange, intent, outcome, write
+
+ACT = ("--volume", "{store}", "--by", "legal")
+FROM_TO = ("--from", "2020-01-01", "--to", "2120-01-01")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place.at(tmp_path / "site")
+    writer, sealer = place.writer(), place.sealer()
+    exchange(writer, "r1")
+    sealer.seal()
+    write(writer, ("intent", intent("r2")))
+    sealer.seal()
+    (place.root / "seal.pem").write_bytes(place.public)
+    return place
+
+
+def asked(place: Place, *more: str | Path) -> list[str | Path]:
+    return [place.root / "store", "--public-key", place.root / "seal.pem", *more]
+
+
+def test_verify_proves_lists_the_unfinished_and_gives_an_anchor_for_the_next_look(
+    isthmus: Isthmus, place: Place
+):
+    ran = isthmus("audit", "verify", *asked(place, "--volume", place.root))
+    assert ran.code == 0, ran.err
+    assert "Proven: nothing before the last seal was changed" in ran.out
+    assert "unfinished  request r2" in ran.out
+    assert "0 records are not sealed yet." in ran.out
+    anchor = re.search(r"Anchor, for the next look: (\d+:[0-9a-f]{64})", ran.out)
+    assert anchor is not None
+    (place.root / "store/seals/000000000002.seal").unlink()
+    again = isthmus("audit", "verify", *asked(place, "--anchor", anchor[1], "--format", "json"))
+    said = json.loads(again.out)
+    assert (again.code, said["proven"]) == (1, False)
+    assert said["findings"] == ["the store ends at seal 1, and 2 was there before"]
+    assert set(said) == {
+        *("proven", "findings", "seals", "first_seal", "last_seal", "records", "unfinished", "unsealed"),
+        *("gaps", "writers", "contents"),
+    }
+
+
+def test_an_altered_store_is_no_proof_and_no_report(isthmus: Isthmus, place: Place):
+    EVERY["flip"](place.root / "store", random.Random(3))
+    ran = isthmus("audit", "verify", *asked(place))
+    assert ran.code == 1
+    assert "FINDING" in ran.out
+    assert "Proven" not in ran.out
+    reported = isthmus("audit", "report", *asked(place, *FROM_TO))
+    assert reported.code == 1
+    assert "they show nothing" in reported.out
+
+
+def test_a_silent_sealer_is_found_and_a_copy_is_looked_at_as_of_its_time(isthmus: Isthmus, place: Place):
+    late = isthmus("audit", "verify", *asked(place, "--as-of", "2120-01-01"))
+    assert late.code == 1
+    assert "the sealer promised one every 3600 s" in late.out
+
+
+def test_report_counts_names_gaps_and_ends_with_1_where_a_class_went_where_it_may_not(
+    isthmus: Isthmus, place: Place
+):
+    ran = isthmus("audit", "report", *asked(place, *FROM_TO, "--format", "json"))
+    assert ran.code == 0, ran.err
+    said = json.loads(ran.out)
+    assert [(row["class"], row["gateway"], row["ran"], row["requests"]) for row in said["requests"]] == [
+        ("restricted", "gw-0", "onprem-vllm", 1)
+    ]
+    assert ["r2" in gap for gap in said["gaps"]] == [True, False]
+    assert "is sealed" in said["gaps"][1]
+    writer = place.writer("gw-1")
+    write(writer, ("intent", intent("r3", to={"target": "bedrock", "server": "translator.svc"})))
+    place.sealer().seal()
+    bad = isthmus("audit", "report", *asked(place, *FROM_TO, "--format", "markdown"))
+    assert bad.code == 1
+    assert "restricted work may not run on bedrock" in bad.out
+
+
+def test_report_takes_flow_logs_beside_the_records(isthmus: Isthmus, place: Place, tmp_path: Path):
+    log = tmp_path / "flows.log"
+    log.write_text("2 1 eni-1 10.20.4.7 52.94.1.1 40000 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n")
+    flows = ("--flow-log", log, "--address", "restricted=10.20.4.0/24")
+    ran = isthmus("audit", "report", *asked(place, *FROM_TO, *flows, "--inside", "10.0.0.0/8"))
+    assert ran.code == 1
+    assert "through to 52.94.1.1 port 443" in ran.out
+    assert isthmus("audit", "report", *asked(place, *FROM_TO, *flows)).code == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["verify", "nowhere", "--public-key", "{key}"], "nowhere: there is no such folder"),
+        (["verify", "{store}", "--public-key", "{store}"], "no public key of a sealer"),
+        (["verify", "{store}", "--public-key", "{key}", "--anchor", "2"], "`2` is no seal"),
+        (["verify", "{store}", "--public-key", "{key}", "--as-of", "soon"], "`soon` is no time"),
+        (
+            ["report", "{store}", "--public-key", "{key}", "--from", "2026-02", "--to", "2026-01-01"],
+            "is no time",
+        ),
+        (
+            ["report", "{store}", "--public-key", "{key}", "--from", "2026-02-01", "--to", "2026-01-01"],
+            "ends before",
+        ),
+        (["erase", "--keys", "{store}", *ACT], "whose is not said"),
+        (["erase", "--keys", "{store}", *ACT, "--user", "erika"], "found by an HMAC"),
+        (["erase", "--keys", "{store}", *ACT, "--subject", "erika"], "it is no subject"),
+    ],
+)
+def test_a_wrong_question_is_one_paragraph_and_exit_code_2(
+    isthmus: Isthmus, place: Place, more: list[str], says: str
+):
+    names = {"key": place.root / "seal.pem", "store": place.root / "store"}
+    ran = isthmus("audit", *(each.format(**names) for each in more))
+    assert (ran.code, says in ran.err) == (2, True), ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_a_store_that_cannot_be_reached_is_exit_code_3(isthmus: Isthmus, place: Place):
+    who = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_MAX_ATTEMPTS": "1"}
+    there = ("--endpoint", "http://127.0.0.1:1", "--public-key", place.root / "seal.pem")
+    ran = isthmus("audit", "verify", "s3://bucket/prefix", *there, **who)
+    assert (ran.code, "EndpointConnectionError" in ran.err) == (3, True), ran.err
+
+
+def test_content_is_read_held_erased_and_then_gone(isthmus: Isthmus, tmp_path: Path):
+    place = Place.at(tmp_path / "site")
+    folder, site_key, wrapping = tmp_path / "keys", tmp_path / "site.key", tmp_path / "wrapping.key"
+    folder.mkdir()
+    site_key.write_text("ab" * 32)
+    wrapping.write_text("cd" * 32)
+    key = key_name(Hmacs(bytes.fromhex("ab" * 32)).subject("erika"), 30)
+    said = {"messages": [{"role": "user", "content": "IBAN DE02"}]}
+    line = encrypt(Keys(folder, bytes.fromhex("cd" * 32)), key, "2026-11-26", "r1", said, b"{}", False)
+    writer = place.writer()
+    write(writer, ("intent", intent("r1")))
+    fields = outcome("r1", content=reference(line, key, "2026-11-26"))
+    writer.commit([writer.chain.write("outcome", "2026-11-26T15:00:00.000Z", fields)], line + b"\n")
+    close(writer)
+    place.sealer().seal()
+    look = ("audit", "content", "r1", place.root / "store", "--keys", folder, "--wrapping-key", wrapping)
+    volume = ("--volume", place.root, "--by", "legal")
+    whose = ("--keys", folder, "--user", "erika", "--site-key", site_key, *volume)
+
+    assert "IBAN DE02" in isthmus(*look).out
+    assert isthmus("audit", "hold", *whose, "--reason", "case 7").code == 0
+    held = isthmus("audit", "erase", *whose)
+    assert (held.code, "case 7" in held.err) == (1, True)
+    assert isthmus("audit", "release", *whose).code == 0
+    assert (
+        isthmus("audit", "expire", "--keys", folder, "--as-of", "2026-12-01").out == "0 keys are destroyed.\n"
+    )
+    erased = isthmus("audit", "erase", *whose)
+    assert (erased.code, erased.out) == (0, f"1 keys of {key.partition('.')[0]} are destroyed.\n")
+    gone = isthmus(*look)
+    assert (gone.code, "is erased" in gone.err) == (1, True)
+    place.sealer().seal()
+    acts: list[tuple[str, str]] = []
+    proof = place.verify(on_record=lambda record, _: acts.append((record["kind"], record.get("by", ""))))
+    assert proof.findings == []
+    assert [act for act in acts if act[1]] == [("hold", "legal"), ("release", "legal"), ("erase", "legal")]
+
+
+def test_what_cannot_be_recorded_is_not_done(isthmus: Isthmus, tmp_path: Path):
+    key = tmp_path / "keys/2026-11-26" / f"u-{'1' * 32}.30d.key"
+    key.parent.mkdir(parents=True)
+    key.write_bytes(b"wrapped")
+    subject = ("--subject", f"u-{'1' * 32}", "--by", "legal")
+    ran = isthmus("audit", "erase", "--keys", tmp_path / "keys", "--volume", tmp_path, *subject)
+    assert (ran.code, "no seal in its folder" in ran.err) == (2, True)
+    assert key.exists()
+
+
+def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, tmp_path: Path):
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/audit.md").read_text(), re.M | re.S)
+    made, shown = ([shlex.split(line) for line in block.splitlines()] for block in blocks)
+    for words in made:
+        target = (tmp_path / words[-1]).open("wb") if ">" in words else None
+        subprocess.run(
+            words[: words.index(">")] if target else words, cwd=tmp_path, stdout=target, check=True
+        )
+    place = Place(
+        tmp_path, (tmp_path / "sealer.key.pem").read_bytes(), (tmp_path / "sealer.pem").read_bytes()
+    )
+    for folder in ("records", "seals", "volume", "keys"):
+        (tmp_path / folder).mkdir()
+    for folder in ("records", "seals"):
+        (tmp_path / "volume" / folder).symlink_to(tmp_path / folder)
+    (tmp_path / "flows.log").write_text(
+        "2 1 eni-1 10.20.4.7 10.9.9.9 4 443 6 10 8400 1795705200 1795705260 ACCEPT OK\n"
+    )
+    exchange(place.writer(), "r1")
+    place.sealer().seal()
+    assert len(shown) == 7
+    for words in shown:
+        assert words[0] == "isthmus"
+        ran = isthmus(*words[1:], cwd=tmp_path)
+        assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"

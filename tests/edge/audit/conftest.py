@@ -1,0 +1,60 @@
+"""Gateways with records, on the shared sidecar."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.edge.audit.audited import SITE_KEY, Audited
+from tests.edge.audit.harness import Place
+from tests.edge.conftest import Site, gateway_config
+from tests.edge.processes import Edge
+
+
+@pytest.fixture(scope="module")
+def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Audited]]:
+    """Starts gateways on the shared sidecar, each with records of its own."""
+    started: list[Audited] = []
+
+    def begin(small_disk: bool = False, **settings: Any) -> Audited:
+        folder = tmp_path_factory.mktemp("audited")
+        place = Place.at(folder)
+        (folder / "site.key").write_text(SITE_KEY)
+        (folder / "seal.pem").write_bytes(place.public)
+        config = gateway_config(site.folder, site.sidecar.port)
+        for each in config["routes"]:
+            each.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64, gpus=1, usd_per_gpu_hour=3.6)
+        down = config["routes"][2]
+        down["also"] = [{**down, "server_name": "other.svc", "target": "eks-vllm"}]
+        for key in ("workload", "also"):
+            down["also"][0].pop(key, None)
+        config["audit"] = {
+            "records": str(place.records),
+            "seals": str(place.seals),
+            "seal_key": str(folder / "seal.pem"),
+            "site_key": str(folder / "site.key"),
+            "policy": "p7",
+            "name": "gw-0",
+            **settings,
+        }
+        within = []
+        if small_disk:
+            script = f'mount -t tmpfs -o size=256k none {place.records} && exec "$@"'
+            within = ["unshare", "--map-root-user", "--user", "--mount", "sh", "-c", script, "sh"]
+        gateway = Edge(folder / "gateway", config, within=within).wait_until_up()
+        seen_at = Path(f"/proc/{gateway.process.pid}/root{place.records}") if small_disk else place.records
+        client = httpx.Client(
+            base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
+        )
+        started.append(Audited(gateway, place, client, seen_at))
+        return started[-1]
+
+    yield begin
+    for each in started:
+        each.client.close()
+        each.gateway.process.kill()
+        each.gateway.process.wait(10)

@@ -1,0 +1,131 @@
+"""Writers, a sealer and a store in a folder, and how to ask whether what is there is proven."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.audit.chain_files import Writer, new_name, now
+from edge.audit.seal_format import Signer
+from edge.audit.sealer import Sealer
+from edge.audit.stores import FolderStore, Store
+from edge.audit.verify import Proof, verify
+
+OPENING = {"class": "restricted", "site": "fra1", "gateway": "gw-0", "policy": "p1"}
+
+
+def new_key() -> tuple[bytes, bytes]:
+    """A signing key and its public half, PEM."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private, public
+
+
+def intent(name: str, **more: Any) -> dict[str, Any]:
+    where = {
+        "target": "onprem-vllm",
+        "server": "m.svc",
+        "url": "https://m.svc:8443",
+        "model": "m",
+        "digest": None,
+    }
+    return {**common(name), "attempt": 1, "to": where, "prompt": "0" * 64, "stream": False, **more}
+
+
+def outcome(name: str, **more: Any) -> dict[str, Any]:
+    said = {
+        "attempts": 1,
+        "ran": intent(name)["to"],
+        "status": 200,
+        "code": "ok",
+        "ended_well": True,
+        "ms": 3,
+        "usd": None,
+    }
+    return {**common(name), **said, "tokens": {"prompt": 7, "completion": 5}, "content": None, **more}
+
+
+def common(name: str) -> dict[str, Any]:
+    who = {"workload": "claims", "team": "", "identity": "k1"}
+    return {"id": name, "who": who, "model": "claims", "path": "/v1/chat/completions", **OPENING}
+
+
+@dataclass
+class Place:
+    """One class at one site, in a folder."""
+
+    root: Path
+    private: bytes
+    public: bytes
+
+    @classmethod
+    def at(cls, root: Path) -> Place:
+        place = cls(root, *new_key())
+        place.records.mkdir(parents=True)
+        place.seals.mkdir()
+        return place
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records"
+
+    @property
+    def seals(self) -> Path:
+        return self.root / "seals"
+
+    @property
+    def store(self) -> FolderStore:
+        return FolderStore(self.root / "store")
+
+    def writer(self, who: str = "gw-0", rotate_bytes: int = 1 << 26) -> Writer:
+        return Writer(self.records, new_name(who), OPENING, rotate_bytes)
+
+    def sealer(self, store: Store | None = None, records: Path | None = None, **more: Any) -> Sealer:
+        sealer = Sealer(
+            store or self.store,
+            Signer(self.private),
+            **{
+                "records": records or self.records,
+                "seals": self.seals,
+                "data_class": "restricted",
+                "site": "fra1",
+                "every_s": 30,
+                "idle_s": 3600,
+                "keep_days": 30,
+                "content_days": 30,
+                **more,
+            },
+        )
+        sealer.restore()
+        return sealer
+
+    def verify(self, store: Store | None = None, **more: Any) -> Proof:
+        keys = Signer(self.private).public
+        return verify(store or self.store, keys, **{"now": datetime.datetime.now(datetime.UTC), **more})
+
+
+def write(writer: Writer, *records: tuple[str, dict[str, Any]]) -> None:
+    """Records in one commit."""
+    writer.commit([writer.chain.write(kind, now(), fields) for kind, fields in records])
+
+
+def exchange(writer: Writer, name: str) -> None:
+    """A request that was forwarded and answered."""
+    write(writer, ("intent", intent(name)))
+    write(writer, ("outcome", outcome(name)))
+
+
+def close(writer: Writer) -> None:
+    """An orderly end."""
+    write(writer, ("close", {}))
+    writer.give_up()

@@ -1,0 +1,170 @@
+"""Four writers, each killed in the middle, sealed meanwhile: what the crashes leave is no alarm, every alteration is.
+
+`make test` runs it on 4,000 records and two alterations of each kind, `make soak` on 100,000 with ten, and on the small
+one with a hundred.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edge.audit.chain_files import files
+from edge.audit.verify import Proof
+from tests.edge.audit.altering import EVERY
+from tests.edge.audit.harness import Place
+from tests.edge.processes import ROOT
+
+WRITERS = 4
+
+
+@dataclass
+class Crashed:
+    """What four killed writers left, and what is known of it."""
+
+    place: Place
+    durable: int
+    """Records that the writers were told are safe, before they were killed."""
+    proof: Proof
+    anchor: tuple[int, str]
+
+
+def crash(root: Path, total: int) -> Crashed:
+    place = Place.at(root)
+    each = total // WRITERS
+    sealer = place.sealer()
+    writers = [
+        subprocess.Popen(
+            # Each would go on to half as many again: it is killed in the middle of a write, or between two.
+            [
+                sys.executable,
+                "-m",
+                "tests.edge.audit.writing",
+                str(place.records),
+                f"gw-{number}",
+                str(each * 3 // 2),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(WRITERS)
+    ]
+    durable = dict.fromkeys(range(WRITERS), 0)
+    try:
+        while any(count < each for count in durable.values()):
+            for number, writer in enumerate(writers):
+                if durable[number] < each:
+                    assert writer.stdout is not None
+                    durable[number] = int(writer.stdout.readline())
+                    if durable[number] >= each:
+                        writer.send_signal(signal.SIGKILL)
+            if sum(durable.values()) % (total // 20) < 400:
+                sealer.seal()
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait(10)
+    for number in range(WRITERS):
+        # What stood in the pipe when it was killed was durable as well.
+        rest = writers[number].stdout
+        assert rest is not None
+        durable[number] = max([durable[number], *map(int, rest.read().split())])
+        rest.close()
+    while sealer.seal():
+        pass
+    proof = place.verify()
+    assert proof.last is not None
+    return Crashed(place, sum(durable.values()), proof, (proof.last.number, proof.last.hash))
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
+    return crash(tmp_path_factory.mktemp("crashed"), 4_000)
+
+
+def all_found(crashed: Crashed, scratch: Path, seeds: range) -> None:
+    place = crashed.place
+    names = list(EVERY)
+    for seed in seeds:
+        name, rng = names[seed % len(names)], random.Random(seed)
+        store = scratch / str(seed)
+        shutil.copytree(place.root / "store", store)
+        what = EVERY[name](store, rng)
+        # Only what was cut off at its end needs to be known from before.
+        anchor = crashed.anchor if name == "roll_back" else None
+        found = place.verify(type(place.store)(store), anchor=anchor).findings
+        assert found, f"{name} ({what}), seed {seed}, was not found"
+        shutil.rmtree(store)
+
+
+def no_false_alarm(crashed: Crashed) -> None:
+    proof = crashed.proof
+    assert proof.findings == []
+    assert proof.records >= crashed.durable
+    assert sorted(said["state"] for said in proof.writers.values()) == ["crashed"] * WRITERS
+    # Of requests that were under way at the kill, at most the ones of one commit each.
+    assert len(proof.unfinished) <= WRITERS * 50
+    for name, known in proof.unfinished.items():
+        assert name.startswith(known["writer"][:4])
+
+
+def test_what_a_kill_leaves_is_no_false_alarm_and_nothing_durable_is_lost(crashed: Crashed):
+    no_false_alarm(crashed)
+
+
+def test_every_alteration_before_the_last_seal_is_found(crashed: Crashed, tmp_path: Path):
+    all_found(crashed, tmp_path, range(2 * len(EVERY)))
+
+
+def test_a_store_that_was_not_altered_is_proven_again_after_it_was_copied(crashed: Crashed, tmp_path: Path):
+    shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
+    store = type(crashed.place.store)(tmp_path / "copy")
+    assert crashed.place.verify(store, anchor=crashed.anchor).findings == []
+
+
+def test_a_rolled_back_store_is_seen_from_the_volume_without_an_anchor(crashed: Crashed, tmp_path: Path):
+    shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
+    EVERY["roll_back"](tmp_path / "copy", random.Random(1))
+    store = type(crashed.place.store)(tmp_path / "copy")
+    assert crashed.place.verify(store).findings == []
+    found = crashed.place.verify(store, seals=crashed.place.seals).findings
+    assert any(finding.startswith("the gateways have seen seal") for finding in found)
+
+
+def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_path: Path):
+    """The same volume, and a store whose sealer went down earlier."""
+    shutil.copytree(crashed.place.root / "store", tmp_path / "copy")
+    seals = sorted((tmp_path / "copy/seals").iterdir())
+    for path in seals[len(seals) // 2 :]:
+        path.unlink()
+    store = type(crashed.place.store)(tmp_path / "copy")
+    proof = crashed.place.verify(store, records=crashed.place.records)
+    assert proof.findings == []
+    assert proof.tail is not None
+    written = sum(
+        path.read_bytes().count(b"\n")
+        for folder in crashed.place.records.iterdir()
+        for _, path in files(folder)
+    )
+    assert sum(proof.tail.values()) == written - proof.records > 0
+
+
+@pytest.mark.soak
+def test_a_hundred_alterations_of_each_kind_are_found(crashed: Crashed, tmp_path: Path):
+    all_found(crashed, tmp_path, range(100 * len(EVERY)))
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_records_with_ten_alterations_of_each_kind(tmp_path: Path):
+    crashed = crash(tmp_path / "crashed", 100_000)
+    assert crashed.durable >= 100_000
+    no_false_alarm(crashed)
+    all_found(crashed, tmp_path, range(10 * len(EVERY)))

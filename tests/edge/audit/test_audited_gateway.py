@@ -1,0 +1,289 @@
+"""The running gateway's record: an intent before the model hears anything, an outcome before the last byte leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.audit.content import Hmacs
+from edge.audit.stores import FolderStore
+from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited
+from tests.edge.audit.harness import Place, new_key
+from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
+
+
+@pytest.fixture(scope="module")
+def shared(start: Callable[..., Audited]) -> Audited:
+    audited = start()
+    audited.seal()
+    audited.wait_until()
+    return audited
+
+
+@pytest.fixture
+def gateway(shared: Audited, chain: Site) -> Audited:
+    return shared
+
+
+def test_nothing_is_served_until_the_sealer_knows_the_writer(start: Callable[..., Audited], chain: Site):
+    audited = start()
+    audited.wait_until("audit unregistered")
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "audit_unregistered")
+    assert chain.model.received == []
+    forger = Place(audited.place.root, new_key()[0], b"")
+    forger.sealer(FolderStore(audited.place.root / "forged")).seal()
+    time.sleep(0.6)
+    assert audited.gateway.health().text == "audit unregistered\n", "a seal of another key counts for nothing"
+    (audited.place.seals / "latest.json").unlink()
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    audited.client.close()
+    assert audited.gateway.stop() == 0
+    assert audited.records()[-1]["kind"] == "close"
+    audited.seal()
+    assert audited.place.verify(records=audited.place.records).findings == []
+
+
+def test_a_request_has_an_intent_and_an_outcome_and_neither_holds_what_was_said(gateway: Audited):
+    answer = gateway.ask(user="erika@example.org")
+    intent, outcome = gateway.of(answer.headers["x-request-id"])
+    assert (intent["kind"], outcome["kind"]) == ("intent", "outcome")
+    assert intent["who"] == {"workload": WORKLOAD, "team": "", "identity": identity()}
+    assert {key: intent[key] for key in ("class", "site", "gateway", "policy", "path", "stream")} == {
+        "class": "restricted",
+        "site": "fra1",
+        "gateway": "gw-0",
+        "policy": "p7",
+        "path": CHAT,
+        "stream": False,
+    }
+    assert intent["to"]["target"] == "onprem-vllm"
+    assert intent["to"]["digest"] == "sha256:" + "1" * 64
+    assert outcome["ran"] == intent["to"]
+    assert (outcome["status"], outcome["code"], outcome["ended_well"]) == (200, "ok", True)
+    assert outcome["tokens"] == {"prompt": 7, "completion": 5}
+    assert outcome["usd"] == pytest.approx(outcome["gpu_seconds"] / 1000, rel=0.01)
+    assert intent["prompt"] == Hmacs(bytes.fromhex(SITE_KEY)).prompt(chat())
+    written = b"".join(path.read_bytes() for path in gateway.place.records.rglob("*") if path.is_file())
+    for said in (SECRET, "Muster", "erika", KEYS[WORKLOAD]):
+        assert said.encode() not in written
+
+
+def identity() -> str:
+    """How the gateway's own line calls the key: by the beginning of its digest."""
+    return "key:" + hashlib.sha256(KEYS[WORKLOAD].encode()).hexdigest()[:12]
+
+
+def test_the_intent_is_on_the_disk_while_the_model_thinks_and_a_client_that_goes_leaves_an_outcome(
+    gateway: Audited, chain: Site
+):
+    chain.model.reset("stall")
+    with pytest.raises(httpx.ReadTimeout):
+        gateway.client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD]), timeout=0.5)
+    assert chain.model.received != []
+    intent = gateway.last("intent")
+    end = time.monotonic() + 10
+    while len(gateway.of(intent["id"])) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    outcome = gateway.last("outcome")
+    assert (outcome["code"], outcome["ended_well"]) == ("client_closed_request", False)
+    assert intent["time"] < outcome["time"]
+
+
+def test_a_streams_outcome_is_on_the_disk_when_its_end_arrives(gateway: Audited, chain: Site):
+    chain.model.reset("slow")
+    with gateway.client.stream(
+        "POST", CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD])
+    ) as answer:
+        name = answer.headers["x-request-id"]
+        kinds = []
+        for line in answer.iter_lines():
+            if line:
+                kinds.append((line == "data: [DONE]", len(gateway.of(name))))
+    assert kinds[0] == (False, 1)
+    assert kinds[-1] == (True, 2)
+    assert gateway.of(name)[1]["ended_well"] is True
+    assert gateway.of(name)[1]["tokens"] == {"prompt": 7, "completion": 5}
+
+
+@pytest.mark.parametrize(("behaviour", "code"), [("cut", "stream_cut"), ("error-event", "stream_failed")])
+def test_a_stream_that_breaks_is_recorded_as_such(gateway: Audited, chain: Site, behaviour: str, code: str):
+    chain.model.reset(behaviour)
+    answer = gateway.ask(stream=True)
+    assert "[DONE]" not in answer.text
+    outcome = gateway.of(answer.headers["x-request-id"])[1]
+    assert (outcome["code"], outcome["ended_well"]) == (code, False)
+    assert outcome["usd"] > 0, "what was burnt is reckoned, however it ended"
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "status"),
+    [({}, None, 401), ({"fallbacks": []}, KEYS[WORKLOAD], 400), ({"model": "gpt-4"}, KEYS[WORKLOAD], 404)],
+)
+def test_a_refused_request_is_recorded_and_was_forwarded_nowhere(
+    gateway: Audited, chain: Site, fields: dict[str, Any], key: str | None, status: int
+):
+    refused = gateway.ask(key, **fields)
+    (record,) = gateway.of(refused.headers["x-request-id"])
+    assert (record["kind"], record["status"], record["attempts"], record["ran"]) == (
+        "outcome",
+        status,
+        0,
+        None,
+    )
+    assert (record["code"], record["who"]["workload"]) == (code_of(refused), WORKLOAD if key else "")
+    assert chain.model.received == []
+
+
+def test_every_place_that_is_tried_has_an_intent_before_it(gateway: Audited):
+    refused = gateway.client.post(CHAT, json=chat(model="down"), headers=bearer(KEYS["down"]))
+    assert (refused.status_code, code_of(refused)) == (503, "model_unavailable")
+    *intents, outcome = gateway.of(refused.headers["x-request-id"])
+    assert sorted((each["attempt"], each["to"]["target"]) for each in intents) in (
+        [(1, "eks-vllm"), (2, "onprem-vllm")],
+        [(1, "onprem-vllm"), (2, "eks-vllm")],
+    )
+    assert (outcome["status"], outcome["attempts"], outcome["ran"]) == (503, 2, intents[1]["to"])
+
+
+def test_a_killed_gateway_leaves_the_request_that_was_under_way_unfinished(
+    start: Callable[..., Audited], chain: Site
+):
+    audited = start()
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    chain.model.reset("stall")
+
+    def ask() -> None:
+        with pytest.raises(httpx.HTTPError):
+            audited.ask()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    end = time.monotonic() + 10
+    while not chain.model.received:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    audited.gateway.process.kill()
+    audited.gateway.process.wait(10)
+    asking.join(10)
+    under_way = audited.last("intent")["id"]
+    audited.seal()
+    proof = audited.place.verify(records=audited.place.records, seals=audited.place.seals)
+    assert proof.findings == []
+    assert list(proof.unfinished) == [under_way]
+    assert [said["state"] for said in proof.writers.values()] == ["crashed"]
+
+
+def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_does(
+    start: Callable[..., Audited], chain: Site
+):
+    audited = start(max_unsealed_s=2)
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    time.sleep(2.3)
+    chain.model.reset()
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "audit_unsealed")
+    assert audited.gateway.health().text == "ok\n", "callers are told why, by each copy"
+    assert chain.model.received == []
+    audited.seal()
+    end = time.monotonic() + 5
+    while audited.ask().status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert b"isthmus_audit_unsealed_seconds" in audited.gateway.health("/metrics").content
+
+
+needs_mounts = pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run(["unshare", "--map-root-user", "--user", "--mount", "true"], check=False).returncode
+    != 0,
+    reason="this machine lets nobody mount a file system of its own",
+)
+
+
+@needs_mounts
+def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was_under_way(
+    start: Callable[..., Audited], chain: Site
+):
+    audited = start(small_disk=True)
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    fill = audited.seen_at / "fill"
+
+    chain.model.reset("slow")
+    with audited.client.stream(
+        "POST", CHAT, json=chat(stream=True), headers=bearer(KEYS[WORKLOAD])
+    ) as answer:
+        lines = answer.iter_lines()
+        heard = next(lines)
+        full(fill)
+        while audited.ask(None).status_code == 401:
+            pass  # until the last page of the file is full too
+        heard += "".join(lines)
+    assert answer.status_code == 200
+    assert "[DONE]" not in heard
+    assert "audit_unwritable" in heard
+
+    chain.model.reset()
+    refused = audited.ask()
+    assert (refused.status_code, code_of(refused)) == (503, "audit_unwritable")
+    assert audited.gateway.health().text == "audit unwritable\n"
+    assert chain.model.received == []
+
+    fill.unlink()
+    audited.wait_until("audit unregistered")
+    audited.seal()
+    audited.wait_until()
+    assert audited.ask().status_code == 200
+    audited.seal()
+    proof = audited.place.verify(records=audited.seen_at)
+    assert proof.findings == []
+    assert sorted(said["state"] for said in proof.writers.values()) == ["crashed", "open"]
+    assert list(proof.unfinished) == [answer.headers["x-request-id"]]
+
+
+def full(path: Path) -> None:
+    """Fill the file system, to its last byte."""
+    with path.open("wb", buffering=0) as stream:
+        size = 65536
+        while size:
+            try:
+                stream.write(b"x" * size)
+            except OSError:
+                size //= 2
+
+
+def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):
+    async def many(context: ssl.SSLContext) -> None:
+        async with httpx.AsyncClient(base_url=gateway.gateway.url, verify=context, trust_env=False) as client:
+            asked = [client.post(CHAT, json=chat(), headers=bearer(KEYS[WORKLOAD])) for _ in range(40)]
+            assert {answer.status_code for answer in await asyncio.gather(*asked)} == {200}
+
+    def count(name: str) -> int:
+        text = gateway.gateway.health("/metrics").text
+        return int(float(text.partition(f"\nisthmus_audit_{name}_total ")[2].partition("\n")[0]))
+
+    before = count("records"), count("commits")
+    asyncio.run(many(site.authority.client("app")))
+    records, commits = count("records") - before[0], count("commits") - before[1]
+    assert records == 80
+    assert commits < records

@@ -1,0 +1,139 @@
+"""Keys of content: one for a subject and a day; destroying it erases, a hold suspends that, time does it by itself."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import pytest
+
+from edge.audit import keys as key_files
+from edge.audit.content import Hmacs, decrypt, encrypt, key_name
+from edge.audit.keys import Held, Keys, erase, expire, hold, read_key, release
+
+ERIKA = "u-" + "1" * 32
+OTHER = "u-" + "2" * 32
+DAY = "2026-11-26"
+WRAP = b"w" * 32
+
+
+def kept(keys: Keys, subject: str = ERIKA, day: str = DAY, days: int = 30) -> bytes:
+    return encrypt(keys, key_name(subject, days), day, "r1", {"user": "erika"}, b"\xff answer", False)
+
+
+def test_content_opens_with_its_key_and_with_no_other(tmp_path: Path):
+    keys = Keys(tmp_path, WRAP)
+    line = kept(keys)
+    assert decrypt(keys, line) == {"asked": {"user": "erika"}, "answer": b"\xff answer", "cut": False}
+    with pytest.raises(ValueError, match="altered"):
+        decrypt(keys, line.replace(b'"id":"r1"', b'"id":"r2"'))
+    with pytest.raises(ValueError, match="wrapping key is another one"):
+        decrypt(Keys(tmp_path, b"x" * 32), line)
+
+
+def test_one_subject_and_day_has_one_key_whoever_makes_it(tmp_path: Path):
+    one, two = Keys(tmp_path, WRAP), Keys(tmp_path, WRAP)
+    name = key_name(ERIKA, 30)
+    assert one.of(name, DAY) == two.of(name, DAY) == one.of(name, DAY)
+    assert one.of(name, "2026-11-27") != one.of(name, DAY)
+    assert one.of(key_name(OTHER, 30), DAY) != one.of(name, DAY)
+    assert sorted(path.name for path in (tmp_path / DAY).iterdir()) == [
+        f"{ERIKA}.30d.key",
+        f"{OTHER}.30d.key",
+    ]
+
+
+def test_a_key_lies_wrapped_and_for_its_owner_alone(tmp_path: Path):
+    key = Keys(tmp_path, WRAP).of(key_name(ERIKA, 30), DAY)
+    path = tmp_path / DAY / f"{ERIKA}.30d.key"
+    assert key not in path.read_bytes()
+    assert path.stat().st_mode & 0o077 == 0
+    moved = tmp_path / DAY / f"{OTHER}.30d.key"
+    path.rename(moved)
+    with pytest.raises(ValueError, match="damaged"):
+        Keys(tmp_path, WRAP).of(key_name(OTHER, 30), DAY)
+
+
+def test_erasing_destroys_every_key_of_the_subject_and_of_no_other(tmp_path: Path):
+    keys = Keys(tmp_path, WRAP)
+    lines = [kept(keys), kept(keys, day="2026-11-25"), kept(keys, days=90)]
+    other = kept(keys, OTHER)
+    assert erase(tmp_path, ERIKA) == 3
+    assert [decrypt(keys, line) for line in lines] == [None] * 3
+    assert decrypt(keys, other) is not None
+    assert erase(tmp_path, ERIKA) == 0
+
+
+@pytest.mark.parametrize("held", [ERIKA, "all"])
+def test_a_legal_hold_suspends_erasure_and_expiry_until_it_is_ended(tmp_path: Path, held: str):
+    keys = Keys(tmp_path, WRAP)
+    line = kept(keys)
+    late = datetime.date(2027, 12, 1)
+    hold(tmp_path, held, "legal", "case 7")
+    with pytest.raises(Held, match=r"a legal hold of legal since .*: case 7"):
+        erase(tmp_path, ERIKA)
+    assert expire(tmp_path, late) == 0
+    assert decrypt(keys, line) is not None
+    assert release(tmp_path, held) is True
+    assert release(tmp_path, held) is False
+    assert expire(tmp_path, late) == 1
+    assert decrypt(keys, line) is None
+
+
+@pytest.mark.parametrize("text", ["{torn", "{}"])
+def test_a_hold_that_cannot_be_read_holds_everything(tmp_path: Path, text: str):
+    keys = Keys(tmp_path, WRAP)
+    line = kept(keys)
+    hold(tmp_path, OTHER, "legal", "case 7")
+    (tmp_path / "holds" / f"{OTHER}.json").write_text(text)
+    assert expire(tmp_path, datetime.date(2030, 1, 1)) == 0
+    with pytest.raises(Held):
+        erase(tmp_path, ERIKA)
+    assert decrypt(keys, line) is not None
+
+
+def test_keys_expire_after_their_own_days_and_not_before(tmp_path: Path):
+    keys = Keys(tmp_path, WRAP)
+    short, long = kept(keys, days=30), kept(keys, days=90)
+    assert expire(tmp_path, datetime.date(2026, 12, 26)) == 0
+    assert expire(tmp_path, datetime.date(2026, 12, 27)) == 1
+    assert (decrypt(keys, short), decrypt(keys, long) is None) == (None, False)
+    assert expire(tmp_path, datetime.date(2027, 2, 25)) == 1
+    assert list(tmp_path.glob("2*")) == []
+
+
+def test_a_key_is_overwritten_before_it_is_taken_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    keys = Keys(tmp_path, WRAP)
+    kept(keys)
+    path = tmp_path / DAY / f"{ERIKA}.30d.key"
+    before, last = path.read_bytes(), []
+    unlink = Path.unlink
+    monkeypatch.setattr(
+        Path, "unlink", lambda self, **more: (last.append(self.read_bytes()), unlink(self, **more))
+    )
+    erase(tmp_path, ERIKA)
+    assert len(last[0]) == len(before)
+    assert last[0] != before
+
+
+@pytest.mark.parametrize("text", ["", "ab" * 31, "zz" * 32, "ab" * 33])
+def test_a_key_file_that_holds_no_key_is_refused(tmp_path: Path, text: str):
+    (tmp_path / "key").write_text(text)
+    with pytest.raises(ValueError, match="64 hexadecimal digits"):
+        read_key(tmp_path / "key")
+
+
+def test_names_that_lead_out_of_the_folder_are_none(tmp_path: Path):
+    with pytest.raises(ValueError, match="names no key"):
+        Keys(tmp_path, WRAP).of("../../x", DAY)
+    with pytest.raises(ValueError, match="names no subject"):
+        key_files.hold(tmp_path, "../x", "a", "b")
+
+
+def test_the_same_prompt_has_the_same_hmac_whoever_asks_and_however_it_is_delivered():
+    one, two = Hmacs(b"a" * 32), Hmacs(b"b" * 32)
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    assert one.prompt(asked) == one.prompt({**asked, "user": "erika", "stream": True})
+    assert one.prompt(asked) != one.prompt({**asked, "temperature": 1})
+    assert one.prompt(asked) != two.prompt(asked)
+    assert one.subject("erika") != one.subject("Erika")

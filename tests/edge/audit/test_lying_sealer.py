@@ -1,0 +1,141 @@
+"""Seals whose signature is good and that do not fit: of a sealer that lies, of a second one, or of another place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.audit import seal_format
+from edge.audit.records import canonical, digest
+from edge.audit.seal_format import Seal, Signer
+from tests.edge.audit.harness import Place, close, exchange
+
+Change = Callable[[dict[str, Any], list[bytes]], None]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Two writers, two seals: one writer goes on, one ends in the second."""
+    place = Place.at(tmp_path)
+    goes_on, ends = place.writer("gw-0"), place.writer("gw-1")
+    sealer = place.sealer()
+    exchange(goes_on, "a")
+    sealer.seal()
+    exchange(goes_on, "b")
+    exchange(ends, "c")
+    close(ends)
+    sealer.seal()
+    return place
+
+
+def sealed(place: Place, number: int) -> Seal:
+    data = (place.root / "store" / seal_format.name(number)).read_bytes()
+    return seal_format.read(data, Signer(place.private).public)
+
+
+def signed_anew(place: Place, number: int, change: Change, as_number: int | None = None) -> list[str]:
+    """A seal changed and signed again with the sealer's own key; what is found."""
+    seal = sealed(place, number)
+    lines = seal.payload.split(b"\n")[:-1]
+    change(seal.body, lines)
+    payload = b"".join(line + b"\n" for line in lines)
+    seal.body["payload"] = {"sha256": digest(payload), "bytes": len(payload), "lines": len(lines)}
+    data = Signer(place.private).head(seal.body) + b"\n" + payload
+    (place.root / "store" / seal_format.name(as_number or number)).write_bytes(data)
+    return place.verify().findings
+
+
+def writer_of(body: dict[str, Any], state: str) -> str:
+    return next(name for name, said in body["writers"].items() if said["state"] == state)
+
+
+def leave_out_a_writer(body: dict[str, Any], lines: list[bytes]) -> None:
+    name = writer_of(body, "open")
+    del body["writers"][name]
+    lines[:] = [line for line in lines if name.encode() not in line]
+
+
+def leave_out_a_record(body: dict[str, Any], lines: list[bytes]) -> None:
+    name = writer_of(body, "open")
+    body["writers"][name]["new"] -= 1
+    lines.remove([line for line in lines if name.encode() in line][-1])
+
+
+def add_a_record(body: dict[str, Any], lines: list[bytes]) -> None:
+    lines.append(canonical({"kind": "intent"}))
+
+
+def another_head(body: dict[str, Any], lines: list[bytes]) -> None:
+    body["writers"][writer_of(body, "open")]["head"] = "0" * 64
+
+
+def another_link(body: dict[str, Any], lines: list[bytes]) -> None:
+    body["prev"] = "0" * 64
+
+
+def another_class(body: dict[str, Any], lines: list[bytes]) -> None:
+    body["class"] = "public"
+
+
+def another_number(body: dict[str, Any], lines: list[bytes]) -> None:
+    body["seal"] = 7
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (leave_out_a_writer, "is missing, and it had not ended"),
+        (leave_out_a_record, "ends at record 3, and was sealed at 4"),
+        (add_a_record, "it holds more records than it names"),
+        (another_head, "ends at record 4, and was sealed at 4"),
+        (another_link, "it names another seal before it"),
+        (another_class, "it is of class public at fra1"),
+        (another_number, "it was sealed as number 7"),
+    ],
+)
+def test_a_seal_that_does_not_fit_is_found_though_its_signature_is_good(
+    place: Place, change: Change, says: str
+):
+    assert place.verify().findings == []
+    found = signed_anew(place, 2, change)
+    assert any(says in finding for finding in found), found
+
+
+def test_a_writer_that_had_ended_comes_back_in_no_later_seal(place: Place):
+    ended = writer_of(sealed(place, 2).body, "closed")
+
+    def third(with_it: bool, number: int) -> Change:
+        def change(body: dict[str, Any], lines: list[bytes]) -> None:
+            body.update(seal=number, prev=sealed(place, number - 1).hash)
+            lines.clear()
+            for said in body["writers"].values():
+                said["new"] = 0
+            if not with_it:
+                del body["writers"][ended]
+
+        return change
+
+    assert signed_anew(place, 2, third(False, 3), as_number=3) == []
+    found = signed_anew(place, 2, third(True, 4), as_number=4)
+    assert f"seals/000000000004.seal: writer {ended} had ended, and is there again" in found
+
+
+def test_a_seal_of_a_second_sealer_with_the_same_key_does_not_fit(tmp_path: Path):
+    """Two stores of one volume, sealed apart: a seal of one does not stand in the other, though its records follow."""
+    place = Place.at(tmp_path)
+    other = type(place.store)(tmp_path / "other")
+    writer = place.writer()
+    for store, time in ((place.store, "2026-11-26T10:00:00Z"), (other, "2026-11-26T10:00:01Z")):
+        seals = tmp_path / f"seals-{time[-2]}"
+        seals.mkdir()
+        sealer = place.sealer(store, clock=lambda time=time: time, seals=seals)
+        sealer.seal()
+    exchange(writer, "a")
+    sealer.seal()
+    data = other.get(seal_format.name(2))
+    assert data is not None
+    place.store.put(seal_format.name(2), data, 1)
+    assert "seals/000000000002.seal: it names another seal before it" in place.verify().findings

@@ -1,0 +1,122 @@
+"""Whatever honest gateways and sealers do, in any order, with crashes and stores that fail: there is no alarm."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.audit.chain_files import Writer, files
+from edge.audit.seal_format import Signer
+from edge.audit.sealer import Sealer
+from edge.audit.stores import FolderStore, StoreFault
+from edge.audit.watching import SealWatch, clear
+from tests.edge.audit.harness import Place, close, exchange, intent, write
+
+
+class FailingStore(FolderStore):
+    """Fails when it is told to, before it has written or after."""
+
+    fail = ""
+
+    def put(self, name: str, data: bytes, keep_days: int) -> None:
+        if self.fail == "before":
+            raise StoreFault("down")
+        super().put(name, data, keep_days)
+        if self.fail == "after":
+            raise StoreFault("its answer was lost")
+
+
+@dataclass
+class World:
+    """A class at a site, and what has been written there."""
+
+    place: Place
+    store: FailingStore
+    sealer: Sealer
+    living: list[Writer] = field(default_factory=list)
+    written: int = 0
+    under_way: set[str] = field(default_factory=set)
+    names: int = 0
+
+    def name(self) -> str:
+        self.names += 1
+        return f"r{self.names}"
+
+    def begin(self) -> None:
+        self.living.append(self.place.writer(f"gw-{len(self.living)}", rotate_bytes=1500))
+        self.written += 1
+
+    def ask(self, which: int) -> None:
+        if self.living:
+            exchange(self.living[which % len(self.living)], self.name())
+            self.written += 2
+
+    def hang(self, which: int) -> None:
+        if self.living:
+            name = self.name()
+            write(self.living[which % len(self.living)], ("intent", intent(name)))
+            self.under_way.add(name)
+            self.written += 1
+
+    def crash(self, which: int) -> None:
+        if self.living:
+            writer = self.living.pop(which % len(self.living))
+            with files(writer.folder)[-1][1].open("ab") as stream:
+                stream.write(b'{"kind":"inte'[: which % 14])
+            writer.give_up()
+
+    def end(self, which: int) -> None:
+        if self.living:
+            close(self.living.pop(which % len(self.living)))
+            self.written += 1
+
+    def seal(self, which: int) -> None:
+        self.store.fail = ["", "", "", "before", "after"][which % 5]
+        try:
+            self.sealer.seal(even_if_nothing=which % 2 == 0)
+        except StoreFault:
+            self.store.fail = ""
+            self.sealer.restore()
+        self.store.fail = ""
+
+    def restart(self) -> None:
+        self.sealer = self.place.sealer(self.store)
+
+    def clear(self, which: int) -> None:
+        watch = SealWatch(self.place.seals, Signer(self.place.private).public)
+        watch.look()
+        own = self.living[which % len(self.living)].folder.name if self.living else ""
+        clear(self.place.records, own, watch, keep_s=-1)
+
+
+STEPS = st.tuples(
+    st.sampled_from(["begin", "ask", "ask", "hang", "crash", "end", "seal", "seal", "restart", "clear"]),
+    st.integers(0, 59),
+)
+
+
+@given(st.lists(STEPS, min_size=3, max_size=25))
+def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: list[tuple[str, int]]):
+    root = Path(tempfile.mkdtemp())
+    try:
+        place = Place.at(root)
+        store = FailingStore(root / "store")
+        world = World(place, store, place.sealer(store))
+        for step, which in [("begin", 0), *steps]:
+            act = getattr(world, step)
+            act() if step in ("begin", "restart") else act(which)
+        world.restart()
+        world.sealer.seal(even_if_nothing=True)
+        proof = place.verify(store, records=place.records, seals=place.seals)
+        assert proof.findings == []
+        assert (proof.records, proof.tail) == (world.written, {})
+        assert set(proof.unfinished) == world.under_way
+        for writer in world.living:
+            writer.give_up()
+    finally:
+        shutil.rmtree(root)

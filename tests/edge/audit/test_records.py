@@ -1,0 +1,135 @@
+"""The record's format and the chain, on any record there can be."""
+
+from __future__ import annotations
+
+import json
+import string
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.audit.records import Broken, Chain, canonical, parse
+
+WRITER = "gw-0-20261126t150000z-00000000"
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.dictionaries(st.text(string.ascii_lowercase, min_size=1, max_size=6), VALUES, max_size=4)
+
+
+def chain_of(records: list[dict[str, Any]]) -> list[bytes]:
+    chain = Chain(WRITER)
+    kinds = ["open", *["intent"] * len(records)]
+    return [
+        chain.write(kind, "2026-11-26T15:00:00.000Z", fields)
+        for kind, fields in zip(kinds, [{}, *records], strict=True)
+    ]
+
+
+def follow(lines: list[bytes], writer: str = WRITER) -> list[dict[str, Any]]:
+    chain = Chain(writer)
+    return [chain.follow(line) for line in lines]
+
+
+@given(FIELDS)
+def test_a_record_is_one_line_of_ascii_that_reads_back_as_it_was(fields: dict[str, Any]):
+    line = canonical(fields)
+    assert b"\n" not in line
+    assert line.isascii()
+    assert parse(line) == json.loads(line) == json.loads(json.dumps(fields))
+
+
+@given(st.lists(FIELDS, min_size=1, max_size=5))
+def test_a_chain_as_written_is_followed_to_its_head(records: list[dict[str, Any]]):
+    lines = chain_of(records)
+    read = follow(lines)
+    assert [record["seq"] for record in read] == list(range(len(lines)))
+    for record, fields in zip(read[1:], records, strict=True):
+        reserved = {"v", "kind", "time", "writer", "seq", "prev"}
+        assert {k: v for k, v in record.items() if k not in reserved} == {
+            k: v for k, v in json.loads(json.dumps(fields)).items() if k not in reserved
+        }
+
+
+@given(st.lists(FIELDS, min_size=2, max_size=5), st.data())
+def test_a_chain_dropped_doubled_or_reordered_is_not_followed(
+    records: list[dict[str, Any]], data: st.DataObject
+):
+    lines = chain_of(records)
+    at = data.draw(st.integers(0, len(lines) - 2))
+    changed = data.draw(
+        st.sampled_from(
+            [
+                [*lines[:at], *lines[at + 1 :]],
+                [*lines[: at + 1], *lines[at:]],
+                [*lines[:at], lines[at + 1], lines[at], *lines[at + 2 :]],
+            ]
+        )
+    )
+    with pytest.raises(Broken):
+        follow(changed)
+
+
+@given(st.lists(FIELDS, min_size=1, max_size=4), st.data())
+def test_any_byte_changed_before_the_last_line_is_seen_and_in_the_last_the_head_moves(
+    records: list[dict[str, Any]], data: st.DataObject
+):
+    lines = chain_of(records)
+    at = data.draw(st.integers(0, len(lines) - 1))
+    byte = data.draw(st.integers(0, len(lines[at]) - 1))
+    put = data.draw(st.integers(0, 255).filter(lambda value: value != lines[at][byte]))
+    changed = [*lines]
+    changed[at] = lines[at][:byte] + bytes([put]) + lines[at][byte + 1 :]
+    true, chain = Chain(WRITER), Chain(WRITER)
+    for line in lines:
+        true.follow(line)
+    try:
+        for line in changed:
+            chain.follow(line)
+    except Broken:
+        return
+    assert at == len(lines) - 1
+    assert chain.head != true.head
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a": 1}',
+        b'{"b":1,"a":1}',
+        b'{"a":1,"a":2}',
+        b"[]",
+        b"",
+        b'{"a":NaN}',
+        b'{"a":"\xc3\xa4"}',
+        b'{"a":1}\r',
+    ],
+)
+def test_what_is_not_written_the_one_way_is_no_record(line: bytes):
+    with pytest.raises(Broken):
+        parse(line)
+
+
+def test_a_chain_is_of_one_writer_begins_once_and_ends_once():
+    lines = chain_of([{}])
+    with pytest.raises(Broken, match="of writer"):
+        follow(lines, "gw-1-20261126t150000z-00000000")
+    twice = Chain(WRITER)
+    opened = [twice.write("open", "t", {}) for _ in range(2)]
+    with pytest.raises(Broken, match="begins with the record `open`"):
+        follow(opened)
+    ended = Chain(WRITER)
+    closed = [ended.write(kind, "t", {}) for kind in ("open", "close", "intent")]
+    with pytest.raises(Broken, match="had ended"):
+        follow(closed)
+
+
+def test_a_record_beyond_all_measure_is_refused_and_the_chain_stays():
+    chain = Chain(WRITER)
+    with pytest.raises(ValueError, match="a record of"):
+        chain.write("open", "t", {"x": "a" * 70_000})
+    assert chain.seq == -1

@@ -1,0 +1,31 @@
+"""`python -m tests.edge.audit.writing RECORDS WHO COUNT`: one writer process, for tests that kill it.
+
+It writes intents and outcomes as a gateway does, several of each in a commit, and says on standard output how many
+records are durable, line by line.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from edge.audit.chain_files import Writer, new_name, now
+from tests.edge.audit.harness import OPENING, intent, outcome
+
+AT_ONCE = 50
+"""Requests at the same time."""
+
+
+def main(records: Path, who: str, count: int) -> None:
+    writer = Writer(records, new_name(who), {**OPENING, "gateway": who}, 4 * 1024 * 1024)
+    durable = 1
+    while durable < count:
+        names = [f"{who}-{durable + offset:08d}" for offset in range(AT_ONCE)]
+        for kind, make in (("intent", intent), ("outcome", outcome)):
+            writer.commit([writer.chain.write(kind, now(), make(name)) for name in names])
+            durable += AT_ONCE
+            print(durable, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
