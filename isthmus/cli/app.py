@@ -32,6 +32,10 @@ class _Commands(LazyGroup):
             "Say what `up` would do: changes, findings, cost, data paths.",
         ),
         "ci": ("isthmus.cli.ci_command", "Say what a branch changes, judged by the commit before it."),
+        "drift": (
+            "isthmus.cli.drift_command",
+            "Say what changed behind the code's back, and what is not ours.",
+        ),
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "audit": ("isthmus.cli.audit_commands", "Prove the audit record, report from it, erase and hold."),

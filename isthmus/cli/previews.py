@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from isthmus.contracts.preview import Preview
+    from isthmus.contracts.words import Part
     from isthmus.engine.previewing import Previewed
     from isthmus.report.thresholds import Threshold
 
@@ -90,31 +93,55 @@ def writable(file: Path) -> None:
 
 
 def _give(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> None:
+    def parts() -> Iterable[RenderableType]:
+        from isthmus.report import preview_text
+
+        return preview_text.parts(previews)
+
+    plain = report.format is Format.text
+    put(lambda: _text(report, previews, files, name), report.output, parts if plain else None)
+
+
+def put(
+    text: Callable[[], str],
+    output: Path | None,
+    parts: Callable[[], Iterable[RenderableType]] | None = None,
+) -> None:
+    """Write an answer to its file, or print it. `parts`: what a terminal is told in its place."""
     import sys
 
     from isthmus.cli import console
     from isthmus.contracts import yamlfile
 
-    if report.format is Format.text and report.output is None and sys.stdout.isatty():
-        from isthmus.report import preview_text
-
+    if parts is not None and output is None and sys.stdout.isatty():
         out = console.out()
-        for part in preview_text.parts(previews):
+        for part in parts():
             out.print(part)
-        return
-    text = _text(report, previews, files, name)
-    if report.output is None:
-        sys.stdout.write(text)
+    elif output is None:
+        sys.stdout.write(text())
     else:
-        yamlfile.write_text(report.output, text)
-        console.err().print(f"written to {report.output}", markup=False)
+        yamlfile.write_text(output, text())
+        console.err().print(f"written to {output}", markup=False)
 
 
-def _rest_file(report: Report, name: str) -> Path:
-    """Where the whole of a comment goes that is cut."""
-    if report.output is not None:
-        return report.output.with_name(f"{report.output.stem}.whole{report.output.suffix}")
-    return report.root / "out" / f"preview-{name}.whole.md"
+def comment(
+    short: Callable[[str], str], whole: Callable[[], str] | None, output: Path | None, root: Path, name: str
+) -> str:
+    """A comment of Markdown. `whole`: all of it, where it is cut; it goes to a file that the comment names."""
+    from isthmus.contracts import yamlfile
+
+    if whole is None:
+        return short("")
+    if output is not None:
+        # Beside the file its name is enough; who reads stdout is in no folder.
+        rest = output.with_name(f"{output.stem}.whole{output.suffix}")
+        called = rest.name
+    else:
+        rest = root / "out" / f"{name}.whole.md"
+        called = str(rest.relative_to(root))
+    rest.parent.mkdir(parents=True, exist_ok=True)
+    yamlfile.write_text(rest, whole())
+    return short(called)
 
 
 def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> str:
@@ -123,10 +150,16 @@ def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
 
         return preview_text.text(previews)
     if report.format is Format.markdown:
-        rest = _rest_file(report, name)
-        # Beside the file its name is enough; who reads stdout is in no folder.
-        called = rest.name if report.output is not None else str(rest.relative_to(report.root))
-        return _markdown(previews, rest, called)
+        from isthmus.report import preview_markdown as markdown
+
+        cut = markdown.needs_rest(previews)
+        return comment(
+            lambda called: markdown.comment(previews, called),
+            (lambda: markdown.whole(previews)) if cut else None,
+            report.output,
+            report.root,
+            f"preview-{name}",
+        )
     if report.format is Format.html:
         from isthmus.report import preview_page
 
@@ -138,23 +171,12 @@ def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
     return as_json(previews)
 
 
-def as_json(previews: Sequence[Preview]) -> str:
-    """One preview as an object, several as a list; in ASCII, so that no terminal is told anything by a value."""
+def as_json(previews: Sequence[Part]) -> str:
+    """One answer as an object, several as a list; in ASCII, so that no terminal is told anything by a value."""
     import json
 
     made = [each.model_dump(mode="json", by_alias=True) for each in previews]
     return json.dumps(made[0] if len(made) == 1 else made, indent=2) + "\n"
-
-
-def _markdown(previews: Sequence[Preview], rest: Path, named: str) -> str:
-    from isthmus.contracts import yamlfile
-    from isthmus.report import preview_markdown
-
-    if not preview_markdown.needs_rest(previews):
-        return preview_markdown.comment(previews)
-    rest.parent.mkdir(parents=True, exist_ok=True)
-    yamlfile.write_text(rest, preview_markdown.whole(previews))
-    return preview_markdown.comment(previews, named)
 
 
 def _end(found: Sequence[Previewed], why: Sequence[str]) -> None:

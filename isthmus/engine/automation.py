@@ -136,23 +136,40 @@ class Engine:
 
     def preview(self, on_event: Callable[[Any], None], watcher: Watcher | None = None) -> Run:
         """What `up` would do, as it is found to be; each of the engine's events is handed on. Changes nothing."""
+        return self._heard(lambda **rest: self._engine.preview(refresh=True, **rest), on_event, watcher)
+
+    def refreshed(self, on_event: Callable[[Any], None], watcher: Watcher | None = None) -> Run:
+        """What stands of what the state has, as its providers read it; each of the engine's events is handed on.
+
+        The program is not run, and nothing is written.
+        """
 
         def operation(**rest: Any) -> None:
+            self._engine.preview_refresh(show_secrets=False, run_program=False, **rest)
+
+        return self._heard(operation, on_event, watcher)
+
+    def _heard(
+        self, operation: Callable[..., Any], on_event: Callable[[Any], None], watcher: Watcher | None
+    ) -> Run:
+        """A run that changes nothing, and whose events somebody else hears too."""
+
+        def both(**rest: Any) -> None:
             listen = rest.pop("on_event")
 
-            def both(event: Any) -> None:
+            def tell(event: Any) -> None:
                 listen(event)
                 on_event(event)
 
             try:
-                self._engine.preview(refresh=True, on_event=both, **rest)
+                operation(on_event=tell, **rest)
             except RuntimeError as error:
                 # The SDK's word for an account that was cut off; whoever listens knows it by its gaps.
                 if "summary event" not in str(error):
                     raise
 
         with _unread():
-            return self._run(watcher, 0, operation)
+            return self._run(watcher, 0, both)
 
     def _command(self, words: list[str]) -> str:
         from pulumi import automation

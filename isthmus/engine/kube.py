@@ -48,6 +48,7 @@ class Cluster:
         *,
         params: dict[str, str] | None = None,
         media: str = "application/json",
+        accept: str = "application/json",
         timeout: float = 5.0,
     ) -> Any:
         """One request, its answer as data.
@@ -62,7 +63,7 @@ class Cluster:
             raise EnvironmentFault(f"the server's address `{self.server}` is not a URL", where=self.context)
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 (checked above)
-        request.add_header("Accept", "application/json")
+        request.add_header("Accept", accept)
         if data is not None:
             request.add_header("Content-Type", media)
         if self.token:
@@ -84,10 +85,10 @@ class Cluster:
             ) from None
         return json.loads(text) if text else None
 
-    def find(self, path: str) -> Any | None:
+    def find(self, path: str, *, accept: str = "application/json") -> Any | None:
         """What stands at a path; None where nothing does. Raises as `call` does."""
         try:
-            return self.call("GET", path)
+            return self.call("GET", path, accept=accept)
         except Refused as refused:
             if refused.status == 404:
                 return None

@@ -25,6 +25,14 @@ _KEPT = {
 """Type → inputs that are secrets, whether their maker has marked them or not."""
 
 
+_NAMED_SO = r"passw(?:or)?d|secret|token(?!s|iz)|api[_-]?key|private[_-]?key|access[_-]?key|credential"
+_SAYS_SECRET = re.compile(_NAMED_SO, re.IGNORECASE)
+_REFERS = ("Name", "Ref", "Secrets", "Token", "Seconds", "secrets")
+"""How the names of fields end that say which secret, or whether: `secretName`, `automountServiceAccountToken`."""
+_A_SECRET = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}|PRIVATE KEY-----|\beyJ[\w-]{10,}\.[\w-]{10,}\.")
+_OPTION = re.compile(rf"(--?[\w-]*(?:{_NAMED_SO})[\w-]*[= ])\S+", re.IGNORECASE)
+
+
 class Masker:
     """Masks values; `known` are secrets in the clear, which are looked for wherever they stand."""
 
@@ -64,6 +72,10 @@ class Masker:
             return int(value)
         return self.text(value) if isinstance(value, str) else value
 
+    def field(self, path: str, value: Any) -> Any:
+        """A value that anybody may have written, at a path: hidden, too, where a name says that it is a secret."""
+        return _named_secrets(self.value(value), bool(_SAYS_SECRET.search(_name_in(path))))
+
     def text(self, text: str) -> str:
         """Text in which no known secret stands."""
         if text in UNKNOWNS:
@@ -84,6 +96,35 @@ def masked(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(masked(each) for each in value.values())
     return isinstance(value, list) and any(masked(each) for each in value)
+
+
+def _named_secrets(value: Any, hidden: bool = False) -> Any:
+    """Without the values of variables, annotations and options that are named as secrets, and without keys."""
+    if isinstance(value, Mapping):
+        named = str(value.get("name", "")) if "value" in value else ""
+        return {
+            key: _named_secrets(
+                item,
+                (key == "value" and bool(_SAYS_SECRET.search(named)))
+                or (isinstance(item, str) and bool(_SAYS_SECRET.search(key)) and not key.endswith(_REFERS)),
+            )
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_named_secrets(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if hidden or _A_SECRET.search(value):
+        return MASK
+    return _OPTION.sub(lambda found: f"{found[1]}{MASK}", value)
+
+
+def _name_in(path: str) -> str:
+    """The name that says what a path's value is: of `env["X"].value` it is X; a reference to a secret is none."""
+    last = re.sub(r"\.value$", "", path)
+    found = re.search(r'\["((?:[^"\\]|\\.)*)"\]$|([^.\[\]]+)$', last)
+    name = (found[1] or found[2] or "") if found else ""
+    return "" if name.endswith(_REFERS) else name
 
 
 def _covered(value: Any) -> Any:

@@ -198,9 +198,9 @@ def _look(
     except NotThere:
         _all_new(rendered[stack.name], parts)
         return
-    parts.masker = Masker([*engine.secrets(), *_of_environment()])
+    parts.masker = Masker([*engine.secrets(), *of_environment()])
     state = engine.state()
-    others = [layered.state_of(stack, each) for each in _siblings(stack)]
+    others = [layered.state_of(stack, each) for each in siblings(stack)]
     if not parts.after.priced:
         parts.diagnostics.append(Diagnostic(severity="warning", message=NOT_PRICED))
     parts.before = before(state, others, platform, parts.after, parts.diagnostics)
@@ -209,7 +209,7 @@ def _look(
     account = Account()
     try:
         with silence.watched(reached, say), moving.told(stands):
-            engine.preview(account.on_event, _Quiet(watcher) if watcher else None)
+            engine.preview(account.on_event, Quiet(watcher) if watcher else None)
     finally:
         parts.changes = account.changes(parts.masker)
         parts.summary = account.summary()
@@ -275,18 +275,19 @@ def files(stack: Stack) -> tuple[Requirements, Plan]:
     )
 
 
-def _siblings(stack: Stack) -> list[str]:
+def siblings(stack: Stack) -> list[str]:
     """The other stacks of its estate."""
     if stack.estate is None:
         return []
     return [each.stack for each in stack.estate.members if each.stack != stack.name]
 
 
-def _of_environment() -> list[str]:
+def of_environment() -> list[str]:
+    """Secrets of this process' surroundings."""
     return [value for name in _SECRETS if len(value := os.environ.get(name, "")) >= _RANDOM]
 
 
-class _Quiet:
+class Quiet:
     """A watcher that is told how far it is, and of nothing that was done: nothing is."""
 
     def __init__(self, watcher: Watcher) -> None:

@@ -68,8 +68,18 @@ def from_state(*exports: Mapping[str, Any]) -> list[Stated]:
     defaults left out, and values that AWS gave named as a rendering names them. What waits to be deleted is left
     out. Raises `InputError` for what is no state.
     """
+    return named((each, outputs) for each, outputs in _read(exports))
+
+
+def as_it_is(*exports: Mapping[str, Any]) -> list[Stated]:
+    """The same with the values that AWS gave as they are, to hold beside what stands."""
+    return sorted((each for each, _ in _read(exports)), key=lambda each: each.urn)
+
+
+def _read(exports: Iterable[Mapping[str, Any]]) -> list[tuple[Stated, Mapping[str, Any]]]:
+    """Each resource, and its outputs."""
     found = [each for export in exports for each in _resources(export) if not each.get("delete")]
-    return named(
+    return [
         (
             Stated(
                 urn=str(each["urn"]),
@@ -92,7 +102,7 @@ def from_state(*exports: Mapping[str, Any]) -> list[Stated]:
             plain(each.get("outputs") or {}),
         )
         for each in found
-    )
+    ]
 
 
 def named(resources: Iterable[tuple[_T, Mapping[str, Any]]]) -> list[_T]:

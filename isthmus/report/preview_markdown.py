@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from isthmus.contracts.preview import Preview
 from isthmus.report import preview_words as words
 from isthmus.report.escaping import code, row
+from isthmus.report.preview_details import Block
 from isthmus.report.preview_details import blocks as details
-from isthmus.report.preview_sections import sections
+from isthmus.report.preview_sections import Section, sections
 
 LIMIT = 60_000
 """Characters; GitHub takes 65,536."""
@@ -29,27 +30,39 @@ _ROOM = 400
 
 def comment(previews: Sequence[Preview], whole: str = "", limit: int = LIMIT) -> str:
     """The comment. `whole`: the name of the file that has all of it, where this has not."""
-    head = "\n\n".join([_verdict(previews), *_failures(previews, limit // 4)])
+    head = "\n\n".join([_verdict(previews), *failures(previews, limit // 4)])
+    return fitted(head, sections(previews), details(previews), whole, limit, "that change")
+
+
+def fitted(
+    head: str, sections: Iterable[Section], blocks: Iterable[Block], whole: str, limit: int, which: str
+) -> str:
+    """A comment of at most `limit` characters. `which`: what is so of the resources that there is no room for."""
     parts = [head]
     left = limit - len(head) - _ROOM
     where = f"the rest is in {code(whole)}" if whole else "the rest is left out"
-    for section in sections(previews):
+    for section in sections:
         # No section takes the room of those behind it, however long it is.
         text = section.text(min(section.share * limit // 100, left - 2), where)
         if text:
             parts.append(text)
             left -= len(text) + 2
-    body, missing = _fitted(previews, left)
+    body, missing = _fitted(blocks, left)
     parts += body
     if missing:
         noun = "resource" if missing == 1 else "resources"
-        parts.append(f"**{missing:,} more {noun}** that change: {where}.")
+        parts.append(f"**{missing:,} more {noun}** {which}: {where}.")
     return "\n\n".join(parts) + "\n"
 
 
 def needs_rest(previews: Sequence[Preview], limit: int = LIMIT) -> bool:
     """Whether a comment leaves something out."""
-    return len(whole(previews)) > limit - _ROOM
+    return too_long(whole(previews), limit)
+
+
+def too_long(text: str, limit: int = LIMIT) -> bool:
+    """Whether the whole of a comment is more than a comment takes."""
+    return len(text) > limit - _ROOM
 
 
 def whole(previews: Sequence[Preview]) -> str:
@@ -79,7 +92,7 @@ def _verdict(previews: Sequence[Preview]) -> str:
     return f"{line}\n\n" + "\n".join(rows)
 
 
-def _failures(previews: Sequence[Preview], room: int) -> Iterable[str]:
+def failures(previews: Sequence[Preview], room: int) -> Iterable[str]:
     """What went wrong, at once below the verdict."""
     rows = []
     for preview in previews:
@@ -96,11 +109,11 @@ def _failures(previews: Sequence[Preview], room: int) -> Iterable[str]:
         yield "\n".join(kept)
 
 
-def _fitted(previews: Sequence[Preview], room: int) -> tuple[list[str], int]:
+def _fitted(blocks: Iterable[Block], room: int) -> tuple[list[str], int]:
     """The folded changes that there is room for, and how many resources are left out."""
     kept: list[str] = []
     missing = 0
-    for block in details(previews):
+    for block in blocks:
         text, left_out = block.fitted(room) if not missing else ("", block.resources)
         missing += left_out
         if text:

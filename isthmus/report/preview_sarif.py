@@ -14,15 +14,24 @@ from isthmus.report import preview_words as words
 from isthmus.report.escaping import visible
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-_LEVELS: dict[Severity, str] = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
-_SCORES: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.0", "low": "2.0"}
+LEVELS: dict[Severity, str] = {"critical": "error", "high": "error", "medium": "warning", "low": "note"}
+SCORES: dict[Severity, str] = {"critical": "9.5", "high": "8.0", "medium": "5.0", "low": "2.0"}
 """`security-severity`, by whose ranges GitHub names them again."""
 _PATHS = "data-path/where-data-may-go"
 
 
-def log(previews: Sequence[Preview], files: Mapping[str, str]) -> str:
-    """The log, JSON. `files`: the source file of each stack, from the repository's root."""
-    results, rules = [], {}
+def log(
+    previews: Sequence[Preview],
+    files: Mapping[str, str],
+    *,
+    tool: str = "isthmus preview",
+    more: Sequence[tuple[dict[str, Any], dict[str, Any]]] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """The log, JSON. `files`: the source file of each stack, from the repository's root; `more`: rules, each with a
+    result; `notes`: what was not looked at."""
+    results = [each for _, each in more]
+    rules = {each["id"]: each for each, _ in more}
     for each in words.unique_findings(previews):
         rules.setdefault(each.policy, _rule(each))
         results.append(_result(each, files.get(each.stack or _of(previews, each), "")))
@@ -41,12 +50,12 @@ def log(previews: Sequence[Preview], files: Mapping[str, str]) -> str:
             {
                 "tool": {
                     "driver": {
-                        "name": "isthmus preview",
+                        "name": tool,
                         "version": __version__,
                         "rules": [rules[each] for each in ids],
                     }
                 },
-                "invocations": [_invocation(previews)],
+                "invocations": [_invocation(previews, notes)],
                 "results": results,
                 "columnKind": "unicodeCodePoints",
             }
@@ -67,8 +76,8 @@ def _rule(of: Finding) -> dict[str, Any]:
         "shortDescription": {"text": visible(of.title)},
         "fullDescription": {"text": visible(of.why)},
         "help": {"text": visible(of.fix)},
-        "defaultConfiguration": {"level": _LEVELS[of.severity]},
-        "properties": {"security-severity": _SCORES[of.severity], "tags": ["security", *supports]},
+        "defaultConfiguration": {"level": LEVELS[of.severity]},
+        "properties": {"security-severity": SCORES[of.severity], "tags": ["security", *supports]},
     }
 
 
@@ -82,7 +91,7 @@ def _rule_of_paths() -> dict[str, Any]:
         },
         "help": {"text": "Place the workload where its class may run, or take back what opened the path"},
         "defaultConfiguration": {"level": "error"},
-        "properties": {"security-severity": _SCORES["critical"], "tags": ["security"]},
+        "properties": {"security-severity": SCORES["critical"], "tags": ["security"]},
     }
 
 
@@ -90,11 +99,11 @@ def _result(of: Finding, file: str) -> dict[str, Any]:
     undecided = "Cannot be decided: " if of.verdict == "undecided" else ""
     made = {
         "ruleId": of.policy,
-        "level": _LEVELS[of.severity],
+        "level": LEVELS[of.severity],
         "message": {"text": f"{undecided}{visible(of.message)} Fix: {visible(of.fix)}"},
-        "locations": [_location(file, of.resource, of.urn)],
+        "locations": [location(file, of.resource, of.urn)],
         "partialFingerprints": {
-            "isthmus/v1": _fingerprint(of.policy, of.stack, of.urn or of.resource, of.message)
+            "isthmus/v1": fingerprint(of.policy, of.stack, of.urn or of.resource, of.message)
         },
         "properties": {"stack": of.stack, "severity": of.severity, "verdict": of.verdict},
     }
@@ -111,13 +120,14 @@ def _path(stack: str, of: DataPath, file: str) -> dict[str, Any]:
         "ruleId": _PATHS,
         "level": "error",
         "message": {"text": f"The way of {of.class_} data {state}: {way}. {visible(of.why)}".strip()},
-        "locations": [_location(file, of.workload or of.id, "")],
-        "partialFingerprints": {"isthmus/v1": _fingerprint(_PATHS, stack, of.id, of.verdict)},
+        "locations": [location(file, of.workload or of.id, "")],
+        "partialFingerprints": {"isthmus/v1": fingerprint(_PATHS, stack, of.id, of.verdict)},
         "properties": {"stack": stack, "severity": "critical", "verdict": of.verdict},
     }
 
 
-def _location(file: str, name: str, urn: str) -> dict[str, Any]:
+def location(file: str, name: str, urn: str) -> dict[str, Any]:
+    """At a file's first line; a resource's name and URN beside it."""
     made: dict[str, Any] = {}
     if file:
         made["physicalLocation"] = {"artifactLocation": {"uri": _uri(file)}, "region": {"startLine": 1}}
@@ -133,11 +143,12 @@ def _uri(file: str) -> str:
     return quote(file)
 
 
-def _fingerprint(*parts: str) -> str:
+def fingerprint(*parts: str) -> str:
+    """What a result is known by the next time."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _invocation(previews: Sequence[Preview]) -> dict[str, Any]:
+def _invocation(previews: Sequence[Preview], more: Sequence[str]) -> dict[str, Any]:
     """A preview that failed, or was seen in part, is no run without findings."""
     notes = [
         {
@@ -147,5 +158,6 @@ def _invocation(previews: Sequence[Preview]) -> dict[str, Any]:
         for preview in previews
         for each in preview.diagnostics
     ]
+    notes += [{"level": "warning", "message": {"text": visible(each)}} for each in more]
     whole = all(each.status == "complete" for each in previews)
     return {"executionSuccessful": whole} | ({"toolExecutionNotifications": notes} if notes else {})

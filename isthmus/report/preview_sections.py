@@ -42,10 +42,11 @@ class Section:
 
 def sections(previews: Sequence[Preview]) -> list[Section]:
     """In the order of what can hurt."""
-    return [_rules(previews), _dangerous(previews), _paths(previews), _policy(previews), *_figures(previews)]
+    return [_rules(previews), _dangerous(previews), paths(previews), policy(previews), *_figures(previews)]
 
 
-def _table(title: str, share: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Section:
+def table(title: str, share: int, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Section:
+    """A section of rows under columns."""
     head = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     return Section(title, share, [row(each) for each in rows], head)
 
@@ -63,7 +64,7 @@ def _rules(previews: Sequence[Preview]) -> Section:
         ]
         for each in listed
     ]
-    return _table("Rules and classes that change", 10, ["", "what", "of", "before", "after"], rows)
+    return table("Rules and classes that change", 10, ["", "what", "of", "before", "after"], rows)
 
 
 def _dangerous(previews: Sequence[Preview]) -> Section:
@@ -78,10 +79,11 @@ def _dangerous(previews: Sequence[Preview]) -> Section:
             cells = [words.effect(each), f"{code(words.kind(each))} {code(each.name)}", why or "-", loses]
             rows.append([code(preview.stack), *cells] if several else cells)
     columns = ["", "resource", "because of", "holds state"]
-    return _table("Deleted or replaced", 20, ["stack", *columns] if several else columns, rows)
+    return table("Deleted or replaced", 20, ["stack", *columns] if several else columns, rows)
 
 
-def _paths(previews: Sequence[Preview]) -> Section:
+def paths(previews: Sequence[Preview]) -> Section:
+    """The ways of data that are not as they were."""
     rows = []
     for each in words.moved(previews):
         was = each.before.verdict if each.before else "none"
@@ -103,9 +105,10 @@ def drawn(path: DataPath) -> str:
     )
 
 
-def _policy(previews: Sequence[Preview]) -> Section:
+def policy(previews: Sequence[Preview]) -> Section:
+    """What the policies find, the worst first."""
     rows = [_finding(each) for each in words.unique_findings(previews)]
-    return _table("Policy findings", 20, ["severity", "finding", "resource", "supports", "fix"], rows)
+    return table("Policy findings", 20, ["severity", "finding", "resource", "supports", "fix"], rows)
 
 
 def _finding(each: Finding) -> list[str]:
@@ -146,10 +149,10 @@ def _figures(previews: Sequence[Preview]) -> list[Section]:
             item = other or one
             evidence = f"{item.evidence or 'no evidence'} {item.as_of}".strip() if item else ""
             rows.append([code(what), _usd(both.before), _usd(both.after), words.change(both), code(evidence)])
-    cost = _table("Cost", 8, ["", "before", "after", "change", "evidence"], rows)
+    cost = table("Cost", 8, ["", "before", "after", "change", "evidence"], rows)
     gpus = [each for one in _capacities(previews) for each in _pools(one)]
     columns = ["pool", "GPUs", "reserved", "used before", "used after"]
-    return [cost, _table("GPU capacity", 5, columns, gpus)]
+    return [cost, table("GPU capacity", 5, columns, gpus)]
 
 
 def _usd(value: float | None) -> str:

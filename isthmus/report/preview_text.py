@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.preview import Change, Preview
@@ -29,14 +29,19 @@ _STYLES = {
 
 
 def text(previews: Sequence[Preview]) -> str:
-    """As plain text, for a file or a pipe: no line is folded, whatever the terminal's width."""
+    """As plain text, for a file or a pipe."""
+    return plain(parts(previews))
+
+
+def plain(parts: Iterable[RenderableType]) -> str:
+    """What would be printed, as text: no line is folded, whatever the terminal's width."""
     import io
 
     from rich.console import Console
 
     out = io.StringIO()
     console = Console(file=out, width=80, highlight=False, color_system=None, legacy_windows=False)
-    for part in parts(previews):
+    for part in parts:
         console.print(part, soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
@@ -47,20 +52,22 @@ def parts(previews: Sequence[Preview]) -> Iterator[RenderableType]:
         yield from _head(preview)
     yield from _rules(previews)
     yield from _dangerous(previews)
-    yield from _paths(previews)
-    yield from _findings(previews)
+    yield from paths(previews)
+    yield from findings(previews)
     yield from _cost(previews)
     for preview in previews:
         yield from _changes(preview, several=len(previews) > 1)
 
 
-def _line(text: str, style: str = "") -> Any:
+def line(text: str, style: str = "") -> Any:
+    """One line, with nothing in it that a value could do to a terminal."""
     from rich.text import Text
 
     return Text(visible(text), style=style)
 
 
-def _title(text: str) -> Any:
+def title(text: str) -> Any:
+    """The heading of a part."""
     from rich.text import Text
 
     return Text.assemble("\n", (visible(text), "bold"))
@@ -70,43 +77,44 @@ def _head(preview: Preview) -> Iterator[RenderableType]:
     word = words.verdict(preview)
     one = [preview]
     told = [words.counts(one), words.ways(one), words.cost(one), words.findings(one), words.commit(one)]
-    yield _line(f"{preview.stack}: {word}", _STYLES[word])
+    yield line(f"{preview.stack}: {word}", _STYLES[word])
     if preview.status == "failed":
-        yield _line("  what would change could not be found out", _STYLES["FAILED"])
+        yield line("  what would change could not be found out", _STYLES["FAILED"])
     if preview.status == "partial":
-        yield _line("  not all of it could be found out or decided", _STYLES["PARTIAL"])
-    yield _line("  " + ", ".join(each for each in told if each))
+        yield line("  not all of it could be found out or decided", _STYLES["PARTIAL"])
+    yield line("  " + ", ".join(each for each in told if each))
     for each in preview.diagnostics:
-        yield _line(f"  {each.severity}: {each.message}", "red" if each.severity == "error" else "yellow")
+        yield line(f"  {each.severity}: {each.message}", "red" if each.severity == "error" else "yellow")
 
 
 def _rules(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     rules = {each.model_dump_json(): each for one in previews for each in one.rules}.values()
     if rules:
-        yield _title("Rules and classes that change")
+        yield title("Rules and classes that change")
     for each in sorted(rules, key=lambda one: (not one.loosens, one.kind, one.what)):
         word = "looser" if each.loosens else "stricter or the same"
-        yield _line(f"  {word}: {each.kind} {each.what}: {each.old or 'none'} -> {each.new or 'none'}")
+        yield line(f"  {word}: {each.kind} {each.what}: {each.old or 'none'} -> {each.new or 'none'}")
 
 
 def _dangerous(previews: Sequence[Preview]) -> Iterator[RenderableType]:
     found = [(one, each) for one in previews for each in words.dangerous(one)]
     if not found:
         return
-    yield _title("Deleted or replaced")
+    yield title("Deleted or replaced")
     for preview, each in found:
         stack = f"{preview.stack}: " if len(previews) > 1 else ""
         why = f", because of {words.because(each)}" if words.because(each) else ""
         state = f"; holds state: {words.holds(each)}" if each.stateful else ""
         word = words.effect(each)
-        yield _line(f"  {stack}{word} {words.kind(each)} {each.name}{why}{state}", _STYLES.get(word, ""))
+        yield line(f"  {stack}{word} {words.kind(each)} {each.name}{why}{state}", _STYLES.get(word, ""))
 
 
-def _paths(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+def paths(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    """The ways of data that are not as they were."""
     lost = [each.stack for each in previews if each.data_paths.after is None and each.status != "failed"]
     moved = words.moved(previews)
     if moved or lost:
-        yield _title("Data paths that change")
+        yield title("Data paths that change")
     for each in moved:
         was = each.before.verdict if each.before else "none"
         now = each.after.verdict if each.after else "gone"
@@ -116,24 +124,25 @@ def _paths(previews: Sequence[Preview]) -> Iterator[RenderableType]:
         )
         why = f" ({each.path.why})" if each.path.why else ""
         loud = each.after is not None and each.after.verdict != "allowed"
-        yield _line(f"  {each.what}, {state}: {each.path.class_}: {way}{why}", "red" if loud else "")
+        yield line(f"  {each.what}, {state}: {each.path.class_}: {way}{why}", "red" if loud else "")
     for stack in lost:
-        yield _line(f"  {stack}: where its data may go was not found out", "yellow")
+        yield line(f"  {stack}: where its data may go was not found out", "yellow")
 
 
-def _findings(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+def findings(previews: Sequence[Preview]) -> Iterator[RenderableType]:
+    """What the policies find, the worst first."""
     found = words.unique_findings(previews)
     if found:
-        yield _title("Policy findings")
+        yield title("Policy findings")
     for each in found:
         state = "" if each.verdict == "violated" else ", cannot be decided"
         if each.silenced is not None:
             state += f", silenced by {each.silenced.owner} until {each.silenced.until}"
         style = "red" if each.severity in ("critical", "high") and each.silenced is None else ""
         whose = each.resource or "the stack"
-        yield _line(f"  {each.severity}{state}: {each.policy} {whose}: {each.message}", style)
+        yield line(f"  {each.severity}{state}: {each.policy} {whose}: {each.message}", style)
         supports = ", ".join(f"{one.framework} {one.version} {one.id}" for one in each.supports)
-        yield _line(f"    fix: {each.fix}" + (f"; supports {supports}" if supports else ""))
+        yield line(f"    fix: {each.fix}" + (f"; supports {supports}" if supports else ""))
 
 
 def _cost(previews: Sequence[Preview]) -> Iterator[RenderableType]:
@@ -143,9 +152,9 @@ def _cost(previews: Sequence[Preview]) -> Iterator[RenderableType]:
             of = words.delta(costs)
             rows.append(f"  {stacks}: USD a month: {_usd(of.before)} -> {_usd(of.after)}, {words.change(of)}")
     if rows:
-        yield _title("Cost and GPU capacity")
+        yield title("Cost and GPU capacity")
         for row in rows:
-            yield _line(row)
+            yield line(row)
     seen = {each.capacity.model_dump_json(): each.capacity for each in previews}.values()
     for one in seen:
         was = {(each.site, each.pool): each for each in one.before or []}
@@ -153,7 +162,7 @@ def _cost(previews: Sequence[Preview]) -> Iterator[RenderableType]:
             old = was.get((each.site, each.pool))
             before = "not known" if one.before is None else f"{old.used:g}" if old else "0"
             there = "not known" if each.gpus is None else f"{each.gpus}"
-            yield _line(
+            yield line(
                 f"  {each.pool}: {before} -> {each.used:g} of {there} GPUs used, {each.reserved} reserved"
             )
 
@@ -165,7 +174,7 @@ def _usd(value: float | None) -> str:
 def _changes(preview: Preview, *, several: bool) -> Iterator[RenderableType]:
     if not preview.changes:
         return
-    yield _title(f"All changes{f' of {preview.stack}' if several else ''}")
+    yield title(f"All changes{f' of {preview.stack}' if several else ''}")
     for each in preview.changes:
         if not quiet(each):
             yield from _change(each)
@@ -174,17 +183,22 @@ def _changes(preview: Preview, *, several: bool) -> Iterator[RenderableType]:
         names = ", ".join(each.name for each in soft[:8]) + (
             f" and {len(soft) - 8:,} more" if len(soft) > 8 else ""
         )
-        yield _line(f"  {len(soft):,} in tags, checksums and the like only: {names}")
+        yield line(f"  {len(soft):,} in tags, checksums and the like only: {names}")
 
 
 def _change(each: Change) -> Iterator[RenderableType]:
     word = words.effect(each)
     whose = f" of {each.component}" if each.component else ""
-    yield _line(f"  {word} {words.kind(each)} {each.name}{whose}", _STYLES.get(word, ""))
+    yield line(f"  {word} {words.kind(each)} {each.name}{whose}", _STYLES.get(word, ""))
     if each.op in ("create", "import", "delete", "read"):
         # What is new is told by --format json or markdown; here its name is enough.
         return
     for one in each.properties:
         if not one.noise:
-            for line in lines_of(one):
-                yield _line("      " + cut(line, 1000), {"-": "red", "+": "green"}.get(line[:1], ""))
+            for told in lines_of(one):
+                yield difference(told)
+
+
+def difference(told: str) -> Any:
+    """A line of a property's old or new value."""
+    return line("      " + cut(told, 1000), {"-": "red", "+": "green"}.get(told[:1], ""))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.findings import SEVERITIES
+from isthmus.contracts.findings import SEVERITIES, Severity
 from isthmus.contracts.preview import Preview
 from isthmus.report import preview_words as words
 
@@ -34,15 +34,20 @@ def parse(asked: Iterable[str]) -> list[Threshold]:
         cost = _COST.fullmatch(word.replace(" ", ""))
         if cost:
             found.append(Threshold("cost", float(cost[1])))
-        elif word in WORDS:
-            found.append(Threshold(word))
         else:
-            raise InputError(
-                f"`{word}` is nothing to fail on",
-                where="--fail-on",
-                todo=f"{did_you_mean(word, WORDS)} There are: {_ALLOWED}".strip(),
-            )
+            found.append(Threshold(known(word, WORDS, _ALLOWED)))
     return found
+
+
+def known(word: str, words: Sequence[str], allowed: str) -> str:
+    """A word of `--fail-on`; `InputError` naming those that there are."""
+    if word not in words:
+        raise InputError(
+            f"`{word}` is nothing to fail on",
+            where="--fail-on",
+            todo=f"{did_you_mean(word, words)} There are: {allowed}".strip(),
+        )
+    return word
 
 
 def met(previews: Sequence[Preview], thresholds: Iterable[Threshold]) -> list[str]:
@@ -54,23 +59,38 @@ def _met(previews: Sequence[Preview], of: Threshold) -> str:
     if of.word == "cost":
         return _of_cost(previews, of.percent)
     if of.word == "undecided":
-        findings = [
-            each for each in words.counting(words.unique_findings(previews)) if each.verdict == "undecided"
-        ]
-        number = len(findings) + len(_paths(previews, "undecided"))
-        lost = [each.stack for each in previews if each.data_paths.after is None]
-        unread = f"where the data of {', '.join(lost)} may go was not found out" if lost else ""
-        return f"{number} cannot be decided" if number else unread
+        return undecided(previews)
     if of.word in ("replace", "delete-stateful"):
         return _of_changes(previews, of.word)
-    grave = SEVERITIES[: SEVERITIES.index(of.word) + 1]  # type: ignore[arg-type]
+    return grave(previews, of.word)
+
+
+def undecided(previews: Sequence[Preview]) -> str:
+    """What cannot be decided, in a clause."""
+    findings = [
+        each for each in words.counting(words.unique_findings(previews)) if each.verdict == "undecided"
+    ]
+    number = len(findings) + len(_paths(previews, "undecided"))
+    lost = [each.stack for each in previews if each.data_paths.after is None]
+    unread = f"where the data of {', '.join(lost)} may go was not found out" if lost else ""
+    return f"{number} cannot be decided" if number else unread
+
+
+def above(word: str) -> tuple[Severity, ...]:
+    """A severity, and those that are graver."""
+    return SEVERITIES[: SEVERITIES.index(word) + 1]  # type: ignore[arg-type]
+
+
+def grave(previews: Sequence[Preview], word: str) -> str:
+    """Findings of a severity or above, and refused data paths, in a clause."""
+    levels = above(word)
     found = [
         each
         for each in words.counting(words.unique_findings(previews))
-        if each.severity in grave and each.verdict == "violated"
+        if each.severity in levels and each.verdict == "violated"
     ]
     refused = len(_paths(previews, "refused"))
-    parts = [f"{len(found)} of severity {of.word}{' or above' if len(grave) > 1 else ''}"] if found else []
+    parts = [f"{len(found)} of severity {word}{' or above' if len(levels) > 1 else ''}"] if found else []
     return ", ".join([*parts, f"{refused} refused data paths"] if refused else parts)
 
 

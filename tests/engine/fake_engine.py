@@ -20,8 +20,9 @@ elif words[:2] == ["stack", "export"]:
     print(json.dumps({{"version": 3, "deployment": told["state"]}}))
 elif words[:1] == ["config"]:
     print(json.dumps({{"bank:token": {{"value": told["secret"], "secret": True}}}}))
-elif words[:1] == ["preview"]:
+elif words[:1] in (["preview"], ["refresh"]):
     pathlib.Path(words[words.index("--event-log") + 1]).write_text(told["events"])
+    (here / "asked.json").write_text(json.dumps(words))
     print(told["stderr"], file=sys.stderr)
     sys.exit(told["code"])
 """

@@ -91,3 +91,38 @@ def test_names_that_a_provider_makes_up_are_no_part_of_what_would_be_made():
 
 def test_half_of_a_pair_is_no_text():
     assert Masker().value({"a": ["x\ud800y"]}) == {"a": ["x?y"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ('spec.containers["x"].env["DB_PASSWORD"].value', "hunter2"),
+        ("metadata.annotations.api-key", "hunter2"),
+        ("spec.containers", [{"name": "x", "env": [{"name": "API_TOKEN", "value": "hunter2"}]}]),
+        ("spec.containers", [{"args": ["--api-key=hunter2", "--db-password hunter2"]}]),
+        ("data.note", "AKIAIOSFODNN7EXAMPLE"),
+        ("data.pem", "-----BEGIN PRIVATE KEY-----\nhunter2"),
+        ("spec.credential", "hunter2"),
+        ("spec", {"password": "hunter2"}),
+    ],
+)
+def test_what_somebody_wrote_is_hidden_where_a_name_says_that_it_is_a_secret(path: str, value: Any):
+    shown = json.dumps(Masker().field(path, value))
+    assert MASK in shown
+    assert "hunter2" not in shown
+    assert "AKIA" not in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spec.automountServiceAccountToken", True),
+        ("spec.volumes", [{"name": "tls", "secret": {"secretName": "gateway-tls"}}]),
+        ('env["DB_PASSWORD"].valueFrom.secretKeyRef.name', "db"),
+        ("spec.imagePullSecrets", [{"name": "registry"}]),
+        ("spec.containers", [{"args": ["--max-tokens=4096", "--model=x"]}]),
+        ("spec.replicas", 3),
+    ],
+)
+def test_what_only_refers_to_a_secret_is_shown(path: str, value: Any):
+    assert Masker().field(path, value) == value

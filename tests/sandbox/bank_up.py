@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,26 @@ class Bank(Project):
 def gpus(pod: dict[str, Any]) -> int:
     limits = [each.get("resources", {}).get("limits", {}) for each in pod["spec"]["containers"]]
     return sum(int(each.get("nvidia.com/gpu", 0)) for each in limits)
+
+
+def placed(pods: list[dict[str, Any]], pools: dict[str, str]) -> Counter[str]:
+    """Pods of each endpoint, each on its pool; no other pod has a GPU."""
+    found: Counter[str] = Counter()
+    for pod in pods:
+        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
+        if endpoint in pools:
+            assert pod["spec"]["nodeName"].startswith(pools[endpoint] + "-"), pod["metadata"]["name"]
+            found[endpoint] += 1
+        else:
+            assert gpus(pod) == 0
+    return found
+
+
+def spread(pods: list[dict[str, Any]]) -> dict[str, list[int]]:
+    """Of each endpoint on GPUs, how many of its pods each node has."""
+    nodes: dict[str, Counter[str]] = {}
+    for pod in pods:
+        if gpus(pod):
+            endpoint = pod["metadata"]["labels"]["isthmus.dev/endpoint"]
+            nodes.setdefault(endpoint, Counter())[pod["spec"]["nodeName"]] += 1
+    return {endpoint: sorted(each.values()) for endpoint, each in nodes.items()}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from tests.accounting import aws, cluster
 from tests.catalogue import by_hand
 from tests.catalogue.bank import both, serving
 from tests.laying import ROOT
-from tests.sandbox import previews
-from tests.sandbox.bank_up import Bank, gpus
+from tests.sandbox import drifts, previews
+from tests.sandbox.bank_up import Bank, gpus, placed, spread
 from tests.sandbox.waiting import eventually
 
 pytestmark = pytest.mark.sandbox
@@ -43,29 +42,6 @@ def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     assert "The platform bank is up" in said
     assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
     return made
-
-
-def placed(pods: list[dict[str, Any]], pools: dict[str, str]) -> Counter[str]:
-    """Pods of each endpoint, each on its pool; no other pod has a GPU."""
-    found: Counter[str] = Counter()
-    for pod in pods:
-        endpoint = pod["metadata"]["labels"].get("isthmus.dev/endpoint")
-        if endpoint in pools:
-            assert pod["spec"]["nodeName"].startswith(pools[endpoint] + "-"), pod["metadata"]["name"]
-            found[endpoint] += 1
-        else:
-            assert gpus(pod) == 0
-    return found
-
-
-def spread(pods: list[dict[str, Any]]) -> dict[str, list[int]]:
-    """Of each endpoint on GPUs, how many of its pods each node has."""
-    nodes: dict[str, Counter[str]] = {}
-    for pod in pods:
-        if gpus(pod):
-            endpoint = pod["metadata"]["labels"]["isthmus.dev/endpoint"]
-            nodes.setdefault(endpoint, Counter())[pod["spec"]["nodeName"]] += 1
-    return {endpoint: sorted(each.values()) for endpoint, each in nodes.items()}
 
 
 def made(state: list[dict[str, Any]]) -> dict[str, Any]:
@@ -163,6 +139,14 @@ def test_a_second_up_changes_nothing(bank):
     assert re.search(r"Resources: \d+ unchanged in", bank.up())
 
 
+def test_what_nobody_changed_is_no_drift(bank):
+    drifts.none(bank)
+
+
+def test_what_others_did_is_found_ranked_and_masked_and_nothing_besides(bank):
+    drifts.found(bank)
+
+
 def test_up_finds_and_mends_what_others_changed(bank):
     s3 = bank.aws("s3")
     bucket = next(each["id"] for each in bank.state() if each["type"] == "aws:s3/bucket:Bucket")
@@ -192,7 +176,8 @@ def test_up_finds_and_mends_what_others_changed(bank):
     )
     assert engine()["args"] == changed
     said = bank.up()
-    assert "2 updated" in said
+    # And what the test before has left changed.
+    assert "1 created, 4 updated" in said
     assert engine()["args"] == args
     assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == before
 

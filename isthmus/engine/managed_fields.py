@@ -1,0 +1,121 @@
+"""Who set which field of a Kubernetes object: its `metadata.managedFields` as a tree.
+
+FieldsV1 (kubernetes/apimachinery, `meta/v1`) spells a field `f:NAME`, an element of a keyed list `k:{…}`, an element of
+a set `v:VALUE`, one of a list by place `i:NUMBER`, and the thing itself `.`. A list without such elements is kept as a
+whole: whoever sets it sets all of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Sort = Literal["f", "k", "v", "i"]
+_SORTS: tuple[Sort, ...] = ("f", "k", "v", "i")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a path: a field's name, an element's keys or value as sorted JSON, or its place."""
+
+    sort: Sort
+    text: str
+
+    @property
+    def said(self) -> Any:
+        """The name as text, the rest as data."""
+        return self.text if self.sort == "f" else json.loads(self.text)
+
+    def spelt(self) -> str:
+        return f"{self.sort}:{self.text}"
+
+
+@dataclass
+class Owned:
+    """A field, who set it, and what is below."""
+
+    managers: set[str] = field(default_factory=set)
+    """Of the thing itself: a map that somebody began has fields that others set."""
+    below: dict[Step, Owned] = field(default_factory=dict)
+
+    def name(self, name: str) -> Owned | None:
+        return self.below.get(Step("f", name))
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing below it is anybody's own: set as one."""
+        return not self.below
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it is a list whose elements are each somebody's."""
+        return any(each.sort in ("k", "v") for each in self.below)
+
+    def all(self) -> set[str]:
+        """Whoever set it, or something below it."""
+        return set().union(self.managers, *(each.all() for each in self.below.values()))
+
+    def paths(self) -> Iterator[tuple[Step, ...]]:
+        """Each path at which somebody set something."""
+        if self.managers:
+            yield ()
+        for step, each in self.below.items():
+            for rest in each.paths():
+                yield (step, *rest)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The fields of one object."""
+
+    tree: Owned
+    since: dict[str, str]
+    """Manager → when it last set something, as the API server says."""
+
+
+def fields(managed: Any) -> Fields:
+    """The fields of an object's `managedFields`; what controllers say in its status is left out."""
+    tree, since = Owned(), dict[str, str]()
+    for each in managed if isinstance(managed, list) else []:
+        if not isinstance(each, Mapping):
+            continue
+        manager = str(each.get("manager") or "unnamed")
+        since[manager] = max(since.get(manager, ""), str(each.get("time") or ""))
+        _add(tree, each.get("fieldsV1"), manager)
+    # Not by the subresource: who may set a status may set labels by the same call.
+    tree.below.pop(Step("f", "status"), None)
+    return Fields(tree, since)
+
+
+def _add(at: Owned, said: Any, manager: str) -> None:
+    """`{}` is a leaf, and so is what says `.` beside what is below it."""
+    if not isinstance(said, Mapping) or not said:
+        at.managers.add(manager)
+        return
+    for key, rest in said.items():
+        step = parsed(str(key))
+        if step is None:
+            # `.`, or a spelling that is not known here: whatever is below, it is this manager's.
+            at.managers.add(manager)
+        else:
+            _add(at.below.setdefault(step, Owned()), rest, manager)
+
+
+def parsed(key: str) -> Step | None:
+    """A step by its key in FieldsV1; None for `.`, and for a spelling that is not known here."""
+    sort, mark, text = key.partition(":")
+    known: Sort | None = next((each for each in _SORTS if each == sort), None)
+    if not mark or known is None:
+        return None
+    if known == "f":
+        return Step(known, text)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    if (known == "k" and not isinstance(value, dict)) or (known == "i" and not isinstance(value, int)):
+        return None
+    # The order of keys is no difference.
+    return Step(known, json.dumps(value, sort_keys=True))

@@ -1,0 +1,128 @@
+"""`isthmus drift` as it is called: what it ends with, where it writes, and that nothing unseen looks green."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.cli import main
+from isthmus.contracts.drift import Drift
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.preview import Diagnostic
+from isthmus.engine import drifting
+from isthmus.engine.drifting import Looked
+from tests.estate import bank_estate
+from tests.laying import lay
+from tests.report.drifts import EXPECTED, UNSEEN, drift, one
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    lay(tmp_path, bank=True)
+    return tmp_path
+
+
+@pytest.fixture
+def call(project: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+    def run(*words: str, stack: str = "bank-dev") -> tuple[int, str, str]:
+        code = main(["drift", stack, *words, "--project", str(project)])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def gives(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the engine's part answer so."""
+
+    def give(found: Drift, error: Any = None) -> None:
+        def answer(stack: Any, **_: Any) -> Looked:
+            return Looked(found.model_copy(update={"stack": stack.name}), error)
+
+        monkeypatch.setattr(drifting, "look", answer)
+
+    return give
+
+
+LOST = Diagnostic(severity="error", message="it ends before its summary")
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "code"),
+    [
+        (drift(), [], 0),
+        (drift(EXPECTED), [], 0),
+        (drift(one()), [], 1),
+        (drift(one(severity="low")), ["--fail-on", "high"], 0),
+        (drift(unseen=[UNSEEN], status="partial"), [], 3),
+        (drift(unseen=[UNSEEN], status="partial"), ["--fail-on", "critical"], 3),
+        # What was found counts, whatever else could not be looked at.
+        (drift(one(), unseen=[UNSEEN], status="partial"), [], 1),
+        (drift(diagnostics=[LOST], status="partial"), ["--fail-on", "gone"], 3),
+    ],
+)
+def test_the_exit_code_says_what_was_found_and_the_report_is_given_all_the_same(
+    call: Call, gives: Any, found: Drift, words: list[str], code: int
+):
+    gives(found)
+    ended, out, err = call("--format", "json", *words)
+    assert ended == code, err
+    assert Drift.model_validate_json(out).drifts == found.drifts
+
+
+@pytest.mark.parametrize("format", ["text", "json", "markdown", "sarif"])
+@pytest.mark.parametrize(("error", "code"), [(EnvironmentFault("no answer"), 3), (InputError("never up"), 2)])
+def test_a_failure_is_in_every_report_and_never_ends_with_0(
+    call: Call, gives: Any, format: str, error: Any, code: int
+):
+    gives(drift(status="failed", diagnostics=[Diagnostic(severity="error", message=error.what)]), error)
+    ended, out, err = call("--format", format, "--fail-on", "gone")
+    assert ended == code
+    assert error.what in out
+    assert error.what in err
+    assert "NO DRIFT" not in out
+
+
+def test_words_and_stacks_that_there_are_not_end_before_anything_is_run(
+    call: Call, monkeypatch: pytest.MonkeyPatch, project: Path
+):
+    monkeypatch.setattr(drifting, "look", lambda *_, **__: pytest.fail("it was run"))
+    code, _, err = call("--fail-on", "replace")
+    assert (code, "drift, critical, high, medium, gone, foreign and undecided" in err) == (2, True)
+    code, _, err = call(stack="bank-dve")
+    assert (code, "Did you mean `bank-dev`?" in err) == (2, True)
+    code, _, err = call("-o", str(project / "nowhere" / "x.md"))
+    assert (code, "there is no such folder" in err) == (3, True)
+
+
+def test_a_comment_that_is_cut_leaves_the_whole_beside_it(call: Call, gives: Any, project: Path):
+    gives(drift(*(one(name=f"server-{at}", urn=f"u{at}") for at in range(1500))))
+    code, _, _ = call("--format", "markdown", "-o", str(project / "drift.md"))
+    assert code == 1
+    comment, whole = (project / f"drift{name}.md" for name in ("", ".whole"))
+    assert len(comment.read_text()) <= 60_000 < len(whole.read_text())
+    assert "the rest is in `drift.whole.md`" in comment.read_text()
+    assert "the rest is in `out/drift-bank-dev.whole.md`" in call("--format", "markdown")[1]
+
+
+def test_an_estate_is_a_list_of_its_stacks(gives: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    bank_estate(tmp_path)
+    gives(drift())
+    assert main(["drift", "bank", "--format", "json", "--project", str(tmp_path)]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 4
+
+
+def test_surroundings_that_are_not_there_are_a_failed_look(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("ISTHMUS_HOME", str(tmp_path / "no-sandbox"))
+    code, out, err = call("--format", "json")
+    assert (code, Drift.model_validate_json(out).status) == (3, "failed")
+    assert "isthmus sandbox up" in err

@@ -1,0 +1,94 @@
+"""How grave a drift is, and what a platform brings about by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.preview import PropertyChange
+from isthmus.engine import drift_ranking
+from isthmus.engine.drift_ranking import brought, scaled, severity
+
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
+
+
+@pytest.mark.parametrize(
+    ("what", "type_", "path", "wanted"),
+    [
+        ("gone", "aws:s3/bucket:Bucket", "", "critical"),
+        ("gone", "kubernetes:networking.k8s.io/v1:NetworkPolicy", "", "high"),
+        ("gone", DEPLOYMENT, "", "high"),
+        ("gone", "kubernetes:core/v1:ConfigMap", "", "medium"),
+        ("foreign", "kubernetes:rbac.authorization.k8s.io/v1:RoleBinding", "", "high"),
+        ("foreign", "kubernetes:core/v1:Secret", "", "medium"),
+        ("foreign", "aws:ec2/internetGateway:InternetGateway", "", "high"),
+        ("foreign", "aws:iam/rolePolicy:RolePolicy", "", "high"),
+        ("foreign", "aws:s3", "", "medium"),
+        ("changed", "kubernetes:networking.k8s.io/v1:NetworkPolicy", "spec.egress[1]", "high"),
+        ("changed", "aws:s3/bucketPolicy:BucketPolicy", "policy.Statement[0].Effect", "high"),
+        ("changed", DEPLOYMENT, "spec.replicas", "medium"),
+        ("changed", DEPLOYMENT, 'spec.template.spec.containers["vllm"].args[3]', "high"),
+        ("changed", DEPLOYMENT, "metadata.labels.team", "low"),
+        (
+            "changed",
+            "kubernetes:core/v1:Namespace",
+            'metadata.labels["pod-security.kubernetes.io/enforce"]',
+            "high",
+        ),
+        ("added", DEPLOYMENT, 'spec.template.spec.containers["side"]', "high"),
+        ("added", DEPLOYMENT, "spec.template.spec.tolerations[0]", "medium"),
+        ("added", "kubernetes:core/v1:NodePatch", "metadata.labels.x", "low"),
+    ],
+)
+def test_a_drift_is_as_grave_as_what_it_opens_or_loses(what: Any, type_: str, path: str, wanted: str):
+    told = [PropertyChange(path=path)] if path else []
+    assert severity(what, type_, told) == wanted
+
+
+def test_the_gravest_of_several_properties_counts():
+    told = [PropertyChange(path="metadata.labels.x"), PropertyChange(path="spec.template.spec.hostNetwork")]
+    assert severity("changed", DEPLOYMENT, told) == "high"
+
+
+SCALED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "m", "namespace": "n"}}
+KEDA = {
+    "kind": "ScaledObject",
+    "metadata": {"name": "m", "namespace": "n"},
+    "spec": {
+        "scaleTargetRef": {"kind": "Deployment", "name": "m"},
+        "minReplicaCount": 1,
+        "maxReplicaCount": 4,
+    },
+}
+
+
+def test_replicas_within_what_scales_them_were_asked_for():
+    assert "from 1 to 4" in scaled(DEPLOYMENT, SCALED, "spec.replicas", 3, [KEDA])
+
+
+@pytest.mark.parametrize(
+    ("path", "new", "scaler"),
+    [
+        ("spec.replicas", 5, KEDA),
+        ("spec.replicas", 0, KEDA),
+        ("spec.replicas", None, KEDA),
+        ("spec.paused", True, KEDA),
+        ("spec.replicas", 3, {**KEDA, "metadata": {"name": "m", "namespace": "other"}}),
+        ("spec.replicas", 3, {**KEDA, "spec": {**KEDA["spec"], "scaleTargetRef": {"name": "other"}}}),
+    ],
+)
+def test_what_no_scaler_of_ours_does_was_not(path: str, new: Any, scaler: Any):
+    assert scaled(DEPLOYMENT, SCALED, path, new, [scaler]) == ""
+    assert scaled(DEPLOYMENT, SCALED, path, new, []) == ""
+
+
+def test_marks_that_controllers_leave_are_no_drift_and_marks_that_decide_are():
+    claim = "kubernetes:core/v1:PersistentVolumeClaim"
+    assert brought(DEPLOYMENT, 'metadata.annotations["deployment.kubernetes.io/revision"]')
+    assert brought(claim, "spec.volumeName")
+    assert brought(claim, 'metadata.finalizers["kubernetes.io/pvc-protection"]')
+    assert not brought(DEPLOYMENT, "spec.volumeName")
+    assert not brought("x:ScaledObject", 'metadata.annotations["autoscaling.keda.sh/paused-replicas"]')
+    assert not brought(DEPLOYMENT, 'metadata.labels["isthmus.dev/class"]')
+    assert drift_ranking.severity("added", DEPLOYMENT) == "medium"
