@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,52 @@ CHAT = "/v1/chat/completions"
 SITE_KEY, WRAPPING_KEY = "ab" * 32, "cd" * 32
 SECRET = "IBAN DE02 1203"
 """What `chat()` asks."""
+
+
+def settings(folder: Path, place: Place, **more: Any) -> dict[str, Any]:
+    """The configuration's `audit`, its keys in this folder."""
+    (folder / "site.key").write_text(SITE_KEY)
+    (folder / "seal.pem").write_bytes(place.public)
+    return {
+        "records": str(place.records),
+        "seals": str(place.seals),
+        "seal_key": str(folder / "seal.pem"),
+        "site_key": str(folder / "site.key"),
+        "policy": "p7",
+        "name": "gw-0",
+        **more,
+    }
+
+
+def mounts() -> bool:
+    """Whether this machine lets anybody mount a file system of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*_UNSHARE, "true"], check=False, capture_output=True).returncode == 0
+
+
+_UNSHARE = ("unshare", "--map-root-user", "--user", "--mount")
+
+
+def on_a_small_disk(place: Place, size: str = "256k") -> list[str]:
+    """What a process is started within, to have its records on a file system of that size."""
+    return [*_UNSHARE, "sh", "-c", f'mount -t tmpfs -o size={size} none {place.records} && exec "$@"', "sh"]
+
+
+def seen_at(place: Place, gateway: Edge) -> Path:
+    """Those records, as they are seen from here."""
+    return Path(f"/proc/{gateway.process.pid}/root{place.records}")
+
+
+def full(path: Path) -> None:
+    """Fill the file system, to its last byte."""
+    with path.open("wb", buffering=0) as stream:
+        size = 65536
+        while size:
+            try:
+                stream.write(b"x" * size)
+            except OSError:
+                size //= 2
 
 
 @dataclass
@@ -50,6 +98,12 @@ class Audited:
     def seal(self) -> None:
         sealer = self.place.sealer(records=self.seen_at)
         sealer.seal(even_if_nothing=True)
+
+    def seal_newcomer(self) -> None:
+        """Until the writer that has come is sealed, and the gateway serves."""
+        self.wait_until("audit unregistered")
+        self.seal()
+        self.wait_until()
 
     def wait_until(self, healthy: str = "ok") -> None:
         end = time.monotonic() + 10

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.edge.audit.audited import SITE_KEY, Audited
+from tests.edge.audit.audited import Audited, on_a_small_disk, seen_at, settings
 from tests.edge.audit.harness import Place
 from tests.edge.conftest import Site, gateway_config
 from tests.edge.processes import Edge
@@ -20,11 +19,9 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
     """Starts gateways on the shared sidecar, each with records of its own."""
     started: list[Audited] = []
 
-    def begin(small_disk: bool = False, **settings: Any) -> Audited:
+    def begin(small_disk: bool = False, **more: Any) -> Audited:
         folder = tmp_path_factory.mktemp("audited")
         place = Place.at(folder)
-        (folder / "site.key").write_text(SITE_KEY)
-        (folder / "seal.pem").write_bytes(place.public)
         config = gateway_config(site.folder, site.sidecar.port)
         for each in config["routes"]:
             each.update(target="onprem-vllm", model_digest="sha256:" + "1" * 64, gpus=1, usd_per_gpu_hour=3.6)
@@ -32,25 +29,14 @@ def start(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
         down["also"] = [{**down, "server_name": "other.svc", "target": "eks-vllm"}]
         for key in ("workload", "also"):
             down["also"][0].pop(key, None)
-        config["audit"] = {
-            "records": str(place.records),
-            "seals": str(place.seals),
-            "seal_key": str(folder / "seal.pem"),
-            "site_key": str(folder / "site.key"),
-            "policy": "p7",
-            "name": "gw-0",
-            **settings,
-        }
-        within = []
-        if small_disk:
-            script = f'mount -t tmpfs -o size=256k none {place.records} && exec "$@"'
-            within = ["unshare", "--map-root-user", "--user", "--mount", "sh", "-c", script, "sh"]
+        config["audit"] = settings(folder, place, **more)
+        within = on_a_small_disk(place) if small_disk else []
         gateway = Edge(folder / "gateway", config, within=within).wait_until_up()
-        seen_at = Path(f"/proc/{gateway.process.pid}/root{place.records}") if small_disk else place.records
+        records = seen_at(place, gateway) if small_disk else place.records
         client = httpx.Client(
             base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
         )
-        started.append(Audited(gateway, place, client, seen_at))
+        started.append(Audited(gateway, place, client, records))
         return started[-1]
 
     yield begin

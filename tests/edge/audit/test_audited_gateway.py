@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import shutil
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,7 +15,7 @@ import pytest
 
 from edge.audit.content import Hmacs
 from edge.audit.stores import FolderStore
-from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited
+from tests.edge.audit.audited import CHAT, SECRET, SITE_KEY, Audited, full, mounts
 from tests.edge.audit.harness import Place, new_key
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
 
@@ -212,10 +209,7 @@ def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_d
 
 
 needs_mounts = pytest.mark.skipif(
-    shutil.which("unshare") is None
-    or subprocess.run(["unshare", "--map-root-user", "--user", "--mount", "true"], check=False).returncode
-    != 0,
-    reason="this machine lets nobody mount a file system of its own",
+    not mounts(), reason="this machine lets nobody mount a file system of its own"
 )
 
 
@@ -259,17 +253,6 @@ def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was
     assert proof.findings == []
     assert sorted(said["state"] for said in proof.writers.values()) == ["crashed", "open"]
     assert list(proof.unfinished) == [answer.headers["x-request-id"]]
-
-
-def full(path: Path) -> None:
-    """Fill the file system, to its last byte."""
-    with path.open("wb", buffering=0) as stream:
-        size = 65536
-        while size:
-            try:
-                stream.write(b"x" * size)
-            except OSError:
-                size //= 2
 
 
 def test_requests_at_the_same_time_share_commits(gateway: Audited, site: Site):

@@ -51,6 +51,8 @@ class Cell:
 
 def applies(way: Way, lane: Lane) -> bool:
     """Whether there is anything to ask: ways of the cloud are for classes that have one, or can have none."""
+    if way.on_disk and not lane.own_disk:
+        return False
     return not way.beyond or lane.translated or lane.data_class in way.but
 
 
@@ -74,6 +76,7 @@ def _wrong(way: Way, lane: Lane, standing: Standing, answers: Sequence[Answer], 
             yield from _unhelpful(answer, lane, marker)
     yield from _astray(reaches, lane, standing, marker)
     yield from _unrecorded(lane, answers, marker)
+    yield from _unchained(lane, answers, marker)
 
 
 def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
@@ -117,3 +120,24 @@ def _unrecorded(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[
     output = lane.gateway.output()
     if marker in output or any(key in output for key in keys(lane.data_class).values()):
         yield "a prompt or a key is in the log"
+
+
+UNCHAINED = ("not_found", "method_not_allowed", "audit_unwritable")
+"""Of what is asked at no model's path there is no record, and where the disk is full there can be none."""
+
+
+def _unchained(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[str]:
+    """One outcome in the audit's chain for each answer, the same as it, and nothing of the prompt."""
+    outcomes: dict[str, list[str]] = {}
+    for record in lane.audited.records():
+        if record["kind"] == "outcome":
+            said = f"{record['class']}, {record['status']} {record['code']}"
+            outcomes.setdefault(record["id"], []).append(said)
+        if marker in str(record):
+            yield "a prompt is in the audit record"
+    for answer in answers:
+        if answer.request_id is None or answer.code in UNCHAINED:
+            continue
+        right = [f"{lane.data_class}, {answer.status} {answer.code}"]
+        if (found := outcomes.get(answer.request_id, [])) != right:
+            yield f"the audit record says {found}, not {right}"

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, seen_at, settings
+from tests.edge.audit.harness import Place
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text, gateway_config
 from tests.edge.fake_bedrock import FakeBedrock
@@ -43,6 +45,9 @@ class Lane:
     keyless: httpx.Client
     """A client that shows no certificate."""
     translated: bool
+    audited: Audited
+    """Its audit record. Where this machine lets nobody mount one, it is on no disk of its own."""
+    own_disk: bool
 
     def workload(self, kind: str = "chat") -> str:
         return f"{self.data_class}-{kind}"
@@ -64,6 +69,29 @@ class Lane:
             yield
         finally:
             self.callers.write_text(good)
+
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Its audit record's disk full meanwhile; the writer after that waits for a seal."""
+        fill = self.audited.seen_at / "fill"
+        full(fill)
+        try:
+            while "audit_unwritable" not in self.audited.ask(None).text:
+                pass  # until the last page of the present file is full too
+            yield
+        finally:
+            fill.unlink()
+
+    @contextlib.contextmanager
+    def unsealed(self) -> Iterator[None]:
+        """Its sealer down meanwhile, and a writer that no seal knows."""
+        with self.full_disk():
+            pass
+        self.audited.wait_until("audit unregistered")
+        try:
+            yield
+        finally:
+            self.audited.seal_newcomer()
 
     @contextlib.contextmanager
     def behaving(self, behaviour: str) -> Iterator[None]:
@@ -113,13 +141,19 @@ def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iter
         cloud = stack.enter_context(_serving(FakeBedrock()))
         waiting: list[Edge] = []
 
-        def start(name: str, config: dict[str, Any], environment: dict[str, str] | None = None) -> Edge:
-            edge = Edge(folder / name, config, environment)
+        def start(
+            name: str,
+            config: dict[str, Any],
+            environment: dict[str, str] | None = None,
+            within: Sequence[str] = (),
+        ) -> Edge:
+            edge = Edge(folder / name, config, environment, within=within)
             stack.callback(edge.stop)
             waiting.append(edge)
             return edge
 
         lanes: dict[str, Lane] = {}
+        own_disk = mounts()
         for data_class in classes:
             model = stack.enter_context(_serving(Answering()))
             for kind in ("gateway", "sidecar", "translator"):
@@ -130,7 +164,13 @@ def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iter
                 config = _translator(folder, data_class, cloud.url)
                 translator = start(f"{data_class}-translator", config, AWS_IDENTITY)
             _callers(folder, data_class).write_text(callers_text(keys(data_class)))
-            gateway = start(f"{data_class}-gateway", _gateway(folder, data_class, sidecar, translator))
+            place = Place.at(folder / f"{data_class}-audit")
+            config = _gateway(folder, data_class, sidecar, translator)
+            # A public gateway's records may wait for their seal; here they may not, so that its row shows something.
+            config["audit"] = settings(place.root, place, max_unsealed_s=180)
+            gateway = start(
+                f"{data_class}-gateway", config, within=on_a_small_disk(place, "4m") if own_disk else ()
+            )
             client, keyless = (
                 stack.enter_context(
                     httpx.Client(
@@ -139,13 +179,17 @@ def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iter
                 )
                 for file in ("app", None)
             )
+            records = seen_at(place, gateway) if own_disk else place.records
+            audited = Audited(gateway, place, client, records)
             lanes[data_class] = Lane(
-                data_class, folder, gateway, model, client, keyless, translator is not None
+                data_class, folder, gateway, model, client, keyless, translator is not None, audited, own_disk
             )
         # All told to end before each is waited for.
         stack.callback(lambda: [edge.process.terminate() for edge in waiting])
         for edge in waiting:
             edge.wait_until_up(180)
+        for lane in lanes.values():
+            lane.audited.seal_newcomer()
         yield Standing(authority, lanes, cloud)
 
 

@@ -32,6 +32,8 @@ class Way:
     """Where the marker must have come; anywhere else it must not."""
     but: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Classes of which another answer is right, and reaches another."""
+    on_disk: bool = False
+    """Only where the audit record has a disk of its own, to be filled."""
     beyond: bool = False
     """Only for classes with a translator, and what is said of those that cannot have one."""
 
@@ -57,6 +59,19 @@ def _other_class(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer
 def _revoked(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
     with lane.without(lane.workload()):
         yield ask(lane, chat(lane, marker))
+
+
+def _full_disk(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    with lane.full_disk():
+        for _ in range(3):
+            yield ask(lane, chat(lane, marker))
+    lane.audited.seal_newcomer()
+
+
+def _unsealed(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    with lane.unsealed():
+        for _ in range(3):
+            yield ask(lane, chat(lane, marker))
 
 
 def _no_certificate(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
@@ -188,6 +203,8 @@ WAYS = (
     Way("a malformed body", _malformed, "400 malformed_json"),
     Way("an image by address", _leading_out, "400 invalid_content"),
     Way("a tool that the server would run", _foreign_tools, "400 invalid_tools"),
+    Way("a full audit disk", _full_disk, "503 audit_unwritable", on_disk=True),
+    Way("the sealer down", _unsealed, "503 audit_unregistered", on_disk=True),
     Way("another route", _other_paths, "404 not_found"),
     Way("a stream", _fields_sent(stream=True), "200 ok", OWN),
     Way("a stream cut short", _behaving("cut", "no-done", stream=True), "200 stream_cut", OWN),
@@ -210,7 +227,5 @@ PENDING = {
     "the callers' database down": "callers in PostgreSQL",
     "a budget or a rate used up": "callers in PostgreSQL",
     "its endpoint down, with an overflow": "overflow to AWS",
-    "a full audit disk": "the audit trail",
-    "the sealer down": "the audit trail",
 }
 """Rows that wait for a part of the edge, by the part. Whoever lands it makes them `Way`s above."""
