@@ -23,8 +23,7 @@ from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, code_of
 @pytest.fixture(scope="module")
 def shared(start: Callable[..., Audited]) -> Audited:
     audited = start()
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     return audited
 
 
@@ -44,8 +43,7 @@ def test_nothing_is_served_until_the_sealer_knows_the_writer(start: Callable[...
     time.sleep(0.6)
     assert audited.gateway.health().text == "audit unregistered\n", "a seal of another key counts for nothing"
     (audited.place.seals / "latest.json").unlink()
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     assert audited.ask().status_code == 200
     audited.client.close()
     assert audited.gateway.stop() == 0
@@ -161,8 +159,7 @@ def test_a_killed_gateway_leaves_the_request_that_was_under_way_unfinished(
     start: Callable[..., Audited], chain: Site
 ):
     audited = start()
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     assert audited.ask().status_code == 200
     chain.model.reset("stall")
 
@@ -191,8 +188,7 @@ def test_requests_are_refused_when_nobody_seals_and_served_again_when_somebody_d
     start: Callable[..., Audited], chain: Site
 ):
     audited = start(max_unsealed_s=2)
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     assert audited.ask().status_code == 200
     time.sleep(2.3)
     chain.model.reset()
@@ -218,8 +214,7 @@ def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was
     start: Callable[..., Audited], chain: Site
 ):
     audited = start(small_disk=True)
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     assert audited.ask().status_code == 200
     fill = audited.seen_at / "fill"
 
@@ -244,9 +239,7 @@ def test_a_full_disk_refuses_before_anything_is_forwarded_and_withholds_what_was
     assert chain.model.received == []
 
     fill.unlink()
-    audited.wait_until("audit unregistered")
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     assert audited.ask().status_code == 200
     audited.seal()
     proof = audited.place.verify(records=audited.seen_at)

@@ -21,8 +21,7 @@ def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
     wrapping.write_text(WRAPPING_KEY)
     content = {"keys": str(keys_folder), "wrapping_key": str(wrapping), "days": {WORKLOAD: 30}}
     audited = start(content=content)
-    audited.seal()
-    audited.wait_until()
+    audited.seal_newcomer()
     name = audited.ask(user="erika").headers["x-request-id"]
     nameless = audited.ask(stream=True).headers["x-request-id"]
     other = audited.client.post(CHAT, json=chat(model="claims"), headers=bearer(KEYS["claims"]))

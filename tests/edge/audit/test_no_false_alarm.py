@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.audit.chain_files import Writer, files
@@ -100,6 +100,8 @@ STEPS = st.tuples(
 )
 
 
+# Each example is some hundred writes to the disk: a quarter of the profile's.
+@settings(max_examples=max(10, settings().max_examples // 4))
 @given(st.lists(STEPS, min_size=3, max_size=25))
 def test_nothing_that_honest_parts_do_is_a_finding_and_no_record_is_lost(steps: list[tuple[str, int]]):
     root = Path(tempfile.mkdtemp())
