@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,49 +41,40 @@ def crash(root: Path, total: int) -> Crashed:
     place = Place.at(root)
     each = total // WRITERS
     sealer = place.sealer()
-    writers = [
-        subprocess.Popen(
-            # Each would go on to half as many again: it is killed in the middle of a write, or between two.
-            [
-                sys.executable,
-                "-m",
-                "tests.edge.audit.writing",
-                str(place.records),
-                f"gw-{number}",
-                str(each * 3 // 2),
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(WRITERS)
-    ]
-    durable = dict.fromkeys(range(WRITERS), 0)
+    told = [root / f"durable-{number}" for number in range(WRITERS)]
+    writers: dict[int, subprocess.Popen[bytes]] = {}
+    for number in range(WRITERS):
+        # Each would go on to many times as many: it is killed in the middle of a write, or between two.
+        asked = ["-m", "tests.edge.audit.writing", str(place.records), f"gw-{number}", str(each * 20)]
+        with told[number].open("wb") as out:
+            writers[number] = subprocess.Popen([sys.executable, *asked], cwd=ROOT, stdout=out)
+    living, sealed = set(writers), 0.0
     try:
-        while any(count < each for count in durable.values()):
-            for number, writer in enumerate(writers):
-                if durable[number] < each:
-                    assert writer.stdout is not None
-                    durable[number] = int(writer.stdout.readline())
-                    if durable[number] >= each:
-                        writer.send_signal(signal.SIGKILL)
-            if sum(durable.values()) % (total // 20) < 400:
+        while living:
+            for number in sorted(living):
+                if durable(told[number]) >= each:
+                    writers[number].send_signal(signal.SIGKILL)
+                    assert writers[number].wait(10) == -signal.SIGKILL, "it was in the middle"
+                    living.remove(number)
+            if time.monotonic() > sealed + 0.2:
                 sealer.seal()
+                sealed = time.monotonic()
+            time.sleep(0.01)
     finally:
-        for writer in writers:
+        for writer in writers.values():
             writer.kill()
             writer.wait(10)
-    for number in range(WRITERS):
-        # What stood in the pipe when it was killed was durable as well.
-        rest = writers[number].stdout
-        assert rest is not None
-        durable[number] = max([durable[number], *map(int, rest.read().split())])
-        rest.close()
     while sealer.seal():
         pass
     proof = place.verify()
     assert proof.last is not None
-    return Crashed(place, sum(durable.values()), proof, (proof.last.number, proof.last.hash))
+    return Crashed(place, sum(map(durable, told)), proof, (proof.last.number, proof.last.hash))
+
+
+def durable(told: Path) -> int:
+    """Records that a writer has said are safe: by its last whole line."""
+    lines = told.read_text().split("\n")[:-1]
+    return int(lines[-1]) if lines else 0
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ records are durable, line by line.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from edge.audit.chain_files import Writer, new_name, now
@@ -14,6 +15,8 @@ from tests.edge.audit.harness import OPENING, intent, outcome
 
 AT_ONCE = 50
 """Requests at the same time."""
+PAUSE_S = 0.01
+"""After each commit, so that whoever kills it comes in the middle."""
 
 
 def main(records: Path, who: str, count: int) -> None:
@@ -25,6 +28,7 @@ def main(records: Path, who: str, count: int) -> None:
             writer.commit([writer.chain.write(kind, now(), make(name)) for name in names])
             durable += AT_ONCE
             print(durable, flush=True)
+            time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":
