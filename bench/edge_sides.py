@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,10 +88,10 @@ class Sides:
         url = f"https://127.0.0.1:{self._model_tls_port}"
         return Side("the model server, mutual TLS", Target((url,), MODEL, certificates=self._folder))
 
-    def gateway(self, copies: int = 1) -> Side:
-        """Straight to a model server that speaks mutual TLS itself."""
-        edges = [self._edge(f"gateway-{free_port()}", self._model_tls_port) for _ in range(copies)]
-        name = "gateway" if copies == 1 else f"{copies} copies of the gateway"
+    def gateway(self, cpus: Sequence[int] = (MEASURED_CPU,)) -> Side:
+        """Straight to a model server that speaks mutual TLS itself; a copy on each of these processors."""
+        edges = [self._edge(f"gateway-{free_port()}", self._model_tls_port, cpu) for cpu in cpus]
+        name = "gateway" if len(cpus) == 1 else f"{len(cpus)} copies of the gateway"
         return Side(name, self._as_application(edges), [psutil.Process(each.process.pid) for each in edges])
 
     def chain(self) -> Side:
@@ -137,10 +137,10 @@ class Sides:
         _wait(f"{url}/health/liveliness", process)
         return Side("LiteLLM's proxy", Target((url,), WORKLOAD, bearer(_MASTER_KEY)), [process])
 
-    def _edge(self, name: str, model_port: int) -> Edge:
+    def _edge(self, name: str, model_port: int, cpu: int = MEASURED_CPU) -> Edge:
         config = gateway_config(self._folder, model_port)
         del config["limits"]  # those that it has when the file says nothing
-        with on(MEASURED_CPU):
+        with on(cpu):
             edge = Edge(self._folder / name, config)
         self._stack.callback(edge.stop)
         return edge.wait_until_up()
