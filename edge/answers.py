@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -57,8 +58,11 @@ async def relay(
                     continue
             yield sse.event(_renamed(chunk, errand))
         await complete()
+        exchange.ended = True
         yield sse.DONE
-        await deadline.wait(anext(source, None))  # to its end, so that the connection can serve again
+        # To its end, so that the connection can serve again; what breaks now is no part of the answer.
+        with contextlib.suppress(httpx.HTTPError, TimeoutError, sse.BrokenStream):
+            await deadline.wait(anext(source, None))
     except Refusal as refusal:
         yield _error_event(exchange, refusal)
     except httpx.HTTPError:
@@ -79,5 +83,5 @@ def _renamed(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
 
 
 def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:
-    exchange.code = refusal.code
+    exchange.code, exchange.ended = refusal.code, True
     return sse.event(refusal.body())

@@ -90,6 +90,7 @@ class Gateway:
         handed_over = False
         try:
             errand = await self._understood(request, caller, deadline)
+            errand.exchange.settle = partial(errand.settle, self._accounts)
             await self._afford(errand)
             opened = await deadline.wait(while_connected(request, self._sent(errand)))
             answer = await self._answered(errand, opened)

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -54,6 +55,10 @@ class Exchange:
     """What checks said of the request and its answer: their names, never what they saw."""
     gpu_seconds: float | None = None
     usd: float | None = None
+    ended: bool = False
+    """Whether what leaves next is the last that a client waits for, `[DONE]` or an error: the line goes first."""
+    settle: Callable[[], None] = lambda: None
+    """Reckons what the request came to, once, before its line is written."""
 
     def note_usage(self, usage: Any) -> None:
         """Take the token counts of an OpenAI `usage` object, where they are numbers."""
@@ -109,7 +114,10 @@ _WHERE_KNOWN = (
 
 
 class Journal:
-    """ASGI middleware: gives each request its Exchange, counts its bytes, writes its line at the end."""
+    """ASGI middleware: gives each request its Exchange, counts its bytes, writes its one line.
+
+    The line is written before the last byte leaves: no kill falls between an answer that was had and its record.
+    """
 
     def __init__(
         self, app: ASGIApp, *, mode: str, data_class: str, metrics: Metrics, paths: set[str]
@@ -125,6 +133,14 @@ class Journal:
         if scope["path"] in self._paths:  # any other path is the client's own text
             exchange.path = scope["path"]
         scope.setdefault("state", {})["exchange"] = exchange
+        written = False
+
+        def write() -> None:
+            nonlocal written
+            if not written:
+                written = True
+                exchange.settle()
+                self._write(exchange)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -137,6 +153,8 @@ class Journal:
                 exchange.bytes_out += len(message.get("body", b""))
                 if exchange.first_byte_s is None and message.get("body"):
                     exchange.first_byte_s = time.perf_counter() - exchange.started
+                if exchange.ended or not message.get("more_body"):
+                    write()
             await send(message)
 
         if scope["path"] in QUIET & self._paths:
@@ -146,7 +164,11 @@ class Journal:
         try:
             await self._app(scope, receive, counted)
         finally:
-            self._write(exchange)
+            if (
+                not written and exchange.code == "ok"
+            ):  # no last byte: the client went away, or the process ends
+                exchange.code = "client_closed_request"
+            write()
 
     def _write(self, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.started

@@ -30,12 +30,14 @@ def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
 
 
 def protocol_class(
-    allowed_clients: list[str] | None, on_refused: Callable[[], None]
+    allowed_clients: list[str] | None, on_refused: Callable[[], None], draining: Callable[[], bool]
 ) -> type[asyncio.Protocol]:
     """uvicorn's protocol for one listener; with `allowed_clients`, only these DNS names may speak.
 
     uvicorn does not hand the peer's certificate to the application, so the check stands here, and what it
     bears goes along as `client_names`. A wildcard in a certificate matches nothing: names are compared as they are.
+    A handshake that is over only when the process drains is given up: uvicorn waits for no such connection, and would
+    leave its request half answered.
     """
     allowed = None if allowed_clients is None else frozenset(name.lower() for name in allowed_clients)
 
@@ -45,6 +47,10 @@ def protocol_class(
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            if draining():
+                self.refused = True
+                transport.abort()
+                return
             tls = transport.get_extra_info("ssl_object")
             names = names_of(tls.getpeercert()) if tls is not None else frozenset()
             if allowed is not None and not names & allowed:

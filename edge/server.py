@@ -85,7 +85,7 @@ async def _serve(config: Served) -> None:
     drain_s = config.limits.drain_s
     main = listener(
         journal,
-        http=protocol_class(allowed, count_refused),
+        http=protocol_class(allowed, count_refused, lambda: state.draining),
         ssl_certfile=str(config.listen.certificate),
         ssl_context_factory=lambda _config, _default: tls.context,
         timeout_graceful_shutdown=int(drain_s + LAST_WORDS_S + 1),

@@ -219,11 +219,12 @@ class Translator:
                 body: dict[str, Any] = chunk.model_dump(exclude_none=True)
                 exchange.note_usage(body.get("usage"))
                 yield sse.event(_renamed(body, model))
+            exchange.ended = True
             yield sse.DONE
         except Exception as error:  # noqa: BLE001  as above: whatever broke, the caller must see it
             timed_out = isinstance(error, TimeoutError)
             refusal = deadline.refusal() if timed_out else self._refusal(error, model)
-            exchange.code = refusal.code
+            exchange.code, exchange.ended = refusal.code, True
             yield sse.event(refusal.body())
 
     def _refusal(self, error: Exception, model: Model) -> Refusal:

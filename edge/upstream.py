@@ -8,6 +8,7 @@ import httpx
 
 from edge.config import Limits
 from edge.openai_api import Refusal
+from edge.transport import AiohttpTransport
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 WORKLOAD = "x-isthmus-workload"
@@ -22,7 +23,7 @@ def new_client(limits: Limits, verify: ssl.SSLContext | bool) -> httpx.AsyncClie
         limits.request_timeout_s, connect=limits.connect_timeout_s, pool=limits.connect_timeout_s
     )
     return httpx.AsyncClient(
-        verify=verify, timeout=timeout, limits=_POOL, trust_env=False, follow_redirects=False
+        transport=AiohttpTransport(verify, _POOL), timeout=timeout, trust_env=False, follow_redirects=False
     )
 
 

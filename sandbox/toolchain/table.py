@@ -19,6 +19,7 @@ KWOK = "0.8.0"
 REGISTRY = "3.1.2"
 SIGNING_HELPER = "1.4.0"
 """The newest that the module proxy serves."""
+VEGETA = "12.13.0"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,17 @@ REGISTRY_SERVER = Tool(
     wanted=False,
 )
 
-TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER, REGISTRY_SERVER)
+GENERATOR = Tool(
+    name="load-generator",
+    version=VEGETA,
+    programs=("vegeta",),
+    purpose="sends requests at a rate that does not wait for answers, for `bench.edge`",
+    package="github.com/tsenart/vegeta/v12",
+    typical_s=30,
+    wanted=False,
+)
+
+TOOLS = (ENGINE, CLUSTER, PROVIDER, HOST, YAML_HOST, HELPER, REGISTRY_SERVER, GENERATOR)
 """In the order of building: the smallest that fails early first, and the largest, which shares with both,
 after them."""
 

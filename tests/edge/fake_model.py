@@ -29,7 +29,7 @@ ORDER = {"id": "r", "results": [{"index": 0, "relevance_score": 0.9}], "usage": 
 
 
 class FakeModel(Fake):
-    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, stall, status-<n>, html, ill, full.
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, linger, stall, status-<n>, html, ill, full.
 
     `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
     """
@@ -183,6 +183,9 @@ class _Handler(socketserver.BaseRequestHandler):
             if asked.get("stream_options", {}).get("include_usage"):
                 self._event(asked, [], usage)
             self._chunk(b"data: [DONE]\n\n")
+        if behaviour == "linger":
+            self._wait_for_the_end()
+            return False
         self.request.sendall(b"0\r\n\r\n")
         return True
 

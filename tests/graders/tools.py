@@ -21,27 +21,27 @@ HERE = Path(__file__).parent
 NAMES = ("checkov", "nca")
 
 
-def folder(name: str) -> Path:
+def folder(name: str, locks: Path = HERE) -> Path:
     """Where a grader of this lock, for this Python, is or will be."""
-    lock = hashlib.sha256((HERE / f"{name}.lock").read_bytes()).hexdigest()[:8]
+    lock = hashlib.sha256((locks / f"{name}.lock").read_bytes()).hexdigest()[:8]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return cache.root() / f"grader-{name}-{lock}-py{python}-{cache.machine()}"
 
 
-def python(name: str) -> Path | None:
+def python(name: str, locks: Path = HERE) -> Path | None:
     """The Python that has a grader; None where it is not made yet."""
-    found = folder(name) / "bin" / "python"
+    found = folder(name, locks) / "bin" / "python"
     return found if found.exists() else None
 
 
-def install(name: str) -> float:
+def install(name: str, locks: Path = HERE) -> float:
     """Make a grader's environment, whole or not at all; the seconds that it took, 0 where it is there.
 
     Raises `EnvironmentFault` where pip cannot get a package or a hash differs.
     """
-    target, began = folder(name), time.monotonic()
+    target, began = folder(name, locks), time.monotonic()
     with cache.turn(target, f"another run is making {name}; waiting for it", print):
-        if python(name):
+        if python(name, locks):
             return 0
         with cache.filling(target) as made:
             _run(name, [sys.executable, "-m", "venv", str(made)])
@@ -55,7 +55,7 @@ def install(name: str) -> float:
                 "--quiet",
                 "--disable-pip-version-check",
             ]
-            lock = str(HERE / f"{name}.lock")
+            lock = str(locks / f"{name}.lock")
             _run(name, [*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock])
     return time.monotonic() - began
 

@@ -62,6 +62,7 @@ def test_the_tables_version_is_the_modules(tool):
         "cluster": ("k8s.io/kubernetes", f"v{table.KUBERNETES}"),
         "language-yaml": ("github.com/pulumi/pulumi-yaml", f"v{table.YAML}"),
         "signing-helper": ("github.com/aws/rolesanywhere-credential-helper", f"v{table.SIGNING_HELPER}"),
+        "load-generator": ("github.com/tsenart/vegeta/v12", f"v{table.VEGETA}"),
         "registry": ("github.com/distribution/distribution/v3", f"v{table.REGISTRY}"),
         "kubernetes-provider": ("github.com/pulumi/pulumi-kubernetes/provider/v4", None),
     }[tool.name]

@@ -1,0 +1,121 @@
+"""Constant load on copies of a gateway that come and go, and what its clients saw of each answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+
+from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat
+from tests.edge.processes import Edge
+
+WHOLE, STREAMS = 3, 5
+"""Clients of each kind."""
+DONE = "data: [DONE]\n\n"
+
+
+@dataclass
+class Answer:
+    """What one client saw of one answer whose head it got."""
+
+    request_id: str
+    stream: bool
+    status: int
+    broken: bool = False
+    """The transfer ended in an error of the transport."""
+    body: bytes = b""
+    at: float = field(default_factory=time.monotonic)
+    """When it was over."""
+
+    @property
+    def code(self) -> str:
+        """As the journal must have it, of an answer that is whole."""
+        text = self.body.decode()
+        if not self.stream or self.status != 200:
+            document = json.loads(text)
+            return document["error"]["code"] if "error" in document else "ok"
+        if text.endswith(DONE):
+            return "ok"
+        last = json.loads(text.rstrip("\n").rpartition("\n\n")[2].removeprefix("data: "))
+        return last["error"]["code"]
+
+
+class Load:
+    """Clients that ask without a pause, each over one connection, and stay with a copy as long as that serves."""
+
+    def __init__(self, site: Site, first: Edge) -> None:
+        self.copy = first
+        """Where new connections go, as a Service has it."""
+        self.answers: list[Answer] = []
+        self.unanswered = 0
+        """Requests of which a client saw nothing: it may send them again."""
+        self._site, self._over = site, threading.Event()
+        kinds = [False] * WHOLE + [True] * STREAMS
+        self._threads = [threading.Thread(target=self._ask, args=(stream,)) for stream in kinds]
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for(self, count: int, seconds: float = 20) -> None:
+        """Until so many more answers are there."""
+        wanted, end = len(self.answers) + count, time.monotonic() + seconds
+        while len(self.answers) < wanted:
+            assert time.monotonic() < end, f"{len(self.answers)} of {wanted} answers after {seconds} s"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive()
+
+    def _ask(self, stream: bool) -> None:
+        context = self._site.authority.client("app")
+        with httpx.Client(verify=context, trust_env=False, timeout=15) as client:
+            edge = self.copy
+            while not self._over.is_set():
+                if not self._one(client, edge, stream):
+                    edge = self.copy
+
+    def _one(self, client: httpx.Client, edge: Edge, stream: bool) -> bool:
+        """One request; whether its connection goes on."""
+        answer = None
+        pieces: list[bytes] = []
+        url, headers = edge.url + "/v1/chat/completions", bearer(KEYS[WORKLOAD])
+        try:
+            with client.stream("POST", url, json=chat(stream=stream), headers=headers) as response:
+                answer = Answer(response.headers["x-request-id"], stream, response.status_code)
+                pieces.extend(response.iter_bytes())
+                return response.headers.get("connection") != "close"
+        except httpx.TransportError:
+            if answer is None:
+                self.unanswered += 1
+                time.sleep(0.02)
+            else:
+                answer.broken = True
+            return False
+        finally:
+            if answer is not None:
+                answer.body, answer.at = b"".join(pieces), time.monotonic()
+                self.answers.append(answer)
+
+
+def hold_to_account(load: Load, copies: list[Edge]) -> None:
+    """Every answer that was whole has one line that says what the client saw; no line is there twice."""
+    lines = [line for copy in copies for line in copy.lines("request")]
+    twice = [each for each, count in Counter(line["request_id"] for line in lines).items() if count > 1]
+    assert not twice
+    by_id = {line["request_id"]: line for line in lines}
+    for answer in load.answers:
+        line = by_id.get(answer.request_id)
+        if answer.broken:
+            # Its line, if the process lived to write one, must not say that all was well.
+            assert DONE.encode() not in answer.body
+            assert line is None or line["code"] != "ok"
+            continue
+        assert line is not None, f"no line for an answer that was had: {answer}"
+        seen = (answer.status, answer.code, len(answer.body))
+        assert (line["status"], line["code"], line["bytes_out"]) == seen

@@ -1,0 +1,136 @@
+"""The client's way to the wire: what is kept between requests, and which errors say that nothing was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from edge.config import Limits
+from edge.upstream import new_client
+from tests.edge.certificates import Authority
+from tests.edge.processes import free_port
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nset-cookie: pinned=1\r\n\r\nok"
+
+
+class Server:
+    """Answers each request with the next of its replies; keeps what it was sent, a list a connection."""
+
+    def __init__(self, *replies: bytes | None) -> None:
+        self.connections: list[list[bytes]] = []
+        self._replies = iter(replies)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections.append([])
+            self._serve(connection, self.connections[-1])
+
+    def _serve(self, connection: socket.socket, seen: list[bytes]) -> None:
+        with connection:
+            while data := connection.recv(65536):
+                seen.append(data)
+                reply = next(self._replies)
+                if reply is None:  # gone, with the request in hand
+                    return
+                connection.sendall(reply)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def serving(*replies: bytes | None) -> Iterator[Server]:
+    server = Server(*replies)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def ask(*urls: str, verify: ssl.SSLContext | bool = False, **options: Any) -> list[httpx.Response]:
+    """POST to each address in turn with one client of the edge's."""
+
+    async def run() -> list[httpx.Response]:
+        limits = Limits(connect_timeout_s=1, request_timeout_s=1)
+        async with new_client(limits, verify) as client:
+            return [await client.post(url, content=b"{}", **options) for url in urls]
+
+    return asyncio.run(run())
+
+
+def test_a_connection_serves_again_and_no_cookie_goes_back():
+    with serving(OK, OK) as server:
+        first, second = ask(server.url, server.url)
+    assert (first.content, second.content) == (b"ok", b"ok")
+    assert "set-cookie" not in first.headers
+    [[_, again]] = server.connections
+    assert b"cookie" not in again.lower()
+
+
+def test_only_what_the_edge_says_goes_up():
+    with serving(OK) as server:
+        ask(server.url, headers={"content-type": "application/json", "user-agent": "isthmus-edge"})
+    head, _, body = server.connections[0][0].partition(b"\r\n\r\n")
+    line, *fields = head.split(b"\r\n")
+    assert (line, body) == (b"POST /v1 HTTP/1.1", b"{}")
+    names = [field.partition(b":")[0].lower() for field in fields]
+    assert sorted(names) == sorted(set(names)), "a header is there twice"
+    known = {
+        b"host",
+        b"content-type",
+        b"content-length",
+        b"user-agent",
+        b"accept",
+        b"accept-encoding",
+        b"connection",
+    }
+    assert set(names) <= known
+
+
+def test_a_redirect_is_not_followed():
+    with serving(b"HTTP/1.1 307 X\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n") as server:
+        [answer] = ask(server.url)
+    assert answer.status_code == 307
+
+
+@pytest.mark.parametrize(
+    "replies", [(None,), (OK, None)], ids=["first", "on a connection that served before"]
+)
+def test_a_server_that_goes_away_with_a_request_is_no_failure_to_connect_and_is_asked_once(replies):
+    with serving(*replies) as server, pytest.raises(httpx.ReadError):
+        ask(*[server.url] * len(replies))
+    assert sum(map(len, server.connections)) == len(replies)
+
+
+def test_a_body_that_stops_coming_is_late():
+    with (
+        serving(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n") as server,
+        pytest.raises(httpx.ReadTimeout),
+    ):
+        ask(server.url)
+
+
+def test_a_port_that_is_closed_is_a_failure_to_connect():
+    with pytest.raises(httpx.ConnectError):
+        ask(f"http://127.0.0.1:{free_port()}/")
+
+
+def test_a_server_that_never_shakes_hands_is_a_failure_to_connect_in_time(tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(httpx.ConnectTimeout):
+        ask(f"https://127.0.0.1:{deaf.getsockname()[1]}/", verify=Authority(tmp_path).client(None))
