@@ -51,6 +51,7 @@ class Bench:
         self.direct = sides.direct()
         self.gateway = sides.gateway()
         self.chain = sides.chain()
+        self.bare = sides.chain(records=False)
         self.rival = sides.rival()
         self.fine = True
 
@@ -63,7 +64,7 @@ class Bench:
             rate = STREAMS_RATE if stream else RATE
             kind = f"streams of {WORDS} events, {PACE_S * 1000:g} ms apart" if stream else "whole answers"
             print(f"latency: {kind}, {rate:g} a second, {ROUNDS} rounds of {SECONDS:g} s in turn", flush=True)
-            each = [self.direct, self.gateway, self.chain, self.rival]
+            each = [self.direct, self.gateway, self.chain, self.bare, self.rival]
             found: dict[str, list[float]] = {side.name: [] for side in each}
             for side in each:
                 self.generator.at_rate(side.target, rate, WARM_S, stream=stream)
@@ -92,7 +93,7 @@ class Bench:
             flush=True,
         )
         for stream in (False, True):
-            each = [self.direct, self.sides.direct_tls(), self.gateway, self.chain, self.rival]
+            each = [self.direct, self.sides.direct_tls(), self.gateway, self.chain, self.bare, self.rival]
             rates: dict[str, list[float]] = {side.name: [] for side in each}
             by_cpu: dict[str, list[float]] = {side.name: [] for side in each}
             for round_ in range(ROUNDS + 1):

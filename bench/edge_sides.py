@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ import psutil
 from bench.attack import Target
 from bench.measure import Failed
 from bench.model_server import MODEL
+from edge.audit.sealer import Sealer
+from tests.edge.audit.harness import Place
 from tests.edge.certificates import Authority
 from tests.edge.conftest import GATEWAY_NAME, KEYS, MODEL_NAME, WORKLOAD, bearer, callers_text, gateway_config
 from tests.edge.processes import ROOT, Edge, free_port
@@ -29,6 +32,7 @@ from tests.graders import tools
 HERE = Path(__file__).parent
 RIVAL = "litellm-proxy"
 GENERATOR_CPU, MEASURED_CPU = 0, 1
+SEALED_S = 10.0
 _MASTER_KEY = "sk-of-the-benchmark"
 
 
@@ -94,8 +98,12 @@ class Sides:
         name = "gateway" if len(cpus) == 1 else f"{len(cpus)} copies of the gateway"
         return Side(name, self._as_application(edges), [psutil.Process(each.process.pid) for each in edges])
 
-    def chain(self) -> Side:
-        """Gateway and sidecar, as they stand on-prem; the model server is plain, on the sidecar's loopback."""
+    def chain(self, *, records: bool = True) -> Side:
+        """Gateway and sidecar, as they stand on-prem; the model server is plain, on the sidecar's loopback.
+
+        Without records it is no gateway that may serve, but shows what they cost.
+        """
+        what = "gateway and sidecar" if records else "the same, no audit"
         config = {
             "mode": "sidecar",
             "class": "restricted",
@@ -104,14 +112,12 @@ class Sides:
             "upstream": f"http://127.0.0.1:{self._model_port}",
         }
         with on(MEASURED_CPU):
-            sidecar = Edge(self._folder / "sidecar", config)
+            sidecar = Edge(self._folder / f"sidecar-{free_port()}", config)
         self._stack.callback(sidecar.stop)
         sidecar.wait_until_up()
-        gateway = self._edge("gateway-of-chain", sidecar.port)
+        gateway = self._edge(f"gateway-{free_port()}", sidecar.port, records=records)
         pids = (gateway.process.pid, sidecar.process.pid)
-        return Side(
-            "gateway and sidecar", self._as_application([gateway]), [psutil.Process(pid) for pid in pids]
-        )
+        return Side(what, self._as_application([gateway]), [psutil.Process(pid) for pid in pids])
 
     def rival(self) -> Side:
         """LiteLLM's proxy as it comes: a key, a model, no database; plain HTTP on both sides."""
@@ -137,13 +143,35 @@ class Sides:
         _wait(f"{url}/health/liveliness", process)
         return Side("LiteLLM's proxy", Target((url,), WORKLOAD, bearer(_MASTER_KEY)), [process])
 
-    def _edge(self, name: str, model_port: int, cpu: int = MEASURED_CPU) -> Edge:
+    def _edge(self, name: str, model_port: int, cpu: int = MEASURED_CPU, *, records: bool = True) -> Edge:
         config = gateway_config(self._folder, model_port)
         del config["limits"]  # those that it has when the file says nothing
+        if records:
+            config["audit"] = self._audit(name)
         with on(cpu):
             edge = Edge(self._folder / name, config)
         self._stack.callback(edge.stop)
-        return edge.wait_until_up()
+        _wait(edge.health_url + "/health", psutil.Process(edge.process.pid))
+        return edge
+
+    def _audit(self, name: str) -> dict[str, str]:
+        """A chain of records on this disk, and its sealer, in a thread of ours."""
+        place = Place.at(self._folder / f"audit-{name}")
+        (place.root / "site.key").write_text("ab" * 32)
+        (place.root / "seal.pem").write_bytes(place.public)
+        over = threading.Event()
+        sealing = threading.Thread(target=_seal, args=(place.sealer(), over))
+        sealing.start()
+        self._stack.callback(sealing.join)
+        self._stack.callback(over.set)
+        return {
+            "records": str(place.records),
+            "seals": str(place.seals),
+            "seal_key": str(place.root / "seal.pem"),
+            "site_key": str(place.root / "site.key"),
+            "policy": "of-the-benchmark",
+            "name": name,
+        }
 
     def _listen(self, name: str) -> dict[str, str]:
         at = self._folder
@@ -172,6 +200,15 @@ class Sides:
             process = psutil.Popen(command, cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT)
         self._stack.callback(_end, process)
         return process
+
+
+def _seal(sealer: Sealer, over: threading.Event) -> None:
+    """A new chain at once, so that its gateway may serve; what is written every ten seconds."""
+    last = 0.0
+    while not over.wait(0.25):
+        if sealer.newcomers() or time.monotonic() - last >= SEALED_S:
+            sealer.seal()
+            last = time.monotonic()
 
 
 def _wait(url: str, process: psutil.Process, seconds: float = 120) -> None:

@@ -59,7 +59,7 @@ class Load:
         for thread in self._threads:
             thread.start()
 
-    def wait_for(self, count: int, seconds: float = 20) -> None:
+    def wait_for(self, count: int, seconds: float = 60) -> None:
         """Until so many more answers are there."""
         wanted, end = len(self.answers) + count, time.monotonic() + seconds
         while len(self.answers) < wanted:
@@ -69,12 +69,12 @@ class Load:
     def stop(self) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive()
 
     def _ask(self, stream: bool) -> None:
         context = self._site.authority.client("app")
-        with httpx.Client(verify=context, trust_env=False, timeout=15) as client:
+        with httpx.Client(verify=context, trust_env=False, timeout=45) as client:
             edge = self.copy
             while not self._over.is_set():
                 if not self._one(client, edge, stream):

@@ -26,7 +26,8 @@ def copy(chain: Site, tmp_path: Path) -> Iterator[Callable[..., Edge]]:
 
     def start(**limits: float) -> Edge:
         config = gateway_config(chain.folder, chain.sidecar.port)
-        config["limits"].update(limits)
+        # More than a busy machine takes for a handshake: what is asked here is not how fast a copy is.
+        config["limits"].update({"connect_timeout_s": 15, "request_timeout_s": 40, **limits})
         started.append(Edge(tmp_path / f"copy-{len(started)}", config))
         return started[-1].wait_until_up()
 
