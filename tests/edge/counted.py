@@ -24,18 +24,14 @@ SALT_KEY = "5a" * 32
 
 
 @dataclass
-class Counted:
-    """A folder with all files, a database of its own, and what was started."""
+class Kept:
+    """A folder with all files, and a database of its own behind a door that speaks TLS."""
 
     folder: Path
     postgres: Postgres
     database: str
     authority: Authority
     door: Door
-    models: list[FakeModel] = field(default_factory=list)
-    sidecars: list[Edge] = field(default_factory=list)
-    gateways: list[Edge] = field(default_factory=list)
-    clients: dict[tuple[int, str | None], httpx.Client] = field(default_factory=dict)
 
     def keys(self, *arguments: str) -> str:
         """`python -m edge.keys`, which must go well; what it printed."""
@@ -53,6 +49,41 @@ class Counted:
     def ask_database(self, statement: str) -> list[Any]:
         return self.postgres.ask(statement, self.database)
 
+    def access(self) -> dict[str, Any]:
+        """What a gateway's file has under `database`."""
+        password = self.folder / "database-password"
+        password.write_text("gateway-s3cret\n")
+        return {
+            **{"host": "127.0.0.1", "port": self.door.port, "name": self.database},
+            **{"user": f"{self.database}_gateway", "password": str(password)},
+            "ca": str(self.authority.path),
+        }
+
+
+@contextmanager
+def kept(folder: Path, postgres: Postgres, name: str, authority: Authority) -> Iterator[Kept]:
+    """The tables made, and a user for gateways."""
+    postgres.ask(f"CREATE DATABASE {name}")
+    postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
+    made = Kept(
+        folder, postgres, name, authority, Door(postgres, *authority.issue("db", "db.isthmus-restricted.svc"))
+    )
+    try:
+        made.keys("migrate", "--gateway-user", f"{name}_gateway")
+        yield made
+    finally:
+        made.door.close()
+
+
+@dataclass
+class Counted(Kept):
+    """With what was started."""
+
+    models: list[FakeModel] = field(default_factory=list)
+    sidecars: list[Edge] = field(default_factory=list)
+    gateways: list[Edge] = field(default_factory=list)
+    clients: dict[tuple[int, str | None], httpx.Client] = field(default_factory=dict)
+
     def place(self, at: int = 0, model: str = "llama", **more: Any) -> dict[str, Any]:
         return {"url": self.sidecars[at].url, "server_name": MODEL_NAMES[at], "model": model, **more}
 
@@ -60,17 +91,12 @@ class Counted:
         """One more copy of the gateway."""
         files = {"certificate": str(self.folder / "gateway.crt"), "key": str(self.folder / "gateway.key")}
         (self.folder / "salt").write_text(SALT_KEY)
-        (self.folder / "database-password").write_text("gateway-s3cret\n")
         config: dict[str, Any] = {
             **{"mode": "gateway", "class": "restricted", "site": "fra1"},
             "listen": {**files, "client_ca": str(self.authority.path)},
             "upstream_tls": {**files, "ca": str(self.authority.path)},
             "salt_key": str(self.folder / "salt"),
-            "database": {
-                **{"host": "127.0.0.1", "port": self.door.port, "name": self.database},
-                **{"user": f"{self.database}_gateway", "password": str(self.folder / "database-password")},
-                "ca": str(self.authority.path),
-            },
+            "database": self.access(),
             "limits": {"connect_timeout_s": 2, "request_timeout_s": 10, "probe_s": 0.2},
             **changes,
         }
@@ -113,12 +139,8 @@ def counted(
         authority.issue("gateway", GATEWAY_NAME)
         authority.issue("app", "app.payments.svc")
         authority.issue("claims", "claims.payments.svc")
-        postgres.ask(f"CREATE DATABASE {name}")
-        postgres.ask(f"CREATE ROLE {name}_gateway LOGIN PASSWORD 'gateway-s3cret'")
-        door = Door(postgres, *authority.issue("db", "db.isthmus-restricted.svc"))
-        ending.callback(door.close)
-        made = Counted(folder, postgres, name, authority, door, models)
-        made.keys("migrate", "--gateway-user", f"{name}_gateway")
+        base = ending.enter_context(kept(folder, postgres, name, authority))
+        made = Counted(**vars(base), models=models)
         for number, model in enumerate(models):
             ending.callback(model.server_close)
             ending.callback(model.shutdown)

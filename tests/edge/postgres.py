@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,13 @@ class Postgres:
         self._run(
             "initdb", f"-D{data}", f"-U{ADMIN}", "--auth=scram-sha-256", f"--pwfile={secret}", "-N", "-EUTF8"
         )
-        self._process = subprocess.Popen(
+        self._process = self._started()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
             [
                 self._bin / "postgres",
-                f"-D{data}",
+                f"-D{self._folder / 'data'}",
                 f"-p{self.port}",
                 *("-c", "listen_addresses=127.0.0.1"),
                 *("-c", f"unix_socket_directories={self._folder}"),
@@ -72,7 +76,8 @@ class Postgres:
             cwd=self._folder,
             **self._as,
         )
-        self._wait()
+        self._wait(process)
+        return process
 
     def administrator(self, database: str = "postgres") -> dict[str, Any]:
         """What a configuration has under `database`, for who may do all."""
@@ -95,11 +100,23 @@ class Postgres:
 
         return asyncio.run(once())
 
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        """Ended, and started anew with what it held."""
+        self._end()
+        try:
+            yield
+        finally:
+            self._process = self._started()
+
     def stop(self) -> None:
         """At once: nothing of it is kept."""
+        self._end()
+        shutil.rmtree(self._folder)
+
+    def _end(self) -> None:
         self._process.send_signal(3)  # SIGQUIT: its immediate shutdown, children with it
         self._process.wait(10)
-        shutil.rmtree(self._folder)
 
     def _run(self, name: str, *arguments: str) -> None:
         ended = subprocess.run(
@@ -112,10 +129,10 @@ class Postgres:
         )
         assert ended.returncode == 0, ended.stderr
 
-    def _wait(self) -> None:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         end = time.monotonic() + 30
         while time.monotonic() < end:
-            assert self._process.poll() is None, (self._folder / "log").read_text()
+            assert process.poll() is None, (self._folder / "log").read_text()
             asked = [self._bin / "pg_isready", "-q", "-h127.0.0.1", f"-p{self.port}"]
             if subprocess.run(asked, check=False, cwd=self._folder).returncode == 0:
                 return

@@ -71,6 +71,13 @@ class Edge:
                 return self
         raise AssertionError(f"not up after {seconds} s: {self.output()}")
 
+    def wait_until_well(self, seconds: float = 30) -> None:
+        """Until the health listener says 200."""
+        end = time.monotonic() + seconds
+        while (said := self.health()).status_code != 200:
+            assert time.monotonic() < end, f"{said.status_code} {said.text}: {self.output()}"
+            time.sleep(0.1)
+
     def health(self, path: str = "/health") -> httpx.Response:
         return httpx.get(self.health_url + path, trust_env=False, timeout=10)
 

@@ -9,20 +9,21 @@ import pytest
 
 from tests.edge.audit.audited import Audited
 from tests.edge.matrix import __main__ as command
-from tests.edge.matrix import judging, table
+from tests.edge.matrix import judging
 from tests.edge.matrix.answers import Answer, ask, chat
-from tests.edge.matrix.lanes import CLASSES, Lane, Standing, standing
-from tests.edge.matrix.ways import NOBODY, OWN, PENDING, WAYS, Way
+from tests.edge.matrix.lanes import Lane, Standing, standing
+from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, WAYS, Way
+from tests.edge.postgres import Postgres
 
 SAMPLE = ("confidential", "restricted")
-TRIED = [(way, one) for one in SAMPLE for way in WAYS if not way.beyond or one in way.but]
+TRIED = [(way, one) for one in SAMPLE for way in WAYS if one in way.but or not (way.beyond or way.slow)]
 KEY, NO_KEY = WAYS[0], WAYS[1]
 MARKER = "prompt-DE02120300000000202051"
 
 
 @pytest.fixture(scope="module")
-def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    with standing(tmp_path_factory.mktemp("matrix"), SAMPLE, translators=False) as found:
+def lanes(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Standing]:
+    with standing(tmp_path_factory.mktemp("matrix"), SAMPLE, postgres, translators=False) as found:
         yield found
 
 
@@ -39,7 +40,7 @@ def test_each_way_to_go_wrong_ends_as_it_must(lanes: Standing, way: Way, data_cl
 def test_the_whole_matrix_is_as_it_must_be_and_is_printed(capsys: pytest.CaptureFixture[str]):
     assert command.main([]) == 0
     printed = capsys.readouterr().out
-    for name in (*(way.name for way in WAYS), *PENDING):
+    for name in (way.name for way in WAYS):
         assert f"| {name} | " in printed
     assert "**" not in printed
     (said,) = (line for line in printed.splitlines() if line.startswith("restricted: "))
@@ -82,6 +83,15 @@ def test_whatever_comes_to_a_cloud_is_seen(lanes: Standing, sent: str):
     assert judging.tried(way, lanes.lanes["restricted"], lanes, MARKER).in_cloud == 1
 
 
+def test_a_request_that_was_sent_to_the_cloud_twice_is_seen(lanes: Standing):
+    def twice(lane: Lane, everything: Standing, marker: str) -> Iterator[Answer]:
+        everything.cloud.requests.extend([("/model/x/converse", {}, {"text": marker})] * 2)
+        yield ask(lane, chat(lane, marker), key=None)
+
+    wrong = judged(lanes, replace(NO_KEY, tries=twice, reaches=CLOUD))
+    assert wrong == "1 requests were sent to the cloud 2 times"
+
+
 def test_a_refused_prompt_that_reached_the_model_all_the_same_is_seen(lanes: Standing):
     assert "not at nobody" in judged(lanes, replace(KEY, reaches=NOBODY))
     assert "the prompt is at nobody" in judged(lanes, replace(NO_KEY, reaches=OWN))
@@ -118,10 +128,3 @@ def test_an_audit_record_that_lacks_an_answer_or_holds_a_prompt_is_seen(
     wrong = judged(lanes, NO_KEY)
     assert "the audit record says [], not ['restricted, 401 invalid_api_key']" in wrong
     assert "a prompt is in the audit record" in wrong
-
-
-def test_rows_that_are_not_built_yet_are_printed_as_such_and_not_left_out():
-    printed = table.text([], CLASSES)
-    for name, part in PENDING.items():
-        assert f"| {name} | not yet: {part} |" in printed
-    assert not set(PENDING) & {way.name for way in WAYS}

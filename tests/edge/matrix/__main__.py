@@ -6,25 +6,41 @@ Exit code 1 where a cell is not as it must be.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.edge.matrix import judging, table
 from tests.edge.matrix.judging import Cell
 from tests.edge.matrix.lanes import CLASSES, Standing, standing
 from tests.edge.matrix.ways import WAYS
+from tests.edge.postgres import Postgres
 
 
 def run(everything: Standing) -> list[Cell]:
     """Every way in every lane, each with a prompt of its own."""
-    return [
-        judging.tried(way, lane, everything, f"prompt-{lane.data_class}-{number:02}-DE02120300000000202051")
-        for lane in everything.lanes.values()
-        for number, way in enumerate(WAYS)
-        if judging.applies(way, lane)
-    ]
+    cells: list[Cell] = []
+    for lane in everything.lanes.values():
+        everything.seal()
+        cells += [
+            judging.tried(
+                way, lane, everything, f"prompt-{lane.data_class}-{number:02}-DE02120300000000202051"
+            )
+            for number, way in enumerate(WAYS)
+            if judging.applies(way, lane)
+        ]
+    return cells
+
+
+@contextlib.contextmanager
+def _postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,8 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     classes = [each for each in CLASSES if each in (asked.classes or CLASSES)]
     with (
+        _postgres() as postgres,
         tempfile.TemporaryDirectory(prefix="isthmus-matrix-") as folder,
-        standing(Path(folder), classes, translators=True) as everything,
+        standing(Path(folder), classes, postgres, translators=True) as everything,
     ):
         cells = run(everything)
     print(table.text(cells, classes))

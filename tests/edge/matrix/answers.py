@@ -23,6 +23,7 @@ class Answer:
     message: str = ""
     request_id: str | None = None
     """None where nothing that was answered as HTTP."""
+    retry_after: str = ""
 
     @property
     def status(self) -> int:
@@ -75,4 +76,5 @@ def _answer(response: httpx.Response) -> Answer:
         error = error or {"code": "not-an-error-of-ours", "message": response.text}
     if error is None:
         return Answer(f"{response.status_code} ok", "", request_id)
-    return Answer(f"{response.status_code} {error['code']}", error["message"], request_id)
+    after = response.headers.get("retry-after", "")
+    return Answer(f"{response.status_code} {error['code']}", error["message"], request_id, after)

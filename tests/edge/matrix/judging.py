@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.edge.fake_model import MODEL
 from tests.edge.matrix.answers import Answer
-from tests.edge.matrix.lanes import PROFILE, Lane, Standing, keys
+from tests.edge.matrix.lanes import PROFILE, Lane, Standing
 from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, Way
 
 RECORDED = (
@@ -26,6 +26,10 @@ RECORDED = (
 """What the record of a request holds, whatever became of it."""
 ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+|://|\.svc\b|amazonaws")
 LEAST_WORDS = 4
+TIMED = ("rate_limited", "budget_exhausted")
+"""Answers that say when to come again."""
+UNKNOWN_CALLER = ("not_found", "callers_unreadable", "wrong_class")
+"""Answers beside 401 that are given before it is known whose request it is."""
 PATIENCE_S = 5.0
 """For a line that the gateway writes after it has answered."""
 
@@ -58,6 +62,9 @@ def applies(way: Way, lane: Lane) -> bool:
 
 def tried(way: Way, lane: Lane, standing: Standing, marker: str) -> Cell:
     """The way tried with this marker, and judged. The places are emptied first."""
+    if way.counted:
+        assert lane.counted is not None
+        lane = lane.counted
     standing.clear()
     lane.model.behaviour = "ok"
     answers = tuple(way.tries(lane, standing, marker))
@@ -75,6 +82,8 @@ def _wrong(way: Way, lane: Lane, standing: Standing, answers: Sequence[Answer], 
         if answer.request_id is not None and not answer.says.endswith(" ok"):
             yield from _unhelpful(answer, lane, marker)
     yield from _astray(reaches, lane, standing, marker)
+    if reaches == CLOUD and len(standing.cloud.requests) != len(answers):
+        yield f"{len(answers)} requests were sent to the cloud {len(standing.cloud.requests)} times"
     yield from _unrecorded(lane, answers, marker)
     yield from _unchained(lane, answers, marker)
 
@@ -84,7 +93,9 @@ def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
     message = answer.message
     if len(message.split()) < LEAST_WORDS or not message.endswith("."):
         yield f"the message {message!r} is no sentence"
-    secrets = (marker, MODEL, PROFILE, *keys(lane.data_class).values())
+    if answer.code in TIMED and not (answer.retry_after.isdecimal() and int(answer.retry_after)):
+        yield f"{answer.says} says {answer.retry_after!r} for when to try again"
+    secrets = (marker, MODEL, PROFILE, *lane.secrets)
     if ADDRESS.search(message) or any(secret in message for secret in secrets):
         yield f"the message {message!r} tells of what is behind the gateway, or of the prompt"
 
@@ -115,10 +126,10 @@ def _unrecorded(lane: Lane, answers: Sequence[Answer], marker: str) -> Iterator[
             yield f"a record lacks {absent}"
         if (line["class"], line["status"], line["code"]) != (lane.data_class, answer.status, answer.code):
             yield f"the record says {line['class']}, {line['status']} {line['code']}, not {answer.says}"
-        if answer.status != 401 and answer.code != "not_found" and not line["workload"]:
+        if answer.status != 401 and answer.code not in UNKNOWN_CALLER and not line["workload"]:
             yield "the record does not say whose request it was"
     output = lane.gateway.output()
-    if marker in output or any(key in output for key in keys(lane.data_class).values()):
+    if marker in output or any(key in output for key in lane.secrets):
         yield "a prompt or a key is in the log"
 
 

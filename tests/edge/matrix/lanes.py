@@ -1,5 +1,7 @@
 """Gateways of several classes beside each other, each before its own model; behind some a translator, and one cloud.
 
+A class has two: callers of one are in a file, those of the other in a PostgreSQL that all classes share.
+
 All certificates are of one authority, so that nothing but the edge's own rules keeps the classes apart here: no network
 is in the way (`tests/fences` looks at that one).
 """
@@ -9,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, see
 from tests.edge.audit.harness import Place
 from tests.edge.certificates import Authority
 from tests.edge.conftest import callers_text, gateway_config
+from tests.edge.counted import Kept, kept
 from tests.edge.fake_bedrock import FakeBedrock
 from tests.edge.fake_model import MODEL, Answering
+from tests.edge.postgres import Postgres
 from tests.edge.processes import Edge, free_port
 
 CLASSES = ("public", "internal", "confidential", "restricted")
@@ -28,8 +32,17 @@ BEYOND = ("public", "internal", "confidential")
 """Classes that may have a translator."""
 PROFILE = "eu.anthropic.claude-haiku-4-5-20251001-v1:0"
 CHAT_PATH, EMBEDDINGS_PATH = "/v1/chat/completions", "/v1/embeddings"
-KINDS = ("chat", "embed", "down", "both-down", "cloud")
-"""Workloads of each class: by their models, with no model that answers, and with one in the cloud."""
+KINDS = ("chat", "embed", "down", "both-down", "cloud", "overflow")
+"""Workloads of each class: by their models, with no model that answers, with one in the cloud, and with none that
+answers and an overflow to the cloud where there is a translator."""
+COUNTED_KINDS: dict[str, dict[str, Any]] = {
+    "free": {},
+    "rate": {"requests_per_minute": 1, "tokens_per_minute": 50_000},
+    "budget": {"usd_per_month": 0.1},
+}
+"""Workloads of the gateway with PostgreSQL, and what they may use: of these two a request, and not a second."""
+PRICE = {"prompt": 1000.0, "completion": 10_000.0}
+"""USD for a million tokens: the stand-in's answer comes to 0.057 USD."""
 AWS_IDENTITY = {"AWS_ACCESS_KEY_ID": "AKIDDUMMY", "AWS_SECRET_ACCESS_KEY": "dummy-secret"}
 
 
@@ -48,12 +61,28 @@ class Lane:
     audited: Audited
     """Its audit record. Where this machine lets nobody mount one, it is on no disk of its own."""
     own_disk: bool
+    counted: Lane | None = None
+    """The same class through the gateway with PostgreSQL."""
+    database: Kept | None = None
+    """Where this gateway's keys are; None: in a file."""
+    issued: list[str] = field(default_factory=list)
 
     def workload(self, kind: str = "chat") -> str:
         return f"{self.data_class}-{kind}"
 
     def key(self, kind: str = "chat") -> str:
         return keys(self.data_class)[self.workload(kind)]
+
+    def issue(self, kind: str, data_class: str = "") -> str:
+        """A new key in the database, of this class where no other is named."""
+        assert self.database is not None
+        self.issued.append(self.database.issue(self.workload(kind), data_class or self.data_class))
+        return self.issued[-1]
+
+    @property
+    def secrets(self) -> list[str]:
+        """Every key that a request of this lane may bear."""
+        return [*keys(self.data_class).values(), *self.issued]
 
     @property
     def callers(self) -> Path:
@@ -110,6 +139,23 @@ class Standing:
     authority: Authority
     lanes: dict[str, Lane]
     cloud: FakeBedrock
+    database: Kept
+
+    @contextlib.contextmanager
+    def without_database(self) -> Iterator[None]:
+        """PostgreSQL stopped meanwhile, and afterwards heard again by every gateway."""
+        with self.database.postgres.down():
+            yield
+        for lane in self.lanes.values():
+            assert lane.counted is not None
+            lane.counted.gateway.wait_until_well()
+
+    def seal(self) -> None:
+        """Every record so far: the next ones may wait for their seal anew."""
+        for lane in self.lanes.values():
+            assert lane.counted is not None
+            lane.audited.seal()
+            lane.counted.audited.seal()
 
     def places(self) -> dict[str, str]:
         """All that each place has been sent since `clear`, by the place's name."""
@@ -133,12 +179,15 @@ def keys(data_class: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iterator[Standing]:
+def standing(
+    folder: Path, classes: Sequence[str], postgres: Postgres, *, translators: bool
+) -> Iterator[Standing]:
     """All of it running. Without translators no class has a workload in the cloud: LiteLLM takes its time."""
     authority = Authority(folder)
     authority.issue("app", "app.payments.svc")
     with contextlib.ExitStack() as stack:
         cloud = stack.enter_context(_serving(FakeBedrock()))
+        database = stack.enter_context(kept(folder, postgres, "matrix", authority))
         waiting: list[Edge] = []
 
         def start(
@@ -164,25 +213,38 @@ def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iter
                 config = _translator(folder, data_class, cloud.url)
                 translator = start(f"{data_class}-translator", config, AWS_IDENTITY)
             _callers(folder, data_class).write_text(callers_text(keys(data_class)))
-            place = Place.at(folder / f"{data_class}-audit")
             config = _gateway(folder, data_class, sidecar, translator)
+            place, counting_place = (
+                Place.at(folder / f"{data_class}-{which}") for which in ("audit", "counted")
+            )
             # A public gateway's records may wait for their seal; here they may not, so that its row shows something.
             config["audit"] = settings(place.root, place, max_unsealed_s=180)
             gateway = start(
                 f"{data_class}-gateway", config, within=on_a_small_disk(place, "4m") if own_disk else ()
             )
-            client, keyless = (
+            config = _counting(folder, data_class, sidecar, database)
+            config["audit"] = settings(counting_place.root, counting_place, max_unsealed_s=180)
+            counting = start(f"{data_class}-counting", config)
+            clients = [
                 stack.enter_context(
                     httpx.Client(
-                        base_url=gateway.url, verify=authority.client(file), trust_env=False, timeout=30
+                        base_url=edge.url, verify=authority.client(file), trust_env=False, timeout=30
                     )
                 )
+                for edge in (gateway, counting)
                 for file in ("app", None)
+            ]
+            beyond = translator is not None
+            audited = Audited(counting, counting_place, clients[2], counting_place.records)
+            counted = Lane(
+                *(data_class, folder, counting, model, *clients[2:], beyond, audited, False),
+                database=database,
             )
-            records = seen_at(place, gateway) if own_disk else place.records
-            audited = Audited(gateway, place, client, records)
+            audited = Audited(
+                gateway, place, clients[0], seen_at(place, gateway) if own_disk else place.records
+            )
             lanes[data_class] = Lane(
-                data_class, folder, gateway, model, client, keyless, translator is not None, audited, own_disk
+                *(data_class, folder, gateway, model, *clients[:2], beyond, audited, own_disk), counted
             )
         # All told to end before each is waited for.
         stack.callback(lambda: [edge.process.terminate() for edge in waiting])
@@ -190,7 +252,9 @@ def standing(folder: Path, classes: Sequence[str], *, translators: bool) -> Iter
             edge.wait_until_up(180)
         for lane in lanes.values():
             lane.audited.seal_newcomer()
-        yield Standing(authority, lanes, cloud)
+            assert lane.counted is not None
+            lane.counted.audited.seal_newcomer()
+        yield Standing(authority, lanes, cloud, database)
 
 
 def _name(data_class: str, kind: str) -> str:
@@ -247,14 +311,30 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
             "canary": {**place(None, "sidecar", MODEL), "percent": 50.0},
         },
     }
+    ways["overflow"] = place(None, "sidecar", MODEL)
     if translator is not None:
         ways["cloud"] = place(translator, "translator", "haiku")
+        ways["overflow"]["overflow"] = ways["cloud"]
     config = gateway_config(folder, sidecar.port, f"{data_class}-gateway")
     config |= {"class": data_class, "callers": str(_callers(folder, data_class))}
     config["routes"] = [{"workload": f"{data_class}-{kind}", **way} for kind, way in ways.items()]
     if data_class == "public":
         del config["listen"]["client_ca"]  # TLS is what its class asks for
     return config
+
+
+def _counting(folder: Path, data_class: str, sidecar: Edge, database: Kept) -> dict[str, Any]:
+    """The same before PostgreSQL, with one model for all its workloads."""
+    config = _gateway(folder, data_class, sidecar, None)
+    del config["callers"]
+    place = {**config["routes"][0], "usd_per_million_tokens": PRICE}
+    names = {f"{data_class}-{kind}": allowance for kind, allowance in COUNTED_KINDS.items()}
+    return {
+        **config,
+        "database": database.access(),
+        "workloads": [{"name": name, "allowance": allowance} for name, allowance in names.items()],
+        "routes": [{**place, "workload": name} for name in names],
+    }
 
 
 @contextlib.contextmanager

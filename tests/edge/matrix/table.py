@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.edge.matrix.judging import Cell
-from tests.edge.matrix.ways import PENDING, WAYS
+from tests.edge.matrix.ways import WAYS
 
-NONE, NOT_YET = "–", "not yet"
+NONE = "–"
 
 
 def text(cells: Sequence[Cell], classes: Sequence[str]) -> str:
@@ -16,8 +16,6 @@ def text(cells: Sequence[Cell], classes: Sequence[str]) -> str:
     lines = [_line(["what goes wrong", *classes]), _line(["---"] * (len(classes) + 1))]
     for way in WAYS:
         lines.append(_line([way.name, *(_said(by_place.get((way.name, one))) for one in classes)]))
-    for name, part in PENDING.items():
-        lines.append(_line([name, *([f"{NOT_YET}: {part}"] + [NOT_YET] * (len(classes) - 1))]))
     return "\n".join([*lines, "", *summary(cells, classes)])
 
 
@@ -29,7 +27,7 @@ def summary(cells: Sequence[Cell], classes: Sequence[str]) -> list[str]:
         asked, sent = sum(len(cell.answers) for cell in mine), sum(cell.in_cloud for cell in mine)
         lines.append(f"{data_class}: {asked} tries; requests at a cloud backend: {sent}")
     wrong = sum(bool(cell.wrong) for cell in cells)
-    lines.append(f"{len(cells)} cells, {wrong} not as they must be; {len(PENDING)} rows not yet")
+    lines.append(f"{len(cells)} cells, {wrong} not as they must be")
     return lines
 
 

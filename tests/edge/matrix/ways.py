@@ -1,17 +1,17 @@
-"""The ways to go wrong, each with the answer that is right; and those that wait for a part of the edge to be built."""
+"""The ways to go wrong, each with the answer that is right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from edge.config import ConfigError, check
 from tests.edge import asking
 from tests.edge.conftest import gateway_config
+from tests.edge.matrix import limits
 from tests.edge.matrix.answers import Answer, ask, chat
 from tests.edge.matrix.lanes import CLASSES, EMBEDDINGS_PATH, KINDS, Lane, Standing, keys
+from tests.edge.processes import Edge, free_port
 
 NOBODY, OWN, CLOUD = "nobody", "its class's model", "the cloud"
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
@@ -36,6 +36,10 @@ class Way:
     """Only where the audit record has a disk of its own, to be filled."""
     beyond: bool = False
     """Only for classes with a translator, and what is said of those that cannot have one."""
+    counted: bool = False
+    """At the gateway with PostgreSQL."""
+    slow: bool = False
+    """Waits for what the gateway may know for a while: in `make soak` only."""
 
     def expected(self, data_class: str) -> tuple[str, str]:
         return self.but.get(data_class, (self.right, self.reaches))
@@ -161,27 +165,40 @@ def _cloud(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
     if lane.translated:
         yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
         return
-    config = gateway_config(lane.folder, 1)
     host = "bedrock-runtime.eu-central-1.amazonaws.com"
-    config["listen"] |= {"host": "127.0.0.1", "port": 8443}
-    config["health"] = {"host": "127.0.0.1", "port": 9090}
-    config["routes"] = [{"workload": "w", "url": f"https://{host}", "server_name": host, "model": "haiku"}]
-    try:
-        check({**config, "class": lane.data_class}, Path("gateway.yaml"))
-    except ConfigError as error:
-        yield Answer(
-            "does not start" if "out of the site" in str(error) else f"wrong file: {error}", str(error)
-        )
-    else:
-        yield Answer("starts")
+    yield _started(lane, {"url": f"https://{host}", "server_name": host}, "out of the site")
 
 
-def _cloud_down(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-    standing.cloud.reset("status-503")
+def _overflow_in_file(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    place = {"url": "https://127.0.0.1:8444", "server_name": "translator.svc", "model": "haiku"}
+    yield _started(lane, {"overflow": place}, "has an overflow")
+
+
+def _started(lane: Lane, changes: dict[str, Any], refused: str) -> Answer:
+    """What becomes of a real gateway of this class with a route changed so."""
+    config = gateway_config(lane.folder, free_port(), f"{lane.data_class}-gateway")
+    config |= {"class": lane.data_class, "callers": str(lane.callers)}
+    config["routes"] = [{**config["routes"][0], **changes}]
+    gateway = Edge(lane.folder / f"{lane.data_class}-tried", config)
     try:
-        yield ask(lane, chat(lane, marker, "cloud"), kind="cloud")
+        gateway.wait_until_up()
+    except AssertionError:
+        said, right = gateway.output(), gateway.process.poll() == 2 and refused in gateway.output()
+        return Answer("does not start" if right else f"wrong end: {said}", said)
     finally:
-        standing.cloud.behaviour = "ok"
+        gateway.stop()
+    return Answer("starts")
+
+
+def _cloud_down(kind: str) -> Tries:
+    def tries(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+        standing.cloud.reset("status-503")
+        try:
+            yield ask(lane, chat(lane, marker, kind), kind=kind)
+        finally:
+            standing.cloud.behaviour = "ok"
+
+    return tries
 
 
 WAYS = (
@@ -220,12 +237,44 @@ WAYS = (
         but={"restricted": ("does not start", NOBODY)},
         beyond=True,
     ),
-    Way("its cloud down", _cloud_down, "503 model_unavailable", CLOUD, beyond=True),
+    Way("its cloud down", _cloud_down("cloud"), "503 model_unavailable", CLOUD, beyond=True),
+    Way(
+        "a file with an overflow", _overflow_in_file, "starts", but={"restricted": ("does not start", NOBODY)}
+    ),
+    Way(
+        "its endpoint down, with an overflow",
+        _at("overflow"),
+        "200 ok",
+        CLOUD,
+        but={"restricted": ("503 model_unavailable", NOBODY)},
+        beyond=True,
+    ),
+    Way(
+        "its endpoint and its overflow down",
+        _cloud_down("overflow"),
+        "503 model_unavailable",
+        CLOUD,
+        but={"restricted": ("503 model_unavailable", NOBODY)},
+        beyond=True,
+    ),
+    Way("another class's key, of one database", limits.other_class, "403 wrong_class", counted=True),
+    Way("a revoked key, of a database", limits.revoked, "401 revoked_api_key", counted=True),
+    Way(
+        "a key revoked a moment after its use",
+        limits.revoked_after_use,
+        "401 revoked_api_key",
+        counted=True,
+        slow=True,
+    ),
+    Way("the callers' database down", limits.down, "503 callers_unreadable", counted=True),
+    Way(
+        "the callers' database down a moment after the key's use",
+        limits.down_after_use,
+        "503 callers_unreadable",
+        counted=True,
+        slow=True,
+    ),
+    Way("a rate used up", limits.rate, "429 rate_limited", counted=True),
+    Way("a budget used up", limits.budget, "402 budget_exhausted", counted=True),
+    Way("a request that no minute has room for", limits.too_much, "400 request_over_limit", counted=True),
 )
-
-PENDING = {
-    "the callers' database down": "callers in PostgreSQL",
-    "a budget or a rate used up": "callers in PostgreSQL",
-    "its endpoint down, with an overflow": "overflow to AWS",
-}
-"""Rows that wait for a part of the edge, by the part. Whoever lands it makes them `Way`s above."""

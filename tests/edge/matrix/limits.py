@@ -1,0 +1,101 @@
+"""Ways to go wrong with keys and limits in PostgreSQL: tried at each class's gateway that has them there."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from edge.callers.postgres import KNOWN_S
+from edge.callers.store import digest_of, id_of
+from tests.edge.matrix.answers import Answer, ask, chat
+from tests.edge.matrix.lanes import CLASSES, Lane, Standing
+
+LATE_S = 0.5
+"""Above what a key may be known for: asking, and being answered."""
+TURN_S = 5.0
+"""A limit is used up and tried within one minute of the database's clock, which is this machine's."""
+
+
+def down(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    """A good key, one of another class, and one that nobody issued; whole and as a stream."""
+    other = next(each for each in CLASSES if each != lane.data_class)
+    shown = [lane.issue("free"), lane.issue("free", other), "isk_" + "A" * 43]
+    with standing.without_database():
+        for stream in (False, True):
+            yield from (ask(lane, chat(lane, marker, "free", stream=stream), key=key) for key in shown)
+
+
+def down_after_use(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield from _forgotten(lane, standing, marker, lane.issue("free"), standing.without_database())
+
+
+def other_class(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    for each in CLASSES:
+        if each != lane.data_class:
+            yield ask(lane, chat(lane, marker, "free"), key=lane.issue("free", each))
+
+
+def revoked(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    key = lane.issue("free")
+    with _revoked(standing, key):
+        yield ask(lane, chat(lane, marker, "free"), key=key)
+
+
+def revoked_after_use(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    key = lane.issue("free")
+    yield from _forgotten(lane, standing, marker, key, _revoked(standing, key))
+
+
+def rate(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    if (left := 60 - time.time() % 60) < TURN_S:
+        time.sleep(left)
+    yield from _used_up(lane, standing, marker, "rate")
+
+
+def budget(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield from _used_up(lane, standing, marker, "budget")
+
+
+def too_much(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
+    yield ask(lane, chat(lane, marker, "rate", max_tokens=100_000), key=lane.issue("rate"))
+
+
+def _used_up(lane: Lane, standing: Standing, marker: str, kind: str) -> Iterator[Answer]:
+    """One request is let through; then none of this key's, and none of another of the same workload."""
+    keys = [lane.issue(kind) for _ in range(2)]
+    before = ask(lane, chat(lane, "before", kind, max_tokens=5), key=keys[0])
+    if before.says != "200 ok":
+        yield Answer(f"{before.says} with room left")
+    standing.clear()
+    for key in keys:
+        for stream in (False, True):
+            yield ask(lane, chat(lane, marker, kind, max_tokens=5, stream=stream), key=key)
+
+
+def _forgotten(
+    lane: Lane,
+    standing: Standing,
+    marker: str,
+    key: str,
+    happening: contextlib.AbstractContextManager[None],
+) -> Iterator[Answer]:
+    """With a key that the gateway has just learnt, when it may know it no longer."""
+
+    def let_in(prompt: str) -> bool:
+        return ask(lane, chat(lane, prompt, "free"), key=key).says == "200 ok"
+
+    if not let_in("before"):
+        yield Answer("not let in before")
+    learnt = time.monotonic()
+    with happening:
+        while let_in("meanwhile") and time.monotonic() - learnt < KNOWN_S + LATE_S:
+            time.sleep(0.1)
+        standing.clear()
+        yield ask(lane, chat(lane, marker, "free"), key=key)
+
+
+@contextlib.contextmanager
+def _revoked(standing: Standing, key: str) -> Iterator[None]:
+    standing.database.keys("revoke", id_of(digest_of(key)))
+    yield
