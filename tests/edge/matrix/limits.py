@@ -13,6 +13,7 @@ from tests.edge.matrix.lanes import CLASSES, Lane, Standing
 
 LATE_S = 0.5
 """Above what a key may be known for: asking, and being answered."""
+AGAIN_S = 20.0
 TURN_S = 5.0
 """A limit is used up and tried within one minute of the database's clock, which is this machine's."""
 
@@ -21,13 +22,13 @@ def down(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
     """A good key, one of another class, and one that nobody issued; whole and as a stream."""
     other = next(each for each in CLASSES if each != lane.data_class)
     shown = [lane.issue("free"), lane.issue("free", other), "isk_" + "A" * 43]
-    with standing.without_database():
+    with _without_database(standing):
         for stream in (False, True):
             yield from (ask(lane, chat(lane, marker, "free", stream=stream), key=key) for key in shown)
 
 
 def down_after_use(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
-    yield from _forgotten(lane, standing, marker, lane.issue("free"), standing.without_database())
+    yield from _forgotten(lane, standing, marker, lane.issue("free"), _without_database(standing))
 
 
 def other_class(lane: Lane, standing: Standing, marker: str) -> Iterator[Answer]:
@@ -93,6 +94,24 @@ def _forgotten(
             time.sleep(0.1)
         standing.clear()
         yield ask(lane, chat(lane, marker, "free"), key=key)
+
+
+@contextlib.contextmanager
+def _without_database(standing: Standing) -> Iterator[None]:
+    """Stopped meanwhile, and afterwards used again by every gateway: a request that meets a connection to the old
+    server is refused, and a health probe may have had another connection."""
+    with standing.without_database():
+        yield
+    for lane in (each.counted for each in standing.lanes.values()):
+        assert lane is not None
+        key, until = lane.issue("free"), time.monotonic() + AGAIN_S
+        before = len(lane.model.received)
+        while (said := ask(lane, chat(lane, "again", "free"), key=key).says) != "200 ok":
+            assert time.monotonic() < until, (
+                f"{lane.data_class}: {said}, {AGAIN_S} s after its database is back"
+            )
+            time.sleep(0.1)
+        del lane.model.received[before:]  # ours; what came before is the row's
 
 
 @contextlib.contextmanager
