@@ -29,11 +29,11 @@ _INSIDE = (
 """Flags that open a server's inside, or its files, to who asks it."""
 
 
-def _models(subject: Subject) -> list[Pod]:
-    return [pod for pod in pods(subject.graph) if pod.role == "model" or any(map(_serves, pod.boxes))]
+def models(subject: Subject) -> list[Pod]:
+    return [pod for pod in pods(subject.graph) if pod.role == "model" or any(map(serves, pod.boxes))]
 
 
-def _serves(box: Mapping[str, Any]) -> bool:
+def serves(box: Mapping[str, Any]) -> bool:
     return list(box.get("command") or [])[:2] == ["vllm", "serve"]
 
 
@@ -42,7 +42,7 @@ def _words(box: Mapping[str, Any]) -> list[str]:
 
 
 def _pinned(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         digests = [str(each) for each in _annotations(pod)]
         if any(map(unknown, digests)):
             yield Broken(f"the weights of {pod.resource.name} are not known yet", pod.resource, "undecided")
@@ -79,7 +79,7 @@ def _weights_agree(subject: Subject) -> Iterator[Broken]:
         place(each)[::-1]: at(each.inputs, "metadata.annotations")
         for each in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
-    for pod in _models(subject):
+    for pod in models(subject):
         mine = [str(each) for each in _annotations(pod)]
         for volume in pod.spec.get("volumes") or []:
             name = at(volume, "persistentVolumeClaim.claimName")
@@ -103,9 +103,9 @@ def _is_weights(pod: Pod, volume: Any) -> bool:
 
 
 def _offline(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         for box in pod.boxes:
-            if not _serves(box):
+            if not serves(box):
                 continue
             said = {at(each, "name"): at(each, "value") for each in box.get("env") or []}
             for name in _OFFLINE:
@@ -120,7 +120,7 @@ def _offline(subject: Subject) -> Iterator[Broken]:
 
 
 def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         for box in pod.boxes:
             for word in _words(box):
                 flag, _, value = word.partition("=")
@@ -138,7 +138,7 @@ def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
 
 
 def _no_inside(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         for box in pod.boxes:
             for word in _words(box):
                 if word.partition("=")[0] in _INSIDE:

@@ -35,6 +35,10 @@ class _Commands(LazyGroup):
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
+        "evidence": (
+            "isthmus.cli.evidence_command",
+            "For an auditor: every control, and what its check says of what.",
+        ),
         "break-glass": (
             "isthmus.cli.break_glass_command",
             "What two people sign for access in an emergency.",
