@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from isthmus.contracts.preview import Change
@@ -40,6 +41,39 @@ def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
     masked = {each.urn for each in shown.changes if hides(each)}
     assert masked == {each.urn for each in compared} - {each.urn for each in bare}
     assert masked
+
+
+def held_to_an_approval(bank: Bank) -> str:
+    """What was approved is built; what is something else by then is not, and nothing is changed. What the run said."""
+    file = bank.root / "approved.json"
+    bank.must("preview", "bank-dev", "--format", "json", "-o", str(file))
+    approved = json.loads(file.read_text())
+    assert approved["digest"]
+    before = bank.state()
+
+    def refused(given: object, code: int, words: str) -> None:
+        if isinstance(given, dict):
+            (other := file.with_name("other.json")).write_text(json.dumps(given))
+            given = other
+        done = bank.isthmus("up", "bank-dev", "--yes", "--approved", str(given))
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr[-3000:]
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+    refused(
+        {**approved, "stack": "bank-live"}, 2, "it is the preview of bank-live, and bank-dev is to be built"
+    )
+    refused({**approved, "status": "partial", "digest": ""}, 1, "what was not seen whole cannot be approved")
+    s3 = bank.aws("s3")
+    bucket = next(each["id"] for each in before if each["type"] == "aws:s3/bucket:Bucket")
+    shut = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    opened = {**shut, "BlockPublicAcls": False}
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=opened)
+    refused(file, 1, "nothing was changed: it is no longer what was approved")
+    assert bank.state() == before
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == opened
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=shut)
+    return bank.must("up", "bank-dev", "--yes", "--approved", approved["digest"])
 
 
 def hides(change: Change) -> bool:

@@ -204,7 +204,7 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     was = bank.rendered()
     bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
     previews.held_to_a_comparison(bank, was)
-    said = bank.up()
+    said = previews.held_to_an_approval(bank)
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", said, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
     allowed = {tuple(each.split()) for each in re.findall(r"`([^`]+)`", listed)}
