@@ -22,6 +22,16 @@ def nothing_to_change(bank: Bank) -> None:
     assert shown.data_paths.before == shown.data_paths.after
     assert shown.cost.before == shown.cost.after
     assert shown.capacity.before == shown.capacity.after
+    # What stands gives the same evidence as what was asked for.
+    asked, stands = (_evidence(bank, of) for of in ("rendering", "state"))
+    assert {key: (said, asked.get(key)) for key, said in stands.items() if said != asked.get(key)} == {}
+    assert len(stands) == len(asked)
+
+
+def _evidence(bank: Bank, of: str) -> dict[tuple[str, str], str]:
+    said = json.loads(bank.isthmus("evidence", "bank-dev", "--of", of, "--format", "json").stdout)
+    assert said["of"] == of
+    return {(each["check"], each["urn"]): each["result"] for each in said["rows"]}
 
 
 def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:

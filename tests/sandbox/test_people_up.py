@@ -88,8 +88,7 @@ def stack(toolchain: Any, keys: Path, tmp_path_factory: pytest.TempPathFactory) 
         labels = {"team": "risk", "cost-center": "4711", "pod-security.kubernetes.io/enforce": "baseline"}
         made.cluster.create("/api/v1/namespaces", {**body, "metadata": {"name": SPACE, "labels": labels}})
         write_access(made, keys, -0.1, 2)
-        # From nothing, admission first.
-        made.up_as_approved()
+        made.up()
         yield made
 
 
