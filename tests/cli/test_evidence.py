@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts.evidence import Evidence
-from policies.catalogue import IDS
+from policies.catalogue import RULES
 from tests.cli.conftest import Isthmus
 
 DAY = ("--as-of", "2026-11-26")
@@ -19,7 +19,7 @@ def test_the_bank_is_asked_by_every_rule_and_says_the_same_twice(isthmus: Isthmu
     assert first.code == 0, first.err
     said = Evidence.model_validate(json.loads(first.out))
     assert (said.stack, said.of, said.as_of.isoformat()) == ("bank-dev", "rendering", "2026-11-26")
-    assert list(dict.fromkeys(each.check for each in said.rows)) == list(IDS)
+    assert list(dict.fromkeys(each.check for each in said.rows)) == [rule.id for rule in RULES]
     assert {each.result for each in said.rows} == {"holds", "not applicable"}
     keys = [each for each in said.rows if each.check == "encryption/keys-rotate"]
     assert len(keys) > 1

@@ -143,7 +143,10 @@ def test_a_state_that_somebody_changed_after_the_preview_is_refused(stack: Stack
 
 
 def test_a_file_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
-    world.meanwhile = lambda: stack.config_file.write_text("config: {a:b: c}\n") and None
+    def edited() -> None:
+        stack.config_file.write_text("config: {a:b: c}\n")
+
+    world.meanwhile = edited
     engine = opened(stack, world)
     with pytest.raises(AnswerIsNo, match="nothing was changed: the project's files were changed"):
         engine.up()

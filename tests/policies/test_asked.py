@@ -9,7 +9,7 @@ import pytest
 from isthmus.contracts.policy_settings import Settings
 from isthmus.graph.resources import Graph, Resource
 from policies.asked import _ASKED, asked
-from policies.catalogue import IDS, RULES
+from policies.catalogue import RULES
 from policies.judging import judge
 from policies.rule import Rule, Subject
 from tests.policies.cases import GONE, Case, changed
@@ -33,10 +33,10 @@ def graphs(case: Case) -> Iterator[Sequence[Resource]]:
 
 
 def test_every_entry_is_of_a_rule():
-    assert set(_ASKED) <= set(IDS)
+    assert set(_ASKED) <= set(BY_ID)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=IDS)
+@pytest.mark.parametrize("rule", RULES, ids=list(BY_ID))
 def test_where_there_is_nothing_no_rule_is_asked(rule: Rule):
     assert about(rule, []) == set()
     assert about(rule, [made("other:index:Thing", "thing", {})]) <= {""}
