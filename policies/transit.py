@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from isthmus.graph.resources import Resource
 from policies import frameworks as fw
 from policies.documents import actions, conditions, configurations, principals, resources, statements
 from policies.encryption import BUCKETS, attached
@@ -15,7 +16,7 @@ from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 _POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-_LISTENER = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
+LISTENER = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
 _WEAK = ("AES128", "AES256")
 """Of phase 1 and 2: without GCM, integrity hangs on the other list alone; AWS offers both by default."""
 
@@ -49,7 +50,7 @@ _VERSION = ("NumericLessThan", "s3:TlsVersion", "1.2")
 
 
 def _listeners(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_LISTENER):
+    for each in subject.graph.of(*LISTENER):
         protocol = each.inputs.get("protocol")
         if unknown(protocol):
             yield Broken(f"the protocol of {each.name} is not known yet", each, "undecided")
@@ -65,6 +66,14 @@ def _listeners(subject: Subject) -> Iterator[Broken]:
             for one in at(each.inputs, "spec.listeners") or []:
                 if at(one, "protocol") in ("HTTP", "TCP"):
                     yield Broken(f"listener {at(one, 'name')} of {each.name} is without TLS", each)
+
+
+def listens(each: Resource) -> bool:
+    """Whether it ends, or should end, TLS itself; what hands bytes on leaves that to who stands behind it."""
+    if each.type.endswith(LISTENER):
+        protocol = each.inputs.get("protocol")
+        return unknown(protocol) or protocol in ("HTTP", "HTTPS", "TLS")
+    return each.type.startswith(("kubernetes:networking.k8s.io/", "kubernetes:gateway.networking.k8s.io/"))
 
 
 def _sends_on_to_tls(acts: Any) -> bool:
@@ -265,7 +274,7 @@ RULES = (
         "Prompts would travel in the clear",
         "Listen with HTTPS or TLS, or pass TLS through to the gateway",
         _listeners,
-        (*_LISTENER, "kubernetes:networking.k8s.io/v1:Ingress"),
+        (*LISTENER, "kubernetes:networking.k8s.io/v1:Ingress"),
     ),
     Rule(
         "encryption/mutual-tls",
