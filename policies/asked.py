@@ -14,13 +14,11 @@ from typing import Any
 from isthmus.graph.resources import Graph, Resource, place
 from policies import audit, cost, encryption, identity, operators, release, reliability, transit, workload
 from policies import workload_origin as origin
+from policies.asked_stated import ASKED, Asked
 from policies.documents import configurations, containers, principals, statements
 from policies.pods import KINDS, Pod, pods
 from policies.rule import Rule, Subject
 from policies.values import at, unknown
-
-Asked = Iterable[Resource | None]
-"""None: the stack as a whole."""
 
 
 def asked(rule: Rule, subject: Subject) -> list[Resource | None]:
@@ -118,8 +116,8 @@ def _deputies(role: Resource) -> bool:
 
 def _first_trail(subject: Subject) -> Iterator[Resource]:
     """All trails together see what is to be seen, and the first answers for them."""
-    trails = list(subject.graph.of("aws:cloudtrail/trail:Trail")) if audit.bedrock(subject.graph) else []
-    yield from trails[:1]
+    if subject.platform or audit.bedrock(subject.graph):
+        yield from list(subject.graph.of("aws:cloudtrail/trail:Trail"))[:1]
 
 
 def _locks(subject: Subject) -> Iterator[Resource]:
@@ -201,6 +199,7 @@ def _replicated(subject: Subject) -> Iterator[Resource]:
 
 def _drained(subject: Subject) -> Iterator[Resource]:
     """What decides how many replicas a drain may end: their budgets, and they themselves where there is none."""
+    yield from subject.graph.of(":PodDisruptionBudget")
     for pod, budgets in reliability.drained(subject):
         yield from budgets or [pod.resource]
 
@@ -224,7 +223,7 @@ def _zoned(subject: Subject) -> Iterator[Resource]:
 
 
 def _rolled(subject: Subject) -> Iterator[Resource]:
-    yield from (pod.resource for pod in reliability.serving(subject))
+    yield from (pod.resource for pod in reliability.rolled(subject))
     yield from subject.graph.of("aws:ecs/service:Service")
 
 
@@ -384,6 +383,7 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
     ),
     "guardrail/grounding": _grounded,
     "guardrail/asked": _past_guardrails,
+    **ASKED,
     "guardrail/proxy-always-on": _only(_proxies, "kubernetes:core/v1:ConfigMap"),
 }
 """By id of the rule; a rule that is not here is asked of every resource of its types."""

@@ -6,7 +6,7 @@ The ways themselves are found by `isthmus.graph.paths`; here each kind of way th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import get_args
+from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
 from isthmus.contracts import jurisdictions
@@ -107,24 +107,35 @@ _EVALUATED = {"us": "us", "us-gov": "us", "eu": "eu"}
 "Supported Regions for cross-Region guardrail inference", read 2026-11). Of others several countries take part."""
 
 
-def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
-    places, judge = Places(subject.graph, subject.platform), Judge(subject.platform, None, subject.held)
+def carried(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
+    """Guardrails that are evaluated in other regions too: profile and its geography, where they stand, whose class.
+
+    Left out is one of which nothing says where it stands or whose work it reads: there is nothing to hold it to."""
+    places = Places(subject.graph, subject.platform)
     for guardrail in subject.graph.of(_GUARDRAIL):
         profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
         if not profile:
             continue
+        word = "" if unknown(profile) else str(profile).rpartition("/")[2].partition(".")[0]
+        geography, said = _EVALUATED.get(word, ""), tag(guardrail, CLASS)
+        home = places.of(guardrail).jurisdiction or _of_region(guardrail)
+        class_ = said if said in get_args(Sensitivity) else ""
+        if home or class_ or not geography:
+            yield guardrail, profile, geography, home, class_
+
+
+def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
+    judge = Judge(subject.platform, None, subject.held)
+    for guardrail, profile, geography, home, class_ in carried(subject):
         name = guardrail.name
-        geography = _EVALUATED.get(str(profile).rpartition("/")[2].partition(".")[0])
-        if unknown(profile) or geography is None:
+        if not geography:
             said = f"{name} is evaluated by {profile}, and it is not known in which countries that is"
             yield Broken(said, guardrail, "undecided")
             continue
-        home = places.of(guardrail).jurisdiction or _of_region(guardrail)
         if home and not jurisdictions.within(home, geography):
             yield Broken(f"{name} stands in {home}, and is evaluated in {geography}", guardrail)
-        class_ = tag(guardrail, CLASS)
-        for of in [class_] if class_ in get_args(Sensitivity) else []:
-            verdict = judge.residency(of, "", {geography: name})  # type: ignore[arg-type]
+        if class_:
+            verdict = judge.residency(class_, "", {geography: name})  # type: ignore[arg-type]
             for why in verdict.why:
                 yield Broken(why, guardrail, "undecided" if verdict.word == "undecided" else "violated")
 

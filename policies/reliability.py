@@ -54,6 +54,11 @@ def serving(subject: Subject) -> list[Pod]:
     return [pod for pod in pods(subject.graph) if pod.role in _SERVES]
 
 
+def rolled(subject: Subject) -> list[Pod]:
+    """What serves a class, and whatever else has several replicas."""
+    return [pod for pod in pods(subject.graph) if pod.role in _SERVES or many(pod)]
+
+
 def many(pod: Pod) -> bool:
     count = _replicas(pod.resource)
     return (
@@ -144,9 +149,7 @@ def _two(each: Resource, subnets: Any) -> Iterator[Broken]:
 
 
 def _rolls(subject: Subject) -> Iterator[Broken]:
-    for pod in pods(subject.graph):
-        if pod.role not in _SERVES and not many(pod):
-            continue
+    for pod in rolled(subject):
         strategy = at(pod.resource.inputs, "spec.strategy")
         if at(strategy, "type") == "Recreate":
             yield Broken(

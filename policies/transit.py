@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.resources import Resource
@@ -11,7 +11,7 @@ from policies import frameworks as fw
 from policies.documents import actions, conditions, configurations, principals, resources, statements
 from policies.encryption import BUCKETS, attached
 from policies.links import referred
-from policies.pods import KINDS, is_engine, not_known, of_box, pods, told
+from policies.pods import KINDS, Pod, is_engine, not_known, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
@@ -198,25 +198,26 @@ def _publish_tls_only(document: list[dict[str, Any]]) -> bool:
     )
 
 
+def engines(subject: Subject) -> Iterator[tuple[Pod, Mapping[str, Any], str]]:
+    """Containers of model servers, each with the address that it listens on; empty: every one."""
+    for pod in pods(subject.graph):
+        for box in filter(is_engine, pod.boxes):
+            host = _flag(told(box), "--host")
+            if host or "--headless" not in told(box):  # that one answers nobody, unless it is told where
+                yield pod, box, host
+
+
 def _engines_behind(subject: Subject) -> Iterator[Broken]:
     """Model servers that listen on their pod's addresses without a certificate of their own."""
-    for pod in pods(subject.graph):
-        for box in pod.boxes:
-            words = told(box)
-            if not is_engine(box):
-                continue
-            host = _flag(words, "--host")
-            if not host and "--headless" in words:
-                continue  # it answers nobody, unless it is told where
-            if unknown(host) or (not host and any(map(unknown, words))):
-                yield not_known(pod, box, "the address that it listens on")
-            elif host not in _LOOPBACK and not (
-                _flag(words, "--ssl-certfile") and _flag(words, "--ssl-keyfile")
-            ):
-                said = f"on {host}" if host else "on every address"
-                yield of_box(
-                    pod, box, f"listens {said} without TLS, past what asks for certificates", _ON_LOOPBACK
-                )
+    for pod, box, host in engines(subject):
+        words = told(box)
+        if unknown(host) or (not host and any(map(unknown, words))):
+            yield not_known(pod, box, "the address that it listens on")
+        elif host not in _LOOPBACK and not (_flag(words, "--ssl-certfile") and _flag(words, "--ssl-keyfile")):
+            said = f"on {host}" if host else "on every address"
+            yield of_box(
+                pod, box, f"listens {said} without TLS, past what asks for certificates", _ON_LOOPBACK
+            )
 
 
 _ON_LOOPBACK = "--host=127.0.0.1"

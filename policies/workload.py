@@ -143,13 +143,15 @@ def _read_only(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"container {box.get('name')} of {task.name} can write its own program", task)
 
 
+def helps(box: Mapping[str, Any]) -> bool:
+    """What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU, and an
+    engine builds its kernels where it stands."""
+    return not (box.get("ports") or takes_devices(box) or is_engine(box))
+
+
 def _helpers_read_only(subject: Subject) -> Iterator[Broken]:
     for pod in pods(subject.graph):
-        for box in pod.boxes:
-            # What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU, and
-            # an engine builds its kernels where it stands.
-            if box.get("ports") or takes_devices(box) or is_engine(box):
-                continue
+        for box in filter(helps, pod.boxes):
             said = at(box, "securityContext.readOnlyRootFilesystem")
             if unknown(said):
                 yield not_known(pod, box, "its root file system")

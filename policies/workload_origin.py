@@ -10,9 +10,9 @@ from typing import Any
 from isthmus.graph.resources import place
 from policies import frameworks as fw
 from policies import operators
+from policies.capacity import class_spaces
 from policies.pods import KINDS, of_box, pods
 from policies.rule import Broken, Rule, Subject
-from policies.stated import spaces
 from policies.values import at, unknown
 from policies.workload import TASK, tasks
 
@@ -129,10 +129,8 @@ def _default_limits(subject: Subject) -> Iterator[Broken]:
     for each in subject.graph.of("kubernetes:core/v1:LimitRange"):
         said = at(each.inputs, "spec.limits")
         ranges.setdefault(place(each)[1], []).extend(said if isinstance(said, list) else [said])
-    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
+    for space in class_spaces(subject):
         name = place(space)[0]
-        if not spaces(subject.graph).get(name):
-            continue  # no class's work is in it
         mine = ranges.get(name, [])
         defaults = [at(one, "default") for one in mine if unknown(one) or at(one, "type") == "Container"]
         if any(map(unknown, (*mine, *defaults))):
