@@ -7,6 +7,7 @@ takes most of it, and of nobody while a part of it is not known.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from isthmus.graph.reach import POLICY
 from isthmus.graph.resources import Resource, place
@@ -25,7 +26,9 @@ Asked = Iterable[Resource | None]
 """None: the stack as a whole."""
 
 
-def _first(found: Callable[[Subject], Iterable[tuple[Resource, ...]]]) -> Callable[[Subject], Asked]:
+def _first(
+    found: Callable[[Subject], Iterable[tuple[Resource, *tuple[Any, ...]]]],
+) -> Callable[[Subject], Asked]:
     """Resources of what a rule goes through, of which each stands first."""
     return lambda subject: (each[0] for each in found(subject))
 
