@@ -16,9 +16,9 @@ from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 _TRAIL = "aws:cloudtrail/trail:Trail"
-_LOGGING = ("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",)
+LOGGING = ("aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",)
 _GROUP = "aws:cloudwatch/logGroup:LogGroup"
-_LOCK = ":BucketObjectLockConfiguration"
+LOCK = ":BucketObjectLockConfiguration"
 _CONTENT = (
     "textDataDeliveryEnabled",
     "imageDataDeliveryEnabled",
@@ -30,23 +30,23 @@ _PROMPTS = ("--enable-log-requests", "--enable-log-outputs", "--log-requests")
 """Flags by which vLLM writes prompts or answers into its log."""
 
 
-def _bedrock(graph: Graph) -> list[Resource]:
+def bedrock(graph: Graph) -> list[Resource]:
     """What shows that Bedrock is called: guardrails, profiles, agents, throughput; not their logging."""
     return [
         each
         for each in graph.resources
-        if each.type.startswith(("aws:bedrock/", "aws:bedrockfoundation/")) and each.type not in _LOGGING
+        if each.type.startswith(("aws:bedrock/", "aws:bedrockfoundation/")) and each.type not in LOGGING
     ]
 
 
-def _region(resource: Resource) -> str:
+def region(resource: Resource) -> str:
     return str(resource.inputs.get("region") or "")
 
 
 def _sees_bedrock(subject: Subject) -> Iterator[Broken]:
     trails = list(subject.graph.of(_TRAIL))
     # A platform's trail is its whole account's: others may call Bedrock there, whatever is made here.
-    if not trails or (subject.platform is None and not _bedrock(subject.graph)):
+    if not trails or (subject.platform is None and not bedrock(subject.graph)):
         return
     seen: set[str] = set()
     for trail in trails:
@@ -69,8 +69,8 @@ def _data_events(selector: Any) -> Iterator[str]:
 
 
 def _sealed(subject: Subject) -> Iterator[Broken]:
-    for bucket in _record_buckets(subject.graph):
-        locks = [at(each.inputs, "rule.defaultRetention") for each in attached(subject.graph, bucket, _LOCK)]
+    for bucket in record_buckets(subject.graph):
+        locks = [at(each.inputs, "rule.defaultRetention") for each in attached(subject.graph, bucket, LOCK)]
         inline = at(bucket.inputs, "objectLockConfiguration.rule.defaultRetention")
         locks += [inline] if inline else []
         modes = [at(each, "mode") for each in locks]
@@ -87,7 +87,7 @@ def _sealed(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{bucket.name} holds the trail and keeps no versions", bucket)
 
 
-def _record_buckets(graph: Graph) -> list[Resource]:
+def record_buckets(graph: Graph) -> list[Resource]:
     """Buckets that a trail writes to."""
     found: dict[str, Resource] = {}
     for trail in graph.of(_TRAIL):
@@ -127,8 +127,8 @@ def _kept(subject: Subject) -> Iterator[Broken]:
 
 def _locked_long_enough(subject: Subject) -> Iterator[Broken]:
     wanted = max(subject.settings.figures.log_days_min, _least_days(subject.platform))
-    for bucket in _record_buckets(subject.graph):
-        for lock in attached(subject.graph, bucket, _LOCK):
+    for bucket in record_buckets(subject.graph):
+        for lock in attached(subject.graph, bucket, LOCK):
             said = at(lock.inputs, "rule.defaultRetention")
             days, years = at(said, "days"), at(said, "years")
             if any(map(unknown, (said, days, years))):
@@ -142,22 +142,22 @@ def _locked_long_enough(subject: Subject) -> Iterator[Broken]:
 
 
 def _calls_logged(subject: Subject) -> Iterator[Broken]:
-    used = _bedrock(subject.graph)
-    logged = {_region(each) for each in subject.graph.of(*_LOGGING)}
+    used = bedrock(subject.graph)
+    logged = {region(each) for each in subject.graph.of(*LOGGING)}
     if subject.platform is not None:
         elsewhere = {one.site for one in subject.platform.invocation_logging if one.mode == "existing"}
         logged |= {str(site.region) for site in subject.platform.sites if site.name in elsewhere}
     told: set[str] = set()
     for each in used:
-        region = _region(each)
-        if region not in logged and "" not in logged and region not in told:
-            told.add(region)
-            yield Broken(f"{each.name} serves in {region or 'its region'}, where no call is logged", each)
+        where = region(each)
+        if where not in logged and "" not in logged and where not in told:
+            told.add(where)
+            yield Broken(f"{each.name} serves in {where or 'its region'}, where no call is logged", each)
 
 
 def _no_content(subject: Subject) -> Iterator[Broken]:
     allowed = _content_allowed(subject.platform)
-    for config in subject.graph.of(*_LOGGING):
+    for config in subject.graph.of(*LOGGING):
         said = config.inputs.get("loggingConfig")
         if unknown(said):
             yield Broken(f"what {config.name} logs is not known before the change", config, "undecided")
@@ -166,7 +166,7 @@ def _no_content(subject: Subject) -> Iterator[Broken]:
             value = at(said, kind)
             if unknown(value):
                 yield Broken(f"{config.name}: {kind} is not known before the change", config, "undecided")
-            elif value is not False and _region(config) not in allowed:
+            elif value is not False and region(config) not in allowed:
                 # On by default: a line left away logs whole prompts.
                 yield Broken(
                     f"{config.name} logs prompts and answers ({kind})", config, patch=f"{kind}=False"
@@ -262,7 +262,7 @@ RULES = (
         "audit/write-once",
         "The trail's bucket is write-once",
         "critical",
-        (*fw.fsbp("S3.15"), *fw.pci("10.5.1"), *fw.nist("CP-6(2)", "AU-9")),
+        (*fw.fsbp("S3.15"), *fw.pci("10.5.1"), *fw.nist("AU-9")),
         "A record that its subject can delete proves nothing",
         "Add a BucketObjectLockConfiguration in COMPLIANCE mode, and leave versioning on",
         _sealed,
@@ -296,7 +296,7 @@ RULES = (
         "A call in a region without logging leaves no record of which model was asked",
         "Add an InvocationLoggingConfiguration in that region",
         _calls_logged,
-        _LOGGING,
+        LOGGING,
     ),
     Rule(
         "audit/no-prompts-in-logs",
@@ -306,7 +306,7 @@ RULES = (
         "Bedrock's log holds whole prompts unless told otherwise, of every class of its account",
         "Set each …DataDeliveryEnabled to False; take --enable-log-requests away",
         _no_content,
-        _LOGGING,
+        LOGGING,
     ),
     Rule(
         "audit/cluster-logs",
@@ -322,7 +322,7 @@ RULES = (
         "audit/flows-logged",
         "Networks keep a record of their flows",
         "medium",
-        (*fw.fsbp("EC2.6"), *fw.nist("AU-12", "SI-4")),
+        (*fw.fsbp("EC2.6"), *fw.cis_aws("4.7"), *fw.nist("AU-12", "SI-4")),
         "Where data went after a leak stands nowhere else",
         "Add a FlowLog of trafficType ALL",
         _flows_logged,

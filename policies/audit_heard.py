@@ -12,11 +12,17 @@ from policies.links import referred
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
-_ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 _FILTER = "aws:cloudwatch/logMetricFilter:LogMetricFilter"
 _TOPIC = "aws:sns/topic:Topic"
 _TASK = "aws:ecs/taskDefinition:TaskDefinition"
 _SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
+
+
+def counted_by_us(alarm: Resource) -> bool:
+    """Whether an alarm watches a figure of our own, or may; AWS counts its own."""
+    space, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
+    return unknown(space) or unknown(name) or bool(space and not str(space).startswith("AWS/"))
 
 
 def _fed(subject: Subject) -> Iterator[Broken]:
@@ -29,11 +35,11 @@ def _fed(subject: Subject) -> Iterator[Broken]:
         for each in graph.of(_FILTER)
     }
     put = set(_namespaces_put(graph))
-    for alarm in graph.of(_ALARM):
+    for alarm in graph.of(ALARM):
         space, name = alarm.inputs.get("namespace"), alarm.inputs.get("metricName")
         if unknown(space) or unknown(name):
             yield Broken(f"what {alarm.name} watches is not known yet", alarm, "undecided")
-        elif space and not str(space).startswith("AWS/"):
+        elif counted_by_us(alarm):
             if (str(space), str(name)) in counted or {str(space), "*"} & put:
                 continue
             yield Broken(f"{alarm.name} watches {name} of {space}, which nobody counts", alarm)
@@ -51,20 +57,25 @@ def _namespaces_put(graph: Graph) -> Iterator[str]:
                     yield from map(str, value if isinstance(value, list) else [value])
 
 
-def _read(subject: Subject) -> Iterator[Broken]:
-    """Topics that alarms and rules of events speak to, and who is subscribed to them."""
-    graph = subject.graph
-    spoken: dict[str, Resource] = {}
-    for alarm in graph.of(_ALARM):
-        spoken |= {each.urn: each for each in referred(graph, alarm, "alarmActions", ":Topic")}
+def spoken(graph: Graph) -> dict[str, Resource]:
+    """Topics that alarms and rules of events speak to."""
+    found: dict[str, Resource] = {}
+    for alarm in graph.of(ALARM):
+        found |= {each.urn: each for each in referred(graph, alarm, "alarmActions", ":Topic")}
     for target in graph.of("aws:cloudwatch/eventTarget:EventTarget"):
-        spoken |= {each.urn: each for each in referred(graph, target, "arn", ":Topic")}
+        found |= {each.urn: each for each in referred(graph, target, "arn", ":Topic")}
+    return found
+
+
+def _read(subject: Subject) -> Iterator[Broken]:
+    """Who is subscribed to what alarms speak to."""
+    graph = subject.graph
     heard: dict[str, set[str]] = {}
     for each in graph.of(_SUBSCRIPTION):
         for topic in referred(graph, each, "topic", ":Topic"):
             heard.setdefault(topic.urn, set()).add(str(each.inputs.get("endpoint")))
     wanted = set(subject.platform.contacts.security) if subject.platform else set()
-    for urn, topic in sorted(spoken.items()):
+    for urn, topic in sorted(spoken(graph).items()):
         if not heard.get(urn):
             yield Broken(f"nobody is subscribed to {topic.name}, to which alarms speak", topic)
         elif missing := sorted(wanted - heard[urn]):
@@ -87,7 +98,7 @@ RULES = (
         "An alarm on a figure that nobody writes never sounds, and looks as if all were well",
         "Add the LogMetricFilter that counts it, under the same namespace and name",
         _fed,
-        (_ALARM,),
+        (ALARM,),
     ),
     Rule(
         "audit/alarms-read",

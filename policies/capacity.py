@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -40,18 +41,26 @@ def number(value: Any) -> Fraction | None:
         return None
 
 
-def _gpus_bounded(subject: Subject) -> Iterator[Broken]:
-    """Whole GPUs are bounded in every class's namespace of a cluster that has some, whoever asks for them today."""
+def class_spaces(subject: Subject) -> list[Resource]:
+    """Namespaces of classes."""
+    of = spaces(subject.graph)
+    return [each for each in subject.graph.of(_NAMESPACE) if of.get(place(each)[0])]
+
+
+def with_gpus(subject: Subject) -> list[Resource]:
+    """Namespaces of classes, of a cluster that has GPUs."""
     gpus = [
         queue for queue in subject.graph.of(*_QUEUES) if _GPU in str(at(queue.inputs, "spec.resourceGroups"))
     ]
-    if not gpus and not any(asked(pod) for pod in pods(subject.graph)):
-        return
+    found = gpus or any(asked(pod) for pod in pods(subject.graph))
+    return class_spaces(subject) if found else []
+
+
+def _gpus_bounded(subject: Subject) -> Iterator[Broken]:
+    """Whole GPUs are bounded in every class's namespace of a cluster that has some, whoever asks for them today."""
     quotas = _quotas(subject)
-    for space in subject.graph.of(_NAMESPACE):
+    for space in with_gpus(subject):
         name = place(space)[0]
-        if not spaces(subject.graph).get(name):
-            continue
         hard = quotas.get(name, {})
         kinds = {kind for pod in pods(subject.graph) if pod.namespace == name for kind in asked(pod)}
         for kind in sorted(kinds | {_GPU}):
@@ -70,31 +79,58 @@ def asked(pod: Pod) -> dict[str, Fraction]:
     return found
 
 
-def _fits(subject: Subject) -> Iterator[Broken]:
-    quotas = _quotas(subject)
+@dataclass(frozen=True)
+class Sum:
+    """What is taken together of what has an end, and who answers for it: whoever takes most."""
+
+    of: str
+    total: Fraction
+    most: Fraction
+    largest: Resource
+    whole: bool
+    """Whether all that takes some of it is known."""
+
+    @property
+    def judged(self) -> bool:
+        return self.whole or self.total > self.most
+
+
+def wanted(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Sum]]:
+    """Workloads whose number is not known, and what the others of each namespace take of what its quotas bound."""
+    quotas, hidden, blurred = _quotas(subject), list[Resource](), set[str]()
     most = _most(subject)
-    wanted: dict[tuple[str, str], Fraction] = {}
     who: dict[tuple[str, str], list[tuple[Fraction, Resource]]] = {}
     for pod in pods(subject.graph):
         count = _copies(pod, most)
         if count is None:
-            yield Broken(
-                f"how many of {pod.resource.name} there are is not known yet", pod.resource, "undecided"
-            )
+            hidden.append(pod.resource)
+            blurred.add(pod.namespace)
             continue
         for kind, each in {**asked(pod), "pods": Fraction(1)}.items():
             key = (pod.namespace, kind if kind == "pods" else f"requests.{kind}")
-            wanted[key] = wanted.get(key, Fraction(0)) + count * each
             who.setdefault(key, []).append((count * each, pod.resource))
-    for (space, key), total in sorted(wanted.items()):
+    found: dict[tuple[str, str], Sum] = {}
+    for (space, key), parts in sorted(who.items()):
         bound = number(quotas.get(space, {}).get(key))
-        if bound is not None and total > bound:
-            largest = max(who[space, key], key=lambda each: (each[0], each[1].urn))[1]
+        if bound is not None:
+            found[space, key] = summed(key, parts, bound, whole=space not in blurred)
+    return hidden, found
+
+
+def summed(of: str, parts: list[tuple[Fraction, Resource]], most: Fraction, *, whole: bool) -> Sum:
+    largest = max(parts, key=lambda each: (each[0], each[1].urn))[1]
+    return Sum(of, sum((count for count, _ in parts), Fraction(0)), most, largest, whole)
+
+
+def _fits(subject: Subject) -> Iterator[Broken]:
+    hidden, sums = wanted(subject)
+    for each in hidden:
+        yield Broken(f"how many of {each.name} there are is not known yet", each, "undecided")
+    for (space, key), one in sums.items():
+        if one.total > one.most:
             what = key.removeprefix("requests.")
-            said = (
-                f"workloads of {space} take up to {float(total):g} {what}, and its quota is {float(bound):g}"
-            )
-            yield Broken(f"{said}; most of it is {largest.name}'s", largest)
+            said = f"workloads of {space} take up to {float(one.total):g} {what}, and its quota is {float(one.most):g}"
+            yield Broken(f"{said}; most of it is {one.largest.name}'s", one.largest)
 
 
 def _most(subject: Subject) -> dict[tuple[str, str], Any]:
@@ -132,12 +168,15 @@ def _of_group(pod: Pod) -> Fraction:
     return Fraction(1)
 
 
-def _queues_fit(subject: Subject) -> Iterator[Broken]:
-    """Of what the queues of a pool admit at most together, cohorts and what they keep for all among it."""
+def admitted(subject: Subject) -> tuple[list[Resource], list[Sum]]:
+    """Queues of which it is not known what they admit, and what those of a pool admit at most together.
+
+    Cohorts and what they keep for all are among it."""
     platform = subject.platform
     if platform is None:
-        return
+        return [], []
     held = {pool.name: pool.nodes * pool.gpus_per_node for pool in platform.pools}
+    hidden, blurred = list[Resource](), set[str]()
     given: dict[str, list[tuple[Fraction, Resource]]] = {}
     for queue in subject.graph.of(*_QUEUES, ":Cohort"):
         for group in at(queue.inputs, "spec.resourceGroups") or []:
@@ -147,19 +186,25 @@ def _queues_fit(subject: Subject) -> Iterator[Broken]:
                         continue
                     count = number(at(one, "nominalQuota"))
                     if count is None:
-                        yield Broken(
-                            f"how many GPUs {queue.name} admits is not known yet", queue, "undecided"
-                        )
+                        hidden.append(queue)
+                        blurred.add(str(at(flavor, "name")))
                         continue
                     given.setdefault(str(at(flavor, "name")), []).append((count, queue))
-    for pool, parts in sorted(given.items()):
-        total, largest = (
-            sum(count for count, _ in parts),
-            max(parts, key=lambda each: (each[0], each[1].urn))[1],
-        )
-        if pool in held and total > held[pool]:
-            said = f"queues admit work for {float(total):g} GPUs of pool {pool}, which has {held[pool]}"
-            yield Broken(said, largest)
+    return hidden, [
+        summed(pool, parts, Fraction(held[pool]), whole=pool not in blurred)
+        for pool, parts in sorted(given.items())
+        if pool in held
+    ]
+
+
+def _queues_fit(subject: Subject) -> Iterator[Broken]:
+    hidden, sums = admitted(subject)
+    for queue in hidden:
+        yield Broken(f"how many GPUs {queue.name} admits is not known yet", queue, "undecided")
+    for one in sums:
+        if one.total > one.most:
+            said = f"queues admit work for {float(one.total):g} GPUs of pool {one.of}, which has {one.most}"
+            yield Broken(said, one.largest)
 
 
 _use = fw.owasp("LLM06")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import place
+from isthmus.graph.resources import Resource, place
 from policies import frameworks as fw
 from policies.documents import configurations
 from policies.pods import KINDS, Pod, not_known, of_box, pods
@@ -14,7 +14,7 @@ from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 _BUDGET = "aws:budgets/budget:Budget"
-_SPENDS = (
+SPENDS = (
     "aws:bedrock/inferenceProfile:InferenceProfile",
     "aws:sagemaker/endpoint:Endpoint",
     "aws:eks/nodeGroup:NodeGroup",
@@ -37,12 +37,8 @@ def _limited(subject: Subject) -> Iterator[Broken]:
 
 def _quota(subject: Subject) -> Iterator[Broken]:
     quotas = {place(each)[1]: at(each.inputs, "spec.hard") for each in subject.graph.of(":ResourceQuota")}
-    used = {pod.namespace for pod in pods(subject.graph)}
-    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
+    for space in used_spaces(subject):
         name = place(space)[0]
-        labels = at(space.inputs, "metadata.labels")
-        if name not in used and isinstance(labels, Mapping) and CLASS not in labels:
-            continue  # nothing of ours will run in it
         hard = quotas.get(name)
         if unknown(hard):
             yield Broken(f"the quota of {space.name} is not known yet", space, "undecided")
@@ -56,6 +52,15 @@ def _quota(subject: Subject) -> Iterator[Broken]:
                 yield Broken(f"namespace {name} may use any amount of {part}", space)
 
 
+def used_spaces(subject: Subject) -> Iterator[Resource]:
+    """Namespaces in which something of ours runs, or will."""
+    used = {pod.namespace for pod in pods(subject.graph)}
+    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
+        labels = at(space.inputs, "metadata.labels")
+        if place(space)[0] in used or not isinstance(labels, Mapping) or CLASS in labels:
+            yield space
+
+
 def _gpu_quota(subject: Subject) -> Iterator[Broken]:
     bounded: dict[str, set[str]] = {}
     for each in subject.graph.of(":ResourceQuota"):
@@ -66,7 +71,7 @@ def _gpu_quota(subject: Subject) -> Iterator[Broken]:
     told: set[tuple[str, str]] = set()
     for pod in pods(subject.graph):
         queue = _queue(pod)
-        for kind in sorted(_gpus(pod)):
+        for kind in sorted(gpus(pod)):
             held = f"requests.{kind}" in bounded.get(pod.namespace, set())
             if not held and (pod.namespace, queue) not in queues and (pod.resource.urn, kind) not in told:
                 told.add((pod.resource.urn, kind))
@@ -81,7 +86,7 @@ def _queue(pod: Pod) -> str:
     return str(pod.labels.get(key) or (own.get(key) if isinstance(own, Mapping) else "") or "")
 
 
-def _gpus(pod: Pod) -> set[str]:
+def gpus(pod: Pod) -> set[str]:
     found = set()
     for box in pod.boxes:
         limits = at(box, "resources.limits")
@@ -99,13 +104,13 @@ def _queued(subject: Subject) -> Iterator[Broken]:
         return
     told: set[str] = set()
     for pod in pods(subject.graph):
-        if _gpus(pod) and (pod.namespace, _queue(pod)) not in queues and pod.resource.urn not in told:
+        if gpus(pod) and (pod.namespace, _queue(pod)) not in queues and pod.resource.urn not in told:
             told.add(pod.resource.urn)
             yield Broken(f"{pod.resource.name} takes GPUs past the queues that share them out", pod.resource)
 
 
 def _budgeted(subject: Subject) -> Iterator[Broken]:
-    spends = list(subject.graph.of(*_SPENDS))
+    spends = list(subject.graph.of(*SPENDS))
     if spends and not list(subject.graph.of(_BUDGET)):
         yield Broken(f"{spends[0].name} and what else costs by use has no budget", spends[0])
 
@@ -211,7 +216,7 @@ RULES = (
         "A loop in an agent is found by the invoice",
         "Add a Budget over the platform's tag",
         _budgeted,
-        _SPENDS,
+        SPENDS,
     ),
     Rule(
         "cost/budgets-heard",

@@ -16,20 +16,20 @@ from policies.rule import Broken, Rule, Subject
 from policies.stated import governs, tag
 from policies.values import at, unknown
 
-_BUDGET, _ACTION = "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"
+_BUDGET, ACTION = "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"
 _MONITOR, _SUBSCRIPTION = (
     f"aws:costexplorer/anomaly{each}:Anomaly{each}" for each in ("Monitor", "Subscription")
 )
-_TAG = "aws:costexplorer/costAllocationTag:CostAllocationTag"
+TAG = "aws:costexplorer/costAllocationTag:CostAllocationTag"
 _PROFILE = "aws:bedrock/inferenceProfile:InferenceProfile"
 _ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 _CALLED = (_PROFILE, _ENDPOINT)
-_BOUGHT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
+BOUGHT = "aws:bedrock/provisionedModelThroughput:ProvisionedModelThroughput"
 _WORKLOAD, _OF_ENDPOINT = TAG_KEYS["workload"], "isthmus.dev/endpoint"
 _COMMITMENT = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
 
 
-def _counting(graph: Graph, one: Stated) -> list[Resource]:
+def counting(graph: Graph, one: Stated) -> list[Resource]:
     """Budgets of the graph that count what a stated one does."""
     wanted = f"user:{TAG_KEYS[one.scope]}${one.of}"
     return [
@@ -42,7 +42,7 @@ def _counting(graph: Graph, one: Stated) -> list[Resource]:
 def _budgets_stated(subject: Subject) -> Iterator[Broken]:
     platform = governs(subject)
     for one in platform.budgets if platform else []:
-        found = _counting(subject.graph, one)
+        found = counting(subject.graph, one)
         if not found:
             yield Broken(f"budget {one.name} of {one.monthly_usd:g} USD is stated and not made")
         for budget in found:
@@ -58,7 +58,7 @@ def _budgets_stated(subject: Subject) -> Iterator[Broken]:
 
 
 def _budgets_act(subject: Subject) -> Iterator[Broken]:
-    for action in subject.graph.of(_ACTION):
+    for action in subject.graph.of(ACTION):
         model = action.inputs.get("approvalModel")
         if model != "AUTOMATIC":
             verdict = "undecided" if unknown(model) else "violated"
@@ -71,8 +71,8 @@ def _budgets_act(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{action.name} stops calls only after the budget is used up", action)
     platform = governs(subject)
     for one in platform.budgets if platform else []:
-        for budget in _counting(subject.graph, one) if one.action == "deny" else []:
-            if not any(_ends(subject.graph, each, budget) for each in subject.graph.of(_ACTION)):
+        for budget in counting(subject.graph, one) if one.action == "deny" else []:
+            if not any(_ends(subject.graph, each, budget) for each in subject.graph.of(ACTION)):
                 yield Broken(
                     f"{budget.name} stops no call when it is used up, as the platform states", budget
                 )
@@ -85,16 +85,23 @@ def _ends(graph: Graph, action: Resource, budget: Resource) -> bool:
     )
 
 
-def _leaps_seen(subject: Subject) -> Iterator[Broken]:
+def watches(subject: Subject) -> list[Resource] | None:
+    """Monitors of unusual spend, where the platform wants it watched by this stack; None where it does not."""
     platform = governs(subject)
     if platform is None or platform.anomalies.mode != "manage":
+        return None
+    return list(subject.graph.of(_MONITOR))
+
+
+def _leaps_seen(subject: Subject) -> Iterator[Broken]:
+    monitors = watches(subject)
+    if monitors is None:
         return
     watched = {
         monitor.urn
         for each in subject.graph.of(_SUBSCRIPTION)
         for monitor in referred(subject.graph, each, "monitorArnLists", ":AnomalyMonitor")
     }
-    monitors = list(subject.graph.of(_MONITOR))
     if not monitors:
         yield Broken("unusual spend is to be watched, as the platform states, and no monitor is made")
     for monitor in monitors:
@@ -102,38 +109,47 @@ def _leaps_seen(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"nobody hears what {monitor.name} finds of unusual spend", monitor)
 
 
+def unactivated(subject: Subject) -> list[str]:
+    """Tags by which the platform's budgets count, and of whose activation this stack, which should, says nothing."""
+    platform = governs(subject)
+    if platform is None or platform.cost_tags != "manage":
+        return []
+    said = {str(each.inputs.get("tagKey")) for each in subject.graph.of(TAG)}
+    return sorted({TAG_KEYS[one.scope] for one in platform.budgets} - said)
+
+
 def _tags_count(subject: Subject) -> Iterator[Broken]:
-    active: set[str] = set()
-    for each in subject.graph.of(_TAG):
+    for each in subject.graph.of(TAG):
         key, status = each.inputs.get("tagKey"), each.inputs.get("status")
         if unknown(status):
             yield Broken(f"whether {each.name} counts in bills is not known yet", each, "undecided")
         elif status != "Active":
             yield Broken(f"tag {key} counts in no bill: {each.name} is {status or 'not active'}", each)
-        active.add(str(key))
-    platform = governs(subject)
-    if platform is None or platform.cost_tags != "manage":
-        return
-    for key in sorted({TAG_KEYS[one.scope] for one in platform.budgets} - active):
+    for key in unactivated(subject):
         yield Broken(f"budgets count by tag {key}, which nobody activates")
 
 
-def _attributed(subject: Subject) -> Iterator[Broken]:
+def borne(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
+    """What workloads call, with the workloads one of whose names it must bear."""
     platform = subject.platform
     if platform is None:
         return
+    known = {one.name for gateway in platform.gateways for one in gateway.workloads}
     for each in subject.graph.of(*_CALLED):
         wanted = _workloads(platform, tag(each, _OF_ENDPOINT)) if each.type == _ENDPOINT else set()
         if each.type == _ENDPOINT and len(wanted) != 1:
             continue  # machines of several workloads, or of none that is known here, are nobody's alone
-        said = at(each.inputs, "tags")
-        borne = tag(each, _WORKLOAD)
-        known = {one.name for gateway in platform.gateways for one in gateway.workloads}
-        if unknown(said) or unknown(borne):
+        yield each, wanted or known
+
+
+def _attributed(subject: Subject) -> Iterator[Broken]:
+    for each, wanted in borne(subject):
+        said = tag(each, _WORKLOAD)
+        if unknown(at(each.inputs, "tags")) or unknown(said):
             yield Broken(f"whose cost {each.name} is, is not known yet", each, "undecided")
-        elif borne not in (wanted or known):
+        elif said not in wanted:
             what = (
-                f"bears the workload {borne}, which it does not serve" if borne else "bears no workload's tag"
+                f"bears the workload {said}, which it does not serve" if said else "bears no workload's tag"
             )
             yield Broken(f"{each.name} {what}: no bill and no budget of a workload counts it", each)
 
@@ -152,7 +168,7 @@ def _bought(subject: Subject) -> Iterator[Broken]:
         (models.get(one.endpoint, ""), one.model_units, _COMMITMENT[one.commitment])
         for one in platform.provisioned
     ]
-    for each in sorted(subject.graph.of(_BOUGHT), key=lambda each: each.urn):
+    for each in sorted(subject.graph.of(BOUGHT), key=lambda each: each.urn):
         arn, units, term = (each.inputs.get(key) for key in ("modelArn", "modelUnits", "commitmentDuration"))
         if any(map(unknown, (arn, units, term))):
             yield Broken(f"what {each.name} buys is not known yet", each, "undecided")
@@ -186,7 +202,7 @@ RULES = (
         "A loop runs through the night while the action waits for somebody's yes",
         "Set approvalModel: AUTOMATIC at 100 % or before, and leave the action with its budget",
         _budgets_act,
-        (_ACTION, _BUDGET),
+        (ACTION, _BUDGET),
     ),
     Rule(
         "cost/leaps-seen",
@@ -206,7 +222,7 @@ RULES = (
         "A budget over a tag that no bill knows counts nothing, and is never used up",
         "Set status: Active on the CostAllocationTag",
         _tags_count,
-        (_TAG,),
+        (TAG,),
     ),
     Rule(
         "cost/attributed",
@@ -226,6 +242,6 @@ RULES = (
         "Throughput with a term is paid for to its end, called or not, and AWS deletes none before",
         "State it under `provisioned`, or take it away before it is bought",
         _bought,
-        (_BOUGHT,),
+        (BOUGHT,),
     ),
 )

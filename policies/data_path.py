@@ -6,7 +6,7 @@ The ways themselves are found by `isthmus.graph.paths`; here each kind of way th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import get_args
+from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
 from isthmus.contracts import jurisdictions
@@ -107,24 +107,35 @@ _EVALUATED = {"us": "us", "us-gov": "us", "eu": "eu"}
 "Supported Regions for cross-Region guardrail inference", read 2026-11). Of others several countries take part."""
 
 
-def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
-    places, judge = Places(subject.graph, subject.platform), Judge(subject.platform, None, subject.held)
+def carried(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
+    """Guardrails that are evaluated in other regions too: profile and its geography, where they stand, whose class.
+
+    Left out is one of which nothing says where it stands or whose work it reads: there is nothing to hold it to."""
+    places = Places(subject.graph, subject.platform)
     for guardrail in subject.graph.of(_GUARDRAIL):
         profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
         if not profile:
             continue
+        word = "" if unknown(profile) else str(profile).rpartition("/")[2].partition(".")[0]
+        geography, said = _EVALUATED.get(word, ""), tag(guardrail, CLASS)
+        home = places.of(guardrail).jurisdiction or _of_region(guardrail)
+        class_ = said if said in get_args(Sensitivity) else ""
+        if home or class_ or not geography:
+            yield guardrail, profile, geography, home, class_
+
+
+def _guardrails_stay(subject: Subject) -> Iterator[Broken]:
+    judge = Judge(subject.platform, None, subject.held)
+    for guardrail, profile, geography, home, class_ in carried(subject):
         name = guardrail.name
-        geography = _EVALUATED.get(str(profile).rpartition("/")[2].partition(".")[0])
-        if unknown(profile) or geography is None:
+        if not geography:
             said = f"{name} is evaluated by {profile}, and it is not known in which countries that is"
             yield Broken(said, guardrail, "undecided")
             continue
-        home = places.of(guardrail).jurisdiction or _of_region(guardrail)
         if home and not jurisdictions.within(home, geography):
             yield Broken(f"{name} stands in {home}, and is evaluated in {geography}", guardrail)
-        class_ = tag(guardrail, CLASS)
-        for of in [class_] if class_ in get_args(Sensitivity) else []:
-            verdict = judge.residency(of, "", {geography: name})  # type: ignore[arg-type]
+        if class_:
+            verdict = judge.residency(class_, "", {geography: name})  # type: ignore[arg-type]
             for why in verdict.why:
                 yield Broken(why, guardrail, "undecided" if verdict.word == "undecided" else "violated")
 
@@ -197,7 +208,7 @@ RULES = (
         id="data-path/own-network",
         title="A class's pods and tasks reach the sites, their own networks and their own class, and nothing else",
         severity="critical",
-        supports=(*fw.nist("AC-4", "SC-7"), *fw.pci("1.4.2"), *fw.cis_kubernetes("5.3.2")),
+        supports=(*fw.nist("AC-4", "SC-7"), *fw.pci("1.3.2"), *fw.cis_kubernetes("5.3.2")),
         why="What a network policy lets out, a program or a person in the namespace can send out",
         fix="Take the rule back, or narrow it to addresses of the site or to the class's own private endpoints",
         check=_own_network,
@@ -215,7 +226,7 @@ RULES = (
         id="identity/translators-only",
         title="Translators alone have an AWS identity, and restricted work has none",
         severity="critical",
-        supports=(*fw.nist("AC-3(3)", "AC-6"), *fw.nist_171("3.1.5")),
+        supports=(*fw.nist("AC-3", "AC-6"), *fw.nist_171("3.1.5")),
         why="Whoever bears an identity can call what it may, past the gateway that redacts and records",
         fix="Take the role, the association or the annotation away from this service account",
         check=_one_identity,
@@ -233,7 +244,7 @@ RULES = (
         id="data-path/calls-by-private-endpoints",
         title="Translators call AWS at private endpoints of ours that let them in by name",
         severity="critical",
-        supports=(*fw.nist("SC-7", "AC-4"), *fw.pci("1.4.2")),
+        supports=(*fw.nist("SC-7", "AC-4"), *fw.pci("1.3.2")),
         why="A call by the public name leaves by the internet, and no policy of ours stands in its way",
         fix="Give the model the endpoint_url of our private endpoint, and name the role in that endpoint's policy",
         check=_calls,
@@ -242,7 +253,7 @@ RULES = (
         id="data-path/no-way-to-the-internet",
         title="Only public work lies beside the internet",
         severity="critical",
-        supports=(*fw.nist("SC-7"), *fw.pci("1.4.2")),
+        supports=(*fw.nist("SC-7"), *fw.pci("1.3.2", "1.4.2")),
         why="A gateway, a peering or a route out of a network is a way out for all that stands in it",
         fix="Remove it, or give public work a network of its own that the platform states as `internet: true`",
         check=_internet,

@@ -31,7 +31,7 @@ _STORES = {
 """Where each says that it is encrypted, and with which key."""
 _DISKS = "aws:ec2/launchTemplate:LaunchTemplate"
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-_OWN_DISKS = (
+OWN_DISKS = (
     *("ml.g4dn.", "ml.g5.", "ml.g6.", "ml.g6e.", "ml.gr6.", "ml.g7e.", "ml.p4d.", "ml.p4de.", "ml.p5."),
     *("ml.p5e.", "ml.p5en.", "ml.p6-", "ml.trn1", "ml.trn2", "ml.inf1.", "ml.c5d.", "ml.m5d.", "ml.r5d."),
 )
@@ -160,7 +160,7 @@ def _endpoint_disks(subject: Subject) -> Iterator[Broken]:
             kind = at(variant, "instanceType")
             if unknown(kind):
                 yield Broken(f"machines of {config.name} are not known yet", config, "undecided")
-            elif kind and not str(kind).startswith(_OWN_DISKS):
+            elif kind and not str(kind).startswith(OWN_DISKS):
                 yield Broken(f"disks of {config.name} ({kind}) are sealed with no key of ours", config)
 
 
@@ -170,7 +170,7 @@ RULES = (
         id="encryption/keys-rotate",
         title="Keys of ours rotate",
         severity="high",
-        supports=(*fw.fsbp("KMS.4"), *fw.nist("SC-12"), *fw.pci("3.7.4")),
+        supports=(*fw.fsbp("KMS.4"), *fw.cis_aws("4.6"), *fw.nist("SC-12"), *fw.pci("3.7.4")),
         why="A key that never changes opens everything that it ever closed to whoever gets hold of it once",
         fix="Set enableKeyRotation on the key",
         check=_keys_rotate,
@@ -220,7 +220,7 @@ RULES = (
         id="encryption/trail-our-key",
         title="The trail is sealed with a key of ours",
         severity="high",
-        supports=(*fw.fsbp("CloudTrail.2"), *_rest),
+        supports=(*fw.fsbp("CloudTrail.2"), *fw.cis_aws("4.5"), *_rest),
         why="The records name who asked which model when",
         fix="Set kmsKeyId on the trail",
         check=_trails,

@@ -43,11 +43,11 @@ _WIDE = re.compile(
     r"arn:aws[\w-]*:iam::aws:policy/(?:.*/)?(AdministratorAccess|PowerUserAccess|\w*FullAccess)$"
 )
 _READS = re.compile(r"^[\w-]+:(Describe|List)\w*$")
-_SERVICES = ("ecs-tasks.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com")
+SERVICES = ("ecs-tasks.amazonaws.com", "ec2.amazonaws.com", "eks.amazonaws.com", "pods.eks.amazonaws.com")
 """Services whose trust takes no source: machines and tasks are started by us, pods are bound by an association."""
 
 
-def _documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
+def documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]] | None]]:
     """Every document that gives rights to an identity, with what it is called."""
     for each in subject.graph.of(*_GRANTS):
         said = each.inputs.get("policy", each.inputs.get("inlinePolicy"))
@@ -61,14 +61,14 @@ def _documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str,
 
 
 def _allowed(subject: Subject) -> Iterator[tuple[Resource, str, dict[str, Any]]]:
-    for resource, name, document in _documents(subject):
+    for resource, name, document in documents(subject):
         for statement in document or []:
             if statement.get("Effect") == "Allow":
                 yield resource, name, statement
 
 
 def _can_be_read(subject: Subject) -> Iterator[Broken]:
-    for resource, name, document in _documents(subject):
+    for resource, name, document in documents(subject):
         if document is None:
             yield Broken(f"what {name} allows is not known before the change is made", resource, "undecided")
 
@@ -178,7 +178,7 @@ def _no_deputy(subject: Subject) -> Iterator[Broken]:
             services = [who for who in principals(statement) if who.endswith(".amazonaws.com")]
             keys = {key for _, key, _ in conditions(statement)}
             for service in services:
-                if service in _SERVICES or service == "rolesanywhere.amazonaws.com":
+                if service in SERVICES or service == "rolesanywhere.amazonaws.com":
                     continue
                 if not keys & {"aws:SourceArn", "aws:SourceAccount", "aws:SourceOrgID"}:
                     yield Broken(f"{service} may become {role.name} on behalf of another account", role)
@@ -232,7 +232,7 @@ def _names(key: str, value: Any) -> bool:
     return said and not any(each in ("*", "") for each in listed(value))
 
 
-_least = (*fw.nist("AC-3(3)", "AC-6"), *fw.nist_171("3.1.5"), *fw.hipaa("164.308(a)(4)"))
+_least = (*fw.nist("AC-3", "AC-6"), *fw.nist_171("3.1.5"), *fw.hipaa("164.308(a)(4)"))
 RULES = (
     Rule(
         "identity/can-be-read",

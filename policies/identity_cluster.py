@@ -96,7 +96,7 @@ RULES = (
         "identity/no-role-for-everybody",
         "No role of a cluster is given to everybody",
         "critical",
-        (*fw.cis_kubernetes("5.1.1"), *fw.nist("AC-3")),
+        fw.nist("AC-3", "AC-6"),
         "Every pod's token, and whoever reaches the API server, would have it",
         "Name the group of the sign-on or the service account",
         _no_everybody,

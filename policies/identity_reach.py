@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from isthmus.contracts import aws_calls
 from isthmus.contracts.platform import Platform
-from isthmus.graph.permissions import covers, roles
+from isthmus.graph.permissions import Role, covers, roles
 from isthmus.graph.reach import CLASS
 from isthmus.graph.resources import Graph, Resource
 from policies import frameworks as fw
@@ -54,7 +54,7 @@ def _named(platform: Platform | None) -> frozenset[str]:
     )
 
 
-def _documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
+def let_in(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str, Any]]]]:
     """Documents that say whom something lets in, each with what that lets them do."""
     for role in subject.graph.of(_ROLE):
         yield role, "become", statements(role.inputs.get("assumeRolePolicy")) or []
@@ -64,7 +64,7 @@ def _documents(subject: Subject) -> Iterator[tuple[Resource, str, list[dict[str,
 
 def _our_accounts(subject: Subject) -> Iterator[Broken]:
     ours = _accounts(subject)
-    for resource, may, document in _documents(subject):
+    for resource, may, document in let_in(subject):
         for statement in document:
             if statement.get("Effect") != "Allow":
                 continue
@@ -80,7 +80,8 @@ def _our_accounts(subject: Subject) -> Iterator[Broken]:
                     yield Broken(f"{said}, and nothing says whose it is", resource, "undecided")
 
 
-def _from_our_network(subject: Subject) -> Iterator[Broken]:
+def callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:
+    """Roles that may call models, with the calls that nothing holds to our networks."""
     for role in roles(subject.graph):
         class_ = tag(role.resource, CLASS)
         if class_ == "public" and not _carried(subject):
@@ -88,7 +89,12 @@ def _from_our_network(subject: Subject) -> Iterator[Broken]:
         called = [call for call in _CALLS if _allows(role.policies, call)]
         if called and not tag(role.resource, IDENTITY) and not class_:
             called = called if _for_workloads(role.resource) else []
-        loose = [call for call in called if not _held(role.policies, call)]
+        if called:
+            yield role, [call for call in called if not _held(role.policies, call)]
+
+
+def _from_our_network(subject: Subject) -> Iterator[Broken]:
+    for role, loose in callers(subject):
         if loose:
             # What is not known yet may deny it; that it is not known, `identity/can-be-read` says of each document.
             verdict = "undecided" if role.hidden else "violated"
@@ -139,21 +145,22 @@ def _tests(statement: dict[str, Any], operator: str) -> bool:
     return "Not" not in operator and not operator.endswith("IfExists")
 
 
+def boundaries(subject: Subject) -> list[Resource]:
+    """Policies that bound a role of the graph, each once."""
+    named = [role.inputs.get("permissionsBoundary") or "" for role in subject.graph.of(_ROLE)]
+    return list({each.urn: each for one in named for each in subject.graph.referred(one, ":Policy")}.values())
+
+
 def _boundaries_deny(subject: Subject) -> Iterator[Broken]:
-    told: set[str] = set()
-    for role in subject.graph.of(_ROLE):
-        for policy in subject.graph.referred(role.inputs.get("permissionsBoundary") or "", ":Policy"):
-            document = statements(policy.inputs.get("policy"))
-            if policy.urn in told:
-                continue
-            told.add(policy.urn)
-            if document is None:
-                yield Broken(f"what {policy.name} denies is not known before the change", policy, "undecided")
-                continue
-            left = [call for call in _KEPT if not _denied(document, call)]
-            if left:
-                more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-                yield Broken(f"boundary {policy.name} does not deny {', '.join(left[:3])}{more}", policy)
+    for policy in boundaries(subject):
+        document = statements(policy.inputs.get("policy"))
+        if document is None:
+            yield Broken(f"what {policy.name} denies is not known before the change", policy, "undecided")
+            continue
+        left = [call for call in _KEPT if not _denied(document, call)]
+        if left:
+            more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+            yield Broken(f"boundary {policy.name} does not deny {', '.join(left[:3])}{more}", policy)
 
 
 def _denied(document: list[dict[str, Any]], call: str) -> bool:
@@ -166,15 +173,22 @@ def _denied(document: list[dict[str, Any]], call: str) -> bool:
     )
 
 
-def _admins_stated(subject: Subject) -> Iterator[Broken]:
+def admins(subject: Subject) -> Iterator[tuple[Resource, Any, bool]]:
+    """Who administers a cluster, and whether the platform names him."""
     platform = subject.platform
     if platform is None:
         return
     named = {admin.principal for cluster in platform.clusters for admin in cluster.admins}
     for each in subject.graph.of(_ADMINS):
         who = at(each.inputs, "principalArn")
-        if who in named or subject.graph.referred(who or "", ":Role"):
-            continue  # a role that is made here is reviewed here
+        if who in named or not subject.graph.referred(who or "", ":Role"):
+            yield each, who, who in named  # a role that is made here is reviewed here
+
+
+def _admins_stated(subject: Subject) -> Iterator[Broken]:
+    for each, who, named in admins(subject):
+        if named:
+            continue
         if unknown(who):
             yield Broken(f"whom {each.name} lets administer is not known yet", each, "undecided")
         else:

@@ -70,15 +70,20 @@ def _lead_inside(subject: Subject) -> Iterator[Broken]:
         yield Broken(f"{written.name} leads a Service to addresses that somebody wrote", written)
 
 
+def cloudless(subject: Subject) -> Iterator[tuple[Pod, str]]:
+    """Pods of classes that may use no cloud, with their class."""
+    for pod in pods(subject.graph):
+        class_ = class_of(subject.graph, pod)
+        if class_ and not handling.may_use_aws(class_):  # type: ignore[arg-type]
+            yield pod, class_
+
+
 def _resolvers(subject: Subject) -> Iterator[Broken]:
     platform = subject.platform
     sites = (
         {each for site in platform.sites if site.kind == "on-prem" for each in site.dns} if platform else None
     )
-    for pod in pods(subject.graph):
-        class_ = class_of(subject.graph, pod)
-        if not class_ or handling.may_use_aws(class_):  # type: ignore[arg-type]
-            continue
+    for pod, class_ in cloudless(subject):
         name, told = pod.resource.name, at(pod.spec, "dnsConfig.nameservers")
         if unknown(pod.spec.get("dnsPolicy")) or unknown(told):
             yield Broken(f"whom {name} asks for names is not known yet", pod.resource, "undecided")
@@ -132,7 +137,7 @@ def _workloads(subject: Subject) -> Iterator[Broken]:
 _ROLES = ("gateway", "translator")
 
 
-def _outgoing(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
+def outgoing(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
     """Whom each rule of a security group lets its members call: the resource, the rule's name, addresses."""
     for rule in subject.graph.of("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"):
         yield rule, rule.name, [rule.inputs.get("cidrIpv4"), rule.inputs.get("cidrIpv6")]
@@ -153,7 +158,7 @@ def _blocks(rule: Any) -> list[Any]:
 
 
 def _groups_out(subject: Subject) -> Iterator[Broken]:
-    for resource, name, blocks in _outgoing(subject):
+    for resource, name, blocks in outgoing(subject):
         for block in blocks:
             if unknown(block):
                 if not subject.graph.referred(block):

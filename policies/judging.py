@@ -12,9 +12,11 @@ from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.preview import RuleChange
 from isthmus.contracts.words import Sensitivity
 from isthmus.graph.resources import Graph, Resource
+from policies import boundaries, data_path
 from policies.catalogue import RULES
 from policies.rule import Broken, Rule, Subject
 
+BOUNDARIES = frozenset(rule.id for rule in (*data_path.RULES, *boundaries.RULES))
 STOPS = ("critical", "high")
 """Severities that stop a change."""
 PAST = " (silenced by "
@@ -56,6 +58,16 @@ def standing(findings: Iterable[Finding]) -> list[Finding]:
         each
         for each in findings
         if each.silenced is None and (each.severity in STOPS or each.verdict == "undecided")
+    ]
+
+
+def forbidding(findings: Iterable[Finding]) -> list[Finding]:
+    """Those with which a stack is not even begun: critical, undecided, or of a boundary, whatever its severity."""
+    return [
+        each
+        for each in findings
+        if each.silenced is None
+        and (each.severity == "critical" or each.verdict == "undecided" or each.policy in BOUNDARIES)
     ]
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from isthmus.contracts.platform import Platform, Pool
 from isthmus.graph.resources import Resource
 from policies import frameworks as fw
-from policies.capacity import number
+from policies.capacity import Sum, number, summed
 from policies.rule import Broken, Rule, Subject
 from policies.stated import tag
 from policies.values import at, unknown
 
 _GROUP, _TEMPLATE = "aws:eks/nodeGroup:NodeGroup", "aws:ec2/launchTemplate:LaunchTemplate"
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-_ALARM, _ENDPOINT = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:sagemaker/endpoint:Endpoint"
+_ALARM, ENDPOINT = "aws:cloudwatch/metricAlarm:MetricAlarm", "aws:sagemaker/endpoint:Endpoint"
 _POOL, _SYSTEM = "isthmus.dev/pool", "system"
 _TAKEN_BACK = "SPOT"
 
@@ -35,13 +36,15 @@ def _kinds(platform: Platform, resource: Resource) -> set[str]:
     return set()
 
 
-def _of_the_kind(subject: Subject) -> Iterator[Broken]:
+def of_a_kind(subject: Subject) -> Iterator[tuple[Resource, str, Any, set[str]]]:
+    """What takes machines of a kind that the platform states: how it is called, the kind, and those stated."""
     platform = subject.platform
     if platform is None:
         return
     for template in subject.graph.of(_TEMPLATE):
         wanted = _kinds(platform, template)
-        yield from _kind(template, template.name, template.inputs.get("instanceType"), wanted)
+        if wanted:
+            yield template, template.name, template.inputs.get("instanceType"), wanted
     for config in subject.graph.of(_CONFIG):
         hosted = [
             each.sagemaker for each in platform.endpoints if each.id == tag(config, "isthmus.dev/endpoint")
@@ -55,24 +58,27 @@ def _of_the_kind(subject: Subject) -> Iterator[Broken]:
         }
         for part in ("productionVariants", "shadowProductionVariants"):
             for variant in config.inputs.get(part) or []:
-                who = f"variant {at(variant, 'variantName')} of {config.name}"
-                yield from _kind(config, who, at(variant, "instanceType"), kinds)
+                if kinds:
+                    who = f"variant {at(variant, 'variantName')} of {config.name}"
+                    yield config, who, at(variant, "instanceType"), kinds
 
 
-def _kind(resource: Resource, who: str, kind: Any, wanted: set[str]) -> Iterator[Broken]:
-    if not wanted or kind in wanted:
-        return
-    if unknown(kind):
-        yield Broken(f"of which kind the machines of {who} are is not known yet", resource, "undecided")
-    else:
-        said = f"{who} takes machines of kind {kind or 'nobody knows'}"
-        yield Broken(f"{said}, and the platform states {', '.join(sorted(wanted))}", resource)
+def _of_the_kind(subject: Subject) -> Iterator[Broken]:
+    for resource, who, kind, wanted in of_a_kind(subject):
+        if kind in wanted:
+            continue
+        if unknown(kind):
+            yield Broken(f"of which kind the machines of {who} are is not known yet", resource, "undecided")
+        else:
+            said = f"{who} takes machines of kind {kind or 'nobody knows'}"
+            yield Broken(f"{said}, and the platform states {', '.join(sorted(wanted))}", resource)
 
 
-def _bounded(subject: Subject) -> Iterator[Broken]:
-    platform = subject.platform
+def growing(subject: Subject) -> tuple[list[Resource], list[Sum]]:
+    """Groups of which nobody says how far they grow, and to how many machines those of a pool grow together."""
+    platform, endless, sums = subject.platform, list[Resource](), list[Sum]()
     if platform is None:
-        return
+        return endless, sums
     groups: dict[str, list[Resource]] = {}
     for each in subject.graph.of(_GROUP):
         groups.setdefault(tag(each, _POOL), []).append(each)
@@ -81,17 +87,22 @@ def _bounded(subject: Subject) -> Iterator[Broken]:
         if most is None:
             continue
         sizes = [(number(at(each.inputs, "scalingConfig.maxSize")), each) for each in mine]
-        for size, each in sizes:
-            if size is None:
-                sure = at(each.inputs, "scalingConfig.maxSize") is None
-                verdict = "violated" if sure else "undecided"
-                yield Broken(f"nobody says to how many machines {each.name} may grow", each, verdict)
+        endless += [each for size, each in sizes if size is None]
         known = [(size, each) for size, each in sizes if size is not None]
-        total = sum(size for size, _ in known)
-        if total > most:
-            largest = max(known, key=lambda each: (each[0], each[1].urn))[1]
-            said = f"the machines of {name} may grow to {float(total):g}, and the platform states {most}"
-            yield Broken(f"{said}; most of them are {largest.name}'s", largest)
+        if known:
+            sums.append(summed(name, known, Fraction(most), whole=len(known) == len(mine)))
+    return endless, sums
+
+
+def _bounded(subject: Subject) -> Iterator[Broken]:
+    endless, sums = growing(subject)
+    for each in endless:
+        verdict = "violated" if at(each.inputs, "scalingConfig.maxSize") is None else "undecided"
+        yield Broken(f"nobody says to how many machines {each.name} may grow", each, verdict)
+    for one in sums:
+        if one.total > one.most:
+            said = f"the machines of {one.of} may grow to {float(one.total):g}, and the platform states {one.most}"
+            yield Broken(f"{said}; most of them are {one.largest.name}'s", one.largest)
 
 
 def _most(platform: Platform, name: str) -> int | None:
@@ -104,49 +115,61 @@ def _most(platform: Platform, name: str) -> int | None:
     return max(pool.nodes, pool.node_group.max_nodes or 0)
 
 
-def _stay(subject: Subject) -> Iterator[Broken]:
+def bought(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+    """Groups of machines and how they are bought; without what the platform lets AWS take back."""
     platform = subject.platform
     for group in subject.graph.of(_GROUP):
-        bought = group.inputs.get("capacityType")
+        how = group.inputs.get("capacityType")
         pool = _pool(platform, group) if platform else None
         spot = pool is not None and pool.node_group is not None and pool.node_group.purchase == "spot"
-        if unknown(bought):
+        if how != _TAKEN_BACK or not spot:
+            yield group, how
+
+
+def _stay(subject: Subject) -> Iterator[Broken]:
+    for group, how in bought(subject):
+        if unknown(how):
             yield Broken(f"how the machines of {group.name} are bought is not known yet", group, "undecided")
-        elif bought == _TAKEN_BACK and not spot:
+        elif how == _TAKEN_BACK:
             yield Broken(f"AWS takes the machines of {group.name} back within two minutes", group)
 
 
-def _in_zones(subject: Subject) -> Iterator[Broken]:
-    """Each zone that the platform states has machines, in a stack that has some of the pool's."""
+def in_zones(subject: Subject) -> Iterator[tuple[str, list[str], list[Resource]]]:
+    """Pools that have machines in this stack: zones that the platform states of them, and their groups."""
     platform = subject.platform
     for pool in platform.pools if platform else []:
         groups = [each for each in subject.graph.of(_GROUP) if tag(each, _POOL) == pool.name]
         zones = pool.node_group.zones if pool.node_group else []
-        if groups and len(groups) < len(zones):
-            said = f"pool {pool.name} is to stand in {', '.join(zones)}, and machines are made in {len(groups)} of them"
-            yield Broken(said, groups[0])
+        if groups and zones:
+            yield pool.name, list(zones), groups
 
 
-def _system_in_zones(subject: Subject) -> Iterator[Broken]:
+def system(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
+    """Of each cluster's own machines the first group, and the subnets of all; not where those are not known."""
     groups = [each for each in subject.graph.of(_GROUP) if tag(each, _POOL) == _SYSTEM]
     clusters: dict[str, list[Resource]] = {}
     for each in groups:
         clusters.setdefault(str(each.inputs.get("clusterName")), []).append(each)
     for _, mine in sorted(clusters.items()):
-        subnets = {str(one) for each in mine for one in each.inputs.get("subnetIds") or []}
-        if len(subnets) < 2:
-            yield Broken(f"what runs the cluster stands in one zone: {mine[0].name}", mine[0])
+        said = [each.inputs.get("subnetIds") or [] for each in mine]
+        if not any(map(unknown, said)):
+            yield mine[0], {str(one) for each in said for one in each}
 
 
 def _zones(subject: Subject) -> Iterator[Broken]:
-    yield from _in_zones(subject)
-    yield from _system_in_zones(subject)
+    for pool, zones, groups in in_zones(subject):
+        if len(groups) < len(zones):
+            said = f"pool {pool} is to stand in {', '.join(zones)}, and machines are made in {len(groups)} of them"
+            yield Broken(said, groups[0])
+    for group, subnets in system(subject):
+        if len(subnets) < 2:
+            yield Broken(f"what runs the cluster stands in one zone: {group.name}", group)
 
 
 def _alarm_stands(subject: Subject) -> Iterator[Broken]:
     """The alarms by which a bad release of a model is taken back, by name."""
     made = {str(each.inputs.get("name")) for each in subject.graph.of(_ALARM)}
-    for endpoint in subject.graph.of(_ENDPOINT):
+    for endpoint in subject.graph.of(ENDPOINT):
         for one in at(endpoint.inputs, "deploymentConfig.autoRollbackConfiguration.alarms") or []:
             name = at(one, "alarmName")
             if str(name) in made or subject.graph.referred(name or "", ":MetricAlarm"):
@@ -207,6 +230,6 @@ RULES = (
         "AWS waits for an alarm that never sounds, and calls the release good",
         "Make the alarm in the same stack, or take it off the endpoint's rollback",
         _alarm_stands,
-        (_ENDPOINT, _ALARM),
+        (ENDPOINT, _ALARM),
     ),
 )

@@ -29,16 +29,16 @@ _INSIDE = (
 """Flags that open a server's inside, or its files, to who asks it."""
 
 
-def _models(subject: Subject) -> list[Pod]:
-    return [pod for pod in pods(subject.graph) if pod.role == "model" or any(map(_serves, pod.boxes))]
+def models(subject: Subject) -> list[Pod]:
+    return [pod for pod in pods(subject.graph) if pod.role == "model" or any(map(serves, pod.boxes))]
 
 
-def _serves(box: Mapping[str, Any]) -> bool:
+def serves(box: Mapping[str, Any]) -> bool:
     return list(box.get("command") or [])[:2] == ["vllm", "serve"]
 
 
 def _pinned(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         digests = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
         if any(map(unknown, digests)):
             yield Broken(f"the weights of {pod.resource.name} are not known yet", pod.resource, "undecided")
@@ -60,7 +60,7 @@ def _weights_agree(subject: Subject) -> Iterator[Broken]:
         place(each)[::-1]: at(each.inputs, "metadata.annotations")
         for each in subject.graph.of("kubernetes:core/v1:PersistentVolumeClaim")
     }
-    for pod in _models(subject):
+    for pod in models(subject):
         mine = [str(pod.notes[_WEIGHTS])] if _WEIGHTS in pod.notes else []
         for volume in pod.spec.get("volumes") or []:
             name = at(volume, "persistentVolumeClaim.claimName")
@@ -84,9 +84,9 @@ def _is_weights(pod: Pod, volume: Any) -> bool:
 
 
 def _offline(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         for box in pod.boxes:
-            if not _serves(box):
+            if not serves(box):
                 continue
             said = {at(each, "name"): at(each, "value") for each in box.get("env") or []}
             for name in _OFFLINE:
@@ -101,7 +101,7 @@ def _offline(subject: Subject) -> Iterator[Broken]:
 
 
 def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         for box in pod.boxes:
             for word in told(box):
                 flag, _, value = word.partition("=")
@@ -119,7 +119,7 @@ def _no_foreign_code(subject: Subject) -> Iterator[Broken]:
 
 
 def _no_inside(subject: Subject) -> Iterator[Broken]:
-    for pod in _models(subject):
+    for pod in models(subject):
         for box in pod.boxes:
             for word in told(box):
                 if word.partition("=")[0] in _INSIDE:

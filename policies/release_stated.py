@@ -21,14 +21,14 @@ from policies.values import at, unknown
 _CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
 _MODEL = "aws:sagemaker/model:Model"
 _DEPLOYMENTS = ("kubernetes:apps/v1:Deployment", ":LeaderWorkerSet")
-_WEIGHTS = "isthmus.dev/weights-digest"
+WEIGHTS = "isthmus.dev/weights-digest"
 _VARIABLE = "SM_VLLM_"
 _READ_ONLY = "ReadOnlyMany"
 _MODULES = "--lora-modules"
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]*$")
 
 
-def _served(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
+def served(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
     """Pods of the platform's endpoints whose release it states."""
     for pod in pods(subject.graph):
         one = endpoint(subject, pod.labels)
@@ -36,12 +36,16 @@ def _served(subject: Subject) -> Iterator[tuple[Pod, Endpoint]]:
             yield pod, one
 
 
-def _sealed(subject: Subject) -> Iterator[Broken]:
+def holding_weights(subject: Subject) -> Iterator[Resource]:
     """Claims on volumes that hold weights already; a cache that is filled here is verified at each start instead."""
     for claim in subject.graph.of(_CLAIM):
         notes = at(claim.inputs, "metadata.annotations")
-        if not (isinstance(notes, Mapping) and _WEIGHTS in notes):
-            continue
+        if isinstance(notes, Mapping) and WEIGHTS in notes:
+            yield claim
+
+
+def _sealed(subject: Subject) -> Iterator[Broken]:
+    for claim in holding_weights(subject):
         modes = at(claim.inputs, "spec.accessModes")
         if unknown(modes):
             yield Broken(
@@ -63,20 +67,34 @@ def _claimed(platform: Platform) -> dict[tuple[str, str], set[str]]:
 
 
 def _places(subject: Subject) -> Iterator[Broken]:
-    yield from _volumes(subject)
-    for pod, one in _served(subject):
+    for claim, volume, wanted in bound(subject):
+        if volume in wanted:
+            continue
+        if unknown(volume):
+            yield Broken(f"which volume {claim.name} is bound to is not known yet", claim, "undecided")
+        else:
+            said = f"{claim.name} is bound to volume {volume or 'of any name'}, and the platform states"
+            yield Broken(f"{said} {', '.join(sorted(wanted))}", claim)
+    for pod, said, claimed in mounted(subject):
+        if said != claimed:
+            verdict = "undecided" if unknown(said) else "violated"
+            what = f"{pod.name} takes its weights from claim {said}, and the platform states {claimed}"
+            yield Broken(what, pod, verdict)
+    for model, said, wanted in hosted(subject):
+        if str(said).rstrip("/") not in wanted:
+            verdict = "undecided" if unknown(said) else "violated"
+            what = f"{model.name} takes its weights from {said}, and the platform states"
+            yield Broken(f"{what} {', '.join(sorted(wanted))}", model, verdict)
+
+
+def mounted(subject: Subject) -> Iterator[tuple[Resource, Any, str]]:
+    """Claims from which a stated endpoint's pods take what they serve, with the one that is stated."""
+    for pod, one in served(subject):
         wanted = claim_of(one)
         for volume in pod.spec.get("volumes") or []:
             said = at(volume, "persistentVolumeClaim.claimName")
-            if wanted is None or said is None or said == wanted or not _mounted(pod, volume):
-                continue
-            verdict = "undecided" if unknown(said) else "violated"
-            what = (
-                f"{pod.resource.name} takes its weights from claim {said}, and the platform states {wanted}"
-            )
-            yield Broken(what, pod.resource, verdict)
-    for model in subject.graph.of(_MODEL):
-        yield from _hosted(subject, model)
+            if wanted is not None and said is not None and _mounted(pod, volume):
+                yield pod.resource, said, wanted
 
 
 def _mounted(pod: Pod, volume: Any) -> bool:
@@ -88,22 +106,24 @@ def _mounted(pod: Pod, volume: Any) -> bool:
     )
 
 
-def _volumes(subject: Subject) -> Iterator[Broken]:
+def bound(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
+    """Claims of stated weights, the volume that each is bound to, and those that are stated."""
     stated = _claimed(subject.platform) if subject.platform else {}
     for claim in subject.graph.of(_CLAIM):
         name, space = place(claim)
         wanted = stated.get((spaces(subject.graph).get(space, ""), name))
-        volume = at(claim.inputs, "spec.volumeName")
-        if wanted is None or volume in wanted:
-            continue
-        if unknown(volume):
-            yield Broken(f"which volume {claim.name} is bound to is not known yet", claim, "undecided")
-        else:
-            said = f"{claim.name} is bound to volume {volume or 'of any name'}, and the platform states"
-            yield Broken(f"{said} {', '.join(sorted(wanted))}", claim)
+        if wanted is not None:
+            yield claim, at(claim.inputs, "spec.volumeName"), wanted
 
 
-def _hosted(subject: Subject, model: Resource) -> Iterator[Broken]:
+def hosted(subject: Subject) -> Iterator[tuple[Resource, Any, set[str]]]:
+    """Where models on SageMaker take their weights from, and from where they may."""
+    for model in subject.graph.of(_MODEL):
+        for said, wanted in _hosted(subject, model):
+            yield model, said, wanted
+
+
+def _hosted(subject: Subject, model: Resource) -> Iterator[tuple[Any, set[str]]]:
     named = tag(model, "isthmus.dev/endpoint")
     every = subject.platform.endpoints if subject.platform else []
     one = next((each for each in every if each.id == named and released(each)), None)
@@ -115,13 +135,11 @@ def _hosted(subject: Subject, model: Resource) -> Iterator[Broken]:
     for box in boxes:
         sources = [at(each, "s3Uri") for each in at(box, "modelDataSource.s3DataSources") or []]
         for said in (*sources, at(box, "modelDataUrl")):
-            if said is not None and str(said).rstrip("/") not in wanted:
-                verdict = "undecided" if unknown(said) else "violated"
-                what = f"{model.name} takes its weights from {said}, and the platform states"
-                yield Broken(f"{what} {', '.join(sorted(wanted))}", model, verdict)
+            if said is not None:
+                yield said, wanted
 
 
-def _modules(words: list[str]) -> Iterator[str]:
+def modules(words: list[str]) -> Iterator[str]:
     """Names of the adapters that an engine is started with; each is `NAME=PATH`, or JSON that names it."""
     taking = False
     for word in words:
@@ -137,45 +155,45 @@ def _modules(words: list[str]) -> Iterator[str]:
 
 
 def _adapters(subject: Subject) -> Iterator[Broken]:
-    for pod, one in _served(subject):
+    for pod, one in served(subject):
         known = {each.name for each in one.adapters}
         for box in pod.boxes:
-            for name in _modules(told(box)):
+            for name in modules(told(box)):
                 if unknown(name):
                     yield not_known(pod, box, "an adapter")
                 elif name not in known:
                     yield of_box(pod, box, f"loads adapter {name}, which the platform does not state")
 
 
+def engines(subject: Subject) -> Iterator[tuple[Pod, Endpoint, Mapping[str, Any], list[str]]]:
+    """Containers that serve a stated endpoint's model, and the words that they are started with."""
+    for pod, one in served(subject):
+        yield from ((pod, one, box, told(box)) for box in pod.boxes if told(box)[:2] == ["vllm", "serve"])
+
+
 def _precisions(subject: Subject) -> Iterator[Broken]:
-    for pod, one in _served(subject):
+    for pod, one, box, words in engines(subject):
         stored = one.weights.precision if one.weights else None
         wanted = one.precision or stored
-        for box in pod.boxes:
-            words = told(box)
-            if words[:2] != ["vllm", "serve"]:
-                continue
-            said = [word.partition("=")[2] for word in words if word.startswith(("--quantization=", "-q="))]
-            said += [
-                after for before, after in itertools.pairwise(words) if before in ("--quantization", "-q")
-            ]
-            # What is stored so is served so without a word; what is made so while it is loaded needs one.
-            needs = wanted if wanted != stored and wanted in WHILE_LOADING else None
-            chosen = said[-1] if said else None
-            if unknown(chosen) or (chosen is None and any(map(unknown, words))):
-                yield not_known(pod, box, "its precision")
-            elif chosen != needs and chosen not in ({wanted} if wanted == stored else set()):
-                what = f"is served in {chosen or 'the precision that it is stored in'}"
-                yield of_box(
-                    pod, box, f"{what}, and the platform states {wanted or 'no other than it is stored in'}"
-                )
+        said = [word.partition("=")[2] for word in words if word.startswith(("--quantization=", "-q="))]
+        said += [after for before, after in itertools.pairwise(words) if before in ("--quantization", "-q")]
+        # What is stored so is served so without a word; what is made so while it is loaded needs one.
+        needs = wanted if wanted != stored and wanted in WHILE_LOADING else None
+        chosen = said[-1] if said else None
+        if unknown(chosen) or (chosen is None and any(map(unknown, words))):
+            yield not_known(pod, box, "its precision")
+        elif chosen != needs and chosen not in ({wanted} if wanted == stored else set()):
+            what = f"is served in {chosen or 'the precision that it is stored in'}"
+            yield of_box(
+                pod, box, f"{what}, and the platform states {wanted or 'no other than it is stored in'}"
+            )
 
 
-def _routes(subject: Subject) -> Iterator[Broken]:
+def routed(subject: Subject) -> Iterator[tuple[Resource, Any, Workload]]:
+    """Each route of a gateway for a workload that the platform states."""
     platform = subject.platform
     if platform is None:
         return
-    endpoints = {each.id: each for each in platform.endpoints}
     for resource, _, config in configurations(subject.graph):
         if at(config, "mode") != "gateway":
             continue
@@ -187,9 +205,14 @@ def _routes(subject: Subject) -> Iterator[Broken]:
         }
         for route in at(config, "routes") or []:
             workload = workloads.get(str(at(route, "workload")))
-            if workload is None:
-                continue  # whether there is such a workload is the data path's to say
-            yield from _route(resource, route, workload, endpoints)
+            if workload is not None:  # whether there is such a workload is the data path's to say
+                yield resource, route, workload
+
+
+def _routes(subject: Subject) -> Iterator[Broken]:
+    endpoints = {each.id: each for each in subject.platform.endpoints} if subject.platform else {}
+    for resource, route, workload in routed(subject):
+        yield from _route(resource, route, workload, endpoints)
 
 
 def _route(

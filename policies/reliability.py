@@ -15,7 +15,7 @@ from policies.values import at, unknown
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _SERVICE = "aws:ecs/service:Service"
 _SERVES = ("gateway", "translator")
-_DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
+DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
 
 def _replicas(resource: Resource) -> Any:
@@ -24,8 +24,8 @@ def _replicas(resource: Resource) -> Any:
 
 def _enough(subject: Subject) -> Iterator[Broken]:
     least = subject.settings.figures.replicas_min
-    for pod in _serving(subject):
-        if not pod.resource.type.endswith(_DEPLOYED):
+    for pod in serving(subject):
+        if not pod.resource.type.endswith(DEPLOYED):
             continue
         count = _replicas(pod.resource)
         if unknown(count):
@@ -50,25 +50,26 @@ def _enough(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{service.name} serves its class with {count or 1:g} task", service)
 
 
-def _serving(subject: Subject) -> list[Pod]:
+def serving(subject: Subject) -> list[Pod]:
     return [pod for pod in pods(subject.graph) if pod.role in _SERVES]
 
 
-def _many(pod: Pod) -> bool:
+def rolled(subject: Subject) -> list[Pod]:
+    """What serves a class, and whatever else has several replicas."""
+    return [pod for pod in pods(subject.graph) if pod.role in _SERVES or many(pod)]
+
+
+def many(pod: Pod) -> bool:
     count = _replicas(pod.resource)
     return (
-        pod.resource.type.endswith((*_DEPLOYED, ":LeaderWorkerSet"))
+        pod.resource.type.endswith((*DEPLOYED, ":LeaderWorkerSet"))
         and isinstance(count, int | float)
         and count > 1
     )
 
 
 def _disruption(subject: Subject) -> Iterator[Broken]:
-    budgets = list(subject.graph.of(":PodDisruptionBudget"))
-    for pod in pods(subject.graph):
-        if not _many(pod):
-            continue
-        mine = [each for each in budgets if place(each)[1] == pod.namespace and _selects(each, pod)]
+    for pod, mine in drained(subject):
         if not mine:
             yield Broken(f"a drain may end every replica of {pod.resource.name} at once", pod.resource)
         count = _replicas(pod.resource)
@@ -79,12 +80,20 @@ def _disruption(subject: Subject) -> Iterator[Broken]:
                 yield Broken(f"{budget.name} lets every replica of {pod.resource.name} go at once", budget)
             if isinstance(least, int) and least >= count:
                 yield Broken(f"{budget.name} lets no node of {pod.resource.name} be drained", budget)
-    for budget in budgets:
+    for budget in subject.graph.of(":PodDisruptionBudget"):
         most, least = at(budget.inputs, "spec.maxUnavailable"), at(budget.inputs, "spec.minAvailable")
         if unknown(most) or unknown(least):
             yield Broken(f"how many pods {budget.name} lets go is not known yet", budget, "undecided")
         elif most in (0, "0%") or least == "100%":
             yield Broken(f"{budget.name} lets no node be drained, however many pods it selects", budget)
+
+
+def drained(subject: Subject) -> Iterator[tuple[Pod, list[Resource]]]:
+    """What has several replicas, with the budgets that say how many may go."""
+    budgets = list(subject.graph.of(":PodDisruptionBudget"))
+    for pod in pods(subject.graph):
+        if many(pod):
+            yield pod, [each for each in budgets if place(each)[1] == pod.namespace and _selects(each, pod)]
 
 
 def _selects(budget: Resource, pod: Pod) -> bool:
@@ -94,7 +103,7 @@ def _selects(budget: Resource, pod: Pod) -> bool:
 
 def _spread(subject: Subject) -> Iterator[Broken]:
     for pod in pods(subject.graph):
-        if not _many(pod):
+        if not many(pod):
             continue
         if not pod.spec.get("topologySpreadConstraints") and not at(pod.spec, "affinity.podAntiAffinity"):
             # One place for every replica may be meant: shared GPUs of one machine, weights on one disk.
@@ -105,7 +114,7 @@ def _spread(subject: Subject) -> Iterator[Broken]:
 
 def _probed(subject: Subject) -> Iterator[Broken]:
     for pod in pods(subject.graph):
-        if not pod.resource.type.endswith((*_DEPLOYED, ":LeaderWorkerSet")):
+        if not pod.resource.type.endswith((*DEPLOYED, ":LeaderWorkerSet")):
             continue
         boxes = [each for each in pod.spec.get("containers") or [] if isinstance(each, Mapping)]
         if boxes and not any(each.get("readinessProbe") for each in boxes):
@@ -113,17 +122,23 @@ def _probed(subject: Subject) -> Iterator[Broken]:
 
 
 def _zones(subject: Subject) -> Iterator[Broken]:
+    for each, subnets in zoned(subject):
+        yield from _two(each, subnets)
+
+
+def zoned(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+    """What stands in zones, with the subnets that say which."""
     for each in subject.graph.of("aws:lb/loadBalancer:LoadBalancer", "aws:ec2/vpcEndpoint:VpcEndpoint"):
         if each.type.endswith(":VpcEndpoint") and each.inputs.get("vpcEndpointType") != "Interface":
             continue
-        yield from _two(each, each.inputs.get("subnets") or each.inputs.get("subnetIds"))
+        yield each, each.inputs.get("subnets") or each.inputs.get("subnetIds")
     for each in subject.graph.of(_SERVICE):
-        yield from _two(each, at(each.inputs, "networkConfiguration.subnets"))
+        yield each, at(each.inputs, "networkConfiguration.subnets")
     for each in subject.graph.of("aws:eks/cluster:Cluster"):
-        yield from _two(each, at(each.inputs, "vpcConfig.subnetIds"))
+        yield each, at(each.inputs, "vpcConfig.subnetIds")
     for each in subject.graph.of("aws:sagemaker/model:Model"):
         if each.inputs.get("vpcConfig"):
-            yield from _two(each, at(each.inputs, "vpcConfig.subnets"))
+            yield each, at(each.inputs, "vpcConfig.subnets")
 
 
 def _two(each: Resource, subnets: Any) -> Iterator[Broken]:
@@ -134,9 +149,7 @@ def _two(each: Resource, subnets: Any) -> Iterator[Broken]:
 
 
 def _rolls(subject: Subject) -> Iterator[Broken]:
-    for pod in pods(subject.graph):
-        if pod.role not in _SERVES and not _many(pod):
-            continue
+    for pod in rolled(subject):
         strategy = at(pod.resource.inputs, "spec.strategy")
         if at(strategy, "type") == "Recreate":
             yield Broken(
@@ -187,7 +200,7 @@ RULES = (
         "A class is down while its only gateway restarts",
         "Set replicas, initialInstanceCount or desiredCount to 2 at least",
         _enough,
-        (*_DEPLOYED, _CONFIG, _SERVICE),
+        (*DEPLOYED, _CONFIG, _SERVICE),
     ),
     Rule(
         "reliability/drains",
@@ -197,7 +210,7 @@ RULES = (
         "Maintenance of two nodes would end every replica, or never get done",
         "Add a PodDisruptionBudget with maxUnavailable: 1",
         _disruption,
-        (*_DEPLOYED, "kubernetes:policy/v1:PodDisruptionBudget"),
+        (*DEPLOYED, "kubernetes:policy/v1:PodDisruptionBudget"),
     ),
     Rule(
         "reliability/spread",
@@ -207,7 +220,7 @@ RULES = (
         "Replicas of one node fail together",
         "Add topologySpreadConstraints, or an anti-affinity",
         _spread,
-        _DEPLOYED,
+        DEPLOYED,
     ),
     Rule(
         "reliability/probed",
@@ -217,7 +230,7 @@ RULES = (
         "Weights load for minutes; until then requests fail",
         "Add a readinessProbe",
         _probed,
-        _DEPLOYED,
+        DEPLOYED,
     ),
     Rule(
         "reliability/two-zones",
@@ -237,7 +250,7 @@ RULES = (
         "Every release would be an outage of its class",
         "Use RollingUpdate; set deploymentCircuitBreaker: {enable: true, rollback: true}",
         _rolls,
-        (*_DEPLOYED, _SERVICE),
+        (*DEPLOYED, _SERVICE),
     ),
     Rule(
         "reliability/state-stays",

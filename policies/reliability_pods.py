@@ -23,7 +23,7 @@ _GRACE = 30
 _DEADLINE = 600
 
 
-def _served(subject: Subject) -> Iterator[Pod]:
+def served(subject: Subject) -> Iterator[Pod]:
     """Pods that go on for as long as nobody ends them."""
     for pod in pods(subject.graph):
         if pod.resource.type.endswith(_KINDS):
@@ -39,7 +39,7 @@ def _boxes(pod: Pod) -> list[Mapping[str, Any]]:
 
 def _as_many(subject: Subject) -> Iterator[Broken]:
     told: set[str] = set()
-    for pod in _served(subject):
+    for pod in served(subject):
         said, least, name = at(pod.resource.inputs, "spec.replicas"), _least(subject, pod), pod.resource.name
         if pod.resource.urn in told:
             continue
@@ -55,12 +55,12 @@ def _as_many(subject: Subject) -> Iterator[Broken]:
 
 def _least(subject: Subject, pod: Pod) -> int:
     """The fewest replicas that a workload may have: as stated, else one; none only where its scaling says so."""
-    platform, served = subject.platform, endpoint(subject, pod.labels)
+    platform, one = subject.platform, endpoint(subject, pod.labels)
     if platform is None or not pod.role:
         return 0 if platform is None and not pod.role else 1
-    if served is not None:
-        scaling = scaled(platform).get(served.id)
-        return scaling.min_replicas if scaling is not None else served.replicas
+    if one is not None:
+        scaling = scaled(platform).get(one.id)
+        return scaling.min_replicas if scaling is not None else one.replicas
     class_ = class_of(subject.graph, pod)
     found = [
         each.replicas for each in platform.gateways if each.class_ == class_ and each.runs_on == "kubernetes"
@@ -68,15 +68,22 @@ def _least(subject: Subject, pod: Pod) -> int:
     return min(found, default=1) if pod.role in ("gateway", "translator") else 1
 
 
-def _spread(subject: Subject) -> Iterator[Broken]:
-    for pod in _served(subject):
+def apart(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
+    """Several replicas, and the places over which what is stated of them keeps them apart."""
+    for pod in served(subject):
         count = at(pod.resource.inputs, "spec.replicas")
         if not isinstance(count, int | float) or count < 2:
             continue
-        served = endpoint(subject, pod.labels)
-        wanted = _PLACES.get(served.survive, ()) if served is not None else ()
+        one = endpoint(subject, pod.labels)
+        wanted = _PLACES.get(one.survive, ()) if one is not None else ()
         wanted = (_ZONE,) if pod.role in ("gateway", "translator") else wanted
-        if unknown(pod.spec.get("topologySpreadConstraints")) and wanted:
+        if wanted:
+            yield pod, wanted
+
+
+def _spread(subject: Subject) -> Iterator[Broken]:
+    for pod, wanted in apart(subject):
+        if unknown(pod.spec.get("topologySpreadConstraints")):
             yield Broken(f"how {pod.resource.name} is spread is not known yet", pod.resource, "undecided")
             continue
         for key in wanted:
@@ -107,11 +114,16 @@ def _forced(pod: Pod, key: str) -> bool:
     return any(at(one, "topologyKey") == key and not at(one, "matchLabelKeys") for one in apart)
 
 
+def answering(pod: Pod) -> list[Mapping[str, Any]]:
+    """Containers that somebody asks something, by their ports or probes."""
+    keys = ("ports", "readinessProbe", "startupProbe")
+    return [box for box in _boxes(pod) if any(box.get(key) for key in keys)]
+
+
 def _restarted(subject: Subject) -> Iterator[Broken]:
-    for pod in _served(subject):
-        for box in _boxes(pod):
-            serves = box.get("ports") or box.get("readinessProbe") or box.get("startupProbe")
-            if serves and not box.get("livenessProbe") and not _watched(pod, box):
+    for pod in served(subject):
+        for box in answering(pod):
+            if not box.get("livenessProbe") and not _watched(pod, box):
                 yield of_box(pod, box, "stays when it hangs: it has no liveness probe")
 
 
@@ -123,7 +135,7 @@ def _watched(pod: Pod, box: Mapping[str, Any]) -> bool:
 
 
 def _in_order(subject: Subject) -> Iterator[Broken]:
-    for pod in _served(subject):
+    for pod in served(subject):
         grace = pod.spec.get("terminationGracePeriodSeconds")
         if unknown(grace):
             yield Broken(
@@ -151,21 +163,25 @@ def _to_end(box: Mapping[str, Any]) -> float:
     return needs
 
 
-def _patient(subject: Subject) -> Iterator[Broken]:
-    for pod in _served(subject):
+def starting(subject: Subject) -> Iterator[tuple[Pod, Any, float]]:
+    """Deployments' pods: when their rollout is called failed, and seconds they may take to start; 0: nobody says."""
+    for pod in served(subject):
         if not pod.resource.type.endswith(_DEPLOYMENT):
             continue
-        deadline = at(pod.resource.inputs, "spec.progressDeadlineSeconds")
+        one = endpoint(subject, pod.labels)
+        stated = one.load_timeout_s if one is not None and released(one) else None
+        # What the platform says that loading takes; else what the probe lets it take.
+        needs = stated if stated is not None else max(map(_to_start, _boxes(pod)), default=0.0)
+        yield pod, at(pod.resource.inputs, "spec.progressDeadlineSeconds"), needs
+
+
+def _patient(subject: Subject) -> Iterator[Broken]:
+    for pod, deadline, needs in starting(subject):
         if unknown(deadline):
             yield Broken(
                 f"when {pod.resource.name} is called failed is not known yet", pod.resource, "undecided"
             )
-            continue
-        served = endpoint(subject, pod.labels)
-        stated = served.load_timeout_s if served is not None and released(served) else None
-        # What the platform says that loading takes; else what the probe lets it take.
-        needs = stated if stated is not None else max(map(_to_start, _boxes(pod)), default=0.0)
-        if (_DEADLINE if deadline is None else deadline) < needs:
+        elif (_DEADLINE if deadline is None else deadline) < needs:
             said = (
                 f"{pod.resource.name} may take {needs:g} s to start, and its rollout is called failed before"
             )
@@ -187,17 +203,19 @@ def _to_start(box: Mapping[str, Any]) -> float:
     return float(waits[0] + waits[1] * waits[2])
 
 
+def to_measure(subject: Subject) -> list[Pod]:
+    """Pods whose figures the platform collects."""
+    if subject.platform is None or not subject.platform.monitoring.pod_monitors:
+        return []
+    return [pod for pod in served(subject) if pod.role and not _follows(pod)]
+
+
 def _measured(subject: Subject) -> Iterator[Broken]:
-    platform = subject.platform
-    if platform is None or not platform.monitoring.pod_monitors:
-        return
     monitors: dict[str, list[Mapping[str, Any]]] = {}
     for each in subject.graph.of(":PodMonitor", ":ServiceMonitor"):
         chosen = at(each.inputs, "spec.selector")
         monitors.setdefault(place(each)[1], []).append(chosen if isinstance(chosen, Mapping) else {})
-    for pod in _served(subject):
-        if not pod.role or _follows(pod):
-            continue
+    for pod in to_measure(subject):
         if not any(_selects(chosen, pod) for chosen in monitors.get(pod.namespace, [])):
             yield Broken(f"nobody collects the figures of {pod.resource.name}", pod.resource)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.graph.resources import Resource
 from policies import frameworks as fw
 from policies.documents import actions, conditions, configurations, principals, resources, statements
 from policies.encryption import BUCKETS, attached
 from policies.links import referred
-from policies.pods import KINDS, is_engine, not_known, of_box, pods, told
+from policies.pods import KINDS, Pod, is_engine, not_known, of_box, pods, told
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 _POLICY = "aws:s3/bucketPolicy:BucketPolicy"
-_LISTENER = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
+LISTENER = ("aws:lb/listener:Listener", "aws:alb/listener:Listener")
 _WEAK = ("AES128", "AES256")
 """Of phase 1 and 2: without GCM, integrity hangs on the other list alone; AWS offers both by default."""
 
@@ -49,7 +50,7 @@ _VERSION = ("NumericLessThan", "s3:TlsVersion", "1.2")
 
 
 def _listeners(subject: Subject) -> Iterator[Broken]:
-    for each in subject.graph.of(*_LISTENER):
+    for each in subject.graph.of(*LISTENER):
         protocol = each.inputs.get("protocol")
         if unknown(protocol):
             yield Broken(f"the protocol of {each.name} is not known yet", each, "undecided")
@@ -65,6 +66,14 @@ def _listeners(subject: Subject) -> Iterator[Broken]:
             for one in at(each.inputs, "spec.listeners") or []:
                 if at(one, "protocol") in ("HTTP", "TCP"):
                     yield Broken(f"listener {at(one, 'name')} of {each.name} is without TLS", each)
+
+
+def listens(each: Resource) -> bool:
+    """Whether it ends, or should end, TLS itself; what hands bytes on leaves that to who stands behind it."""
+    if each.type.endswith(LISTENER):
+        protocol = each.inputs.get("protocol")
+        return unknown(protocol) or protocol in ("HTTP", "HTTPS", "TLS")
+    return each.type.startswith(("kubernetes:networking.k8s.io/", "kubernetes:gateway.networking.k8s.io/"))
 
 
 def _sends_on_to_tls(acts: Any) -> bool:
@@ -189,25 +198,26 @@ def _publish_tls_only(document: list[dict[str, Any]]) -> bool:
     )
 
 
+def engines(subject: Subject) -> Iterator[tuple[Pod, Mapping[str, Any], str]]:
+    """Containers of model servers, each with the address that it listens on; empty: every one."""
+    for pod in pods(subject.graph):
+        for box in filter(is_engine, pod.boxes):
+            host = _flag(told(box), "--host")
+            if host or "--headless" not in told(box):  # that one answers nobody, unless it is told where
+                yield pod, box, host
+
+
 def _engines_behind(subject: Subject) -> Iterator[Broken]:
     """Model servers that listen on their pod's addresses without a certificate of their own."""
-    for pod in pods(subject.graph):
-        for box in pod.boxes:
-            words = told(box)
-            if not is_engine(box):
-                continue
-            host = _flag(words, "--host")
-            if not host and "--headless" in words:
-                continue  # it answers nobody, unless it is told where
-            if unknown(host) or (not host and any(map(unknown, words))):
-                yield not_known(pod, box, "the address that it listens on")
-            elif host not in _LOOPBACK and not (
-                _flag(words, "--ssl-certfile") and _flag(words, "--ssl-keyfile")
-            ):
-                said = f"on {host}" if host else "on every address"
-                yield of_box(
-                    pod, box, f"listens {said} without TLS, past what asks for certificates", _ON_LOOPBACK
-                )
+    for pod, box, host in engines(subject):
+        words = told(box)
+        if unknown(host) or (not host and any(map(unknown, words))):
+            yield not_known(pod, box, "the address that it listens on")
+        elif host not in _LOOPBACK and not (_flag(words, "--ssl-certfile") and _flag(words, "--ssl-keyfile")):
+            said = f"on {host}" if host else "on every address"
+            yield of_box(
+                pod, box, f"listens {said} without TLS, past what asks for certificates", _ON_LOOPBACK
+            )
 
 
 _ON_LOOPBACK = "--host=127.0.0.1"
@@ -265,7 +275,7 @@ RULES = (
         "Prompts would travel in the clear",
         "Listen with HTTPS or TLS, or pass TLS through to the gateway",
         _listeners,
-        (*_LISTENER, "kubernetes:networking.k8s.io/v1:Ingress"),
+        (*LISTENER, "kubernetes:networking.k8s.io/v1:Ingress"),
     ),
     Rule(
         "encryption/mutual-tls",

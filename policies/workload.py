@@ -13,11 +13,11 @@ from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 TASK = "aws:ecs/taskDefinition:TaskDefinition"
-_HARMLESS = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"} | {
+_HARMLESS = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim"} | {
     "projected",
     "secret",
 }
-"""Volumes that the Pod Security Standard `restricted` lets in."""
+"""Volumes that the Pod Security Standard `restricted` lets in; `image` too, by the evaluator of Kubernetes 1.36."""
 
 
 def tasks(subject: Subject) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -143,13 +143,15 @@ def _read_only(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"container {box.get('name')} of {task.name} can write its own program", task)
 
 
+def helps(box: Mapping[str, Any]) -> bool:
+    """What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU, and an
+    engine builds its kernels where it stands."""
+    return not (box.get("ports") or takes_devices(box) or is_engine(box))
+
+
 def _helpers_read_only(subject: Subject) -> Iterator[Broken]:
     for pod in pods(subject.graph):
-        for box in pod.boxes:
-            # What listens has a rule of its own; a runtime writes its devices into the root of what takes a GPU, and
-            # an engine builds its kernels where it stands.
-            if box.get("ports") or takes_devices(box) or is_engine(box):
-                continue
+        for box in filter(helps, pod.boxes):
             said = at(box, "securityContext.readOnlyRootFilesystem")
             if unknown(said):
                 yield not_known(pod, box, "its root file system")

@@ -10,9 +10,9 @@ from typing import Any
 from isthmus.graph.resources import place
 from policies import frameworks as fw
 from policies import operators
+from policies.capacity import class_spaces
 from policies.pods import KINDS, of_box, pods
 from policies.rule import Broken, Rule, Subject
-from policies.stated import spaces
 from policies.values import at, unknown
 from policies.workload import TASK, tasks
 
@@ -22,7 +22,7 @@ _TELLS = re.compile(r"(_FILE|_PATH|_DIR|_URL|_URI|_NAME|_ARN|_ID|MAX_|_LIMIT|TOK
 _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
-def _images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
+def images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
     for pod in pods(subject.graph):
         for box in pod.boxes:
             yield pod.resource, f"container {box.get('name')} of {pod.resource.name}", box.get("image")
@@ -35,7 +35,7 @@ def _images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _by_digest(subject: Subject) -> Iterator[Broken]:
-    for resource, who, image in _images(subject):
+    for resource, who, image in images(subject):
         # A registry's address may be unknown; a digest at the end decides all the same.
         if _DIGEST.search(str(image)):
             continue
@@ -46,15 +46,21 @@ def _by_digest(subject: Subject) -> Iterator[Broken]:
 
 
 def _from_our_registries(subject: Subject) -> Iterator[Broken]:
+    allowed = registries(subject)
+    for resource, who, image in images(subject) if allowed else ():
+        if not str(image).startswith(tuple(allowed)):
+            verdict = "undecided" if str(image).startswith("${") else "violated"
+            yield Broken(f"{who} runs {image}, from no registry of ours", resource, verdict)
+
+
+def registries(subject: Subject) -> list[str]:
+    """From where images may come; none: nobody said, and any will do."""
     allowed = [f"{each.rstrip('/')}/" for each in subject.settings.figures.registries]
     if subject.platform is not None:
         allowed += [f"{each.rstrip('/')}/" for each in subject.platform.images.registries]
         hosted = subject.platform.images.sagemaker
         allowed += [f"{str(hosted).partition('/')[0]}/"] if hosted else []
-    for resource, who, image in _images(subject) if allowed else ():
-        if not str(image).startswith(tuple(allowed)):
-            verdict = "undecided" if str(image).startswith("${") else "violated"
-            yield Broken(f"{who} runs {image}, from no registry of ours", resource, verdict)
+    return allowed
 
 
 def _no_token(subject: Subject) -> Iterator[Broken]:
@@ -123,10 +129,8 @@ def _default_limits(subject: Subject) -> Iterator[Broken]:
     for each in subject.graph.of("kubernetes:core/v1:LimitRange"):
         said = at(each.inputs, "spec.limits")
         ranges.setdefault(place(each)[1], []).extend(said if isinstance(said, list) else [said])
-    for space in subject.graph.of("kubernetes:core/v1:Namespace"):
+    for space in class_spaces(subject):
         name = place(space)[0]
-        if not spaces(subject.graph).get(name):
-            continue  # no class's work is in it
         mine = ranges.get(name, [])
         defaults = [at(one, "default") for one in mine if unknown(one) or at(one, "type") == "Container"]
         if any(map(unknown, (*mine, *defaults))):

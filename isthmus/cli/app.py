@@ -40,6 +40,10 @@ class _Commands(LazyGroup):
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "audit": ("isthmus.cli.audit_commands", "Prove the audit record, report from it, erase and hold."),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
+        "evidence": (
+            "isthmus.cli.evidence_command",
+            "For an auditor: every control, and what its check says of what.",
+        ),
         "break-glass": (
             "isthmus.cli.break_glass_command",
             "What two people sign for access in an emergency.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
+    from isthmus.engine.approval import Approval
     from isthmus.engine.fleet import Task
     from isthmus.engine.project import Project, Stack
     from isthmus.engine.recovery import Answers
@@ -26,19 +27,28 @@ def one_alone(project: Project, names: Sequence[str]) -> Stack | None:
 
 
 def build(
-    project: Project, names: Sequence[str], *, yes: bool, parallel: int, in_place: bool, answers: Answers
+    project: Project,
+    names: Sequence[str],
+    *,
+    yes: bool,
+    parallel: int,
+    in_place: bool,
+    answers: Answers,
+    approved: str | None = None,
 ) -> None:
     """`up`; raises `typer.Exit` with the first failure's exit code."""
     from isthmus.cli import console
     from isthmus.cli.asking import confirm
-    from isthmus.engine import fleet
+    from isthmus.engine import approval, fleet
     from isthmus.report import summary
 
     stacks = project.chosen(names)
+    approvals = approval.of(approved, [each.name for each in stacks]) if approved else {}
     platforms = {each.name: each.platform() for each in stacks}
     confirm(f"Build {_listed(stacks)}?", yes)
-    asked = fleet.tasks(stacks, "up", in_place=in_place, answers=answers)
+    asked = fleet.tasks(stacks, "up", in_place=in_place, answers=answers, approvals=approvals)
     _checked(stacks, platforms, in_place=in_place)
+    _held(stacks, approvals)
     tasks = _run(asked, parallel)
     out = console.out()
     _table(out, stacks, tasks, "up")
@@ -95,6 +105,20 @@ def _checked(stacks: Sequence[Stack], platforms: dict[str, Platform], *, in_plac
             with surroundings(mine[0]):
                 for each in mine:
                     layered.before_up(each, platforms[each.name], in_place=in_place, states=states)
+
+
+def _held(stacks: Sequence[Stack], approvals: Mapping[str, Approval]) -> None:
+    """What was approved is what would be done, of all of them before one is touched; each is held to it again."""
+    if not approvals:
+        return
+    from isthmus.cli.progress import Progress
+    from isthmus.engine import approving
+    from isthmus.engine.building import at_work
+
+    with Progress() as progress:
+        for each in stacks:
+            with at_work(each):
+                approving.hold(each, approvals[each.name], progress.say, progress)
 
 
 def _run(tasks: list[Task], parallel: int) -> list[Task]:

@@ -21,6 +21,16 @@ InPlace = Annotated[
         " endpoints down first. Their workloads get no answers until the new ones serve.",
     ),
 ]
+Approved = Annotated[
+    str | None,
+    typer.Option(
+        "--approved",
+        metavar="DIGEST_OR_FILE",
+        help="Do what was approved and nothing else: the digest of a preview, or the file of `isthmus preview --format"
+        " json`. Where a fresh preview is another, nothing is changed and the exit code is 1.",
+        show_default=False,
+    ),
+]
 
 
 @app.command()
@@ -32,6 +42,7 @@ def up(
     not_made: NotMade = None,
     replace_in_place: InPlace = False,
     parallel: Parallel = 4,
+    approved: Approved = None,
 ) -> None:
     """Build a stack, or bring it back to what its plan says; several, or an estate's, side by side.
 
@@ -47,7 +58,7 @@ def up(
     from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
-    from isthmus.engine import building, surroundings
+    from isthmus.engine import approval, building, surroundings
     from isthmus.engine import project as projects
     from isthmus.report import summary
 
@@ -55,9 +66,18 @@ def up(
     root = projects.find(project)
     chosen = several.one_alone(root, stacks)
     if chosen is None:
-        several.build(root, stacks, yes=yes, parallel=parallel, in_place=replace_in_place, answers=found)
+        several.build(
+            root,
+            stacks,
+            yes=yes,
+            parallel=parallel,
+            in_place=replace_in_place,
+            answers=found,
+            approved=approved,
+        )
         return
     stack = chosen.name
+    given = approval.of(approved, [stack])[stack] if approved else None
     platform = chosen.platform()
     gpus = sum(each.gpus for each in platform.endpoints)
     confirm(
@@ -67,7 +87,12 @@ def up(
     )
     with Progress() as progress:
         built = building.up(
-            chosen, say=progress.say, watcher=progress, answers=found, in_place=replace_in_place
+            chosen,
+            say=progress.say,
+            watcher=progress,
+            answers=found,
+            in_place=replace_in_place,
+            approval=given,
         )
     out = console.out()
     out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)

@@ -101,21 +101,31 @@ class Engine:
         }
 
     def up(
-        self,
-        watcher: Watcher | None = None,
-        *,
-        exclude: list[str] | None = None,
-        expected: int = 0,
+        self, watcher: Watcher | None = None, *, exclude: list[str] | None = None, expected: int = 0
     ) -> Run:
         """Bring the stack to what its program says, as it is found to be.
 
         The URNs in `exclude` are left as they are, whether the program still has them or not. Raises what
         went wrong as one paragraph.
         """
+        return self.bound(None, watcher, exclude=exclude, expected=expected)
+
+    def bound(
+        self,
+        plan: Path | None,
+        watcher: Watcher | None = None,
+        *,
+        exclude: list[str] | None = None,
+        expected: int = 0,
+    ) -> Run:
+        """As `up`, by an update plan that a preview has written: the engine refuses a step that is not in it."""
+        by = str(plan) if plan else None
         return self._run(
             watcher,
             expected,
-            lambda **rest: self._engine.up(exclude=exclude, refresh=True, show_secrets=False, **rest),
+            lambda **rest: self._engine.up(
+                exclude=exclude, plan=by, refresh=True, show_secrets=False, **rest
+            ),
         )
 
     def destroy(self, watcher: Watcher | None = None, *, expected: int = 0) -> Run:
@@ -134,9 +144,24 @@ class Engine:
             raise explain.failure([], _stderr(error), self._stack.name, None) from error
         return [each.value for each in found.values() if each.secret]
 
-    def preview(self, on_event: Callable[[Any], None], watcher: Watcher | None = None) -> Run:
-        """What `up` would do, as it is found to be; each of the engine's events is handed on. Changes nothing."""
-        return self._heard(lambda **rest: self._engine.preview(refresh=True, **rest), on_event, watcher)
+    def preview(
+        self,
+        on_event: Callable[[Any], None],
+        watcher: Watcher | None = None,
+        *,
+        exclude: list[str] | None = None,
+        plan: Path | None = None,
+    ) -> Run:
+        """What `up` would do, as it is found to be; each of the engine's events is handed on. Changes nothing.
+
+        `plan`: where the update plan goes that `bound` takes.
+        """
+        to = str(plan) if plan else None
+
+        def operation(**rest: Any) -> None:
+            self._engine.preview(exclude=exclude, plan=to, refresh=True, **rest)
+
+        return self._heard(operation, on_event, watcher)
 
     def refreshed(self, on_event: Callable[[Any], None], watcher: Watcher | None = None) -> Run:
         """What stands of what the state has, as its providers read it; each of the engine's events is handed on.

@@ -21,6 +21,7 @@ from isthmus.engine.surroundings import clusters, surroundings
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
+    from isthmus.engine.approval import Approval
     from isthmus.engine.kube import Cluster
     from isthmus.engine.render import Rendered
 
@@ -67,6 +68,7 @@ def up(
     answers: Answers = NO_ANSWERS,
     in_place: bool = False,
     checked: bool = False,
+    approval: Approval | None = None,
 ) -> Built:
     """Build the stack.
 
@@ -74,7 +76,8 @@ def up(
     nothing half-made. Then what an earlier run left open is decided (`answers`: what the user found out
     about it), a plan that moves workloads is held to what stands (`in_place`: what leaves no room for its
     successor may go first), admission is proved where a restricted class is in use, and all is built.
-    `checked`: the files have been, with those of the whole estate.
+    `checked`: the files have been, with those of the whole estate. `approval`: nothing else is done; `AnswerIsNo`
+    where it is no longer what would be.
     """
     started = time.monotonic()
     platform = stack.platform()
@@ -92,7 +95,7 @@ def up(
         if stack.layer in ("all", "platform"):
             preflight.of_clusters(platform, reached, say)
         layered.before_up(stack, platform, in_place=in_place)
-        engine = Engine(stack, say)
+        engine = Engine(stack, say) if approval is None else _approved(stack, approval, say, watcher)
         engine.keep_copy()
         exported = recovery.settle(stack, engine, say, answers)
         state = exported.get("deployment") or {}
@@ -131,6 +134,12 @@ def up(
         seconds=time.monotonic() - started,
         warnings=[line for run in runs if run for line in run.warnings],
     )
+
+
+def _approved(stack: Stack, approval: Approval, say: Say, watcher: Watcher | None) -> Engine:
+    from isthmus.engine.approving import Approved
+
+    return Approved(stack, approval, say, watcher)
 
 
 def _asked_for(stack: Stack, rendered: Rendered | None) -> frozenset[str]:

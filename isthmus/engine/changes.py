@@ -14,7 +14,7 @@ from isthmus.engine.masking import Masker, masked
 from isthmus.engine.noise import noise
 
 Inputs = Mapping[str, Any]
-_DEFAULTS = "__defaults"
+DEFAULTS = "__defaults"
 
 
 def properties(
@@ -72,9 +72,9 @@ def _bare(inputs: Inputs, other: Inputs, *, created: bool) -> dict[str, Any]:
 
     It makes up another name each time it is asked; what a program says stays.
     """
-    made_up = set(inputs.get(_DEFAULTS) or ())
+    made_up = set(inputs.get(DEFAULTS) or ())
     if not created:
-        made_up &= set(other.get(_DEFAULTS) or ())
+        made_up &= set(other.get(DEFAULTS) or ())
     return {
         key: _without_defaults(value)
         for key, value in inputs.items()
@@ -84,7 +84,7 @@ def _bare(inputs: Inputs, other: Inputs, *, created: bool) -> dict[str, Any]:
 
 def _without_defaults(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_defaults(item) for key, item in value.items() if key != _DEFAULTS}
+        return {key: _without_defaults(item) for key, item in value.items() if key != DEFAULTS}
     if isinstance(value, list):
         return [_without_defaults(item) for item in value]
     # On the wire every number is one with a point.

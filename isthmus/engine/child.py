@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from isthmus.contracts.errors import IsthmusError
 
 if TYPE_CHECKING:
+    from isthmus.engine.approval import Approval
     from isthmus.engine.events import Run
     from isthmus.engine.recovery import Answers
 
@@ -40,6 +41,18 @@ class Order:
     checked: bool = False
     made: Mapping[str, str] = field(default_factory=dict)
     not_made: tuple[str, ...] = ()
+    approved: tuple[str, str] | None = None
+    """The digest that was approved, and the file that it stands in; empty where there is none."""
+
+    @property
+    def approval(self) -> Approval | None:
+        """Read anew, for a command line is short. `InputError` where the file is another by now."""
+        from isthmus.engine import approval
+
+        if self.approved is None:
+            return None
+        digest, file = self.approved
+        return approval.again(file, self.stack, digest) if file else approval.Approval(digest)
 
     @property
     def answers(self) -> Answers:
@@ -88,6 +101,7 @@ def run(order: Order, teller: Teller) -> int:
                 answers=order.answers,
                 in_place=order.in_place,
                 checked=order.checked,
+                approval=order.approval,
             )
             shown = {key: value for key, value in built.outputs.items() if key in TOLD}
             teller.tell(

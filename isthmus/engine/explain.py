@@ -16,6 +16,14 @@ _AGAIN = (
 
 _KNOWN: list[tuple[str, type[IsthmusError], str]] = [
     (
+        r"violates plan|not allowed by the plan|expected resource operations for",
+        AnswerIsNo,
+        (
+            "It is not in what was approved, and something was changed since: all that was done is. Preview again, look"
+            " at it, and approve that"
+        ),
+    ),
+    (
         (
             r"error reading from server|transport is closing|transport: Error while dialing|code = Unavailable"
             r"|resource plugin .* exited"

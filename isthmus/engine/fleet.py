@@ -20,6 +20,7 @@ from isthmus.engine import child
 from isthmus.engine.recovery import NO_ANSWERS
 
 if TYPE_CHECKING:
+    from isthmus.engine.approval import Approval
     from isthmus.engine.child import Action, Order
     from isthmus.engine.project import Stack
     from isthmus.engine.recovery import Answers
@@ -63,12 +64,17 @@ class Process(Protocol):
 
 
 def tasks(
-    stacks: Sequence[Stack], action: Action, *, in_place: bool = False, answers: Answers = NO_ANSWERS
+    stacks: Sequence[Stack],
+    action: Action,
+    *,
+    in_place: bool = False,
+    answers: Answers = NO_ANSWERS,
+    approvals: Mapping[str, Approval] | None = None,
 ) -> list[Task]:
     """A task for each stack. What it waits for comes from the stacks' configuration: those below it, or above it.
 
     Only those of this run: what another stack gives is checked by the stack's own run. `answers` are about a creation
-    of one stack: `InputError` where there are several.
+    of one stack: `InputError` where there are several. `approvals`, by stack: each does nothing else.
     """
     if len(stacks) > 1 and answers != NO_ANSWERS:
         raise InputError(
@@ -83,6 +89,7 @@ def tasks(
         if each.member is not None and each.estate is not None:
             others = each.estate.below(each.member) if action == "up" else each.estate.above(each.member)
             needs = [one.stack for one in others if one.stack in names]
+        given = (approvals or {}).get(each.name)
         order = child.Order(
             action,
             str(each.project.root),
@@ -91,6 +98,7 @@ def tasks(
             checked=each.member is not None,
             made=dict(answers.made),
             not_made=tuple(sorted(answers.not_made)),
+            approved=(given.digest, given.file) if given else None,
         )
         made.append(Task(order, tuple(needs)))
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import platform_aws_checks
@@ -11,10 +11,11 @@ from isthmus.contracts.errors import AnswerIsNo
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
+    from isthmus.contracts.policy_settings import Settings
     from isthmus.engine.kube import Cluster
     from isthmus.engine.project import Stack
     from isthmus.engine.render import Rendered
-    from isthmus.graph.resources import Graph
+    from isthmus.graph.resources import Resource
 
 
 def of_files(
@@ -24,11 +25,10 @@ def of_files(
 
     A component checks its arguments when it is made, which is after others have been registered: so the
     whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
-    held to the boundaries. Returns that, by stack of the estate. Raises what the program raises, and `AnswerIsNo`
+    held to the policies. Returns that, by stack of the estate. Raises what the program raises, and `AnswerIsNo`
     for a boundary that would be open or an authority whose certificate does not hold today.
     """
-    from isthmus.engine import render
-    from isthmus.graph.resources import Graph
+    from isthmus.engine import judged, render
 
     file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
     day = today or datetime.datetime.now(datetime.UTC).date()
@@ -37,18 +37,26 @@ def of_files(
     # A boundary is of the whole platform, whichever stack makes which part of it.
     rendered = render.render_estate(stack)
     every = [each for one in rendered.values() for each in one.resources]
-    boundaries_hold(Graph(every), platform, file)
+    stacks = stack.siblings(stack.estate.members) if stack.estate else [stack]
+    boundaries_hold(every, platform, file, judged.settings(stacks), day)
     return rendered
 
 
-def boundaries_hold(graph: Graph, platform: Platform, where: str) -> None:
-    """Raise `AnswerIsNo` naming every boundary that a rendered stack breaks (`isthmus.report.proofs`)."""
-    from isthmus.report import proofs
+def boundaries_hold(
+    resources: Iterable[Resource],
+    platform: Platform,
+    where: str,
+    settings: Settings | None = None,
+    today: datetime.date | None = None,
+) -> None:
+    """Raise `AnswerIsNo` naming what the policies find that may not even be begun, and nobody answers for."""
+    from policies import judging
 
-    broken = proofs.all_of(graph, platform)
+    broken = judging.forbidding(judging.judge(resources, platform, settings, today=today))
     if broken:
+        said = dict.fromkeys(f"{each.message} ({each.policy})" for each in broken)
         raise AnswerIsNo(
-            "what is to be made breaks a boundary: " + "; ".join(broken),
+            "what is to be made breaks a boundary: " + "; ".join(said),
             where=where,
             todo="Take back the change to the components or the overrides that opened it",
         )

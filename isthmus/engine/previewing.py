@@ -6,6 +6,7 @@ not be made.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +32,8 @@ from isthmus.graph.resources import Graph, Resource
 from isthmus.report.cost_and_capacity import priced
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.platform import Platform
     from isthmus.contracts.requirements import Requirements
@@ -55,10 +58,13 @@ class Previewed:
     error: IsthmusError | None = None
 
 
-def preview(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Previewed:
+def preview(
+    stack: Stack, *, say: Say, watcher: Watcher | None = None, alone: bool = False, plan: Path | None = None
+) -> Previewed:
     """What `isthmus up` would do to the stack. Nothing is changed and nothing created.
 
-    A stack that the backend does not have yet is previewed from its rendering: all of it would be made.
+    A stack that the backend does not have yet is previewed from its rendering: all of it would be made. `alone`: the
+    caller is at work on the stack. `plan`: where the engine writes its update plan.
     """
     parts = Parts(stack.name, commit=commits.head(stack.project.root))
     try:
@@ -67,8 +73,8 @@ def preview(stack: Stack, *, say: Say, watcher: Watcher | None = None) -> Previe
         say(f"{stack.name}: the plan, the blueprint and the overrides are valid")
         parts.after = after(stack, platform, every(rendered))
         parts.findings = judged.findings(stack, every(rendered), platform)
-        with at_work(stack):
-            _look(stack, platform, rendered, parts, say, watcher)
+        with contextlib.nullcontext() if alone else at_work(stack):
+            _look(stack, platform, rendered, parts, say, watcher, plan)
     except IsthmusError as error:
         shown = failed(stack, error, parts)
         hide = parts.masker.text
@@ -189,6 +195,7 @@ def _look(
     parts: Parts,
     say: Say,
     watcher: Watcher | None,
+    plan: Path | None,
 ) -> None:
     reached = clusters(stack.reached(platform), stack)
     for site, one in reached.items():
@@ -209,7 +216,7 @@ def _look(
     account = Account()
     try:
         with silence.watched(reached, say), moving.told(stands):
-            engine.preview(account.on_event, Quiet(watcher) if watcher else None)
+            engine.preview(account.on_event, Quiet(watcher) if watcher else None, plan=plan)
     finally:
         parts.changes = account.changes(parts.masker)
         parts.summary = account.summary()

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts.findings import Finding, Severity
 from isthmus.contracts.preview import Change, Diagnostic, Op
-from isthmus.engine.changes import counts, ordered, properties
+from isthmus.engine.changes import DEFAULTS, counts, ordered, properties
 from isthmus.engine.comparing import shown
 from isthmus.engine.masking import Masker
 from isthmus.engine.stateful import stateful
@@ -39,6 +40,7 @@ _NO_STEPS = ("refresh", "remove-pending-replace")
 """Of the look at what stands, before the plan is made."""
 _COLOUR = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
 _OF_THE_MACHINE = re.compile(r"using pulumi-[a-z-]+ from \$PATH at ")
+_RANDOM = re.compile(r"[0-9a-f]{7,}$")
 _LEVELS: dict[str, Severity] = {"mandatory": "high", "remediate": "medium", "advisory": "medium"}
 
 
@@ -86,8 +88,9 @@ class Account:
         return f"the engine's account of the preview has gaps: {', '.join(short)}" if short else ""
 
     def changes(self, masker: Masker) -> list[Change]:
-        """All but what stays the same."""
-        made = (_change(step, masker) for step in self.steps.values())
+        """All but what stays the same. For a name that a provider has made up stands whose it is."""
+        names = _made_up(self.steps.values())
+        made = (_change({**step, "new": _whose(step["new"], names)}, masker) for step in self.steps.values())
         return ordered(each for each in made if each is not None)
 
     def summary(self) -> dict[Op, int]:
@@ -149,6 +152,39 @@ class Account:
             return
         if not _OF_THE_MACHINE.match(text):
             self._diagnostics.append((said.severity, text, said.urn or ""))
+
+
+def _made_up(steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Names with a random end that providers gave to what they will make: others the next time that they are asked."""
+    found = {}
+    for step in steps:
+        new, name = step["new"] or {}, _name(step["urn"])
+        for key in new.get(DEFAULTS) or ():
+            value = new.get(key)
+            if isinstance(value, str) and value != (step["old"] or {}).get(key) and _random(value, name):
+                found[value] = f"${{{name}.{key}}}"
+    return found
+
+
+def _random(value: str, name: str) -> bool:
+    """Whether it is a name of the engine's making: the logical one, perhaps cut short, and seven or more hexadecimal
+    digits behind it."""
+    end = _RANDOM.search(value)
+    return end is not None and end.start() > 0 and name.startswith(value[: end.start()].rstrip("-_"))
+
+
+def _whose(value: Any, names: Mapping[str, str]) -> Any:
+    if not names:
+        return value
+    if isinstance(value, Mapping):
+        own = value.get(DEFAULTS) or ()
+        return {key: each if key in own else _whose(each, names) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whose(each, names) for each in value]
+    if isinstance(value, str):
+        for name, whose in names.items():
+            value = value.replace(name, whose)
+    return value
 
 
 def _joined(known: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:

@@ -112,9 +112,9 @@ def test_the_boundaries_are_held_to_the_whole_estate_and_would_be_missed_in_a_pa
     project: Project, estate: Rendered
 ):
     platform = project.stack(PLATFORM).platform()
-    every = Graph(each for one in estate.values() for each in one.resources)
+    every = [each for one in estate.values() for each in one.resources]
     preflight.boundaries_hold(every, platform, "here")
-    without = Graph(each for name, one in estate.items() if name != FOUNDATION for each in one.resources)
+    without = [each for name, one in estate.items() if name != FOUNDATION for each in one.resources]
     with pytest.raises(Exception, match="trail"):
         preflight.boundaries_hold(without, platform, "here")
 

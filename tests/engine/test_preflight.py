@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from isthmus.contracts.errors import AnswerIsNo
-from isthmus.engine import preflight, project, render
+from isthmus.contracts.findings import Silence
+from isthmus.contracts.policy_settings import Settings
+from isthmus.engine import judged, preflight, project, render
 from isthmus.engine.render import Rendered
 from tests.catalogue import bank
 
+KEY, GROUP = "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup"
 Prepare = Callable[[Rendered], None]
 
 
@@ -39,3 +45,32 @@ def test_a_program_that_opens_a_boundary_is_refused_before_anything_is_made(chec
     ) as told:
         check(Rendered(opened, whole.outputs))
     assert "Pulumi.bank-dev.yaml" in str(told.value)
+
+
+def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_ends(
+    check: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = bank.rendered()
+    bare = [
+        replace(each, inputs={**each.inputs, "tags": {}}) if each.type == KEY else each
+        for each in whole.resources
+    ]
+    with pytest.raises(AnswerIsNo, match=r"bears no tags of the stack's \(audit/everything-is-tagged\)"):
+        check(Rendered(bare, whole.outputs))
+    for until in (date(9999, 1, 1), date(2000, 1, 1)):
+        said = Silence(
+            policy="audit/everything-is-tagged", resource="*", owner="ana", reason="tags are", until=until
+        )
+        monkeypatch.setattr(judged, "settings", lambda stacks, said=said: Settings(silences=[said]))
+        with contextlib.nullcontext() if until.year > 2026 else pytest.raises(AnswerIsNo, match="is past"):
+            check(Rendered(bare, whole.outputs))
+
+
+def test_a_medium_finding_that_is_no_boundary_keeps_nothing_from_being_built(check: Prepare) -> None:
+    whole = bank.rendered()
+    kept = [
+        replace(each, inputs={**each.inputs, "retentionInDays": 1}) if each.type == GROUP else each
+        for each in whole.resources
+    ]
+    assert kept != whole.resources
+    check(Rendered(kept, whole.outputs))

@@ -213,3 +213,46 @@ def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
 def test_what_was_not_seen_whole_cannot_be_approved(status: Any):
     shown: Preview = assembled.preview(Parts("dev", status=status))
     assert (shown.status, shown.digest) == (status, "")
+
+
+MODEL, CONFIG = "aws:sagemaker/model:Model", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
+
+
+def release(random: str) -> list[Change]:
+    """A model that is made anew, under a name that its provider makes up each time that it is asked."""
+    was, will = (
+        {"name": f"bank-model-{end}", "image": end, "__defaults": ["name"]} for end in ("0badcafe", random)
+    )
+    will["image"] = "new"
+    variants = [{"modelName": each["name"], "path": f"/models/{each['name']}/x"} for each in (was, will)]
+    return account(
+        step("replace", MODEL, "bank-model", old=was, new=will),
+        step("replace", CONFIG, "config", old={"variants": [variants[0]]}, new={"variants": [variants[1]]}),
+        summary(replace=2),
+    ).changes(Masker())
+
+
+def test_who_refers_to_a_name_that_is_made_up_says_whose_and_two_previews_have_one_digest():
+    from isthmus.engine.changes import digest
+
+    first, again = release("1234567"), release("fedcba9")
+    assert digest(first) == digest(again)
+    [config] = [each for each in first if each.type == CONFIG]
+    assert [(each.path, each.old, each.new) for each in config.properties] == [
+        ("variants[0].modelName", "bank-model-0badcafe", "${bank-model.name}"),
+        ("variants[0].path", "/models/bank-model-0badcafe/x", "/models/${bank-model.name}/x"),
+    ]
+
+
+def test_a_name_that_the_program_gives_is_no_ones_making_though_it_looks_so():
+    inputs = {"name": "bank-model-1234567"}
+    [config] = [
+        each
+        for each in account(
+            step("create", MODEL, "bank-model", new=inputs),
+            step("create", CONFIG, "config", new={"modelName": "bank-model-1234567"}),
+            summary(create=2),
+        ).changes(Masker())
+        if each.type == CONFIG
+    ]
+    assert config.properties[0].new == "bank-model-1234567"

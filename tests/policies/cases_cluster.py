@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.policies.cases import Case
+from tests.policies.cases import Case, changed
 from tests.policies.making import made
 
 DIGEST = "sha256:" + "a" * 64
@@ -189,6 +189,7 @@ CASES = [
             {f"{FIRST}.ports": [{"containerPort": 1, "hostPort": 1}]},
         ],
         unknown=[f"{POD}.hostPID"],
+        also=[changed([GW], {f"{POD}.volumes": [{"name": "v", "image": {"reference": "r/w@sha256:0"}}]})],
     ),
     Case(
         "workload/confined",

@@ -193,6 +193,18 @@ CASES = [
             {"crossRegionConfig": {"guardrailProfileIdentifier": "eu.guardrail.v1:0"}},
         ],
         unknown=["crossRegionConfig.guardrailProfileIdentifier"],
+        also=[
+            [
+                made(
+                    "aws:bedrock/guardrail:Guardrail",
+                    "of-no-class",
+                    {
+                        "region": "eu-central-1",
+                        "crossRegionConfig": {"guardrailProfileIdentifier": "eu.guardrail.v1:0"},
+                    },
+                )
+            ]
+        ],
         platform=WORD,
     ),
     Case(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from isthmus.contracts.preview import Change
@@ -21,6 +22,16 @@ def nothing_to_change(bank: Bank) -> None:
     assert shown.data_paths.before == shown.data_paths.after
     assert shown.cost.before == shown.cost.after
     assert shown.capacity.before == shown.capacity.after
+    # What stands gives the same evidence as what was asked for.
+    asked, stands = (_evidence(bank, of) for of in ("rendering", "state"))
+    assert {key: (said, asked.get(key)) for key, said in stands.items() if said != asked.get(key)} == {}
+    assert len(stands) == len(asked)
+
+
+def _evidence(bank: Bank, of: str) -> dict[tuple[str, str], str]:
+    said = json.loads(bank.isthmus("evidence", "bank-dev", "--of", of, "--format", "json").stdout)
+    assert said["of"] == of
+    return {(each["check"], each["urn"]): each["result"] for each in said["rows"]}
 
 
 def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
@@ -40,6 +51,39 @@ def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
     masked = {each.urn for each in shown.changes if hides(each)}
     assert masked == {each.urn for each in compared} - {each.urn for each in bare}
     assert masked
+
+
+def held_to_an_approval(bank: Bank) -> str:
+    """What was approved is built; what is something else by then is not, and nothing is changed. What the run said."""
+    file = bank.root / "approved.json"
+    bank.must("preview", "bank-dev", "--format", "json", "-o", str(file))
+    approved = json.loads(file.read_text())
+    assert approved["digest"]
+    before = bank.state()
+
+    def refused(given: object, code: int, words: str) -> None:
+        if isinstance(given, dict):
+            (other := file.with_name("other.json")).write_text(json.dumps(given))
+            given = other
+        done = bank.isthmus("up", "bank-dev", "--yes", "--approved", str(given))
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr[-3000:]
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+
+    refused(
+        {**approved, "stack": "bank-live"}, 2, "it is the preview of bank-live, and bank-dev is to be built"
+    )
+    refused({**approved, "status": "partial", "digest": ""}, 1, "what was not seen whole cannot be approved")
+    s3 = bank.aws("s3")
+    bucket = next(each["id"] for each in before if each["type"] == "aws:s3/bucket:Bucket")
+    shut = s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    opened = {**shut, "BlockPublicAcls": False}
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=opened)
+    refused(file, 1, "nothing was changed: it is no longer what was approved")
+    assert bank.state() == before
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == opened
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=shut)
+    return bank.must("up", "bank-dev", "--yes", "--approved", approved["digest"])
 
 
 def hides(change: Change) -> bool:

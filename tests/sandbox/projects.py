@@ -43,6 +43,13 @@ class Project:
     def up(self) -> str:
         return self.must("up", self.stack, "--yes")
 
+    def up_as_approved(self, *stacks: str) -> str:
+        """What a preview of them says is approved as a whole, and built."""
+        file = str(self.root / "approved.json")
+        names = stacks or (self.stack,)
+        self.must("preview", *names, "--format", "json", "-o", file, "--fail-on", "undecided")
+        return self.must("up", *names, "--yes", "--approved", file)
+
     def pulumi(self, *args: str, stack: str = "") -> subprocess.CompletedProcess[str]:
         return self.run("pulumi", *args, "--stack", stack or self.stack, "--non-interactive")
 

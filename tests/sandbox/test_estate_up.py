@@ -182,7 +182,7 @@ def test_a_models_release_is_one_change_of_its_own_stack_and_touches_no_network(
     before = {pod["metadata"]["uid"] for pod in estate.pods(MODEL)}
     hosted = estate.says(PLATFORM)["hosted"][HOSTED]["endpoint"]
     config = estate.aws("sagemaker").describe_endpoint(EndpointName=hosted)["EndpointConfigName"]
-    assert "1 updated, 6 unchanged" in estate.must("up", INVESTIGATIONS, ONBOARDING, "--yes")
+    assert "1 updated, 6 unchanged" in estate.up_as_approved(INVESTIGATIONS, ONBOARDING)
     assert estate.aws("sagemaker").describe_endpoint(EndpointName=hosted)["EndpointConfigName"] != config
     pods = estate.pods(MODEL)
     assert len(pods) == 6

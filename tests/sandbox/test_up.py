@@ -38,7 +38,7 @@ def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     # The first life is one whose records and models outlive it; the second is the sandbox's own, and does not.
     made.edit("Pulumi.bank-dev.yaml", "    budgets:\n", "    lifecycle: durable\n    budgets:\n")
     made.before = aws.listed(made.aws)
-    said = made.up()
+    said = made.up_as_approved()
     assert "The platform bank is up" in said
     assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
     return made
@@ -189,7 +189,7 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
     was = bank.rendered()
     bank.edit("Pulumi.bank-dev.yaml", f"- id: {MORE.id}\n", f"- id: {MORE.id}\n        {more}\n")
     previews.held_to_a_comparison(bank, was)
-    said = bank.up()
+    said = previews.held_to_an_approval(bank)
     changed = set(re.findall(r"^  (created|updated|deleted|replaced) (\w+) (\S+)", said, re.M))
     listed = (ROOT / "docs" / "cli.md").read_text().split("One replica more changes:")[1].split("\n\n")[1]
     allowed = {tuple(each.split()) for each in re.findall(r"`([^`]+)`", listed)}

@@ -1,0 +1,105 @@
+"""`isthmus evidence STACK`: for an auditor, every control and what its check says of every resource."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli.options import ProjectDir, StackName
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from isthmus.contracts.evidence import Evidence
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+    markdown = "markdown"
+    csv = "csv"
+
+
+class Of(StrEnum):
+    """What to look at."""
+
+    rendering = "rendering"
+    state = "state"
+
+
+@app.command()
+def evidence(
+    stack: StackName,
+    project: ProjectDir = None,
+    of: Annotated[
+        Of, typer.Option("--of", help="rendering: what the program asks for; state: what stands.")
+    ] = Of.rendering,
+    format: Annotated[Format, typer.Option("--format", help="text, json, markdown or csv.")] = Format.text,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", metavar="DATE", help="The day that it is of; default: today (UTC).", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write it here.", dir_okay=False, show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List every control with its framework ids, the resources that it was asked of, and what its check says of each.
+
+    A control that was asked of nothing is "not applicable" and never holds; what no policy checks is listed too. A
+    check supports a framework's requirement and never meets it. The exit code is 0 whatever is found: `isthmus
+    preview` and `isthmus render` are what refuses.
+    """
+    import sys
+
+    from isthmus.cli import console
+    from isthmus.cli.previews import writable
+    from isthmus.contracts import yamlfile
+    from isthmus.engine import evidenced
+    from isthmus.engine import project as projects
+
+    chosen = projects.find(project).stack(stack)
+    day = _day(as_of)
+    if output is not None:
+        writable(output)
+    found = evidenced.evidence(chosen, of.value, day)
+    said = _text(found, format)
+    if output is None:
+        sys.stdout.write(said)
+    else:
+        yamlfile.write_text(output, said)
+        console.err().print(f"written to {output}", markup=False)
+
+
+def _day(text: str | None) -> date:
+    import datetime
+
+    from isthmus.planning import age
+
+    return age.day(text) if text else datetime.datetime.now(datetime.UTC).date()
+
+
+def _text(found: Evidence, format: Format) -> str:
+    from isthmus.report import evidence_report
+
+    if format is Format.json:
+        import json
+
+        return json.dumps(found.model_dump(mode="json", by_alias=True), indent=2) + "\n"
+    made = {
+        Format.text: evidence_report.text,
+        Format.markdown: evidence_report.markdown,
+        Format.csv: evidence_report.table,
+    }
+    return made[format](found)

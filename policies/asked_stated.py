@@ -1,0 +1,210 @@
+"""Which resources a rule is asked of, of rules that hold a stack to the platform's word, and of those beside them.
+
+As in `policies.asked`. What is compared with a statement is asked of nothing where there is none; a sum is asked of who
+takes most of it, and of nobody while a part of it is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from isthmus.graph.reach import POLICY
+from isthmus.graph.resources import Resource, place
+from policies import audit_heard as heard
+from policies import capacity, data_path, identity_reach, inside, machines, transit, workload
+from policies import cost_stated as cost
+from policies import release_stated as release
+from policies import reliability_pods as running
+from policies.documents import configurations, containers, principals
+from policies.pods import pods, told
+from policies.rule import Subject
+from policies.stated import governs, spaces
+from policies.values import at, unknown
+
+Asked = Iterable[Resource | None]
+"""None: the stack as a whole."""
+
+
+def _first(
+    found: Callable[[Subject], Iterable[tuple[Resource, *tuple[Any, ...]]]],
+) -> Callable[[Subject], Asked]:
+    """Resources of what a rule goes through, of which each stands first."""
+    return lambda subject: (each[0] for each in found(subject))
+
+
+def _summed(
+    found: Callable[[Subject], tuple[list[Resource], Iterable[capacity.Sum]]],
+) -> Callable[..., Asked]:
+    def chosen(subject: Subject) -> Iterator[Resource]:
+        hidden, sums = found(subject)
+        yield from hidden
+        yield from (each.largest for each in sums if each.judged)
+
+    return chosen
+
+
+def _wanted(subject: Subject) -> tuple[list[Resource], Iterable[capacity.Sum]]:
+    hidden, sums = capacity.wanted(subject)
+    return hidden, sums.values()
+
+
+def _budgets(subject: Subject) -> Iterator[Resource | None]:
+    """Those that count what a stated one does; the stack, where one that is stated is not made."""
+    platform = governs(subject)
+    for one in platform.budgets if platform else []:
+        yield from cost.counting(subject.graph, one) or [None]
+
+
+def _stopping(subject: Subject) -> Iterator[Resource]:
+    platform = governs(subject)
+    yield from subject.graph.of(cost.ACTION)
+    for one in platform.budgets if platform else []:
+        yield from cost.counting(subject.graph, one) if one.action == "deny" else []
+
+
+def _leaps(subject: Subject) -> Asked:
+    monitors = cost.watches(subject)
+    return [] if monitors is None else monitors or [None]
+
+
+def _tags(subject: Subject) -> Iterator[Resource | None]:
+    yield from subject.graph.of(cost.TAG)
+    yield from [None] if cost.unactivated(subject) else []
+
+
+def _let_in(subject: Subject) -> Iterator[Resource]:
+    """What lets somebody in, in words that can be read; of the rest other rules tell."""
+    for each, _, document in identity_reach.let_in(subject):
+        who = [one for said in document if said.get("Effect") == "Allow" for one in principals(said)]
+        if who and not any(unknown(one) and not subject.graph.referred(one) for one in who):
+            yield each
+
+
+def _callers(subject: Subject) -> Iterator[Resource]:
+    for role, loose in identity_reach.callers(subject):
+        if loose or not role.hidden:
+            yield role.resource
+
+
+def _letting_in(subject: Subject) -> Iterator[Resource]:
+    """Policies of a class that say who comes in. Who lets everybody in, by no `from`, names nobody to look at."""
+    of = spaces(subject.graph)
+    for each in subject.graph.of(POLICY):
+        rules = at(each.inputs, "spec.ingress")
+        shut = rules is None and "Ingress" in (at(each.inputs, "spec.policyTypes") or [])
+        said = isinstance(rules, list) and all(isinstance(at(one, "from"), list) for one in rules)
+        if of.get(place(each)[1]) and (shut or said):
+            yield each
+
+
+def _beside_work(subject: Subject) -> Iterator[Resource]:
+    of = spaces(subject.graph)
+    for pod in pods(subject.graph) if subject.platform else []:
+        if of.get(pod.namespace):
+            yield pod.resource
+
+
+def _callees(subject: Subject) -> Iterator[Resource]:
+    """Whose addresses are written or not known; those that another resource has, it is judged by."""
+    for each, _, blocks in inside.outgoing(subject):
+        if any(one is not None and not (unknown(one) and subject.graph.referred(one)) for one in blocks):
+            yield each
+
+
+def _asked_by_gateways(subject: Subject) -> Iterator[Resource]:
+    """Who says whom it answers, and whose gateway can be known: by the platform, or by its own namespace."""
+    for each, _, config in configurations(subject.graph):
+        known = subject.platform is not None or each.type.startswith("kubernetes:")
+        if known and at(config, "mode") in ("sidecar", "translator") and at(config, "allowed_clients"):
+            yield each
+
+
+def _zoned(subject: Subject) -> Iterator[Resource]:
+    yield from (groups[0] for _, _, groups in machines.in_zones(subject))
+    yield from (group for group, _ in machines.system(subject))
+
+
+def _taken_back(subject: Subject) -> Iterator[Resource]:
+    for each in subject.graph.of(machines.ENDPOINT):
+        if at(each.inputs, "deploymentConfig.autoRollbackConfiguration.alarms"):
+            yield each
+
+
+def _places(subject: Subject) -> Iterator[Resource]:
+    yield from (each for each, _, _ in release.bound(subject))
+    yield from (each for each, _, _ in release.mounted(subject))
+    yield from (each for each, _, _ in release.hosted(subject))
+
+
+def _adapted(subject: Subject) -> Iterator[Resource]:
+    """Servers whose words can be read, or name an adapter."""
+    for pod, _ in release.served(subject):
+        words = [told(box) for box in pod.boxes]
+        if any(any(release.modules(each)) for each in words) or not any(
+            unknown(word) for each in words for word in each
+        ):
+            yield pod.resource
+
+
+def _counted(subject: Subject) -> Iterator[Resource]:
+    """What somebody states a number of: the platform, or its role. Of others it is only asked whether it is known."""
+    for pod in running.served(subject):
+        if subject.platform or pod.role or unknown(at(pod.resource.inputs, "spec.replicas")):
+            yield pod.resource
+
+
+def _logged(subject: Subject) -> Iterator[Resource]:
+    return (each for each in subject.graph.of(workload.TASK) if containers(each))
+
+
+ASKED: dict[str, Callable[[Subject], Asked]] = {
+    "audit/alarms-fed": lambda subject: filter(heard.counted_by_us, subject.graph.of(heard.ALARM)),
+    "audit/alarms-read": lambda subject: heard.spoken(subject.graph).values(),
+    "audit/tasks-logged": _logged,
+    "cost/gpu-quota": capacity.with_gpus,
+    "cost/fits-quota": _summed(_wanted),
+    "cost/queues-fit-pools": _summed(capacity.admitted),
+    "cost/budgets-stated": _budgets,
+    "cost/budgets-act": _stopping,
+    "cost/leaps-seen": _leaps,
+    "cost/tags-count": _tags,
+    "cost/attributed": _first(cost.borne),
+    "cost/throughput-stated": lambda subject: subject.graph.of(cost.BOUGHT) if subject.platform else [],
+    "cost/machines-stated": _first(machines.of_a_kind),
+    "cost/machines-bounded": _summed(machines.growing),
+    "identity/our-accounts": _let_in,
+    "identity/from-our-networks": _callers,
+    "identity/boundaries-deny": identity_reach.boundaries,
+    "identity/admins-stated": _first(identity_reach.admins),
+    "data-path/lets-in-own-class": _letting_in,
+    "data-path/stated-workloads": _beside_work,
+    "data-path/own-resolvers": lambda subject: (pod.resource for pod, _ in inside.cloudless(subject)),
+    "data-path/groups-name-whom-they-call": _callees,
+    "data-path/gateways-alone-ask": _asked_by_gateways,
+    "data-path/guardrails-stay": _first(data_path.carried),
+    "reliability/machines-stay": _first(machines.bought),
+    "reliability/machines-in-zones": _zoned,
+    "reliability/rollback-alarm-stands": _taken_back,
+    "release/weights-sealed": release.holding_weights,
+    "release/weights-from-their-place": _places,
+    "release/adapters-stated": _adapted,
+    "release/precision-stated": lambda subject: (pod.resource for pod, *_ in release.engines(subject)),
+    "release/routes-stated": _first(release.routed),
+    "reliability/as-many-as-stated": _counted,
+    "reliability/spread-by-force": lambda subject: (pod.resource for pod, _ in running.apart(subject)),
+    "reliability/hung-restarted": lambda subject: (
+        pod.resource for pod in running.served(subject) if running.answering(pod)
+    ),
+    "reliability/ends-in-order": lambda subject: (pod.resource for pod in running.served(subject)),
+    "reliability/rollouts-wait": lambda subject: (
+        pod.resource for pod, deadline, needs in running.starting(subject) if needs or unknown(deadline)
+    ),
+    "reliability/measured": lambda subject: (pod.resource for pod in running.to_measure(subject)),
+    "encryption/engines-behind-tls": lambda subject: (pod.resource for pod, _, _ in transit.engines(subject)),
+    "workload/helpers-read-only": lambda subject: (
+        pod.resource for pod in pods(subject.graph) if any(map(workload.helps, pod.boxes))
+    ),
+    "workload/default-limits": capacity.class_spaces,
+}
+"""By id of the rule, as `policies.asked` has those of the others."""

@@ -1,0 +1,195 @@
+"""What lies between a comparison and the first change, and between two steps: only what was approved gets through.
+
+The engine is a stand-in here, to change things between two of its calls; tests/sandbox has the real one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.contracts.preview import Change, Diagnostic, Op, Preview
+from isthmus.contracts.words import UP_STEP
+from isthmus.engine import approval, approving, automation, previewing
+from isthmus.engine.approving import Approved
+from isthmus.engine.changes import digest
+from isthmus.engine.project import Project, Stack
+
+KIND = "kubernetes:apps/v1:Deployment"
+
+
+def change(name: str, op: Op = "update") -> Change:
+    return Change(urn=f"urn:pulumi:dev::isthmus::{KIND}::{name}", op=op, type=KIND)
+
+
+def preview(*changes: Change, **more: Any) -> Preview:
+    return Preview.model_validate(
+        {"stack": "dev", "status": "complete", "changes": list(changes), "digest": digest(changes), **more}
+    )
+
+
+class World:
+    """What the engine's stand-in sees and does."""
+
+    def __init__(self) -> None:
+        self.fresh = preview(change("one"), change("two", "delete"))
+        self.error: EnvironmentFault | None = None
+        self.state: dict[str, Any] | None = {"deployment": {"resources": [1]}}
+        self.step = [change("one")]
+        self.told = True
+        self.built: list[str] = []
+        self.made = False
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Happens after the fresh preview."""
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text("name: isthmus\nmain: stacks\nstackConfigDir: stacks\n")
+    (tmp_path / "stacks" / "Pulumi.dev.yaml").write_text("config: {}\n")
+    return Stack(Project(tmp_path), "dev")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World()
+
+    def begin(self: Any, stack: Stack, say: Any, *, look: bool = False) -> None:
+        if look and made.state is None:
+            raise automation.NotThere
+        self._stack = stack
+        made.made = made.made or not look
+        made.state = made.state or {"deployment": {}}
+
+    def look(stack: Stack, *, plan: Path | None = None, **_: Any) -> previewing.Previewed:
+        if plan is not None and made.state is not None:
+            plan.write_text("whole")
+        made.meanwhile()
+        return previewing.Previewed(made.fresh, made.error)
+
+    def step(
+        self: Any, on_event: Any, watcher: Any = None, *, exclude: Any = None, plan: Path | None = None
+    ) -> None:
+        assert plan is not None
+        plan.write_text("step")
+
+    def bound(self: Any, plan: Path, *_: Any, **__: Any) -> str:
+        made.built.append(plan.read_text())
+        return "run"
+
+    class Account:
+        def __init__(self) -> None:
+            self.missing = "" if made.told else "the engine's account ends early"
+            self.on_event = None
+
+        def changes(self, masker: Any) -> list[Change]:
+            return made.step
+
+    monkeypatch.setattr(automation.Engine, "__init__", begin)
+    monkeypatch.setattr(automation.Engine, "export", lambda self: made.state)
+    monkeypatch.setattr(automation.Engine, "replace", lambda self, new, was: setattr(made, "state", new))
+    monkeypatch.setattr(automation.Engine, "preview", step)
+    monkeypatch.setattr(automation.Engine, "bound", bound)
+    monkeypatch.setattr(previewing, "preview", look)
+    monkeypatch.setattr(approving, "Account", Account)
+    return made
+
+
+def opened(stack: Stack, world: World, approved: Preview | None = None) -> Approved:
+    given = approval.Approval((approved or world.fresh).digest, tuple((approved or world.fresh).changes))
+    return Approved(stack, given, lambda _: None, None)
+
+
+def test_what_was_approved_is_built_by_the_fresh_previews_own_plan(stack: Stack, world: World):
+    opened(stack, world).up()
+    assert world.built == ["whole"]
+
+
+def test_another_preview_is_refused_before_the_stack_is_even_made(stack: Stack, world: World):
+    world.state = None
+    given = world.fresh
+    world.fresh = preview(*given.changes, change("three", "create"))
+    with pytest.raises(AnswerIsNo, match=r"nothing was changed: .*new: create Deployment three"):
+        opened(stack, world, given)
+    assert not world.made
+    assert world.built == []
+
+
+def test_a_preview_that_cannot_be_decided_is_refused_and_one_that_fails_says_why(stack: Stack, world: World):
+    given = world.fresh
+    said = [Diagnostic(severity="error", message="the account has gaps")]
+    world.fresh = preview(status="partial", digest="", diagnostics=said)
+    with pytest.raises(AnswerIsNo, match=r"could not be decided \(the account has gaps\)"):
+        opened(stack, world, given)
+    world.error = EnvironmentFault("no cluster answers")
+    with pytest.raises(EnvironmentFault, match="no cluster answers"):
+        opened(stack, world, given)
+    assert world.built == []
+
+
+def test_a_state_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
+    world.meanwhile = lambda: setattr(world, "state", {"deployment": {"resources": [2]}})
+    engine = opened(stack, world)
+    with pytest.raises(
+        AnswerIsNo, match="nothing was changed: the stack's state was changed by somebody else"
+    ):
+        engine.up()
+    assert world.built == []
+
+
+def test_a_file_that_somebody_changed_after_the_preview_is_refused(stack: Stack, world: World):
+    def edited() -> None:
+        stack.config_file.write_text("config: {a:b: c}\n")
+
+    world.meanwhile = edited
+    engine = opened(stack, world)
+    with pytest.raises(AnswerIsNo, match="nothing was changed: the project's files were changed"):
+        engine.up()
+    assert world.built == []
+
+
+def test_a_stack_that_does_not_stand_is_made_after_the_comparison_and_previewed_by_the_engine(
+    stack: Stack, world: World
+):
+    world.state = None
+    engine = opened(stack, world)
+    assert world.made
+    engine.up()
+    assert world.built == ["step"]
+
+
+def test_what_a_cut_off_run_left_is_decided_and_no_more_is_done_than_was_approved(stack: Stack, world: World):
+    engine = opened(stack, world)
+    engine.replace({"deployment": {"resources": []}}, world.state or {})
+    engine.up()
+    assert world.built == ["step"]
+
+
+def test_every_step_of_several_is_held_to_what_was_approved(
+    stack: Stack, world: World, monkeypatch: pytest.MonkeyPatch
+):
+    engine = opened(stack, world)
+    monkeypatch.setenv(UP_STEP, "admission")
+    engine.up()
+    monkeypatch.delenv(UP_STEP)
+    engine.up()
+    assert world.built == ["step", "step"]
+    world.step = [change("one", "delete"), change("three", "create")]
+    with pytest.raises(
+        AnswerIsNo, match=r"done until then was approved: .*delete Deployment one, create Deployment three"
+    ):
+        engine.up()
+    assert len(world.built) == 2
+
+
+def test_a_step_that_was_seen_in_part_is_not_taken(stack: Stack, world: World):
+    engine = opened(stack, world)
+    world.told = False
+    with pytest.raises(EnvironmentFault, match="ends early"):
+        engine.up(exclude=["urn:x"])
+    assert world.built == []
