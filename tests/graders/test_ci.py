@@ -189,6 +189,7 @@ def test_every_script_of_a_workflow_is_a_shells(tmp_path: Path) -> None:
 
 def test_every_command_in_them_is_one_that_isthmus_takes() -> None:
     """By the command line's own parser; nothing is run."""
+    from typer.core import TyperGroup
     from typer.main import get_command
 
     from isthmus.cli.app import app
@@ -200,6 +201,7 @@ def test_every_command_in_them_is_one_that_isthmus_takes() -> None:
         plain = re.sub(r"\$\[\[.*?\]\]", "bank-dev", line)
         words = [re.sub(r"^\$.*", "bank-dev", word) for word in shlex.split(plain)]
         group = get_command(app)
+        assert isinstance(group, TyperGroup)
         name, command, rest = group.resolve_command(
             group.make_context("isthmus", ["x"], resilient_parsing=True), words
         )
