@@ -1,8 +1,9 @@
-"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser.
+"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser, actionlint.
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
-Their pins (`checkov.lock`, `nca.lock`: `make lock`) agree neither with each other nor with the house's.
+The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`: `make lock`) agree neither with each other nor
+with the house's.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
-from tests.graders import browser_install
+from tests.graders import actionlint_install, browser_install
 
 HERE = Path(__file__).parent
-NAMES = ("checkov", "nca")
+NAMES = ("checkov", "nca", "ci")
 
 
 def folder(name: str, locks: Path = HERE) -> Path:
@@ -80,7 +81,8 @@ def main() -> int:
         for name in NAMES:
             seconds = install(name)
             _say(name, seconds, folder(name))
-        _say("browser", browser_install.install(), browser_install.folder())
+        for name, other in (("browser", browser_install), ("actionlint", actionlint_install)):
+            _say(name, other.install(), other.folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)
         return 3
