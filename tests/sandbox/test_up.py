@@ -38,7 +38,7 @@ def bank(sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Bank:
     # The first life is one whose records and models outlive it; the second is the sandbox's own, and does not.
     made.edit("Pulumi.bank-dev.yaml", "    budgets:\n", "    lifecycle: durable\n    budgets:\n")
     made.before = aws.listed(made.aws)
-    said = made.up_as_approved()
+    said = made.up()
     assert "The platform bank is up" in said
     assert "refuses AWS credentials and foreign images in isthmus-restricted" in said
     return made
