@@ -22,6 +22,8 @@ from policies.values import at, unknown
 
 _ROLE = "aws:iam/role:Role"
 _ACCOUNT = re.compile(r"(?:^|:)(\d{12})(?::|$)")
+_ROOT = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(\d{12})(?::root)?$")
+_KEY = "aws:kms/key:Key"
 _CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "sagemaker:InvokeEndpoint")
 """Calls that carry prompts."""
 _FROM = ("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip")
@@ -39,11 +41,26 @@ _STATED: WeakKeyDictionary[Graph, tuple[object, frozenset[str]]] = WeakKeyDictio
 
 
 def _accounts(subject: Subject) -> frozenset[str]:
-    """Accounts that the platform's own words name: sites', roles', registries'."""
+    """Accounts that the platform's own words name (sites', roles', registries'), and the one that all is made in."""
     known = _STATED.get(subject.graph)
     if known is None or known[0] is not subject.platform:
-        known = _STATED[subject.graph] = (subject.platform, _named(subject.platform))
+        sites = subject.platform.sites if subject.platform else []
+        own = frozenset[str]() if any(each.account_id for each in sites) else _own(subject.graph)
+        known = _STATED[subject.graph] = (subject.platform, _named(subject.platform) | own)
     return known[1]
+
+
+def _own(graph: Graph) -> frozenset[str]:
+    """The account that keys are made in, which a platform need not state: every key's policy lets its own account in,
+    or AWS refuses it. None where keys do not agree on one."""
+    let: list[set[str]] = []
+    for key in graph.of(_KEY):
+        document = statements(key.inputs.get("policy"))
+        allowed = (each for each in document or [] if each.get("Effect") == "Allow")
+        if roots := {found[1] for each in allowed for who in principals(each) if (found := _ROOT.match(who))}:
+            let.append(roots)
+    common = set[str].intersection(*let) if let else set[str]()
+    return frozenset(common) if len(common) == 1 else frozenset()
 
 
 def _named(platform: Platform | None) -> frozenset[str]:

@@ -24,10 +24,12 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "images",
         "preview",
         "ci",
+        "drift",
         "up",
         "verify",
         "audit",
         "destroy",
+        "evidence",
         "break-glass",
         "sandbox",
     ]

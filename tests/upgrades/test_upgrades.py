@@ -20,6 +20,7 @@ from tests.upgrades.taking import PLACEHOLDER
 
 SNAPSHOTS = sorted(each for each in (Path(__file__).parent / "snapshots").iterdir() if each.is_dir())
 MIGRATIONS: list[dict[str, Any]] = yamlfile.load(ROOT / "docs" / "migrations.yaml").data["migrations"]
+DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 BANK = "bank-dev"
 """The stack of the snapshots whose sandbox the other tests have, too."""
 
@@ -53,7 +54,10 @@ def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[s
 
     pulumi("stack", "init")
     pulumi("stack", "import", "--file", "state.json")
-    return json.loads(pulumi("preview", "--json")), len(json.loads(state)["deployment"]["resources"])
+    resources = json.loads(state)["deployment"]["resources"]
+    # The provider tries an update on the server, which has nothing of it; and a Deployment holds no state.
+    left = [word for each in resources if each["type"] == DEPLOYMENT for word in ("--exclude", each["urn"])]
+    return json.loads(pulumi("preview", "--json", *left)), len(resources)
 
 
 def nothing_is_lost(shown: dict[str, Any], resources: int) -> None:
