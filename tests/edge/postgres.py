@@ -59,7 +59,7 @@ class Postgres:
         )
         self._process = self._started()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> subprocess.Popen[Any]:
         process = subprocess.Popen(
             [
                 self._bin / "postgres",
@@ -129,7 +129,7 @@ class Postgres:
         )
         assert ended.returncode == 0, ended.stderr
 
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait(self, process: subprocess.Popen[Any]) -> None:
         end = time.monotonic() + 30
         while time.monotonic() < end:
             assert process.poll() is None, (self._folder / "log").read_text()

@@ -236,15 +236,16 @@ def standing(
             ]
             beyond = translator is not None
             audited = Audited(counting, counting_place, clients[2], counting_place.records)
+            app, keyless, counted_app, counted_keyless = clients
             counted = Lane(
-                *(data_class, folder, counting, model, *clients[2:], beyond, audited, False),
+                *(data_class, folder, counting, model, counted_app, counted_keyless, beyond, audited, False),
                 database=database,
             )
             audited = Audited(
                 gateway, place, clients[0], seen_at(place, gateway) if own_disk else place.records
             )
             lanes[data_class] = Lane(
-                *(data_class, folder, gateway, model, *clients[:2], beyond, audited, own_disk), counted
+                *(data_class, folder, gateway, model, app, keyless, beyond, audited, own_disk), counted
             )
         # All told to end before each is waited for.
         stack.callback(lambda: [edge.process.terminate() for edge in waiting])
@@ -311,10 +312,11 @@ def _gateway(folder: Path, data_class: str, sidecar: Edge, translator: Edge | No
             "canary": {**place(None, "sidecar", MODEL), "percent": 50.0},
         },
     }
-    ways["overflow"] = place(None, "sidecar", MODEL)
+    beside: dict[str, Any] = place(None, "sidecar", MODEL)
+    ways["overflow"] = beside
     if translator is not None:
         ways["cloud"] = place(translator, "translator", "haiku")
-        ways["overflow"]["overflow"] = ways["cloud"]
+        beside["overflow"] = ways["cloud"]
     config = gateway_config(folder, sidecar.port, f"{data_class}-gateway")
     config |= {"class": data_class, "callers": str(_callers(folder, data_class))}
     config["routes"] = [{"workload": f"{data_class}-{kind}", **way} for kind, way in ways.items()]
