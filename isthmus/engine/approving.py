@@ -21,6 +21,7 @@ from isthmus.engine import approval, inputs, previewing
 from isthmus.engine.automation import Engine, NotThere
 from isthmus.engine.masking import Masker
 from isthmus.engine.steps import Account
+from isthmus.engine.update_plans import loosen
 
 if TYPE_CHECKING:
     from isthmus.contracts.preview import Preview
@@ -93,6 +94,7 @@ class Approved(Engine):
             plan = self._whole
         else:
             raise self._no("the stack's state was changed by somebody else after the fresh preview")
+        loosen(plan)
         self._same_files()
         self._whole, self._steps = None, self._steps + 1
         return self.bound(plan, watcher, exclude=exclude, expected=expected)

@@ -1,0 +1,81 @@
+"""What of an engine's update plan binds a run, and what the run itself will find out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.marks import UNKNOWN_TEXT
+from isthmus.engine.update_plans import loosen, loosened
+
+
+def planned(
+    *steps: str, custom: bool = True, needs: dict[str, list[str]] | None = None, **diffs: Any
+) -> dict[str, Any]:
+    goal = {"type": "t", "name": "n", "custom": custom, "propertyDependencies": needs or {}, **diffs}
+    return {"goal": goal, "steps": list(steps), "state": {"kept": 1}}
+
+
+def diff_of(made: dict[str, Any], urn: str, which: str = "inputDiff") -> dict[str, Any]:
+    return made["resourcePlans"][urn]["goal"][which]
+
+
+def test_what_hangs_on_what_the_run_will_make_is_unknown_and_all_else_is_bound():
+    needs = {"spec": ["service"], "metadata": ["space"]}
+    asked = {"adds": {"spec": {"ip": "10.0.0.0"}, "metadata": {"a": 1}, "kind": "Pod"}}
+    made = loosened(
+        {
+            "resourcePlans": {
+                "service": planned("create", inputDiff={"adds": {"spec": {"port": 1}}}),
+                "space": planned("same"),
+                "pod": planned("create", needs=needs, inputDiff=asked),
+            },
+            "config": {"a": 1},
+        }
+    )
+    assert diff_of(made, "pod") == {"adds": {"spec": UNKNOWN_TEXT, "metadata": {"a": 1}, "kind": "Pod"}}
+    assert diff_of(made, "service") == {"adds": {"spec": {"port": 1}}}
+    assert made["resourcePlans"]["pod"]["steps"] == ["create"]
+    assert made["config"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [("update", UNKNOWN_TEXT), ("replace", UNKNOWN_TEXT), ("same", "x"), ("read", "x")]
+)
+def test_a_value_of_what_stays_as_it_is_is_bound(step: str, value: str):
+    user = planned(
+        "update", needs={"name": ["other"]}, inputDiff={"updates": {"name": "x"}, "deletes": ["gone"]}
+    )
+    made = loosened({"resourcePlans": {"other": planned(step), "user": user}})
+    assert diff_of(made, "user") == {"updates": {"name": value}, "deletes": ["gone"]}
+
+
+def test_what_a_component_says_of_itself_is_not_bound_and_what_it_is_asked_for_is():
+    part = planned(
+        "same", custom=False, inputDiff={"adds": {"a": 1}}, outputDiff={"adds": {"ip": "10.0.0.0"}}
+    )
+    made = loosened({"resourcePlans": {"part": part}})
+    assert diff_of(made, "part") == {"adds": {"a": 1}}
+    assert diff_of(made, "part", "outputDiff") == {"adds": {"ip": UNKNOWN_TEXT}}
+
+
+def test_a_deletion_stays_one():
+    gone = {"steps": ["delete"], "state": None}
+    assert loosened({"resourcePlans": {"gone": gone}})["resourcePlans"] == {"gone": gone}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"resourcePlans": [1]}', '{"resourcePlans": {"a": 1}}'])
+def test_what_is_no_plan_is_refused_and_never_taken_for_one_that_binds(tmp_path: Path, text: str):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(EnvironmentFault, match="update plan cannot be read"):
+        loosen(tmp_path / "plan.json")
+
+
+def test_a_plan_is_rewritten_in_place(tmp_path: Path):
+    (tmp_path / "plan.json").write_text(json.dumps({"resourcePlans": {"a": planned("same")}}))
+    loosen(tmp_path / "plan.json")
+    assert json.loads((tmp_path / "plan.json").read_text())["resourcePlans"]["a"]["steps"] == ["same"]
