@@ -61,7 +61,9 @@ def clients(url: str, tls: UpstreamTls, stack: contextlib.AsyncExitStack) -> dic
         return ask
 
     async def by_httpcore(body: bytes) -> int:
-        async with pool.stream("POST", url, headers=list(HEADERS.items()), content=body, extensions=named) as response:
+        async with pool.stream(
+            "POST", url, headers=list(HEADERS.items()), content=body, extensions=named
+        ) as response:
             return sum([len(piece) async for piece in response.aiter_stream()])
 
     async def by_aiohttp(body: bytes) -> int:
