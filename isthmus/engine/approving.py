@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import approval, inputs, previewing
+from isthmus.engine import approval, inputs, previewing, render
 from isthmus.engine.automation import Engine, NotThere
 from isthmus.engine.masking import Masker
 from isthmus.engine.steps import Account
@@ -71,6 +71,8 @@ class Approved(Engine):
         self._folder = tempfile.TemporaryDirectory(prefix="isthmus-")
         self._files = inputs.fingerprint(stack.project)
         self._was = _exported(stack, say)
+        with render.uncollected():
+            self._said = render.render(stack).said
         whole = Path(self._folder.name) / "approved.json"
         self._approved = hold(stack, given, say, watcher, whole).changes
         self._whole = whole if whole.exists() else None
@@ -94,7 +96,7 @@ class Approved(Engine):
             plan = self._whole
         else:
             raise self._no("the stack's state was changed by somebody else after the fresh preview")
-        loosen(plan)
+        loosen(plan, self._said)
         self._same_files()
         self._whole, self._steps = None, self._steps + 1
         return self.bound(plan, watcher, exclude=exclude, expected=expected)

@@ -65,6 +65,8 @@ class Recording:
 
     resources: dict[str, Resource] = field(default_factory=dict)
     """By URN, in the order of registration, which varies."""
+    said: set[str] = field(default_factory=set)
+    """Names of what components, and the stack, say of themselves."""
 
 
 class Recorder(mocks.MockMonitor):
@@ -113,6 +115,10 @@ class Recorder(mocks.MockMonitor):
         seen = MessageToDict(request.properties)
         self._record(response.urn, request, True, seen, {}, {"read": request.id})
         return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        self.recording.said.update(request.outputs.fields)
+        return super().RegisterResourceOutputs(request)
 
     def _record(
         self,

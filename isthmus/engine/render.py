@@ -31,6 +31,8 @@ class Rendered:
     """Sorted by URN."""
     outputs: dict[str, Any]
     """The stack's outputs, secrets masked, unknown values as placeholders."""
+    said: frozenset[str] = frozenset()
+    """Names of what its components say of themselves."""
 
 
 def render(stack: Stack) -> Rendered:
@@ -143,7 +145,7 @@ def record(program: Callable[[], Any], stack: Stack) -> Rendered:
     except pulumi.RunError as error:
         raise _cause(error) from error
     found = recorder.recording.resources
-    return Rendered([found[urn] for urn in sorted(found)], outputs)
+    return Rendered([found[urn] for urn in sorted(found)], outputs, frozenset(recorder.recording.said))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ every other value stay bound.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,14 @@ from isthmus.contracts.marks import UNKNOWN_TEXT
 _UNTOUCHED = ("same", "read", "refresh")
 
 
-def loosen(file: Path) -> None:
-    """Rewrite a plan, in place. Raises `EnvironmentFault` for what is no update plan of an engine that we know."""
+def loosen(file: Path, said: Collection[str]) -> None:
+    """Rewrite a plan, in place. `said`: names of what components say of themselves, whichever do.
+
+    Raises `EnvironmentFault` for what is no update plan of an engine that we know.
+    """
     try:
         plan = json.loads(file.read_text("utf-8"))
-        file.write_text(json.dumps(loosened(plan)), "utf-8")
+        file.write_text(json.dumps(loosened(plan, said)), "utf-8")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EnvironmentFault(
             f"the engine's update plan cannot be read ({type(error).__name__}: {error})",
@@ -31,14 +34,14 @@ def loosen(file: Path) -> None:
         ) from error
 
 
-def loosened(plan: Mapping[str, Any]) -> dict[str, Any]:
+def loosened(plan: Mapping[str, Any], said: Collection[str]) -> dict[str, Any]:
     """The plan with what hangs on a touched resource unknown."""
     resources: Mapping[str, Any] = plan["resourcePlans"]
     touched = {urn for urn, one in resources.items() if set(one.get("steps") or ()) - set(_UNTOUCHED)}
-    return {**plan, "resourcePlans": {urn: _resource(one, touched) for urn, one in resources.items()}}
+    return {**plan, "resourcePlans": {urn: _resource(one, touched, said) for urn, one in resources.items()}}
 
 
-def _resource(one: Mapping[str, Any], touched: set[str]) -> dict[str, Any]:
+def _resource(one: Mapping[str, Any], touched: set[str], said: Collection[str]) -> dict[str, Any]:
     goal = one.get("goal")
     if not goal:  # it is to be deleted
         return dict(one)
@@ -46,12 +49,22 @@ def _resource(one: Mapping[str, Any], touched: set[str]) -> dict[str, Any]:
     hanging = {name for name, urns in needs.items() if touched.intersection(urns or ())}
     made = {**goal, "inputDiff": _unknown(goal.get("inputDiff") or {}, hanging)}
     if not goal.get("custom"):
-        # What a component says of itself changes nothing outside the state, and much of it is others' outputs.
-        said = goal.get("outputDiff") or {}
-        made["outputDiff"] = _unknown(
-            said, {name for part in ("adds", "updates") for name in said.get(part) or {}}
-        )
+        # A component changes nothing outside the state; much of what it is given and says is others' outputs, and those
+        # that are not known yet the engine leaves out of its own plan.
+        was = goal.get("outputDiff") or {}
+        every = {*said, *(one.get("state") or ()), *(was.get("adds") or ()), *(was.get("updates") or ())}
+        made["inputDiff"] = _open(made["inputDiff"], hanging)
+        made["outputDiff"] = _open({}, every - set(was.get("deletes") or ())) | {
+            key: was[key] for key in ("deletes",) if key in was
+        }
     return {**one, "goal": made}
+
+
+def _open(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """Whatever these become is as planned: what is unknown and to be added may be added, changed or left."""
+    kept = set(diff.get("updates") or {})
+    adds = {**(diff.get("adds") or {}), **dict.fromkeys(sorted(names - kept), UNKNOWN_TEXT)}
+    return {**diff, "adds": adds}
 
 
 def _unknown(diff: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

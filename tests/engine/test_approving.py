@@ -14,7 +14,7 @@ import pytest
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.preview import Change, Diagnostic, Op, Preview
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import approval, approving, automation, previewing
+from isthmus.engine import approval, approving, automation, previewing, render
 from isthmus.engine.approving import Approved
 from isthmus.engine.changes import digest
 from isthmus.engine.project import Project, Stack
@@ -97,7 +97,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(automation.Engine, "bound", bound)
     monkeypatch.setattr(previewing, "preview", look)
     monkeypatch.setattr(approving, "Account", Account)
-    monkeypatch.setattr(approving, "loosen", lambda plan: None)
+    monkeypatch.setattr(approving, "loosen", lambda plan, said: None)
+    monkeypatch.setattr(render, "render", lambda stack: render.Rendered([], {}))
     return made
 
 

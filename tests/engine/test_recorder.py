@@ -41,6 +41,18 @@ def test_urns_bear_the_types_of_all_parents(stack):
     }
 
 
+def test_what_a_component_says_of_itself_is_known_by_name_whatever_it_will_be(stack):
+    import pulumi_kubernetes as k8s
+
+    def program():
+        shop = Shop("shop")
+        made = k8s.core.v1.Service("till", spec={"ports": []}, opts=pulumi.ResourceOptions(parent=shop))
+        shop.register_outputs({"address": made.spec.cluster_ip, "open": True})
+        pulumi.export("word", "x")
+
+    assert {"address", "open"} <= record(program, stack).said
+
+
 def test_a_secret_is_masked_wherever_it_shows(stack):
     import pulumi_kubernetes as k8s
 

@@ -10,7 +10,8 @@ import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.marks import UNKNOWN_TEXT
-from isthmus.engine.update_plans import loosen, loosened
+from isthmus.engine import update_plans
+from isthmus.engine.update_plans import loosen
 
 
 def planned(
@@ -18,6 +19,10 @@ def planned(
 ) -> dict[str, Any]:
     goal = {"type": "t", "name": "n", "custom": custom, "propertyDependencies": needs or {}, **diffs}
     return {"goal": goal, "steps": list(steps), "state": {"kept": 1}}
+
+
+def loosened(plan: dict[str, Any], *said: str) -> dict[str, Any]:
+    return update_plans.loosened(plan, said)
 
 
 def diff_of(made: dict[str, Any], urn: str, which: str = "inputDiff") -> dict[str, Any]:
@@ -54,13 +59,26 @@ def test_a_value_of_what_stays_as_it_is_is_bound(step: str, value: str):
     assert diff_of(made, "user") == {"updates": {"name": value}, "deletes": ["gone"]}
 
 
-def test_what_a_component_says_of_itself_is_not_bound_and_what_it_is_asked_for_is():
+def test_what_a_component_says_of_itself_is_not_bound_though_the_engine_left_it_out():
     part = planned(
-        "same", custom=False, inputDiff={"adds": {"a": 1}}, outputDiff={"adds": {"ip": "10.0.0.0"}}
+        "same", custom=False, inputDiff={"adds": {"a": 1}}, outputDiff={"updates": {"ip": "10.0.0.0"}}
     )
-    made = loosened({"resourcePlans": {"part": part}})
+    part["state"] = {"ip": "10.0.0.0", "name": UNKNOWN_TEXT}
+    made = loosened({"resourcePlans": {"part": part}}, "port")
     assert diff_of(made, "part") == {"adds": {"a": 1}}
-    assert diff_of(made, "part", "outputDiff") == {"adds": {"ip": UNKNOWN_TEXT}}
+    assert diff_of(made, "part", "outputDiff") == {
+        "adds": dict.fromkeys(["ip", "name", "port"], UNKNOWN_TEXT)
+    }
+
+
+def test_what_a_component_is_given_of_what_will_be_made_is_not_bound_and_the_rest_is():
+    given = {"adds": {"mine": 1}, "updates": {"other": "x"}}
+    part = planned("same", custom=False, needs={"ip": ["new"], "other": ["new"]}, inputDiff=given)
+    made = loosened({"resourcePlans": {"part": part, "new": planned("create")}})
+    assert diff_of(made, "part") == {
+        "adds": {"mine": 1, "ip": UNKNOWN_TEXT},
+        "updates": {"other": UNKNOWN_TEXT},
+    }
 
 
 def test_a_deletion_stays_one():
@@ -72,10 +90,10 @@ def test_a_deletion_stays_one():
 def test_what_is_no_plan_is_refused_and_never_taken_for_one_that_binds(tmp_path: Path, text: str):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(EnvironmentFault, match="update plan cannot be read"):
-        loosen(tmp_path / "plan.json")
+        loosen(tmp_path / "plan.json", ())
 
 
 def test_a_plan_is_rewritten_in_place(tmp_path: Path):
     (tmp_path / "plan.json").write_text(json.dumps({"resourcePlans": {"a": planned("same")}}))
-    loosen(tmp_path / "plan.json")
+    loosen(tmp_path / "plan.json", ())
     assert json.loads((tmp_path / "plan.json").read_text())["resourcePlans"]["a"]["steps"] == ["same"]
