@@ -155,8 +155,7 @@ class Mixed(Alone):
 @pytest.fixture(scope="module")
 def mixed(toolchain: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     with standing(Mixed, tmp_path_factory.mktemp("mixed")) as made:
-        # From nothing: what was approved is the rendering.
-        made.up_as_approved()
+        made.up()
         yield made
 
 
