@@ -19,7 +19,18 @@ def namespaces(subject: Subject) -> frozenset[str]:
 
 
 def stated(subject: Subject, release: Resource) -> bool:
-    """Whether a Helm release is that operator's, its chart by digest: what it installs is settled by that."""
-    return at(release.inputs, "namespace") in namespaces(subject) and "@sha256:" in str(
-        release.inputs.get("chart")
+    """Whether a Helm release is that operator's, its chart by digest: what it installs is settled by that.
+
+    A chart in a registry bears its digest. Of a packed one the platform states it, and was not put together with a file
+    that has another (`isthmus.catalogue.charts`)."""
+    chart = str(release.inputs.get("chart"))
+    return at(release.inputs, "namespace") in namespaces(subject) and (
+        "@sha256:" in chart or chart in _packed(subject)
     )
+
+
+def _packed(subject: Subject) -> frozenset[str]:
+    given = subject.platform.operators.gpu_operator_release if subject.platform else None
+    if given is None or given.chart is None or given.digest is None or given.chart.startswith("oci://"):
+        return frozenset()
+    return frozenset({given.chart})

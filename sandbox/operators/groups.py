@@ -193,9 +193,10 @@ class _Set:
         leader = group.leader["metadata"]
         if leader.get("deletionTimestamp"):
             return True
-        uids = {pod["metadata"]["uid"] for pod in group.workers}
+        workers = self._own_workers(group)
+        uids = {pod["metadata"]["uid"] for pod in workers}
         before = self.controller.seen.get(leader["uid"], set())
-        ended = [pod for pod in group.workers if pod["metadata"].get("deletionTimestamp")]
+        ended = [pod for pod in workers if pod["metadata"].get("deletionTimestamp")]
         again = [pod for pod in (group.leader, *group.workers) if _restarts(pod)]
         self.controller.seen[leader["uid"]] = before | uids
         policy = self.template.get("restartPolicy", "RecreateGroupOnPodRestart")
@@ -208,6 +209,18 @@ class _Set:
             if error.status != 404:
                 raise
         return True
+
+    def _own_workers(self, group: _Group) -> list[Object]:
+        """Those of this leader. A leader before it may have left some that are still going, whose end is no restart."""
+        made = self.sets.get(group.leader["metadata"]["name"], {}).get("metadata", {})
+        owners = [each["uid"] for each in made.get("ownerReferences") or []]
+        if group.leader["metadata"]["uid"] not in owners:
+            return []
+        return [
+            pod
+            for pod in group.workers
+            if any(each["uid"] == made["uid"] for each in pod["metadata"].get("ownerReferences") or [])
+        ]
 
     def _status(self, rolling: bool) -> None:
         mine = [group for index, group in self.groups.items() if index < self.replicas]
