@@ -7,7 +7,6 @@ one of its own. Rules, settings and findings are the same as under `isthmus rend
 
 from __future__ import annotations
 
-import gc
 import os
 import re
 import signal
@@ -21,7 +20,7 @@ import grpc
 from google.protobuf import empty_pb2
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime.proto import analyzer_pb2 as wire
-from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
+from pulumi.runtime.proto import plugin_pb2
 
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.findings import Control, Finding
@@ -47,7 +46,7 @@ def supports(controls: list[Control] | tuple[Control, ...]) -> str:
     return "; ".join(f"{each.framework} {each.version} {each.id}" for each in controls)
 
 
-class Pack(analyzer_pb2_grpc.AnalyzerServicer):
+class Pack:
     """Takes registrations as they come, and judges the stack when the engine has them all."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,8 +54,9 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
         text = (folder / "PulumiPolicy.yaml").read_text(encoding="utf-8")
         found = re.search(r"^version: (\S+)$", text, re.M)
         self._version = found[1] if found else "0.0.0"
-        self._inputs: dict[str, Any] = {}
-        self._taken: list[bytes] = []
+        self._inputs: dict[str, dict[str, Any]] = {}
+        self._reader = futures.ThreadPoolExecutor(max_workers=1)
+        self._unread: list[futures.Future[Any]] = []
         self._levels: dict[str, int] = {}
         self._settings = Settings()
         self._stack = ""
@@ -120,22 +120,22 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return wire.AnalyzerStackConfigureResponse()
 
-    def Remediate(self, request: Any, context: Any) -> Any:
-        return wire.RemediateResponse()  # a fix is a person's to make
-
     def Analyze(self, request: Any, context: Any) -> Any:
-        self._inputs[request.urn] = request.properties
+        self._inputs[request.urn] = MessageToDict(request.properties)
         return wire.AnalyzeResponse()
 
     def take(self, said: bytes) -> bytes:
-        """`Analyze` as it comes over the wire, and its empty answer."""
-        self._taken.append(said)
+        """`Analyze` as it comes over the wire, and its empty answer; read while the engine is at its own work."""
+        self._unread.append(self._reader.submit(self._read, said))
         return b""
 
+    def _read(self, said: bytes) -> None:
+        self.Analyze(wire.AnalyzeRequest.FromString(said), None)
+
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
-        for said in self._taken:
-            self.Analyze(wire.AnalyzeRequest.FromString(said), context)
-        self._taken.clear()
+        for each in self._unread:
+            each.result()
+        self._unread.clear()
         # What AWS gave in an earlier run is known by its value: rules know it by the name of who has it.
         resources = named((self._seen(each), _given(each)) for each in request.resources)
         try:
@@ -153,7 +153,7 @@ class Pack(analyzer_pb2_grpc.AnalyzerServicer):
     def _seen(self, one: Any) -> seen.Seen:
         inputs = self._inputs.get(one.urn)
         needs = {key: list(value.urns) for key, value in one.propertyDependencies.items()}
-        said = MessageToDict(one.properties if inputs is None else inputs)
+        said = MessageToDict(one.properties) if inputs is None else inputs
         # What the program only reads is never registered; components have no provider.
         made = inputs is not None and bool(one.provider.urn)
         by = one.provider.urn or None
@@ -191,19 +191,41 @@ def _level(severity: str) -> Any:
     return wire.MANDATORY if severity in STOPS else wire.ADVISORY
 
 
+def _sent(said: Any) -> bytes:
+    return said.SerializeToString()
+
+
+def _handlers(pack: Pack) -> Any:
+    """The calls that this pack answers, by their names.
+
+    `Remediate` is none of them: a fix is a person's to make, and the engine, which asks it of every resource and waits,
+    takes no such call for none."""
+    asked = {
+        pack.Handshake: wire.AnalyzerHandshakeRequest,
+        pack.GetPluginInfo: empty_pb2.Empty,
+        pack.GetAnalyzerInfo: empty_pb2.Empty,
+        pack.Configure: wire.ConfigureAnalyzerRequest,
+        pack.ConfigureStack: wire.AnalyzerStackConfigureRequest,
+        pack.AnalyzeStack: wire.AnalyzeStackRequest,
+        pack.Cancel: empty_pb2.Empty,
+    }
+    handlers = {
+        call.__name__: grpc.unary_unary_rpc_method_handler(
+            call,
+            request_deserializer=of.FromString,
+            response_serializer=_sent,
+        )
+        for call, of in asked.items()
+    }
+    # Asked of every resource too: answered before it is read.
+    handlers["Analyze"] = grpc.unary_unary_rpc_method_handler(lambda said, _: pack.take(said))
+    return grpc.method_handlers_generic_handler("pulumirpc.Analyzer", handlers)
+
+
 def serve(folder: Path) -> None:
     """Serve on a free port of the loopback, which the engine reads from stdout; until it ends this process."""
-    # What the engine shows stays until the process ends: to look for garbage in it is two fifths of judging.
-    gc.disable()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4), options=_LARGEST)
-    pack = Pack(folder)
-    # The engine asks twice of every resource, and waits: these two are taken as they come, and read when all are there.
-    unread = {
-        "Analyze": grpc.unary_unary_rpc_method_handler(lambda said, _: pack.take(said)),
-        "Remediate": grpc.unary_unary_rpc_method_handler(lambda _, __: b""),
-    }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("pulumirpc.Analyzer", unread),))
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(pack, server)
+    server.add_generic_rpc_handlers((_handlers(Pack(folder)),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from isthmus.graph.resources import Graph, Resource, boxes, place, templates
+from isthmus.graph.resources import Graph, Resource, boxes, place
 from policies.rule import Broken
 from policies.values import unknown
 
@@ -62,12 +62,8 @@ def pods(graph: Graph) -> list[Pod]:
 
 
 def _pods(graph: Graph) -> Iterator[Pod]:
-    for resource in graph.resources:
-        if resource.type.startswith("kubernetes:"):
-            for template in templates(resource.inputs):
-                yield Pod(
-                    resource, template["spec"], _said(template, "labels"), _said(template, "annotations")
-                )
+    for resource, template in graph.pods():
+        yield Pod(resource, template["spec"], _said(template, "labels"), _said(template, "annotations"))
 
 
 def _said(template: Mapping[str, Any], key: str) -> Mapping[str, Any]:

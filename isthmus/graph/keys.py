@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import Fault, Graph, Resource, boxes, place, templates
+from isthmus.graph.resources import Fault, Graph, Resource, boxes, place
 
 VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}")
@@ -29,12 +29,12 @@ def no_access_key(graph: Graph) -> list[Fault]:
             broken.append(Fault(f"{resource.name} holds an access key", resource))
         if resource.type.endswith(":Secret") and _NAME.search(" ".join(_entries(resource))):
             broken.append(Fault(f"{resource.name} holds an access key by its names", resource))
-        for template in templates(resource.inputs):
-            for box in boxes(template):
-                broken += [
-                    Fault(f"{resource.name} {why} in {box['name']}", resource)
-                    for why in _set(graph, resource, box)
-                ]
+    for resource, template in graph.pods():
+        for box in boxes(template):
+            broken += [
+                Fault(f"{resource.name} {why} in {box['name']}", resource)
+                for why in _set(graph, resource, box)
+            ]
     return broken
 
 

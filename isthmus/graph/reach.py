@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isthmus.graph.resources import Graph, place, templates
+from isthmus.graph.resources import Graph, place
 
 NAMESPACE = "kubernetes.io/metadata.name"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
@@ -76,9 +76,7 @@ class Network:
                     tuple(sorted(((template.get("metadata") or {}).get("labels") or {}).items())),
                     bool(template["spec"].get("hostNetwork")),
                 )
-                for each in graph.resources
-                if each.type.startswith("kubernetes:")
-                for template in templates(each.inputs)
+                for each, template in graph.pods()
             )
         )
         self.unread = [

@@ -57,6 +57,7 @@ class Graph:
         for each in self.resources:
             self._by_name.setdefault(each.name, []).append(each)
         self._by_kinds: dict[tuple[str, ...], list[Resource]] = {}
+        self._pods: list[tuple[Resource, Mapping[str, Any]]] | None = None
 
     def of(self, *kinds: str) -> Iterator[Resource]:
         """Resources whose type ends in one of `kinds`, e.g. `:Role` or `aws:iam/role:Role`."""
@@ -64,6 +65,13 @@ class Graph:
         if found is None:  # reports ask for the same few kinds for every pod and policy
             found = self._by_kinds[kinds] = [each for each in self.resources if each.type.endswith(kinds)]
         return iter(found)
+
+    def pods(self) -> list[tuple[Resource, Mapping[str, Any]]]:
+        """Every template of a pod, by the object of Kubernetes that has it; many ask, and looking is long."""
+        if self._pods is None:
+            objects = (each for each in self.resources if each.type.startswith("kubernetes:"))
+            self._pods = [(each, template) for each in objects for template in templates(each.inputs)]
+        return self._pods
 
     def referred(self, value: Any, kind: str = "") -> list[Resource]:
         """The resources that a value (text, list, map) refers to, of a type that ends in `kind`."""

@@ -15,7 +15,7 @@ from isthmus.contracts.words import SENSITIVITIES
 from isthmus.graph.linking import undecided
 from isthmus.graph.places import Place, Places, provider_of
 from isthmus.graph.reach import BY_CONTROLLERS, CLASS
-from isthmus.graph.resources import Graph, Resource, boxes, place, templates
+from isthmus.graph.resources import Graph, Resource, boxes, place
 from isthmus.graph.tasks import DEFINITION, SERVICE, containers
 from isthmus.graph.texts import loaded
 
@@ -150,29 +150,26 @@ class Servers:
         return None
 
     def _pods(self) -> Iterator[Server]:
-        for each in self._graph.resources:
-            if not each.type.startswith("kubernetes:"):
-                continue
-            for template in templates(each.inputs):
-                labels = (template.get("metadata") or {}).get("labels") or {}
-                name, namespace = place(each)
-                maps, lost = self._given(each, template, namespace)
-                configs, unread = _told(maps)
-                unread += lost
-                said = [labels.get(CLASS), *(one.get("class") for one in configs)]
-                class_ = self.spaces.get(namespace) or next((known(one) for one in said if one), "")
-                yield Server(
-                    each,
-                    name,
-                    namespace,
-                    self._places.of(each),
-                    class_,
-                    labels,
-                    template,
-                    configs,
-                    unread,
-                    maps,
-                )
+        for each, template in self._graph.pods():
+            labels = (template.get("metadata") or {}).get("labels") or {}
+            name, namespace = place(each)
+            maps, lost = self._given(each, template, namespace)
+            configs, unread = _told(maps)
+            unread += lost
+            said = [labels.get(CLASS), *(one.get("class") for one in configs)]
+            class_ = self.spaces.get(namespace) or next((known(one) for one in said if one), "")
+            yield Server(
+                each,
+                name,
+                namespace,
+                self._places.of(each),
+                class_,
+                labels,
+                template,
+                configs,
+                unread,
+                maps,
+            )
 
     def _given(
         self, resource: Resource, template: Mapping[str, Any], namespace: str

@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.graph.linking import undecided
 from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Graph, Resource, boxes, place, templates
+from isthmus.graph.resources import Graph, Resource, boxes, place
 from isthmus.graph.texts import loaded
 
 HELPER = "aws_signing_helper"
@@ -76,17 +76,14 @@ class Translator:
 def translators(graph: Graph) -> Iterator[Translator]:
     """Every workload with the credential helper in its pods, a role by their service account, or the label of a
     translator."""
-    for each in graph.resources:
-        if not each.type.startswith("kubernetes:"):
-            continue
-        for template in templates(each.inputs):
-            labels = (template.get("metadata") or {}).get("labels") or {}
-            name, namespace = place(each)
-            placed = role_by_place(graph, namespace, template)
-            called = labels.get("isthmus.dev/role") == "translator"
-            if called or placed or any(map(_helps, boxes(template))):
-                class_ = _class(graph, namespace, labels)
-                yield Translator(name, namespace, class_, template, placed, each)
+    for each, template in graph.pods():
+        labels = (template.get("metadata") or {}).get("labels") or {}
+        name, namespace = place(each)
+        placed = role_by_place(graph, namespace, template)
+        called = labels.get("isthmus.dev/role") == "translator"
+        if called or placed or any(map(_helps, boxes(template))):
+            class_ = _class(graph, namespace, labels)
+            yield Translator(name, namespace, class_, template, placed, each)
 
 
 def role_by_place(graph: Graph, namespace: str, template: Mapping[str, Any]) -> str:
