@@ -98,6 +98,17 @@ TOGETHER = {
     "tests/fences": "fences",
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
+FIRST = (
+    *("cluster", "life", "bank", "tests/sandbox/test_estate_up.py", "tests/sandbox/test_programs_up.py"),
+    *("tests/sandbox/test_cloud_private_up.py", "tests/sandbox/test_slices_and_groups_up.py"),
+    *("tests/sandbox/test_pools_up.py", "tests/planning/test_random_plans.py"),
+    *(
+        "tests/sandbox/test_people_up.py",
+        "tests/cli/test_images_resolving.py",
+        "tests/engine/test_drifting.py",
+    ),
+)
+"""What takes longest begins first, so that no worker is alone with it at the end; the longest first."""
 ALONE = "tests/sandbox/test_recovery_whole.py"
 """Whose every test takes the better part of an hour: whichever worker is free runs the next."""
 
@@ -117,6 +128,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(HERE)
         if path.parts[0] in SERVICES or f"tests/{path.as_posix()}" in SLOW:
             item.add_marker("service")
+    ranks = {scope: rank for rank, scope in enumerate(FIRST)}
+    items.sort(
+        key=lambda item: ranks.get(together(f"tests/{item.path.relative_to(HERE).as_posix()}"), len(FIRST))
+    )
+
+
+def together(file: str) -> str:
+    """What one worker runs with this file: its own tests, or a group of files."""
+    return TOGETHER.get(file) or TOGETHER.get(file.rpartition("/")[0]) or file
 
 
 class ByFile(LoadFileScheduling):
@@ -129,9 +149,9 @@ class ByFile(LoadFileScheduling):
         file = super()._split_scope(nodeid)
         if file == ALONE:
             return nodeid
-        room = file.rpartition("/")[0]
-        return TOGETHER.get(file) or TOGETHER.get(room) or file
+        return together(file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    config.option.loadscopereorder = False  # by the number of tests, which says nothing of their time
     return ByFile(config, log)
