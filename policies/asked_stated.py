@@ -74,10 +74,9 @@ def _tags(subject: Subject) -> Iterator[Resource | None]:
 
 
 def _let_in(subject: Subject) -> Iterator[Resource]:
-    """What lets somebody in, in words that can be read; of the rest other rules tell."""
+    """What lets somebody in; of a document without a word that can be read other rules tell."""
     for each, _, document in identity_reach.let_in(subject):
-        who = [one for said in document if said.get("Effect") == "Allow" for one in principals(said)]
-        if who and not any(unknown(one) and not subject.graph.referred(one) for one in who):
+        if any(said.get("Effect") == "Allow" and principals(said) for said in document):
             yield each
 
 
@@ -88,13 +87,12 @@ def _callers(subject: Subject) -> Iterator[Resource]:
 
 
 def _letting_in(subject: Subject) -> Iterator[Resource]:
-    """Policies of a class that say who comes in. Who lets everybody in, by no `from`, names nobody to look at."""
+    """Policies of a class that say who comes in, nobody and everybody among it."""
     of = spaces(subject.graph)
     for each in subject.graph.of(POLICY):
-        rules = at(each.inputs, "spec.ingress")
-        shut = rules is None and "Ingress" in (at(each.inputs, "spec.policyTypes") or [])
-        said = isinstance(rules, list) and all(isinstance(at(one, "from"), list) for one in rules)
-        if of.get(place(each)[1]) and (shut or said):
+        kinds, rules = (at(each.inputs, f"spec.{part}") for part in ("policyTypes", "ingress"))
+        # Without kinds a policy is of what comes in, whatever else it is of.
+        if of.get(place(each)[1]) and (rules or not kinds or "Ingress" in kinds):
             yield each
 
 
@@ -122,7 +120,7 @@ def _asked_by_gateways(subject: Subject) -> Iterator[Resource]:
 
 def _zoned(subject: Subject) -> Iterator[Resource]:
     yield from (groups[0] for _, _, groups in machines.in_zones(subject))
-    yield from (group for group, _ in machines.system(subject))
+    yield from (group for group, *_ in machines.system(subject))
 
 
 def _taken_back(subject: Subject) -> Iterator[Resource]:

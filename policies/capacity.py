@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,6 +16,7 @@ from policies.values import at, unknown
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 _QUEUES = (":ClusterQueue",)
+_QUOTA = ":ResourceQuota"
 _SCALERS = (":HorizontalPodAutoscaler", ":ScaledObject")
 _GPU = "nvidia.com/gpu"
 
@@ -23,12 +24,12 @@ _GPU = "nvidia.com/gpu"
 def _quotas(subject: Subject) -> dict[str, Mapping[str, Any]]:
     """What each namespace's quotas bound, by namespace; the smallest where several bound one thing."""
     found: dict[str, dict[str, Any]] = {}
-    for each in subject.graph.of(":ResourceQuota"):
+    for each in subject.graph.of(_QUOTA):
         hard = at(each.inputs, "spec.hard")
         mine = found.setdefault(place(each)[1], {})
         for key, value in hard.items() if isinstance(hard, Mapping) else ():
             one, other = number(mine.get(key)), number(value)
-            if key not in mine or (one is not None and other is not None and other < one):
+            if key not in mine or (other is not None and (one is None or other < one)):
                 mine[key] = value
     return dict(found)
 
@@ -79,6 +80,13 @@ def asked(pod: Pod) -> dict[str, Fraction]:
     return found
 
 
+def _told(pod: Pod) -> bool:
+    """Whether it is known how many GPUs a pod takes."""
+    limits = [at(box, "resources.limits") for box in pod.boxes]
+    said = [value for each in limits if isinstance(each, Mapping) for value in each.values()]
+    return not any(map(unknown, (*limits, *said)))
+
+
 @dataclass(frozen=True)
 class Sum:
     """What is taken together of what has an end, and who answers for it: whoever takes most."""
@@ -96,13 +104,14 @@ class Sum:
 
 
 def wanted(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Sum]]:
-    """Workloads whose number is not known, and what the others of each namespace take of what its quotas bound."""
+    """Workloads of which it is not known what they take, quotas that bound nobody knows what, and what the others of
+    each namespace take of what its quotas bound."""
     quotas, hidden, blurred = _quotas(subject), list[Resource](), set[str]()
     most = _most(subject)
     who: dict[tuple[str, str], list[tuple[Fraction, Resource]]] = {}
     for pod in pods(subject.graph):
         count = _copies(pod, most)
-        if count is None:
+        if count is None or not _told(pod):
             hidden.append(pod.resource)
             blurred.add(pod.namespace)
             continue
@@ -114,7 +123,16 @@ def wanted(subject: Subject) -> tuple[list[Resource], dict[tuple[str, str], Sum]
         bound = number(quotas.get(space, {}).get(key))
         if bound is not None:
             found[space, key] = summed(key, parts, bound, whole=space not in blurred)
-    return hidden, found
+    return [*hidden, *_unread(subject, who)], found
+
+
+def _unread(subject: Subject, taken: Iterable[tuple[str, str]]) -> Iterator[Resource]:
+    """Quotas of which it is not known, or is no number, how much they give of what workloads take."""
+    for each in subject.graph.of(_QUOTA):
+        hard, space = at(each.inputs, "spec.hard"), place(each)[1]
+        mine = [key for of, key in taken if of == space]
+        if (mine and unknown(hard)) or any(key in hard and number(hard[key]) is None for key in mine):
+            yield each
 
 
 def summed(of: str, parts: list[tuple[Fraction, Resource]], most: Fraction, *, whole: bool) -> Sum:
@@ -125,7 +143,8 @@ def summed(of: str, parts: list[tuple[Fraction, Resource]], most: Fraction, *, w
 def _fits(subject: Subject) -> Iterator[Broken]:
     hidden, sums = wanted(subject)
     for each in hidden:
-        yield Broken(f"how many of {each.name} there are is not known yet", each, "undecided")
+        what = "gives" if each.type.endswith(_QUOTA) else "takes at most"
+        yield Broken(f"how much {each.name} {what} is not known, or no plain number", each, "undecided")
     for (space, key), one in sums.items():
         if one.total > one.most:
             what = key.removeprefix("requests.")
@@ -217,7 +236,7 @@ RULES = (
         "A queue holds what asks it; a pod that asks none takes what the quota leaves it",
         "Add requests.nvidia.com/gpu to the namespace's quota, 0 where it has none",
         _gpus_bounded,
-        (_NAMESPACE, ":ResourceQuota"),
+        (_NAMESPACE, _QUOTA),
     ),
     Rule(
         "cost/fits-quota",

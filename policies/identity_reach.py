@@ -23,6 +23,8 @@ from policies.values import at, unknown
 _ROLE = "aws:iam/role:Role"
 _ACCOUNT = re.compile(r"(?:^|:)(\d{12})(?::|$)")
 _ROOT = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(\d{12})(?::root)?$")
+_OWN = "${aws.accountId}"
+"""As a rendering writes the account that all is made in."""
 _KEY = "aws:kms/key:Key"
 _CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream", "sagemaker:InvokeEndpoint")
 """Calls that carry prompts."""
@@ -88,6 +90,8 @@ def _our_accounts(subject: Subject) -> Iterator[Broken]:
             agreed = {key.lower() for _, key, _ in conditions(statement)} & set(_TOLD)
             for who in principals(statement):
                 account = _ACCOUNT.search(who)
+                if account is None and unknown(who) and not _made_here(subject, who):
+                    yield Broken(f"who may {may} {resource.name} is not known yet", resource, "undecided")
                 if account is None or account[1] in ours:
                     continue
                 said = f"account {account[1]} may {may} {resource.name}"
@@ -95,6 +99,11 @@ def _our_accounts(subject: Subject) -> Iterator[Broken]:
                     yield Broken(f"{said}, and the platform names no such account", resource)
                 elif not agreed:
                     yield Broken(f"{said}, and nothing says whose it is", resource, "undecided")
+
+
+def _made_here(subject: Subject, who: str) -> bool:
+    """Whether a principal that is not known yet is a role of this stack, or of the account that it is made in."""
+    return _OWN in who or bool(subject.graph.referred(who, ":Role"))
 
 
 def callers(subject: Subject) -> Iterator[tuple[Role, list[str]]]:

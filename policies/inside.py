@@ -29,18 +29,40 @@ def _own_class_in(subject: Subject) -> Iterator[Broken]:
     of = spaces(subject.graph)
     for policy in subject.graph.of(POLICY):
         own = of.get(place(policy)[1], "")
-        for rule in _listed(at(policy.inputs, "spec.ingress")) if own else ():
-            for peer in _listed(at(rule, "from")):
-                where = at(peer, "namespaceSelector")
-                if unknown(where):
-                    said = f"which namespaces {policy.name} lets in is not known before the change"
-                    yield Broken(said, policy, "undecided")
-                    continue
-                found = _named(where)
-                if isinstance(where, Mapping):
-                    found |= {of[name] for name in chosen(every, where) if of.get(name)}
-                for other in sorted(found - {own}):
-                    yield Broken(f"{policy.name} of class {own} lets {other} namespaces in", policy)
+        for peer in _let_in(policy) if own else ():
+            where = at(peer, "namespaceSelector")
+            if peer is None:
+                yield Broken(
+                    f"{policy.name} of class {own} lets everybody in: its rule has no `from`", policy
+                )
+                continue
+            if unknown(where) or any(map(unknown, _words(where))):
+                said = f"which namespaces {policy.name} lets in is not known before the change"
+                yield Broken(said, policy, "undecided")
+                continue
+            found = _named(where)
+            if isinstance(where, Mapping):
+                found |= {of[name] for name in chosen(every, where) if of.get(name)}
+            for other in sorted(found - {own}):
+                yield Broken(f"{policy.name} of class {own} lets {other} namespaces in", policy)
+
+
+def _let_in(policy: Resource) -> Iterator[Any]:
+    """Each peer that a policy lets in; None: a rule that names none, which to Kubernetes is everybody. What is not
+    known stands for its peers."""
+    rules = at(policy.inputs, "spec.ingress")
+    for rule in [rules] if unknown(rules) else _listed(rules):
+        peers = at(rule, "from")
+        yield from [peers] if unknown(peers) else _listed(peers) or [None]
+
+
+def _words(value: Any) -> Iterator[Any]:
+    """Every word that a selector consists of."""
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _words(each)
+    else:
+        yield value
 
 
 def _named(where: Any) -> set[str]:

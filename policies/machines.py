@@ -144,16 +144,22 @@ def in_zones(subject: Subject) -> Iterator[tuple[str, list[str], list[Resource]]
             yield pool.name, list(zones), groups
 
 
-def system(subject: Subject) -> Iterator[tuple[Resource, set[str]]]:
-    """Of each cluster's own machines the first group, and the subnets of all; not where those are not known."""
+def system(subject: Subject) -> Iterator[tuple[Resource, set[str], bool]]:
+    """Of each cluster's own machines the first group, the subnets of all that can be told, and whether all can."""
     groups = [each for each in subject.graph.of(_GROUP) if tag(each, _POOL) == _SYSTEM]
     clusters: dict[str, list[Resource]] = {}
     for each in groups:
         clusters.setdefault(str(each.inputs.get("clusterName")), []).append(each)
     for _, mine in sorted(clusters.items()):
         said = [each.inputs.get("subnetIds") or [] for each in mine]
-        if not any(map(unknown, said)):
-            yield mine[0], {str(one) for each in said for one in each}
+        every = [one for each in said for one in ([each] if isinstance(each, str) else each)]
+        known = {str(one) for one in every if _one_subnet(subject, one)}
+        yield mine[0], known, all(_one_subnet(subject, one) for one in every)
+
+
+def _one_subnet(subject: Subject, value: Any) -> bool:
+    """Whether a value is one subnet's: its id, or the name of one that is made here."""
+    return not unknown(value) or len(subject.graph.referred(value, ":Subnet")) == 1
 
 
 def _zones(subject: Subject) -> Iterator[Broken]:
@@ -161,9 +167,12 @@ def _zones(subject: Subject) -> Iterator[Broken]:
         if len(groups) < len(zones):
             said = f"pool {pool} is to stand in {', '.join(zones)}, and machines are made in {len(groups)} of them"
             yield Broken(said, groups[0])
-    for group, subnets in system(subject):
-        if len(subnets) < 2:
+    for group, subnets, whole in system(subject):
+        if len(subnets) < 2 and whole:
             yield Broken(f"what runs the cluster stands in one zone: {group.name}", group)
+        elif len(subnets) < 2:
+            said = f"in how many zones what runs the cluster stands is not known yet: {group.name}"
+            yield Broken(said, group, "undecided")
 
 
 def _alarm_stands(subject: Subject) -> Iterator[Broken]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.platform_serving import scaled
 from isthmus.graph.resources import place
 from policies import frameworks as fw
-from policies.pods import Pod, of_box, pods
+from policies.pods import Pod, not_known, of_box, pods
 from policies.rule import Broken, Rule, Subject
 from policies.stated import class_of, endpoint, released
 from policies.values import at, unknown
@@ -21,6 +22,7 @@ _PLACES = {"node": (_HOST,), "domain": (_ZONE,)}
 _GRACE = 30
 """Kubernetes' own, where a pod says none; the deadline of a rollout below, too."""
 _DEADLINE = 600
+_SLEEPS = re.compile(r"\bsleep (\d+)")
 
 
 def served(subject: Subject) -> Iterator[Pod]:
@@ -145,21 +147,31 @@ def _in_order(subject: Subject) -> Iterator[Broken]:
         given = _GRACE if grace is None else grace
         for box in _boxes(pod):
             needs = _to_end(box)
-            if given < needs:
+            if needs is None:
+                yield not_known(pod, box, "how long it may take to end")
+            elif given < needs:
                 said = f"is killed after {given:g} s, and needs {needs:g} to finish what it is answering"
                 yield of_box(pod, box, said, f"terminationGracePeriodSeconds: {needs:g}")
         if given < 1:
             yield Broken(f"pods of {pod.resource.name} are killed without a moment to end", pod.resource)
 
 
-def _to_end(box: Mapping[str, Any]) -> float:
-    """Seconds from when a container is told to end: what it waits first, and what its program finishes then."""
-    waits = at(box, "lifecycle.preStop.sleep.seconds")
-    needs = float(waits) if isinstance(waits, int | float) else 0.0
-    for word in box.get("args") or []:
+def _to_end(box: Mapping[str, Any]) -> float | None:
+    """Seconds from when a container is told to end: what it waits first, and what its program finishes then. None
+    where that is not known. Of a hook's command, what it sleeps is counted."""
+    waits, command = (at(box, f"lifecycle.preStop.{each}") for each in ("sleep.seconds", "exec.command"))
+    words = command if isinstance(command, list) else [command]
+    args = box.get("args") or []
+    if any(map(unknown, (waits, *words, args))):
+        return None
+    slept = _SLEEPS.search(" ".join(map(str, words)))
+    needs = float(waits) if isinstance(waits, int | float) else float(slept[1]) if slept else 0.0
+    for word in args:
         flag, _, value = str(word).partition("=")
-        if flag == "--shutdown-timeout" and value.isdigit() and "--headless" not in box["args"]:
-            needs += int(value)  # what answers nobody has nothing to finish
+        if flag == "--shutdown-timeout" and "--headless" not in args:
+            if unknown(value):
+                return None
+            needs += int(value) if value.isdigit() else 0  # what answers nobody has nothing to finish
     return needs
 
 

@@ -11,7 +11,7 @@ from isthmus.graph.resources import place
 from policies import frameworks as fw
 from policies import operators
 from policies.capacity import class_spaces
-from policies.pods import KINDS, of_box, pods
+from policies.pods import KINDS, Pod, of_box, pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 from policies.workload import TASK, tasks
@@ -26,12 +26,22 @@ def images(subject: Subject) -> Iterator[tuple[Any, str, Any]]:
     for pod in pods(subject.graph):
         for box in pod.boxes:
             yield pod.resource, f"container {box.get('name')} of {pod.resource.name}", box.get("image")
+        for volume in _volumes(pod):
+            reference = at(volume, "image.reference")
+            if reference is not None or at(volume, "image") is not None:
+                yield pod.resource, f"volume {at(volume, 'name')} of {pod.resource.name}", reference
     for task, box in tasks(subject):
         yield task, f"container {box.get('name')} of {task.name}", box.get("image")
     for model in subject.graph.of("aws:sagemaker/model:Model"):
         for box in [model.inputs.get("primaryContainer"), *(model.inputs.get("containers") or [])]:
             if isinstance(box, Mapping):
                 yield model, model.name, box.get("image")
+
+
+def _volumes(pod: Pod) -> list[Any]:
+    """What a pod mounts; each may be an image itself. What is not known stands for a volume."""
+    said = pod.spec.get("volumes")
+    return said if isinstance(said, list) else [said] if unknown(said) else []
 
 
 def _by_digest(subject: Subject) -> Iterator[Broken]:

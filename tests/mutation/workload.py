@@ -107,6 +107,14 @@ def image_of_a_registry_elsewhere(box: Any, seen: Seen) -> None:
     box["image"] = f"docker.io/someone/{box['image'].rpartition('/')[2]}"
 
 
+@FAMILY.changes(*WORKLOADS, lens=PODS, also=["release"])
+def volume_from_an_image_by_a_tag(pod: Any, seen: Seen) -> None:
+    """A pod mounts an image of a registry of ours as a volume, by a tag, which can be moved."""
+    image = pod["spec"]["containers"][0]["image"].partition("@")[0]
+    more = {"name": "more", "image": {"reference": f"{image}:latest"}}
+    pod["spec"]["volumes"] = [*pod["spec"].get("volumes", []), more]
+
+
 @FAMILY.changes(":Namespace", where=lambda inputs, _: ENFORCE in (inputs["metadata"].get("labels") or {}))
 def namespace_that_admits_privileged_pods(inputs: Any, seen: Seen) -> None:
     """A namespace's Pod Security Standard is `privileged`."""

@@ -1,0 +1,189 @@
+"""What cannot be decided is refused, not passed: a value that decides and cannot be read, one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isthmus.contracts.policy_settings import Figures, Settings
+from isthmus.engine.recorder import Resource
+from tests.policies import cases_accounts, cases_capacity
+from tests.policies.cases import changed
+from tests.policies.cases_accounts import borne
+from tests.policies.cases_aws import policy
+from tests.policies.cases_capacity import QUOTA, group
+from tests.policies.cases_cluster import BOX, FIRST, GPU, deployment
+from tests.policies.cases_inside import lets_in, space
+from tests.policies.cases_serving import MODEL
+from tests.policies.making import found, made
+from tests.policies.test_asked import BY_ID, about
+
+SUBNETS = [made("aws:ec2/subnet:Subnet", each, {}) for each in ("one", "two")]
+BOUND = "spec.hard.[requests.nvidia.com/gpu]"
+CLASS = {"isthmus.dev/class": "internal"}
+
+
+def verdicts(rule: str, *graph: Resource, platform: Any = None) -> set[str]:
+    """What the rule says of them, each finding about something that it was asked."""
+    said = found(rule, *graph, platform=platform)
+    assert {each.resource for each in said} <= about(BY_ID[rule], list(graph), platform)
+    return {each.verdict for each in said}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ("${network.subnets}", ["subnet-a"], {"undecided"}),
+        (["${network.private.0}"], ["${network.private.1}"], {"undecided"}),
+        # As the engine names both where a property depends on several subnets that are yet to be made.
+        (["${one.unknown}${two.unknown}"], ["${one.unknown}${two.unknown}"], {"undecided"}),
+        (["${one.id}"], ["${two.id}"], set()),
+        (["${one.id}"], ["${one.id}"], {"violated"}),
+        ("${network.subnets}", ["subnet-a", "subnet-b"], set()),
+    ],
+)
+def test_a_clusters_machines_whose_zones_cannot_be_told(first: Any, second: Any, wanted: set[str]):
+    machines = [group(name, "a", "system", subnetIds=each) for name, each in (("s", first), ("t", second))]
+    said = verdicts("reliability/machines-in-zones", *machines, *SUBNETS, platform=cases_capacity.WORD)
+    assert said == wanted
+
+
+@pytest.mark.parametrize("bound", ["${other.gpus}", "1Ki", "many"])
+def test_a_quota_that_is_no_number(bound: str):
+    assert verdicts("cost/fits-quota", *changed([QUOTA, GPU], {BOUND: bound})) == {"undecided"}
+
+
+def test_a_quota_of_which_nothing_is_known():
+    assert verdicts("cost/fits-quota", *changed([QUOTA, GPU], {"spec.hard": "${other.hard}"})) == {
+        "undecided"
+    }
+    assert verdicts("cost/fits-quota", *changed([QUOTA], {"spec.hard": "${other.hard}"})) == set(), (
+        "nobody takes any"
+    )
+
+
+def test_of_two_quotas_the_one_that_can_be_read_bounds_as_well():
+    second = made(QUOTA.type, "second", changed([QUOTA], {BOUND: "${other.gpus}"})[0].inputs)
+    many = deployment({**BOX, "resources": {"limits": {"nvidia.com/gpu": "3"}}}, "many")
+    for quotas in ([QUOTA, second], [second, QUOTA]):
+        assert verdicts("cost/fits-quota", *quotas, many) == {"undecided", "violated"}
+
+
+@pytest.mark.parametrize("limits", ["${other.limits}", {"nvidia.com/gpu": "${other.gpus}"}])
+def test_a_workload_that_takes_nobody_knows_how_many_gpus(limits: Any):
+    pod = deployment({**BOX, "resources": {"limits": limits}}, "blurred")
+    assert verdicts("cost/fits-quota", QUOTA, pod) == {"undecided"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"spec.ingress": "${other.rules}"},
+        {"spec.ingress": ["${other.rule}"]},
+        {"spec.ingress": [{"from": "${other.peers}"}]},
+        {"spec.ingress": [{"from": ["${other.peer}"]}]},
+        {"spec.ingress": [{"from": [{"namespaceSelector": {"matchLabels": "${other.labels}"}}]}]},
+        {
+            "spec.ingress": [
+                {"from": [{"namespaceSelector": {"matchLabels": {"isthmus.dev/class": "${other.class}"}}}]}
+            ]
+        },
+        {"spec": "${other.spec}"},
+    ],
+)
+def test_whom_a_class_lets_in(values: dict[str, Any]):
+    graph = changed([lets_in(matchLabels=CLASS), space("internal")], values)
+    assert verdicts("data-path/lets-in-own-class", *graph) == {"undecided"}
+
+
+@pytest.mark.parametrize("rule", [{}, {"from": []}, {"from": None}, {"ports": [{"port": 8443}]}])
+def test_a_rule_without_from_lets_everybody_in(rule: dict[str, Any]):
+    graph = changed([lets_in(matchLabels=CLASS), space("internal")], {"spec.ingress": [rule]})
+    assert verdicts("data-path/lets-in-own-class", *graph) == {"violated"}
+
+
+@pytest.mark.parametrize("ingress", [[], None])
+def test_a_policy_without_a_rule_lets_nobody_in(ingress: Any):
+    graph = changed([lets_in(matchLabels=CLASS), space("internal")], {"spec.ingress": ingress})
+    assert verdicts("data-path/lets-in-own-class", *graph) == set()
+    assert about(BY_ID["data-path/lets-in-own-class"], graph) == {"in"}
+
+
+def trusts(who: str) -> Resource:
+    return borne({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": who}})
+
+
+@pytest.mark.parametrize(
+    ("who", "wanted"),
+    [
+        ("${other.arn}", {"undecided"}),
+        ("arn:aws:iam::${other.account}:root", {"undecided"}),
+        ("arn:aws:iam::${aws.accountId}:root", set()),
+        ("${caller.arn}", set()),
+        ("${partner.arn}", {"undecided"}),
+    ],
+)
+def test_a_principal_that_is_not_known_yet(who: str, wanted: set[str]):
+    caller = made("aws:iam/role:Role", "caller", {"assumeRolePolicy": policy()})
+    partner = made("aws:ssm/parameter:Parameter", "partner", {})
+    assert (
+        verdicts("identity/our-accounts", trusts(who), caller, partner, platform=cases_accounts.WORD)
+        == wanted
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {f"{FIRST}.lifecycle": "${other.lifecycle}"},
+        {f"{FIRST}.lifecycle.preStop": "${other.hook}"},
+        {f"{FIRST}.lifecycle.preStop": {"sleep": {"seconds": "${other.seconds}"}}},
+        {f"{FIRST}.lifecycle.preStop": {"exec": {"command": "${other.command}"}}},
+        {f"{FIRST}.lifecycle.preStop": {"exec": {"command": ["sleep", "${other.seconds}"]}}},
+        {f"{FIRST}.args": ["--shutdown-timeout=${other.seconds}"]},
+        {f"{FIRST}.args": "${other.args}"},
+    ],
+)
+def test_how_long_an_end_takes(values: dict[str, Any]):
+    assert verdicts("reliability/ends-in-order", *changed([MODEL], values)) == {"undecided"}
+
+
+def test_a_hook_that_sleeps_by_a_command_takes_as_long():
+    for command in (["sleep", "30"], ["/bin/sh", "-c", "sleep 30 && kill 1"]):
+        slept = {f"{FIRST}.lifecycle.preStop": {"exec": {"command": command}}}
+        assert verdicts("reliability/ends-in-order", *changed([MODEL], slept)) == {"violated"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "wanted"),
+    [
+        ("registry.bank.example/weights:1", {"violated"}),
+        (None, {"violated"}),
+        ("${mirror.url}/weights:1", {"undecided"}),
+        ("${mirror.url}/weights@sha256:" + "a" * 64, set()),
+    ],
+)
+def test_a_volume_that_is_an_image_is_named_by_digest_as_a_container_is(reference: Any, wanted: set[str]):
+    volumes = [{"name": "weights", "image": {"reference": reference}}, {"name": "tmp", "emptyDir": {}}]
+    assert verdicts("workload/images-by-digest", deployment(BOX, "model", pod={"volumes": volumes})) == wanted
+
+
+def test_volumes_of_which_nothing_is_known_may_be_images():
+    for volumes in (
+        "${other.volumes}",
+        ["${other.volume}"],
+        [{"name": "weights", "image": "${other.image}"}],
+    ):
+        pod = deployment(BOX, "model", pod={"volumes": volumes})
+        assert verdicts("workload/images-by-digest", pod) == {"undecided"}
+
+
+def test_a_volume_that_is_an_image_comes_from_a_registry_of_ours():
+    volumes = [{"name": "weights", "image": {"reference": "docker.io/someone/weights@sha256:" + "a" * 64}}]
+    pod = deployment(BOX, "model", pod={"volumes": volumes})
+    ours = Settings(
+        figures=Figures(registries=[str(BOX["image"]).partition("/")[0], "registry.bank.example"])
+    )
+    said = found("workload/our-registries", pod, settings=ours)
+    assert [each.message for each in said if "weights" in each.message]
