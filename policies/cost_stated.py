@@ -182,13 +182,12 @@ def _bought(subject: Subject) -> Iterator[Broken]:
 
 
 _use: Any = fw.owasp("LLM06")
-_MONEY = (*_use, *fw.nist("SA-2"))
 RULES = (
     Rule(
         "cost/budgets-stated",
         "Every budget that the platform states is made, and is no larger",
         "high",
-        _MONEY,
+        _use,
         "A budget that is gone, or has grown past what was approved, stops and tells nothing",
         "Take the budget back as the platform states it, or change it there",
         _budgets_stated,
@@ -198,7 +197,7 @@ RULES = (
         "cost/budgets-act",
         "A used-up budget stops calls by itself, where the platform says so",
         "high",
-        _MONEY,
+        _use,
         "A loop runs through the night while the action waits for somebody's yes",
         "Set approvalModel: AUTOMATIC at 100 % or before, and leave the action with its budget",
         _budgets_act,
@@ -208,7 +207,7 @@ RULES = (
         "cost/leaps-seen",
         "Unusual spend is watched, and somebody hears of it",
         "medium",
-        (*_use, *fw.nist("SI-4(5)")),
+        (*_use, *fw.iso_27001("A.8.16")),
         "A budget of a month tells of a leap when most of it is spent",
         "Add an AnomalyMonitor over the platform's tag, and subscriptions to it",
         _leaps_seen,
@@ -218,7 +217,7 @@ RULES = (
         "cost/tags-count",
         "Tags by which budgets count are active in bills",
         "medium",
-        _MONEY,
+        _use,
         "A budget over a tag that no bill knows counts nothing, and is never used up",
         "Set status: Active on the CostAllocationTag",
         _tags_count,
@@ -228,7 +227,7 @@ RULES = (
         "cost/attributed",
         "What a workload calls bears its name in the bill",
         "medium",
-        (*_use, *fw.nist("CM-8")),
+        (*_use, *fw.nist("CM-8"), *fw.iso_27001("A.5.9")),
         "What bears no workload's tag is in nobody's budget",
         "Tag it isthmus.dev/workload with the workload that calls it",
         _attributed,
@@ -238,7 +237,7 @@ RULES = (
         "cost/throughput-stated",
         "Throughput is bought ahead as the platform states it",
         "high",
-        _MONEY,
+        fw.nist("CM-2"),
         "Throughput with a term is paid for to its end, called or not, and AWS deletes none before",
         "State it under `provisioned`, or take it away before it is bought",
         _bought,

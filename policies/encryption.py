@@ -164,13 +164,20 @@ def _endpoint_disks(subject: Subject) -> Iterator[Broken]:
                 yield Broken(f"disks of {config.name} ({kind}) are sealed with no key of ours", config)
 
 
-_rest = (*fw.nist("SC-28(1)"), *fw.pci("3.5.1"))
+_rest = (*fw.nist("SC-28(1)"), *fw.pci("3.5.1"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(2)"))
 RULES = (
     Rule(
         id="encryption/keys-rotate",
         title="Keys of ours rotate",
         severity="high",
-        supports=(*fw.fsbp("KMS.4"), *fw.cis_aws("4.6"), *fw.nist("SC-12"), *fw.pci("3.7.4")),
+        supports=(
+            *fw.fsbp("KMS.4"),
+            *fw.cis_aws("4.6"),
+            *fw.nist("SC-12"),
+            *fw.pci("3.7.4"),
+            *fw.iso_27001("A.8.24"),
+            *fw.dora("Art. 9(4)(d)"),
+        ),
         why="A key that never changes opens everything that it ever closed to whoever gets hold of it once",
         fix="Set enableKeyRotation on the key",
         check=_keys_rotate,
@@ -180,7 +187,7 @@ RULES = (
         id="encryption/keys-stay",
         title="Keys of ours stay usable",
         severity="medium",
-        supports=fw.nist("SC-12(1)"),
+        supports=(*fw.nist("SC-12(1)"), *fw.iso_27001("A.8.24")),
         why="Without its key the audit trail is noise",
         fix="Take isEnabled: false and bypassPolicyLockoutSafetyCheck away",
         check=_keys_stay,

@@ -232,7 +232,13 @@ def _names(key: str, value: Any) -> bool:
     return said and not any(each in ("*", "") for each in listed(value))
 
 
-_least = (*fw.nist("AC-3", "AC-6"), *fw.nist_171("3.1.5"), *fw.hipaa("164.308(a)(4)"))
+_least = (
+    *fw.nist("AC-3", "AC-6"),
+    *fw.nist_171("3.1.5"),
+    *fw.hipaa("164.308(a)(4)"),
+    *fw.iso_27001("A.5.15"),
+    *fw.dora("Art. 9(4)(c)"),
+)
 RULES = (
     Rule(
         "identity/can-be-read",
@@ -287,7 +293,7 @@ RULES = (
         "identity/trust-named",
         "Who may become a role is named",
         "critical",
-        (*fw.nist("AC-3", "IA-2"),),
+        (*fw.nist("AC-3", "IA-2"), *fw.iso_27001("A.5.15"), *fw.dora("Art. 9(4)(c)")),
         "Whoever can become a translator's role calls its models unseen by any gateway",
         "Name the principal; for Roles Anywhere the trust anchor and the certificate's subject",
         _trust,
@@ -307,7 +313,7 @@ RULES = (
         "identity/no-users",
         "No users, groups or passwords of IAM's",
         "high",
-        (*fw.nist("IA-2", "AC-2"),),
+        (*fw.nist("IA-2", "AC-2"), *fw.iso_27001("A.5.16")),
         "No boundary of ours holds them, and no sign-on ends them when their owner leaves",
         "Let people come by the organisation's sign-on and take a role",
         _no_user,
@@ -337,7 +343,7 @@ RULES = (
         "identity/resource-policies-named",
         "Keys, buckets, topics and secrets name whom they let in",
         "critical",
-        (*fw.nist("AC-3"), *fw.fsbp("S3.6", "KMS.5")),
+        (*fw.nist("AC-3"), *fw.fsbp("S3.6", "KMS.5"), *fw.iso_27001("A.8.3"), *fw.dora("Art. 9(4)(c)")),
         "A resource's own policy stands beside every role and boundary",
         "Name principals, or condition on aws:SourceArn or aws:PrincipalArn",
         _resource_policies,

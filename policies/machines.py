@@ -189,13 +189,12 @@ def _alarm_stands(subject: Subject) -> Iterator[Broken]:
 
 
 _use = fw.owasp("LLM06")
-_up = fw.nist("CP-10", "SC-5")
 RULES = (
     Rule(
         "cost/machines-stated",
         "Machines are of the kind that the platform states",
         "high",
-        (*_use, *fw.nist("CM-2", "SA-2")),
+        (*fw.nist("CM-2"), *fw.iso_27001("A.8.9")),
         "Another kind may cost fifty times as much by the hour, and what was planned for it is not there",
         "Name the platform's kind of machine, or state the other one in the platform",
         _of_the_kind,
@@ -205,7 +204,7 @@ RULES = (
         "cost/machines-bounded",
         "Machines grow to no more than the platform states",
         "high",
-        (*_use, *fw.nist("SA-2")),
+        (*_use, *fw.iso_27001("A.8.6")),
         "Load, or whoever makes some, sets the bill",
         "Lower scalingConfig.maxSize to the pool's share of each zone",
         _bounded,
@@ -215,7 +214,7 @@ RULES = (
         "reliability/machines-stay",
         "Machines that serve are not of those that AWS takes back",
         "medium",
-        _up,
+        (*fw.nist("SC-5", "CP-2(2)"), *fw.dora("Art. 9(2)")),
         "A model loads for longer than the two minutes that AWS gives notice",
         "Set capacityType: ON_DEMAND; where a pool may go at any time, state purchase: spot",
         _stay,
@@ -225,7 +224,7 @@ RULES = (
         "reliability/machines-in-zones",
         "Machines stand in every zone that the platform states, and the cluster's own in two",
         "medium",
-        (*_up, *fw.nist("CP-2(2)")),
+        (*fw.nist("SC-36", "CP-2(2)"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
         "The other zone's replicas have nowhere to go when this one fails",
         "Add the node group of the missing zone",
         _zones,
@@ -235,7 +234,7 @@ RULES = (
         "reliability/rollback-alarm-stands",
         "The alarms that take a bad release back are made",
         "high",
-        (*fw.nist("CM-3", "SI-2"), *_up),
+        (*fw.nist("CM-3", "CP-10"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "AWS waits for an alarm that never sounds, and calls the release good",
         "Make the alarm in the same stack, or take it off the endpoint's rollback",
         _alarm_stands,

@@ -180,13 +180,13 @@ def _notebooks(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{each.name} reaches the internet, with all that its role may read", each)
 
 
-_private = (*fw.pci("1.3.1", "1.4.2"), *fw.nist("SC-7"))
+_private = (*fw.pci("1.3.1", "1.4.2"), *fw.nist("SC-7"), *fw.iso_27001("A.8.20"), *fw.dora("Art. 9(4)(b)"))
 RULES = (
     Rule(
         "network/default-deny",
         "Every namespace is closed both ways unless a policy opens it",
         "critical",
-        (*fw.cis_kubernetes("5.3.2"), *fw.nist("SC-7(5)")),
+        (*fw.cis_kubernetes("5.3.2"), *fw.nist("SC-7(5)"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
         "A pod that no policy names talks to everybody",
         "Add a NetworkPolicy with podSelector {} and policyTypes [Ingress, Egress], and nothing else",
         _closed,
@@ -196,7 +196,7 @@ RULES = (
         "network/policies-name-peers",
         "Network policies name their peers",
         "critical",
-        (*fw.cis_kubernetes("5.3.2"), *fw.nist("SC-7")),
+        (*fw.cis_kubernetes("5.3.2"), *fw.nist("SC-7"), *fw.iso_27001("A.8.22"), *fw.dora("Art. 9(4)(b)")),
         "A rule without peers, or for every address, opens what default-deny closed",
         "Name pods, a namespace or an address range",
         _not_open_to_all,
@@ -236,7 +236,13 @@ RULES = (
         "network/buckets-shut",
         "Buckets cannot be made public",
         "critical",
-        (*fw.fsbp("S3.8"), *fw.cis_aws("3.1.4"), *fw.nist("AC-3")),
+        (
+            *fw.fsbp("S3.8"),
+            *fw.cis_aws("3.1.4"),
+            *fw.nist("AC-3"),
+            *fw.iso_27001("A.8.3"),
+            *fw.dora("Art. 9(4)(c)"),
+        ),
         "One line in a bucket's policy would publish records or weights",
         "Add a BucketPublicAccessBlock with all four set",
         _buckets_shut,

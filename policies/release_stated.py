@@ -257,14 +257,12 @@ def _one(resource: Resource, workload: Workload, said: Any, allowed: set[str], h
     yield Broken(f"{what}, and the platform states {' or '.join(sorted(allowed))}", resource, verdict)
 
 
-_chain = (*fw.owasp("LLM04"), *fw.nist("SR-4", "SI-7"))
-_changes = (*fw.nist("CM-3", "SI-7"), *fw.owasp("LLM04"))
 RULES = (
     Rule(
         "release/weights-sealed",
         "Volumes of released weights are claimed to be read",
         "high",
-        _chain,
+        (*fw.owasp("LLM04"), *fw.nist("CM-5"), *fw.atlas("AML.M0005"), *fw.iso_27001("A.8.3")),
         "Whoever may write the volume changes what every replica serves at its next start",
         "Set accessModes: [ReadOnlyMany]",
         _sealed,
@@ -274,7 +272,7 @@ RULES = (
         "release/weights-from-their-place",
         "Weights come from where the platform states",
         "high",
-        _chain,
+        (*fw.owasp("LLM04"), *fw.nist("SR-4"), *fw.iso_27001("A.5.21")),
         "Another volume or bucket holds what nobody evaluated, under the digest of what somebody did",
         "Mount the platform's claim, bound to its volume; on SageMaker name its prefix",
         _places,
@@ -284,7 +282,7 @@ RULES = (
         "release/adapters-stated",
         "Adapters are those that the platform states",
         "high",
-        _chain,
+        (*fw.owasp("LLM04"), *fw.nist("CM-7(5)")),
         "An adapter is weights of its own: it makes another model of the one that was evaluated",
         "State the adapter at its endpoint, with what it was evaluated by, or take it away",
         _adapters,
@@ -294,7 +292,7 @@ RULES = (
         "release/precision-stated",
         "Models are served in the precision that the platform states",
         "medium",
-        _changes,
+        (*fw.nist("CM-2"), *fw.owasp("LLM04"), *fw.iso_27001("A.8.9")),
         "Another precision answers otherwise than the model that was evaluated",
         "State the precision at the endpoint, and serve in it",
         _precisions,
@@ -304,7 +302,7 @@ RULES = (
         "release/routes-stated",
         "Requests are answered by the model, and the canary, that the platform states",
         "high",
-        (*_changes, *fw.ai_act("14(4)")),
+        (*fw.nist("CM-2", "CM-3"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "A model that nobody released answers a workload, and nothing but the route says so",
         "Send the workload to the platform's endpoint; state a canary there with its share",
         _routes,

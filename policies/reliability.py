@@ -190,13 +190,17 @@ def _tunnels(subject: Subject) -> Iterator[Broken]:
                 yield Broken(f"tunnel {number} of {link.name} stays down when its peer was silent", link)
 
 
-_up = fw.nist("CP-10", "SC-5")
 RULES = (
     Rule(
         "reliability/replicas",
         "Gateways and endpoints have more than one replica",
         "medium",
-        (*fw.fsbp("SageMaker.4"), *_up),
+        (
+            *fw.fsbp("SageMaker.4"),
+            *fw.nist("SC-5", "CP-2(2)"),
+            *fw.iso_27001("A.8.14"),
+            *fw.dora("Art. 9(2)"),
+        ),
         "A class is down while its only gateway restarts",
         "Set replicas, initialInstanceCount or desiredCount to 2 at least",
         _enough,
@@ -206,7 +210,7 @@ RULES = (
         "reliability/drains",
         "A drain ends one replica after the other",
         "medium",
-        _up,
+        (*fw.nist("CP-2(2)"), *fw.dora("Art. 9(2)")),
         "Maintenance of two nodes would end every replica, or never get done",
         "Add a PodDisruptionBudget with maxUnavailable: 1",
         _disruption,
@@ -216,7 +220,7 @@ RULES = (
         "reliability/spread",
         "Replicas stand on several nodes",
         "medium",
-        _up,
+        (*fw.nist("SC-36", "CP-2(2)"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
         "Replicas of one node fail together",
         "Add topologySpreadConstraints, or an anti-affinity",
         _spread,
@@ -226,7 +230,7 @@ RULES = (
         "reliability/probed",
         "What serves says when it can answer",
         "medium",
-        _up,
+        (*fw.nist("SC-5"), *fw.dora("Art. 9(2)")),
         "Weights load for minutes; until then requests fail",
         "Add a readinessProbe",
         _probed,
@@ -236,7 +240,7 @@ RULES = (
         "reliability/two-zones",
         "What serves in AWS stands in two zones",
         "medium",
-        (*_up, *fw.fsbp("ELB.13")),
+        (*fw.nist("SC-36", "CP-2(2)"), *fw.fsbp("ELB.13"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
         "A zone's failure is the commonest of AWS's large ones",
         "Name subnets of two zones",
         _zones,
@@ -246,7 +250,7 @@ RULES = (
         "reliability/releases-roll",
         "A release takes no gateway down, and a bad one is taken back",
         "medium",
-        (*_up, *fw.nist("CM-3")),
+        (*fw.nist("CM-3", "CP-10"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "Every release would be an outage of its class",
         "Use RollingUpdate; set deploymentCircuitBreaker: {enable: true, rollback: true}",
         _rolls,
@@ -266,7 +270,7 @@ RULES = (
         "reliability/links-heal",
         "Private links see a failed tunnel, and come back",
         "medium",
-        _up,
+        (*fw.nist("CP-10"), *fw.dora("Art. 9(2)")),
         "Traffic would go on into the tunnel that is down",
         "Route by BGP, and set DpdTimeoutAction to restart or clear",
         _tunnels,

@@ -251,13 +251,12 @@ def _ways_back(subject: Subject) -> Iterator[Broken]:
             )
 
 
-_up = fw.nist("CP-10", "SC-5")
 RULES = (
     Rule(
         "reliability/as-many-as-stated",
         "What serves has as many replicas as the platform states",
         "medium",
-        (*_up, *fw.nist("CP-2(2)")),
+        (*fw.nist("SC-5", "CP-2(2)"), *fw.iso_27001("A.8.6", "A.8.14"), *fw.dora("Art. 7(c)")),
         "The load that was planned for the others falls on those that are left",
         "Set replicas to the platform's; scale by load with a `scaling` of the platform's",
         _as_many,
@@ -267,7 +266,7 @@ RULES = (
         "reliability/spread-by-force",
         "Replicas are kept apart by force where the platform is to outlive a machine or a zone",
         "medium",
-        (*_up, *fw.nist("CP-2(2)")),
+        (*fw.nist("SC-36", "CP-2(2)"), *fw.iso_27001("A.8.14"), *fw.dora("Art. 9(2)")),
         "What is spread where it is easy stands in one place on the day that it matters",
         "Set whenUnsatisfiable: DoNotSchedule over the zone, or the machine, that must be outlived",
         _spread,
@@ -277,7 +276,7 @@ RULES = (
         "reliability/hung-restarted",
         "What hangs is started again",
         "medium",
-        _up,
+        (*fw.nist("CP-10", "SC-5"), *fw.dora("Art. 9(2)")),
         "A server that hangs takes its share of the requests, and answers none",
         "Add a livenessProbe",
         _restarted,
@@ -287,7 +286,7 @@ RULES = (
         "reliability/ends-in-order",
         "What ends finishes what it is answering",
         "medium",
-        _up,
+        fw.dora("Art. 9(2)"),
         "Every rollout and every drain would cut answers off",
         "Set terminationGracePeriodSeconds to what preStop and the server's own shutdown take together",
         _in_order,
@@ -297,7 +296,7 @@ RULES = (
         "reliability/rollouts-wait",
         "A rollout waits as long as what it starts may take",
         "medium",
-        (*_up, *fw.nist("CM-3")),
+        (*fw.nist("CM-3"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "A release that only loads its weights is called failed, and the next one is tried on top of it",
         "Set progressDeadlineSeconds above the stated load_timeout_s, or the startup probe's own time",
         _patient,
@@ -307,7 +306,7 @@ RULES = (
         "reliability/measured",
         "What serves is measured, where the platform collects figures",
         "medium",
-        (*fw.nist("SI-4", "CP-2(2)"),),
+        (*fw.nist("SC-5(3)"), *fw.iso_27001("A.8.6", "A.8.16"), *fw.dora("Art. 9(1)")),
         "Nobody sees that a model is slow, or that it fails, before its callers do",
         "Add a PodMonitor that selects its pods",
         _measured,
@@ -317,7 +316,7 @@ RULES = (
         "release/way-back",
         "Deployments keep a revision to go back to",
         "medium",
-        fw.nist("CM-3", "CM-2(3)"),
+        (*fw.nist("CM-2(3)"), *fw.iso_27001("A.8.32"), *fw.dora("Art. 9(4)(e)")),
         "A bad release is undone by making another one, while its class is down",
         "Set revisionHistoryLimit to 1 at least",
         _ways_back,

@@ -235,13 +235,13 @@ def _flag(words: list[str], name: str) -> str:
     return found
 
 
-_way = (*fw.pci("4.2.1"), *fw.nist("SC-8(1)"))
+_way = (*fw.pci("4.2.1"), *fw.nist("SC-8(1)"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(3)(a)"))
 RULES = (
     Rule(
         "encryption/engines-behind-tls",
         "Model servers listen on their pod's loopback, or with a certificate",
         "critical",
-        (*_way, *fw.nist("IA-3"), *fw.hipaa("164.312(e)(1)")),
+        (*fw.nist("SC-8(1)"), *fw.hipaa("164.312(e)(1)"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(3)(a)")),
         "Prompts would travel in the clear, and whoever reaches the port needs no certificate",
         "Listen on 127.0.0.1 behind the sidecar that asks for certificates",
         _engines_behind,
@@ -281,7 +281,7 @@ RULES = (
         "encryption/mutual-tls",
         "From `internal` up both sides show a certificate",
         "critical",
-        (*_way, *fw.nist("IA-3")),
+        (*_way, *fw.nist("IA-9")),
         "A caller's class comes from who it is; whoever reaches the port would be it",
         "State listen.client_ca, certificate and key in the gateway's configuration, and https:// routes",
         _mutual,
@@ -290,7 +290,7 @@ RULES = (
         "encryption/peers-named",
         "Gateways, translators and model servers know each other by name",
         "high",
-        (*fw.nist("IA-3", "AC-3"),),
+        (*fw.nist("IA-9", "AC-3"), *fw.iso_27001("A.8.5"), *fw.dora("Art. 9(4)(d)")),
         "With any certificate of the issuer's, one class's gateway could ask another class's model",
         "State allowed_clients, and server_name of each route",
         _named_peers,
@@ -299,7 +299,7 @@ RULES = (
         "encryption/certificates-renew",
         "Certificates are short-lived, each with a new key",
         "low",
-        (*fw.nist("SC-12", "SC-17"),),
+        (*fw.nist("SC-12", "SC-17"), *fw.iso_27001("A.8.24")),
         "A key that outlives its certificate is stolen once for good",
         "Set duration to at most 2160h and privateKey.rotationPolicy: Always",
         _certificates,
@@ -319,7 +319,7 @@ RULES = (
         "encryption/tunnel-keys-kept",
         "Pre-shared keys of private links lie in Secrets Manager",
         "high",
-        (*fw.nist("SC-12", "IA-5(7)"),),
+        (*fw.nist("SC-12", "IA-5(7)"), *fw.iso_27001("A.5.17"), *fw.dora("Art. 9(4)(d)")),
         "Whoever reads the stack's state could open the link",
         "Set presharedKeyStorage: SecretsManager and no key in the program",
         _link_secrets,

@@ -1,0 +1,55 @@
+"""Ids of frameworks are of the form, and within the numbers, that the edition which was read has."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from policies.catalogue import CHANGES, RULES
+
+ANNEX_A = {5: 37, 6: 8, 7: 14, 8: 34}
+"""Controls of each theme of ISO/IEC 27001:2022."""
+FORMS = {
+    "NIST SP 800-53": r"(AC|AU|CA|CM|CP|IA|IR|SA|SC|SI|SR)-\d+(\(\d+\))?",
+    "NIST SP 800-171": r"3\.\d+\.\d+",
+    "PCI DSS": r"\d+\.\d+\.\d+(\.\d+)?",
+    "HIPAA Security Rule": r"164\.3\d\d(\([a-z0-9]+\))+",
+    "GDPR": r"Chapter V|Art\. \d+(\([a-z0-9]+\))*",
+    "DORA": r"Art\. (7\([a-d]\)|9\([12]\)|9\(3\)\([a-d]\)|9\(4\)\([a-f]\)|10\([1-4]\))",
+    "EU AI Act": r"\d+\(\d+\)",
+    "ISO/IEC 27001": r"A\.[5-8]\.\d+",
+    "MITRE ATLAS": r"AML\.M00([01]\d|2[0-5])",
+    "OWASP Top 10 for LLM Applications": r"LLM(0[1-9]|10)",
+    "CIS Kubernetes Benchmark": r"5\.[1-7]\.\d+",
+    "CIS AWS Foundations Benchmark": r"\d\.\d+(\.\d+)?",
+    "AWS Foundational Security Best Practices": r"[A-Z]\w+\.\d+",
+    "Checkov": r"CKV2?_AWS_\d+",
+}
+CITED = [(rule.id, each) for rule in (*RULES, *CHANGES) for each in rule.supports]
+
+
+@pytest.mark.parametrize("framework", sorted({each.framework for _, each in CITED}))
+def test_an_id_has_the_form_of_its_frameworks(framework: str):
+    strange = [
+        (rule, each.id)
+        for rule, each in CITED
+        if each.framework == framework and not re.fullmatch(FORMS[framework], each.id)
+    ]
+    assert strange == []
+
+
+def test_a_control_of_annex_a_is_one_of_those_that_its_theme_has():
+    ours = [each.id.split(".")[1:] for _, each in CITED if each.framework == "ISO/IEC 27001"]
+    assert ours
+    assert [(theme, number) for theme, number in ours if int(number) > ANNEX_A[int(theme)]] == []
+
+
+def test_a_framework_is_cited_in_one_edition():
+    editions = {(each.framework, each.version) for _, each in CITED}
+    assert len(editions) == len({framework for framework, _ in editions})
+
+
+def test_a_rule_cites_an_id_once():
+    for rule in (*RULES, *CHANGES):
+        assert len(set(map(str, rule.supports))) == len(rule.supports), rule.id
