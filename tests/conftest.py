@@ -13,7 +13,7 @@ from xdist.scheduler import LoadFileScheduling
 # Most of what lives in a worker are the SDK's classes, which stay: looking through them is a quarter of the time.
 gc.set_threshold(500_000, 20, 100)
 
-settings.register_profile("usual", max_examples=200, deadline=None)
+settings.register_profile("usual", max_examples=100, deadline=None)
 settings.load_profile("usual")
 settings.register_profile("quick", max_examples=25, deadline=None)
 """`make check`: a look at each property at every save; `make test` looks closer."""

@@ -1,0 +1,19 @@
+"""A share of a long row of cases for `make test`; `make soak` takes all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def sampled(cases: Iterable[Any], of: int = 2, first: int = 0) -> list[Any]:
+    """One case of every `of`, from the case `first` on; the others are marked for the soak.
+
+    Tests over the same cases begin at different ones, so that each case is seen by some test.
+    """
+    return [
+        pytest.param(case, marks=() if (number - first) % of == 0 else pytest.mark.soak)
+        for number, case in enumerate(cases)
+    ]
