@@ -31,6 +31,9 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
     errand.exchange.note_usage(answer.get("usage"))
+    if errand.listening is not None:
+        errand.listening.whole(answer)
+        errand.exchange.confidence = errand.listening.outcome
     return Response(dump(_renamed(answer, errand)), media_type="application/json")
 
 
@@ -52,6 +55,9 @@ async def relay(
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
             exchange.note_usage(chunk.get("usage"))
             exchange.pieces += bool(chunk["choices"])
+            if errand.listening is not None:
+                errand.listening.chunk(chunk)  # what goes on after its end cannot be read
+                exchange.confidence = errand.listening.outcome
             if not errand.wants_usage:
                 chunk.pop("usage", None)
                 if not chunk["choices"]:

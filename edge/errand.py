@@ -17,6 +17,7 @@ from edge.journal import Exchange
 from edge.routing import Opened, Unsent, Upstream
 
 if TYPE_CHECKING:
+    from edge.confidence.listening import Listening
     from edge.routing import Way
     from edge.tasks import Task
 
@@ -39,6 +40,8 @@ class Errand:
     """Tokens of the prompt and the answer, as they were estimated."""
     reservation: Reservation = field(default_factory=Reservation)
     opened: Opened | None = None
+    listening: Listening | None = None
+    """Who scores the answer, where the workload wants a score."""
     _settled: bool = False
 
     @property
@@ -58,6 +61,12 @@ class Errand:
             await opened.close()
             raise
         return opened
+
+    def listen(self, listening: Listening | None) -> None:
+        """Have the answer scored. Until it has come to its end there is no score, and the record says so."""
+        self.listening = listening
+        if listening is not None:
+            self.exchange.confidence = listening.outcome
 
     def settle(self, accounts: Accounts | None) -> None:
         """What it came to, once: before the last byte leaves, or when it ended without one."""

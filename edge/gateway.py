@@ -16,6 +16,7 @@ from edge.allowance import Allowances, Ledger, estimate
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
+from edge.confidence.choosing import Scores
 from edge.config import GatewayConfig
 from edge.database import Database, DatabaseDown
 from edge.errand import Errand, price_of
@@ -48,6 +49,7 @@ class Gateway:
         self._allowances = Allowances(config, self._ledger)
         self._accounts = Accounts(self._database, config.data_class, config.site) if self._database else None
         self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
+        self._scores = Scores(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
         self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
         self._started = int(time.time())
@@ -171,6 +173,7 @@ class Gateway:
         """The answer on its way; a stream is relayed after this returned."""
         response = opened.response
         errand.exchange.status = 200
+        errand.listen(self._scores.listening(errand, opened.upstream.place))
         if not errand.exchange.stream:
             answer = await whole(errand, response)
             errand.settle(self._accounts)
@@ -193,6 +196,8 @@ class Gateway:
         if errand.way.salts(upstream):
             # Never the caller's: who could choose it could look for what others have asked.
             sent["cache_salt"] = self._salts.of(errand.way.route)
+        if self._scores.asks(errand, upstream.place):
+            sent["logprobs"] = True  # for the score; taken out of the answer again
         if errand.exchange.stream:
             sent["stream_options"] = {
                 "include_usage": True

@@ -55,6 +55,8 @@ class Exchange:
     """What checks said of the request and its answer: their names, never what they saw."""
     gpu_seconds: float | None = None
     usd: float | None = None
+    confidence: dict[str, Any] | None = None
+    """The answer's score and its calibration, or why it has none; None: the workload wants none."""
     ended: bool = False
     """Whether what leaves next is the last that a client waits for, `[DONE]` or an error: the line goes first."""
     settle: Callable[[], None] = lambda: None
@@ -110,6 +112,7 @@ _WHERE_KNOWN = (
     "trace_id",
     "gpu_seconds",
     "usd",
+    "confidence",
 )
 
 

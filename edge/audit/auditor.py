@@ -150,6 +150,7 @@ class AuditedRequest:
             "gpu_seconds": exchange.gpu_seconds,
             "usd": exchange.usd,
             "verdicts": exchange.verdicts,
+            "confidence": exchange.confidence,
             "ms": round((time.perf_counter() - exchange.started) * 1000),
             "content": kept,
         }

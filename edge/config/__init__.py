@@ -13,6 +13,7 @@ from edge.config.base import (
     Name,
     Strict,
 )
+from edge.config.confidence import Confidence
 from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
 from edge.config.sealer import SealerConfig, WriteOnce
@@ -24,6 +25,7 @@ __all__ = [
     "CLOUD_DOMAINS",
     "AuditSettings",
     "BedrockModel",
+    "Confidence",
     "Config",
     "ConfigError",
     "Content",

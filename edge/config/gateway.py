@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from edge.config.audit import AuditSettings
 from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Strict, in_cloud
+from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
 from edge.config.ways import Route
 
@@ -47,6 +48,8 @@ class Workload(Strict):
     clients: list[Name] = []
     """DNS names or SPIFFE ids of client certificates that speak for it. With any, its keys are taken from them only."""
     allowance: Allowance = Allowance()
+    confidence: Confidence | None = None
+    """Absent: answers bear no score."""
 
     @field_validator("clients")
     @classmethod

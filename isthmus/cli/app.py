@@ -39,6 +39,10 @@ class _Commands(LazyGroup):
         "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
         "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
         "audit": ("isthmus.cli.audit_commands", "Prove the audit record, report from it, erase and hold."),
+        "calibrate": (
+            "isthmus.cli.calibrate_command",
+            "How often a model's answers are right, by their score.",
+        ),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
         "evidence": (
             "isthmus.cli.evidence_command",

@@ -7,6 +7,7 @@ import socket
 import socketserver
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from tests.edge.fake import Fake
@@ -34,11 +35,16 @@ class FakeModel(Fake):
     `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
     """
 
+    words: list[str]
+    logprobs: list[float] | None
+    """Of the words, told where they are asked for; None: it knows none, whoever asks."""
+
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.received: list[bytes] = []
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
         self.metrics = HEALTHY
+        self.words, self.logprobs = WORDS, None
         super().__init__(_Handler, address)
 
     def reset(self, behaviour: str = "ok") -> None:
@@ -47,6 +53,7 @@ class FakeModel(Fake):
         self.cancelled.clear()
         self.words_sent.clear()
         self.metrics = HEALTHY
+        self.words, self.logprobs = WORDS, None
 
     def answers(self, path: str) -> dict[str, Any] | None:
         """The fixed answer of a path beside chat."""
@@ -143,8 +150,20 @@ class _Handler(socketserver.BaseRequestHandler):
         if "tools" in asked:
             message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
             return {"index": 0, "message": message, "finish_reason": "tool_calls"}
-        message = {"role": "assistant", "content": "".join(WORDS)}
-        return {"index": 0, "message": message, "finish_reason": "stop"}
+        message = {"role": "assistant", "content": "".join(self.server.words)}
+        whole = {"index": 0, "message": message, "finish_reason": "stop"}
+        return whole | self._logprobs(asked, range(len(self.server.words)))
+
+    def _logprobs(self, asked: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
+        """Of words by their numbers, as vLLM tells them."""
+        if not asked.get("logprobs") or self.server.logprobs is None:
+            return {}
+        words, logprobs = self.server.words, self.server.logprobs
+        told = [
+            {"token": words[each], "logprob": logprobs[each], "bytes": list(words[each].encode())}
+            for each in numbers
+        ]
+        return {"logprobs": {"content": told}}
 
     def _piece(self, word: str, last: str | None) -> dict[str, Any]:
         if not self._chats:
@@ -159,13 +178,13 @@ class _Handler(socketserver.BaseRequestHandler):
         for index, part in enumerate(_tool_deltas() if "tools" in asked else ()):
             last = "tool_calls" if index == 2 else None
             self._event(asked, [{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": last}])
-        for number, word in enumerate(() if "tools" in asked else WORDS):
+        for number, word in enumerate(() if "tools" in asked else self.server.words):
             if behaviour in ("cut", "no-done", "error-event") and number == 3:
                 break
             if behaviour == "slow" and number:
                 time.sleep(0.4)
-            last = "stop" if number == len(WORDS) - 1 else None
-            self._event(asked, [self._piece(word, last)])
+            last = "stop" if number == len(self.server.words) - 1 else None
+            self._event(asked, [self._piece(word, last) | self._logprobs(asked, [number])])
             self.server.words_sent.set()
         if behaviour == "cut":
             return False

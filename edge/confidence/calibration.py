@@ -1,0 +1,106 @@
+"""How often answers of a measure were right, of one model's weights in one domain: what `isthmus calibrate` writes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from edge.confidence.measure import Kind
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+DIGITS = 4
+"""Decimals of a score. Thresholds were tried on scores that were rounded so."""
+_LEAST, _MOST = -50.0, -1e-9
+"""Logarithms of measures are held within these: a probability of exactly 0 or 1 is rounding."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Curve(_Part):
+    """Beta calibration (Kull, Silva Filho, Flach, 2017): log-odds of being right are a·ln s - b·ln(1 - s) + c."""
+
+    a: Annotated[FiniteFloat, Field(ge=0)]
+    b: Annotated[FiniteFloat, Field(ge=0)]
+    c: FiniteFloat
+    highest: Annotated[FiniteFloat, Field(le=0)]
+    """The logarithm of the highest measure that was judged: nothing above it is known to be better."""
+
+    def score(self, log_measure: float) -> float:
+        """The share of such answers that is right, 0 to 1."""
+        ln_s, ln_rest = logs(min(log_measure, self.highest))
+        odds = self.a * ln_s - self.b * ln_rest + self.c
+        share = 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
+        return round(share, DIGITS)
+
+
+class Error(_Part):
+    """The expected calibration error on answers kept aside, with a 95 % interval."""
+
+    value: Share
+    low: Share
+    high: Share
+
+
+class Threshold(_Part):
+    """Below it an answer goes to a human, so that of the others no more than `max_error` are wrong."""
+
+    below: Share
+    max_error: Share
+    confidence: Share
+    error_at_most: Share
+    """The upper bound that was shown on the answers kept aside."""
+    accepted: Annotated[int, Field(ge=1)]
+    wrong: Annotated[int, Field(ge=0)]
+
+
+class Calibration(_Part):
+    """The file, as JSON."""
+
+    isthmus_calibration: Literal[1]
+    version: str
+    """Of the program that made it."""
+    as_of: date
+    model: Annotated[str, Field(min_length=1)]
+    model_digest: Digest | None
+    """Of the weights' manifest; null: no gateway uses it, since weights may change under a name."""
+    domain: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    measure: str
+    """`logprobs-1`: the edge's own. `given`: scores of somebody else's making, of which the edge knows nothing."""
+    answers_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    answers: Annotated[int, Field(ge=1)]
+    kept_aside: Annotated[int, Field(ge=1)]
+    curve: Curve
+    expected_calibration_error: Error
+    threshold: Threshold | None
+
+
+def logs(log_measure: float) -> tuple[float, float]:
+    """ln s and ln(1 - s) of a measure s that is given as ln s."""
+    held = min(max(log_measure, _LEAST), _MOST)
+    return held, math.log(-math.expm1(held))
+
+
+class BadCalibration(ValueError):
+    """The file cannot be read as a calibration: why, in words without its content."""
+
+
+def read(path: Path) -> tuple[Calibration, str]:
+    """A calibration, and the digest of its file; raises BadCalibration."""
+    try:
+        raw = path.read_bytes()
+        return Calibration.model_validate_json(raw), f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    except OSError as error:
+        raise BadCalibration(f"it cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadCalibration(f"it is no calibration: {where}: {first['msg']}") from None

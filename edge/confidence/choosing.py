@@ -1,0 +1,78 @@
+"""Which calibrations a workload's answers are scored by, at each place that may give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.confidence.calibration import BadCalibration, Calibration, read
+from edge.confidence.listening import Chosen, Listening
+from edge.confidence.measure import MEASURE
+from edge.config import ConfigError, GatewayConfig, Place
+from edge.journal import write_line
+from edge.openai_api import CHAT_PATH
+
+if TYPE_CHECKING:
+    from edge.errand import Errand
+
+
+class Scores:
+    """A gateway's, read once when it starts."""
+
+    def __init__(self, config: GatewayConfig) -> None:
+        """Raises ConfigError where a named file is none. One of other weights is no error: they change under it."""
+        self._stated = {each.name: each.confidence for each in config.workloads if each.confidence}
+        self._files = {name: _read(name, stated.calibrations) for name, stated in self._stated.items()}
+        for route in config.routes:
+            for place in route.places if route.workload in self._stated else []:
+                if not self._chosen(route.workload, place).by_kind:
+                    write_line(
+                        "unscored", workload=route.workload, model=place.model, server=place.server_name
+                    )
+
+    def asks(self, errand: Errand, place: Place) -> bool:
+        """Whether the place is to be asked for log-probabilities that the caller did not ask for."""
+        asked, workload = errand.asked, errand.caller.workload
+        if workload not in self._stated or errand.task.path != CHAT_PATH or "top_logprobs" in asked:
+            return False
+        return not asked.get("logprobs") and bool(self._chosen(workload, place).by_kind)
+
+    def listening(self, errand: Errand, place: Place) -> Listening | None:
+        """Who scores the answer of a place; None where the workload wants no score."""
+        asked, workload = errand.asked, errand.caller.workload
+        if workload not in self._stated or errand.task.holds != "choices":
+            return None
+        chosen = self._chosen(workload, place)
+        if errand.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
+            chosen = Chosen({}, chosen.below)
+        wanted = asked.get("response_format", {}).get("type", "text")
+        keeps = asked.get("logprobs") not in (None, False)
+        return Listening(chosen, structured=wanted != "text", keeps=keeps)
+
+    def _chosen(self, workload: str, place: Place) -> Chosen:
+        stated = self._stated[workload]
+        fitting = {
+            calibration.kind: (calibration, digest)
+            for calibration, digest in self._files[workload]
+            if calibration.model == place.model
+            and calibration.model_digest == place.model_digest is not None
+            and calibration.domain == stated.domain
+            and calibration.measure == MEASURE
+        }
+        return Chosen(fitting, stated.review_below)
+
+
+def _read(workload: str, paths: list[Path]) -> list[tuple[Calibration, str]]:
+    """Raises ConfigError."""
+    found: dict[tuple[str, ...], tuple[Calibration, str]] = {}
+    for path in paths:
+        where = f"workloads: confidence of {workload!r}: {path}"
+        try:
+            calibration, digest = read(path)
+        except BadCalibration as error:
+            raise ConfigError(f"{where}: {error}. Make it anew with `isthmus calibrate`.") from None
+        key = (calibration.model, str(calibration.model_digest), calibration.domain, calibration.kind)
+        if key in found:
+            raise ConfigError(f"{where}: another file calibrates the same model's answers. Name one of them.")
+        found[key] = (calibration, digest)
+    return list(found.values())

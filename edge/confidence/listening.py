@@ -1,0 +1,153 @@
+"""One answer on its way through the gateway: scored at its end, its log-probabilities taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edge.confidence.calibration import Calibration
+from edge.confidence.measure import Kind, Said, Unmeasured, measured, said
+from edge.confidence.review import Score, needs_review
+from edge.confidence.tokens import NoTokens, Tokens
+
+FIELD = "confidence"
+"""Of each choice in the answer."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a workload's answers are scored by, where one place gives them."""
+
+    by_kind: Mapping[Kind, tuple[Calibration, str]]
+    """Calibrations of exactly these weights, each with its file's digest."""
+    below: float | None
+    """The score below which the workload wants a human to look."""
+
+
+@dataclass
+class _Choice:
+    """What a stream has told of a choice so far."""
+
+    text: list[str] = field(default_factory=list)
+    arguments: dict[int, list[str]] = field(default_factory=dict)
+    tokens: Tokens = field(default_factory=Tokens)
+    broken: bool = False
+    over: bool = False
+
+
+class AfterTheEnd(ValueError):
+    """A choice went on after it had ended: the score that was given was not of all of it."""
+
+
+class Listening:
+    """Of one request. `outcome` is what of it goes on record."""
+
+    def __init__(self, chosen: Chosen, *, structured: bool, keeps: bool) -> None:
+        """`structured`: JSON was asked for. `keeps`: the caller asked for log-probabilities."""
+        self._chosen, self._structured, self._keeps = chosen, structured, keeps
+        self._choices: dict[int, _Choice] = {}
+        self._scores: list[Score | None] = []
+        self._why = "cut"
+
+    @property
+    def score(self) -> Score | None:
+        """The lowest of all choices; None where one has none, began and did not end, or where there was no choice."""
+        scores = [score for score in self._scores if score is not None]
+        open_ended = any(not each.over for each in self._choices.values())
+        if not scores or len(scores) < len(self._scores) or open_ended:
+            return None
+        return min(scores, key=lambda each: each.value)
+
+    @property
+    def outcome(self) -> dict[str, Any]:
+        """The lowest score of all choices and its calibration, or why there is none; what a human must look at."""
+        score = self.score
+        told: dict[str, Any] = {"score": score.value if score else None}
+        told |= {"calibration": score.calibration} if score else {"why": self._why}
+        if review := needs_review(score, self._chosen.below):
+            told["review"] = review
+        return told
+
+    def whole(self, answer: Mapping[str, Any]) -> None:
+        """An answer in one piece: each choice gets its score."""
+        for choice in _objects(answer.get("choices")):
+            tokens = Tokens()
+            try:
+                if self._chosen.by_kind:
+                    tokens.take(choice.get("logprobs"))
+                score = self._score(said(choice), tokens)
+            except NoTokens:
+                score = self._without("no log-probabilities")
+            except Unmeasured as error:
+                score = self._without(str(error))
+            self._tell(choice, score)
+
+    def chunk(self, chunk: Mapping[str, Any]) -> None:
+        """A piece of a stream: the one that ends a choice gets its score. Raises AfterTheEnd."""
+        for choice in _objects(chunk.get("choices")):
+            index = choice.get("index", 0)
+            heard = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
+            if heard.over:
+                raise AfterTheEnd
+            self._hear(heard, choice)
+            if (finish := choice.get("finish_reason")) is not None:
+                heard.over = True
+                self._tell(choice, self._at_the_end(heard, finish))
+            elif not self._keeps:
+                choice.pop("logprobs", None)
+
+    def _hear(self, heard: _Choice, choice: Mapping[str, Any]) -> None:
+        if not self._chosen.by_kind or heard.broken:
+            return
+        delta = choice.get("delta")
+        try:
+            if choice.get("logprobs") is not None:
+                heard.tokens.take(choice["logprobs"])
+            if isinstance(delta, dict):
+                heard.text.append(delta.get("content") or "")
+                for call in delta.get("tool_calls") or []:
+                    pieces = heard.arguments.setdefault(call.get("index", 0), [])
+                    pieces.append((call.get("function") or {}).get("arguments") or "")
+        except (NoTokens, AttributeError, TypeError):
+            heard.broken = True
+
+    def _at_the_end(self, heard: _Choice, finish: Any) -> Score | None:
+        try:
+            if heard.broken:
+                raise Unmeasured("unreadable")
+            arguments = ["".join(heard.arguments[number]) for number in sorted(heard.arguments)]
+            return self._score(Said("".join(heard.text), arguments, finish), heard.tokens)
+        except (Unmeasured, TypeError) as error:
+            return self._without(str(error) if isinstance(error, Unmeasured) else "unreadable")
+
+    def _score(self, answer: Said, tokens: Tokens) -> Score | None:
+        """Raises Unmeasured."""
+        structured = self._structured or bool(answer.arguments)
+        found = self._chosen.by_kind.get("fields" if structured else "text")
+        if found is None:
+            return self._without("no calibration")
+        if not tokens.ends:
+            return self._without("no log-probabilities")
+        calibration, digest = found
+        raw = measured(answer, tokens, structured=structured)
+        values = {pointer: calibration.curve.score(each) for pointer, each in raw.items()}
+        return Score(min(values.values()), digest, values if structured else None)
+
+    def _without(self, why: str) -> None:
+        self._why = why
+
+    def _tell(self, choice: dict[str, Any], score: Score | None) -> None:
+        self._scores.append(score)
+        told: dict[str, Any] = {"score": score.value if score else None}
+        if score is not None and score.fields is not None:
+            told["fields"] = dict(score.fields)
+        if review := needs_review(score, self._chosen.below):
+            told["review"] = review
+        choice[FIELD] = told
+        if not self._keeps:
+            choice.pop("logprobs", None)
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

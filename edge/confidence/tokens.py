@@ -1,0 +1,77 @@
+"""The tokens of an answer with their log-probabilities, and which of them a part of its text is made of."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Any
+
+from edge.confidence.leaves import Span
+
+MOST_TOKENS = 262_144
+"""More than a model writes in one answer."""
+
+
+class NoTokens(ValueError):
+    """The log-probabilities are not there, are none, or are not those of this text."""
+
+
+@dataclass
+class Tokens:
+    """As a model server tells them in `logprobs.content`, whole or chunk by chunk."""
+
+    written: bytearray = field(default_factory=bytearray)
+    ends: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+    def take(self, told: Any) -> None:
+        """Further tokens of a choice's `logprobs`; raises NoTokens."""
+        content = told.get("content") if isinstance(told, dict) else None
+        if not isinstance(content, list):
+            raise NoTokens("there are no log-probabilities")
+        if len(self.ends) + len(content) > MOST_TOKENS:
+            raise NoTokens("there are too many tokens")
+        for each in content:
+            self._add(each)
+
+    def _add(self, told: Any) -> None:
+        logprob = told.get("logprob") if isinstance(told, dict) else None
+        if type(logprob) not in (int, float) or not math.isfinite(logprob) or logprob > 1e-6:
+            raise NoTokens("a log-probability is none")
+        written, token = told.get("bytes"), told.get("token")
+        try:
+            # A token may be half a character: its bytes are exact where a server tells them.
+            self.written += bytes(written) if isinstance(written, list) else str.encode(token)
+        except (TypeError, ValueError):
+            raise NoTokens("a token has no text") from None
+        self.ends.append(len(self.written))
+        self.logprobs.append(min(float(logprob), 0.0))
+
+    def place(self, text: str, before: int | None = None) -> int:
+        """Where the last `text` begins among the bytes; raises NoTokens where it is not there.
+
+        The last, since what a model thinks or writes around a tool's call comes first, and may hold the same words.
+        """
+        at = self.written.rfind(text.encode(), 0, len(self.written) if before is None else before)
+        if at < 0 or not text:
+            raise NoTokens("the log-probabilities are of another text")
+        return at
+
+    def of(self, start: int, end: int) -> list[float]:
+        """The log-probabilities of the tokens that bear any byte from `start` to before `end`; raises NoTokens."""
+        first = bisect_right(self.ends, start)
+        found = self.logprobs[first : bisect_left(self.ends, end) + 1]
+        if not found:
+            raise NoTokens("a part of the text has no token")
+        return found
+
+
+def in_bytes(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Spans of characters as spans of UTF-8."""
+    if text.isascii():
+        return list(spans)
+    sums = [0, *accumulate(len(each.encode()) for each in text)]
+    return [(sums[start], sums[end]) for start, end in spans]

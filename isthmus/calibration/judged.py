@@ -1,0 +1,193 @@
+"""A file of judged answers: JSON lines, one an answer, all of one model's weights, one domain and one kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.confidence.calibration import logs
+from edge.confidence.measure import MEASURE, Kind, Unmeasured, measured, said
+from edge.confidence.tokens import NoTokens, Tokens
+from isthmus.contracts.errors import InputError
+
+GIVEN = "given"
+_KEYS = frozenset(["id", "model", "model_digest", "domain", "right", "choice", "score", "note"])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Natural logarithms of its measures, and which of them were right: one each, or one a field."""
+
+    measures: tuple[float, ...]
+    rights: tuple[bool, ...]
+
+    @property
+    def right(self) -> bool:
+        """All of it."""
+        return all(self.rights)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The file's answers, and what they are of."""
+
+    model: str
+    model_digest: str | None
+    domain: str
+    kind: Kind
+    measure: str
+    answers: list[Answer]
+    sha256: str
+
+
+def read(path: Path) -> Judged:
+    """The file; raises InputError that names the line."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InputError(
+            f"the judged answers cannot be read: {reason}", where=str(path), todo="Give a file of JSON lines"
+        ) from None
+    of: tuple[Any, ...] | None = None
+    answers: list[Answer] = []
+    ids: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        said_of, answer, name = _line(line, where)
+        if of is not None and said_of != of:
+            _mixed(of, said_of, where)
+        if name is not None and ids.setdefault(name, number) != number:
+            raise InputError(
+                f"the answer {name!r} was judged in line {ids[name]} already",
+                where=where,
+                todo="Keep one judgement of each answer: the same one twice would count as two",
+            )
+        of = said_of
+        answers.append(answer)
+    if of is None:
+        raise InputError(
+            "there is no judged answer in it", where=str(path), todo="docs/confidence.md shows a line"
+        )
+    return Judged(*of, answers, hashlib.sha256(raw).hexdigest())
+
+
+def _mixed(before: tuple[Any, ...], now: tuple[Any, ...], where: str) -> None:
+    names = ("models", "weights (model_digest)", "domains", "kinds (whole texts, and fields)", "measures")
+    what, old, new = next(each for each in zip(names, before, now, strict=True) if each[1] != each[2])
+    raise InputError(
+        f"the file mixes {what}: {old!r} before this line, {new!r} in it",
+        where=where,
+        todo="Calibrate each alone, from a file of its own",
+    )
+
+
+def _line(line: str, where: str) -> tuple[tuple[Any, ...], Answer, str | None]:
+    try:
+        told = json.loads(line, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"it is no JSON: {error}", where=where, todo="Write one JSON object a line"
+        ) from None
+    if not isinstance(told, dict):
+        raise InputError("it is no JSON object", where=where, todo="Write one JSON object a line")
+    if strange := sorted(set(told) - _KEYS):
+        raise InputError(
+            f"the key {strange[0]!r} is unknown", where=where, todo=f"Known are {', '.join(sorted(_KEYS))}"
+        )
+    for key in ("model", "domain"):
+        if not isinstance(told.get(key), str) or not told[key]:
+            raise InputError(f"`{key}` must be text", where=where, todo=f"Say of which {key} the answer is")
+    digest = told.get("model_digest")
+    if digest is not None and not (isinstance(digest, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", digest)):
+        raise InputError(
+            "`model_digest` must be sha256: and 64 hexadecimal digits",
+            where=where,
+            todo="Give the digest of the weights' manifest, as the gateway's route has it",
+        )
+    if ("choice" in told) == ("score" in told):
+        raise InputError(
+            "it has `choice` and `score`, or neither",
+            where=where,
+            todo="Give the choice that the gateway answered, with its logprobs, or a score of your own making",
+        )
+    measure = MEASURE if "choice" in told else GIVEN
+    rights = _rights(told.get("right"), where)
+    kind: Kind = "text" if set(rights) == {""} else "fields"
+    found = _measured(told["choice"], kind, where) if "choice" in told else _given(told["score"], where)
+    if set(found) != set(rights):
+        odd = sorted(set(found) ^ set(rights))[0]
+        raise InputError(
+            f"{'the whole' if odd == '' else odd!r} is {'scored' if odd in found else 'judged'}, and not "
+            f"{'judged' if odd in found else 'scored'}",
+            where=where,
+            todo="Judge a text as a whole (true or false), a structured answer by each of its fields' JSON pointers",
+        )
+    names = sorted(found)
+    answer = Answer(tuple(found[name] for name in names), tuple(rights[name] for name in names))
+    name = told.get("id")
+    return (told["model"], digest, told["domain"], kind, measure), answer, None if name is None else str(name)
+
+
+def _rights(right: Any, where: str) -> dict[str, bool]:
+    rights = right if isinstance(right, dict) and right else {"": right}
+    if not all(isinstance(each, bool) for each in rights.values()) or (
+        isinstance(right, dict) and "" in right and len(right) > 1
+    ):
+        raise InputError(
+            "`right` is neither true nor false",
+            where=where,
+            todo='Write true or false, or one for each field, as {"/iban": true}',
+        )
+    return rights
+
+
+def _given(score: Any, where: str) -> dict[str, float]:
+    scores = score if isinstance(score, dict) and score else {"": score}
+    for value in scores.values():
+        if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
+            raise InputError(
+                f"the score {value!r} is not from 0 to 1",
+                where=where,
+                todo="Give a number from 0 to 1, or leave the line out",
+            )
+    return {name: logs(math.log(value) if value else -math.inf)[0] for name, value in scores.items()}
+
+
+def _measured(choice: Any, kind: Kind, where: str) -> dict[str, float]:
+    """As the edge measures it: by the same code."""
+    tokens = Tokens()
+    try:
+        if not isinstance(choice, dict):
+            raise Unmeasured("unreadable")
+        tokens.take(choice.get("logprobs"))
+        return measured(said(choice), tokens, structured=kind == "fields")
+    except NoTokens as error:
+        why = str(error)
+    except Unmeasured as error:
+        why = _WHY[str(error)]
+    raise InputError(
+        f"the answer cannot be scored: {why}",
+        where=where,
+        todo="Ask the gateway with `logprobs: true` and keep the choice as it came, or leave the line out",
+    )
+
+
+_WHY = {
+    "unreadable": "it is no choice of a chat answer",
+    "cut": "it was cut, or stopped by a filter",
+    "not of these tokens": "its log-probabilities are of another text",
+    "no JSON": "its fields are judged, and it is no JSON",
+}
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")

@@ -1,0 +1,109 @@
+"""`isthmus calibrate`: how sure a model's answers are, from answers that people have judged."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from isthmus.contracts.reliability import Reliability
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+class Format(StrEnum):
+    """How to answer."""
+
+    text = "text"
+    json = "json"
+    html = "html"
+
+
+@app.command()
+def calibrate(
+    answers: Annotated[
+        Path, typer.Argument(metavar="ANSWERS", help="Judged answers, JSON lines.", show_default=False)
+    ],
+    max_error: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RATE",
+            help="Find the threshold that keeps wrong answers under this share, e.g. 0.05.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write the calibration.", show_default=False),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="DATE", help="The calibration's date; default: today.", show_default=False),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option("--format", help="text, json, or html with the picture.")
+    ] = Format.text,
+) -> None:
+    """Fit how often a model's answers are right by their score, and say what that is worth on answers kept aside.
+
+    Ends with 1, and writes nothing, where no threshold keeps the rate, or scores miss what is right by more than 0.05.
+    """  # fmt: skip
+    import datetime
+
+    from isthmus.calibration import calibrating, judged
+    from isthmus.cli import console
+    from isthmus.contracts import yamlfile
+    from isthmus.contracts.errors import InputError
+    from isthmus.planning import age
+    from isthmus.report import reliability_page
+
+    if max_error is not None and not 0 < max_error < 1:
+        raise InputError(
+            f"{max_error:g} is no share of answers",
+            where="--max-error",
+            todo="Give more than 0 and less than 1",
+        )
+    day = age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
+    made, found = calibrating.calibrate(judged.read(answers), str(answers), max_error, day)
+    refusal = calibrating.refusal(found, str(answers))
+    if format is Format.json:
+        console.print_json(_data(found, usable=refusal is None))
+    elif format is Format.html:
+        print(reliability_page.page(found, str(refusal) if refusal else None), end="")
+    else:
+        print("\n".join(_lines(found)))
+    if refusal is not None:
+        raise refusal
+    if output is not None:
+        yamlfile.write_text(output, made.model_dump_json(indent=2) + "\n")
+        console.err().print(f"{output} is written", markup=False)
+    if made.model_digest is None or made.measure == judged.GIVEN:
+        why = "which weights" if made.model_digest is None else "how its scores were made"
+        console.err().print(f"warning: no gateway will use it: it does not say {why}", markup=False)
+
+
+def _data(found: Reliability, *, usable: bool) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {"usable": usable, **asdict(found)}
+
+
+def _lines(found: Reliability) -> list[str]:
+    from isthmus.report import reliability_page
+    from isthmus.report.escaping import visible
+
+    kind = "fields of structured answers" if found.kind == "fields" else "whole texts"
+    lines = [
+        visible(f"{found.model} in {found.domain}: {kind}, {found.answers:,} judged answers"),
+        *reliability_page.sentences(found),
+        "",
+        "  score  right  95 % interval  judgements",
+    ]
+    lines += [
+        f"   {each.score:.2f}   {each.right:.2f}   {each.low:.2f} to {each.high:.2f}  {each.count:10,}"
+        for each in found.bins
+    ]
+    return lines

@@ -1,0 +1,86 @@
+"""Calibrations and answers for tests of scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge.confidence.calibration import Calibration, Curve
+from edge.confidence.listening import Chosen, Listening
+from edge.confidence.measure import MEASURE, Kind
+from edge.confidence.tokens import Tokens
+
+DIGEST = "sha256:" + "1" * 64
+HALF = math.log(0.5)
+PLAIN = Curve(a=1, b=1, c=0, highest=-1e-9)
+"""The score is the measure itself, by which a test knows what to expect."""
+
+
+def calibration(model: str, kind: Kind = "text", **more: Any) -> dict[str, Any]:
+    """What `isthmus calibrate` writes."""
+    return {
+        "isthmus_calibration": 1,
+        "version": "0.1.0",
+        "as_of": "2026-11-26",
+        "model": model,
+        "model_digest": DIGEST,
+        "domain": "payments",
+        "kind": kind,
+        "measure": MEASURE,
+        "answers_sha256": "a" * 64,
+        "answers": 1200,
+        "kept_aside": 600,
+        "curve": PLAIN.model_dump(),
+        "expected_calibration_error": {"value": 0.01, "low": 0, "high": 0.04},
+        "threshold": None,
+        **more,
+    }
+
+
+def written(folder: Path, name: str, *args: Any, **more: Any) -> Path:
+    """Its file."""
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(calibration(*args, **more)))
+    return path
+
+
+def chosen(below: float | None = None, kinds: Sequence[Kind] = ("text", "fields")) -> Chosen:
+    """As a gateway finds them for one place."""
+    made = {kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds}
+    return Chosen(made, below)
+
+
+def listening(
+    below: float | None = None, *, structured: bool = False, keeps: bool = False, **more: Any
+) -> Listening:
+    return Listening(chosen(below, **more), structured=structured, keeps=keeps)
+
+
+def told(words: Sequence[str], logprobs: Sequence[float]) -> dict[str, Any]:
+    """`logprobs` of a choice."""
+    return {
+        "content": [
+            {"token": word, "logprob": logprob, "bytes": list(word.encode())}
+            for word, logprob in zip(words, logprobs, strict=True)
+        ]
+    }
+
+
+def tokens(words: Sequence[str], logprobs: Sequence[float]) -> Tokens:
+    made = Tokens()
+    made.take(told(words, logprobs))
+    return made
+
+
+def choice(words: Sequence[str], logprobs: Sequence[float], **more: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(words)}
+    return {
+        "index": 0,
+        "message": message,
+        "logprobs": told(words, logprobs),
+        "finish_reason": "stop",
+        **more,
+    }

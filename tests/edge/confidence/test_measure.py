@@ -1,0 +1,113 @@
+"""What an answer's tokens come to: by field with the structure stripped, by text without regard to its length."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from edge.confidence.measure import Said, Unmeasured, measured
+from edge.confidence.tokens import NoTokens, Tokens
+from tests.edge.confidence.making import HALF, tokens, told
+
+
+def of(words: list[str], logprobs: list[float], structured: bool = True, **more: Any) -> dict[str, float]:
+    answer = {"text": "".join(words), "finish": "stop", **more}
+    return measured(Said(**answer), tokens(words, logprobs), structured=structured)
+
+
+def test_a_field_counts_by_its_own_tokens_and_structure_by_none():
+    words = ['{"', "city", '":', ' "', "Be", "rn", '", "', "age", '": ', "42", "}"]
+    logprobs = [-9.0, -9, -9, -9, HALF, HALF, -9, -9, -9, -0.25, -9]
+    found = of(words, logprobs)
+    assert found == {"/city": pytest.approx(2 * HALF), "/age": -0.25}
+
+
+def test_a_token_that_holds_a_value_and_structure_counts_to_the_value():
+    assert of(['{"a": "', 'x"', ", ", '"b": 1', "2}"], [-9, -1, -9, -2, -3]) == {"/a": -1, "/b": -5}
+
+
+def test_one_doubtful_digit_among_sure_ones_makes_a_field_doubtful():
+    digits = [str(each) for each in range(10)]
+    found = of(['"', *digits, '"'], [0.0, *[0.0] * 9, HALF, 0.0])
+    assert math.exp(found[""]) == pytest.approx(0.5)
+
+
+def test_what_is_empty_counts_by_its_two_signs():
+    assert of(['{"a": ', '""', ', "b": ', "[]", "}"], [-9, -1, -9, -2, -9]) == {"/a": -1, "/b": -2}
+
+
+def test_a_long_text_is_not_worse_than_a_short_one_of_the_same_words():
+    for length in (3, 300):
+        assert of([" word"] * length, [-0.2] * length, structured=False) == {"": pytest.approx(-0.2)}
+
+
+def test_characters_that_are_split_between_tokens_are_found_by_their_bytes():
+    first, second = "ü".encode()[:1], "ü".encode()[1:]
+    made = Tokens()
+    made.take(
+        {
+            "content": [
+                {"token": '{"stadt": "Z', "logprob": -9, "bytes": list(b'{"stadt": "Z')},
+                {"token": "\ufffd", "logprob": -1, "bytes": list(first)},
+                {"token": "\ufffd", "logprob": -2, "bytes": list(second)},
+                {"token": 'rich", "ok": true}', "logprob": -4, "bytes": None},
+            ]
+        }
+    )
+    answer = Said('{"stadt": "Zürich", "ok": true}', finish="stop")
+    assert measured(answer, made, structured=True) == {"/stadt": -16, "/ok": -4}
+
+
+def test_arguments_of_tools_are_found_behind_what_was_thought_before():
+    words = [
+        "I rate ",
+        '{"city": "Bern"}',
+        "\n<tool>",
+        '{"city": "',
+        "Bern",
+        '"}',
+        "<tool>",
+        '{"city": "',
+        "Chur",
+        '"}',
+    ]
+    logprobs = [-9, -9, -9, -9, -1.0, -9, -9, -9, -2.0, -9]
+    answer = Said("", ['{"city": "Bern"}', '{"city": "Chur"}'], "tool_calls")
+    assert measured(answer, tokens(words, logprobs), structured=False) == {
+        "/tool_calls/0/city": -1,
+        "/tool_calls/1/city": -2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"finish": "length"}, "cut"),
+        ({"finish": "content_filter"}, "cut"),
+        ({"finish": None}, "cut"),
+        ({"text": "another text"}, "not of these tokens"),
+        ({"text": ""}, "not of these tokens"),
+        ({"arguments": ['{"a": 1}']}, "not of these tokens"),
+        ({"text": "Paid"}, "no JSON"),
+        ({"text": "\ud800"}, "unreadable"),
+    ],
+)
+def test_an_answer_that_is_not_whole_or_of_other_tokens_has_no_measure(more: dict[str, Any], why: str):
+    with pytest.raises(Unmeasured, match=why):
+        of(["Paid", " to"], [-1, -1], **more)
+
+
+@pytest.mark.parametrize("logprob", [math.nan, -math.inf, 0.5, None, "0", True])
+def test_a_log_probability_that_is_none_is_refused(logprob: Any):
+    with pytest.raises(NoTokens):
+        Tokens().take({"content": [{"token": "a", "logprob": logprob}]})
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, {"content": None}, [], {"content": [None]}, told([], []) | {"content": [{}]}]
+)
+def test_what_is_no_list_of_tokens_is_refused(value: Any):
+    with pytest.raises(NoTokens):
+        Tokens().take(value)

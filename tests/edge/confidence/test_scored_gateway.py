@@ -1,0 +1,236 @@
+"""The running gateway scores answers: asks for log-probabilities, takes them out, tells caller, journal and record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from edge.confidence.choosing import Scores
+from edge.config import ConfigError, check
+from tests.edge.audit.audited import Audited, settings
+from tests.edge.audit.harness import Place
+from tests.edge.confidence.making import DIGEST, HALF, written
+from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, gateway_config
+from tests.edge.fake_model import MODEL, WORDS
+from tests.edge.processes import Edge
+
+UNSCORED = {"score": None, "review": "no score"}
+SURE = [HALF] * len(WORDS)
+JSON = ['{"iban": "', "CH1", '", "age": ', "42", "}"]
+"""As many words as the model says of a text."""
+FORMAT = {"response_format": {"type": "json_object"}}
+
+
+def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
+    """A gateway whose first workload wants scores; `claims` wants them of other weights."""
+    config = gateway_config(site.folder, site.sidecar.port)
+    for each in config["routes"]:
+        each.update(model_digest=DIGEST)
+    config["routes"][0]["completions"] = True
+    config["routes"][1]["model_digest"] = "sha256:" + "2" * 64
+    files = [str(written(folder, kind, MODEL, kind)) for kind in ("text", "fields")]
+    stated = {"domain": "payments", "calibrations": files, "review_below": 0.7, **confidence}
+    config["workloads"] = [
+        {
+            "name": each["workload"],
+            **({"confidence": stated} if each["workload"] in (WORKLOAD, "claims") else {}),
+        }
+        for each in config["routes"]
+    ]
+    return config
+
+
+@pytest.fixture(scope="module")
+def scored(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Audited]:
+    folder = tmp_path_factory.mktemp("scored")
+    place = Place.at(folder)
+    config = configured(site, folder)
+    config["audit"] = settings(folder, place)
+    gateway = Edge(folder / "gateway", config).wait_until_up()
+    client = httpx.Client(
+        base_url=gateway.url, verify=site.authority.client("app"), trust_env=False, timeout=20
+    )
+    audited = Audited(gateway, place, client, place.records)
+    try:
+        audited.seal_newcomer()
+        yield audited
+    finally:
+        client.close()
+        gateway.stop()
+
+
+def confidence(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["choices"][0]["confidence"]
+
+
+def events(answer: httpx.Response) -> list[dict[str, Any]]:
+    datas = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")]
+    assert datas.pop() == "[DONE]"
+    return [json.loads(data) for data in datas]
+
+
+def test_a_text_bears_its_score_and_no_log_probability_that_nobody_asked_for(scored: Audited, chain: Site):
+    chain.model.logprobs = SURE
+    answer = scored.ask()
+    assert confidence(answer) == {"score": 0.5, "review": "low score"}
+    assert "logprob" not in answer.text
+    assert chain.model.last_body()["logprobs"] is True
+    chain.model.logprobs = [-0.1] * len(WORDS)
+    assert confidence(scored.ask()) == {"score": 0.9048}
+
+
+def test_json_bears_a_score_for_each_field(scored: Audited, chain: Site):
+    chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
+    fields = {"/iban": 0.5, "/age": 0.9048}
+    assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields, "review": "low score"}
+
+
+def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, chain: Site):
+    chain.model.logprobs = SURE
+    answer = scored.ask(stream=True)
+    *before, last = events(answer)
+    assert last["choices"][0]["confidence"] == {"score": 0.5, "review": "low score"}
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert not any("confidence" in each["choices"][0] for each in before)
+    assert "logprob" not in answer.text
+    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    assert line["confidence"]["score"] == 0.5
+
+
+def test_journal_and_record_say_the_score_and_by_which_calibration(scored: Audited, chain: Site):
+    chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
+    name = scored.ask(**FORMAT).headers["x-request-id"]
+    line = scored.gateway.wait_for_line("request", request_id=name)
+    _, outcome = scored.of(name)
+    assert line["confidence"] == outcome["confidence"]
+    assert (line["confidence"]["score"], line["confidence"]["review"]) == (0.5, "low score")
+    assert line["confidence"]["calibration"].startswith("sha256:")
+    assert "iban" not in json.dumps([line, outcome]), "names of fields may be content"
+
+
+def test_a_model_server_without_log_probabilities_gives_no_score(scored: Audited, chain: Site):
+    for stream in (False, True):
+        answer = scored.ask(stream=stream)
+        last = events(answer)[-1] if stream else answer.json()
+        assert last["choices"][0]["confidence"] == UNSCORED
+        line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+        assert line["confidence"] == {"score": None, "why": "no log-probabilities", "review": "no score"}
+
+
+def test_other_weights_than_those_that_were_judged_give_no_score_and_are_not_asked(
+    scored: Audited, chain: Site
+):
+    chain.model.logprobs = SURE
+    answer = scored.ask(KEYS["claims"], model="claims")
+    assert confidence(answer) == UNSCORED
+    assert "logprobs" not in chain.model.last_body()
+    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    assert line["confidence"]["why"] == "no calibration"
+    assert scored.gateway.lines("unscored")[0]["workload"] == "claims", "and operators are told at the start"
+
+
+def test_a_completion_of_plain_text_has_no_score(scored: Audited, chain: Site):
+    chain.model.logprobs = SURE
+    body = {"model": WORKLOAD, "prompt": "Paid"}
+    answer = scored.client.post("/v1/completions", json=body, headers=bearer(KEYS[WORKLOAD]))
+    assert confidence(answer) == UNSCORED
+
+
+def test_a_stream_that_is_cut_bears_no_score(scored: Audited, chain: Site):
+    chain.model.reset("cut")
+    chain.model.logprobs = SURE
+    answer = scored.ask(stream=True)
+    assert "confidence" not in answer.text
+    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    assert line["confidence"] == {"score": None, "why": "cut", "review": "no score"}
+
+
+def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it_asked_for(
+    scored: Audited, chain: Site
+):
+    chain.model.logprobs = SURE
+    client = openai.OpenAI(
+        base_url=f"{scored.gateway.url}/v1",
+        api_key=KEYS[WORKLOAD],
+        http_client=httpx.Client(verify=chain.authority.client("app"), trust_env=False),
+    )
+    with client:
+        messages: list[Any] = chat()["messages"]
+        answer = client.chat.completions.create(model=WORKLOAD, messages=messages, logprobs=True)
+        told = answer.choices[0]
+        assert told.logprobs is not None
+        assert [each.logprob for each in told.logprobs.content or []] == SURE
+        assert (told.model_extra or {})["confidence"] == {"score": 0.5, "review": "low score"}
+        *_, last = client.chat.completions.create(model=WORKLOAD, messages=messages, stream=True)
+        assert (last.choices[0].model_extra or {})["confidence"]["score"] == 0.5
+
+
+def test_a_workload_that_wants_no_score_is_as_before(chain: Site):
+    chain.model.logprobs = SURE
+    answer = chain.ask()
+    assert "confidence" not in answer.text
+    assert "logprobs" not in chain.model.last_body()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"model": "another/model"},
+        {"model_digest": "sha256:" + "3" * 64},
+        {"model_digest": None},
+        {"domain": "claims"},
+        {"measure": "given"},
+    ],
+)
+def test_a_calibration_of_anything_else_is_not_used(site: Site, tmp_path: Path, more: dict[str, Any], capsys):
+    other = {"model": MODEL, **more}
+    file = written(tmp_path, "other", other.pop("model"), **other)
+    config = configured(site, tmp_path, calibrations=[str(file)])
+    Scores(_checked(config))
+    assert f'"workload": "{WORKLOAD}"' in capsys.readouterr().out
+    config = configured(site, tmp_path)
+    Scores(_checked(config))
+    assert f'"workload": "{WORKLOAD}"' not in capsys.readouterr().out
+
+
+def test_a_place_whose_weights_nobody_states_gives_no_score(site: Site, tmp_path: Path, capsys):
+    file = written(tmp_path, "other", MODEL, model_digest=None)
+    config = configured(site, tmp_path, calibrations=[str(file)])
+    config["routes"][0].pop("model_digest")
+    Scores(_checked(config))
+    assert f'"workload": "{WORKLOAD}"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "it cannot be read"),
+        ("{", "it is no calibration"),
+        ('{"isthmus_calibration": 2}', "isthmus_calibration"),
+        ("twice", "another file calibrates the same"),
+        ('"curve": {"a": NaN', "it is no calibration"),
+    ],
+)
+def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
+    site: Site, tmp_path: Path, content: str | None, said: str
+):
+    file = tmp_path / "c.json"
+    if content is not None:
+        file.write_text(content)
+    files = [str(written(tmp_path, each, MODEL)) for each in "ab"] if content == "twice" else [str(file)]
+    with pytest.raises(ConfigError, match=said) as error:
+        Scores(_checked(configured(site, tmp_path, calibrations=files)))
+    assert WORKLOAD in str(error.value)
+
+
+def _checked(config: dict[str, Any]) -> Any:
+    config["listen"] = {"host": "127.0.0.1", "port": 1, **config["listen"]}
+    config["health"] = {"host": "127.0.0.1", "port": 2}
+    return check(config, Path("gateway.yaml"))
