@@ -48,7 +48,7 @@ def calibrate(
     raw = measuring.Scored(aside, [_plain(answer) for answer in aside])
     tried = measuring.candidates(curve, fitted, aside)
     picked = None if max_error is None else measuring.chosen(tried, max_error)
-    seed = int(judged.sha256[:8], 16)
+    low, high = scored.interval(int(judged.sha256[:8], 16))
     found = Reliability(
         model=judged.model,
         model_digest=judged.model_digest,
@@ -57,8 +57,8 @@ def calibrate(
         answers=len(judged.answers),
         kept_aside=len(aside),
         judgements=len(scored.scores),
-        error=scored.error(seed),
-        raw_error=raw.error(seed)[0],
+        error=(max(low, scored.error()), low, high),
+        raw_error=raw.error(),
         bins=scored.bins(),
         candidates=tried,
         max_error=max_error,

@@ -123,11 +123,11 @@ def _line(line: str, where: str) -> tuple[tuple[Any, ...], Answer, str | None]:
     rights = _rights(told.get("right"), where)
     kind: Kind = "text" if set(rights) == {""} else "fields"
     found = _measured(told["choice"], kind, where) if "choice" in told else _given(told["score"], where)
-    if set(found) != set(rights):
-        odd = sorted(set(found) ^ set(rights))[0]
+    if odd := sorted(set(found) ^ set(rights)):
+        name = f"the field {odd[0]!r}" if odd[0] else "the whole"
+        one, other = ("scored", "judged") if odd[0] in found else ("judged", "scored")
         raise InputError(
-            f"{'the whole' if odd == '' else odd!r} is {'scored' if odd in found else 'judged'}, and not "
-            f"{'judged' if odd in found else 'scored'}",
+            f"{name} is {one}, and not {other}",
             where=where,
             todo="Judge a text as a whole (true or false), a structured answer by each of its fields' JSON pointers",
         )
@@ -139,9 +139,7 @@ def _line(line: str, where: str) -> tuple[tuple[Any, ...], Answer, str | None]:
 
 def _rights(right: Any, where: str) -> dict[str, bool]:
     rights = right if isinstance(right, dict) and right else {"": right}
-    if not all(isinstance(each, bool) for each in rights.values()) or (
-        isinstance(right, dict) and "" in right and len(right) > 1
-    ):
+    if not all(isinstance(each, bool) for each in rights.values()):
         raise InputError(
             "`right` is neither true nor false",
             where=where,

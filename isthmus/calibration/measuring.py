@@ -24,7 +24,7 @@ class Scored:
     def __init__(self, answers: Sequence[Answer], scores: Sequence[Sequence[float]]) -> None:
         self.scores = np.array([score for each in scores for score in each])
         self.rights = np.array([right for each in answers for right in each.rights], dtype=float)
-        self._answer = np.repeat(np.arange(len(answers)), [len(each.rights) for each in answers])
+        of_answer = np.repeat(np.arange(len(answers)), [len(each.rights) for each in answers])
         count = len(self.scores)
         bins = max(1, min(_BINS, count // _LEAST_IN_A_BIN))
         order = np.argsort(self.scores, kind="stable")
@@ -34,8 +34,7 @@ class Scored:
             self._bin[order[first:last]] = number
         # By answer and bin: how far what was right lies above the scores.
         self._excess = np.zeros((len(answers), bins))
-        np.add.at(self._excess, (self._answer, self._bin), self.rights - self.scores)
-        self._counts = np.bincount(self._answer, minlength=len(answers)).astype(float)
+        np.add.at(self._excess, (of_answer, self._bin), self.rights - self.scores)
 
     def bins(self) -> list[Bin]:
         """Judgements of neighbouring scores, as many in each."""
@@ -47,25 +46,29 @@ class Scored:
             found.append(Bin(float(self.scores[mine].mean()), right / count, low, high, count))
         return found
 
-    def error(self, seed: int) -> tuple[float, float, float]:
-        """The expected calibration error, and an interval that holds it in at least 95 % of cases.
+    def error(self) -> float:
+        """The expected calibration error: how far score and share of right ones lie apart, by judgement.
 
-        It is how far score and share of right ones lie apart, the mean over bins by judgement. Binned, even a perfect
-        calibration shows one, since each bin's share strays by chance. So of each bin's square its variance is taken
-        off; and what is shown and what is true lie no further apart than the bins stray together, which answers drawn
-        again tell (by the Poisson bootstrap, an answer's fields together).
+        Binned, even a perfect calibration shows one, since each bin's share strays by chance: of each bin's square its
+        variance is taken off.
         """
-        total, sums = self._counts.sum(), self._excess.sum(axis=0)
-        shown = float(np.abs(sums).sum() / total)
-        rest = float(np.sqrt(np.maximum(0, sums**2 - (self._excess**2).sum(axis=0))).sum() / total)
-        random = np.random.default_rng(seed)
-        answers, strayed = len(self._counts), []
+        sums = self._excess.sum(axis=0)
+        rest = np.sqrt(np.maximum(0, sums**2 - (self._excess**2).sum(axis=0)))
+        return float(rest.sum() / len(self.scores))
+
+    def interval(self, seed: int) -> tuple[float, float]:
+        """Around the error, holding the true one in at least 95 % of cases.
+
+        What the bins show and what is true lie no further apart than all bins stray together; how far that is, signs
+        drawn for each answer tell (the wild bootstrap, an answer's fields together).
+        """
+        random, strayed = np.random.default_rng(seed), []
         for _ in range(_DRAWS // _AT_ONCE):
-            drawn = random.poisson(1.0, size=(_AT_ONCE, answers)) - 1.0
-            strayed.append(np.abs(drawn @ self._excess).sum(axis=1) / total)
-        most = float(np.quantile(np.concatenate(strayed), 0.95))
-        low, high = max(0.0, shown - most), min(1.0, shown + most)
-        return max(low, rest), low, high
+            signs = random.integers(0, 2, size=(_AT_ONCE, len(self._excess)), dtype=np.int8) * 2.0 - 1.0
+            strayed.append(np.abs(signs @ self._excess).sum(axis=1))
+        most = float(np.quantile(np.concatenate(strayed), 0.95)) / len(self.scores)
+        shown = float(np.abs(self._excess.sum(axis=0)).sum()) / len(self.scores)
+        return max(0.0, shown - most), min(1.0, shown + most)
 
 
 def lowest(curve: Curve, answers: Sequence[Answer]) -> np.ndarray:
@@ -74,13 +77,13 @@ def lowest(curve: Curve, answers: Sequence[Answer]) -> np.ndarray:
 
 
 def candidates(curve: Curve, fitted: Sequence[Answer], aside: Sequence[Answer]) -> list[Candidate]:
-    """Thresholds that let through ever fewer answers, and how many of those are wrong at most.
+    """Thresholds that let through ever fewer answers (the first all), and how many of those are wrong at most.
 
     They are chosen by the answers that the curve was fitted to, and tried on the others. Each bound may fail by a part
     of the doubt, so that any of them can be picked afterwards.
     """
-    shares = [each / _CANDIDATES for each in range(_CANDIDATES)]
-    tried = sorted({float(each) for each in np.quantile(lowest(curve, fitted), shares, method="lower")})
+    shares = [each / _CANDIDATES for each in range(1, _CANDIDATES)]
+    tried = sorted({0.0, *map(float, np.quantile(lowest(curve, fitted), shares, method="lower"))})
     scores, wrong = lowest(curve, aside), np.array([not each.right for each in aside])
     doubt = (1 - CONFIDENCE) / len(tried)
     found = []

@@ -1,0 +1,127 @@
+"""Bounds, curves, and when there is no calibration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isthmus.calibration import beta, calibrating
+from isthmus.calibration.bounds import tail, upper, wilson
+from isthmus.calibration.judged import Answer
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.calibration.simulating import AS_OF, judged
+
+
+@pytest.mark.parametrize(
+    ("wrong", "of", "doubt", "bound"),
+    [
+        (0, 59, 0.05, 0.04951),
+        (0, 10, 0.05, 0.25887),
+        (1, 10, 0.05, 0.39416),
+        (5, 100, 0.05, 0.10225),
+        (3, 3, 0.05, 1),
+    ],
+)
+def test_upper_bounds_are_clopper_and_pearsons(wrong: int, of: int, doubt: float, bound: float):
+    assert upper(wrong, of, doubt) == pytest.approx(bound, abs=1e-4)
+
+
+@given(st.integers(1, 60), st.data())
+def test_the_binomial_tail_is_the_sum_of_its_terms(of: int, data: st.DataObject):
+    wrong, rate = data.draw(st.integers(0, of)), data.draw(st.floats(0.001, 0.999))
+    terms = [math.comb(of, k) * rate**k * (1 - rate) ** (of - k) for k in range(wrong + 1)]
+    assert tail(wrong, of, rate) == pytest.approx(math.fsum(terms), abs=1e-9)
+
+
+def test_intervals_of_shares_are_wilsons():
+    low, high = wilson(5, 10)
+    assert (low, high) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
+    assert wilson(0, 10)[0] == 0
+    assert wilson(10, 10)[1] == pytest.approx(1)
+
+
+@given(st.lists(st.tuples(st.floats(-20, 0), st.booleans()), min_size=30, max_size=60))
+def test_a_higher_measure_never_has_a_lower_score(pairs: list[tuple[float, bool]]):
+    curve = beta.fit(*zip(*pairs, strict=True))
+    scores = [curve.score(each) for each in sorted(measure for measure, _ in pairs)]
+    assert scores == sorted(scores)
+    assert all(0 <= each <= 1 for each in scores)
+
+
+def test_judgements_that_a_threshold_parts_without_a_mistake_give_a_curve_all_the_same():
+    measures = [math.log(each / 101) for each in range(1, 101)]
+    curve = beta.fit(measures, [each > math.log(0.5) for each in measures])
+    assert curve.score(math.log(0.9)) > 0.9 > 0.1 > curve.score(math.log(0.1))
+
+
+def test_the_same_answers_give_the_same_calibration_and_another_digest_other_halves():
+    drawn = judged(1, 1000, "honest")
+    first, again = (calibrating.calibrate(drawn, "x", 0.2, AS_OF) for _ in range(2))
+    assert first == again
+    other, _ = calibrating.calibrate(replace(drawn, sha256="0" * 64), "x", 0.2, AS_OF)
+    assert other.curve != first[0].curve
+
+
+def test_scores_and_thresholds_are_of_answers_that_the_curve_has_not_seen():
+    made, found = calibrating.calibrate(judged(1, 1001, "honest"), "x", 0.25, AS_OF)
+    assert (made.answers, made.kept_aside) == (1001, 501)
+    assert sum(each.count for each in found.bins) == found.judgements == 501
+    assert found.chosen is not None
+    assert found.candidates[0].accepted == 501, "the lowest candidate lets everything through"
+    assert made.threshold is not None
+    assert made.threshold.error_at_most <= 0.25 < found.candidates[0].error_at_most
+
+
+def test_a_structured_answer_passes_by_its_lowest_field_and_is_wrong_if_any_is():
+    random, answers = Random(1), []
+    for _ in range(600):
+        doubtful = random.random()
+        answers.append(
+            Answer((math.log(0.999), math.log(max(doubtful, 1e-3))), (True, random.random() < doubtful))
+        )
+    drawn = replace(judged(1, 1000, "honest"), answers=answers, kind="fields")
+    _, found = calibrating.calibrate(drawn, "x", None, AS_OF)
+    assert found.judgements == 2 * found.kept_aside == 600
+    assert found.candidates[0].accepted == 300, "answers are let through, not fields"
+    wrong = found.candidates[0].wrong / 300
+    assert 0.4 < wrong < 0.6, "half of the answers have a wrong field"
+
+
+@pytest.mark.parametrize(("count", "fields"), [(999, 1), (199, 6)])
+def test_too_few_judgements_are_wrong_input(count: int, fields: int):
+    drawn = judged(1, count, "honest")
+    drawn = replace(
+        drawn, answers=[Answer(each.measures * fields, each.rights * fields) for each in drawn.answers]
+    )
+    with pytest.raises(InputError, match="are too few: 1,000 of 200 are the least"):
+        calibrating.calibrate(drawn, "answers.jsonl", 0.1, AS_OF)
+
+
+@pytest.mark.parametrize(("rate", "word"), [(1, "wrong"), (0, "right"), (0.995, "wrong")])
+def test_judgements_of_one_side_are_wrong_input(rate: float, word: str):
+    with pytest.raises(InputError, match=f"only \\d+ say {word}: 10 of each are the least"):
+        calibrating.calibrate(judged(1, 1000, "honest", rate=rate), "answers.jsonl", 0.1, AS_OF)
+
+
+def test_a_measure_by_which_surer_answers_are_more_often_wrong_is_no():
+    drawn = judged(1, 2000, "honest")
+    turned = [Answer(each.measures, (not each.right,)) for each in drawn.answers]
+    with pytest.raises(AnswerIsNo, match="does not tell right answers from wrong ones"):
+        calibrating.calibrate(replace(drawn, answers=turned), "x", 0.1, AS_OF)
+
+
+def test_no_threshold_is_no_and_the_best_that_was_tried_is_said():
+    drawn = judged(1, 1000, "honest")
+    _, found = calibrating.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
+    refusal = calibrating.refusal(found, "answers.jsonl")
+    assert isinstance(refusal, AnswerIsNo)
+    assert "no threshold keeps wrong answers under 0.001 with 95% confidence: the best" in str(refusal)
+    _, found = calibrating.calibrate(drawn, "answers.jsonl", None, AS_OF)
+    assert calibrating.refusal(found, "answers.jsonl") is None
+    low = replace(found, error=(0.06, 0.02, 0.1))
+    assert "and 0.05 is the most" in str(calibrating.refusal(low, "answers.jsonl"))

@@ -1,0 +1,134 @@
+"""A file of judged answers: what it holds, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from edge.confidence.measure import MEASURE
+from isthmus.calibration import judged
+from isthmus.contracts.errors import InputError
+from scripts.judged_answers import DIGEST, MODEL, SHAPES, lines
+
+GIVEN: dict[str, Any] = {
+    "model": MODEL,
+    "model_digest": DIGEST,
+    "domain": "onboarding",
+    "right": True,
+    "score": 0.5,
+}
+
+
+def file(folder: Path, *told: Any) -> Path:
+    path = folder / "answers.jsonl"
+    path.write_text("\n".join(each if isinstance(each, str) else json.dumps(each) for each in told) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["text", "fields"])
+def test_answers_are_measured_as_the_gateway_measures_them(tmp_path: Path, kind: str):
+    drawn = list(lines(Random(1), 20, kind, "honest"))
+    found = judged.read(file(tmp_path, *drawn))
+    assert (found.model, found.model_digest, found.kind, found.measure) == (MODEL, DIGEST, kind, MEASURE)
+    assert len(found.answers) == 20
+    assert {len(each.measures) for each in found.answers} == {3 if kind == "fields" else 1}
+    assert all(each <= 0 for answer in found.answers for each in answer.measures)
+
+
+def test_a_drawn_answer_has_the_measure_that_its_judgement_was_drawn_by(tmp_path: Path):
+    drawn = list(lines(Random(1), 1500, "fields", "never below"))
+    found = judged.read(file(tmp_path, *drawn))
+    pairs = [pair for each in found.answers for pair in zip(each.measures, each.rights, strict=True)]
+    expected = sum(SHAPES["never below"](math.exp(measure)) for measure, _ in pairs) / len(pairs)
+    assert sum(right for _, right in pairs) / len(pairs) == pytest.approx(expected, abs=0.02)
+
+
+def test_scores_of_somebody_elses_making_are_taken_and_named_so(tmp_path: Path):
+    fields = {"score": {"/a": 0.25, "/b": 1}, "right": {"/b": True, "/a": False}}
+    found = judged.read(file(tmp_path, GIVEN | fields, "", GIVEN | fields))
+    assert (found.kind, found.measure) == ("fields", judged.GIVEN)
+    assert found.answers[0].rights == (False, True)
+    assert found.answers[0].measures[0] == pytest.approx(math.log(0.25))
+    assert not found.answers[0].right
+
+
+CHOICE = next(lines(Random(1), 1, "text", "honest"))
+FIELDS = next(lines(Random(1), 1, "fields", "honest"))
+WRONG: list[tuple[Any, str]] = [
+    ("{", "it is no JSON"),
+    ("[]", "it is no JSON object"),
+    ('{"score": NaN}', "NaN is no number"),
+    (GIVEN | {"score": "NaN"}, "is not from 0 to 1"),
+    (GIVEN | {"score": 1.1}, "is not from 0 to 1"),
+    (GIVEN | {"score": True}, "is not from 0 to 1"),
+    (GIVEN | {"right": "yes"}, "neither true nor false"),
+    (GIVEN | {"right": None}, "neither true nor false"),
+    (GIVEN | {"right": {}}, "neither true nor false"),
+    (GIVEN | {"right": {"/a": 1}}, "neither true nor false"),
+    (GIVEN | {"right": {"/a": True}}, "the whole is scored, and not judged"),
+    (GIVEN | {"right": {"/a": True}, "score": {"/b": 0.5}}, "the field '/a' is judged, and not scored"),
+    (GIVEN | {"wrong": True}, "the key 'wrong' is unknown"),
+    (GIVEN | {"model": ""}, "`model` must be text"),
+    (GIVEN | {"domain": 3}, "`domain` must be text"),
+    (GIVEN | {"model_digest": "sha256:1"}, "`model_digest` must be sha256:"),
+    (GIVEN | {"choice": {}}, "it has `choice` and `score`, or neither"),
+    ({key: GIVEN[key] for key in ("model", "domain", "right")}, "it has `choice` and `score`, or neither"),
+    (CHOICE | {"choice": 3}, "no choice of a chat answer"),
+    (CHOICE | {"choice": CHOICE["choice"] | {"logprobs": None}}, "there are no log-probabilities"),
+    (CHOICE | {"choice": CHOICE["choice"] | {"finish_reason": "length"}}, "it was cut"),
+    (CHOICE | {"choice": CHOICE["choice"] | {"message": {"content": "x"}}}, "are of another text"),
+    (CHOICE | {"right": {"/a": True}}, "it is no JSON"),
+    (FIELDS | {"right": {"/iban": True}}, "is scored, and not judged"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), WRONG, ids=[said for _, said in WRONG])
+def test_a_wrong_line_is_told_with_its_number_and_what_to_do(tmp_path: Path, line: Any, said: str):
+    path = file(tmp_path, "", line)
+    with pytest.raises(InputError) as error:
+        judged.read(path)
+    assert said in str(error.value)
+    assert f"{path}:2" in str(error.value)
+    assert error.value.todo
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"model": "b"}, "mixes models: 'example/model-8b' before this line, 'b' in it"),
+        ({"model_digest": None}, "mixes weights"),
+        ({"domain": "claims"}, "mixes domains"),
+        ({"right": {"/a": True}, "score": {"/a": 1}}, "mixes kinds"),
+    ],
+)
+def test_a_file_of_several_models_domains_or_kinds_is_refused(
+    tmp_path: Path, other: dict[str, Any], said: str
+):
+    with pytest.raises(InputError, match="Calibrate each alone") as error:
+        judged.read(file(tmp_path, GIVEN, GIVEN | other))
+    assert said in str(error.value)
+
+
+def test_measures_and_scores_of_another_making_do_not_mix(tmp_path: Path):
+    given = {key: CHOICE[key] for key in ("model", "model_digest", "domain", "right")} | {"score": 0.5}
+    with pytest.raises(InputError, match="mixes measures"):
+        judged.read(file(tmp_path, CHOICE, given))
+
+
+def test_an_answer_that_is_judged_twice_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="'a' was judged in line 1 already"):
+        judged.read(file(tmp_path, GIVEN | {"id": "a"}, GIVEN | {"id": "b"}, GIVEN | {"id": "a"}))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"", b"\n\n"])
+def test_a_file_that_is_not_there_or_empty_is_wrong_input(tmp_path: Path, content: bytes | None):
+    path = tmp_path / "answers.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"answers\.jsonl"):
+        judged.read(path)

@@ -1,0 +1,115 @@
+"""`isthmus calibrate`, as a user runs it; the page's commands among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from edge.confidence.calibration import read
+from scripts.judged_answers import lines
+
+ROOT = Path(__file__).parents[2]
+DAY = ("--as-of", "2026-11-26")
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("judged") / "answers.jsonl"
+    with path.open("w") as stream:
+        for line in lines(Random(7), 1000, "text", "too modest"):
+            stream.write(json.dumps(line) + "\n")
+    return path
+
+
+def test_the_commands_of_its_page_do_what_the_page_says(tmp_path: Path):
+    (block,) = BLOCK.findall((ROOT / "docs" / "confidence.md").read_text())
+    (tmp_path / "out").mkdir()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        ["bash", "-ec", block], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.rstrip().endswith("no such threshold: exit code 1")
+    made, _ = read(tmp_path / "out" / "calibration.json")
+    assert made.threshold is not None
+    assert made.threshold.error_at_most <= 0.1
+    page = (tmp_path / "out" / "reliability.html").read_text()
+    assert f"reviewed below {made.threshold.below}" in page
+
+
+def test_json_has_the_keys_of_the_contract_alone_on_stdout(isthmus, answers: Path):
+    ran = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.1", "--format", "json")
+    told = json.loads(ran.out)
+    assert (ran.code, ran.err) == (0, "")
+    assert list(told) == [
+        *(
+            "usable",
+            "model",
+            "model_digest",
+            "domain",
+            "kind",
+            "answers",
+            "kept_aside",
+            "judgements",
+            "error",
+        ),
+        *("raw_error", "bins", "candidates", "max_error", "chosen", "confidence", "as_of", "answers_sha256"),
+    ]
+    assert list(told["bins"][0]) == ["score", "right", "low", "high", "count"]
+    assert list(told["chosen"]) == ["below", "accepted", "wrong", "error_at_most"]
+
+
+def test_the_same_answers_give_the_same_file(isthmus, answers: Path, tmp_path: Path):
+    files = [tmp_path / name for name in ("a.json", "b.json")]
+    for file in files:
+        assert isthmus("calibrate", str(answers), *DAY, "-o", str(file)).code == 0
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert read(files[0])[0].as_of.isoformat() == "2026-11-26"
+
+
+def test_where_no_threshold_keeps_the_rate_nothing_is_written(isthmus, answers: Path, tmp_path: Path):
+    ran = isthmus("calibrate", str(answers), *DAY, "--max-error", "0.0001", "-o", str(tmp_path / "c.json"))
+    assert ran.code == 1
+    assert "no threshold keeps wrong answers under 0.0001" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_no_gateway_will_use_is_said(isthmus, answers: Path, tmp_path: Path):
+    path = tmp_path / "nameless.jsonl"
+    told = [json.loads(line) | {"model_digest": None} for line in answers.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    ran = isthmus("calibrate", str(path), *DAY)
+    assert ran.code == 0
+    assert "no gateway will use it: it does not say which weights" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--max-error", "0"), "--max-error: 0 is no share"),
+        (("--max-error", "nan"), "--max-error: nan is no share"),
+        (("--as-of", "yesterday"), "`yesterday` is no day"),
+    ],
+)
+def test_a_wrong_option_is_wrong_input(isthmus, answers: Path, more: tuple[str, ...], said: str):
+    ran = isthmus("calibrate", str(answers), *more)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+def test_too_few_answers_are_wrong_input(isthmus, answers: Path, tmp_path: Path):
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(answers.read_text().splitlines(keepends=True)[:100]))
+    ran = isthmus("calibrate", str(few))
+    assert ran.code == 2
+    assert str(few) in ran.err
+    assert "Judge more answers" in ran.err

@@ -1,0 +1,72 @@
+"""The page of a calibration: one file, its picture the figures'."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+from isthmus.contracts.reliability import Bin, Candidate, Reliability
+from isthmus.report.reliability_page import page, sentences
+
+CHOSEN = Candidate(0.8, 400, 12, 0.047)
+FOUND = Reliability(
+    model="example/model-8b",
+    model_digest="sha256:" + "5" * 64,
+    domain="onboarding",
+    kind="text",
+    answers=1200,
+    kept_aside=600,
+    judgements=600,
+    error=(0.021, 0.0, 0.05),
+    raw_error=0.2,
+    bins=[Bin(0.25, 0.5, 0.4, 0.6, 300), Bin(0.75, 1.0, 0.9, 1.0, 300)],
+    candidates=[Candidate(0.1, 600, 90, 0.19), CHOSEN],
+    max_error=0.05,
+    chosen=CHOSEN,
+    confidence=0.95,
+    as_of="2026-11-26",
+    answers_sha256="a" * 64,
+)
+
+
+def picture(text: str) -> ElementTree.Element:
+    drawn = re.search(r"<svg.*?</svg>", text, re.S)
+    assert drawn is not None
+    return ElementTree.fromstring(drawn.group())  # noqa: S314
+
+
+def test_the_page_stands_alone_and_is_the_same_each_time():
+    text = page(FOUND)
+    assert text == page(FOUND)
+    assert "default-src 'none'" in text
+    assert not re.search(r"<script|src=|href=|url\(|@import", text)
+
+
+def test_each_bin_is_a_point_where_its_score_and_share_say():
+    points = picture(page(FOUND)).findall(".//circle")
+    assert [(point.get("cx"), point.get("cy")) for point in points] == [("165.0", "254.0"), ("407.0", "12.0")]
+    assert "0.50 right (0.40 to 0.60), 300 judgements" in (points[0].findtext("title") or "")
+
+
+def test_the_threshold_is_a_line_of_the_picture_where_there_is_one():
+    def lines(found: Reliability) -> list[str | None]:
+        return [each.get("d") for each in picture(page(found)).findall(".//path[@class='below']")]
+
+    assert lines(FOUND) == ["M431.2 496V12"]
+    assert lines(replace(FOUND, chosen=None)) == []
+
+
+def test_what_was_found_is_said_in_words():
+    error, kept = sentences(FOUND)
+    assert "error 0.021 (0.000 to 0.050, 95 %)" in error
+    assert "of 600 answers kept aside 400 are let through, 12 of them wrong" in kept
+    assert "at most 4.70% are, and 5.00% is allowed" in kept
+    assert "No threshold keeps wrong answers under 5.00%" in sentences(replace(FOUND, chosen=None))[1]
+    assert '<p class="bad">it is no</p>' in page(FOUND, "it is no")
+
+
+def test_names_are_text_whatever_they_hold():
+    text = page(replace(FOUND, model='<img src=x onerror="a">', domain="a\u202eb"))
+    assert "<img" not in text
+    assert "\u202e" not in text
