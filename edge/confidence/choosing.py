@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 from edge.confidence.calibration import BadCalibration, Calibration, read
 from edge.confidence.listening import Chosen, Listening
-from edge.confidence.measure import MEASURE
+from edge.confidence.measure import MEASURE, Kind
 from edge.config import ConfigError, GatewayConfig, Place
 from edge.journal import write_line
 from edge.openai_api import CHAT_PATH
 
 if TYPE_CHECKING:
     from edge.errand import Errand
+
+STEERING = ("logit_bias", "presence_penalty", "frequency_penalty")
+"""By which a caller bends probabilities away from those that were judged, towards a score of his liking."""
 
 
 class Scores:
@@ -25,7 +28,7 @@ class Scores:
         self._files = {name: _read(name, stated.calibrations) for name, stated in self._stated.items()}
         for route in config.routes:
             for place in route.places if route.workload in self._stated else []:
-                if not self._chosen(route.workload, place).by_kind:
+                if not self._fitting(route.workload, place):
                     write_line(
                         "unscored", workload=route.workload, model=place.model, server=place.server_name
                     )
@@ -33,25 +36,31 @@ class Scores:
     def asks(self, errand: Errand, place: Place) -> bool:
         """Whether the place is to be asked for log-probabilities that the caller did not ask for."""
         asked, workload = errand.asked, errand.caller.workload
-        if workload not in self._stated or errand.task.path != CHAT_PATH or "top_logprobs" in asked:
+        if workload not in self._stated or "top_logprobs" in asked or asked.get("logprobs"):
             return False
-        return not asked.get("logprobs") and bool(self._chosen(workload, place).by_kind)
+        return bool(self._chosen(errand, place).by_kind)
 
     def listening(self, errand: Errand, place: Place) -> Listening | None:
         """Who scores the answer of a place; None where the workload wants no score."""
         asked, workload = errand.asked, errand.caller.workload
         if workload not in self._stated or errand.task.holds != "choices":
             return None
-        chosen = self._chosen(workload, place)
-        if errand.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
-            chosen = Chosen({}, chosen.below)
         wanted = asked.get("response_format", {}).get("type", "text")
         keeps = asked.get("logprobs") not in (None, False)
-        return Listening(chosen, structured=wanted != "text", keeps=keeps)
+        return Listening(self._chosen(errand, place), structured=wanted != "text", keeps=keeps)
 
-    def _chosen(self, workload: str, place: Place) -> Chosen:
+    def _chosen(self, errand: Errand, place: Place) -> Chosen:
+        workload = errand.caller.workload
+        below = self._stated[workload].review_below
+        if errand.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
+            return Chosen({}, below)
+        if any(errand.asked.get(field) for field in STEERING):
+            return Chosen({}, below, "steered")
+        return Chosen(self._fitting(workload, place), below)
+
+    def _fitting(self, workload: str, place: Place) -> dict[Kind, tuple[Calibration, str]]:
         stated = self._stated[workload]
-        fitting = {
+        return {
             calibration.kind: (calibration, digest)
             for calibration, digest in self._files[workload]
             if calibration.model == place.model
@@ -59,7 +68,6 @@ class Scores:
             and calibration.domain == stated.domain
             and calibration.measure == MEASURE
         }
-        return Chosen(fitting, stated.review_below)
 
 
 def _read(workload: str, paths: list[Path]) -> list[tuple[Calibration, str]]:

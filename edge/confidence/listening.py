@@ -13,6 +13,7 @@ from edge.confidence.tokens import NoTokens, Tokens
 
 FIELD = "confidence"
 """Of each choice in the answer."""
+MOST_TEXT = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Chosen:
     """Calibrations of exactly these weights, each with its file's digest."""
     below: float | None
     """The score below which the workload wants a human to look."""
+    without: str = "no calibration"
+    """Why there is none of a kind."""
 
 
 @dataclass
@@ -32,8 +35,16 @@ class _Choice:
     text: list[str] = field(default_factory=list)
     arguments: dict[int, list[str]] = field(default_factory=dict)
     tokens: Tokens = field(default_factory=Tokens)
+    size: int = 0
     broken: bool = False
     over: bool = False
+
+    def add(self, pieces: list[str], piece: str) -> None:
+        """Raises NoTokens beyond all measure: a stream may go on for ever."""
+        self.size += len(piece)
+        if self.size > MOST_TEXT:
+            raise NoTokens("there is too much text")
+        pieces.append(piece)
 
 
 class AfterTheEnd(ValueError):
@@ -90,6 +101,7 @@ class Listening:
             heard = self._choices.setdefault(index if isinstance(index, int) else 0, _Choice())
             if heard.over:
                 raise AfterTheEnd
+            choice.pop(FIELD, None)  # nobody's but ours
             self._hear(heard, choice)
             if (finish := choice.get("finish_reason")) is not None:
                 heard.over = True
@@ -105,10 +117,10 @@ class Listening:
             if choice.get("logprobs") is not None:
                 heard.tokens.take(choice["logprobs"])
             if isinstance(delta, dict):
-                heard.text.append(delta.get("content") or "")
+                heard.add(heard.text, delta.get("content") or "")
                 for call in delta.get("tool_calls") or []:
                     pieces = heard.arguments.setdefault(call.get("index", 0), [])
-                    pieces.append((call.get("function") or {}).get("arguments") or "")
+                    heard.add(pieces, (call.get("function") or {}).get("arguments") or "")
         except (NoTokens, AttributeError, TypeError):
             heard.broken = True
 
@@ -126,7 +138,7 @@ class Listening:
         structured = self._structured or bool(answer.arguments)
         found = self._chosen.by_kind.get("fields" if structured else "text")
         if found is None:
-            return self._without("no calibration")
+            return self._without(self._chosen.without)
         if not tokens.ends:
             return self._without("no log-probabilities")
         calibration, digest = found

@@ -122,6 +122,19 @@ def test_a_stream_of_nonsense_has_no_score(delta: dict[str, Any]):
     assert last["choices"][0]["confidence"] == {"score": None, "review": "no score"}
 
 
+def test_a_stream_beyond_all_measure_and_a_score_of_the_servers_own_come_to_none(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("edge.confidence.listening.MOST_TEXT", 3)
+    heard = listening()
+    first = chunk({"content": "ab"}, logprobs=told(["ab"], [-0.1]), confidence={"score": 1})
+    heard.chunk(first)
+    assert "confidence" not in first["choices"][0]
+    last = chunk({"content": "cd"}, "stop", logprobs=told(["cd"], [-0.1]))
+    heard.chunk(last)
+    assert last["choices"][0]["confidence"] == {"score": None}
+
+
 def test_a_caller_who_asked_for_log_probabilities_has_them():
     heard = listening(keeps=True)
     answer = {"choices": [choice(["a"], [-1])]}

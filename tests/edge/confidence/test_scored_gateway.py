@@ -143,6 +143,19 @@ def test_a_completion_of_plain_text_has_no_score(scored: Audited, chain: Site):
     assert confidence(answer) == UNSCORED
 
 
+@pytest.mark.parametrize(
+    "field", [{"logit_bias": {"1": 100}}, {"presence_penalty": 1}, {"frequency_penalty": -1}]
+)
+def test_probabilities_that_the_caller_bends_give_no_score(
+    scored: Audited, chain: Site, field: dict[str, Any]
+):
+    chain.model.logprobs = SURE
+    answer = scored.ask(**field)
+    assert confidence(answer) == UNSCORED
+    line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
+    assert line["confidence"]["why"] == "steered"
+
+
 def test_a_stream_that_is_cut_bears_no_score(scored: Audited, chain: Site):
     chain.model.reset("cut")
     chain.model.logprobs = SURE
