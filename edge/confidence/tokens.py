@@ -38,10 +38,11 @@ class Tokens:
             self._add(each)
 
     def _add(self, told: Any) -> None:
-        logprob = told.get("logprob") if isinstance(told, dict) else None
+        logprob: Any = told.get("logprob") if isinstance(told, dict) else None
         if type(logprob) not in (int, float) or not math.isfinite(logprob) or logprob > 1e-6:
             raise NoTokens("a log-probability is none")
-        written, token = told.get("bytes"), told.get("token")
+        written: Any = told.get("bytes")
+        token: Any = told.get("token")
         try:
             # A token may be half a character: its bytes are exact where a server tells them.
             self.written += bytes(written) if isinstance(written, list) else str.encode(token)

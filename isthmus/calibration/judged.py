@@ -8,7 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.confidence.calibration import logs
 from edge.confidence.measure import MEASURE, Kind, Unmeasured, measured, said
@@ -32,15 +32,21 @@ class Answer:
         return all(self.rights)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The file's answers, and what they are of."""
+class Of(NamedTuple):
+    """What an answer is of, and what all of a file must be of."""
 
     model: str
     model_digest: str | None
     domain: str
     kind: Kind
     measure: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The file's answers, and what they are of."""
+
+    of: Of
     answers: list[Answer]
     sha256: str
 
@@ -55,7 +61,7 @@ def read(path: Path) -> Judged:
         raise InputError(
             f"the judged answers cannot be read: {reason}", where=str(path), todo="Give a file of JSON lines"
         ) from None
-    of: tuple[Any, ...] | None = None
+    of: Of | None = None
     answers: list[Answer] = []
     ids: dict[str, int] = {}
     for number, line in enumerate(text.split("\n"), 1):
@@ -77,10 +83,10 @@ def read(path: Path) -> Judged:
         raise InputError(
             "there is no judged answer in it", where=str(path), todo="docs/confidence.md shows a line"
         )
-    return Judged(*of, answers, hashlib.sha256(raw).hexdigest())
+    return Judged(of, answers, hashlib.sha256(raw).hexdigest())
 
 
-def _mixed(before: tuple[Any, ...], now: tuple[Any, ...], where: str) -> None:
+def _mixed(before: Of, now: Of, where: str) -> None:
     names = ("models", "weights (model_digest)", "domains", "kinds (whole texts, and fields)", "measures")
     what, old, new = next(each for each in zip(names, before, now, strict=True) if each[1] != each[2])
     raise InputError(
@@ -90,7 +96,7 @@ def _mixed(before: tuple[Any, ...], now: tuple[Any, ...], where: str) -> None:
     )
 
 
-def _line(line: str, where: str) -> tuple[tuple[Any, ...], Answer, str | None]:
+def _line(line: str, where: str) -> tuple[Of, Answer, str | None]:
     try:
         told = json.loads(line, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -134,11 +140,12 @@ def _line(line: str, where: str) -> tuple[tuple[Any, ...], Answer, str | None]:
     names = sorted(found)
     answer = Answer(tuple(found[name] for name in names), tuple(rights[name] for name in names))
     name = told.get("id")
-    return (told["model"], digest, told["domain"], kind, measure), answer, None if name is None else str(name)
+    of = Of(told["model"], digest, told["domain"], kind, measure)
+    return of, answer, None if name is None else str(name)
 
 
 def _rights(right: Any, where: str) -> dict[str, bool]:
-    rights = right if isinstance(right, dict) and right else {"": right}
+    rights: dict[str, Any] = right if isinstance(right, dict) and right else {"": right}
     if not all(isinstance(each, bool) for each in rights.values()):
         raise InputError(
             "`right` is neither true nor false",
@@ -149,7 +156,7 @@ def _rights(right: Any, where: str) -> dict[str, bool]:
 
 
 def _given(score: Any, where: str) -> dict[str, float]:
-    scores = score if isinstance(score, dict) and score else {"": score}
+    scores: dict[str, Any] = score if isinstance(score, dict) and score else {"": score}
     for value in scores.values():
         if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= 1:
             raise InputError(

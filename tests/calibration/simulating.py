@@ -11,7 +11,7 @@ from random import Random
 
 from edge.confidence.measure import MEASURE
 from isthmus.calibration import calibrating
-from isthmus.calibration.judged import Answer, Judged
+from isthmus.calibration.judged import Answer, Judged, Of
 from scripts.judged_answers import SHAPES, measure
 
 FOLLOWED = ("honest", "sure of itself", "too modest")
@@ -40,7 +40,7 @@ def judged(seed: int, count: int, shape: str, rate: float | None = None) -> Judg
     for _ in range(count):
         s = measure(random)
         answers.append(Answer((math.log(s),), (random.random() < (truth(s) if rate is None else rate),)))
-    return Judged("m", None, "d", "text", MEASURE, answers, f"{random.getrandbits(256):064x}")
+    return Judged(Of("m", None, "d", "text", MEASURE), answers, f"{random.getrandbits(256):064x}")
 
 
 @cache

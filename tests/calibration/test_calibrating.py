@@ -84,7 +84,7 @@ def test_a_structured_answer_passes_by_its_lowest_field_and_is_wrong_if_any_is()
         answers.append(
             Answer((math.log(0.999), math.log(max(doubtful, 1e-3))), (True, random.random() < doubtful))
         )
-    drawn = replace(judged(1, 1000, "honest"), answers=answers, kind="fields")
+    drawn = replace(judged(1, 1000, "honest"), answers=answers)
     _, found = calibrating.calibrate(drawn, "x", None, AS_OF)
     assert found.judgements == 2 * found.kept_aside == 600
     assert found.candidates[0].accepted == 300, "answers are let through, not fields"

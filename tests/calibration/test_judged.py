@@ -34,7 +34,7 @@ def file(folder: Path, *told: Any) -> Path:
 def test_answers_are_measured_as_the_gateway_measures_them(tmp_path: Path, kind: str):
     drawn = list(lines(Random(1), 20, kind, "honest"))
     found = judged.read(file(tmp_path, *drawn))
-    assert (found.model, found.model_digest, found.kind, found.measure) == (MODEL, DIGEST, kind, MEASURE)
+    assert found.of == (MODEL, DIGEST, "onboarding", kind, MEASURE)
     assert len(found.answers) == 20
     assert {len(each.measures) for each in found.answers} == {3 if kind == "fields" else 1}
     assert all(each <= 0 for answer in found.answers for each in answer.measures)
@@ -51,7 +51,7 @@ def test_a_drawn_answer_has_the_measure_that_its_judgement_was_drawn_by(tmp_path
 def test_scores_of_somebody_elses_making_are_taken_and_named_so(tmp_path: Path):
     fields = {"score": {"/a": 0.25, "/b": 1}, "right": {"/b": True, "/a": False}}
     found = judged.read(file(tmp_path, GIVEN | fields, "", GIVEN | fields))
-    assert (found.kind, found.measure) == ("fields", judged.GIVEN)
+    assert (found.of.kind, found.of.measure) == ("fields", judged.GIVEN)
     assert found.answers[0].rights == (False, True)
     assert found.answers[0].measures[0] == pytest.approx(math.log(0.25))
     assert not found.answers[0].right

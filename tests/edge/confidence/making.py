@@ -49,7 +49,9 @@ def written(folder: Path, name: str, *args: Any, **more: Any) -> Path:
 
 def chosen(below: float | None = None, kinds: Sequence[Kind] = ("text", "fields")) -> Chosen:
     """As a gateway finds them for one place."""
-    made = {kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds}
+    made: dict[Kind, tuple[Calibration, str]] = {
+        kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds
+    }
     return Chosen(made, below)
 
 

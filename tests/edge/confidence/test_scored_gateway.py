@@ -24,7 +24,7 @@ UNSCORED = {"score": None, "review": "no score"}
 SURE = [HALF] * len(WORDS)
 JSON = ['{"iban": "', "CH1", '", "age": ', "42", "}"]
 """As many words as the model says of a text."""
-FORMAT = {"response_format": {"type": "json_object"}}
+FORMAT: dict[str, Any] = {"response_format": {"type": "json_object"}}
 
 
 def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it
     client = openai.OpenAI(
         base_url=f"{scored.gateway.url}/v1",
         api_key=KEYS[WORKLOAD],
-        http_client=httpx.Client(verify=chain.authority.client("app"), trust_env=False),
+        http_client=openai.DefaultHttpxClient(verify=chain.authority.client("app"), trust_env=False),
     )
     with client:
         messages: list[Any] = chat()["messages"]
