@@ -14,7 +14,7 @@ from isthmus.calibration.judged import Answer, Judged
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.reliability import Reliability
 
-LEAST_ANSWERS, LEAST_JUDGEMENTS, LEAST_OF_A_SIDE = 200, 1000, 10
+LEAST_ANSWERS, LEAST_JUDGEMENTS, LEAST_OF_A_SIDE = 200, 1500, 10
 MOST_CALIBRATION_ERROR = 0.05
 
 

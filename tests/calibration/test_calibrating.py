@@ -60,7 +60,7 @@ def test_judgements_that_a_threshold_parts_without_a_mistake_give_a_curve_all_th
 
 
 def test_the_same_answers_give_the_same_calibration_and_another_digest_other_halves():
-    drawn = judged(1, 1000, "honest")
+    drawn = judged(1, 1500, "honest")
     first, again = (calibrating.calibrate(drawn, "x", 0.2, AS_OF) for _ in range(2))
     assert first == again
     other, _ = calibrating.calibrate(replace(drawn, sha256="0" * 64), "x", 0.2, AS_OF)
@@ -68,44 +68,44 @@ def test_the_same_answers_give_the_same_calibration_and_another_digest_other_hal
 
 
 def test_scores_and_thresholds_are_of_answers_that_the_curve_has_not_seen():
-    made, found = calibrating.calibrate(judged(1, 1001, "honest"), "x", 0.25, AS_OF)
-    assert (made.answers, made.kept_aside) == (1001, 501)
-    assert sum(each.count for each in found.bins) == found.judgements == 501
+    made, found = calibrating.calibrate(judged(1, 1501, "honest"), "x", 0.25, AS_OF)
+    assert (made.answers, made.kept_aside) == (1501, 751)
+    assert sum(each.count for each in found.bins) == found.judgements == 751
     assert found.chosen is not None
-    assert found.candidates[0].accepted == 501, "the lowest candidate lets everything through"
+    assert found.candidates[0].accepted == 751, "the lowest candidate lets everything through"
     assert made.threshold is not None
     assert made.threshold.error_at_most <= 0.25 < found.candidates[0].error_at_most
 
 
 def test_a_structured_answer_passes_by_its_lowest_field_and_is_wrong_if_any_is():
     random, answers = Random(1), []
-    for _ in range(600):
+    for _ in range(800):
         doubtful = random.random()
         answers.append(
             Answer((math.log(0.999), math.log(max(doubtful, 1e-3))), (True, random.random() < doubtful))
         )
-    drawn = replace(judged(1, 1000, "honest"), answers=answers)
+    drawn = replace(judged(1, 1500, "honest"), answers=answers)
     _, found = calibrating.calibrate(drawn, "x", None, AS_OF)
-    assert found.judgements == 2 * found.kept_aside == 600
-    assert found.candidates[0].accepted == 300, "answers are let through, not fields"
-    wrong = found.candidates[0].wrong / 300
+    assert found.judgements == 2 * found.kept_aside == 800
+    assert found.candidates[0].accepted == 400, "answers are let through, not fields"
+    wrong = found.candidates[0].wrong / 400
     assert 0.4 < wrong < 0.6, "half of the answers have a wrong field"
 
 
-@pytest.mark.parametrize(("count", "fields"), [(999, 1), (199, 6)])
+@pytest.mark.parametrize(("count", "fields"), [(1499, 1), (199, 8)])
 def test_too_few_judgements_are_wrong_input(count: int, fields: int):
     drawn = judged(1, count, "honest")
     drawn = replace(
         drawn, answers=[Answer(each.measures * fields, each.rights * fields) for each in drawn.answers]
     )
-    with pytest.raises(InputError, match="are too few: 1,000 of 200 are the least"):
+    with pytest.raises(InputError, match="are too few: 1,500 of 200 are the least"):
         calibrating.calibrate(drawn, "answers.jsonl", 0.1, AS_OF)
 
 
 @pytest.mark.parametrize(("rate", "word"), [(1, "wrong"), (0, "right"), (0.995, "wrong")])
 def test_judgements_of_one_side_are_wrong_input(rate: float, word: str):
     with pytest.raises(InputError, match=f"only \\d+ say {word}: 10 of each are the least"):
-        calibrating.calibrate(judged(1, 1000, "honest", rate=rate), "answers.jsonl", 0.1, AS_OF)
+        calibrating.calibrate(judged(1, 1500, "honest", rate=rate), "answers.jsonl", 0.1, AS_OF)
 
 
 def test_a_measure_by_which_surer_answers_are_more_often_wrong_is_no():
@@ -116,7 +116,7 @@ def test_a_measure_by_which_surer_answers_are_more_often_wrong_is_no():
 
 
 def test_no_threshold_is_no_and_the_best_that_was_tried_is_said():
-    drawn = judged(1, 1000, "honest")
+    drawn = judged(1, 1500, "honest")
     _, found = calibrating.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
     refusal = calibrating.refusal(found, "answers.jsonl")
     assert isinstance(refusal, AnswerIsNo)

@@ -24,7 +24,7 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("judged") / "answers.jsonl"
     with path.open("w") as stream:
-        for line in lines(Random(7), 1000, "text", "too modest"):
+        for line in lines(Random(7), 1500, "text", "too modest"):
             stream.write(json.dumps(line) + "\n")
     return path
 

@@ -28,6 +28,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "up",
         "verify",
         "audit",
+        "calibrate",
         "destroy",
         "evidence",
         "break-glass",
