@@ -149,7 +149,8 @@ class _Handler(socketserver.BaseRequestHandler):
             return {"index": 0, "text": "".join(WORDS), "logprobs": None, "finish_reason": "stop"}
         if "tools" in asked:
             message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
-            return {"index": 0, "message": message, "finish_reason": "tool_calls"}
+            called = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+            return called | self._logprobs(asked, range(len(self.server.words)))
         message = {"role": "assistant", "content": "".join(self.server.words)}
         whole = {"index": 0, "message": message, "finish_reason": "stop"}
         return whole | self._logprobs(asked, range(len(self.server.words)))

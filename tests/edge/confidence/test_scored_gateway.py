@@ -92,6 +92,14 @@ def test_json_bears_a_score_for_each_field(scored: Audited, chain: Site):
     assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields, "review": "low score"}
 
 
+def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain: Site):
+    words = ["<tool>", '{"city": "', "Bern", '"}', "</tool>"]
+    chain.model.words, chain.model.logprobs = words, [-9, -9, HALF, -9, -9]
+    tools = [{"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}]
+    told = confidence(scored.ask(tools=tools))
+    assert told == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}, "review": "low score"}
+
+
 def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     answer = scored.ask(stream=True)
