@@ -28,6 +28,8 @@ SLOW = (
     "tests/bench/test_replay.py",
     "tests/bench/test_rival.py",
     "tests/bench/test_simulate.py",
+    "tests/calibration/test_calibrating.py",
+    "tests/calibration/test_simulated.py",
     "tests/catalogue/test_examples.py",
     "tests/components/test_adoption.py",
     "tests/components/test_budgets.py",
