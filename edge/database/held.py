@@ -34,8 +34,8 @@ CREATE TABLE isthmus.held (
     decided_at timestamptz,
     reason text
 );
-CREATE INDEX held_waiting ON isthmus.held (class, held_at, id) WHERE state IN ('held', 'escalated');
-CREATE INDEX held_until ON isthmus.held (class, delete_at);
+CREATE INDEX held_waiting ON isthmus.held (class, site, held_at, id) WHERE state IN ('held', 'escalated');
+CREATE INDEX held_until ON isthmus.held (class, site, delete_at);
 CREATE TABLE isthmus.review_votes (
     id text NOT NULL REFERENCES isthmus.held ON DELETE CASCADE,
     edition integer NOT NULL,
@@ -86,8 +86,8 @@ BEGIN
         WHEN h.not_by && array_append(who_else, who) THEN 'own'
         WHEN h.state = 'escalated' AND NOT is_senior THEN 'not_senior'
         WHEN h.claimed_until > at AND h.claimed_by <> who THEN 'claimed'
-        WHEN the_act = 'claim' THEN 'done'
         WHEN h.version <> known_version THEN 'changed'
+        WHEN the_act = 'claim' THEN 'done'
         WHEN h.claimed_by IS DISTINCT FROM who OR h.claimed_until <= at THEN 'unclaimed'
         WHEN the_act = 'escalate' AND h.state = 'escalated' THEN 'escalated'
         WHEN the_act = 'approve' AND EXISTS (
@@ -133,14 +133,15 @@ BEGIN
     INSERT INTO isthmus.review_acts VALUES (h.id, review_act.version, at, the_act, who, the_reason, the_note);
 END $$;
 
-CREATE FUNCTION isthmus.review_overdue(the_class text, most integer)
-RETURNS TABLE (id text, workload text, site text, state text, version integer, edition integer, content bytea)
+CREATE FUNCTION isthmus.review_overdue(the_class text, the_site text, most integer)
+RETURNS TABLE (id text, workload text, state text, version integer, edition integer, content bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE h isthmus.held;
 BEGIN
     FOR h IN SELECT * FROM isthmus.held o
-        WHERE o.class = the_class AND o.state IN ('held', 'escalated') AND o.decide_by <= clock_timestamp()
+        WHERE (o.class, o.site) = (the_class, the_site) AND o.state IN ('held', 'escalated')
+            AND o.decide_by <= clock_timestamp()
         ORDER BY o.held_at, o.id LIMIT most FOR UPDATE SKIP LOCKED
     LOOP
         IF h.state = 'held' THEN
@@ -160,18 +161,19 @@ BEGIN
         INSERT INTO isthmus.review_acts VALUES (
             h.id, h.version, clock_timestamp(), CASE h.state WHEN 'escalated' THEN 'escalate' ELSE 'expire' END,
             '', 'deadline', NULL);
-        id := h.id; workload := h.workload; site := h.site; state := h.state; version := h.version;
-        edition := h.edition; content := coalesce(h.corrected, h.content);
+        id := h.id; workload := h.workload; state := h.state; version := h.version; edition := h.edition;
+        content := coalesce(h.corrected, h.content);
         RETURN NEXT;
     END LOOP;
 END $$;
 
-CREATE FUNCTION isthmus.review_sweep(the_class text, kept text[], most integer) RETURNS bigint
+CREATE FUNCTION isthmus.review_sweep(the_class text, the_site text, kept text[], most integer) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WITH gone AS (
         DELETE FROM isthmus.held WHERE id IN (
             SELECT id FROM isthmus.held
-            WHERE class = the_class AND delete_at <= clock_timestamp() AND subject <> ALL (kept)
+            WHERE (class, site) = (the_class, the_site) AND delete_at <= clock_timestamp()
+                AND subject <> ALL (kept)
             ORDER BY delete_at LIMIT most FOR UPDATE SKIP LOCKED
         ) RETURNING 1
     ) SELECT count(*) FROM gone

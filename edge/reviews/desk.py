@@ -42,8 +42,8 @@ FROM isthmus.held h WHERE (id, class, site) = ($1, $2, $3)
 """
 _ACTS = "SELECT version, at, act, by, reason, note FROM isthmus.review_acts WHERE id = $1 ORDER BY version"
 _ACT = "SELECT * FROM isthmus.review_act($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-_OVERDUE = "SELECT * FROM isthmus.review_overdue($1, $2)"
-_SWEEP = "SELECT isthmus.review_sweep($1, $2, $3) AS gone"
+_OVERDUE = "SELECT * FROM isthmus.review_overdue($1, $2, $3)"
+_SWEEP = "SELECT isthmus.review_sweep($1, $2, $3, $4) AS gone"
 
 REFUSALS = {
     "unknown": (404, "review_not_found", "There is no such answer here."),
@@ -102,7 +102,7 @@ class Desk:
         row = await self._row(person, held)
         line, name = _candidate(row)
         said = await self._open(line, name)
-        acted = await self._act(person, row, "claim", "", line)
+        acted = await self._act(person, row, "claim", "", line, version=row["version"])
         return {
             **acted,
             "why": row["why"],
@@ -153,7 +153,7 @@ class Desk:
         """Move on what nobody decided in time, each with its record; how many. Raises Refusal, DatabaseDown."""
 
         async def moved(connection: Any) -> int:
-            rows = await connection.fetch(_OVERDUE, self._config.data_class, MOST)
+            rows = await connection.fetch(_OVERDUE, self._config.data_class, self._config.site, MOST)
             records = [
                 acts.fields(
                     row["id"],
@@ -176,7 +176,9 @@ class Desk:
         held = await asyncio.to_thread(holds, self._envelopes.folder)
         if "all" in held:
             return 0
-        rows = await self._database.fetch(_SWEEP, self._config.data_class, sorted(held), 10 * MOST)
+        rows = await self._database.fetch(
+            _SWEEP, self._config.data_class, self._config.site, sorted(held), 10 * MOST
+        )
         return rows[0]["gone"]
 
     async def expire(self) -> int:
@@ -204,7 +206,7 @@ class Desk:
         reason: str,
         line: bytes,
         *,
-        version: int = 0,
+        version: int,
         note: bytes | None = None,
         correction: bytes | None = None,
         vote: bytes | None = None,

@@ -73,7 +73,7 @@ class Holder:
             workload.review.domain if workload.review else None,
             errand.task.path,
             subject,
-            [errand.caller.identity, *(f"certificate:{name}" for name in workload.clients)],
+            [*self._asking(errand), *(f"certificate:{name}" for name in workload.clients)],
             why,
             None if score is None else score.value,
         )
@@ -101,6 +101,12 @@ class Holder:
             status_code=202,
             headers={"location": PATH.format(id=exchange.request_id), "retry-after": RETRY_S},
         )
+
+    def _asking(self, errand: Errand) -> list[str]:
+        """Who asks: the key or certificate, and the person whom the request names, as a reviewer is called."""
+        user = errand.asked.get("user")
+        named = [self._auditor.hmacs.subject(user.strip().lower())] if isinstance(user, str) else []
+        return [errand.caller.identity, *named]
 
     async def look(self, held: str, caller: Caller) -> Response:
         """What has become of a held answer of the caller's own workload. Raises Refusal."""

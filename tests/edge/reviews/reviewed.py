@@ -69,6 +69,12 @@ class Reviewed:
     def start_gateway(self) -> Edge:
         return self.made.start(**self.gateway_config)
 
+    def end(self) -> None:
+        """At once: an orderly end waits three seconds for each, and has tests of its own."""
+        for each in (*self.desks, *self.made.gateways, *self.made.sidecars):
+            each.process.kill()
+            each.process.wait(10)
+
     def key(self, workload: str = "credit") -> str:
         """A caller's."""
         if workload not in self.keys:
@@ -227,7 +233,7 @@ def reviewed(
         }
         all_of_it = Reviewed(made, place, folder, desk_config, gateway_config)
         ending.callback(lambda: [client.close() for client in all_of_it.clients.values()])
-        ending.callback(lambda: [each.stop() for each in all_of_it.desks])
+        ending.callback(all_of_it.end)
         if data_class == "restricted":
             ending.enter_context(sealing(place))
         all_of_it.start_gateway()

@@ -150,7 +150,7 @@ def test_a_callers_key_is_no_reviewers_and_a_reviewers_no_callers(site: Reviewed
 def test_who_asked_and_whose_certificate_speaks_for_the_workload_decide_nothing(
     site: Reviewed, people: dict[str, str]
 ):
-    held = site.hold(user="anna@bank")
+    held = site.hold(user=" Anna@Bank")
     refused = site.at_desk(people["anna"], "POST", f"/{held}/claim")
     assert (refused.status_code, code_of(refused)) == (403, "own_request")
     assert held not in [

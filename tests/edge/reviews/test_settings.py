@@ -59,7 +59,10 @@ def test_the_documentations_files_are_accepted():
         (gateway(keys="/elsewhere"), "reviews.keys must be those of audit.content"),
         (gateway(workload={"impact": None}), "states no impact"),
         (gateway(workload={"review": None}), "needs review.below_confidence"),
-        (gateway("public", {"review": None, "impact": "material"}, keep_days=7), "needs review.below_confidence"),
+        (
+            gateway("public", {"review": None, "impact": "material"}, keep_days=7),
+            "needs review.below_confidence",
+        ),
         (gateway(workload={"name": "else"}), "workloads lacks 'transaction-narratives'"),
         ({**gateway(), "reviews": None}, "reviews is needed: answers of 'transaction-narratives'"),
         ({**gateway(), "audit": None}, "who decided is in the audit record"),

@@ -86,10 +86,10 @@ class Account:
             return "not_senior"
         if self.claimed not in ("", who):
             return "claimed"
-        if act == "claim":
-            return ""
         if version != self.version:
             return "changed"
+        if act == "claim":
+            return ""
         if self.claimed != who:
             return "unclaimed"
         if act == "escalate" and self.state == "escalated":
@@ -172,7 +172,7 @@ class States(RuleBasedStateMachine):
 
     @rule()
     def time_is_looked_at(self) -> None:
-        moved = self.ask("SELECT * FROM isthmus.review_overdue('restricted', 10)")
+        moved = self.ask("SELECT * FROM isthmus.review_overdue('restricted', 's', 10)")
         assert [row["id"] for row in moved] == ([self.id] if self.account.overdue else [])
         self.account.time_passes()
 
@@ -239,7 +239,7 @@ PUT = (
 ROW = "SELECT *, delete_at - decided_at AS left FROM isthmus.held WHERE id = '{id}'"
 END = "UPDATE isthmus.held SET delete_at = now() WHERE id = '{id}'"
 LEFT = "SELECT FROM isthmus.review_acts WHERE id = '{id}'"
-ACT = "SELECT isthmus.review_act('{id}', 'claim', 'x', '{{}}', true, 0, 'r', NULL, NULL, NULL, 9)"
+ACT = "SELECT isthmus.review_act('{id}', '{act}', 'x', '{{}}', true, {version}, 'r', NULL, NULL, NULL, 9)"
 
 
 def test_a_gateways_user_puts_and_reads_and_cannot_approve(tables: Postgres, tmp_path: Path):
@@ -253,9 +253,9 @@ def test_a_gateways_user_puts_and_reads_and_cannot_approve(tables: Postgres, tmp
         "UPDATE isthmus.held SET state = 'approved'",
         "DELETE FROM isthmus.held",
         "INSERT INTO isthmus.review_votes VALUES ('x', 0, 'gateway', 'x')",
-        ACT.format(id="0" * 32),
-        "SELECT isthmus.review_overdue('restricted', 1)",
-        "SELECT isthmus.review_sweep('restricted', '{}', 1)",
+        ACT.format(id="0" * 32, act="claim", version=0),
+        "SELECT isthmus.review_overdue('restricted', 's', 1)",
+        "SELECT isthmus.review_sweep('restricted', 's', '{}', 1)",
         "SELECT * FROM isthmus.reviewer_keys",
     )
     assert said == ["ok", "ok", *["InsufficientPrivilegeError"] * 8]
@@ -266,7 +266,7 @@ def test_the_reviews_own_user_decides_by_the_functions_alone(tables: Postgres, t
         tables,
         tmp_path,
         "reviews",
-        ACT.format(id="0" * 32),
+        ACT.format(id="0" * 32, act="claim", version=0),
         "SELECT * FROM isthmus.held, isthmus.review_votes, isthmus.review_acts, isthmus.reviewer_keys",
         PUT.format(more="", value=""),
         "UPDATE isthmus.held SET state = 'approved'",
@@ -301,15 +301,12 @@ def test_what_is_put_has_the_classs_times_and_nothing_of_it_outlives_them(tables
         (row,) = tables.ask(ROW.format(id=name), NAME)
         assert (row["decide_by"] - row["held_at"]).total_seconds() == pytest.approx(3600, abs=5)
         assert (row["delete_at"] - row["held_at"]).days in (days - 1, days)
-        for act in ("claim", "reject"):
-            call = (
-                f"SELECT isthmus.review_act('{name}', '{act}', 'a', '{{}}', true, 1, 'r', NULL, NULL, 'v', 9)"
-            )
-            tables.ask(call, NAME)
+        for version, act in enumerate(("claim", "reject")):
+            tables.ask(ACT.format(id=name, act=act, version=version), NAME)
         (row,) = tables.ask(ROW.format(id=name), NAME)
         assert row["state"] == "rejected"
         assert row["left"].days in ((1,) if data_class == "internal" else (89,))
-        sweep = f"SELECT isthmus.review_sweep('{data_class}', '{{%s}}', 10) AS gone"
+        sweep = f"SELECT isthmus.review_sweep('{data_class}', 's', '{{%s}}', 10) AS gone"
         assert tables.ask(sweep % "", NAME)[0]["gone"] == 0
         tables.ask(END.format(id=name), NAME)
         assert tables.ask(sweep % f"u-{data_class}", NAME)[0]["gone"] == 0, "a legal hold keeps it"
