@@ -40,7 +40,7 @@ def test_an_answer_is_held_until_two_people_have_approved_it_and_then_is_as_the_
 def test_the_record_says_who_when_and_why_and_never_what_was_said(site: Reviewed, people: dict[str, str]):
     held = site.hold(user="max@example.org")
     claimed = site.claim(people["anna"], held)
-    note = "The amount on page 2 is in CHF."
+    note = "The amount on page 2 is in Franken."
     site.act(people["anna"], held, "approve", claimed, note=note)
     site.act(people["bert"], held, "approve", reason="checked")
     site.look(held)
@@ -63,11 +63,11 @@ def test_the_record_says_who_when_and_why_and_never_what_was_said(site: Reviewed
     assert times == sorted(times)
     written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
     rows = str([dict(row) for statement in ROWS for row in site.sql(statement)]).encode()
-    for word in (SECRET, SAID, "Muster", "max@example", "CHF"):
+    for word in (SECRET, SAID, "Muster", "max@example", "Franken"):
         assert word.encode() not in written
         assert word.encode() not in rows, "the database saw plaintext"
     logs = (site.gateway.output() + site.desk.output()).encode()
-    assert not any(word.encode() in logs for word in (SECRET, SAID, "CHF", *people.values()))
+    assert not any(word.encode() in logs for word in (SECRET, SAID, "Franken", *people.values()))
     proof = site.place.verify(records=site.place.records)
     assert proof.findings == [], "a chain with such records is as good as before"
 
