@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from isthmus.report.audit_report import AuditReport
 from tests.edge.postgres import Postgres
 from tests.edge.reviews.racing import kind, raced
 from tests.edge.reviews.reviewed import reviewed
@@ -39,7 +41,7 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
         acts = site.sql("SELECT * FROM isthmus.review_acts")
         records = site.records("review")
         outcomes = {record["id"]: record for record in site.records("outcome")}
-    print(f"{count} told, {len(rows)} held, {seconds:.0f} s: {dict(sorted(race.seen.items()))}")
+    print(f"{len(race.told)} told, {len(rows)} held, {seconds:.0f} s: {dict(sorted(race.seen.items()))}")
 
     assert len(set(race.told)) == len(race.told) >= count
     assert set(race.told) <= set(rows), "an answer was lost"
@@ -63,7 +65,13 @@ def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its
         assert outcomes[held]["held"]["kept"] is True
         assert outcomes[held]["status"] == 202
     site.place.sealer().seal()
-    assert site.place.verify(records=site.place.records).findings == []
+    report = AuditReport(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    proof = site.place.verify(records=site.place.records, on_record=lambda record, _: report.add(record))
+    assert proof.findings == []
+    assert report.unapproved == []
+    (counted,) = report.as_json()["reviews"]
+    assert counted["given_out"] == len(race.given)
+    assert counted["approved"] + counted["rejected"] + counted["expired"] >= len(rows)
 
 
 def the_record_says_it_all(rows: dict[str, Any], acts: list[Any], records: list[dict[str, Any]]) -> None:
