@@ -12,7 +12,7 @@ from edge.config import ConfigError, SealerConfig, load
 def main(arguments: list[str] | None = None) -> int:
     """Run the mode that the file names; an error is one paragraph on standard error."""
     parser = argparse.ArgumentParser(
-        prog="edge", description="Isthmus gateway, sidecar, translator or sealer."
+        prog="edge", description="Isthmus gateway, sidecar, translator, sealer or reviews."
     )
     parser.add_argument(
         "--config",

@@ -23,6 +23,8 @@ from edge.errand import Errand, price_of
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
+from edge.reviews.holding import PATH as REVIEW_PATH
+from edge.reviews.holding import Holder
 from edge.routing import Opened, Unsent, Upstream, Ways
 from edge.routing.way import first_that_takes
 from edge.salt import Salts
@@ -52,6 +54,11 @@ class Gateway:
         self._scores = Scores(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
         self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
+        self._holder: Holder | None = None
+        if config.reviews is not None:
+            assert self._database is not None, "the configuration has it"
+            assert self._auditor is not None, "the configuration has it"
+            self._holder = Holder(config, config.reviews, self._database, self._auditor)
         self._started = int(time.time())
         for endpoint in self._ways.endpoints:
             state.metrics.watch(endpoint)
@@ -60,6 +67,8 @@ class Gateway:
         """The gateway as the process runs it."""
         routes = [HttpRoute(path, self.ask, methods=["POST"]) for path in self._tasks]
         routes.append(HttpRoute(MODELS_PATH, self.models, methods=["GET"]))
+        if self._holder is not None:
+            routes.append(HttpRoute(REVIEW_PATH, self.review, methods=["GET"]))
         endpoints, app = self._ways.endpoints, application(routes)
         return Service(
             app=self._auditor.wrap(app, set(self._tasks)) if self._auditor else app,
@@ -83,6 +92,12 @@ class Gateway:
             for name in self._ways.of(caller.workload)
         ]
         return JSONResponse({"object": "list", "data": models})
+
+    async def review(self, request: Request) -> Response:
+        """A held answer of the caller's own workload."""
+        assert self._holder is not None
+        request.state.exchange.path = REVIEW_PATH
+        return await self._holder.look(request.path_params["id"], await self._caller(request))
 
     async def ask(self, request: Request) -> Response:
         """One request: known, understood, afforded, sent, answered, accounted."""
@@ -142,6 +157,8 @@ class Gateway:
             raise Refusal(404, "wrong_task", f"This workload's model is asked at {served[0].path}.")
         exchange: Exchange = request.state.exchange
         exchange.model, exchange.stream = way.route.called, asked.get("stream", False)
+        if self._holder is not None:
+            self._holder.check_stream(caller.workload, task, exchange.stream)
         wants_usage = bool(asked.pop("stream_options", {}).get("include_usage"))
         span = self._tracing.start(request)
         exchange.trace_id = trace_id(span)
@@ -177,7 +194,8 @@ class Gateway:
         if not errand.exchange.stream:
             answer = await whole(errand, response)
             errand.settle(self._accounts)
-            return answer
+            score = errand.listening.score if errand.listening else None
+            return await self._holder.instead_of(errand, answer, score) if self._holder else answer
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
 

@@ -91,8 +91,9 @@ async def show(database: Database, options: argparse.Namespace) -> int:
 async def make_tables(database: Database, options: argparse.Namespace) -> int:
     """The steps that are missing; and what a gateway's own user may do there."""
     taken = await migrate(database)
-    if options.gateway_user:
-        await grant(database, options.gateway_user)
+    for mode in ("gateway", "reviews"):
+        if role := getattr(options, f"{mode}_user"):
+            await grant(database, role, mode)
     steps = f"steps {', '.join(map(str, taken))} taken" if taken else "nothing to do"
     print(f"tables: {steps}", file=sys.stderr)
     return 0
@@ -102,14 +103,14 @@ def main(arguments: list[str] | None = None) -> int:
     """One command; an error is one paragraph on standard error."""
     options = _parser().parse_args(arguments)
     try:
-        database = Database(_config(options.database))
-        return asyncio.run(_run(options.command, database, options))
+        database = Database(config_of(options.database))
+        return asyncio.run(run(options.command, database, options))
     except ConfigError as error:
         print(f"edge.keys: {error}", file=sys.stderr)
         return error.exit_code
 
 
-async def _run(command: Command, database: Database, options: argparse.Namespace) -> int:
+async def run(command: Command, database: Database, options: argparse.Namespace) -> int:
     try:
         if command is not make_tables and (problem := await outdated(database)):
             raise EnvironmentFault(f"{options.database}: {problem}.")
@@ -131,7 +132,7 @@ def _say_new(key: str, options: argparse.Namespace) -> None:
     print(key)
 
 
-def _config(path: Path) -> DatabaseConfig:
+def config_of(path: Path) -> DatabaseConfig:
     try:
         return DatabaseConfig.model_validate(read_yaml(path))
     except ValidationError as error:
@@ -150,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         new = commands.add_parser(name, help=command.__doc__)
         new.add_argument("--workload", required=True)
         new.add_argument("--class", dest="data_class", choices=get_args(DataClass), required=True)
-        new.add_argument("--days", type=_whole, help="how long it is good; absent: until rotated or revoked")
+        new.add_argument(
+            "--days", type=whole_days, help="how long it is good; absent: until rotated or revoked"
+        )
         new.set_defaults(command=command)
         if command is rotate:
             new.add_argument(
@@ -164,11 +167,12 @@ def _parser() -> argparse.ArgumentParser:
     listed.set_defaults(command=show)
     made = commands.add_parser("migrate", help=make_tables.__doc__)
     made.add_argument("--gateway-user", help="a user that is there: may read keys and count, no more")
+    made.add_argument("--reviews-user", help="another one: may decide upon held answers (`mode: reviews`)")
     made.set_defaults(command=make_tables)
     return parser
 
 
-def _whole(text: str) -> int:
+def whole_days(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 3660:
         raise ValueError(text)

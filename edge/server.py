@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from edge.config import EnvironmentFault, GatewayConfig, SidecarConfig, TranslatorConfig
+from edge.config import EnvironmentFault, GatewayConfig, ReviewsConfig, SidecarConfig, TranslatorConfig
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.metrics import Metrics
 from edge.protocol import protocol_class
@@ -24,7 +24,7 @@ POLL_S = 1.0
 LAST_WORDS_S = 3
 
 
-Served = GatewayConfig | SidecarConfig | TranslatorConfig
+Served = GatewayConfig | ReviewsConfig | SidecarConfig | TranslatorConfig
 
 
 class Listener(uvicorn.Server):
@@ -59,6 +59,10 @@ def _make_service(config: Served, state: State) -> Service:
         from edge.sidecar import Sidecar
 
         return Sidecar(config, state).service()
+    if isinstance(config, ReviewsConfig):
+        from edge.reviews.service import ReviewsService
+
+        return ReviewsService(config, state).service()
     from edge.translator import Translator  # imports LiteLLM, which only the translator's image holds
 
     return Translator(config, state).service()
@@ -74,7 +78,8 @@ async def _serve(config: Served) -> None:
         state.metrics.refused_client()
         write_line("client_refused", mode=config.mode, **{"class": config.data_class})
 
-    allowed = None if isinstance(config, GatewayConfig) else config.allowed_clients
+    # The two that know callers and reviewers one by one let in every certificate of their authority.
+    allowed = None if isinstance(config, (GatewayConfig, ReviewsConfig)) else config.allowed_clients
     journal = Journal(
         service.app,
         mode=config.mode,

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, reference
 from edge.audit.keys import Keys, expire, read_key
 from edge.audit.log import AuditLog, Unrecorded
-from edge.config import AuditSettings, ConfigError, GatewayConfig, Place
+from edge.config import AuditSettings, ConfigError, GatewayConfig, Place, ReviewsConfig
 from edge.journal import Exchange, write_line
 from edge.metrics import Metrics
 from edge.openai_api import Refusal
@@ -37,7 +37,9 @@ def audited_of(request: Request) -> AuditedRequest | None:
 class Auditor:
     """One gateway's: its log, and the keys for what the log must not hold."""
 
-    def __init__(self, config: GatewayConfig, settings: AuditSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, config: GatewayConfig | ReviewsConfig, settings: AuditSettings, metrics: Metrics
+    ) -> None:
         self.settings, self.data_class, self.site = settings, config.data_class, config.site
         self.hmacs = Hmacs(_key(settings.site_key, "audit.site_key"))
         self.keys: Keys | None = None
@@ -46,6 +48,15 @@ class Auditor:
                 settings.content.keys, _key(settings.content.wrapping_key, "audit.content.wrapping_key")
             )
         self.log = AuditLog(settings, config.data_class, config.site, metrics)
+
+    async def review(self, fields: dict[str, Any]) -> None:
+        """An act upon a held answer: durable, or it is not done. Raises Refusal 503."""
+        place = {"class": self.data_class, "site": self.site, "gateway": self.log.name}
+        try:
+            self.log.require_sealed()
+            await self.log.append("review", {**fields, **place})
+        except Unrecorded as error:
+            raise Refusal(503, error.code, f"{error.message} Send the request again later.") from None
 
     def wrap(self, app: ASGIApp, paths: set[str]) -> ASGIApp:
         """The application, with an outcome before the last byte of every answer at one of these paths."""
@@ -100,6 +111,8 @@ class AuditedRequest:
     done: bool = False
     settle: Callable[[], None] = lambda: None
     """Reckons what the request came to, for the record."""
+    held: dict[str, Any] | None = None
+    """That the answer is held for people, and why."""
     _asked: dict[str, Any] | None = None
     _answer: bytearray = field(default_factory=bytearray)
     _cut: bool = False
@@ -153,6 +166,7 @@ class AuditedRequest:
             "confidence": exchange.confidence,
             "ms": round((time.perf_counter() - exchange.started) * 1000),
             "content": kept,
+            "held": self.held,
         }
         try:
             await self.auditor.log.append("outcome", fields, content)

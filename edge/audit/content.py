@@ -24,7 +24,7 @@ class Hmacs:
     """HMACs under the site's key: the same prompt or user gives the same one, and nobody without the key can tell."""
 
     def __init__(self, site_key: bytes) -> None:
-        self._key = site_key
+        self.key = site_key
 
     def prompt(self, asked: dict[str, Any]) -> str:
         """Of what a request asks: all of its fields but how it is delivered and by whom."""
@@ -41,7 +41,7 @@ class Hmacs:
         return "u-" + self._of(b"user", user.encode("utf-8", "surrogateescape"))[:32]
 
     def _of(self, kind: bytes, data: bytes) -> str:
-        return hmac.new(self._key, b"isthmus " + kind + b" 1\n" + data, hashlib.sha256).hexdigest()
+        return hmac.new(self.key, b"isthmus " + kind + b" 1\n" + data, hashlib.sha256).hexdigest()
 
 
 def key_name(subject: str, days: int) -> str:

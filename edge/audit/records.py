@@ -71,6 +71,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "content": (dict, NoneType),
     },
     "close": {},
+    "review": {**_SAID, "act": str, "state": str, "version": int, "reason": str, "sha256": str},
     "erase": {"subject": str, "by": str},
     "hold": {"subject": str, "by": str, "reason": str},
     "release": {"subject": str, "by": str},

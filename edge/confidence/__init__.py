@@ -1,5 +1,5 @@
 """How sure an answer is: from its tokens' log-probabilities, calibrated by judged answers of the same weights."""
 
-from edge.confidence.review import Score, needs_review
+from edge.confidence.score import Score
 
-__all__ = ["Score", "needs_review"]
+__all__ = ["Score"]

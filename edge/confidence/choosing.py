@@ -51,12 +51,11 @@ class Scores:
 
     def _chosen(self, errand: Errand, place: Place) -> Chosen:
         workload = errand.caller.workload
-        below = self._stated[workload].review_below
         if errand.task.path != CHAT_PATH:  # another shape of log-probabilities, and answers of another kind
-            return Chosen({}, below)
+            return Chosen({})
         if any(errand.asked.get(field) for field in STEERING):
-            return Chosen({}, below, "steered")
-        return Chosen(self._fitting(workload, place), below)
+            return Chosen({}, "steered")
+        return Chosen(self._fitting(workload, place))
 
     def _fitting(self, workload: str, place: Place) -> dict[Kind, tuple[Calibration, str]]:
         stated = self._stated[workload]

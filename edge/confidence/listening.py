@@ -8,7 +8,7 @@ from typing import Any
 
 from edge.confidence.calibration import Calibration
 from edge.confidence.measure import Kind, Said, Unmeasured, measured, said
-from edge.confidence.review import Score, needs_review
+from edge.confidence.score import Score
 from edge.confidence.tokens import NoTokens, Tokens
 
 FIELD = "confidence"
@@ -22,8 +22,6 @@ class Chosen:
 
     by_kind: Mapping[Kind, tuple[Calibration, str]]
     """Calibrations of exactly these weights, each with its file's digest."""
-    below: float | None
-    """The score below which the workload wants a human to look."""
     without: str = "no calibration"
     """Why there is none of a kind."""
 
@@ -72,12 +70,10 @@ class Listening:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """The lowest score of all choices and its calibration, or why there is none; what a human must look at."""
+        """The lowest score of all choices and its calibration, or why there is none."""
         score = self.score
         told: dict[str, Any] = {"score": score.value if score else None}
         told |= {"calibration": score.calibration} if score else {"why": self._why}
-        if review := needs_review(score, self._chosen.below):
-            told["review"] = review
         return told
 
     def whole(self, answer: Mapping[str, Any]) -> None:
@@ -154,8 +150,6 @@ class Listening:
         told: dict[str, Any] = {"score": score.value if score else None}
         if score is not None and score.fields is not None:
             told["fields"] = dict(score.fields)
-        if review := needs_review(score, self._chosen.below):
-            told["review"] = review
         choice[FIELD] = told
         if not self._keeps:
             choice.pop("logprobs", None)

@@ -16,6 +16,7 @@ from edge.config.base import (
 from edge.config.confidence import Confidence
 from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
+from edge.config.review import HeldKeys, ReviewRule, Reviews, ReviewsConfig
 from edge.config.sealer import SealerConfig, WriteOnce
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import BedrockModel, Guardrail, Outbound, SageMakerModel, TranslatorConfig
@@ -34,12 +35,16 @@ __all__ = [
     "File",
     "GatewayConfig",
     "Guardrail",
+    "HeldKeys",
     "Limits",
     "Listen",
     "MutualListen",
     "Name",
     "Outbound",
     "Place",
+    "ReviewRule",
+    "Reviews",
+    "ReviewsConfig",
     "Route",
     "SageMakerModel",
     "SealerConfig",

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from edge.config.base import File, Name, Strict
 
 
@@ -16,5 +12,3 @@ class Confidence(Strict):
     """Of the workload's questions: a calibration of another is not used."""
     calibrations: list[File] = []
     """Files of `isthmus calibrate`, one for each model's weights and kind of answer. Without any there is no score."""
-    review_below: Annotated[float, Field(ge=0, le=1)] | None = None
-    """An answer with a lower score, or with none, says that a human must look at it; absent: no answer does."""

@@ -11,6 +11,7 @@ from edge.config.audit import AuditSettings
 from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Strict, in_cloud
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
+from edge.config.review import LOW_CONFIDENCE, Impact, ReviewRule, Reviews
 from edge.config.ways import Route
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
@@ -50,6 +51,9 @@ class Workload(Strict):
     allowance: Allowance = Allowance()
     confidence: Confidence | None = None
     """Absent: answers bear no score."""
+    impact: Impact | None = None
+    """Of its answers on people or money; it decides which of them people look at. Needed where `reviews` is."""
+    review: ReviewRule | None = None
 
     @field_validator("clients")
     @classmethod
@@ -95,6 +99,41 @@ class GatewayConfig(Strict):
     traces: Traces | None = None
     audit: AuditSettings | None = None
     """Absent: no records are kept."""
+    reviews: Reviews | None = None
+    """Absent: no answer is held for people."""
+
+    @model_validator(mode="after")
+    def _reviewed(self) -> GatewayConfig:
+        asking = [each for each in self.workloads if each.review or each.impact in ("material", "high")]
+        if self.reviews is None:
+            if asking:
+                raise ValueError(f"reviews is needed: answers of {asking[0].name!r} are to be looked at")
+            return self
+        if problem := self.reviews.problem(self.data_class):
+            raise ValueError(problem)
+        if self.database is None or self.audit is None:
+            raise ValueError(
+                "reviews: held answers are in a database, and who decided is in the audit record"
+            )
+        kept = self.audit.content
+        if kept is not None and (kept.keys, kept.wrapping_key) != (
+            self.reviews.keys,
+            self.reviews.wrapping_key,
+        ):
+            raise ValueError(
+                "reviews.keys must be those of audit.content: who erases a subject erases all of it"
+            )
+        if strange := {route.workload for route in self.routes} - {each.name for each in self.workloads}:
+            raise ValueError(f"reviews: workloads lacks {min(strange)!r}, whose impact must be stated")
+        for each in self.workloads:
+            if each.impact is None:
+                raise ValueError(f"workloads: {each.name!r} states no impact, and reviews go by it")
+            by_score = LOW_CONFIDENCE[self.data_class] or each.impact == "material"
+            if by_score and (each.review is None or each.review.below_confidence is None):
+                raise ValueError(
+                    f"workloads: {each.name!r} needs review.below_confidence, which says what score is low"
+                )
+        return self
 
     @model_validator(mode="after")
     def _audited(self) -> GatewayConfig:

@@ -11,12 +11,13 @@ from ruamel.yaml.error import YAMLError
 
 from edge.config.base import ConfigError
 from edge.config.gateway import GatewayConfig
+from edge.config.review import ReviewsConfig
 from edge.config.sealer import SealerConfig
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import PROVIDERS, TranslatorConfig
 from edge.environment import as_file
 
-Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig
+Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig | ReviewsConfig
 _ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminator="mode")])
 
 
@@ -74,7 +75,7 @@ def _sentence(error: Any, mode: Any) -> str:
         message = "this key is missing"
     elif error["type"].startswith("union_tag"):
         tags = (
-            ("mode", "gateway, sidecar, translator or sealer")
+            ("mode", "gateway, sidecar, translator, sealer or reviews")
             if not key
             else (f"{key}.provider", " or ".join(PROVIDERS))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from edge.database import held
 from edge.database.connection import Database, DatabaseDown
 
 _LOCK = 4_715_921  # any number of ours: two who migrate at once go one after the other
@@ -78,13 +79,16 @@ CREATE TABLE isthmus.accounts (
     PRIMARY KEY (day, class, site, team, workload, model, endpoint)
 );
 """
-STEPS = (_KEYS, _USED, _ACCOUNTS)
+STEPS = (_KEYS, _USED, _ACCOUNTS, held.STEP)
 
-_GRANTS = """
+_GATEWAY = """
 GRANT USAGE ON SCHEMA isthmus TO {role};
 GRANT SELECT ON isthmus.migrations, isthmus.keys TO {role};
 GRANT SELECT, INSERT, UPDATE ON isthmus.used, isthmus.accounts TO {role};
 """
+GRANTS = {"gateway": _GATEWAY + held.GATEWAY_GRANTS, "reviews": held.REVIEWS_GRANTS}
+"""What a user of each mode may do. A gateway's: read keys, count, put held answers away. Not issue a key, nor bring one
+back, nor approve. Of `mode: reviews`: decide, by functions that keep the rules."""
 
 
 async def migrate(database: Database) -> list[int]:
@@ -102,11 +106,11 @@ async def migrate(database: Database) -> list[int]:
     return await database.transaction(steps)
 
 
-async def grant(database: Database, role: str) -> None:
-    """What a gateway's own user may do: read keys, count. Not issue a key, nor bring one back."""
+async def grant(database: Database, role: str, mode: str = "gateway") -> None:
+    """What the own user of that mode may do."""
     if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,62}", role):
         raise ValueError("a role's name is lower-case letters, digits, - and _")
-    statements = _GRANTS.format(role=f'"{role}"')
+    statements = GRANTS[mode].format(role=f'"{role}"')
     await database.transaction(lambda connection: connection.execute(statements))
 
 

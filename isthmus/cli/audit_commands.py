@@ -157,7 +157,7 @@ def report(
 ) -> None:
     """Show that no gateway routed a class where it may not go, by class, gateway and place, and what cannot be shown.
 
-    Every store is verified first. Ends with 1 where a class went where it may not, or records were changed.
+    Every store is verified first. Ends with 1 where a class went astray, an answer left unapproved, or records changed.
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo, InputError

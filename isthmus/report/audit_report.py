@@ -12,6 +12,7 @@ from typing import Any
 
 from isthmus.contracts.handling import Exception_, Handling, may_use_aws, refusal
 from isthmus.contracts.words import SENSITIVITIES, TARGETS
+from isthmus.report.audit_reviews import Reviews
 from isthmus.report.escaping import code, row, visible
 from isthmus.report.flow_logs import Flow, Missing, Net, inside
 
@@ -50,10 +51,18 @@ class AuditReport:
     egress: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
     """By class, destination and port: flows let through, flows refused, bytes."""
 
+    reviews: Reviews = field(default_factory=Reviews)
+    """What became of the answers that people were to see."""
+
+    @property
+    def unapproved(self) -> list[str]:
+        """Held answers that were given out, and too few had approved."""
+        return self.reviews.unapproved(self.handling)
+
     @property
     def clean(self) -> bool:
         """Whether nothing speaks against it."""
-        return not self.violations and not self.contradictions
+        return not self.violations and not self.contradictions and not self.unapproved
 
     def covers(self, time: str) -> bool:
         """Whether a record's time lies in the report's."""
@@ -65,6 +74,8 @@ class AuditReport:
             self._judge(record)
         elif record["kind"] == "outcome" and self.covers(record["time"]):
             self._count(record)
+        if record["kind"] in ("outcome", "review"):
+            self.reviews.add(record, counted=self.covers(record["time"]))
 
     def _judge(self, record: Mapping[str, Any]) -> None:
         class_, to = record["class"], record["to"]
@@ -118,6 +129,7 @@ class AuditReport:
             "clean": self.clean,
             "violations": self.violations,
             "contradictions": self.contradictions,
+            "unapproved": self.unapproved,
             "gaps": self.gaps,
             "requests": [
                 {
@@ -133,6 +145,7 @@ class AuditReport:
                 }
                 for (class_, site, gateway, where), count in sorted(self.counts.items(), key=_by_class)
             ],
+            "reviews": self.reviews.rows(),
             "egress": [
                 {
                     "class": class_,
@@ -157,6 +170,8 @@ def as_markdown(report: AuditReport) -> str:
     said = report.as_json()
     lines = [f"# Audit, {said['from']} to {said['to']}", "", *_verdict(report, code), ""]
     lines += ["## Requests", "", *_table(said["requests"], code), ""]
+    if said["reviews"]:
+        lines += ["## Held answers", "", *_table(said["reviews"], code), ""]
     if said["egress"]:
         lines += ["## Egress, as the network saw it", "", *_table(said["egress"], code), ""]
     lines += [
@@ -171,7 +186,12 @@ def as_text(report: AuditReport) -> str:
     """For a terminal."""
     said = report.as_json()
     lines = [f"Audit, {said['from']} to {said['to']}", "", *_verdict(report, visible), ""]
-    for name, rows in (("Requests", said["requests"]), ("Egress, as the network saw it", said["egress"])):
+    tables = (
+        ("Requests", "requests"),
+        ("Held answers", "reviews"),
+        ("Egress, as the network saw it", "egress"),
+    )
+    for name, rows in ((name, said[key]) for name, key in tables):
         if rows:
             lines += [name, *_columns(rows), ""]
     lines += ["What cannot be shown", *([f"  {visible(gap)}" for gap in report.gaps] or ["  nothing"])]
@@ -183,6 +203,9 @@ def _verdict(report: AuditReport, shown: Any) -> list[str]:
     if report.violations:
         lines += [f"{len(report.violations)} times a class went where it may not, or may have:"]
         lines += [f"- {shown(each)}" for each in report.violations]
+    if unapproved := report.unapproved:
+        lines += [f"{len(unapproved)} times an answer was given out that too few people had approved:"]
+        lines += [f"- {shown(each)}" for each in unapproved]
     if report.contradictions:
         lines += ["The records are not what was written, so they show nothing:"]
         lines += [f"- {shown(each)}" for each in report.contradictions]

@@ -47,7 +47,7 @@ def test_the_locks_agree_with_the_houses_own():
 
 
 GATEWAY = (
-    "import edge.server, edge.gateway, edge.sidecar, edge.keys, requests\n"
+    "import edge.server, edge.gateway, edge.sidecar, edge.keys, edge.reviewers, edge.reviews.service, requests\n"
     "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.sdk.trace.export\n"
     "import cryptography.hazmat.primitives.ciphers.aead, cryptography.hazmat.primitives.asymmetric.ed25519\n"
 )

@@ -141,7 +141,7 @@ def test_migrating_again_or_twice_at_once_does_nothing_more(desk: Desk, capsys: 
             for each in databases:
                 await each.close()
 
-    assert sorted(asyncio.run(both())) == [[], [1, 2, 3]]
+    assert sorted(asyncio.run(both())) == [[], [1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(
@@ -341,8 +341,8 @@ def test_a_gateway_says_which_step_its_tables_lack(desk: Desk):
             await database.close()
 
     assert asyncio.run(problem()) is None
-    desk.postgres.ask("DELETE FROM isthmus.migrations WHERE number = 3", NAME)
+    desk.postgres.ask("DELETE FROM isthmus.migrations WHERE number = 4", NAME)
     try:
         assert "python -m edge.keys migrate" in (asyncio.run(problem()) or "")
     finally:
-        desk.postgres.ask("INSERT INTO isthmus.migrations (number) VALUES (3)", NAME)
+        desk.postgres.ask("INSERT INTO isthmus.migrations (number) VALUES (4)", NAME)

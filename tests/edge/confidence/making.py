@@ -47,18 +47,16 @@ def written(folder: Path, name: str, *args: Any, **more: Any) -> Path:
     return path
 
 
-def chosen(below: float | None = None, kinds: Sequence[Kind] = ("text", "fields")) -> Chosen:
+def chosen(kinds: Sequence[Kind] = ("text", "fields")) -> Chosen:
     """As a gateway finds them for one place."""
     made: dict[Kind, tuple[Calibration, str]] = {
         kind: (Calibration.model_validate(calibration("m", kind)), f"sha256:{kind}") for kind in kinds
     }
-    return Chosen(made, below)
+    return Chosen(made)
 
 
-def listening(
-    below: float | None = None, *, structured: bool = False, keeps: bool = False, **more: Any
-) -> Listening:
-    return Listening(chosen(below, **more), structured=structured, keeps=keeps)
+def listening(*, structured: bool = False, keeps: bool = False, **more: Any) -> Listening:
+    return Listening(chosen(**more), structured=structured, keeps=keeps)
 
 
 def told(words: Sequence[str], logprobs: Sequence[float]) -> dict[str, Any]:

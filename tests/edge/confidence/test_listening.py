@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from edge.confidence import Score, needs_review
 from edge.confidence.calibration import Curve
 from edge.confidence.listening import AfterTheEnd
 from tests.edge.confidence.making import HALF, choice, listening, told
@@ -64,18 +63,18 @@ def test_of_several_choices_the_lowest_goes_on_record_and_none_where_one_has_non
     heard.whole(answer)
     assert [each["confidence"]["score"] for each in answer["choices"]] == [0.9048, 0.5]
     assert heard.outcome["score"] == 0.5
-    heard = listening(0.1)
+    heard = listening()
     answer["choices"].append({"index": 2, "message": {"content": "c"}, "finish_reason": "stop"})
     heard.whole({"choices": [choice(["a"], [-0.1]), answer["choices"][2]]})
-    assert heard.outcome == {"score": None, "why": "no log-probabilities", "review": "no score"}
+    assert heard.outcome == {"score": None, "why": "no log-probabilities"}
 
 
 def test_a_choice_that_never_ended_has_no_score_on_record():
-    heard = listening(0.1)
+    heard = listening()
     heard.chunk(chunk({"content": "a"}, "stop", logprobs=told(["a"], [-0.1])))
     assert heard.outcome["score"] == 0.9048
     heard.chunk(chunk({"content": "b"}, index=1, logprobs=told(["b"], [-0.1])))
-    assert heard.outcome == {"score": None, "why": "cut", "review": "no score"}
+    assert heard.outcome == {"score": None, "why": "cut"}
 
 
 def test_a_choice_that_goes_on_after_its_score_is_no_answer():
@@ -102,12 +101,11 @@ def test_a_choice_that_goes_on_after_its_score_is_no_answer():
     ],
 )
 def test_what_cannot_be_scored_bears_no_number_at_all(answer: dict[str, Any], more: dict[str, Any], why: str):
-    for below, review in ((None, {}), (0.5, {"review": "no score"})):
-        heard, given = listening(below, **more), dict(answer)
-        heard.whole({"choices": [given]})
-        assert given["confidence"] == {"score": None, **review}
-        assert "logprobs" not in given
-        assert heard.outcome == {"score": None, "why": why, **review}
+    heard, given = listening(**more), dict(answer)
+    heard.whole({"choices": [given]})
+    assert given["confidence"] == {"score": None}
+    assert "logprobs" not in given
+    assert heard.outcome == {"score": None, "why": why}
 
 
 @pytest.mark.parametrize(
@@ -115,11 +113,11 @@ def test_what_cannot_be_scored_bears_no_number_at_all(answer: dict[str, Any], mo
     [{"content": 3}, {"tool_calls": [3]}, {"tool_calls": 3}, {"tool_calls": [{"index": [], "function": 1}]}],
 )
 def test_a_stream_of_nonsense_has_no_score(delta: dict[str, Any]):
-    heard = listening(0.5)
+    heard = listening()
     heard.chunk(chunk(delta, logprobs=told(["a"], [-1])))
     last = chunk({}, "stop")
     heard.chunk(last)
-    assert last["choices"][0]["confidence"] == {"score": None, "review": "no score"}
+    assert last["choices"][0]["confidence"] == {"score": None}
 
 
 def test_a_stream_beyond_all_measure_and_a_score_of_the_servers_own_come_to_none(
@@ -140,14 +138,6 @@ def test_a_caller_who_asked_for_log_probabilities_has_them():
     answer = {"choices": [choice(["a"], [-1])]}
     heard.whole(answer)
     assert answer["choices"][0]["logprobs"] == told(["a"], [-1])
-
-
-def test_review_is_wanted_by_a_low_score_and_by_none_where_it_is_asked_for():
-    low, high = Score(0.69, "sha256:c"), Score(0.7, "sha256:c")
-    assert [needs_review(each, 0.7) for each in (None, low, high)] == ["no score", "low score", None]
-    assert [needs_review(each, None) for each in (None, low)] == [None, None]
-    assert [needs_review(each, None, missing=True) for each in (None, low)] == ["no score", None]
-    assert needs_review(None, 0.0) == "no score"
 
 
 def test_no_score_rises_above_what_was_judged():

@@ -20,7 +20,7 @@ from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, chat, gateway_conf
 from tests.edge.fake_model import MODEL, WORDS
 from tests.edge.processes import Edge
 
-UNSCORED = {"score": None, "review": "no score"}
+UNSCORED = {"score": None}
 SURE = [HALF] * len(WORDS)
 JSON = ['{"iban": "', "CH1", '", "age": ', "42", "}"]
 """As many words as the model says of a text."""
@@ -35,7 +35,7 @@ def configured(site: Site, folder: Path, **confidence: Any) -> dict[str, Any]:
     config["routes"][0]["completions"] = True
     config["routes"][1]["model_digest"] = "sha256:" + "2" * 64
     files = [str(written(folder, kind, MODEL, kind)) for kind in ("text", "fields")]
-    stated = {"domain": "payments", "calibrations": files, "review_below": 0.7, **confidence}
+    stated = {"domain": "payments", "calibrations": files, **confidence}
     config["workloads"] = [
         {
             "name": each["workload"],
@@ -79,7 +79,7 @@ def events(answer: httpx.Response) -> list[dict[str, Any]]:
 def test_a_text_bears_its_score_and_no_log_probability_that_nobody_asked_for(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     answer = scored.ask()
-    assert confidence(answer) == {"score": 0.5, "review": "low score"}
+    assert confidence(answer) == {"score": 0.5}
     assert "logprob" not in answer.text
     assert chain.model.last_body()["logprobs"] is True
     chain.model.logprobs = [-0.1] * len(WORDS)
@@ -89,7 +89,7 @@ def test_a_text_bears_its_score_and_no_log_probability_that_nobody_asked_for(sco
 def test_json_bears_a_score_for_each_field(scored: Audited, chain: Site):
     chain.model.words, chain.model.logprobs = JSON, [-9, HALF, -9, -0.1, -9]
     fields = {"/iban": 0.5, "/age": 0.9048}
-    assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields, "review": "low score"}
+    assert confidence(scored.ask(**FORMAT)) == {"score": 0.5, "fields": fields}
 
 
 def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain: Site):
@@ -97,14 +97,14 @@ def test_a_call_of_a_tool_bears_a_score_for_each_argument(scored: Audited, chain
     chain.model.words, chain.model.logprobs = words, [-9, -9, HALF, -9, -9]
     tools = [{"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}]
     told = confidence(scored.ask(tools=tools))
-    assert told == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}, "review": "low score"}
+    assert told == {"score": 0.5, "fields": {"/tool_calls/0/city": 0.5}}
 
 
 def test_a_stream_bears_it_in_the_chunk_that_ends_the_choice(scored: Audited, chain: Site):
     chain.model.logprobs = SURE
     answer = scored.ask(stream=True)
     *before, last = events(answer)
-    assert last["choices"][0]["confidence"] == {"score": 0.5, "review": "low score"}
+    assert last["choices"][0]["confidence"] == {"score": 0.5}
     assert last["choices"][0]["finish_reason"] == "stop"
     assert not any("confidence" in each["choices"][0] for each in before)
     assert "logprob" not in answer.text
@@ -118,7 +118,7 @@ def test_journal_and_record_say_the_score_and_by_which_calibration(scored: Audit
     line = scored.gateway.wait_for_line("request", request_id=name)
     _, outcome = scored.of(name)
     assert line["confidence"] == outcome["confidence"]
-    assert (line["confidence"]["score"], line["confidence"]["review"]) == (0.5, "low score")
+    assert line["confidence"]["score"] == 0.5
     assert line["confidence"]["calibration"].startswith("sha256:")
     assert "iban" not in json.dumps([line, outcome]), "names of fields may be content"
 
@@ -129,7 +129,7 @@ def test_a_model_server_without_log_probabilities_gives_no_score(scored: Audited
         last = events(answer)[-1] if stream else answer.json()
         assert last["choices"][0]["confidence"] == UNSCORED
         line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
-        assert line["confidence"] == {"score": None, "why": "no log-probabilities", "review": "no score"}
+        assert line["confidence"] == {"score": None, "why": "no log-probabilities"}
 
 
 def test_other_weights_than_those_that_were_judged_give_no_score_and_are_not_asked(
@@ -170,7 +170,7 @@ def test_a_stream_that_is_cut_bears_no_score(scored: Audited, chain: Site):
     answer = scored.ask(stream=True)
     assert "confidence" not in answer.text
     line = scored.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
-    assert line["confidence"] == {"score": None, "why": "cut", "review": "no score"}
+    assert line["confidence"] == {"score": None, "why": "cut"}
 
 
 def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it_asked_for(
@@ -188,7 +188,7 @@ def test_the_unmodified_client_reads_the_score_and_the_log_probabilities_that_it
         told = answer.choices[0]
         assert told.logprobs is not None
         assert [each.logprob for each in told.logprobs.content or []] == SURE
-        assert (told.model_extra or {})["confidence"] == {"score": 0.5, "review": "low score"}
+        assert (told.model_extra or {})["confidence"] == {"score": 0.5}
         *_, last = client.chat.completions.create(model=WORKLOAD, messages=messages, stream=True)
         assert (last.choices[0].model_extra or {})["confidence"]["score"] == 0.5
 

@@ -1,0 +1,195 @@
+"""`mode: reviews`: the API by which people decide. It listens apart from the gateways: a reviewer is no application.
+
+This process has no way to a model, and no application has a way to it. Its database user may decide, a gateway's not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from edge.audit.auditor import EXPIRE_S, Auditor
+from edge.config import ReviewsConfig
+from edge.database import Database, DatabaseDown
+from edge.database.migrations import outdated
+from edge.flow import Deadline
+from edge.journal import write_line
+from edge.openai_api import Refusal, bad, parse_object, read_body
+from edge.reviews.desk import MOST, Desk
+from edge.reviews.reviewers import Person, Reviewers
+from edge.service import Service, State, application, metrics_response
+
+PATH = "/v1/reviews"
+DECISIONS = ("approve", "correct", "reject", "escalate")
+TICK_S = 1.0
+"""How late at most it is noticed that a time is over. Nothing is decided in between."""
+_FIELDS = frozenset(["version", "sha256", "reason", "note"])
+_REASON_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+_MOST_NOTE = 4000
+
+
+class ReviewsService:
+    """Of one class at one site. Raises ConfigError."""
+
+    def __init__(self, config: ReviewsConfig, state: State) -> None:
+        self._config, self._state = config, state
+        self._database = Database(config.database)
+        self._auditor = Auditor(config, config.audit, state.metrics)
+        self._desk = Desk(config, self._database, self._auditor)
+        self._reviewers = Reviewers(config, self._database)
+
+    def service(self) -> Service:
+        """The process as it runs."""
+        one = f"{PATH}/{{id}}"
+        routes = [
+            Route(PATH, self._of(PATH, self.waiting), methods=["GET"]),
+            Route(one, self._of(one, self.one), methods=["GET"]),
+            Route(f"{one}/claim", self._of(f"{one}/claim", self.claim), methods=["POST"]),
+            Route(f"{one}/release", self._of(f"{one}/release", self.release), methods=["POST"]),
+        ]
+        for act in DECISIONS:
+            routes.append(Route(f"{one}/{act}", self._of(f"{one}/{act}", self.decide), methods=["POST"]))
+        return Service(
+            app=application(routes),
+            paths={PATH},
+            problem=self._problem,
+            metrics=self._metrics,
+            close=self._close,
+            background=[self._ticking, self._expiring],
+        )
+
+    async def waiting(self, request: Request, person: Person) -> Any:
+        """A page of what waits, the oldest first; `next` is where the following one begins."""
+        asked = request.query_params
+        if strange := sorted(asked.keys() - {"state", "after", "limit"}):
+            raise bad("unknown_parameter", f"The parameter {strange[0][:80]!r} is not accepted.")
+        state, limit = asked.get("state", ""), asked.get("limit", "50")
+        if state not in ("", "held", "escalated"):
+            raise bad("invalid_state", "The parameter 'state' is held or escalated.")
+        if not limit.isdigit() or not 1 <= int(limit[:6]) <= MOST:
+            raise bad("invalid_limit", f"The parameter 'limit' is a number from 1 to {MOST}.")
+        states = [state] if state else ["held", "escalated"]
+        rows = await self._desk.waiting(person, states, _place(asked.get("after", "")), int(limit))
+        last = f"{rows[-1]['held_at'].isoformat()}~{rows[-1]['id']}" if len(rows) == int(limit) else None
+        return {"object": "list", "data": rows, "next": last}
+
+    async def one(self, request: Request, person: Person) -> Any:
+        """Where an answer stands, decided ones too, and who did what."""
+        return await self._desk.one(person, request.path_params["id"])
+
+    async def claim(self, request: Request, person: Person) -> Any:
+        """What was asked and answered, and for a while nobody else's to decide."""
+        return await self._desk.claim(person, request.path_params["id"])
+
+    async def release(self, request: Request, person: Person) -> Any:
+        """Given back."""
+        said = await self._said(request, frozenset(["version"]))
+        return await self._desk.release(person, request.path_params["id"], said["version"])
+
+    async def decide(self, request: Request, person: Person) -> Any:
+        """Approve, correct, reject or escalate what was claimed and read."""
+        act = request.scope["path"].rpartition("/")[2]
+        said = await self._said(request, _FIELDS | ({"texts"} if act == "correct" else set()))
+        note, reason = said.get("note") or "", said.get("reason", "good" if act == "approve" else None)
+        if not isinstance(reason, str) or not 0 < len(reason) <= 40 or set(reason) - _REASON_CHARACTERS:
+            raise bad(
+                "invalid_reason", "The field 'reason' must be a word such as wrong-amount: a-z, 0-9 and -."
+            )
+        if not isinstance(note, str) or len(note) > _MOST_NOTE:
+            raise bad("invalid_note", f"The field 'note' must be text of at most {_MOST_NOTE} characters.")
+        if not isinstance(said.get("sha256"), str):
+            raise bad("invalid_sha256", "The field 'sha256' must be what the claim said of the answer.")
+        return await self._desk.decide(
+            person,
+            request.path_params["id"],
+            act,
+            **{"version": said["version"], "sha256": said["sha256"], "reason": reason, "note": note},
+            texts=said.get("texts"),
+        )
+
+    async def _said(self, request: Request, fields: frozenset[str]) -> dict[str, Any]:
+        said = parse_object(await read_body(request, self._config.limits.max_body_bytes))
+        if strange := sorted(said.keys() - fields):
+            raise bad("unknown_field", f"The field {strange[0][:80]!r} is not accepted.")
+        if type(said.get("version")) is not int or not 0 <= said["version"] < 2**31:
+            raise bad("invalid_version", "The field 'version' must be the one that the claim told.")
+        return said
+
+    def _of(self, path: str, work: Any) -> Any:
+        """An endpoint: who asks, in what time, and the answer as JSON."""
+
+        async def answer(request: Request) -> Response:
+            exchange = request.state.exchange
+            exchange.path = path
+            deadline = Deadline(self._config.limits.request_timeout_s, self._state.running)
+            try:
+                person = await deadline.wait(self._reviewers.person(request))
+                exchange.identity = person.identity
+                return _json(await deadline.wait(work(request, person)))
+            except TimeoutError:
+                raise deadline.refusal() from None
+            finally:
+                deadline.done()
+
+        return answer
+
+    async def _ticking(self) -> None:
+        """Move on what nobody decided in time, and delete what its retention is over for; for ever."""
+        while True:
+            try:
+                while (moved := await self._desk.overdue()) == MOST:
+                    write_line("reviews_overdue", answers=moved)
+                if moved:
+                    write_line("reviews_overdue", answers=moved)
+                if gone := await self._desk.sweep():
+                    write_line("reviews_deleted", answers=gone)
+            except (DatabaseDown, Refusal, OSError) as error:
+                write_line(
+                    "reviews_failed", error=type(error).__name__
+                )  # it is tried again; nobody decides meanwhile
+            await asyncio.sleep(TICK_S)
+
+    async def _expiring(self) -> None:
+        """Destroy the keys whose days are over, every hour and for ever."""
+        while True:
+            try:
+                write_line("audit_expired", keys=await self._desk.expire())
+            except OSError as error:
+                write_line(
+                    "audit_failed", error=type(error).__name__, reason=f"keys are not destroyed: {error}"
+                )
+            await asyncio.sleep(EXPIRE_S)
+
+    async def _problem(self) -> str | None:
+        return await outdated(self._database) or self._auditor.log.problem()
+
+    async def _metrics(self) -> Response:
+        return metrics_response(self._state.metrics)
+
+    async def _close(self) -> None:
+        await self._auditor.log.close()
+        await self._database.close()
+
+
+def _place(after: str) -> tuple[datetime, str] | None:
+    if not after:
+        return None
+    at, _, held = after.partition("~")
+    try:
+        return datetime.fromisoformat(at), held
+    except ValueError:
+        raise bad("invalid_after", "The parameter 'after' must be a page's `next`.") from None
+
+
+def _json(value: Any) -> Response:
+    def plain(each: Any) -> str:
+        assert isinstance(each, datetime)
+        return each.isoformat(timespec="milliseconds")
+
+    return Response(json.dumps(value, default=plain), media_type="application/json")

@@ -1,0 +1,115 @@
+"""A gateway's side: answers put away, and given out once they are approved. Its database user can do no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from edge.config import DataClass, Reviews
+from edge.config.review import APPROVERS, COLLECT_S
+from edge.database import Database
+from edge.reviews.envelope import correction_name
+from edge.reviews.votes import Vote, Votes
+
+_PUT = """
+INSERT INTO isthmus.held (
+    id, class, site, workload, domain, task, subject, not_by, why, score, approvers, content, decide_by, escalated_for,
+    delete_at, collect_for
+) VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, clock_timestamp() + $13::interval, $14,
+    clock_timestamp() + $15::interval, $16
+) RETURNING decide_by
+"""
+_GET = """
+SELECT h.id, h.state, h.version, h.edition, h.content, h.corrected, h.reason, h.held_at, h.decide_by, h.decided_at,
+       (SELECT a.note FROM isthmus.review_acts a WHERE (a.id, a.version) = (h.id, h.version)) AS note,
+       ARRAY(SELECT v.by FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by) AS by,
+       ARRAY(SELECT v.sealed FROM isthmus.review_votes v WHERE (v.id, v.edition) = (h.id, h.edition) ORDER BY v.by)
+           AS sealed
+FROM isthmus.held h
+WHERE (h.id, h.class, h.site, h.workload) = ($1, $2, $3, $4) AND h.delete_at > clock_timestamp()
+"""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What is put away beside the answer itself."""
+
+    id: str
+    workload: str
+    domain: str | None
+    task: str
+    subject: str
+    callers: list[str]
+    """Who speaks for the workload: none of them decides."""
+    why: list[str]
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A held answer as its application may know it."""
+
+    id: str
+    state: str
+    version: int
+    edition: int
+    line: bytes
+    """What was approved, or is to be: the correction where there is one."""
+    name: str
+    """By which the line is bound to its place."""
+    reason: str | None
+    note: bytes | None
+    times: dict[str, str]
+    votes: list[Vote]
+
+    @property
+    def corrected(self) -> bool:
+        return self.name != self.id
+
+    def approved(self, votes: Votes, data_class: DataClass) -> bool:
+        """Whether as many people as the class asks for have approved these very bytes. The state alone is no proof."""
+        good = votes.good(self.id, self.edition, self.line, self.votes)
+        return self.state == "approved" and len(good) >= APPROVERS[data_class]
+
+
+class Shelf:
+    """Of one gateway."""
+
+    def __init__(self, database: Database, settings: Reviews, data_class: DataClass, site: str) -> None:
+        self._database, self._settings = database, settings
+        self._class: DataClass = data_class
+        self._site = site
+
+    async def put(self, holding: Holding, line: bytes) -> datetime:
+        """Put away, whole; until when it is to be decided. Raises DatabaseDown: then it may be there all the same."""
+        settings, collect = self._settings, COLLECT_S[self._class]
+        rows = await self._database.fetch(
+            _PUT,
+            *(holding.id, self._class, self._site, holding.workload, holding.domain, holding.task),
+            *(holding.subject, [*holding.callers, holding.subject], holding.why, holding.score),
+            *(APPROVERS[self._class], line),
+            *(timedelta(hours=settings.decide_h), timedelta(hours=settings.escalated_h)),
+            *(timedelta(days=settings.keep_days), None if collect is None else timedelta(seconds=collect)),
+        )
+        return rows[0]["decide_by"]
+
+    async def get(self, held: str, workload: str) -> Held | None:
+        """The caller's own workload's, or None; raises DatabaseDown."""
+        rows = await self._database.fetch(_GET, held, self._class, self._site, workload)
+        if not rows:
+            return None
+        row: Any = rows[0]
+        name = held if row["corrected"] is None else correction_name(held)
+        votes = [Vote(row["edition"], *each) for each in zip(row["by"], row["sealed"], strict=True)]
+        times = {
+            key: row[key].isoformat(timespec="milliseconds")
+            for key in ("held_at", "decide_by", "decided_at")
+            if row[key] is not None
+        }
+        line = row["corrected"] if row["corrected"] is not None else row["content"]
+        return Held(
+            *(held, row["state"], row["version"], row["edition"], line, name),
+            *(row["reason"], row["note"], times, votes),
+        )

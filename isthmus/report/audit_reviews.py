@@ -1,0 +1,64 @@
+"""Held answers as records tell of them: what became of them, and that none was given out that too few had approved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.contracts.handling import HANDLING, Handling
+
+ENDS = ("approved", "rejected", "expired")
+
+
+@dataclass
+class Reviews:
+    """Of records in whatever order they come: writers are not told apart by time."""
+
+    _held: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    _ended: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
+    _given: dict[tuple[str, str, str, str], str] = field(default_factory=dict)
+    _approved: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+
+    def add(self, record: Mapping[str, Any], *, counted: bool) -> None:
+        """One record, of the report's time or not: what was given out may have been approved before."""
+        where = (str(record["class"]), str(record["site"]))
+        if record["kind"] == "outcome":
+            if counted and (record.get("held") or {}).get("kept") is True:
+                self._held.setdefault(where, set()).add(record["id"])
+            return
+        act, held, sha256 = record["act"], record["id"], record["sha256"]
+        if act in ("approve", "correct") and (person := record["who"].get("reviewer")):
+            self._approved.setdefault((held, sha256), set()).add(str(person))
+        elif act == "give" and counted:
+            self._given[(*where, held, sha256)] = f"{record['time']} by {record['gateway']}"
+        if counted and act != "give" and record["state"] in ENDS:
+            self._ended.setdefault((*where, record["state"]), set()).add(held)
+
+    def unapproved(self, handling: Mapping[str, Handling]) -> list[str]:
+        """What was given out without as many people's approval on record as its class asks for."""
+        found = []
+        for (class_, _, held, sha256), when in sorted(self._given.items()):
+            known = handling.get(class_) or HANDLING.get(class_)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            needed = known.approvers if known else max(each.approvers for each in HANDLING.values())
+            people = len(self._approved.get((held, sha256), ()))
+            if people < needed:
+                found.append(
+                    f"held answer {held}, class {class_}, was given out at {when}: {people} of {needed} approvals "
+                    "of it are on record"
+                )
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """By class and site: how many were held, ended how, and were given out."""
+        places = {*self._held, *(key[:2] for key in self._ended), *(key[:2] for key in self._given)}
+        return [
+            {
+                "class": place[0],
+                "site": place[1],
+                "held": len(self._held.get(place, ())),
+                **{end: len(self._ended.get((*place, end), ())) for end in ENDS},
+                "given_out": len({key[2] for key in self._given if key[:2] == place}),
+            }
+            for place in sorted(places)
+        ]

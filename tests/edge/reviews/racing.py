@@ -1,0 +1,218 @@
+"""Many answers held at once, people who race for them at two desks, processes that are killed, times that pass."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from tests.edge.processes import Edge
+from tests.edge.reviews.reviewed import SECRET, Reviewed
+
+LEFT = """
+UPDATE isthmus.held SET decide_by = clock_timestamp() WHERE state IN ('held', 'escalated') AND id = ANY ('{%s}')
+"""
+"""What nobody decides is brought to its time."""
+AT_ONCE = 8
+
+
+def kind(held: str) -> str:
+    """What becomes of an answer: of twenty one is rejected, one corrected, one escalated first, one left to time."""
+    return {0: "reject", 1: "correct", 2: "escalate", 3: "left"}.get(int(held, 16) % 20, "approve")
+
+
+@dataclass
+class Person:
+    name: str
+    key: str
+    desk: int
+    senior: bool
+
+
+@dataclass
+class Race:
+    """What is seen from outside: by applications, by reviewers."""
+
+    site: Reviewed
+    people: list[Person]
+    told: list[str] = field(default_factory=list)
+    """Answers of which the application was told that they are held."""
+    given: dict[str, str] = field(default_factory=dict)
+    """Answers that were given out, and how they were marked."""
+    too_soon: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    decided: int = 0
+    over: bool = False
+    desks: list[Edge] = field(default_factory=list)
+    clients: dict[str, aiohttp.ClientSession] = field(default_factory=dict)
+
+    async def call(
+        self, edge: Edge, key: str, method: str, path: str, body: Any = None
+    ) -> tuple[int, Any, str]:
+        """Status, body and mark; 0 where the process went away under it."""
+        session = self.clients.get(edge.url)
+        if session is None:
+            tls: ssl.SSLContext = self.site.made.authority.client("app")
+            connector = aiohttp.TCPConnector(ssl=tls, limit=4 * AT_ONCE)
+            session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=20))
+            self.clients[edge.url] = session
+        try:
+            headers = {"authorization": f"Bearer {key}"}
+            async with session.request(method, edge.url + path, json=body, headers=headers) as answer:
+                said = await answer.json()
+                return answer.status, said, answer.headers.get("x-isthmus-review", "")
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            await asyncio.sleep(0.05)
+            return 0, None, ""
+
+    async def run(self, count: int, kills: int) -> None:
+        """Until every answer is decided, or its time is over."""
+        self.desks = list(self.site.desks[-2:])
+        try:
+            asking = [self._ask(count) for _ in range(AT_ONCE)]
+            deciding = [self._decide(person) for person in self.people]
+            others = [
+                asyncio.create_task(each) for each in (*deciding, self._kill(count, kills), self._collect())
+            ]
+            await asyncio.gather(*asking)
+            while await self._waits():
+                for each in others:
+                    if each.done():
+                        each.result()
+                await asyncio.sleep(0.2)
+            self.over = True
+            await asyncio.gather(*others)
+        finally:
+            for session in self.clients.values():
+                await session.close()
+
+    async def _ask(self, count: int) -> None:
+        while len(self.told) < count:
+            number = len(self.told)
+            body: dict[str, Any] = {"model": "credit", "messages": [{"role": "user", "content": SECRET}]}
+            if number % 2:
+                body["user"] = f"user-{number % 97}"
+            status, said, _ = await self.call(
+                self.site.gateway, self.site.key(), "POST", "/v1/chat/completions", body
+            )
+            self.seen[f"ask {status}"] += 1
+            if status == 202:
+                self.told.append(said["id"])
+
+    async def _decide(self, person: Person) -> None:
+        """Through all that waits, again and again: the oldest first, as the others do."""
+        while not self.over:
+            path = "/v1/reviews?limit=100"
+            while path and not self.over:
+                status, page, _ = await self.call(self._desk(person), person.key, "GET", path)
+                if status != 200:
+                    break
+                for row in page["data"]:
+                    mine = row["state"] == "held" or person.senior
+                    if mine and kind(row["id"]) != "left" and person.name not in row["approved_by"]:
+                        await self._one(person, row["id"], row["state"])
+                after = page["next"]
+                path = f"/v1/reviews?limit=100&after={after.replace('+', '%2B')}" if after else ""
+            await asyncio.sleep(0.02)
+
+    async def _one(self, person: Person, held: str, state: str) -> None:
+        desk = self._desk(person)
+        status, claimed, _ = await self.call(desk, person.key, "POST", f"/v1/reviews/{held}/claim")
+        if status != 200:
+            self.seen[f"claim {status}"] += 1
+            return
+        act = kind(held)
+        if (act == "escalate" and state != "held") or (act == "correct" and "corrected" in claimed["answer"]):
+            act = "approve"
+        body = {"version": claimed["version"], "sha256": claimed["sha256"]}
+        body |= {"texts": ["corrected"]} if act == "correct" else {}
+        body |= {"reason": f"for-{act}"}
+        # Twice at once, as who clicks twice: one of them at most may count.
+        both = await asyncio.gather(
+            *(self.call(desk, person.key, "POST", f"/v1/reviews/{held}/{act}", body) for _ in range(2))
+        )
+        done = [each for each in both if each[0] == 200]
+        assert len(done) <= 1, "one act counted twice"
+        self.seen.update(f"{act} {each[0]}" for each in both)
+        self.decided += len(done)
+
+    async def _collect(self) -> None:
+        """Applications that come for answers, most of them too early."""
+        while not self.over:
+            for held in random.sample(self.told, min(20, len(self.told))):
+                await self.look(held)
+            await asyncio.sleep(0.1)
+
+    async def look(self, held: str) -> None:
+        """One application comes for one answer."""
+        status, said, mark = await self.call(self.site.gateway, self.site.key(), "GET", f"/v1/reviews/{held}")
+        self.seen[f"look {status}"] += 1
+        if status == 200 and mark:
+            self.given[held] = mark
+        elif status and SECRET in str(said):
+            self.too_soon.append(held)
+
+    async def _kill(self, count: int, kills: int) -> None:
+        """A process at a time, without a word, and another in its place."""
+        for number in range(kills):
+            goal = (number + 1) * count * 2 // (kills + 1)
+            while self.decided < goal and not self.over:
+                await asyncio.sleep(0.02)
+            if self.over:
+                return
+            victim = number % 3
+            old = self.site.gateway if victim == 2 else self.desks[victim]
+            old.process.kill()
+            if victim == 2:
+                new = self.site.start_gateway()
+            else:
+                new = self.desks[victim] = self.site.start_desk()
+            await asyncio.to_thread(new.wait_until_up)
+            self.seen[f"killed {'gateway' if victim == 2 else 'desk'}"] += 1
+
+    async def _waits(self) -> int:
+        """How many are undecided; those that nobody decides are brought to their time."""
+        rows = await asyncio.to_thread(
+            self.site.sql, "SELECT id FROM isthmus.held WHERE state IN ('held', 'escalated')"
+        )
+        left = [row["id"] for row in rows if kind(row["id"]) == "left"]
+        if left:
+            await asyncio.to_thread(self.site.sql, LEFT % ",".join(left))
+        return len(rows)
+
+    def _desk(self, person: Person) -> Edge:
+        return self.desks[person.desk]
+
+
+def raced(site: Reviewed, count: int, kills: int) -> tuple[Race, float]:
+    """A race run to its end, every answer asked for once more, and how many seconds it took."""
+    people = [
+        Person("anna@bank", site.reviewer("anna@bank"), 0, senior=False),
+        Person("bert@bank", site.reviewer("bert@bank", "--senior"), 1, senior=True),
+        Person("cara@bank", site.reviewer("cara@bank", "--senior"), 0, senior=True),
+    ]
+    site.key()
+    race, began = Race(site, people), time.monotonic()
+
+    async def whole() -> None:
+        await race.run(count, kills)
+        race.clients.clear()
+        try:
+            for part in _parts(race.told):
+                await asyncio.gather(*(race.look(held) for held in part))
+        finally:
+            for session in race.clients.values():
+                await session.close()
+
+    asyncio.run(whole())
+    return race, time.monotonic() - began
+
+
+def _parts(told: list[str]) -> list[list[str]]:
+    return [told[at : at + 50] for at in range(0, len(told), 50)]

@@ -1,0 +1,266 @@
+"""A gateway that holds answers, and the process where people decide, on one real PostgreSQL, with a sealer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from ruamel.yaml import YAML
+
+from edge import reviewers
+from edge.audit.chain_files import files
+from edge.config.database import DatabaseConfig
+from edge.database import Database
+from tests.edge.audit.audited import WRAPPING_KEY, settings
+from tests.edge.audit.harness import Place
+from tests.edge.confidence.making import DIGEST
+from tests.edge.counted import Counted, counted
+from tests.edge.fake_model import FakeModel
+from tests.edge.postgres import Postgres
+from tests.edge.processes import Edge
+
+SECRET = "IBAN DE02 1203"
+"""What `Counted.chat` asks."""
+SAID = "Paid to Muster"
+"""How the fake model's answer begins."""
+RULE = {"below_confidence": 0.8, "domain": "payments"}
+WORKLOADS: list[dict[str, Any]] = [
+    {"name": "credit", "impact": "high", "review": RULE, "clients": []},
+    {"name": "claims", "impact": "low", "review": RULE},
+    {"name": "bound", "impact": "high", "review": RULE, "clients": ["claims.payments.svc"]},
+]
+
+
+@dataclass
+class Reviewed:
+    """What a test needs of it."""
+
+    made: Counted
+    place: Place
+    folder: Path
+    desk_config: dict[str, Any]
+    gateway_config: dict[str, Any]
+    desks: list[Edge] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    clients: dict[tuple[str, str], httpx.Client] = field(default_factory=dict)
+
+    @property
+    def gateway(self) -> Edge:
+        return self.made.gateways[-1]
+
+    @property
+    def desk(self) -> Edge:
+        return self.desks[-1]
+
+    def start_desk(self) -> Edge:
+        config = {**self.desk_config, "listen": {**self.desk_config["listen"]}}
+        self.desks.append(Edge(self.folder / f"desk-{len(self.desks)}", config))
+        return self.desks[-1]
+
+    def start_gateway(self) -> Edge:
+        return self.made.start(**self.gateway_config)
+
+    def end(self) -> None:
+        """At once: an orderly end waits three seconds for each, and has tests of its own."""
+        for each in (*self.desks, *self.made.gateways, *self.made.sidecars):
+            each.process.kill()
+            each.process.wait(10)
+
+    def key(self, workload: str = "credit") -> str:
+        """A caller's."""
+        if workload not in self.keys:
+            self.keys[workload] = self.made.issue(workload, self.desk_config["class"])
+        return self.keys[workload]
+
+    def reviewer(self, name: str, *more: str, data_class: str = "restricted") -> str:
+        """`python -m edge.reviewers issue`, and the key that it printed."""
+        return self.command("issue", "--reviewer", name, "--class", data_class, *more)
+
+    def command(self, *arguments: str, code: int = 0) -> str:
+        file = self.folder / "admin.yaml"
+        YAML().dump(self.made.postgres.administrator(self.made.database), file)
+        out, told = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(told):
+            ended = reviewers.main(["--database", str(file), *arguments])
+        assert ended == code, told.getvalue()
+        return out.getvalue().strip()
+
+    def client(self, edge: Edge, certificate: str = "app") -> httpx.Client:
+        key = (edge.url, certificate)
+        if key not in self.clients:
+            self.clients[key] = httpx.Client(
+                base_url=edge.url,
+                verify=self.made.authority.client(certificate),
+                trust_env=False,
+                timeout=20,
+            )
+        return self.clients[key]
+
+    def ask(self, workload: str = "credit", **fields: Any) -> httpx.Response:
+        """A chat completion."""
+        body = {"model": workload, "messages": [{"role": "user", "content": SECRET}], **fields}
+        headers = {"authorization": f"Bearer {self.key(workload)}"}
+        return self.client(self.gateway).post("/v1/chat/completions", json=body, headers=headers)
+
+    def hold(self, workload: str = "credit", **fields: Any) -> str:
+        """The id of an answer that is held."""
+        answer = self.ask(workload, **fields)
+        assert answer.status_code == 202, answer.text
+        return answer.json()["id"]
+
+    def look(self, held: str, workload: str = "credit") -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.key(workload)}"}
+        return self.client(self.gateway).get(f"/v1/reviews/{held}", headers=headers)
+
+    def at_desk(
+        self, key: str | None, method: str, path: str, certificate: str = "app", **more: Any
+    ) -> httpx.Response:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return self.client(self.desk, certificate).request(
+            method, f"/v1/reviews{path}", headers=headers, **more
+        )
+
+    def claim(self, key: str | None, held: str, certificate: str = "app") -> dict[str, Any]:
+        said = self.at_desk(key, "POST", f"/{held}/claim", certificate)
+        assert said.status_code == 200, said.text
+        return said.json()
+
+    def act(
+        self, key: str | None, held: str, act: str, claimed: dict[str, Any] | None = None, **more: Any
+    ) -> httpx.Response:
+        """Claim where that was not done, and act."""
+        claimed = claimed or self.claim(key, held)
+        body = {"version": claimed["version"], "sha256": claimed["sha256"], **more}
+        if act != "approve":
+            body.setdefault("reason", "wrong-amount")
+        return self.at_desk(key, "POST", f"/{held}/{act}", json=body)
+
+    def sql(self, statement: str) -> list[Any]:
+        return self.made.ask_database(statement)
+
+    def database(self, user: str) -> Database:
+        """As one of the two processes' own users sees it."""
+        password = self.folder / f"{user}-password"
+        password.write_text(f"{user}-s3cret")
+        plain = self.made.postgres.administrator(self.made.database)
+        own = {"user": f"{self.made.database}_{user}", "password": password}
+        return Database(DatabaseConfig(**{**plain, **own}))
+
+    def as_user(self, user: str, statement: str, *values: Any) -> list[Any]:
+        async def once() -> list[Any]:
+            database = self.database(user)
+            try:
+                return await database.fetch(statement, *values)
+            finally:
+                await database.close()
+
+        return asyncio.run(once())
+
+    def records(self, kind: str, held: str | None = None) -> list[dict[str, Any]]:
+        found = []
+        for folder in sorted(self.place.records.iterdir()):
+            for _, path in files(folder):
+                lines = [json.loads(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
+                found += [line for line in lines if line["kind"] == kind and held in (None, line["id"])]
+        return sorted(found, key=lambda record: record["time"])
+
+
+@contextmanager
+def reviewed(
+    folder: Path,
+    postgres: Postgres,
+    name: str,
+    workloads: list[dict[str, Any]] | None = None,
+    desk: dict[str, Any] | None = None,
+    data_class: str = "restricted",
+    door: bool = True,
+    **reviews: Any,
+) -> Iterator[Reviewed]:
+    """Both processes up and registered with the sealer, which seals for as long as it lasts.
+
+    Without the `door` PostgreSQL is asked as it is, on the loopback: the door is a thread of this process.
+    """
+    with ExitStack() as ending:
+        made = ending.enter_context(counted(folder, postgres, name, [FakeModel()], data_class))
+        postgres.ask(f"CREATE ROLE {name}_reviews LOGIN PASSWORD 'reviews-s3cret'")
+        made.keys("migrate", "--gateway-user", f"{name}_gateway", "--reviews-user", f"{name}_reviews")
+        made.authority.issue("desk", "reviews.isthmus-restricted.svc")
+        made.authority.issue("erika", "erika.people.bank")
+        place = Place.at(folder / "audit")
+        (folder / "wrapping.key").write_text(WRAPPING_KEY)
+        (folder / "keys").mkdir()
+        (folder / "reviews-password").write_text("reviews-s3cret")
+        held = {"keys": str(folder / "keys"), "wrapping_key": str(folder / "wrapping.key")}
+        known = workloads or WORKLOADS
+        access = made.access()
+        if not door:
+            access = {**access, "port": postgres.port}
+            del access["ca"]
+        gateway_config = {
+            "class": data_class,
+            "database": access,
+            "workloads": known,
+            "routes": [{**made.place(model_digest=DIGEST), "workload": each["name"]} for each in known],
+            "audit": settings(folder, place),
+            "reviews": {**held, "keep_days": 7, **reviews},
+        }
+        desk_config: dict[str, Any] = {
+            "mode": "reviews",
+            "class": data_class,
+            "site": "fra1",
+            "listen": {
+                "certificate": str(folder / "desk.crt"),
+                "key": str(folder / "desk.key"),
+                "client_ca": str(made.authority.path),
+            },
+            "database": {
+                **access,
+                "user": f"{name}_reviews",
+                "password": str(folder / "reviews-password"),
+            },
+            "audit": settings(folder, place, name="desk-0"),
+            "held": held,
+            **(desk or {}),
+        }
+        all_of_it = Reviewed(made, place, folder, desk_config, gateway_config)
+        ending.callback(lambda: [client.close() for client in all_of_it.clients.values()])
+        ending.callback(all_of_it.end)
+        if data_class == "restricted":
+            ending.enter_context(sealing(place))
+        all_of_it.start_gateway()
+        all_of_it.start_desk()
+        for each in (*made.sidecars, all_of_it.gateway, all_of_it.desk):
+            each.wait_until_up()
+        all_of_it.gateway.wait_until_well()
+        all_of_it.desk.wait_until_well()
+        yield all_of_it
+
+
+@contextmanager
+def sealing(place: Place) -> Iterator[None]:
+    """A sealer beside the test, as one runs beside the gateways."""
+    over = threading.Event()
+
+    def seal() -> None:
+        sealer = place.sealer()
+        while not over.wait(0.2):
+            with contextlib.suppress(OSError, shutil.Error):
+                sealer.seal()
+
+    thread = threading.Thread(target=seal, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(10)

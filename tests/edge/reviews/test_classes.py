@@ -1,0 +1,80 @@
+"""A class that asks for one approver only, and where most answers leave at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.edge.confidence.making import HALF, written
+from tests.edge.conftest import code_of
+from tests.edge.fake_model import WORDS
+from tests.edge.postgres import Postgres
+from tests.edge.reviews.reviewed import SAID, Reviewed, reviewed
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reviewed]:
+    workloads: list[dict[str, Any]] = [
+        {"name": "plain", "impact": "low"},
+        {"name": "drawn", "impact": "low", "review": {"sample_rate": 1.0}},
+        {"name": "grave", "impact": "high", "review": {"domain": "press"}},
+    ]
+    folder = tmp_path_factory.mktemp("public")
+    calibrations = [str(written(folder, "text", "llama"))]
+    confidence = {"domain": "payments", "calibrations": calibrations}
+    rule = {"below_confidence": 0.7, "domain": "payments"}
+    workloads.append({"name": "scored", "impact": "low", "review": rule, "confidence": confidence})
+    with reviewed(folder, postgres, "openly", workloads, data_class="public") as made:
+        yield made
+
+
+def test_where_no_rule_holds_an_answer_it_leaves_at_once_and_may_be_streamed(site: Reviewed):
+    answer = site.ask("plain")
+    assert (answer.status_code, "x-isthmus-review" in answer.headers) == (200, False)
+    assert answer.json()["choices"][0]["message"]["content"].startswith(SAID)
+    (outcome,) = site.records("outcome", answer.headers["x-request-id"])
+    assert outcome["held"] is None
+    stream = site.ask("plain", stream=True)
+    assert stream.status_code == 200
+    assert stream.text.endswith("data: [DONE]\n\n")
+
+
+def test_one_approver_is_enough_and_a_drawn_answer_says_why_it_is_held(site: Reviewed):
+    key = site.reviewer("anna@bank", data_class="public")
+    for workload, why in (("drawn", ["sampled"]), ("grave", ["impact"])):
+        held = site.hold(workload)
+        assert code_of(site.ask(workload, stream=True)) == "stream_not_reviewable"
+        assert site.claim(key, held)["why"] == why
+        assert site.act(key, held, "approve").json()["status"] == "approved"
+        assert site.look(held, workload).json()["choices"][0]["message"]["content"].startswith(SAID)
+
+
+def test_a_low_score_holds_an_answer_and_so_does_none_and_a_good_one_leaves(site: Reviewed):
+    key, model = site.reviewer("sven@bank", data_class="public"), site.made.models[0]
+    try:
+        for logprobs, why in ((None, "no-score"), ([HALF] * len(WORDS), "low-score")):
+            model.logprobs = logprobs
+            held = site.hold("scored")
+            claimed = site.claim(key, held)
+            assert claimed["why"] == [why]
+            (outcome,) = site.records("outcome", held)
+            assert outcome["confidence"]["score"] == (None if logprobs is None else 0.5)
+            assert site.act(key, held, "reject", claimed).status_code == 200
+        model.logprobs = [-0.1] * len(WORDS)
+        answer = site.ask("scored")
+    finally:
+        model.reset()
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["confidence"] == {"score": 0.9048}
+
+
+def test_a_refusal_of_the_models_is_no_answer_and_is_not_held(site: Reviewed):
+    site.made.models[0].reset("status-400")
+    try:
+        refused = site.ask("grave")
+    finally:
+        site.made.models[0].reset()
+    assert (refused.status_code, code_of(refused)) == (400, "rejected_by_model")
+    assert site.records("outcome", refused.headers["x-request-id"])[0]["held"] is None

@@ -1,0 +1,164 @@
+"""Time, erasure, a database that is down, hands in the database: nothing is given out that people have not approved."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from edge.audit.acts import record
+from edge.audit.content import Hmacs
+from edge.audit.keys import erase
+from tests.edge.audit.audited import SITE_KEY
+from tests.edge.conftest import code_of
+from tests.edge.postgres import ADMIN, ADMIN_PASSWORD
+from tests.edge.reviews.reviewed import SAID, Reviewed
+
+LATE = "UPDATE isthmus.held SET decide_by = now() WHERE id = '{held}'"
+APPROVED = "UPDATE isthmus.held SET state = 'approved' WHERE id = '{held}'"
+ONE_APPROVER = "UPDATE isthmus.held SET state = 'approved', approvers = 1 WHERE id = '{held}'"
+VOTE = """
+INSERT INTO isthmus.review_votes SELECT '{held}', edition, 'eve', sealed FROM isthmus.review_votes WHERE id = '{held}'
+"""
+OTHERS_CONTENT = """
+UPDATE isthmus.held SET state = 'approved', content = (
+    SELECT content FROM isthmus.held WHERE state = 'approved' AND corrected IS NULL LIMIT 1
+) WHERE id = '{held}'
+"""
+
+
+def overdue(site: Reviewed, held: str) -> None:
+    site.sql(LATE.format(held=held))
+
+
+def until(site: Reviewed, held: str, status: str) -> httpx.Response:
+    end = time.monotonic() + 10
+    while (found := site.look(held)).json().get("status") != status:
+        assert time.monotonic() < end, found.text
+        time.sleep(0.05)
+    return found
+
+
+def test_a_deadline_passed_escalates_and_a_second_one_expires_and_neither_approves(
+    site: Reviewed, people: dict[str, str]
+):
+    held = site.hold()
+    site.act(people["anna"], held, "approve")
+    claimed = site.claim(people["bert"], held)
+    overdue(site, held)
+    late = site.act(people["bert"], held, "approve", claimed)
+    assert code_of(late) in ("overdue", "changed", "not_senior")
+    assert until(site, held, "escalated").status_code == 202
+    overdue(site, held)
+    gone = until(site, held, "expired")
+    assert (gone.status_code, gone.json()["reason"]) == (200, "deadline")
+    assert SAID not in gone.text
+    assert code_of(site.at_desk(people["senior"], "POST", f"/{held}/claim")) == "already_decided"
+    by_time = [each for each in site.records("review", held) if each["who"]["identity"] == "deadline"]
+    assert [(each["act"], each["state"]) for each in by_time] == [
+        ("escalate", "escalated"),
+        ("expire", "expired"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [[APPROVED], [ONE_APPROVER], [VOTE, APPROVED], [OTHERS_CONTENT]],
+    ids=["the state", "one approver", "another's vote", "another's content"],
+)
+def test_who_writes_in_the_database_still_gets_nothing_given_out(
+    site: Reviewed, people: dict[str, str], forgery: list[str]
+):
+    held = site.hold()
+    site.act(people["anna"], held, "approve")
+    for statement in forgery:
+        site.sql(statement.format(held=held))
+    refused = site.look(held)
+    assert (refused.status_code, code_of(refused)) == (503, "review_unproven")
+    assert site.gateway.lines("review_unproven")[-1]["id"] == held
+    assert [each for each in site.records("review", held) if each["act"] == "give"] == []
+
+
+def test_who_erases_a_subject_erases_its_held_answers(site: Reviewed, people: dict[str, str]):
+    held = site.hold(user="erased@example.org")
+    site.act(people["anna"], held, "approve")
+    claimed = site.claim(people["bert"], held)
+    subject = Hmacs(bytes.fromhex(SITE_KEY)).subject("erased@example.org")
+    record(site.place.root, "erase", {"subject": subject, "by": "privacy"})
+    assert erase(site.folder / "keys", subject) == 1
+    refused = site.at_desk(people["bert"], "POST", f"/{held}/claim")
+    assert (refused.status_code, code_of(refused)) == (410, "review_erased")
+    site.act(people["bert"], held, "approve", claimed)
+    gone = site.look(held)
+    assert (gone.status_code, code_of(gone)) == (410, "review_erased")
+
+
+def test_without_the_database_nothing_leaves_and_nothing_is_decided(site: Reviewed, people: dict[str, str]):
+    held = site.hold()
+    claimed = site.claim(people["anna"], held)
+    before = site.sql("SELECT count(*) AS n FROM isthmus.held")[0]["n"]
+    site.made.door.shut()
+    try:
+        refused = site.ask()
+        assert refused.status_code == 503
+        assert SAID not in refused.text
+        assert site.look(held).status_code == 503
+        assert site.act(people["anna"], held, "approve", claimed).status_code == 503
+    finally:
+        site.made.door.open()
+    assert site.sql("SELECT count(*) AS n FROM isthmus.held")[0]["n"] == before
+    site.desk.wait_until_well()
+    site.gateway.wait_until_well()
+    assert site.act(people["anna"], held, "approve", claimed).status_code == 200
+
+
+def test_a_database_that_goes_while_the_model_thinks_means_503_and_a_record_that_it_was_to_be_held(
+    site: Reviewed,
+):
+    site.ask()  # its key is known for 5 s, and the database was heard
+    site.made.models[0].reset("linger")
+    lock = Lock(site)
+    lock.take()
+    try:
+        refused = site.ask()
+    finally:
+        lock.release()
+    assert (refused.status_code, code_of(refused)) == (503, "reviews_unavailable")
+    assert SAID not in refused.text
+    (outcome,) = site.records("outcome", refused.headers["x-request-id"])
+    assert outcome["held"]["kept"] is False
+    assert outcome["held"]["why"] == ["impact", "no-score"]
+    assert (outcome["code"], outcome["ended_well"]) == ("reviews_unavailable", False)
+    end = time.monotonic() + 10
+    while (answer := site.ask()).status_code != 202:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.1)
+
+
+class Lock:
+    """The table of held answers, taken by another so that no answer can be put away."""
+
+    def __init__(self, site: Reviewed) -> None:
+        self._site, self._loop = site, asyncio.new_event_loop()
+        self._connection: Any = None
+
+    def take(self) -> None:
+        async def hold() -> None:
+            self._connection = await asyncpg.connect(
+                host="127.0.0.1",
+                port=self._site.made.postgres.port,
+                user=ADMIN,
+                password=ADMIN_PASSWORD,
+                database=self._site.made.database,
+            )
+            await self._connection.execute("BEGIN; LOCK TABLE isthmus.held IN ACCESS EXCLUSIVE MODE")
+
+        self._loop.run_until_complete(hold())
+
+    def release(self) -> None:
+        self._loop.run_until_complete(self._connection.close())
+        self._loop.close()

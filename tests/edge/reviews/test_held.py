@@ -1,0 +1,263 @@
+"""The running gateway and reviews: what is held, who may decide, what is given out, what stands on record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.edge.conftest import code_of
+from tests.edge.reviews.reviewed import SAID, SECRET, Reviewed
+
+ROWS = (
+    "SELECT * FROM isthmus.held",
+    "SELECT * FROM isthmus.review_votes",
+    "SELECT * FROM isthmus.review_acts",
+)
+
+
+def test_an_answer_is_held_until_two_people_have_approved_it_and_then_is_as_the_model_gave_it(
+    site: Reviewed, people: dict[str, str]
+):
+    answer = site.ask()
+    held = answer.json()["id"]
+    assert (answer.status_code, answer.json()["status"]) == (202, "held")
+    assert held == answer.headers["x-request-id"]
+    assert answer.headers["location"] == f"/v1/reviews/{held}"
+    assert SAID not in answer.text
+    assert site.act(people["anna"], held, "approve").json()["status"] == "held"
+    waiting = site.look(held)
+    assert (waiting.status_code, waiting.json()["status"]) == (202, "held")
+    assert site.act(people["bert"], held, "approve", reason="checked").json()["status"] == "approved"
+    given = site.look(held)
+    assert (given.status_code, given.headers["x-isthmus-review"]) == (200, "approved")
+    assert given.json()["choices"][0]["message"]["content"].startswith(SAID)
+    assert given.json()["model"] == "credit"
+    assert given.content == site.look(held).content, "who did not hear it may come again"
+
+
+def test_the_record_says_who_when_and_why_and_never_what_was_said(site: Reviewed, people: dict[str, str]):
+    held = site.hold(user="max@example.org")
+    claimed = site.claim(people["anna"], held)
+    note = "The amount on page 2 is in Franken."
+    site.act(people["anna"], held, "approve", claimed, note=note)
+    site.act(people["bert"], held, "approve", reason="checked")
+    site.look(held)
+    (outcome,) = site.records("outcome", held)
+    assert (outcome["status"], outcome["ended_well"]) == (202, True)
+    assert outcome["held"] == {"why": ["impact", "no-score"], "sha256": claimed["sha256"], "kept": True}
+    records = site.records("review", held)
+    said = [(each["act"], each["who"].get("reviewer"), each["reason"], each["state"]) for each in records]
+    assert said == [
+        ("claim", "anna@bank", "", "held"),
+        ("approve", "anna@bank", "good", "held"),
+        ("claim", "bert@bank", "", "held"),
+        ("approve", "bert@bank", "checked", "approved"),
+        ("give", None, "approved", "approved"),
+    ]
+    assert [each["version"] for each in records] == [1, 2, 3, 4, 4]
+    assert {each["sha256"] for each in records} == {claimed["sha256"]}
+    assert all(each["who"]["identity"].startswith("key:") for each in records)
+    times = [each["time"] for each in records]
+    assert times == sorted(times)
+    written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
+    rows = str([dict(row) for statement in ROWS for row in site.sql(statement)]).encode()
+    for word in (SECRET, SAID, "Muster", "max@example", "Franken"):
+        assert word.encode() not in written
+        assert word.encode() not in rows, "the database saw plaintext"
+    logs = (site.gateway.output() + site.desk.output()).encode()
+    assert not any(word.encode() in logs for word in (SECRET, SAID, "Franken", *people.values()))
+    proof = site.place.verify(records=site.place.records)
+    assert proof.findings == [], "a chain with such records is as good as before"
+
+
+def test_one_person_approves_once_however_many_keys_that_person_has(site: Reviewed, people: dict[str, str]):
+    held, second_key = site.hold(), site.reviewer("anna@bank", "--senior")
+    site.act(people["anna"], held, "approve")
+    again = site.act(second_key, held, "approve")
+    assert (again.status_code, code_of(again)) == (409, "already_approved")
+    assert site.look(held).status_code == 202
+
+
+def test_a_correction_is_marked_and_wants_a_second_person_for_the_new_words(
+    site: Reviewed, people: dict[str, str]
+):
+    held = site.hold()
+    site.act(people["anna"], held, "approve")
+    fixed = site.act(people["bert"], held, "correct", texts=["Paid to Beispiel AG"], note="wrong payee")
+    assert fixed.json()["status"] == "held", "the words that anna approved are gone"
+    claimed = site.claim(people["anna"], held)
+    assert claimed["texts"] == ["Paid to Beispiel AG"]
+    assert claimed["approved_by"] == ["bert@bank"]
+    assert claimed["asked"]["messages"][0]["content"] == SECRET
+    assert claimed["notes"] == [{"by": "bert@bank", "act": "correct", "note": "wrong payee"}]
+    assert site.act(people["anna"], held, "approve", claimed).json()["status"] == "approved"
+    given = site.look(held)
+    assert given.headers["x-isthmus-review"] == "corrected"
+    assert given.json()["review"] == {"status": "corrected"}
+    assert given.json()["choices"][0]["message"]["content"] == "Paid to Beispiel AG"
+
+
+def test_a_rejected_answer_is_told_with_its_reason_and_never_given(site: Reviewed, people: dict[str, str]):
+    held = site.hold()
+    site.act(people["anna"], held, "approve")
+    site.act(people["bert"], held, "reject", reason="wrong-amount", note="Ask again with the invoice.")
+    told = site.look(held)
+    assert told.status_code == 200
+    assert told.json()["status"] == "rejected"
+    assert (told.json()["reason"], told.json()["note"]) == ("wrong-amount", "Ask again with the invoice.")
+    assert SAID not in told.text
+    late = site.at_desk(people["anna"], "POST", f"/{held}/claim")
+    assert (late.status_code, code_of(late)) == (409, "already_decided")
+
+
+def test_what_is_escalated_seniors_decide_and_votes_begin_anew(site: Reviewed, people: dict[str, str]):
+    held, other = site.hold(), site.reviewer("other@bank", "--senior")
+    site.act(people["anna"], held, "approve")
+    assert site.act(people["bert"], held, "escalate", reason="unsure").json()["status"] == "escalated"
+    assert site.look(held).json()["status"] == "escalated"
+    refused = site.at_desk(people["anna"], "POST", f"/{held}/claim")
+    assert (refused.status_code, code_of(refused)) == (403, "not_senior")
+    assert site.act(people["senior"], held, "approve").json()["status"] == "escalated"
+    assert site.act(other, held, "approve").json()["status"] == "approved"
+    assert site.look(held).status_code == 200
+
+
+def test_only_the_workload_that_asked_sees_its_held_answer(site: Reviewed):
+    held = site.hold()
+    for found in (site.look(held, "claims"), site.look("0" * 32), site.look("x"), site.look(held.upper())):
+        assert (found.status_code, code_of(found)) == (404, "review_not_found")
+    keyless = site.client(site.gateway).get(f"/v1/reviews/{held}")
+    assert keyless.status_code == 401
+    assert site.client(site.gateway).post(f"/v1/reviews/{held}/approve").status_code == 404
+
+
+def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):
+    refused = site.ask(stream=True)
+    assert (refused.status_code, code_of(refused)) == (400, "stream_not_reviewable")
+    assert '"stream": false' in refused.json()["error"]["message"]
+    assert site.made.models[0].received == [], "the model was asked for nothing"
+
+
+def test_a_callers_key_is_no_reviewers_and_a_reviewers_no_callers(site: Reviewed, people: dict[str, str]):
+    for key in (site.key(), "isr_" + "x" * 43, "certificate", None):
+        assert site.at_desk(key, "GET", "").status_code == 401
+    asked = site.client(site.gateway).get("/v1/models", headers={"authorization": f"Bearer {people['anna']}"})
+    assert asked.status_code == 401
+
+
+def test_who_asked_and_whose_certificate_speaks_for_the_workload_decide_nothing(
+    site: Reviewed, people: dict[str, str]
+):
+    held = site.hold(user=" Anna@Bank")
+    refused = site.at_desk(people["anna"], "POST", f"/{held}/claim")
+    assert (refused.status_code, code_of(refused)) == (403, "own_request")
+    assert held not in [
+        each["id"] for each in site.at_desk(people["anna"], "GET", "?limit=200").json()["data"]
+    ]
+    assert site.claim(people["bert"], held)["id"] == held
+    (row,) = site.sql("SELECT not_by FROM isthmus.held ORDER BY held_at DESC LIMIT 1")
+    site.sql(
+        "UPDATE isthmus.held SET not_by = not_by || '{certificate:erika.people.bank}' WHERE state = 'held'"
+    )
+    try:
+        refused = site.at_desk(None, "POST", f"/{held}/claim", "erika")
+        assert (refused.status_code, code_of(refused)) == (403, "own_request")
+    finally:
+        site.sql("UPDATE isthmus.held SET not_by = array_remove(not_by, 'certificate:erika.people.bank')")
+    assert row["not_by"][0].startswith("key:")
+
+
+def test_the_clients_of_a_workload_are_kept_from_deciding_on_it(site: Reviewed):
+    body = {"model": "bound", "messages": [{"role": "user", "content": SECRET}]}
+    headers = {"authorization": f"Bearer {site.key('bound')}"}
+    answer = site.client(site.gateway, "claims").post("/v1/chat/completions", json=body, headers=headers)
+    assert answer.status_code == 202
+    (row,) = site.sql("SELECT not_by FROM isthmus.held WHERE workload = 'bound'")
+    assert "certificate:claims.payments.svc" in row["not_by"]
+
+
+def test_a_certificate_names_a_reviewer_where_the_file_says_so(site: Reviewed, people: dict[str, str]):
+    held = site.hold()
+    claimed = site.claim(None, held, "erika")
+    body = {"version": claimed["version"], "sha256": claimed["sha256"]}
+    assert site.at_desk(None, "POST", f"/{held}/approve", "erika", json=body).status_code == 200
+    assert site.at_desk(None, "GET", "", "app").status_code == 401
+    (approval,) = [each for each in site.records("review", held) if each["act"] == "approve"]
+    assert approval["who"]["identity"] == "certificate:erika.people.bank"
+
+
+def test_a_reviewer_sees_only_the_workloads_of_the_key_and_a_revoked_one_nothing(
+    site: Reviewed, people: dict[str, str]
+):
+    held = site.hold()
+    assert site.at_desk(people["narrow"], "GET", "").json()["data"] == []
+    hidden = site.at_desk(people["narrow"], "POST", f"/{held}/claim")
+    assert (hidden.status_code, code_of(hidden)) == (404, "review_not_found")
+    gone = site.reviewer("gone@bank")
+    assert site.at_desk(gone, "GET", f"/{held}").json()["state"] == "held"
+    site.command("revoke", "gone@bank")
+    assert code_of(site.at_desk(gone, "GET", f"/{held}")) == "revoked_api_key"
+    other = site.reviewer("else@bank", data_class="internal")
+    assert code_of(site.at_desk(other, "GET", "")) == "wrong_class"
+
+
+def test_what_waits_is_listed_page_by_page_the_oldest_first(site: Reviewed):
+    key = site.reviewer("lister@bank", "--workload", "claims")
+    made = [site.hold("claims") for _ in range(5)]
+    seen, after = [], ""
+    for _ in range(4):
+        page = site.at_desk(key, "GET", f"?limit=2{after}").json()
+        seen += [each["id"] for each in page["data"]]
+        if page["next"] is None:
+            break
+        after = "&after=" + page["next"].replace("+", "%2B")
+    assert seen == made
+    first = site.at_desk(key, "GET", "?limit=1").json()["data"][0]
+    assert (first["why"], first["domain"], first["approvers"]) == (["no-score"], "payments", 2)
+    assert SECRET not in json.dumps(first)
+    for query in ("?limit=0", "?limit=x", "?state=approved", "?after=x", "?order=asc"):
+        assert site.at_desk(key, "GET", query).status_code == 400
+
+
+def test_an_act_names_the_version_and_the_bytes_that_were_read(site: Reviewed, people: dict[str, str]):
+    held = site.hold()
+    claimed = site.claim(people["anna"], held)
+    taken = site.at_desk(people["bert"], "POST", f"/{held}/claim")
+    assert (taken.status_code, code_of(taken)) == (409, "claimed")
+    for wrong, code in (
+        ({"version": claimed["version"] - 1}, "changed"),
+        ({"sha256": "0" * 64}, "changed"),
+        ({"version": "1"}, "invalid_version"),
+        ({"sha256": None}, "invalid_sha256"),
+        ({"reason": "It says IBAN DE02"}, "invalid_reason"),
+        ({"note": 3}, "invalid_note"),
+        ({"texts": ["x"]}, "unknown_field"),
+    ):
+        said = {"version": claimed["version"], "sha256": claimed["sha256"], **wrong}
+        refused = site.at_desk(people["anna"], "POST", f"/{held}/approve", json=said)
+        assert code_of(refused) == code, refused.text
+    released = site.at_desk(people["anna"], "POST", f"/{held}/release", json={"version": claimed["version"]})
+    assert released.status_code == 200
+    late = site.act(people["anna"], held, "approve", {**claimed, "version": claimed["version"] + 1})
+    assert (late.status_code, code_of(late)) == (409, "not_claimed")
+    assert site.claim(people["bert"], held)["version"] == claimed["version"] + 2
+
+
+def test_reviewers_keys_are_printed_once_and_listed_without_their_digests(
+    site: Reviewed, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    key = site.reviewer(
+        "listed@bank", "--workload", "credit", "--workload", "claims", "--senior", "--days", "3"
+    )
+    listed = [json.loads(line) for line in site.command("list").splitlines()]
+    (mine,) = [each for each in listed if each["reviewer"] == "listed@bank"]
+    assert (mine["workloads"], mine["senior"], mine["state"]) == (["credit", "claims"], True, "valid")
+    assert key not in json.dumps(listed)
+    site.command("revoke", mine["id"])
+    assert code_of(site.at_desk(key, "GET", "")) == "revoked_api_key"
+    site.command("revoke", "0" * 12, code=1)
+    with pytest.raises(SystemExit) as stopped:
+        site.command("issue", "--reviewer", "Anna@Bank", "--class", "restricted")
+    assert stopped.value.code == 2

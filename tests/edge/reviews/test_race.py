@@ -1,0 +1,100 @@
+"""People race for the same answers at two desks while processes are killed: none lost, none unapproved, none twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from isthmus.report.audit_report import AuditReport
+from tests.edge.postgres import Postgres
+from tests.edge.reviews.racing import kind, raced
+from tests.edge.reviews.reviewed import reviewed
+
+FINAL = {
+    "approve": "approved",
+    "correct": "approved",
+    "escalate": "approved",
+    "reject": "rejected",
+    "left": "expired",
+}
+
+
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize(
+    ("count", "kills"),
+    [(200, 3), pytest.param(10_000, 12, marks=pytest.mark.soak)],
+    ids=["some", "ten thousand"],
+)
+def test_however_people_race_and_processes_die_every_answer_ends_once_and_as_its_record_says(
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory, count: int, kills: int
+):
+    folder = tmp_path_factory.mktemp("race")
+    desk = {"claim_s": 2}
+    with reviewed(folder, postgres, f"race{count}", desk=desk, door=False, decide_h=100) as site:
+        site.start_desk().wait_until_up().wait_until_well()
+        race, seconds = raced(site, count, kills)
+        rows = {row["id"]: row for row in site.sql("SELECT id, state, edition, version FROM isthmus.held")}
+        votes = site.sql("SELECT v.* FROM isthmus.review_votes v JOIN isthmus.held h USING (id, edition)")
+        acts = site.sql("SELECT * FROM isthmus.review_acts")
+        records = site.records("review")
+        outcomes = {record["id"]: record for record in site.records("outcome")}
+    print(f"{len(race.told)} told, {len(rows)} held, {seconds:.0f} s: {dict(sorted(race.seen.items()))}")
+
+    assert len(set(race.told)) == len(race.told) >= count
+    assert set(race.told) <= set(rows), "an answer was lost"
+    assert race.too_soon == []
+    for held, row in rows.items():
+        assert row["state"] == FINAL[kind(held)], held
+    assert set(race.given) == {held for held in race.told if rows[held]["state"] == "approved"}
+    corrected = {held for held, mark in race.given.items() if mark == "corrected"}
+    assert corrected == {held for held in race.given if kind(held) == "correct"}
+
+    by = Counter(vote["id"] for vote in votes)
+    assert all(by[held] == 2 for held in race.given), (
+        "given out with fewer than two approvers, or approved twice"
+    )
+    ends: Counter[str] = Counter()
+    for act in acts:
+        ends[act["id"]] += act["version"] == rows[act["id"]]["version"]
+    assert set(ends.values()) == {1}, "decided twice"
+    the_record_says_it_all(rows, acts, records)
+    for held in race.told:
+        assert outcomes[held]["held"]["kept"] is True
+        assert outcomes[held]["status"] == 202
+    site.place.sealer().seal()
+    report = AuditReport(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    proof = site.place.verify(records=site.place.records, on_record=lambda record, _: report.add(record))
+    assert proof.findings == []
+    assert report.unapproved == []
+    (counted,) = report.as_json()["reviews"]
+    assert counted["given_out"] == len(race.given)
+    assert counted["approved"] + counted["rejected"] + counted["expired"] >= len(rows)
+
+
+def the_record_says_it_all(rows: dict[str, Any], acts: list[Any], records: list[dict[str, Any]]) -> None:
+    """Of each act there is a record: who, when, why. What is on record and did not come to be, a crash explains."""
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in records:
+        if record["act"] != "give":
+            who = record["who"]["reviewer"]
+            known[record["id"], record["version"], record["act"], who] = record
+    for act in acts:
+        record = known.pop((act["id"], act["version"], act["act"], act["by"]), None)
+        assert record is not None, f"no record of {dict(act)}"
+        assert record["time"]
+        assert record["reason"] == act["reason"]
+    print(f"{len(records)} records of acts, {len(known)} of acts that did not come to be")
+    approved = {
+        (record["id"], record["sha256"]): record["time"]
+        for record in records
+        if record["state"] == "approved" and record["act"] != "give"
+    }
+    for record in records:
+        if record["act"] == "give":
+            assert rows[record["id"]]["state"] == "approved"
+            assert approved[record["id"], record["sha256"]] <= record["time"], (
+                "given out before it was approved"
+            )

@@ -1,0 +1,114 @@
+"""What the configuration takes of reviews: never looser than the class, and as the documentation shows it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from edge import keys, reviewers
+from edge.config import ConfigError, GatewayConfig, ReviewsConfig, check
+from tests.edge.audit.test_settings import audit
+from tests.edge.processes import ROOT
+from tests.edge.test_config import FILE, counted
+
+TEXT = (ROOT / "docs/reviews.md").read_text()
+WORKLOAD = "transaction-narratives"
+
+
+def documented() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The gateway's part and the other file, as docs/reviews.md shows them."""
+    first, second = (
+        YAML(typ="safe").load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)
+    )
+    return first, second
+
+
+def gateway(
+    class_: str = "restricted", workload: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
+    """A gateway that holds answers, its `reviews` changed."""
+    part = documented()[0]
+    config = counted()
+    one = {**part["workloads"][0], **(workload or {})}
+    config["workloads"] = [{key: value for key, value in one.items() if value is not None}]
+    config["routes"] = [{**config["routes"][0], "workload": WORKLOAD}]
+    config.pop("teams", None)
+    kept = audit() if class_ == "restricted" else {k: v for k, v in audit().items() if k != "content"}
+    return {**config, "class": class_, "audit": kept, "reviews": {**part["reviews"], **changes}}
+
+
+def test_the_documentations_files_are_accepted():
+    read = check(gateway(), FILE)
+    assert isinstance(read, GatewayConfig)
+    assert read.reviews is not None
+    assert read.workloads[0].impact == "high"
+    other = check(documented()[1], FILE)
+    assert isinstance(other, ReviewsConfig)
+    assert other.claim_s == 900
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (gateway("confidential", keep_days=31), "reviews.keep_days: class confidential takes 30 or less"),
+        (gateway("internal", keep_days=8), "reviews.keep_days: class internal takes 7 or less"),
+        (gateway(keep_days=1), "deleted before decide_h and escalated_h are over"),
+        (gateway(keys="/elsewhere"), "reviews.keys must be those of audit.content"),
+        (gateway(workload={"impact": None}), "states no impact"),
+        (gateway(workload={"review": None}), "needs review.below_confidence"),
+        (
+            gateway("public", {"review": None, "impact": "material"}, keep_days=7),
+            "needs review.below_confidence",
+        ),
+        (gateway(workload={"name": "else"}), "workloads lacks 'transaction-narratives'"),
+        ({**gateway(), "reviews": None}, "reviews is needed: answers of 'transaction-narratives'"),
+        ({**gateway(), "audit": None}, "who decided is in the audit record"),
+        (gateway(decide_h=0), "decide_h"),
+    ],
+)
+def test_a_gateway_that_would_hold_less_or_keep_more_is_refused(config: dict[str, Any], says: str):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        check(config, FILE)
+
+
+def test_of_a_public_gateway_without_reviews_nothing_more_is_asked():
+    plain = gateway("public", {"impact": "low", "review": None})
+    assert check({**plain, "reviews": None}, FILE).mode == "gateway"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"reviewers": [{"name": "Erika", "client": "e.bank"}]}, "reviewers.0.name"),
+        ({"reviewers": [{"name": "e", "client": "*.bank"}]}, "is no whole name"),
+        (
+            {"reviewers": [{"name": "a", "client": "e.bank"}, {"name": "b", "client": "e.bank"}]},
+            "one certificate would speak for two people",
+        ),
+        ({"audit": audit()}, "audit.content"),
+        ({"database": {**documented()[1]["database"], "host": "x.amazonaws.com"}}, "out of the site"),
+        ({"routes": []}, "routes: this key is unknown"),
+        ({"mode": "review"}, "sealer or reviews"),
+    ],
+)
+def test_a_wrong_file_of_reviews_is_refused_with_its_key(changes: dict[str, Any], says: str):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        check({**documented()[1], **changes}, FILE)
+
+
+def test_every_command_of_the_documentation_is_taken():
+    shown = re.findall(r"^    python -m edge\.(keys|reviewers) (.*)$", TEXT, re.M)
+    assert len(shown) == 4
+    for program, line in shown:
+        words = re.sub(r"[\[\]]|\.\.\.", " ", line).replace(" N", " 3").split()
+        parser = {"keys": keys, "reviewers": reviewers}[program]._parser()
+        assert callable(parser.parse_args(words).command)
+
+
+def test_every_refusal_of_the_desk_is_documented():
+    from edge.reviews.desk import REFUSALS
+
+    assert {code for _, code, _ in REFUSALS.values() if f"`{code}`" not in TEXT} == set()

@@ -1,0 +1,104 @@
+"""Which answers people see: by impact, score, guards and a draw that nobody can steer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.config import DataClass, ReviewRule
+from edge.config.review import APPROVERS, KEEP_DAYS, LOW_CONFIDENCE, SAMPLE_RATE, Impact
+from edge.reviews.trigger import Demand, demand_of, draw, reasons
+from isthmus.contracts.handling import HANDLING
+
+NEVER = 1.0
+"""A draw that no rate reaches."""
+CLASSES: tuple[DataClass, ...] = get_args(DataClass)
+IMPACTS: tuple[Impact, ...] = get_args(Impact)
+
+
+class Score:
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+
+def test_the_class_demands_what_the_handling_table_says():
+    for name, handling in HANDLING.items():
+        assert APPROVERS[name] == handling.approvers
+        assert LOW_CONFIDENCE[name] is handling.review_low_confidence
+        assert SAMPLE_RATE[name] == handling.sample_rate_min
+        # Content that a class does not keep is there for its review only.
+        assert KEEP_DAYS[name] == (7 if handling.content_days_max == 0 else handling.content_days_max)
+
+
+@pytest.mark.parametrize(
+    ("data_class", "impact", "rule", "score", "expected"),
+    [
+        ("public", "low", None, None, []),
+        ("public", "high", None, 1.0, ["impact"]),
+        ("public", "material", ReviewRule(below_confidence=0.8), 0.8, []),
+        ("public", "material", ReviewRule(below_confidence=0.8), 0.79, ["low-score"]),
+        ("internal", "material", ReviewRule(below_confidence=0.8), None, ["no-score"]),
+        ("internal", "low", ReviewRule(below_confidence=0.8), None, ["no-score"]),
+        ("confidential", "low", ReviewRule(below_confidence=0.5), None, ["no-score"]),
+        ("confidential", "low", ReviewRule(below_confidence=0.5), 0.4, ["low-score"]),
+        ("confidential", "low", ReviewRule(below_confidence=0.5), 0.6, []),
+        ("confidential", "low", None, 0.99, ["low-score"]),
+        ("restricted", "low", ReviewRule(below_confidence=0.5), math.nan, ["low-score"]),
+        ("restricted", "high", ReviewRule(below_confidence=0.5), None, ["impact", "no-score"]),
+    ],
+)
+def test_impact_and_score_demand_a_person(
+    data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, expected: list[str]
+):
+    given_score = None if score is None else Score(score)
+    assert reasons(demand_of(data_class, impact, rule), given_score, [], NEVER) == expected
+
+
+def test_a_guards_verdict_holds_what_nothing_else_would():
+    demand = demand_of("public", "low", None)
+    assert reasons(demand, None, ["secrets"], NEVER) == ["guard:secrets"]
+
+
+def rules() -> Any:
+    part = st.floats(0, 1)
+    return st.none() | st.builds(ReviewRule, below_confidence=st.none() | part, sample_rate=part)
+
+
+@given(
+    st.sampled_from(CLASSES),
+    st.sampled_from(IMPACTS),
+    rules(),
+    st.none() | st.floats(0, 1),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_a_workload_of_which_nothing_may_be_held_never_has_an_answer_held(
+    data_class: DataClass, impact: Impact, rule: ReviewRule | None, score: float | None, drawn: float
+):
+    demand = demand_of(data_class, impact, rule)
+    found = reasons(demand, None if score is None else Score(score), [], drawn)
+    assert demand.any or not found, "a stream would have been let through that should be held"
+    assert reasons(demand, None, [], drawn) or not found, "a missing score is never better than one"
+    bare = reasons(demand_of(data_class, impact, None), Score(1.0), [], drawn)
+    assert {"impact", "sampled"} & set(bare) <= set(found), "a workload's rule takes nothing away"
+
+
+def test_the_draw_is_even_and_follows_from_the_key_alone():
+    key, ids = b"k" * 32, [f"{number:032x}" for number in range(20_000)]
+    drawn = [draw(key, each) for each in ids]
+    assert drawn == [draw(key, each) for each in ids]
+    assert all(0 <= each < 1 for each in drawn)
+    assert sum(each < 0.01 for each in drawn) / len(drawn) == pytest.approx(0.01, abs=0.003)
+    other = [draw(b"l" * 32, each) for each in ids]
+    both = sum(a < 0.1 and b < 0.1 for a, b in zip(drawn, other, strict=True))
+    assert both / len(ids) == pytest.approx(0.01, abs=0.003), "two keys must draw differently"
+
+
+def test_of_internal_answers_one_in_a_hundred_is_drawn_whatever_the_workload_says():
+    assert demand_of("internal", "low", ReviewRule(sample_rate=0)).sample_rate == 0.01
+    assert demand_of("internal", "low", ReviewRule(sample_rate=0.2)).sample_rate == 0.2
+    assert reasons(Demand("low", False, None, 0.01), None, [], 0.0099) == ["sampled"]
+    assert reasons(Demand("low", False, None, 1.0), None, [], 1 - 2**-53) == ["sampled"]
