@@ -191,4 +191,5 @@ class Journal:
             bytes_out=exchange.bytes_out,
             prompt_tokens=exchange.prompt_tokens,
             completion_tokens=exchange.completion_tokens,
+            **({"verdicts": exchange.verdicts} if exchange.verdicts else {}),
         )

@@ -13,8 +13,10 @@ from edge.config.base import (
     Name,
     Strict,
 )
+from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
+from edge.config.screening import Guard, GuardModel, Screening
 from edge.config.sealer import SealerConfig, WriteOnce
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import BedrockModel, Guardrail, Outbound, SageMakerModel, TranslatorConfig
@@ -28,9 +30,12 @@ __all__ = [
     "ConfigError",
     "Content",
     "DataClass",
+    "DetectorConfig",
     "EnvironmentFault",
     "File",
     "GatewayConfig",
+    "Guard",
+    "GuardModel",
     "Guardrail",
     "Limits",
     "Listen",
@@ -40,6 +45,7 @@ __all__ = [
     "Place",
     "Route",
     "SageMakerModel",
+    "Screening",
     "SealerConfig",
     "SidecarConfig",
     "Strict",

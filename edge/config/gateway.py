@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from edge.config.audit import AuditSettings
 from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Strict, in_cloud
 from edge.config.database import DatabaseConfig
+from edge.config.screening import Screening
 from edge.config.ways import Route
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
@@ -92,6 +93,8 @@ class GatewayConfig(Strict):
     traces: Traces | None = None
     audit: AuditSettings | None = None
     """Absent: no records are kept."""
+    screening: Screening | None = None
+    """Absent: nothing is redacted, and no guard looks."""
 
     @model_validator(mode="after")
     def _audited(self) -> GatewayConfig:
@@ -168,7 +171,9 @@ class GatewayConfig(Strict):
                     raise ValueError(
                         f"routes leads restricted workload {route.workload!r} out of the site, to {place.host!r}"
                     )
-        for key, part in (("database", self.database), ("traces", self.traces)):
+        guards = self.screening.guards if self.screening else []
+        models = [(f"guard {guard.name}", guard.model) for guard in guards]
+        for key, part in (("database", self.database), ("traces", self.traces), *models):
             if part is not None and in_cloud(part.host):
                 raise ValueError(
                     f"{key}: nothing of restricted requests goes out of the site, to {part.host!r}"

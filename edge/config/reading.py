@@ -10,13 +10,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from edge.config.base import ConfigError
+from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig
 from edge.config.sealer import SealerConfig
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import PROVIDERS, TranslatorConfig
 from edge.environment import as_file
 
-Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig
+Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig | DetectorConfig
 _ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminator="mode")])
 
 
@@ -74,7 +75,7 @@ def _sentence(error: Any, mode: Any) -> str:
         message = "this key is missing"
     elif error["type"].startswith("union_tag"):
         tags = (
-            ("mode", "gateway, sidecar, translator or sealer")
+            ("mode", "gateway, sidecar, translator, sealer or detector")
             if not key
             else (f"{key}.provider", " or ".join(PROVIDERS))
         )

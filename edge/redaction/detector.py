@@ -10,7 +10,7 @@ from edge.redaction import language
 from edge.redaction.entities import EntityModel
 from edge.redaction.findings import Detection, Finding, apart
 from edge.redaction.recogniser import Text, TooSlow
-from edge.redaction.rules import NAMES, Rules
+from edge.redaction.rules import NAMES, Rules, only_guarded
 from edge.redaction.secrets import PRIVATE_KEY, PRIVATE_KEY_BEGINS, PRIVATE_KEY_ENDS, SECRET
 from edge.redaction.streaming import Reach
 
@@ -37,12 +37,22 @@ class Detector:
         """The languages whose names a trusted model looks for."""
         return tuple(sorted(self._models))
 
+    @property
+    def looks_for_names(self) -> bool:
+        """Whether the rules want all that a model finds, in the languages that have one."""
+        return self._names == frozenset(NAMES)
+
     def reach(self, entities: frozenset[str] | None = None) -> Reach:
         """How far matches of these entities can reach in a text that comes in pieces."""
-        wanted = [each for each in self._recognisers if entities is None or each.entity in entities]
+        wanted = [
+            each
+            for each in self._recognisers
+            if (each.entity in entities if entities is not None else not only_guarded(each.entity))
+        ]
         return Reach(
             widest=max((each.width for each in wanted), default=0),
             words=max((each.width for each in wanted if each.sort == "free"), default=0),
+            groups=any(each.sort == "groups" for each in wanted),
             lines=bool(self._names if entities is None else self._names & entities) and bool(self._models),
         )
 
@@ -83,7 +93,7 @@ class Detector:
     def _patterns(self, text: str, entities: frozenset[str] | None, until: float) -> Iterator[Finding]:
         plain = Text(text, until)
         for each in self._recognisers:
-            if entities is not None and each.entity not in entities:
+            if each.entity not in entities if entities is not None else only_guarded(each.entity):
                 continue
             if time.monotonic() > until:
                 raise TooSlow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from edge.redaction.attacks import ATTACK, ATTACKS
 from edge.redaction.contacts import CONTACTS
 from edge.redaction.identifiers import IDENTIFIERS
 from edge.redaction.models import TRUSTED
@@ -22,6 +24,11 @@ Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 NAMES = ("PERSON", "LOCATION", "ORGANIZATION")
 """What a model looks for."""
+
+
+def only_guarded(entity: str) -> bool:
+    """Whether it names nobody: looked for where a guard asks, and never redacted of itself."""
+    return entity == ATTACK or entity.startswith("TOPIC_")
 
 
 class OwnPattern(Strict):
@@ -85,6 +92,21 @@ class ModelFile(Strict):
         return self.language or TRUSTED[self.file.name].language
 
 
+class Topic(Strict):
+    """A topic that an organisation does not want spoken of; found as `TOPIC_<NAME>`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,30}$")]
+    phrases: Annotated[list[Annotated[str, Field(min_length=3, max_length=100)]], Field(min_length=1)]
+    """Whole words, in upper or lower case; a space stands for one or two."""
+
+    def recogniser(self) -> Recogniser:
+        """As the detector takes it."""
+        phrases = "|".join(re.escape(each).replace("\\ ", " {1,2}") for each in self.phrases)
+        return Recogniser(
+            f"TOPIC_{self.name}", f"topic-{self.name.lower()}", f"(?i:{phrases})", sort="free", score=0.85
+        )
+
+
 class Rules(Strict):
     """`redaction.rules`: what is looked for."""
 
@@ -93,6 +115,7 @@ class Rules(Strict):
     entities: list[Entity] | None = None
     """Absent: all."""
     patterns: list[OwnPattern] = []
+    topics: list[Topic] = []
     models: list[ModelFile] = []
     languages: list[Language] = ["en"]
     """What is written here; what is too short to tell is taken for the first."""
@@ -117,6 +140,8 @@ class Rules(Strict):
                 yield one
         for number, own in enumerate(self.patterns, 1):
             yield own.recogniser(number)
+        yield from ATTACKS
+        yield from (topic.recogniser() for topic in self.topics)
 
     def wants(self, entity: str) -> bool:
         """Whether the entity is looked for. Secrets always are."""

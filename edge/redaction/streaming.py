@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from edge.redaction.findings import Finding
 from edge.redaction.redact import LONGEST as PLACEHOLDER
 from edge.redaction.redact import hidden
+from edge.redaction.secrets import PRIVATE_KEY_BEGINS
 
 BEFORE = 128
 """Characters of what was let go that are shown again: words that say what comes."""
@@ -25,6 +26,8 @@ MOST = 64 * 1024
 """Characters that may be held; a line or a key that is longer is nobody's."""
 LINE = 2_000
 _TOKEN = re.compile(r"\S+")
+_FIRST_LINE = 80
+"""Characters of a private key's first line, which is several tokens."""
 
 
 class TooLong(Exception):
@@ -39,6 +42,8 @@ class Reach:
     """Characters of the longest match of any pattern."""
     words: int = 0
     """Of the longest match of a pattern of words; 0: none is looked for."""
+    groups: bool = True
+    """Whether a match can be of several tokens that are no words."""
     lines: bool = False
     """Whether a model looks at whole lines."""
 
@@ -92,7 +97,9 @@ class Held:
         """How much of what is held no later piece can change."""
         text, reach = self._pending, self._reach
         length = len(text)
-        cut = max(self._row(text), length - reach.widest - 2)
+        cut = max(_row(text, reach.groups), length - reach.widest - 2)
+        if (key := text.rfind(PRIVATE_KEY_BEGINS.strip())) >= 0 and length - key < _FIRST_LINE:
+            cut = min(cut, key)
         if reach.words:
             cut = min(cut, length - reach.words - 2)
         if reach.lines:
@@ -102,15 +109,15 @@ class Held:
             cut = min(cut, ended)
         return max(0, cut)
 
-    @staticmethod
-    def _row(text: str) -> int:
-        """Where the row of tokens begins that could be groups of one number; the last token always is of it."""
-        begin = len(text)
-        for token in reversed(list(_TOKEN.finditer(text))):
-            if token.end() < len(text) and not _could_be_group(token.group()):
-                break
-            begin = token.start()
-        return begin
+
+def _row(text: str, groups: bool) -> int:
+    """Where the last token begins, and with `groups` the row of tokens before it that could be of one number."""
+    begin = len(text)
+    for token in reversed(list(_TOKEN.finditer(text))):
+        if token.end() < len(text) and not (groups and _could_be_group(token.group())):
+            break
+        begin = token.start()
+    return begin
 
 
 def _could_be_group(token: str) -> bool:
