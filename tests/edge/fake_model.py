@@ -45,6 +45,10 @@ class FakeModel(Fake):
         self.cancelled.clear()
         self.words_sent.clear()
         self.metrics = HEALTHY
+        self.reset_words()
+
+    def reset_words(self) -> None:
+        """What it answers with."""
         self.words, self.arguments = WORDS, ARGUMENTS
 
     def call(self) -> dict[str, Any]:

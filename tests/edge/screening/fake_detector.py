@@ -36,7 +36,7 @@ NONSENSE: dict[str, Callable[[Said], Any]] = {
 
 
 class FakeDetector(Fake):
-    """`behaviour` is `ok`, `slow`, `cut`, `html`, `status-<n>`, or a key of NONSENSE."""
+    """`behaviour` is `ok`, `gone`, `slow`, `cut`, `html`, `status-<n>`, or a key of NONSENSE."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -50,6 +50,8 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         while body := self._read():
             behaviour = self.server.behaviour
+            if behaviour == "gone":
+                return
             if behaviour == "slow":
                 time.sleep(1.5)
             if behaviour == "cut":

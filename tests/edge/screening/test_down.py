@@ -15,7 +15,7 @@ from tests.edge.screening import standing
 from tests.edge.screening.fake_detector import NONSENSE, FakeDetector
 from tests.edge.screening.standing import KEYS, code_in
 
-WRONG = ["status-500", "status-503", "status-204", "html", "cut", *NONSENSE]
+WRONG = ["gone", "status-500", "status-503", "status-204", "html", "cut", *NONSENSE]
 
 
 @dataclass
