@@ -76,4 +76,4 @@ def wilson(found: int, there: int, z: float = 1.96) -> tuple[float, float]:
     middle = p + z * z / (2 * there)
     half = z * math.sqrt(p * (1 - p) / there + z * z / (4 * there * there))
     scale = 1 + z * z / there
-    return (middle - half) / scale, (middle + half) / scale
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
