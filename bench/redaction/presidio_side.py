@@ -1,7 +1,7 @@
 """Presidio as it comes, in an environment of its own (`bench/presidio.lock`): a line of JSON in, a line of JSON out.
 
 A line in is `{"texts": […], "language": "en"}`, a line out `[{"spans": [[start, end, entity], …], "ms": …}, …]`.
-The argument is a folder of a spaCy pipeline of French: with it names are looked for in French, as Presidio does with any model;
+The argument is a folder of a spaCy pipeline of French: with it names are looked for, as Presidio does with any model;
 the other languages have a blank pipeline, since the models that Presidio names itself are no packages of an index.
 """
 

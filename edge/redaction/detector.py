@@ -78,7 +78,7 @@ class Detector:
             return Detection(apart(found), (), ())
         languages: dict[str, None] = {}
         uncovered: dict[str, None] = {}
-        for start, line, spoken in self._blocks(text, (*declared, *self.rules.languages)[0]):
+        for start, line, spoken in language.lines(text, (*declared, *self.rules.languages)[0]):
             languages[spoken] = None
             if (model := self._models.get(spoken)) is None:
                 if any(map(str.isalpha, line)):
@@ -86,9 +86,6 @@ class Detector:
                 continue
             found += (_moved(each, start) for each in model.find(line, names, until))
         return Detection(apart(found), tuple(languages), tuple(uncovered))
-
-    def _blocks(self, text: str, declared: str) -> Iterator[tuple[int, str, str]]:
-        yield from language.lines(text, declared)
 
     def _patterns(self, text: str, entities: frozenset[str] | None, until: float) -> Iterator[Finding]:
         plain = Text(text, until)

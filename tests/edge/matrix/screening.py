@@ -1,4 +1,4 @@
-"""Ways to go wrong with what passes: a detector or guard that fails, secrets that come out, personal data that would leave.
+"""Ways to go wrong with what passes: a detector or guard that fails, secrets that come out, personal data that leave.
 
 Tried at each class's gateway that has a detector. Its file demands more than the class, so that all classes are alike.
 """
@@ -35,7 +35,7 @@ def rules(folder: Path) -> Rules:
 
 
 def screening(config: dict[str, Any], detector: str) -> dict[str, Any]:
-    """A gateway's file with guards: of its workloads one leads beyond the site, one has a guard model that is not there."""
+    """A gateway's file with guards: a workload leads beyond the site, another has a guard model that is not there."""
     name = config["class"]
     own = config["routes"][0]
     judge = {**{key: own[key] for key in ("server_name", "model")}, "url": f"https://127.0.0.1:{free_port()}"}
