@@ -26,7 +26,6 @@ class Screeners:
             for guard in config.screening.guards
             if guard.model is not None
         }
-        self._overflows = {id(route.overflow) for route in config.routes if route.overflow is not None}
 
     def of(self, workload: str, exchange: Exchange, asked: dict[str, Any]) -> Screen | None:
         """A request's; None where nothing is looked for, whatever it says and wherever it goes."""
@@ -45,10 +44,10 @@ class Screeners:
         return "prompts-leaving-site" in self._demanded
 
     def _leaves(self, place: Place) -> bool:
-        """Whether the place is beyond the site. What nobody says is so where the target is a cloud's."""
+        """Whether the place is beyond the site. It is where nobody says that it is not."""
         if place.site is not None:
             return place.site != self._config.site
-        return id(place) in self._overflows or place.target in ("eks-vllm", "sagemaker", "bedrock")
+        return place.target != "onprem-vllm"
 
     @property
     def judges(self) -> list[Judge]:

@@ -37,7 +37,7 @@ def rules(folder: Path) -> Rules:
 def screening(config: dict[str, Any], detector: str) -> dict[str, Any]:
     """A gateway's file with guards: a workload leads beyond the site, another has a guard model that is not there."""
     name = config["class"]
-    own = config["routes"][0]
+    own = {**config["routes"][0], "site": config["site"]}
     judge = {**{key: own[key] for key in ("server_name", "model")}, "url": f"https://127.0.0.1:{free_port()}"}
     config["routes"] = [
         own,

@@ -101,7 +101,12 @@ def sidecar_config(folder: Path, model: FakeModel) -> dict[str, Any]:
 
 def gateway_config(folder: Path, detector: str, ports: dict[str, int]) -> dict[str, Any]:
     """Workloads whose model is of the site, beyond it, or both; one with guards, one whose answers a model judges."""
-    own = {"url": f"https://127.0.0.1:{ports['own']}", "server_name": MODELS, "model": MODEL}
+    own = {
+        "url": f"https://127.0.0.1:{ports['own']}",
+        "server_name": MODELS,
+        "model": MODEL,
+        "target": "onprem-vllm",
+    }
     cloud = {
         "url": f"https://127.0.0.1:{ports['cloud']}",
         "server_name": MODELS,
@@ -121,7 +126,7 @@ def gateway_config(folder: Path, detector: str, ports: dict[str, int]) -> dict[s
             {"workload": "own", **own},
             {"workload": "cloud", **cloud},
             {"workload": "both", **own, "overflow": {k: v for k, v in cloud.items() if k != "site"}},
-            {"workload": "guarded", **own},
+            {"workload": "guarded", **own, "site": "fra1"},
             {"workload": "judged", **own},
         ],
         "screening": {

@@ -90,7 +90,7 @@ def test_it_goes_to_the_sites_own_model_where_there_is_one(screened: Screened):
     assert screened.cloud.received == []
 
 
-def test_an_overflow_is_beyond_the_site_unless_the_file_says_otherwise(screened: Screened):
+def test_a_place_of_which_nobody_says_where_it_is_is_beyond_the_site(screened: Screened):
     screened.own.reset("status-503")
     assert screened.ask("both", TEXT).status_code == 200
     assert screened.cloud.last_body()["messages"][0]["content"] == GONE
