@@ -6,13 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from edge.config import ConfigError, SealerConfig, load
+from edge.config import ConfigError, DetectorConfig, SealerConfig, load
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the mode that the file names; an error is one paragraph on standard error."""
     parser = argparse.ArgumentParser(
-        prog="edge", description="Isthmus gateway, sidecar, translator, sealer or reviews."
+        prog="edge", description="Isthmus gateway, sidecar, translator, sealer, detector or reviews."
     )
     parser.add_argument(
         "--config",
@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
             from edge.audit import sealing
 
             sealing.run(config)
+        elif isinstance(config, DetectorConfig):
+            from edge import detection
+
+            detection.run(config)
         else:
             from edge import server
 

@@ -34,6 +34,8 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
     if errand.listening is not None:
         errand.listening.whole(answer)
         errand.exchange.confidence = errand.listening.outcome
+    if errand.screen is not None:
+        answer = await errand.deadline.wait(errand.screen.whole(answer))
     return Response(dump(_renamed(answer, errand)), media_type="application/json")
 
 
@@ -46,6 +48,7 @@ async def relay(
     """
     source = sse.events(response.aiter_bytes())
     exchange, deadline = errand.exchange, errand.deadline
+    pieces = errand.screen.pieces() if errand.screen is not None else None
     try:
         while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
             if data is None:
@@ -62,7 +65,10 @@ async def relay(
                 chunk.pop("usage", None)
                 if not chunk["choices"]:
                     continue
-            yield sse.event(_renamed(chunk, errand))
+            for piece in [chunk] if pieces is None else await deadline.wait(pieces.add(chunk)):
+                yield sse.event(_renamed(piece, errand))
+        for piece in [] if pieces is None else await deadline.wait(pieces.end()):
+            yield sse.event(_renamed(piece, errand))
         await complete()
         exchange.ended = True
         yield sse.DONE

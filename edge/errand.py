@@ -19,6 +19,7 @@ from edge.routing import Opened, Unsent, Upstream
 if TYPE_CHECKING:
     from edge.confidence.listening import Listening
     from edge.routing import Way
+    from edge.screening import Screen
     from edge.tasks import Task
 
 
@@ -38,6 +39,8 @@ class Errand:
     wants_usage: bool
     expected: tuple[int, int]
     """Tokens of the prompt and the answer, as they were estimated."""
+    screen: Screen | None = None
+    """What it may carry out and bring back; None: nobody looks."""
     reservation: Reservation = field(default_factory=Reservation)
     opened: Opened | None = None
     listening: Listening | None = None

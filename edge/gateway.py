@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,9 +26,10 @@ from edge.journal import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.reviews.holding import PATH as REVIEW_PATH
 from edge.reviews.holding import Holder
-from edge.routing import Opened, Unsent, Upstream, Ways
+from edge.routing import Endpoint, Opened, Unsent, Upstream, Ways
 from edge.routing.way import first_that_takes
 from edge.salt import Salts
+from edge.screening import Screeners
 from edge.service import Service, State, application, metrics_response
 from edge.tasks import tasks_of
 from edge.tracing import Tracing, trace_id
@@ -53,6 +55,7 @@ class Gateway:
         self._ways, self._salts, self._tracing = Ways(config), Salts(config), Tracing(config)
         self._scores = Scores(config)
         self._tasks = {task.path: task for route in config.routes for task in tasks_of(route)}
+        self._screeners = Screeners(config) if config.screening else None
         self._auditor = Auditor(config, config.audit, state.metrics) if config.audit else None
         self._holder: Holder | None = None
         if config.reviews is not None:
@@ -76,7 +79,7 @@ class Gateway:
             problem=self._problem,
             metrics=self._metrics,
             close=self._close,
-            watches=[endpoint.watch for endpoint in endpoints],
+            watches=[endpoint.watch for endpoint in (*endpoints, *self._judging())],
             background=[
                 *(endpoint.probing for endpoint in endpoints),
                 self._flushing,
@@ -109,6 +112,8 @@ class Gateway:
             errand = await self._understood(request, caller, deadline)
             errand.exchange.settle = partial(errand.settle, self._accounts)
             await self._afford(errand)
+            if errand.screen is not None:
+                await deadline.wait(errand.screen.prompt())
             opened = await deadline.wait(while_connected(request, self._sent(errand)))
             answer = await self._answered(errand, opened)
             handed_over = isinstance(answer, Relay)
@@ -163,7 +168,10 @@ class Gateway:
         span = self._tracing.start(request)
         exchange.trace_id = trace_id(span)
         expected = estimate(asked)
-        return Errand(request, exchange, caller, deadline, span, task, way, asked, wants_usage, expected)
+        screen = self._screeners.of(caller.workload, exchange, asked) if self._screeners else None
+        return Errand(
+            request, exchange, caller, deadline, span, task, way, asked, wants_usage, expected, screen
+        )
 
     async def _afford(self, errand: Errand) -> None:
         """Room in the limits of workload and team; raises Refusal 400, 402, 429 or 503."""
@@ -176,10 +184,11 @@ class Gateway:
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
         async def ask(upstream: Upstream) -> Opened:
+            body = self._body(errand, upstream, await self._leaving(errand, upstream))
             if (audited := audited_of(errand.request)) is not None:
                 await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
             try:
-                return await errand.offer(upstream, self._body(errand, upstream), self._headers(errand))
+                return await errand.offer(upstream, body, self._headers(errand))
             except Unsent:
                 self._state.metrics.unsent(upstream.endpoint)
                 raise
@@ -195,7 +204,8 @@ class Gateway:
             answer = await whole(errand, response)
             errand.settle(self._accounts)
             score = errand.listening.score if errand.listening else None
-            return await self._holder.instead_of(errand, answer, score) if self._holder else answer
+            guards = errand.exchange.reviewing
+            return await self._holder.instead_of(errand, answer, score, guards) if self._holder else answer
         if not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise Refusal(502, "bad_gateway", "The model server did not answer with a stream.")
 
@@ -208,9 +218,18 @@ class Gateway:
         end = partial(errand.end, self._accounts, self._tracing.end)
         return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
 
-    def _body(self, errand: Errand, upstream: Upstream) -> bytes:
+    async def _leaving(self, errand: Errand, upstream: Upstream) -> dict[str, Any]:
+        """The caller's fields, as they may go to the upstream; raises Refusal."""
+        if errand.screen is None or self._screeners is None or not self._screeners.redacts(upstream.place):
+            return errand.asked
+        return await errand.screen.leaving(upstream.place)
+
+    def _judging(self) -> list[Endpoint]:
+        return [judge.endpoint for judge in self._screeners.judges] if self._screeners else []
+
+    def _body(self, errand: Errand, upstream: Upstream, asked: dict[str, Any]) -> bytes:
         """What the upstream is asked: the caller's fields, and what the route adds."""
-        sent = {**errand.asked, "model": upstream.place.model}
+        sent = {**asked, "model": upstream.place.model}
         if errand.way.salts(upstream):
             # Never the caller's: who could choose it could look for what others have asked.
             sent["cache_salt"] = self._salts.of(errand.way.route)
@@ -257,6 +276,8 @@ class Gateway:
         for endpoint in self._ways.endpoints:
             await endpoint.close()
         await asyncio.to_thread(self._tracing.close)
+        if self._screeners is not None:
+            await self._screeners.close()
         if self._database is not None:
             await self._database.close()
 

@@ -52,6 +52,8 @@ class Exchange:
     pieces: int = 0
     """Events of a stream that bore text: about as many tokens, where a stream ends before it says how many."""
     verdicts: list[str] = field(default_factory=list)
+    reviewing: list[str] = field(default_factory=list)
+    """Guards that want people to look at the answer."""
     """What checks said of the request and its answer: their names, never what they saw."""
     gpu_seconds: float | None = None
     usd: float | None = None
@@ -194,4 +196,5 @@ class Journal:
             bytes_out=exchange.bytes_out,
             prompt_tokens=exchange.prompt_tokens,
             completion_tokens=exchange.completion_tokens,
+            **({"verdicts": exchange.verdicts} if exchange.verdicts else {}),
         )

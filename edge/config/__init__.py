@@ -14,9 +14,11 @@ from edge.config.base import (
     Strict,
 )
 from edge.config.confidence import Confidence
+from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig, UpstreamTls
 from edge.config.reading import Config, check, load, read_yaml
 from edge.config.review import HeldKeys, ReviewRule, Reviews, ReviewsConfig
+from edge.config.screening import Guard, GuardModel, Screening
 from edge.config.sealer import SealerConfig, WriteOnce
 from edge.config.sidecar import SidecarConfig
 from edge.config.translator import BedrockModel, Guardrail, Outbound, SageMakerModel, TranslatorConfig
@@ -31,9 +33,12 @@ __all__ = [
     "ConfigError",
     "Content",
     "DataClass",
+    "DetectorConfig",
     "EnvironmentFault",
     "File",
     "GatewayConfig",
+    "Guard",
+    "GuardModel",
     "Guardrail",
     "HeldKeys",
     "Limits",
@@ -47,6 +52,7 @@ __all__ = [
     "ReviewsConfig",
     "Route",
     "SageMakerModel",
+    "Screening",
     "SealerConfig",
     "SidecarConfig",
     "Strict",

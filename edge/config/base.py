@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from edge.environment import as_file
+from edge.strict import Name, Strict
 
 DataClass = Literal["public", "internal", "confidential", "restricted"]
-Name = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 File = Annotated[Path, BeforeValidator(as_file)]
 """A path, or `env:NAME`: the content of an environment variable (`edge.environment`)."""
@@ -38,12 +38,6 @@ class EnvironmentFault(ConfigError):
     """The machine is wrong, not the file: a port that is taken. Exit code 3."""
 
     exit_code = 3
-
-
-class Strict(BaseModel):
-    """A part of the file: an unknown key is an error, a value is never converted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TlsListen(Strict):

@@ -12,6 +12,7 @@ from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Stri
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
 from edge.config.review import LOW_CONFIDENCE, Impact, ReviewRule, Reviews
+from edge.config.screening import Screening
 from edge.config.ways import Route
 
 Count = Annotated[int, Field(ge=1, le=10**15)]
@@ -99,15 +100,20 @@ class GatewayConfig(Strict):
     traces: Traces | None = None
     audit: AuditSettings | None = None
     """Absent: no records are kept."""
+    screening: Screening | None = None
+    """Absent: nothing is redacted, and no guard looks."""
     reviews: Reviews | None = None
     """Absent: no answer is held for people."""
 
     @model_validator(mode="after")
     def _reviewed(self) -> GatewayConfig:
-        asking = [each for each in self.workloads if each.review or each.impact in ("material", "high")]
+        asking = [each.name for each in self.workloads if each.review or each.impact in ("material", "high")]
+        asking += (
+            [each.name for each in self.screening.guards if each.then == "review"] if self.screening else []
+        )
         if self.reviews is None:
             if asking:
-                raise ValueError(f"reviews is needed: answers of {asking[0].name!r} are to be looked at")
+                raise ValueError(f"reviews is needed: answers of {asking[0]!r} are to be looked at")
             return self
         if problem := self.reviews.problem(self.data_class):
             raise ValueError(problem)
@@ -210,7 +216,9 @@ class GatewayConfig(Strict):
                     raise ValueError(
                         f"routes leads restricted workload {route.workload!r} out of the site, to {place.host!r}"
                     )
-        for key, part in (("database", self.database), ("traces", self.traces)):
+        guards = self.screening.guards if self.screening else []
+        models = [(f"guard {guard.name}", guard.model) for guard in guards]
+        for key, part in (("database", self.database), ("traces", self.traces), *models):
             if part is not None and in_cloud(part.host):
                 raise ValueError(
                     f"{key}: nothing of restricted requests goes out of the site, to {part.host!r}"

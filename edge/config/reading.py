@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from edge.config.base import ConfigError
+from edge.config.detector import DetectorConfig
 from edge.config.gateway import GatewayConfig
 from edge.config.review import ReviewsConfig
 from edge.config.sealer import SealerConfig
@@ -17,7 +18,7 @@ from edge.config.sidecar import SidecarConfig
 from edge.config.translator import PROVIDERS, TranslatorConfig
 from edge.environment import as_file
 
-Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig | ReviewsConfig
+Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig | DetectorConfig | ReviewsConfig
 _ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminator="mode")])
 
 
@@ -75,7 +76,7 @@ def _sentence(error: Any, mode: Any) -> str:
         message = "this key is missing"
     elif error["type"].startswith("union_tag"):
         tags = (
-            ("mode", "gateway, sidecar, translator, sealer or reviews")
+            ("mode", "gateway, sidecar, translator, sealer, detector or reviews")
             if not key
             else (f"{key}.provider", " or ".join(PROVIDERS))
         )

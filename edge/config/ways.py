@@ -27,6 +27,9 @@ class Place(Strict):
     model: Name
     target: Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"] | None = None
     """On what it runs, for the audit record."""
+    site: Name | None = None
+    """Where it stands. What goes to another site than the gateway's own leaves it; where neither this nor `target`
+    says that it stays, it leaves too."""
     model_digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """Of the weights' manifest, for the audit record."""
     gpus: Annotated[float, Field(gt=0, le=100_000)] | None = None

@@ -45,10 +45,16 @@ class Holder:
             name: demand_of(config.data_class, workload.impact or "high", workload.review)
             for name, workload in self._workloads.items()
         }
+        self._guarded = {
+            name
+            for name in self._workloads
+            if config.screening is not None
+            and any(guard.then == "review" for guard in config.screening.guards_of(config.data_class, name))
+        }
 
     def check_stream(self, workload: str, task: Task, stream: bool) -> None:
         """What has been streamed cannot be held. Raises Refusal 400."""
-        if stream and _judged(task) and self._demands[workload].any:
+        if stream and _judged(task) and (self._demands[workload].any or workload in self._guarded):
             raise Refusal(
                 400,
                 "stream_not_reviewable",
@@ -63,6 +69,12 @@ class Holder:
         exchange = errand.exchange
         drawn = draw(self._auditor.hmacs.key, exchange.request_id)
         why = reasons(self._demands[errand.caller.workload], score, guards, drawn)
+        if guards and not _judged(errand.task):
+            raise Refusal(
+                400,
+                "content_blocked",
+                f"The guard {guards[0]!r} wants people to look at this, and nobody can judge such an answer.",
+            )
         if not why or not _judged(errand.task):
             return answer
         workload = self._workloads[errand.caller.workload]

@@ -15,11 +15,8 @@ from tests.edge.fake import Fake
 MODEL = "meta-llama/Llama-3.3-70B-Instruct"
 WORDS = ["Paid", " to", " Muster\u2028GmbH", " for", " rent"]
 HEALTHY = "vllm:num_requests_running 0\n"
-TOOL_CALL = {
-    "id": "call-1",
-    "type": "function",
-    "function": {"name": "rate", "arguments": '{"city": "Bern"}'},
-}
+ARGUMENTS = '{"city": "Bern"}'
+TOOL_CALL = {"id": "call-1", "type": "function", "function": {"name": "rate", "arguments": ARGUMENTS}}
 VECTORS = {
     "object": "list",
     "data": [{"embedding": [0.1]}],
@@ -44,7 +41,7 @@ class FakeModel(Fake):
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
         self.metrics = HEALTHY
-        self.words, self.logprobs = WORDS, None
+        self.words, self.logprobs, self.arguments = WORDS, None, ARGUMENTS
         super().__init__(_Handler, address)
 
     def reset(self, behaviour: str = "ok") -> None:
@@ -53,7 +50,15 @@ class FakeModel(Fake):
         self.cancelled.clear()
         self.words_sent.clear()
         self.metrics = HEALTHY
-        self.words, self.logprobs = WORDS, None
+        self.reset_words()
+
+    def reset_words(self) -> None:
+        """What it answers with."""
+        self.words, self.logprobs, self.arguments = WORDS, None, ARGUMENTS
+
+    def call(self) -> dict[str, Any]:
+        """The call of a tool that it answers with, where there are tools."""
+        return {**TOOL_CALL, "function": {"name": "rate", "arguments": self.arguments}}
 
     def answers(self, path: str) -> dict[str, Any] | None:
         """The fixed answer of a path beside chat."""
@@ -146,9 +151,9 @@ class _Handler(socketserver.BaseRequestHandler):
     def _choice(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Text, or the call of a tool where there are any."""
         if not self._chats:
-            return {"index": 0, "text": "".join(WORDS), "logprobs": None, "finish_reason": "stop"}
+            return {"index": 0, "text": "".join(self.server.words), "logprobs": None, "finish_reason": "stop"}
         if "tools" in asked:
-            message = {"role": "assistant", "content": None, "tool_calls": [TOOL_CALL]}
+            message = {"role": "assistant", "content": None, "tool_calls": [self.server.call()]}
             called = {"index": 0, "message": message, "finish_reason": "tool_calls"}
             return called | self._logprobs(asked, range(len(self.server.words)))
         message = {"role": "assistant", "content": "".join(self.server.words)}
@@ -176,7 +181,7 @@ class _Handler(socketserver.BaseRequestHandler):
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"x-upstream-secret: 1\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        for index, part in enumerate(_tool_deltas() if "tools" in asked else ()):
+        for index, part in enumerate(_tool_deltas(self.server.arguments) if "tools" in asked else ()):
             last = "tool_calls" if index == 2 else None
             self._event(asked, [{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": last}])
         for number, word in enumerate(() if "tools" in asked else self.server.words):
@@ -239,8 +244,8 @@ class _Handler(socketserver.BaseRequestHandler):
             self.server.cancelled.set()
 
 
-def _tool_deltas() -> list[dict[str, Any]]:
+def _tool_deltas(arguments: str) -> list[dict[str, Any]]:
     """A call as it comes in pieces: its name, and then its arguments."""
-    first, rest = '{"city": ', '"Bern"}'
+    first, rest = arguments[:9], arguments[9:]
     named = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "rate", "arguments": ""}}
     return [named, *({"index": 0, "function": {"arguments": part}} for part in (first, rest))]

@@ -96,8 +96,8 @@ def counted(**changes: Any) -> dict[str, Any]:
 
 WRONG = [
     (gateway(rotues=[]), "rotues: this key is unknown"),
-    (gateway(mode="proxy"), "mode: must be gateway, sidecar, translator, sealer or reviews"),
-    ({}, "mode: must be gateway, sidecar, translator, sealer or reviews"),
+    (gateway(mode="proxy"), "mode: must be gateway, sidecar, translator, sealer, detector or reviews"),
+    ({}, "mode: must be gateway, sidecar, translator, sealer, detector or reviews"),
     (gateway(routes=[]), "routes:"),
     (gateway(routes=route(url="http://m.svc")), "routes.0.url: must be https://"),
     (gateway(routes=route(url="https://m.svc/v1")), "routes.0.url: must be https://"),

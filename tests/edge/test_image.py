@@ -12,7 +12,11 @@ import pytest
 
 from tests.edge.processes import ROOT
 
-LOCKS = {"requirements.lock": ["edge"], "translator-requirements.lock": ["edge", "translator"]}
+LOCKS = {
+    "requirements.lock": ["edge"],
+    "translator-requirements.lock": ["edge", "translator"],
+    "detector-requirements.lock": ["edge", "detector"],
+}
 
 
 def normal(name: str) -> str:
@@ -34,7 +38,8 @@ def test_a_lock_holds_its_extras_and_every_line_is_hashed(file: str):
 
 
 def test_the_gateways_image_holds_neither_litellm_nor_aws_nor_pulumi():
-    assert not {"litellm", "boto3", "botocore", "openai", "pulumi"} & set(locked("requirements.lock"))
+    unwanted = {"litellm", "boto3", "botocore", "openai", "pulumi", "spacy", "google-re2"}
+    assert not unwanted & set(locked("requirements.lock"))
     assert not {name for name in locked("translator-requirements.lock") if name.startswith("pulumi")}
 
 
@@ -51,13 +56,23 @@ GATEWAY = (
     "import opentelemetry.exporter.otlp.proto.http.trace_exporter, opentelemetry.sdk.trace.export\n"
     "import cryptography.hazmat.primitives.ciphers.aead, cryptography.hazmat.primitives.asymmetric.ed25519\n"
 )
+DETECTOR = (
+    "import edge.detection, edge.server, spacy\n"
+    "from edge.redaction import Detector, Rules\n"
+    "Detector(Rules()).detect('DE89370400440532013000, 86 095 742 719, 943 476 5919')\n"
+)
 SEALER = "import edge.audit.sealing, boto3, cryptography.hazmat.primitives.asymmetric.ed25519\n"
 
 
 @pytest.mark.parametrize(
-    ("imports", "lock"), [(GATEWAY, "requirements.lock"), (SEALER, "translator-requirements.lock")]
+    ("imports", "lock"),
+    [
+        (GATEWAY, "requirements.lock"),
+        (SEALER, "translator-requirements.lock"),
+        (DETECTOR, "detector-requirements.lock"),
+    ],
 )
-def test_gateway_sidecar_and_sealer_import_nothing_beyond_their_lock(imports: str, lock: str):
+def test_each_mode_imports_nothing_beyond_their_lock(imports: str, lock: str):
     program = (
         f"import json, sys, importlib.metadata as m\n{imports}"
         "tops = {name.split('.')[0] for name in sys.modules}\n"

@@ -24,6 +24,8 @@ class Answer:
     request_id: str | None = None
     """None where nothing that was answered as HTTP."""
     retry_after: str = ""
+    text: str = ""
+    """All that came."""
 
     @property
     def status(self) -> int:
@@ -75,6 +77,8 @@ def _answer(response: httpx.Response) -> Answer:
             error = response.json()["error"]
         error = error or {"code": "not-an-error-of-ours", "message": response.text}
     if error is None:
-        return Answer(f"{response.status_code} ok", "", request_id)
+        return Answer(f"{response.status_code} ok", "", request_id, text=response.text)
     after = response.headers.get("retry-after", "")
-    return Answer(f"{response.status_code} {error['code']}", error["message"], request_id, after)
+    return Answer(
+        f"{response.status_code} {error['code']}", error["message"], request_id, after, response.text
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.edge.fake_model import MODEL
 from tests.edge.matrix.answers import Answer
 from tests.edge.matrix.lanes import PROFILE, Lane, Standing
-from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, Way
+from tests.edge.matrix.ways import CLOUD, NOBODY, OWN, REDACTED, Way
 
 RECORDED = (
     "time",
@@ -65,6 +65,9 @@ def tried(way: Way, lane: Lane, standing: Standing, marker: str) -> Cell:
     if way.counted:
         assert lane.counted is not None
         lane = lane.counted
+    if way.screened:
+        assert lane.screened is not None
+        lane = lane.screened
     standing.clear()
     lane.model.behaviour = "ok"
     answers = tuple(way.tries(lane, standing, marker))
@@ -102,12 +105,14 @@ def _unhelpful(answer: Answer, lane: Lane, marker: str) -> Iterator[str]:
 
 def _astray(reaches: str, lane: Lane, standing: Standing, marker: str) -> Iterator[str]:
     own = f"{lane.data_class}'s model"
-    meant = {NOBODY: set(), OWN: {own}, CLOUD: {CLOUD}}[reaches]
+    meant = {NOBODY: set(), OWN: {own}, CLOUD: {CLOUD}, REDACTED: set()}[reaches]
     sent = standing.places()
     there = {place for place, text in sent.items() if marker in text}
     if there != meant:
         yield f"the prompt is at {sorted(there) or NOBODY}, not at {sorted(meant) or NOBODY}"
-    for place in {CLOUD, own} - meant:
+    if reaches == REDACTED and not sent[own]:
+        yield f"{own} was sent nothing"
+    for place in {CLOUD, own} - meant - ({own} if reaches == REDACTED else set()):
         if sent[place]:
             yield f"{place} was sent something"
 

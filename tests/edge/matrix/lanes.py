@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 
+from edge.redaction import Detector
 from tests.edge.audit.audited import Audited, full, mounts, on_a_small_disk, seen_at, settings
 from tests.edge.audit.harness import Place
 from tests.edge.certificates import Authority
@@ -24,8 +25,10 @@ from tests.edge.conftest import callers_text, gateway_config
 from tests.edge.counted import Kept, kept
 from tests.edge.fake_bedrock import FakeBedrock
 from tests.edge.fake_model import MODEL, Answering
+from tests.edge.matrix.screening import rules, screening
 from tests.edge.postgres import Postgres
 from tests.edge.processes import Edge, free_port
+from tests.edge.screening.fake_detector import FakeDetector
 
 CLASSES = ("public", "internal", "confidential", "restricted")
 BEYOND = ("public", "internal", "confidential")
@@ -65,6 +68,9 @@ class Lane:
     """The same class through the gateway with PostgreSQL."""
     database: Kept | None = None
     """Where this gateway's keys are; None: in a file."""
+    screened: Lane | None = None
+    """The same class through a gateway with guards, before a detector that can go wrong."""
+    detector: FakeDetector | None = None
     issued: list[str] = field(default_factory=list)
 
     def workload(self, kind: str = "chat") -> str:
@@ -156,6 +162,8 @@ class Standing:
             assert lane.counted is not None
             lane.audited.seal()
             lane.counted.audited.seal()
+            assert lane.screened is not None
+            lane.screened.audited.seal()
 
     def places(self) -> dict[str, str]:
         """All that each place has been sent since `clear`, by the place's name."""
@@ -188,6 +196,7 @@ def standing(
     with contextlib.ExitStack() as stack:
         cloud = stack.enter_context(_serving(FakeBedrock()))
         database = stack.enter_context(kept(folder, postgres, "matrix", authority))
+        detector = stack.enter_context(_serving(FakeDetector(Detector(rules(folder)))))
         waiting: list[Edge] = []
 
         def start(
@@ -225,18 +234,28 @@ def standing(
             config = _counting(folder, data_class, sidecar, database)
             config["audit"] = settings(counting_place.root, counting_place, max_unsealed_s=180)
             counting = start(f"{data_class}-counting", config)
+            screened_place = Place.at(folder / f"{data_class}-screened")
+            config = screening(_gateway(folder, data_class, sidecar, None), detector.url)
+            config["audit"] = settings(screened_place.root, screened_place, max_unsealed_s=180)
+            screener = start(f"{data_class}-screener", config)
             clients = [
                 stack.enter_context(
                     httpx.Client(
                         base_url=edge.url, verify=authority.client(file), trust_env=False, timeout=30
                     )
                 )
-                for edge in (gateway, counting)
+                for edge in (gateway, counting, screener)
                 for file in ("app", None)
             ]
             beyond = translator is not None
             audited = Audited(counting, counting_place, clients[2], counting_place.records)
-            app, keyless, counted_app, counted_keyless = clients
+            app, keyless, counted_app, counted_keyless, *screened_clients = clients
+            screened = Lane(
+                *(data_class, folder, screener, model, *screened_clients, False),
+                Audited(screener, screened_place, screened_clients[0], screened_place.records),
+                own_disk=False,
+                detector=detector,
+            )
             counted = Lane(
                 *(data_class, folder, counting, model, counted_app, counted_keyless, beyond, audited, False),
                 database=database,
@@ -247,6 +266,7 @@ def standing(
             lanes[data_class] = Lane(
                 *(data_class, folder, gateway, model, app, keyless, beyond, audited, own_disk), counted
             )
+            lanes[data_class].screened = screened
         # All told to end before each is waited for.
         stack.callback(lambda: [edge.process.terminate() for edge in waiting])
         for edge in waiting:
@@ -255,6 +275,8 @@ def standing(
             lane.audited.seal_newcomer()
             assert lane.counted is not None
             lane.counted.audited.seal_newcomer()
+            assert lane.screened is not None
+            lane.screened.audited.seal_newcomer()
         yield Standing(authority, lanes, cloud, database)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from tests.edge import asking
 from tests.edge.conftest import gateway_config
-from tests.edge.matrix import limits
+from tests.edge.matrix import limits, screening
 from tests.edge.matrix.answers import Answer, ask, chat
 from tests.edge.matrix.lanes import CLASSES, EMBEDDINGS_PATH, KINDS, Lane, Standing, keys
 from tests.edge.processes import Edge, free_port
 
 NOBODY, OWN, CLOUD = "nobody", "its class's model", "the cloud"
+REDACTED = "its class's model, redacted"
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
 FALLBACKS = ("fallbacks", "api_base", "base_url", "service_tier")
 Tries = Callable[[Lane, Standing, str], Iterable[Answer]]
@@ -38,6 +39,8 @@ class Way:
     """Only for classes with a translator, and what is said of those that cannot have one."""
     counted: bool = False
     """At the gateway with PostgreSQL."""
+    screened: bool = False
+    """At the gateway with a detector and guards."""
     slow: bool = False
     """Waits for what the gateway may know for a while: in `make soak` only."""
 
@@ -277,4 +280,8 @@ WAYS = (
     Way("a rate used up", limits.rate, "429 rate_limited", counted=True),
     Way("a budget used up", limits.budget, "402 budget_exhausted", counted=True),
     Way("a request that no minute has room for", limits.too_much, "400 request_over_limit", counted=True),
+    *(
+        Way(name, tries, right, reaches, screened=True, slow=name in screening.SLOW)
+        for name, (tries, right, reaches) in screening.ROWS.items()
+    ),
 )

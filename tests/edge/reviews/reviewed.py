@@ -184,6 +184,7 @@ def reviewed(
     desk: dict[str, Any] | None = None,
     data_class: str = "restricted",
     door: bool = True,
+    gateway: dict[str, Any] | None = None,
     **reviews: Any,
 ) -> Iterator[Reviewed]:
     """Both processes up and registered with the sealer, which seals for as long as it lasts.
@@ -213,6 +214,7 @@ def reviewed(
             "routes": [{**made.place(model_digest=DIGEST), "workload": each["name"]} for each in known],
             "audit": settings(folder, place),
             "reviews": {**held, "keep_days": 7, **reviews},
+            **(gateway or {}),
         }
         desk_config: dict[str, Any] = {
             "mode": "reviews",

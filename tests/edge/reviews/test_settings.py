@@ -91,7 +91,7 @@ def test_of_a_public_gateway_without_reviews_nothing_more_is_asked():
         ({"audit": audit()}, "audit.content"),
         ({"database": {**documented()[1]["database"], "host": "x.amazonaws.com"}}, "out of the site"),
         ({"routes": []}, "routes: this key is unknown"),
-        ({"mode": "review"}, "sealer or reviews"),
+        ({"mode": "review"}, "sealer, detector or reviews"),
     ],
 )
 def test_a_wrong_file_of_reviews_is_refused_with_its_key(changes: dict[str, Any], says: str):

@@ -1,0 +1,1 @@
+"""What redaction finds, and what time it takes."""

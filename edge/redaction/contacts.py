@@ -1,0 +1,128 @@
+"""What leads to a person: addresses of every kind, telephones, birth dates, names after a title. Data.
+
+Names are found here only where a word beside them says that one follows; all others are for a model to find
+(`entities.py`), and a language without one is reported as patterns only.
+"""
+
+from __future__ import annotations
+
+from edge.redaction import checksums as check
+from edge.redaction.recogniser import Recogniser
+
+_WORD = r"\p{Lu}[\p{L}'’-]{1,24}"
+_BETWEEN = r"(?:(?:von|vom|van|der|den|zu|zum|de|del|della|di|da|dos|la|le|du|des|y|bin|al) ){0,2}"
+_NAME = rf"{_BETWEEN}{_WORD}(?: {_BETWEEN}{_WORD}){{0,3}}"
+_TITLE = (
+    r"(?:Mr|Mrs|Ms|Mx|Dr|Prof|Mme|Mlle|M|Me|Sig|Sr|Sra|Srta|D|Dña|Dott|Avv|Ing"
+    r"|(?i:herrn?|frau|fräulein|miss|sir|lady|madame|monsieur|mademoiselle|maître|sig\.ra|sig\.na|signora|signorina|signore?"
+    r"|dott\.ssa|dottoressa|dottor|avvocato|señora|señor|señorita|don|doña|doctor|docteur|professore?|professeure?"
+    r"|profesora?|notaire|notar|counsel))"
+)
+_STATES_NAME = (
+    r"(?i:my name is|name is|i am called|signed by|on behalf of|ich hei(?:ß|ss)e|mein name ist|name des kunden"
+    r"|je m'appelle|je m’appelle|nommée?|au nom de|mi chiamo|a nome di|me llamo|mi nombre es|a nombre de"
+    r"|full name|surname|nachname|vorname|prénom|cognome|apellidos?|nombre y apellidos|kontoinhaber(?:in)?"
+    r"|account holder|titulaire|intestatario|titular|patient(?:in)?|kundin|kunde)"
+)
+_STREET = (
+    rf"(?:{_WORD}(?:str(?:aße|asse|\.)|weg|platz|allee|gasse|damm|ufer|ring|steig|chaussee|markt)"
+    rf"|(?:Am|An der|Auf der|Im|In der|Zum|Zur|Unter den) {_WORD}(?: {_WORD})?"
+    rf"|(?:{_WORD} ){{1,2}}(?:Straße|Strasse|Str\.|Weg|Platz|Allee|Gasse|Damm|Ufer|Ring)) [0-9]{{1,4}}(?: ?[a-z]\b)?"
+)
+_RUE = (
+    r"[0-9]{1,4}(?: ?(?:bis|ter|quater))?,? (?i:rue|avenue|av\.|boulevard|bd|place|chemin|allée|impasse|quai|route"
+    r"|cours|square|passage) (?:(?:de|du|des|la|le|les|d'|l'|de l'|d’|l’) ?){0,2}"
+    r"[\p{L}'’-]{2,24}(?: [\p{L}'’-]{2,24}){0,2}"
+)
+_VIA = (
+    rf"(?:[Vv]ia|[Vv]iale|[Pp]iazza|[Pp]iazzale|[Cc]orso|[Ll]argo|[Vv]icolo|[Cc]alle|C/|[Aa]venida|Avda\.|[Pp]laza|[Pp]aseo"
+    r"|[Rr]onda|[Cc]amino) (?:(?:de|del|della|dei|la|las|los|di|el) ){0,2}"
+    rf"{_WORD}(?: (?:(?:de|del|la|di) ){{0,2}}{_WORD}){{0,2}}"
+    r",? (?:n\.? ?º?|n[.°]|nº)? ?[0-9]{1,4}(?:/?[A-Za-z]\b)?"
+)
+_ROAD = (
+    rf"[0-9]{{1,5}}[A-Za-z]? (?:{_WORD} ){{1,3}}"
+    r"(?:Street|St\.?|Road|Rd\.?|Avenue|Ave\.?|Lane|Ln|Drive|Dr\.?|Close|Way|Court|Crescent|Terrace"
+    r"|Gardens|Square|Boulevard|Blvd|Place|Grove|Hill|Row)"
+)
+_MONTH = (
+    r"(?i:jan|feb|mar|apr|ma[iy]|jun|jul|aug|sep|sept|okt|oct|nov|de[zc]|january|february|march|april|june|july|august|september"
+    r"|october|november|december|januar|jänner|februar|märz|juni|juli|oktober|dezember|janvier|février|mars|avril|mai|juin"
+    r"|juillet|août|septembre|octobre|novembre|décembre|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto|settembre"
+    r"|ottobre|dicembre|enero|febrero|abril|mayo|junio|julio|septiembre|octubre|noviembre|diciembre)"
+)
+_BORN = (
+    "born", "birth", "dob", "d.o.b", "geboren", "geb.", "geburt", "jahrgang", "né le", "née le", "née à", "né à",
+    "naissance",
+    "nato", "nata", "nascita", "nacid", "nacimiento", "fecha de nac",
+)  # fmt: skip
+_PHONE = (
+    "tel", "phone", "mobil", "cell", "fax", "handy", "ruf", "call", "appel", "portable", "numéro", "chiam", "cellulare",
+    "llam",
+    "móvil", "whatsapp", "sms", "erreich", "joign", "contact", "kontakt",
+)  # fmt: skip
+
+CONTACTS: tuple[Recogniser, ...] = (
+    Recogniser(
+        "EMAIL_ADDRESS",
+        "email",
+        r"[\p{L}\p{N}._%+'-]{1,64}@(?:[\p{L}\p{N}-]{1,40}\.){1,4}\p{L}{2,24}",
+        sort="token",
+        score=1,
+    ),
+    Recogniser(
+        "PHONE_NUMBER", "phone-international", r"(?:\+|00)[1-9](?:[ ()./-]{0,2}[0-9]){6,13}", score=0.85
+    ),
+    Recogniser("PHONE_NUMBER", "phone-national", r"\(?0[1-9](?:[ ()./-]{0,2}[0-9]){7,11}"),
+    Recogniser("PHONE_NUMBER", "phone-us", r"\(?[2-9][0-9]{2}(?:\) ?|[ .-])[2-9][0-9]{2}[ .-][0-9]{4}"),
+    Recogniser(
+        "PHONE_NUMBER", "phone-said", r"[0-9](?:[ ()./-]{0,2}[0-9]){6,12}", context=_PHONE, needs_context=True
+    ),
+    Recogniser(
+        "IP_ADDRESS", "ipv4", r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", sort="token", check=check.ipv4, score=0.85
+    ),
+    Recogniser(
+        "IP_ADDRESS",
+        "ipv6",
+        r"(?i)(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}",
+        sort="token",
+        check=check.ipv6,
+        score=0.85,
+    ),
+    Recogniser("MAC_ADDRESS", "mac", r"(?i)(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}", sort="token", score=0.85),
+    Recogniser(
+        "DATE_OF_BIRTH",
+        "born-numbers",
+        r"[0-9]{1,4}[./-] ?[0-9]{1,2}[./-] ?[0-9]{2,4}",
+        check=check.birth_date,
+        context=_BORN,
+        needs_context=True,
+    ),
+    Recogniser(
+        "DATE_OF_BIRTH",
+        "born-words",
+        rf"[0-9]{{1,2}}(?:\.|st|nd|rd|th|er|º)? (?:de )?{_MONTH}\.?,? (?:de |del )?[0-9]{{4}}"
+        rf"|{_MONTH}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? [0-9]{{4}}",
+        sort="free",
+        context=_BORN,
+        needs_context=True,
+    ),
+    Recogniser(
+        "PERSON",
+        "person-title",
+        rf"\b{_TITLE}\.? (?:(?:Dr|Prof|med|jur|ing|rer|nat|h\.c)\.? ){{0,3}}({_NAME})",
+        sort="free",
+        group=1,
+    ),
+    Recogniser("PERSON", "person-said", rf"\b{_STATES_NAME}:? ({_NAME})", sort="free", group=1),
+    Recogniser("ADDRESS", "street-de", _STREET, sort="free"),
+    Recogniser("ADDRESS", "street-fr", _RUE, sort="free"),
+    Recogniser("ADDRESS", "street-it-es", _VIA, sort="free"),
+    Recogniser("ADDRESS", "street-en", _ROAD, sort="free"),
+    Recogniser(
+        "ADDRESS",
+        "uk-postcode",
+        r"[A-Z]{1,2}[0-9][0-9A-Z]? [0-9][ABD-HJLNP-UW-Z]{2}",
+        jurisdictions=frozenset(["uk"]),
+    ),
+)

@@ -1,0 +1,89 @@
+"""Names, places, organisations: what a language's model finds, from a file that is the promised one or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge.redaction.findings import Finding
+from edge.redaction.recogniser import TooSlow
+from edge.redaction.rules import ModelFile
+
+_LABELS = {
+    "PER": "PERSON",
+    "PERSON": "PERSON",
+    "LOC": "LOCATION",
+    "GPE": "LOCATION",
+    "FAC": "LOCATION",
+    "ORG": "ORGANIZATION",
+}
+_UNUSED = ["tagger", "parser", "senter", "morphologizer", "attribute_ruler", "lemmatizer"]
+LONGEST = 600
+"""Characters that a model is shown at once, where no sentence ends sooner."""
+_END = re.compile(r"(?<=[^\W\d_]{5})[.!?…]+[\"'»”)]*\s+(?=\S)|(?<=\d)[.!?…]\s+(?=[^\W\d_])|[;:]\s+(?=\S)")
+"""Where a sentence ends: not after `Dr.`, `M.` or `Sig.`, which names follow."""
+
+
+class NoModel(Exception):
+    """A model's file is not there, or not the promised one; one sentence."""
+
+
+class EntityModel:
+    """One language's."""
+
+    def __init__(self, model: ModelFile) -> None:
+        self.language = model.of_language
+        self._nlp = _load(model)
+
+    def find(self, text: str, wanted: frozenset[str], until: float) -> Iterator[Finding]:
+        """Spans in the text, which is a line or several. Raises TooSlow."""
+        at = 0
+        pieces = list(pieces_of(text))
+        for piece, document in zip(pieces, self._nlp.pipe(pieces, batch_size=16), strict=True):
+            if time.monotonic() > until:
+                raise TooSlow
+            for each in document.ents:
+                entity = _LABELS.get(each.label_)
+                if entity in wanted and any(map(str.isalpha, each.text)):
+                    yield Finding(
+                        at + each.start_char, at + each.end_char, str(entity), 0.85, f"model-{self.language}"
+                    )
+            at += len(piece)
+
+
+def pieces_of(line: str) -> Iterator[str]:
+    """A line's sentences: what stands before an end is the same, whatever comes after it."""
+    at = 0
+    for end in [*(match.end() for match in _END.finditer(line)), len(line)]:
+        while end - at > LONGEST:
+            cut = line.rfind(" ", at + 1, at + LONGEST) + 1 or at + LONGEST
+            yield line[at:cut]
+            at = cut
+        if end > at:
+            yield line[at:end]
+            at = end
+
+
+def _load(model: ModelFile) -> Any:
+    try:
+        raw = model.file.read_bytes()
+    except OSError as error:
+        raise NoModel(f"{model.file} cannot be read: {error.strerror}.") from None
+    if (found := hashlib.sha256(raw).hexdigest()) != model.digest:
+        raise NoModel(f"{model.file} has digest {found}, and {model.digest} is promised.")
+    import spacy
+
+    # From the bytes that were held against the digest, into a folder of this process's own.
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(io.BytesIO(raw)) as wheel:
+        wheel.extractall(folder)
+        configs = [file.parent for file in Path(folder).rglob("config.cfg")]
+        if len(configs) != 1:
+            raise NoModel(f"{model.file} holds no pipeline of spaCy.")
+        return spacy.load(configs[0], exclude=_UNUSED)

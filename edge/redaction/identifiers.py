@@ -1,0 +1,191 @@
+"""Numbers that name a person or an account, by the jurisdiction that gives them. Data."""
+
+from __future__ import annotations
+
+from edge.redaction import checksums as check
+from edge.redaction.checksums import stdnum
+from edge.redaction.recogniser import Recogniser
+
+
+def _number(length: int, first: str = "[0-9]", between: str = r"[ ./-]?") -> str:
+    """Digits in any grouping."""
+    return f"{first}(?:{between}[0-9]){{{length - 1}}}"
+
+
+def _of(*codes: str) -> frozenset[str]:
+    return frozenset(codes)
+
+
+_VAT = ("ust", "vat", "tva", "iva", "umsatzsteuer", "btw", "mwst", "p.iva", "partita")
+
+IDENTIFIERS: tuple[Recogniser, ...] = (
+    Recogniser(
+        "IBAN_CODE", "iban", r"(?i)[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}", check=check.iban, score=1
+    ),
+    Recogniser("CREDIT_CARD", "card", r"[2-6](?:[ -]?[0-9]){12,18}", check=check.card, score=1),
+    Recogniser(
+        "DE_TAX_ID",
+        "de-tax-id",
+        _number(11, "[1-9]"),
+        check=stdnum("de.idnr"),
+        jurisdictions=_of("de"),
+        score=1,
+    ),
+    Recogniser(
+        "DE_SOCIAL_SECURITY",
+        "de-pension",
+        r"(?i)[0-9]{2}[ /-]?[0-9]{2}[ /-]?[0-9]{2}[ /-]?[0-9]{2}[ /-]?[A-Z][ /-]?[0-9]{2}[ /-]?[0-9]",
+        check=check.german_pension,
+        jurisdictions=_of("de"),
+        score=1,
+    ),
+    Recogniser(
+        "DE_HEALTH_INSURANCE",
+        "de-insured",
+        r"[A-Z][ -]?[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{3}",
+        check=check.german_insured,
+        jurisdictions=_of("de"),
+        score=1,
+    ),
+    Recogniser(
+        "DE_ID_CARD",
+        "de-id-card",
+        r"[CFGHJKLMNPRTVWXYZ][CFGHJKLMNPRTVWXYZ0-9]{2}[ ]?[CFGHJKLMNPRTVWXYZ0-9]{3}[ ]?[CFGHJKLMNPRTVWXYZ0-9]{3}"
+        r"(?:[ ]?[0-9]D?)?",
+        check=check.german_id_card,
+        jurisdictions=_of("de"),
+        score=1,
+    ),
+    Recogniser(
+        "UK_NHS",
+        "uk-nhs",
+        r"[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{4}",
+        check=stdnum("gb.nhs"),
+        jurisdictions=_of("uk"),
+        score=1,
+    ),
+    Recogniser(
+        "UK_NINO",
+        "uk-nino",
+        r"(?i)[ABCEGHJ-PRSTW-Z][ABCEGHJ-NPRSTW-Z][ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-D]",
+        check=check.british_insured,
+        jurisdictions=_of("uk"),
+        score=0.85,
+    ),
+    Recogniser(
+        "CH_AHV",
+        "ch-ahv",
+        r"756[ .-]?[0-9]{4}[ .-]?[0-9]{4}[ .-]?[0-9]{2}",
+        check=stdnum("ch.ssn"),
+        jurisdictions=_of("ch"),
+        score=1,
+    ),
+    Recogniser(
+        "FR_NIR",
+        "fr-nir",
+        r"[123478][ .-]?[0-9]{2}[ .-]?[0-9]{2}[ .-]?[0-9][0-9AB][ .-]?[0-9]{3}[ .-]?[0-9]{3}[ .-]?[0-9]{2}",
+        check=lambda text: check.stdnum("fr.nir")(check.compact(text)),
+        jurisdictions=_of("fr"),
+        score=1,
+    ),
+    Recogniser(
+        "IT_FISCAL_CODE",
+        "it-fiscal-code",
+        r"(?i)[A-Z]{3}[ -]?[A-Z]{3}[ -]?[0-9LMNPQRSTUV]{2}"
+        r"[A-EHLMPRST][0-9LMNPQRSTUV]{2}[ -]?[A-Z][0-9LMNPQRSTUV]{3}[A-Z]",
+        check=lambda text: check.stdnum("it.codicefiscale")(check.compact(text)),
+        jurisdictions=_of("it"),
+        score=1,
+    ),
+    Recogniser(
+        "IT_VAT_CODE",
+        "it-vat",
+        _number(11, between=""),
+        check=stdnum("it.iva"),
+        context=_VAT,
+        needs_context=True,
+        jurisdictions=_of("it"),
+        score=1,
+    ),
+    Recogniser(
+        "ES_NIF",
+        "es-dni",
+        r"(?i)[0-9]{1,2}[ .]?[0-9]{3}[ .]?[0-9]{3}[ -]{0,2}[A-Z]",
+        check=lambda text: check.stdnum("es.dni")(check.compact(text).zfill(9)),
+        jurisdictions=_of("es"),
+        score=1,
+    ),
+    Recogniser(
+        "ES_NIE",
+        "es-nie",
+        r"(?i)[XYZ][ -]?[0-9]{1}[ .]?[0-9]{3}[ .]?[0-9]{3}[ -]?[A-Z]",
+        check=lambda text: check.stdnum("es.nie")(check.compact(text)),
+        jurisdictions=_of("es"),
+        score=1,
+    ),
+    Recogniser(
+        "US_SSN",
+        "us-ssn",
+        r"[0-9]{3}[ -][0-9]{2}[ -][0-9]{4}",
+        check=lambda text: check.stdnum("us.ssn")(check.digits(text)),
+        jurisdictions=_of("us"),
+        score=0.85,
+    ),
+    Recogniser(
+        "US_SSN",
+        "us-ssn-plain",
+        r"[0-9]{9}",
+        check=stdnum("us.ssn"),
+        context=("ssn", "social security"),
+        needs_context=True,
+        jurisdictions=_of("us"),
+    ),
+    Recogniser(
+        "US_ITIN",
+        "us-itin",
+        r"9[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{4}",
+        check=lambda text: check.stdnum("us.itin")(check.digits(text)),
+        context=("itin", "taxpayer", "tax id"),
+        needs_context=True,
+        jurisdictions=_of("us"),
+    ),
+    Recogniser(
+        "AT_SVNR",
+        "at-svnr",
+        _number(10, "[1-9]", r"[ -]?"),
+        check=check.austrian_insured,
+        context=("sv-", "svnr", "sozialversicherung", "versicherung"),
+        needs_context=True,
+        jurisdictions=_of("at"),
+        score=1,
+    ),
+    Recogniser(
+        "NL_BSN",
+        "nl-bsn",
+        _number(9, between=r"[ .-]?"),
+        check=lambda text: check.stdnum("nl.bsn")(check.digits(text)),
+        context=("bsn", "burgerservice", "sofi"),
+        needs_context=True,
+        jurisdictions=_of("nl"),
+        score=1,
+    ),
+    Recogniser(
+        "BE_NN",
+        "be-nn",
+        r"[0-9]{2}[ .]?[0-9]{2}[ .]?[0-9]{2}[ .-]?[0-9]{3}[ .-]?[0-9]{2}",
+        check=lambda text: check.stdnum("be.nn")(check.digits(text)),
+        jurisdictions=_of("be"),
+        score=1,
+    ),
+    Recogniser(
+        "PL_PESEL", "pl-pesel", r"[0-9]{11}", check=stdnum("pl.pesel"), jurisdictions=_of("pl"), score=1
+    ),
+    Recogniser(
+        "EU_VAT",
+        "eu-vat",
+        r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK)"
+        r"[ -]?[A-Z0-9]{1,2}(?:[ .-]?[A-Z0-9]{1,4}){2,5}",
+        check=lambda text: check.stdnum("eu.vat")(check.compact(text)),
+        score=1,
+    ),
+)

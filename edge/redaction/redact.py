@@ -1,0 +1,67 @@
+"""Placeholders in place of what was found, and back: the same value has the same one throughout a request."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from edge.redaction.findings import Finding
+
+_PLACEHOLDER = re.compile(r"<([A-Z][A-Z0-9_]{1,40})_([0-9]{1,6})>")
+LONGEST = 52
+"""Characters of a placeholder, for whoever waits for the end of one."""
+
+
+class Placeholders:
+    """Of one request, in its memory only: `<IBAN_CODE_1>` for the first IBAN, and so on."""
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        """`texts` is all that will be redacted: numbering begins above what looks like a placeholder in it."""
+        self._by_value: dict[tuple[str, str], str] = {}
+        self._values: dict[str, str] = {}
+        taken = (int(number) for text in texts for _, number in _PLACEHOLDER.findall(text))
+        self._next = max(taken, default=0) + 1
+        self._counts: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def redact(self, text: str, findings: Iterable[Finding]) -> str:
+        """The text with a placeholder for each finding; findings are in order and apart."""
+        pieces, at = [], 0
+        for one in findings:
+            pieces += [text[at : one.start], self.of(one.entity, text[one.start : one.end])]
+            at = one.end
+        return "".join([*pieces, text[at:]])
+
+    def of(self, entity: str, value: str) -> str:
+        """The value's placeholder. Spaces and dashes make no other value of a number."""
+        key = (entity, re.sub(r"[\s./-]+", "", value) if any(map(str.isdigit, value)) else value)
+        if (known := self._by_value.get(key)) is not None:
+            return known
+        number = self._counts.get(entity, self._next)
+        self._counts[entity] = number + 1
+        made = self._by_value[key] = f"<{entity}_{number}>"
+        self._values[made] = value
+        return made
+
+    def restore(self, text: str, *, in_json: bool = False) -> str:
+        """The text with the values in place of their placeholders; within JSON's text, as JSON writes them."""
+
+        def value(match: re.Match[str]) -> str:
+            found = self._values.get(match.group())
+            if found is None:
+                return match.group()
+            return json.dumps(found, ensure_ascii=False)[1:-1] if in_json else found
+
+        return _PLACEHOLDER.sub(value, text) if self._values else text
+
+
+def hidden(text: str, findings: Iterable[Finding]) -> str:
+    """The text with the entity's name for each finding: for what nobody needs back."""
+    pieces, at = [], 0
+    for one in findings:
+        pieces += [text[at : one.start], f"<{one.entity}>"]
+        at = one.end
+    return "".join([*pieces, text[at:]])

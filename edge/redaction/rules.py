@@ -1,0 +1,173 @@
+"""By which rules a text is looked through: the file's part, and the version that names all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from edge.redaction.attacks import ATTACK, ATTACKS
+from edge.redaction.contacts import CONTACTS
+from edge.redaction.identifiers import IDENTIFIERS
+from edge.redaction.models import TRUSTED
+from edge.redaction.recogniser import BadPattern, Recogniser
+from edge.redaction.secrets import PRIVATE_KEY, SECRET, SECRETS
+from edge.strict import Name, Strict
+
+Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+NAMES = ("PERSON", "LOCATION", "ORGANIZATION")
+"""What a model looks for."""
+
+
+def only_guarded(entity: str) -> bool:
+    """Whether it names nobody: looked for where a guard asks, and never redacted of itself."""
+    return entity == ATTACK or entity.startswith("TOPIC_")
+
+
+class OwnPattern(Strict):
+    """A pattern of the organisation's own, in RE2's syntax, with a bound on what it can match."""
+
+    entity: Entity
+    pattern: Annotated[str, Field(min_length=1, max_length=1000)]
+    context: list[Name] = []
+    """Words of which one must stand in the 60 characters before; absent: none need to."""
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> OwnPattern:
+        try:
+            one = self.recogniser(0)
+            _ = one.compiled, one.width
+        except BadPattern as error:
+            raise ValueError(f"pattern of {self.entity}: {error}") from None
+        if one.compiled.fullmatch(b"") is not None:
+            raise ValueError(f"pattern of {self.entity}: it matches nothing at all, and so everywhere")
+        return self
+
+    def recogniser(self, number: int) -> Recogniser:
+        """As the detector takes it."""
+        return Recogniser(
+            self.entity,
+            f"own-{number}",
+            self.pattern,
+            sort="free",
+            context=tuple(word.lower() for word in self.context),
+            needs_context=bool(self.context),
+            alone=False,
+            score=0.85,
+        )
+
+
+class ModelFile(Strict):
+    """A wheel with an entity model: one of the trusted, or whose digest and language the file states."""
+
+    file: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    language: Language | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> ModelFile:
+        if (self.sha256 is None) != (self.language is None):
+            raise ValueError("sha256 and language are stated together, for a model that is not in the list")
+        if self.sha256 is None and self.file.name not in TRUSTED:
+            raise ValueError(
+                f"{self.file.name} is no trusted model: {', '.join(sorted(TRUSTED))}; state sha256 and language"
+            )
+        return self
+
+    @property
+    def digest(self) -> str:
+        """What the file must be."""
+        return self.sha256 or TRUSTED[self.file.name].sha256
+
+    @property
+    def of_language(self) -> str:
+        """Whose names it finds."""
+        return self.language or TRUSTED[self.file.name].language
+
+
+class Topic(Strict):
+    """A topic that an organisation does not want spoken of; found as `TOPIC_<NAME>`."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,30}$")]
+    phrases: Annotated[list[Annotated[str, Field(min_length=3, max_length=100)]], Field(min_length=1)]
+    """Whole words, in upper or lower case; a space stands for one or two."""
+
+    def recogniser(self) -> Recogniser:
+        """As the detector takes it."""
+        phrases = "|".join(re.escape(each).replace("\\ ", " {1,2}") for each in self.phrases)
+        return Recogniser(
+            f"TOPIC_{self.name}", f"topic-{self.name.lower()}", f"(?i:{phrases})", sort="free", score=0.85
+        )
+
+
+class Rules(Strict):
+    """`redaction.rules`: what is looked for."""
+
+    jurisdictions: list[Language] | None = None
+    """Whose numbers are looked for; absent: all that are known."""
+    entities: list[Entity] | None = None
+    """Absent: all."""
+    patterns: list[OwnPattern] = []
+    topics: list[Topic] = []
+    models: list[ModelFile] = []
+    languages: list[Language] = ["en"]
+    """What is written here; what is too short to tell is taken for the first."""
+
+    @field_validator("models")
+    @classmethod
+    def _one_a_language(cls, models: list[ModelFile]) -> list[ModelFile]:
+        languages = [each.of_language for each in models]
+        if len(set(languages)) < len(languages):
+            raise ValueError("one model a language")
+        return models
+
+    def recognisers(self) -> Iterator[Recogniser]:
+        """The patterns of these rules."""
+        for one in (*SECRETS, *IDENTIFIERS, *CONTACTS):
+            here = (
+                self.jurisdictions is None
+                or not one.jurisdictions
+                or one.jurisdictions & {*self.jurisdictions}
+            )
+            if here and self.wants(one.entity):
+                yield one
+        for number, own in enumerate(self.patterns, 1):
+            yield own.recogniser(number)
+        yield from ATTACKS
+        yield from (topic.recogniser() for topic in self.topics)
+
+    def wants(self, entity: str) -> bool:
+        """Whether the entity is looked for. Secrets always are."""
+        return self.entities is None or entity == SECRET or entity in self.entities
+
+    @property
+    def version(self) -> str:
+        """Names all that decides what is found: this code, the file's part, the models, the libraries."""
+        made = hashlib.sha256(_code())
+        said = self.model_dump(mode="json")
+        said["models"] = sorted([each.of_language, each.digest] for each in self.models)
+        said["private_key"] = PRIVATE_KEY
+        said["libraries"] = {name: _version(name) for name in LIBRARIES}
+        made.update(json.dumps(said, sort_keys=True).encode())
+        return f"rules-{made.hexdigest()[:16]}"
+
+
+LIBRARIES = ("google-re2", "python-stdnum", "py3langid", "spacy")
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None  # spaCy, where no rules name a model
+
+
+def _code() -> bytes:
+    return b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))

@@ -1,0 +1,140 @@
+"""Secrets: what opens something to whoever reads it, by issuers' formats and by words that say so. Data."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from edge.redaction.recogniser import Recogniser
+
+SECRET = "SECRET"  # noqa: S105
+_SAID = (
+    r"(?i:passw(?:or)?d|passwort|kennwort|passphrase|pwd|mot de passe|contraseña|parola chiave"
+    r"|api[_ -]?key|apikey|api[_ -]?token|secret(?:[_ -]?(?:access)?[_ -]?key)?"
+    r"|client[_-]?secret|access[_-]?token|auth[_-]?token|private[_-]?key"
+    r"|account[_-]?key|credentials?|zugangsschlüssel)"
+)
+
+
+def _random(text: str) -> bool:
+    """Whether a value looks drawn by lot: 3 bits a character, of two kinds of characters, no words with hyphens."""
+    counts = Counter(text)
+    bits = -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
+    kinds = sum((any(map(str.islower, text)), any(map(str.isupper, text)), any(map(str.isdigit, text))))
+    return bits >= 3 and kinds >= 2
+
+
+def _password(text: str) -> bool:
+    """Not what stands in for one."""
+    return text.strip("<>{}[]*.$").lower() not in _NO_PASSWORDS and len(set(text)) > 2
+
+
+def _drawn(text: str) -> bool:
+    """A password as people tell it: not a word, but with a digit or a sign in it."""
+    return _password(text) and not text.rstrip(".!?").isalpha()
+
+
+_NO_PASSWORDS = frozenset(
+    (
+        "",
+        "password",
+        "passwort",
+        "required",
+        "optional",
+        "string",
+        "none",
+        "null",
+        "true",
+        "false",
+        "example",
+        "changeme",
+        "reset",
+    )
+)
+
+
+def _token(name: str, pattern: str) -> Recogniser:
+    return Recogniser(SECRET, name, pattern, sort="token", score=1)
+
+
+SECRETS: tuple[Recogniser, ...] = (
+    _token("aws-access-key", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"),
+    _token("github", r"(?:gh[pousr]_[A-Za-z0-9]{36,120}|github_pat_[A-Za-z0-9_]{60,100})"),
+    _token("gitlab", r"gl(?:pat|oas|dt|rt|ptt|ft)-[A-Za-z0-9_-]{20,64}"),
+    _token("slack", r"xox[abeprs]-[A-Za-z0-9-]{10,120}"),
+    _token("slack-hook", r"hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,30}"),
+    _token("stripe", r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,120}"),
+    _token("openai", r"sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]{3,8}-)?[A-Za-z0-9_-]{20,200}"),
+    _token("google", r"AIza[A-Za-z0-9_-]{35}"),
+    _token("huggingface", r"hf_[A-Za-z0-9]{30,50}"),
+    _token("npm", r"npm_[A-Za-z0-9]{36}"),
+    _token("pypi", r"pypi-AgE[A-Za-z0-9_-]{50,300}"),
+    _token("sendgrid", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,60}"),
+    _token("twilio", r"(?:AC|SK)[0-9a-f]{32}"),
+    _token("vault", r"hv[sbr]\.[A-Za-z0-9_-]{20,200}"),
+    _token("pulumi", r"pul-[0-9a-f]{40}"),
+    _token("digitalocean", r"do[opr]_v1_[0-9a-f]{64}"),
+    _token("isthmus", r"isk_[A-Za-z0-9_-]{20,80}"),
+    _token("jwt", r"eyJ[A-Za-z0-9_-]{8,200}\.eyJ[A-Za-z0-9_-]{8,200}(?:\.[A-Za-z0-9_-]{0,90})?"),
+    Recogniser(
+        SECRET,
+        "basic-auth",
+        r"[a-z][a-z0-9+.-]{1,15}://[^\s/:@\"']{0,64}:([^\s/@\"']{2,128})@",
+        sort="token",
+        group=1,
+        alone=False,
+        score=1,
+    ),
+    Recogniser(
+        SECRET,
+        "bearer",
+        r"(?i:bearer|basic|token) ([A-Za-z0-9+/._~-]{16,300}={0,2})",
+        sort="token",
+        check=_random,
+        group=1,
+        alone=False,
+        score=0.85,
+    ),
+    Recogniser(
+        SECRET,
+        "said-secret",
+        rf"{_SAID}[\"'`*]{{0,2}} {{0,2}}(?:[:=]|:=|=>) {{0,2}}[\"'`*]{{0,2}}([^\s\"'`,;<>]{{6,200}})",
+        sort="token",
+        check=_password,
+        group=1,
+        alone=False,
+        score=0.85,
+    ),
+    Recogniser(
+        SECRET,
+        "told-secret",
+        rf"{_SAID}[\"'`*]{{0,2}} (?i:is|was|ist|lautet|war|est|était|è|es|era):? "
+        r"[\"'`*]{0,2}([^\s\"'`,;<>]{6,200})",
+        sort="token",
+        check=_drawn,
+        group=1,
+        alone=False,
+    ),
+    Recogniser(
+        "CARD_CODE",
+        "card-code",
+        r"(?i:\bcv[vc]2?|\bcid|prüfziffer|kartenprüfnummer|cryptogramme|security code)"
+        r"(?i: (?:is|ist|est|code))?[: ]{1,3}([0-9]{3,4})\b",
+        sort="token",
+        group=1,
+        score=0.85,
+    ),
+    Recogniser(
+        SECRET,
+        "random-key",
+        r"[A-Za-z0-9+/_-]{32,200}={0,2}",
+        sort="token",
+        check=_random,
+        context=("key", "secret", "token", "schlüssel", "clé", "chiave", "clave", "credential"),
+        needs_context=True,
+    ),
+)
+
+PRIVATE_KEY_BEGINS = "-----BEGIN "
+PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+PRIVATE_KEY_ENDS = r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"

@@ -1,0 +1,140 @@
+"""A text that comes in pieces: what a later piece could make part of an entity is held back until it is decided.
+
+What is let go is what would be let go of the whole text, however it is cut: a match is either whole in the window, and
+replaced, or begins in what is held. How much that is depends on what is looked for:
+
+- keys and addresses are one token: the last one is held until a space ends it;
+- numbers come in groups: held is the row of tokens at the end that could be groups, words of four letters among them;
+- patterns of words (an organisation's own, names after a title) are held by their greatest width;
+- names that a model finds are held by the line, since its language is told by the whole line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.redaction.findings import Finding
+from edge.redaction.redact import LONGEST as PLACEHOLDER
+from edge.redaction.redact import hidden
+from edge.redaction.secrets import PRIVATE_KEY_BEGINS
+
+BEFORE = 128
+"""Characters of what was let go that are shown again: words that say what comes."""
+MOST = 64 * 1024
+"""Characters that may be held; a line or a key that is longer is nobody's."""
+LINE = 2_000
+_TOKEN = re.compile(r"\S+")
+_FIRST_LINE = 80
+"""Characters of a private key's first line, which is several tokens."""
+
+
+class TooLong(Exception):
+    """More would have to be held back than may be."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far what is looked for can reach."""
+
+    widest: int
+    """Characters of the longest match of any pattern."""
+    words: int = 0
+    """Of the longest match of a pattern of words; 0: none is looked for."""
+    groups: bool = True
+    """Whether a match can be of several tokens that are no words."""
+    lines: bool = False
+    """Whether a model looks at whole lines."""
+
+
+class Held:
+    """One text on its way."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._before = self._pending = ""
+
+    def add(self, piece: str) -> None:
+        """What came. Raises TooLong."""
+        self._pending += piece
+        if len(self._pending) > MOST:
+            raise TooLong
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is held."""
+        return bool(self._pending)
+
+    @property
+    def window(self) -> str:
+        """What is to be looked through before the next `release`."""
+        return self._before + self._pending
+
+    def ready(self) -> bool:
+        """Whether a look could let anything go: else it can wait for the next piece."""
+        return self._cut() > 0
+
+    def release(self, findings: Sequence[Finding], *, last: bool = False) -> str:
+        """What may go, with what was found in `window` replaced; after the `last` nothing is held."""
+        begin = len(self._before)
+        cut = begin + (len(self._pending) if last else self._cut())
+        for one in reversed(findings):
+            # Not decided yet, or not whole: from its first character on it waits.
+            if one.start < cut < one.end or (one.end == cut and not last):
+                cut = max(begin, one.start)
+        window = self.window
+        gone = [
+            Finding(max(one.start, begin) - begin, min(one.end, cut) - begin, one.entity, one.score, one.rule)
+            for one in findings
+            if one.end > begin and one.start < cut
+        ]
+        text = hidden(window[begin:cut], gone)
+        self._before, self._pending = window[max(0, cut - BEFORE) : cut], window[cut:]
+        return text
+
+    def _cut(self) -> int:
+        """How much of what is held no later piece can change."""
+        text, reach = self._pending, self._reach
+        length = len(text)
+        cut = max(_row(text, reach.groups), length - reach.widest - 2)
+        if (key := text.rfind(PRIVATE_KEY_BEGINS.strip())) >= 0 and length - key < _FIRST_LINE:
+            cut = min(cut, key)
+        if reach.words:
+            cut = min(cut, length - reach.words - 2)
+        if reach.lines:
+            ended = text.rfind("\n") + 1
+            if not ended and length > LINE:
+                ended = text.rfind(" ", 0, LINE) + 1
+            cut = min(cut, ended)
+        return max(0, cut)
+
+
+def _row(text: str, groups: bool) -> int:
+    """Where the last token begins, and with `groups` the row of tokens before it that could be of one number."""
+    begin = len(text)
+    for token in reversed(list(_TOKEN.finditer(text))):
+        if token.end() < len(text) and not (groups and _could_be_group(token.group())):
+            break
+        begin = token.start()
+    return begin
+
+
+def _could_be_group(token: str) -> bool:
+    return len(token) <= 4 or any(map(str.isdigit, token)) or not any(map(str.islower, token))
+
+
+class Placeholding:
+    """Placeholders on their way back: a text in pieces of which none ends within one."""
+
+    def __init__(self) -> None:
+        self._pending = ""
+
+    def add(self, piece: str, *, last: bool = False) -> str:
+        """What may be looked at for placeholders."""
+        text = self._pending + piece
+        opened = text.rfind("<")
+        held = not last and opened >= 0 and ">" not in text[opened:] and len(text) - opened <= PLACEHOLDER
+        cut = opened if held else len(text)
+        self._pending = text[cut:]
+        return text[:cut]

@@ -1,0 +1,132 @@
+"""The gateway's word with the detector. Whatever is not a whole, timely and sensible answer is none: 503."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from edge.config import Limits, Screening
+from edge.openai_api import Refusal
+from edge.redaction import Detection, Finding, Reach
+from edge.redaction.secrets import SECRET
+from edge.upstream import new_client, plain_headers, read_answer
+
+PATH = "/v1/detect"
+MOST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the detector said of texts."""
+
+    version: str
+    names: bool
+    """Whether it looks for names, where a language has a model."""
+    reach: Reach
+    """Of the entities that answers are looked through for."""
+    detections: list[Detection]
+
+
+class DetectorClient:
+    """One gateway's."""
+
+    def __init__(self, config: Screening, limits: Limits) -> None:
+        self._config = config
+        self._client = new_client(
+            limits, verify=False
+        )  # plain HTTP on loopback, as the configuration demands
+
+    async def look(
+        self,
+        texts: Sequence[str],
+        entities: Iterable[str] | None,
+        later: Iterable[str] | None = None,
+    ) -> Looked:
+        """Findings of the entities (None: of all) in each text; raises Refusal 503.
+
+        With the texts goes a made-up key of ours. A detector that does not find it has no rules, or was not asked.
+        """
+        made_up = f"isk_{secrets.token_hex(16)}"
+        wanted = None if entities is None else {*entities}
+        body = json.dumps(
+            {
+                "texts": [*texts, made_up],
+                "entities": None if wanted is None else sorted({*wanted, SECRET}),
+                "later": None if later is None else sorted(later),
+                "languages": self._config.languages,
+                "limit_s": self._config.limit_s,
+            }
+        ).encode()
+        try:
+            async with asyncio.timeout(self._config.limit_s):
+                raw = await self._answer(body)
+            said = json.loads(raw)
+            if said["sha256"] != hashlib.sha256(body).hexdigest():
+                raise ValueError
+            looked = _read(said, [*texts, made_up])
+            *detections, own = looked.detections
+            if [(each.start, each.end, each.entity) for each in own.findings] != [(0, len(made_up), SECRET)]:
+                raise ValueError
+        except (httpx.HTTPError, Refusal, TimeoutError, ValueError, KeyError, TypeError, RecursionError):
+            raise unavailable() from None
+        if wanted is not None and SECRET not in wanted:
+            detections = [_without_secrets(each) for each in detections]
+        return Looked(looked.version, looked.names, looked.reach, detections)
+
+    async def _answer(self, body: bytes) -> bytes:
+        request = self._client.build_request(
+            "POST", self._config.detector + PATH, content=body, headers=plain_headers("application/json")
+        )
+        response = await self._client.send(request, stream=True)
+        raw = await read_answer(response, MOST_BYTES)
+        if response.status_code != 200:
+            raise ValueError
+        return raw
+
+    async def close(self) -> None:
+        """Give back every connection."""
+        await self._client.aclose()
+
+
+def unavailable() -> Refusal:
+    """The answer where nobody can say what a text holds."""
+    return Refusal(
+        503,
+        "screening_unavailable",
+        "What passes here is looked through first, and that cannot be done now; try again later.",
+    )
+
+
+def _read(said: dict[str, Any], texts: Sequence[str]) -> Looked:
+    """The answer's shape held against the texts; raises ValueError, KeyError or TypeError."""
+    reach = Reach(**said["reach"])
+    if not isinstance(said["version"], str) or len(said["results"]) != len(texts):
+        raise ValueError
+    if any(type(each) is not int or each < 0 for each in (reach.widest, reach.words)) or not all(
+        type(each) is bool for each in (reach.groups, reach.lines)
+    ):
+        raise ValueError
+    detections = []
+    for text, result in zip(texts, said["results"], strict=True):
+        findings, at = [], 0
+        for start, end, entity, score, rule in result["findings"]:
+            if type(start) is not int or type(end) is not int or not at <= start < end <= len(text):
+                raise ValueError
+            if not isinstance(entity, str) or not entity.replace("_", "").isalnum() or not entity.isupper():
+                raise ValueError
+            findings.append(Finding(start, end, entity, float(score), str(rule)))
+            at = end
+        detections.append(Detection(tuple(findings), (), tuple(map(str, result["patterns_only"]))))
+    return Looked(said["version"], said["names"] is True, reach, detections)
+
+
+def _without_secrets(detection: Detection) -> Detection:
+    kept = tuple(each for each in detection.findings if each.entity != SECRET)
+    return Detection(kept, detection.languages, detection.patterns_only)

@@ -1,0 +1,176 @@
+"""A stream, screened: text is held back until nothing that follows can change it, a tool's call until it is whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge.openai_api import Refusal
+from edge.redaction import Held, Placeholders, Placeholding, Reach, TooLong, hidden
+from edge.redaction.streaming import MOST
+from edge.screening.texts import replaced, texts_of
+
+if TYPE_CHECKING:
+    from edge.screening.screen import Screen
+
+TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "text")
+Chunk = dict[str, Any]
+
+
+class Pieces:
+    """One answer's chunks, in and out."""
+
+    def __init__(self, screen: Screen, reach: Reach | None, placeholders: Placeholders | None) -> None:
+        self._screen, self._reach, self._placeholders = screen, reach, placeholders
+        self._held: dict[tuple[int, str], Held] = {}
+        self._holding: dict[tuple[int, str], Placeholding] = {}
+        self._calls: dict[int, dict[int, str]] = {}
+        """Arguments by choice and call, as they grow."""
+        self._waiting: list[Chunk] = []
+        """Where a model judges the answer: all of it, until it has."""
+        self._said: dict[tuple[int, str], str] = {}
+        self._length = 0
+        self._last: Chunk = {}
+
+    async def add(self, chunk: Chunk) -> list[Chunk]:
+        """What may go on of what came; raises Refusal."""
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or not all(isinstance(each, dict) for each in choices):
+            raise Refusal(502, "stream_failed", "The model server's stream cannot be read.")
+        if not choices:
+            return self._later([chunk])
+        self._last = {key: value for key, value in chunk.items() if key != "usage"}
+        made = []
+        for choice in choices:
+            if (one := await self._choice(choice)) is not None:
+                made.append(one)
+        return self._later([{**chunk, "choices": made}] if made or chunk.get("usage") else [])
+
+    async def end(self) -> list[Chunk]:
+        """What was still held, when the model is done; raises Refusal."""
+        made = []
+        for index in sorted(
+            {index for index, _ in self._held} | {*self._calls} | {i for i, _ in self._holding}
+        ):
+            rest = await self._rest(index)
+            if rest:
+                made.append({"index": index, "delta": rest, "finish_reason": None})
+        out = self._later([{**self._last, "choices": made}] if made else [])
+        if not self._screen.judges_answers:
+            return out
+        await self._screen.judge_answer(list(self._said.values()))
+        return self._waiting
+
+    def _later(self, chunks: list[Chunk]) -> list[Chunk]:
+        if not self._screen.judges_answers:
+            return chunks
+        self._waiting += chunks
+        return []
+
+    async def _choice(self, choice: Chunk) -> Chunk | None:
+        index = choice.get("index", 0)
+        # A chat's words are in its delta, a completion's in the choice itself.
+        spoken = choice["delta"] if isinstance(choice.get("delta"), dict) else choice
+        fields = {name: value for name, value in spoken.items() if name in TEXTS and isinstance(value, str)}
+        made = {**spoken, **{name: await self._text(index, name, value) for name, value in fields.items()}}
+        calls = made.pop("tool_calls", None)
+        if isinstance(calls, list):
+            made["tool_calls"] = self._call(index, calls)
+        if choice.get("finish_reason") is not None:
+            for name, value in (await self._rest(index)).items():
+                made[name] = made.get(name, [] if name == "tool_calls" else "") + value
+        if self._reach is not None:
+            made.pop("logprobs", None)
+        if not made.get("tool_calls", True):
+            del made["tool_calls"]
+        whole = made if spoken is choice else {**choice, "delta": made}
+        if self._reach is not None and spoken is not choice:
+            whole.pop("logprobs", None)
+        said = [value for name, value in made.items() if value and name not in ("index", "finish_reason")]
+        return (
+            whole
+            if said or choice.get("finish_reason") is not None or (not fields and calls is None)
+            else None
+        )
+
+    async def _text(self, index: int, name: str, piece: str) -> str:
+        self._measure(piece)
+        key = (index, name)
+        if self._reach is not None:
+            held = self._held.setdefault(key, Held(self._reach))
+            try:
+                held.add(piece)
+            except TooLong:
+                raise too_long() from None
+            piece = ""
+            if held.ready():
+                (findings,) = await self._screen.found([held.window])
+                piece = held.release(findings)
+        return self._back(key, piece)
+
+    def _back(self, key: tuple[int, str], piece: str, *, last: bool = False) -> str:
+        self._said[key] = self._said.get(key, "") + (piece if self._screen.judges_answers else "")
+        if self._placeholders is None:
+            return piece
+        return self._placeholders.restore(self._holding.setdefault(key, Placeholding()).add(piece, last=last))
+
+    def _call(self, index: int, calls: list[Any]) -> list[Any]:
+        """The calls' names go on; their arguments wait, since JSON can be read only when it is whole."""
+        made = []
+        waits = self._reach is not None or self._placeholders is not None or self._screen.judges_answers
+        for call in calls:
+            function = call.get("function") if isinstance(call, dict) else None
+            text = function.get("arguments") if isinstance(function, dict) else None
+            if isinstance(text, str) and isinstance(function, dict):
+                self._measure(text)
+                if waits:
+                    mine = self._calls.setdefault(index, {})
+                    at = call.get("index", 0)
+                    mine[at] = mine.get(at, "") + text
+                    if len(mine[at]) > MOST:
+                        raise too_long()
+                    if not call.get("id") and not function.get("name"):
+                        continue
+                    call = {**call, "function": {**function, "arguments": ""}}
+            made.append(call)
+        return made
+
+    async def _rest(self, index: int) -> Chunk:
+        """All that is held of a choice, as its last delta."""
+        made: Chunk = {}
+        for key, held in self._held.items():
+            if key[0] == index and held.waiting:
+                (findings,) = await self._screen.found([held.window])
+                made[key[1]] = self._back(key, held.release(findings, last=True))
+        for key in [key for key in self._holding if key[0] == index]:
+            if rest := self._back(key, "", last=True):
+                made[key[1]] = made.get(key[1], "") + rest
+        if calls := self._calls.pop(index, None):
+            made["tool_calls"] = [
+                {"index": at, "function": {"arguments": await self._arguments(index, at, text)}}
+                for at, text in calls.items()
+            ]
+        return {name: value for name, value in made.items() if value}
+
+    async def _arguments(self, index: int, at: int, text: str) -> str:
+        value = {"arguments": text}
+        if self._reach is not None:
+            texts = texts_of(value)
+            findings = await self._screen.found(texts)
+            value = replaced(
+                value, [hidden(each, found) for each, found in zip(texts, findings, strict=True)]
+            )
+        self._said[index, f"call {at}"] = value["arguments"]
+        if self._placeholders is not None:
+            value = replaced(value, [self._placeholders.restore(each) for each in texts_of(value)])
+        return value["arguments"]
+
+    def _measure(self, piece: str) -> None:
+        self._length += len(piece)
+        self._screen.measured(self._length)
+
+
+def too_long() -> Refusal:
+    """What would have to be held back is more than may be."""
+    return Refusal(
+        502, "stream_failed", "The answer holds something too long to be looked through in a stream."
+    )

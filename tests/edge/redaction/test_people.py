@@ -1,0 +1,31 @@
+"""Names after a title, birth dates, streets: what words beside them give away."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.edge.redaction.conftest import Seen
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "words"),
+    [
+        ("Sehr geehrte Frau Dr. von der Heide,", "PERSON", "Heide"),
+        ("Bonjour M. Jean-Pierre N'Diaye, merci", "PERSON", "Jean-Pierre N'Diaye"),
+        ("la señora María Muñoz Pérez llamó", "PERSON", "María Muñoz Pérez"),
+        ("my name is Aoife O'Brien and", "PERSON", "Aoife O'Brien"),
+        ("wohnt Lange Straße 12a in", "ADDRESS", "Lange Straße 12a"),
+        ("habite 12 bis, rue de la Paix", "ADDRESS", "12 bis, rue de la Paix"),
+        ("abita in via Giuseppe Garibaldi 7", "ADDRESS", "via Giuseppe Garibaldi 7"),
+        ("at 221B Baker Street since", "ADDRESS", "221B Baker Street"),
+        ("geboren am 3. März 1980", "DATE_OF_BIRTH", "3. März 1980"),
+        ("date of birth: 1980-03-02", "DATE_OF_BIRTH", "1980-03-02"),
+        ("born on March 3rd, 1980", "DATE_OF_BIRTH", "March 3rd, 1980"),
+    ],
+)
+def test_it_is_found(seen: Seen, text: str, entity: str, words: str):
+    assert any(name == entity and words in found for name, found in seen(text)), seen(text)
+
+
+def test_a_date_is_nobodys_birthday_by_itself(seen: Seen):
+    assert seen("Die Sitzung ist am 12.03.2024.") == []

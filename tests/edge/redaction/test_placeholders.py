@@ -1,0 +1,44 @@
+"""What was replaced can be put back, within the request, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+
+from edge.redaction import Detector, Placeholders
+
+TEXT = "Pay DE89 3704 0044 0532 0130 00 and 4111111111111111; again DE89370400440532013000."
+
+
+def test_the_same_value_has_the_same_placeholder_however_it_is_spaced(patterns: Detector):
+    made = Placeholders([TEXT]).redact(TEXT, patterns.detect(TEXT).findings)
+    assert made == "Pay <IBAN_CODE_1> and <CREDIT_CARD_1>; again <IBAN_CODE_1>."
+
+
+def test_an_answer_gets_the_values_back(patterns: Detector):
+    placeholders = Placeholders([TEXT])
+    placeholders.redact(TEXT, patterns.detect(TEXT).findings)
+    assert placeholders.restore("I paid <IBAN_CODE_1>.") == "I paid DE89 3704 0044 0532 0130 00."
+    assert placeholders.restore("<IBAN_CODE_2> <PERSON_1> <x>") == "<IBAN_CODE_2> <PERSON_1> <x>", (
+        "it invents values"
+    )
+
+
+def test_a_text_that_holds_placeholders_of_its_own_is_not_confused(patterns: Detector):
+    text = "Say <IBAN_CODE_1> for DE89370400440532013000"
+    placeholders = Placeholders([text])
+    made = placeholders.redact(text, patterns.detect(text).findings)
+    assert made == "Say <IBAN_CODE_1> for <IBAN_CODE_2>"
+    assert placeholders.restore(made) == text
+
+
+def test_within_json_values_are_written_as_json_writes_them():
+    placeholders = Placeholders()
+    name = placeholders.of("PERSON", 'Ann "Q" O\nNeil')
+    assert json.loads(placeholders.restore(json.dumps({"to": name}), in_json=True)) == {
+        "to": 'Ann "Q" O\nNeil'
+    }
+
+
+def test_two_requests_share_nothing():
+    first, second = Placeholders(), Placeholders()
+    assert second.restore(first.of("PERSON", "Ann")) == "<PERSON_1>"

@@ -1,0 +1,70 @@
+"""What opens something is found by its format or by what is said of it; ordinary words are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.edge.redaction.conftest import Seen
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"
+# Put together here, so that no scanner of repositories takes them for true ones.
+TOKENS = [
+    "AKIA" + "QWERTZUIOPASDFGH",
+    "ghp_" + "a1B2" * 9,
+    "github_pat_" + "a1B2c" * 13,
+    "glpat-" + "x9Yz" * 5,
+    "xoxb-" + "123456789012-abcdefABCDEF",
+    "sk_live_" + "a1B2" * 6,
+    "sk-ant-api03-" + "a1B2c3" * 6,
+    "AIza" + "a1B2c3d" * 5,
+    "hf_" + "abcDEF" * 6,
+    "npm_" + "a1B2" * 9,
+    "isk_" + "a1B2" * 10,
+    "eyJ" + "hbGciOiJI" + ".eyJ" + "zdWIiOiIx" + ".c2ln",
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_is_known_by_its_format(seen: Seen, token: str):
+    assert seen(f'set it to "{token}", then go on') == [("SECRET", token)]
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("password: hunter2!", "hunter2!"),
+        ("Das Passwort lautet Xk9#mm2p, bitte merken", "Xk9#mm2p"),
+        ("le mot de passe est Xk9#mm2p", "Xk9#mm2p"),
+        ('"api_key": "00aa11bb22cc33"', "00aa11bb22cc33"),
+        ("export DB_PASSWORD=s3cr3tvalue", "s3cr3tvalue"),
+        ("postgres://app:pa55word@db/x", "pa55word"),
+        ("Authorization: Bearer abcDEF123456abcDEF123456", "abcDEF123456abcDEF123456"),
+    ],
+)
+def test_a_secret_is_known_by_what_is_said_of_it(seen: Seen, text: str, secret: str):
+    assert ("SECRET", secret) in seen(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The password is required.",
+        "Your password is expired, reset it",
+        "password: <password>",
+        "the token bearer said hello to all",
+    ],
+)
+def test_talk_about_passwords_is_no_secret(seen: Seen, text: str):
+    assert seen(text) == []
+
+
+def test_a_private_key_is_hidden_from_its_first_line_to_its_last(seen: Seen):
+    assert seen(f"a\n{KEY}\nb") == [("SECRET", KEY)]
+
+
+def test_a_private_key_that_was_cut_is_hidden_to_the_end(seen: Seen):
+    assert seen("a\n" + KEY[:50]) == [("SECRET", KEY[:50])]
+
+
+def test_a_cards_code_is_hidden(seen: Seen):
+    assert ("CARD_CODE", "123") in seen("CVV: 123")

@@ -1,0 +1,137 @@
+"""However a text is cut into pieces, nothing of an entity goes out, and nothing else is lost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.redaction import Detector, Held, Placeholding, Rules, TooLong, hidden
+from edge.redaction.streaming import MOST
+from tests.edge.redaction.test_identifiers import PUBLISHED, WITHOUT_CHECK
+from tests.edge.redaction.test_secrets import KEY, TOKENS
+
+SECRETS = frozenset(["SECRET"])
+
+
+def streamed(detector: Detector, pieces: list[str], entities: frozenset[str] | None) -> list[str]:
+    """What goes out for each piece, and at the end."""
+    held = Held(detector.reach(entities))
+    out = []
+    for piece in pieces:
+        held.add(piece)
+        out.append(held.release(detector.detect(held.window, entities=entities).findings))
+    out.append(held.release(detector.detect(held.window, entities=entities).findings, last=True))
+    return out
+
+
+def whole(detector: Detector, text: str, entities: frozenset[str] | None) -> str:
+    return hidden(text, detector.detect(text, entities=entities).findings)
+
+
+@pytest.mark.parametrize(
+    ("entity", "value"), [*PUBLISHED, *WITHOUT_CHECK, *(("SECRET", each) for each in (*TOKENS, KEY))]
+)
+def test_an_entity_cut_at_every_position_never_leaks(patterns: Detector, entity: str, value: str):
+    text = f"As I said, it is {value} and that was all of it, for the time being. "
+    expected = whole(patterns, text, None)
+    assert f"<{entity}>" in expected
+    for at in range(len(text)):
+        out = "".join(streamed(patterns, [text[:at], text[at:]], None))
+        assert out == expected, f"cut at {at}"
+
+
+@pytest.mark.parametrize("value", [*TOKENS, KEY, "password: hunter2!", "le mot de passe est Xk9#mm2p"])
+def test_secrets_that_come_a_character_at_a_time_never_leak(patterns: Detector, value: str):
+    text = f"Well, {value} it is.\nBye"
+    assert "".join(streamed(patterns, list(text), SECRETS)) == whole(patterns, text, SECRETS)
+
+
+def test_prose_goes_out_word_by_word_where_only_secrets_are_looked_for(patterns: Detector):
+    out = streamed(patterns, ["Certainly ", "everything ", "flows ", "without ", "hesitation"], SECRETS)
+    assert out == ["Certainly ", "everything ", "flows ", "without ", "", "hesitation"]
+
+
+def test_names_of_a_model_are_held_by_the_line():
+    from edge.redaction.streaming import Reach
+
+    held = Held(Reach(widest=50, lines=True))
+    held.add("Claire Dubois est partie hier soir pour ")
+    assert held.release([]) == ""
+    held.add("toujours vraiment.\nEnsuite")
+    assert held.release([]) == "Claire Dubois est partie hier soir pour toujours vraiment.\n"
+
+
+def test_patterns_of_the_organisations_own_are_held_by_their_width():
+    own = Detector(Rules(patterns=[{"entity": "PROJECT", "pattern": r"Project [A-Z][a-z]{2,10}"}]))  # type: ignore[list-item]
+    text = "We started Project Bluebird yesterday. " * 3
+    for at in range(len(text)):
+        out = "".join(streamed(own, [text[:at], text[at:]], None))
+        assert "Blue" not in out
+        assert out == whole(own, text, None)
+
+
+def test_a_private_key_without_an_end_is_held_up_to_a_bound():
+    held = Held(Detector(Rules()).reach(SECRETS))
+    held.add("-----BEGIN PRIVATE KEY-----\n")
+    with pytest.raises(TooLong):
+        held.add("M" * MOST)
+
+
+WORDS = [
+    "the",
+    "an order",
+    "of",
+    "4711",
+    "12.50",
+    "EUR",
+    "meeting",
+    "Straße",
+    "\n",
+    "DE",
+    "GB82",
+    "WEST",
+    "is",
+    "(a)",
+    "–",
+    "key",
+]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([None, SECRETS]))
+def test_pieces_of_any_size_give_what_the_whole_gives(seed: int, entities: frozenset[str] | None):
+    lot = random.Random(seed)
+    detector = _shared()
+    values = [value for _, value in PUBLISHED] + TOKENS
+    text = " ".join(lot.choice(WORDS + values) for _ in range(lot.randint(3, 25)))
+    pieces, at = [], 0
+    while at < len(text):
+        size = lot.choice([1, 1, 2, 3, 5, 8, 30])
+        pieces.append(text[at : at + size])
+        at += size
+    out = "".join(streamed(detector, pieces, entities))
+    for value in values:
+        if value in text and value not in whole(detector, text, entities):
+            assert value not in out
+            assert value[: len(value) * 2 // 3] not in out, "most of it went out"
+
+
+_made: list[Detector] = []
+
+
+def _shared() -> Detector:
+    if not _made:
+        _made.append(Detector(Rules()))
+    return _made[0]
+
+
+def test_a_placeholder_cut_at_every_position_comes_whole():
+    text = "Dear <PERSON_1>, a < b and <c>."
+    for at in range(len(text)):
+        holding = Placeholding()
+        out = [holding.add(text[:at]), holding.add(text[at:]), holding.add("", last=True)]
+        assert "".join(out) == text
+        assert all(("<PERSON" in piece) == ("<PERSON_1>" in piece) for piece in out)

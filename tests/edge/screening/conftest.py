@@ -1,0 +1,50 @@
+"""One standing for all of these tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.edge.fake_model import FakeModel
+from tests.edge.processes import Edge
+from tests.edge.screening import standing
+from tests.edge.screening.standing import Screened
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screened]:
+    folder = tmp_path_factory.mktemp("screened")
+    authority = standing.authority_of(folder)
+    models = {name: FakeModel() for name in ("own", "cloud", "judge")}
+    sidecars = {
+        name: Edge(folder / name, standing.sidecar_config(folder, model)) for name, model in models.items()
+    }
+    rules = {
+        "models": [standing.german_model(folder / "model")],
+        "topics": [{"name": "WEAPONS", "phrases": ["eine Bombe bauen", "build a bomb"]}],
+    }
+    detector = Edge(folder / "detector", standing.detector_config(**rules))
+    ports = {name: sidecar.port for name, sidecar in sidecars.items()}
+    gateway = Edge(
+        folder / "gateway", standing.gateway_config(folder, f"http://127.0.0.1:{detector.port}", ports)
+    )
+    client = httpx.Client(base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=20)
+    try:
+        for each in (*sidecars.values(), gateway, detector):
+            each.wait_until_up()
+        yield Screened(gateway, detector, models["own"], models["cloud"], models["judge"], client)
+    finally:
+        client.close()
+        for each in (gateway, detector, *sidecars.values()):
+            each.stop()
+        for model in models.values():
+            model.shutdown()
+            model.server_close()
+
+
+@pytest.fixture
+def screened(running: Screened) -> Screened:
+    running.reset()
+    return running

@@ -1,0 +1,80 @@
+"""A detector for tests: it answers as the real one does, or goes wrong in one of its ways."""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edge.detection import look
+from edge.redaction import Detector
+from tests.edge.fake import Fake
+
+Said = dict[str, Any]
+
+
+def _findings(said: Said, findings: list[Any]) -> Said:
+    return {**said, "results": [{**each, "findings": findings} for each in said["results"]]}
+
+
+NONSENSE: dict[str, Callable[[Said], Any]] = {
+    "no object": lambda said: [],
+    "another request's": lambda said: {**said, "sha256": "0" * 64},
+    "nothing found": lambda said: _findings(said, []),
+    "beyond the text": lambda said: _findings(said, [[0, 10**6, "SECRET", 1, "x"]]),
+    "backwards": lambda said: _findings(said, [[9, 3, "SECRET", 1, "x"]]),
+    "over each other": lambda said: _findings(said, [[0, 20, "SECRET", 1, "x"], [5, 36, "SECRET", 1, "x"]]),
+    "words for numbers": lambda said: _findings(said, [["0", "36", "SECRET", 1, "x"]]),
+    "too few": lambda said: {**said, "results": said["results"][1:]},
+    "no version": lambda said: {**said, "version": None},
+    "no reach": lambda said: {**said, "reach": {}},
+    "a reach below nothing": lambda said: {**said, "reach": {**said["reach"], "widest": -1}},
+}
+
+
+class FakeDetector(Fake):
+    """`behaviour` is `ok`, `gone`, `slow`, `cut`, `html`, `status-<n>`, or a key of NONSENSE."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        super().__init__(_Handler)
+
+
+class _Handler(socketserver.BaseRequestHandler):
+    server: FakeDetector  # pyright: ignore[reportIncompatibleVariableOverride]
+    request: socket.socket
+
+    def handle(self) -> None:
+        while body := self._read():
+            behaviour = self.server.behaviour
+            if behaviour == "gone":
+                return
+            if behaviour == "slow":
+                time.sleep(1.5)
+            if behaviour == "cut":
+                self.request.sendall(b"HTTP/1.1 200 X\r\ncontent-length: 1000\r\n\r\n{")
+                return
+            status, answer = 200, look(body, self.server.detector)
+            if behaviour.startswith("status-"):
+                status = int(behaviour.removeprefix("status-"))
+            if behaviour == "html":
+                answer = b"<html>"
+            if behaviour in NONSENSE:
+                answer = json.dumps(NONSENSE[behaviour](json.loads(answer))).encode()
+            head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n"
+            self.request.sendall(head.encode() + answer)
+
+    def _read(self) -> bytes:
+        raw = b""
+        while b"\r\n\r\n" not in raw:
+            if not (piece := self.request.recv(65536)):
+                return b""
+            raw += piece
+        head, body = raw.split(b"\r\n\r\n", 1)
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        while len(body) < int(lengths[0].split(b":")[1]):
+            body += self.request.recv(65536)
+        return body

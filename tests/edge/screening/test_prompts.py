@@ -1,0 +1,120 @@
+"""What leaves the site is redacted, what stays is not, and what cannot be redacted does not leave."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.edge.screening.standing import Screened, code_in, text_of
+
+IBAN = "DE89 3704 0044 0532 0130 00"
+TEXT = f"Bitte schreiben Sie an Käthe Groß bei der Nordbank, dass die Zahlung von {IBAN} offen ist."
+GONE = "Bitte schreiben Sie an <PERSON_1> bei der <ORGANIZATION_1>, dass die Zahlung von <IBAN_CODE_1> offen ist."
+
+
+def test_what_leaves_the_site_is_redacted(screened: Screened):
+    answer = screened.ask("cloud", TEXT)
+    assert answer.status_code == 200
+    assert screened.cloud.last_body()["messages"][0]["content"] == GONE
+    assert b"3704" not in b"".join(screened.cloud.received)
+    (verdict,) = [each for each in screened.verdicts(answer) if each.startswith("redaction@rules-")]
+    assert verdict.endswith(": redacted IBAN_CODE=1,ORGANIZATION=1,PERSON=1")
+
+
+def test_the_hop_to_the_classes_own_model_is_not_redacted(screened: Screened):
+    assert screened.ask("own", TEXT).status_code == 200
+    assert screened.own.last_body()["messages"][0]["content"] == TEXT
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_answer_gets_back_what_was_taken_out(screened: Screened, stream: bool):
+    screened.cloud.words = ["Dear <PER", "SON_", "1>, <IBAN_CODE", "_1> and <IBAN_CODE_9", "> <", "done"]
+    assert (
+        text_of(screened.ask("cloud", TEXT, stream=stream))
+        == f"Dear Käthe Groß, {IBAN} and <IBAN_CODE_9> <done"
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tools_arguments_get_it_back_as_json(screened: Screened, stream: bool):
+    screened.cloud.arguments = '{"to": "<PERSON_1>", "iban": "<IBAN_CODE_1>"}'
+    tool = {"type": "function", "function": {"name": "rate", "parameters": {"type": "object"}}}
+    answer = screened.ask("cloud", TEXT, stream=stream, tools=[tool])
+    assert _arguments(answer) == {"to": "Käthe Groß", "iban": IBAN}
+
+
+def test_every_part_of_a_request_is_redacted(screened: Screened):
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "pay", "arguments": json.dumps({"n": 4111111111111111})},
+    }
+    messages = [
+        {"role": "system", "content": f"Der Kunde hat das Konto {IBAN}."},
+        {"role": "user", "name": "kaethe", "content": [{"type": "text", "text": "Schreib Käthe Groß."}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": f'{{"iban": "{IBAN}"}}'},
+    ]
+    schema = {"type": "object", "properties": {"iban": {"type": "string", "description": f"wie {IBAN}"}}}
+    tool = {
+        "type": "function",
+        "function": {"name": "pay", "description": "für Käthe Groß", "parameters": schema},
+    }
+    answer = screened.ask("cloud", messages=messages, tools=[tool], stop=["Käthe Groß"], user="anna")
+    assert answer.status_code == 200, answer.text
+    sent = json.dumps(screened.cloud.last_body(), ensure_ascii=False)
+    for value in ("3704", "Groß", "kaethe", "4111", "anna"):
+        assert value not in sent, value
+    assert '\\"iban\\": \\"<IBAN_CODE_1>\\"' in sent
+    assert screened.cloud.last_body()["messages"][2]["tool_calls"][0]["function"]["name"] == "pay"
+
+
+ENGLISH = (
+    "Please write to our customer about the payment that has been open since the beginning of last month."
+)
+
+
+def test_a_language_whose_names_nobody_finds_does_not_leave(screened: Screened):
+    answer = screened.ask("cloud", ENGLISH)
+    assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
+    assert screened.cloud.received == []
+    assert any(each.endswith(": patterns only en") for each in screened.verdicts(answer))
+
+
+def test_it_goes_to_the_sites_own_model_where_there_is_one(screened: Screened):
+    assert screened.ask("both", ENGLISH).status_code == 200
+    screened.own.reset("status-503")
+    answer = screened.ask("both", ENGLISH)
+    assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
+    assert screened.cloud.received == []
+
+
+def test_a_place_of_which_nobody_says_where_it_is_is_beyond_the_site(screened: Screened):
+    screened.own.reset("status-503")
+    assert screened.ask("both", TEXT).status_code == 200
+    assert screened.cloud.last_body()["messages"][0]["content"] == GONE
+
+
+def test_an_image_does_not_leave(screened: Screened):
+    content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]
+    answer = screened.ask("cloud", messages=[{"role": "user", "content": content}])
+    assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
+    assert screened.cloud.received == []
+
+
+def test_nothing_that_was_found_is_in_the_log(screened: Screened):
+    screened.ask("cloud", TEXT)
+    said = screened.gateway.output() + screened.detector.output()
+    assert "Groß" not in said
+    assert "3704" not in said
+
+
+def _arguments(answer) -> dict[str, str]:
+    from tests.edge.screening.standing import choices_of
+
+    if answer.headers["content-type"].startswith("application/json"):
+        return json.loads(answer.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"])
+    calls = [call for choice in choices_of(answer) for call in choice["delta"].get("tool_calls", ())]
+    assert calls[0]["function"]["name"] == "rate"
+    return json.loads("".join(call["function"].get("arguments", "") for call in calls))

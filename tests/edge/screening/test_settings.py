@@ -1,0 +1,98 @@
+"""What the file says of screening: by class no less than the handling, and nothing that could be a way out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from edge.config import ConfigError, DetectorConfig, GatewayConfig, check
+from edge.config.screening import REDACTED
+from isthmus.contracts.handling import HANDLING
+from tests.edge.processes import ROOT
+from tests.edge.test_config import FILE, gateway
+
+DETECTOR = "http://127.0.0.1:8460"
+GUARD = {"name": "g", "on": "outputs", "entities": ["SECRET"]}
+MODEL = {"url": "https://10.0.0.9:8443", "server_name": "g.svc", "model": "guard"}
+
+
+def documented() -> list[Any]:
+    """The gateway's part and the detector's file, as docs/redaction.md shows them."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/redaction.md").read_text(), re.M | re.S)
+    return [YAML(typ="safe").load(block) for block in blocks]
+
+
+def screening(**changes: Any) -> dict[str, Any]:
+    return gateway(screening={"detector": DETECTOR, **changes})
+
+
+def detector(**changes: Any) -> dict[str, Any]:
+    where = {"host": "127.0.0.1", "port": 8460}
+    return {
+        "mode": "detector",
+        "class": "internal",
+        "listen": where,
+        "health": {**where, "port": 9091},
+        **changes,
+    }
+
+
+def test_what_a_class_demands_is_what_the_handling_says():
+    assert {name: handling.redacted for name, handling in HANDLING.items()} == {
+        name: list(demanded) for name, demanded in REDACTED.items()
+    }
+
+
+def test_a_file_may_demand_more_and_not_less():
+    read = check(screening(redacted=["secrets-in-outputs"]), FILE)
+    assert isinstance(read, GatewayConfig)
+    assert read.screening is not None
+    assert read.screening.demanded("restricted") == {"leaving-class", "logs", "secrets-in-outputs"}
+    assert [guard.name for guard in read.screening.guards_of("restricted", "w")] == ["secrets-in-outputs"]
+
+
+def test_a_guard_that_wants_people_wants_reviews():
+    with pytest.raises(ConfigError, match="reviews is needed: answers of 'g' are to be looked at"):
+        check(screening(guards=[{**GUARD, "then": "review"}]), FILE)
+
+
+def test_the_documentations_files_are_accepted():
+    part, file = documented()
+    assert isinstance(check(gateway(**{"class": "internal"}, **part), FILE), GatewayConfig)
+    file["rules"].pop("models")  # wheels that stand in an image
+    assert isinstance(check(file, FILE), DetectorConfig)
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        (screening(detector="http://10.0.0.1:8460"), "must be http:// on a loopback address"),
+        (screening(detector="https://127.0.0.1:8460"), "must be http:// on a loopback address"),
+        (screening(limit_s=0), "screening.limit_s"),
+        (screening(guards=[GUARD, GUARD]), "'g' is taken"),
+        (screening(guards=[{**GUARD, "name": "secrets-in-outputs"}]), "is taken"),
+        (screening(guards=[{**GUARD, "max_characters": 5}]), "one of the three"),
+        (screening(guards=[{"name": "g", "on": "both"}]), "one of the three"),
+        (screening(guards=[{**GUARD, "on": "prompts", "then": "redact"}]), "only entities in outputs"),
+        (screening(guards=[{"name": "g", "on": "both", "max_characters": 5}]), "is of outputs"),
+        (
+            screening(
+                guards=[{"name": "g", "on": "both", "model": {**MODEL, "url": "https://api.openai.com"}}]
+            ),
+            "guard g: nothing of restricted requests goes out of the site",
+        ),
+        (detector(listen={"host": "0.0.0.0", "port": 8460}), "must be a loopback address"),  # noqa: S104
+        (detector(rules={"patterns": [{"entity": "OWN", "pattern": "a+"}]}), "longer than 512"),
+        (
+            detector(rules={"models": [{"file": "/m/de_core_news_md-999.9.9-py3-none-any.whl"}]}),
+            "no trusted model",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_key(document: dict[str, Any], says: str):
+    with pytest.raises(ConfigError) as caught:
+        check(document, FILE)
+    assert says in str(caught.value)
