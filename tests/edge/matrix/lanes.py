@@ -250,6 +250,15 @@ def standing(
             beyond = translator is not None
             audited = Audited(counting, counting_place, clients[2], counting_place.records)
             app, keyless, counted_app, counted_keyless, *screened_clients = clients
+            app_there, keyless_there = screened_clients
+            heard = Audited(screener, screened_place, app_there, screened_place.records)
+            screened = Lane(
+                *(data_class, folder, screener, model, app_there, keyless_there, False, heard, False),
+                detector=detector,
+            )
+            beyond = translator is not None
+            audited = Audited(counting, counting_place, clients[2], counting_place.records)
+            app, keyless, counted_app, counted_keyless, *screened_clients = clients
             screened = Lane(
                 *(data_class, folder, screener, model, *screened_clients, False),
                 Audited(screener, screened_place, screened_clients[0], screened_place.records),
