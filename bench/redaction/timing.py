@@ -20,7 +20,7 @@ from tests.edge.processes import Edge
 from tests.edge.screening import standing
 
 LENGTHS = (200, 1_000, 4_000, 16_000, 64_000)
-MOST, SECONDS = 60, 8.0
+MOST, SECONDS = 60, 5.0
 """Rounds of one length, and what they may take together."""
 
 
@@ -92,7 +92,7 @@ def _edge(folder: Path, stack: contextlib.ExitStack) -> dict[str, Callable[[str]
     sidecar = Edge(folder / "sidecar", standing.sidecar_config(folder, model))
     rules = {"models": [{"file": str(french())}], "languages": ["fr"]}
     detector = Edge(folder / "detector", standing.detector_config(**rules))
-    ports = dict.fromkeys(("own", "cloud", "judge"), sidecar.port)
+    ports: dict[str, int] = dict.fromkeys(("own", "cloud", "judge"), sidecar.port)
     config = standing.gateway_config(folder, f"http://127.0.0.1:{detector.port}", ports)
     config["screening"] |= {"languages": ["fr"], "limit_s": 60}
     config["limits"]["request_timeout_s"] = 120

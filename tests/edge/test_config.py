@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from edge.config import ConfigError, GatewayConfig, SealerConfig, check, load
+from edge.config import ConfigError, DetectorConfig, GatewayConfig, SealerConfig, check, load
 from edge.tls import client_context, server_context
 from tests.edge.conftest import gateway_config
 from tests.edge.processes import ROOT
@@ -64,7 +64,7 @@ def test_what_the_components_write_is_what_the_edge_reads():
     ):
         read = check(YAML(typ="safe", pure=True).load(to_yaml(written)), FILE)
         assert read.mode == written["mode"]
-        assert not isinstance(read, SealerConfig)
+        assert not isinstance(read, SealerConfig | DetectorConfig)
         assert read.limits.drain_s == read.limits.request_timeout_s
 
 

@@ -247,15 +247,14 @@ def standing(
                 for edge in (gateway, counting, screener)
                 for file in ("app", None)
             ]
-            beyond = translator is not None
-            audited = Audited(counting, counting_place, clients[2], counting_place.records)
-            app, keyless, counted_app, counted_keyless, *screened_clients = clients
+            app, keyless, counted_app, counted_keyless, screened_app, screened_keyless = clients
+            heard = Audited(screener, screened_place, screened_app, screened_place.records)
             screened = Lane(
-                *(data_class, folder, screener, model, *screened_clients, False),
-                Audited(screener, screened_place, screened_clients[0], screened_place.records),
-                own_disk=False,
+                *(data_class, folder, screener, model, screened_app, screened_keyless, False, heard, False),
                 detector=detector,
             )
+            beyond = translator is not None
+            audited = Audited(counting, counting_place, counted_app, counting_place.records)
             counted = Lane(
                 *(data_class, folder, counting, model, counted_app, counted_keyless, beyond, audited, False),
                 database=database,

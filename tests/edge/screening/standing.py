@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def sidecar_config(folder: Path, model: FakeModel) -> dict[str, Any]:
     }
 
 
-def gateway_config(folder: Path, detector: str, ports: dict[str, int]) -> dict[str, Any]:
+def gateway_config(folder: Path, detector: str, ports: Mapping[str, int]) -> dict[str, Any]:
     """Workloads whose model is of the site, beyond it, or both; one with guards, one whose answers a model judges."""
     own = {
         "url": f"https://127.0.0.1:{ports['own']}",

@@ -39,7 +39,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faked]:
     authority = standing.authority_of(folder)
     model, detector = FakeModel(), FakeDetector(Detector(Rules()))
     sidecar = Edge(folder / "sidecar", standing.sidecar_config(folder, model))
-    ports = dict.fromkeys(("own", "cloud", "judge"), sidecar.port)
+    ports: dict[str, int] = dict.fromkeys(("own", "cloud", "judge"), sidecar.port)
     config = standing.gateway_config(folder, detector.url, ports)
     config["screening"]["limit_s"] = 1
     gateway = Edge(folder / "gateway", config)
