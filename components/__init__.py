@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from components.aws.task_identity import TaskIdentity
     from components.aws.trust_anchor import TrustAnchor
     from components.aws.workload_identity import WorkloadIdentity
+    from components.gateway.audit_sealer import AuditSealer
     from components.gateway.fargate_execution import TaskExecution
     from components.gateway.fargate_gateway import FargateGateway
     from components.gateway.inference_gateway import InferenceGateway
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "AdmissionGuard": "components.onprem.admission",
+    "AuditSealer": "components.gateway.audit_sealer",
     "AuditTrail": "components.governance.audit_trail",
     "BedrockAccess": "components.aws.bedrock_access",
     "Budgets": "components.governance.budgets",
@@ -64,6 +66,7 @@ _WHERE = {
 
 __all__ = [
     "AdmissionGuard",
+    "AuditSealer",
     "AuditTrail",
     "BedrockAccess",
     "Budgets",

@@ -10,6 +10,7 @@ sys.path[:] = [str(_HERE.parent), *(entry for entry in sys.path if Path(entry).r
 
 from components import (  # noqa: E402
     AdmissionGuard,
+    AuditSealer,
     AuditTrail,
     BedrockAccess,
     Budgets,
@@ -37,6 +38,7 @@ from components import (  # noqa: E402
 
 HOSTED = [
     AdmissionGuard,
+    AuditSealer,
     AuditTrail,
     BedrockAccess,
     Budgets,

@@ -9,27 +9,22 @@ from components.arguments_serving import (
     door_ways,
     fetching,
     on_disks,
-    route_args,
     serving_args,
     weights_args,
 )
-from components.gateway.inference_gateway import GatewayRoute, InferenceGatewayArgs
-from components.gateway.translator import TranslatorSettings
 from components.governance.audit_trail import AuditTrailArgs
 from components.kube import GPU
-from components.lookups import exception, model_name
 from components.onprem.door import ModelDoorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
 from components.onprem.model_args import ModelServerArgs
 from components.onprem.namespace import ClassNamespaceArgs
-from components.onprem.vllm import WRITES
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
-from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Pool, Site, Workload
+from isthmus.contracts.platform import AuditStore, Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
@@ -151,7 +146,7 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
     return made  # type: ignore[return-value]
 
 
-def _shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
+def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
     """What every workload takes from the platform as a whole."""
     shared: dict[str, Any] = {
         "monitoring_namespace": platform.monitoring.namespace,
@@ -199,7 +194,7 @@ def model_args(
     )
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},
-        **_shared(platform, endpoint.certificate_secret),
+        **shared(platform, endpoint.certificate_secret),
         "sensitivity": endpoint.class_,
         "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,
@@ -263,85 +258,6 @@ def _slices(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any
         # A domain without slices of its own cannot hold one of its replicas.
         "failure_domains": len(domains),
         "max_skew": mig.skew(cut, layout, pool.failure_domains, each),
-    }
-
-
-def gateway_args(
-    platform: Platform,
-    site: Site,
-    gateway: Gateway,
-    cluster_ips: dict[str, Any],
-    translator: TranslatorSettings | None,
-) -> InferenceGatewayArgs:
-    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity."""
-    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
-    routes: list[GatewayRoute] = []
-    for workload in gateway.workloads:
-        endpoint = endpoints[workload.endpoint]
-        route: GatewayRoute = {
-            "workload": workload.name,
-            "endpoint": endpoint.id,
-            "model": workload.adapter or endpoint.model,
-        }
-        said: Any = workload.model_dump(include={"team", "clients", "allowance"}, exclude_defaults=True)
-        route.update(said)
-        if endpoint.target in CALLED_TARGETS:
-            route["endpoint"] = model_name(endpoint.id, workload.name)
-        elif endpoint.id not in cluster_ips:
-            raise InputError(
-                f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at {endpoint.site}",
-                where=f"gateways.{gateway.name}.workloads.{workload.name}",
-                todo="A gateway reaches model servers of its own site, Amazon Bedrock and SageMaker",
-            )
-        elif gateway.class_ == "restricted":
-            # Only it needs addresses; the others would wait for their models for nothing.
-            route["cluster_ip"] = cluster_ips[endpoint.id]
-        if endpoint.target != "bedrock":
-            more: Any = route_args(workload, endpoints, cluster_ips, addresses=gateway.class_ == "restricted")
-            route.update(more)
-        if endpoint.target not in CALLED_TARGETS:
-            route.update(_overflow(workload, endpoints))
-        routes.append(route)
-    made: dict[str, Any] = {
-        **_shared(platform, gateway.certificate_secret),
-        "sensitivity": gateway.class_,
-        "site": site.name,
-        "image": platform.images.edge,
-        "routes": routes,
-        "callers_secret": gateway.callers_secret,
-        "replicas": gateway.replicas,
-        "destinations": [way.model_dump() for way in gateway.destinations],
-        "site_cidrs": [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs],
-        "resolvers": list(site.dns),
-    }
-    if gateway.database is not None:
-        made["database"] = gateway.database.model_dump()
-    if gateway.teams:
-        made["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
-    if gateway.router is not None:
-        made["router"] = gateway.router.model_dump(exclude_none=True)
-    if translator is not None:
-        made["translator"] = translator
-        made |= exception(platform, [workload.name for workload in gateway.workloads])
-    return made  # type: ignore[return-value]
-
-
-def _overflow(workload: Workload, endpoints: dict[str, Endpoint]) -> Any:
-    """Of `GatewayRoute`: what of AWS takes a workload's chats that its own endpoint cannot take."""
-    if not workload.overflow or endpoints[workload.endpoint].task not in WRITES:
-        return {}
-    first, *others = workload.overflow
-    if others or endpoints[first].target not in CALLED_TARGETS:
-        raise InputError(
-            f"'{workload.name}' overflows to {', '.join(workload.overflow)}",
-            where=f"gateways.workloads.{workload.name}.overflow",
-            todo="Name one endpoint on Amazon Bedrock or SageMaker: a gateway's translator reaches no other",
-        )
-    return {
-        "overflow": {
-            "endpoint": model_name(first, workload.name),
-            "when_waiting": workload.overflow_when_waiting,
-        }
     }
 
 

@@ -50,6 +50,11 @@ def class_namespace(sensitivity: str) -> str:
     return f"isthmus-{sensitivity}"
 
 
+def sealer_namespace(sensitivity: str) -> str:
+    """The namespace of a class's sealer: rights in the class's own give nothing over it."""
+    return f"{class_namespace(sensitivity)}-sealer"
+
+
 def router_name(sensitivity: str) -> str:
     """The Gateway between a class's own gateway and its model servers."""
     return f"{sensitivity}-router"
@@ -63,7 +68,7 @@ def dns_name(service: str, namespace: str) -> str:
 def labels(
     name: str, *, sensitivity: str | None = None, role: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
-    """The common labels; `role` is gateway, translator or model."""
+    """The common labels; `role` is gateway, translator, sealer or model."""
     found = {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": "isthmus",

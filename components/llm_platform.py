@@ -11,7 +11,6 @@ from components.arguments import (
     audit_args,
     classes_at,
     door_args,
-    gateway_args,
     mig_layouts_args,
     model_args,
     namespace_args,
@@ -19,13 +18,14 @@ from components.arguments import (
     pool_args,
     served_on,
 )
-from components.arguments_aws import CloudSide, translator_args
+from components.arguments_aws import CloudSide
 from components.arguments_pools import device_plugin_args, gpu_operator_args, queue_of
 from components.data_paths import data_paths
 from components.lifecycle import Keeping
 from components.lookups import region_of
 from components.people_site import make_account, make_cluster
 from components.scope import WHOLE, Scope
+from components.site_gateways import make_gateways
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import GIVES
 from isthmus.contracts.moving import Standing, claim_of
@@ -37,7 +37,6 @@ from isthmus.contracts.words import CALLED_TARGETS
 if TYPE_CHECKING:
     from components.arguments_eks import ClusterAccess
     from components.onprem.door import ModelDoor
-    from components.onprem.model_server import ModelServer
     from components.onprem.weights import Claims
 
 Connect = Callable[[Site, "ClusterAccess"], pulumi.ProviderResource]
@@ -246,7 +245,10 @@ class LlmPlatform(pulumi.ComponentResource):
         for endpoint in on_cpus(platform, site):
             serve(endpoint)
         if scope.owns("platform"):
-            self._site_gateways(site, [*guard, *pools, *machines.values()], spaces, servers)
+            before = [*guard, *pools, *machines.values()]
+            self._gateways += make_gateways(
+                self._name, platform, site, self._at, before, spaces, servers, self._sides
+            )
 
     def _door(self, endpoint: Endpoint, after: list[pulumi.Resource]) -> "ModelDoor":
         from components.onprem.door import ModelDoor
@@ -280,35 +282,6 @@ class LlmPlatform(pulumi.ComponentResource):
 
             known.append(DevicePluginConfigs(f"{at}-device-plugin", configs, self._at(key, after)))
         return known
-
-    def _site_gateways(
-        self,
-        site: Site,
-        before: list[pulumi.Resource],
-        spaces: dict[str, pulumi.Resource],
-        servers: "dict[str, ModelServer | ModelDoor]",
-    ) -> None:
-        from components.gateway.inference_gateway import InferenceGateway
-
-        addresses = {name: server.cluster_ip for name, server in servers.items()}
-        for gateway in self._platform.gateways:
-            if gateway.site != site.name or gateway.runs_on != "kubernetes":
-                continue
-            side = self._sides.get(gateway.identity) if gateway.identity else None
-            behind = translator_args(self._platform, gateway, side) if side is not None else None
-            made = InferenceGateway(
-                f"{self._name}-{site.name}-{gateway.class_}-gateway",
-                gateway_args(self._platform, site, gateway, addresses, behind),
-                self._at(provider_key(site), [*before, spaces[gateway.class_]]),
-                after=[
-                    servers[name]
-                    for name in sorted({name for each in gateway.workloads for name in each.awaited})
-                    if name in servers
-                ],
-            )
-            self._gateways.append(
-                {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
-            )
 
     def _aws_site(self, site: Site) -> dict[str, pulumi.Resource]:
         """The machines of each pool of the site's cluster."""

@@ -54,28 +54,34 @@ def health_probe(period: int, failures: int, path: str = "/health") -> dict[str,
 
 
 def edge_container(
-    name: str, image: Any, mounts: list[dict[str, Any]], resources: dict[str, Any]
+    name: str,
+    image: Any,
+    mounts: list[dict[str, Any]],
+    resources: dict[str, Any],
+    *,
+    serves: bool = True,
 ) -> dict[str, Any]:
-    """A container of the edge's image, in the mode that its configuration names."""
+    """A container of the edge's image, in the mode that its configuration names; `serves`: one that has callers."""
     return {
         "name": name,
         "image": image,
         "command": ["python", "-m", "edge", "--config", "/etc/isthmus/config/config.yaml"],
         "ports": [
-            {"name": "https", "containerPort": SERVING_PORT, "protocol": "TCP"},
+            *([{"name": "https", "containerPort": SERVING_PORT, "protocol": "TCP"}] if serves else []),
             {"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"},
         ],
-        "volumeMounts": [CONFIG_MOUNT, TLS_MOUNT, *mounts, TMP_MOUNT],
+        "volumeMounts": [CONFIG_MOUNT, *([TLS_MOUNT] if serves else []), *mounts, TMP_MOUNT],
         "resources": resources,
         "securityContext": container_security(),
     }
 
 
-def edge_volumes(config_map: Any, tls_secret: str) -> list[dict[str, Any]]:
-    """Volumes of such a container: configuration, certificate, and a small scratch."""
+def edge_volumes(config_map: Any, tls_secret: str | None) -> list[dict[str, Any]]:
+    """Volumes of such a container: configuration, certificate where it serves, and a small scratch."""
+    tls: list[dict[str, Any]] = [{"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}}]
     return [
         {"name": "config", "configMap": {"name": config_map, "defaultMode": 0o440}},
-        {"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}},
+        *(tls if tls_secret is not None else []),
         TMP_VOLUME,
     ]
 

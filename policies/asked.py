@@ -321,7 +321,9 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
         _sealed_disks, "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
     ),
     "encryption/listeners-tls": _only(transit.listens, *transit.LISTENER, ":Ingress", ":Gateway"),
-    "encryption/mutual-tls": _configured(lambda each: at(each, "mode") or at(each, "routes"), unread=True),
+    "encryption/mutual-tls": _configured(
+        lambda each: at(each, "mode") not in (None, "sealer") or at(each, "routes"), unread=True
+    ),
     "encryption/peers-named": _configured(
         lambda each: at(each, "mode") in ("sidecar", "translator") or at(each, "routes")
     ),
@@ -364,7 +366,7 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
     "cost/gpus-queued": _queued,
     "cost/budgeted": _spends,
     "cost/scaling-ends": _only(_keda, ":ScaledObject", ":HorizontalPodAutoscaler"),
-    "cost/gateways-limited": _configured(lambda each: at(each, "mode")),
+    "cost/gateways-limited": _configured(lambda each: at(each, "mode") not in (None, "sealer")),
     "reliability/replicas": _replicated,
     "reliability/drains": _drained,
     "reliability/spread": _where(_spread),

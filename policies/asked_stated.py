@@ -12,7 +12,7 @@ from typing import Any
 from isthmus.graph.reach import POLICY
 from isthmus.graph.resources import Resource, place
 from policies import audit_heard as heard
-from policies import capacity, data_path, identity_reach, inside, machines, transit, workload
+from policies import capacity, data_path, identity_reach, inside, machines, records, transit, workload
 from policies import cost_stated as cost
 from policies import release_stated as release
 from policies import reliability_pods as running
@@ -160,6 +160,9 @@ ASKED: dict[str, Callable[[Subject], Asked]] = {
     "audit/alarms-fed": lambda subject: filter(heard.counted_by_us, subject.graph.of(heard.ALARM)),
     "audit/alarms-read": lambda subject: heard.spoken(subject.graph).values(),
     "audit/tasks-logged": _logged,
+    "audit/gateways-keep-records": lambda subject: (each for each, _ in records.recorded(subject)),
+    "audit/sealer-apart": records.judged_apart,
+    "audit/sealed-at-home": records.judged_at_home,
     "cost/gpu-quota": capacity.with_gpus,
     "cost/fits-quota": _summed(_wanted),
     "cost/queues-fit-pools": _summed(capacity.admitted),

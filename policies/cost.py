@@ -155,14 +155,15 @@ def _scaling_ends(subject: Subject) -> Iterator[Broken]:
 
 def _gateways_limited(subject: Subject) -> Iterator[Broken]:
     for resource, _, config in configurations(subject.graph):
-        if config is None or not at(config, "mode"):
-            continue
+        if config is None or at(config, "mode") in (None, "sealer"):
+            continue  # a sealer takes no requests
         limits = at(config, "limits")
         for key in ("max_body_bytes", "request_timeout_s"):
             value = at(limits, key)
             if not isinstance(value, int | float) or value <= 0:
                 yield Broken(f"{resource.name} takes requests without {key}", resource)
-        if at(config, "mode") == "gateway" and not at(config, "callers"):
+        known = at(config, "callers") or at(config, "database")
+        if at(config, "mode") == "gateway" and not known:
             yield Broken(f"{resource.name} knows no callers, so no caller's budget holds", resource)
 
 

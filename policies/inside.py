@@ -139,6 +139,7 @@ def _workloads(subject: Subject) -> Iterator[Broken]:
     if platform is None:
         return
     expected = {(each.class_, f"{each.class_}-{role}") for each in platform.gateways for role in _ROLES}
+    expected |= {(each.class_, f"{each.class_}-sealer") for each in platform.gateways if each.audit}
     served = {(each.class_, each.id) for each in platform.endpoints}
     told: set[str] = set()
     for pod in pods(subject.graph):

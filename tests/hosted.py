@@ -44,7 +44,14 @@ OVERRIDES: dict[str, Any] = {
             },
         },
     ],
-    "audit": [{"name": "cologne", "endpoint": "https://s3.cologne.example", "bucket": "audit"}],
+    "audit": [
+        {
+            "name": "cologne",
+            "endpoint": "https://s3.cologne.example",
+            "bucket": "audit",
+            "address": "10.41.0.9",
+        }
+    ],
     "trust": [{"name": "frankfurt", "ca_certificates": pem(), "issuer": {"name": "llm-identities"}}],
     "budgets": [
         {"name": "confidential-frankfurt", "monthly_usd": 9000, "action": "deny"},

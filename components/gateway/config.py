@@ -7,10 +7,12 @@ from typing import Any
 import pulumi
 from ruamel.yaml import YAML
 
+from components.gateway.records import RECORDS, SEALS
 from components.kube import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
 _TLS = "/etc/isthmus/tls"
+_HEALTH = {"host": "0.0.0.0", "port": HEALTH_PORT}  # noqa: S104
 
 
 def _listen(*, mutual: bool) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def _base(mode: str, sensitivity: str, *, mutual: bool) -> dict[str, Any]:
         "mode": mode,
         "class": sensitivity,
         "listen": _listen(mutual=mutual),
-        "health": {"host": "0.0.0.0", "port": HEALTH_PORT},  # noqa: S104
+        "health": dict(_HEALTH),
         "limits": dict(LIMITS),
     }
 
@@ -48,6 +50,20 @@ def gateway_config(
         **(callers or {"callers": "/etc/isthmus/callers/callers.yaml"}),
         "upstream_tls": {"certificate": f"{_TLS}/tls.crt", "key": f"{_TLS}/tls.key", "ca": f"{_TLS}/ca.crt"},
         "routes": routes,
+    }
+
+
+def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict[str, str]) -> dict[str, Any]:
+    """`store`: where seals are put; `keys`: paths of `signing_key` and `earlier_keys`."""
+    return {
+        "mode": "sealer",
+        "class": sensitivity,
+        "site": site,
+        "records": RECORDS,
+        "seals": SEALS,
+        **keys,
+        "store": store,
+        "health": dict(_HEALTH),
     }
 
 

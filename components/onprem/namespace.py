@@ -34,13 +34,13 @@ class ClassNamespace(pulumi.ComponentResource):
         self, name: str, args: ClassNamespaceArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("isthmus:index:ClassNamespace", name, dict(args), opts)
-        from pulumi_kubernetes.core.v1 import LimitRange, Namespace, NamespacePatch, ResourceQuota
+        from pulumi_kubernetes.core.v1 import Namespace, NamespacePatch
         from pulumi_kubernetes.networking.v1 import NetworkPolicy
 
         held = sensitivity(args["sensitivity"], name)
         space = class_namespace(held)
         own = labels(space, sensitivity=held)
-        enforced = {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+        enforced = pod_security()
         made: Any
         if args.get("existing", False):
             # Its labels stay when the stack goes: a namespace without its class is one without its rules. Only
@@ -57,30 +57,7 @@ class ClassNamespace(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
-        quota: Any = {"hard": {"pods": "100", **args.get("quota", {})}}
-        ResourceQuota(
-            f"{name}-quota", metadata=metadata("isthmus", own, namespace=space), spec=quota, opts=inside
-        )
-        # A pod that asks for nothing still gets a bound, and counts against the quota.
-        limits: Any = {
-            "limits": [
-                {
-                    "type": "Container",
-                    "default": {"cpu": "500m", "memory": "512Mi"},
-                    "defaultRequest": {"cpu": "250m", "memory": "256Mi"},
-                }
-            ]
-        }
-        LimitRange(
-            f"{name}-limits", metadata=metadata("isthmus", own, namespace=space), spec=limits, opts=inside
-        )
-        deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-        NetworkPolicy(
-            f"{name}-default-deny",
-            metadata=metadata("default-deny", own, namespace=space),
-            spec=deny,
-            opts=inside,
-        )
+        closed(name, space, own, {"pods": "100", **args.get("quota", {})}, inside)
         ways = _dns_ways(held, args.get("resolvers", []), name)
         if ways:
             # Only what calls others by name: a model server calls no one.
@@ -98,6 +75,43 @@ class ClassNamespace(pulumi.ComponentResource):
             )
         self.namespace = made.metadata.apply(lambda m: str(m.name))
         self.register_outputs({"namespace": self.namespace})
+
+
+def pod_security() -> dict[str, str]:
+    """Labels by which a namespace takes pods of the standard `restricted` only."""
+    return {f"{_POD_SECURITY}/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+
+
+def closed(
+    name: str, space: str, own: dict[str, str], quota: dict[str, str], inside: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Quota, limits and default-deny of a namespace."""
+    from pulumi_kubernetes.core.v1 import LimitRange, ResourceQuota
+    from pulumi_kubernetes.networking.v1 import NetworkPolicy
+
+    # A pod that asks for nothing still gets a bound, and counts against the quota.
+    limits: Any = {
+        "limits": [
+            {
+                "type": "Container",
+                "default": {"cpu": "500m", "memory": "512Mi"},
+                "defaultRequest": {"cpu": "250m", "memory": "256Mi"},
+            }
+        ]
+    }
+    most: Any = {"hard": quota}
+    deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    meta = metadata("isthmus", own, namespace=space)
+    return [
+        ResourceQuota(f"{name}-quota", metadata=meta, spec=most, opts=inside),
+        LimitRange(f"{name}-limits", metadata=meta, spec=limits, opts=inside),
+        NetworkPolicy(
+            f"{name}-default-deny",
+            metadata=metadata("default-deny", own, namespace=space),
+            spec=deny,
+            opts=inside,
+        ),
+    ]
 
 
 def _dns_ways(held: str, resolvers: list[str], where: str) -> list[dict[str, Any]]:

@@ -18,13 +18,15 @@ __all__ = ["FILE", "fill", "needed"]
 
 def needed(platform: dict[str, Any]) -> list[Image]:
     """The images that a merged platform runs; vLLM's too where it does not say what it serves."""
-    parts = platform.get("identities"), platform.get("endpoints")
-    identities, endpoints = ([one for one in part or () if isinstance(one, dict)] for part in parts)
+    parts = platform.get("identities"), platform.get("endpoints"), platform.get("gateways")
+    identities, endpoints, gateways = ([one for one in part or () if isinstance(one, dict)] for part in parts)
     by_certificate = [one for one in identities if one.get("assumed_by") in (None, "roles-anywhere")]
     served = [one for one in endpoints if one.get("target") in (None, *VLLM_TARGETS)]
     runs = {
-        # It fetches weights, too.
-        "translator": bool(identities) or any(_uri(one).startswith("s3://") for one in served),
+        # It fetches weights and seals records, too.
+        "translator": bool(identities)
+        or any(_uri(one).startswith("s3://") for one in served)
+        or any(one.get("audit") for one in gateways),
         "credential_helper": bool(by_certificate),
         "vllm": bool([one for one in served if one.get("engine") != "cpu"] or not endpoints),
         "vllm_cpu": any(one.get("engine") == "cpu" for one in served),

@@ -141,7 +141,17 @@ def _audit(platform: dict[str, Any]) -> Missing:
             missing.append((f"audit[{name}].endpoint", "https://s3.site.example"))
         if not store.get("bucket"):
             missing.append((f"audit[{name}].bucket", "isthmus-audit"))
+        if not store.get("address"):
+            missing.append((f"audit[{name}].address", _inside(platform, store)))
     return missing
+
+
+def _inside(platform: dict[str, Any], store: dict[str, Any]) -> str:
+    """An address of the store's site, for an example."""
+    site = next((one for one in _parts(platform, "sites") if one.get("name") == store.get("site")), {})
+    cidrs = site.get("cidrs")
+    start = str(cidrs[0]).rpartition("/")[0] if isinstance(cidrs, list) and cidrs else "10.40.0.0"
+    return f"{start.rpartition('.')[0]}.9"
 
 
 def _trust(platform: dict[str, Any]) -> Missing:

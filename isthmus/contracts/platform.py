@@ -33,6 +33,7 @@ from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
+from isthmus.contracts.platform_records import Address, GatewayAudit
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
 from isthmus.contracts.platform_serving import (
     Adapter,
@@ -234,6 +235,8 @@ class Gateway(Part):
     """Where keys are looked up and use is counted, in place of `callers.yaml`."""
     teams: list[GatewayTeam] = []
     """What each team's workloads may use together."""
+    audit: GatewayAudit | None = None
+    """Its records: where it writes them and who seals them. Every gateway in an on-prem cluster has them."""
     certificate_secret: KubeName | SecretArn | None = None
     """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
     `certificate`, `key` and `ca`, each PEM."""
@@ -276,6 +279,8 @@ class AuditStore(Part):
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
     bucket: BucketName | None = None
     """`existing`: the bucket, with object lock."""
+    address: Address | None = None
+    """On-prem: where `endpoint` is reached; sealers are let out to it and know its name by it."""
 
     @field_validator("endpoint")
     @classmethod
@@ -296,7 +301,7 @@ class Images(Part):
     """The organisation's registry, and a path in it: there the lock's images are mirrored."""
     edge: ImageReference
     translator: ImageReference | None = None
-    """Needed where a gateway has an AWS identity."""
+    """Needed where a gateway has an AWS identity, or its records are sealed."""
     vllm: ImageReference | None = None
     """Needed where a model is served on GPUs of ours."""
     vllm_cpu: ImageReference | None = None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts.errors import EnvironmentFault
-from sandbox.cluster import nodes, weights
+from sandbox.cluster import nodes, records, weights
 from sandbox.cluster.client import MANAGER, ApiError, KubeClient
 from sandbox.cluster.crds import Definition
 from sandbox.cluster.sites import OnPremSite
@@ -49,7 +49,8 @@ def fill(
     """Bring a ready cluster to what the requirements ask for; what has been applied by then."""
     wishes = [_definition(client, entry) for entry in crds]
     wishes += [_with_status(client, NODES, node) for node in nodes.nodes(site)]
-    wishes += [_object(client, VOLUMES, volume) for volume in weights.volumes(models)]
+    stored = [*weights.volumes(models), *records.volumes()]
+    wishes += [_object(client, VOLUMES, volume) for volume in stored]
     wishes += [_object(client, collection, policy) for collection, policy in labels.policies()]
     wishes.append(_object(client, NAMESPACES, _namespace(mig.NAMESPACE)))
     # What was applied before was served before it was noted down.

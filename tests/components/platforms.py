@@ -6,6 +6,7 @@ Two pools in use and four GPUs a replica, whatever the planner makes of the bank
 from typing import Any
 
 from tests.authority import aws_half
+from tests.contracts.bank import records
 
 DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
@@ -24,6 +25,7 @@ def _gateway(held: str, workload: dict[str, Any], **more: Any) -> dict[str, Any]
         "host": f"{held}-gateway.isthmus-{held}.svc",
         "workloads": [workload],
         "callers_secret": f"{held}-callers",
+        "audit": records(held),
         **more,
     }
 
@@ -187,6 +189,7 @@ def bank() -> dict[str, Any]:
                 "retention_days": 1826,
                 "endpoint": "https://s3.fra1.bank.example",
                 "bucket": "llm-audit",
+                "address": "10.40.0.9",
             },
             {"name": "frankfurt-audit", "site": "frankfurt", "mode": "manage", "retention_days": 365},
         ],

@@ -20,8 +20,10 @@ from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
 from components.gateway.callers import GatewayAllowance, GatewayDatabase, GatewayTeam
 from components.gateway.fargate_gateway import FargateSettings
-from components.gateway.inference_gateway import GatewayCanary, GatewayRoute, InferenceGatewayArgs
+from components.gateway.inference_gateway import InferenceGatewayArgs
+from components.gateway.records import GatewayAudit, GatewayContent
 from components.gateway.router import GatewayRouter
+from components.gateway.routes import GatewayCanary, GatewayRoute
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
 from components.governance.audit_trail import AuditTrailArgs
@@ -48,6 +50,7 @@ from isthmus.contracts import (
     platform_eks,
     platform_fargate,
     platform_pools,
+    platform_records,
     platform_sagemaker,
     platform_serving,
 )
@@ -92,6 +95,10 @@ ELSEWHERE: dict[type, set[str]] = {
         "impact",
         "adapter",
     },
+    # They are the sealer's, in a namespace of its own.
+    platform_records.GatewayAudit: {"sealer_volume", "sealer_secret", "earlier_keys"},
+    # Where sealers reach it is theirs to know.
+    platform.AuditStore: {"address"},
     platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
     platform_aws.Network: {"site", "classes", "services", "private_dns"},
@@ -139,6 +146,8 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GatewayAllowance, platform_callers.Allowance),
     (GatewayTeam, platform_callers.GatewayTeam),
     (GatewayDatabase, platform_callers.GatewayDatabase),
+    (GatewayAudit, platform_records.GatewayAudit),
+    (GatewayContent, platform_records.KeptContent),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
     (GatewayRoute, platform.Workload),

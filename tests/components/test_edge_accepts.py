@@ -12,4 +12,4 @@ def test_the_edge_accepts_every_configuration(built: Engine, tmp_path: Path) -> 
         file = tmp_path / "config.yaml"
         file.write_text(made.inputs["data"]["config.yaml"], encoding="utf-8")
         modes.append(load(file).mode)
-    assert sorted(modes) == ["gateway"] * 4 + ["sidecar"] * 2 + ["translator"] * 2
+    assert sorted(modes) == ["gateway"] * 4 + ["sealer"] * 4 + ["sidecar"] * 2 + ["translator"] * 2

@@ -255,7 +255,9 @@ def test_an_endpoint_over_two_nodes_counts_every_pod_in_its_classs_quota(
     build(engine, platform)
     sets = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
     assert sets["size"] == 2
-    (quota,) = [made.spec["hard"] for made in engine.all("ResourceQuota") if "restricted" in made.name]
+    (quota,) = [
+        made.spec["hard"] for made in engine.all("ResourceQuota") if made.name.endswith("restricted-quota")
+    ]
     assert quota["requests.nvidia.com/gpu"] == "32", "a group, and one more that is ending"
     gateway = 2 * 3
     assert int(quota["pods"]) == 2 * 2 + gateway

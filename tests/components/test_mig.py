@@ -131,7 +131,9 @@ def test_a_platform_cuts_what_its_endpoints_need_and_counts_slices_in_quotas(
     assert pod["nodeSelector"]["slices.isthmus.dev/restricted-llama-70b"] == "true"
     asked = pod["containers"][0]["resources"]["limits"]
     assert {name for name in asked if "nvidia" in name} == {"nvidia.com/mig-3g.40gb"}
-    (quota,) = [made.spec["hard"] for made in engine.all("ResourceQuota") if "restricted" in made.name]
+    (quota,) = [
+        made.spec["hard"] for made in engine.all("ResourceQuota") if made.name.endswith("restricted-quota")
+    ]
     assert quota["requests.nvidia.com/mig-3g.40gb"] == "7", "one more for a pod that is ending"
     assert quota["requests.nvidia.com/gpu"] == "0"
     marks = {made.meta["name"]: made.meta["labels"] for made in engine.all("NodePatch")}

@@ -10,7 +10,7 @@ import pytest
 from components.arguments import namespace_args, pool_args
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import Platform
-from tests.components.conftest import Engine, bank, build
+from tests.components.conftest import Engine, Made, bank, build
 
 OLD = Standing(
     id="confidential-old",
@@ -44,8 +44,16 @@ def test_a_gateway_waits_for_no_model_server_of_another_class(built: Engine) -> 
     ]
 
 
+def weights_claims(engine: Engine) -> list[Made]:
+    return [
+        each
+        for each in engine.all("PersistentVolumeClaim")
+        if "isthmus.dev/weights-digest" in each.meta["annotations"]
+    ]
+
+
 def test_a_claim_is_its_classs_and_outlives_the_endpoint(built: Engine) -> None:
-    claims = {made.name: made for made in built.all("PersistentVolumeClaim")}
+    claims = {made.name: made for made in weights_claims(built)}
     assert set(claims) == {"isthmus-fra1-restricted-llama-70b", "isthmus-fra1-confidential-llama-8b"}
     assert {made.parent for made in claims.values()} == {"isthmus"}
     assert claims["isthmus-fra1-confidential-llama-8b"].meta["name"] == "llama-8b"
@@ -58,7 +66,7 @@ def test_two_endpoints_of_a_class_mount_one_claim(engine: Engine) -> None:
     second.update(id="confidential-again", replicas=2, gpus=2)
     data["endpoints"].append(second)
     build(engine, data)
-    assert len(engine.all("PersistentVolumeClaim")) == 2
+    assert len(weights_claims(engine)) == 2
     mounted = [
         volume["persistentVolumeClaim"]["claimName"]
         for made in engine.all("Deployment")

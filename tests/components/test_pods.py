@@ -33,7 +33,7 @@ KEYLESS = {
 
 @pytest.fixture
 def bank(built: Engine) -> Engine:
-    assert len(built.pods()) == 8, sorted(built.pods())
+    assert len(built.pods()) == 12, sorted(built.pods())
     return built
 
 
@@ -62,7 +62,7 @@ def test_no_pod_mounts_a_service_account_token(bank: Engine) -> None:
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["serviceAccountName"] == name, "each has an account of its own"
     accounts = bank.all("ServiceAccount")
-    assert len(accounts) == 8
+    assert len(accounts) == 12
     assert all(account.inputs["automountServiceAccountToken"] is False for account in accounts)
 
 
@@ -134,9 +134,10 @@ def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engin
     for name, pod in bank.pods().items():
         for box in pod["containers"]:
             # A gateway without its database serves nobody, and nobody is helped by starting it anew.
-            live = "/live" if name.endswith(("-gateway", "-translator")) else "/health"
+            live = "/live" if name.endswith(("-gateway", "-translator", "-sealer")) else "/health"
             for probe, path in (
-                ("startupProbe", "/health"),
+                # A sealer that cannot seal says so, and is not started anew for it.
+                ("startupProbe", "/live" if name.endswith("-sealer") else "/health"),
                 ("readinessProbe", "/health"),
                 ("livenessProbe", live),
             ):

@@ -197,6 +197,16 @@ DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
 
 
+def records(class_: str) -> dict[str, Any]:
+    """Where a gateway writes its records, as the blueprints name it."""
+    return {
+        "volume": f"records-{class_}",
+        "sealer_volume": f"records-{class_}-sealer",
+        "secret": f"{class_}-audit",
+        "sealer_secret": f"{class_}-sealer",
+    }
+
+
 def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, Any]:
     return {
         "name": f"{class_}-fra1",
@@ -204,6 +214,7 @@ def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, An
         "site": "fra1",
         "host": f"{class_}-gateway.isthmus-{class_}.svc",
         "callers_secret": f"{class_}-callers",
+        "audit": records(class_),
         "workloads": [workload],
         **rest,
     }
@@ -316,6 +327,7 @@ def platform_data() -> dict[str, Any]:
                 "retention_days": 1825,
                 "endpoint": "https://s3.bank.example",
                 "bucket": "llm-audit",
+                "address": "10.40.0.9",
             },
             {"name": "frankfurt", "site": "frankfurt", "mode": "manage", "retention_days": 365},
         ],

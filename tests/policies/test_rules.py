@@ -16,6 +16,7 @@ from tests.policies import (
     cases_inside,
     cases_models,
     cases_network,
+    cases_records,
     cases_serving,
     cases_stated,
 )
@@ -34,6 +35,7 @@ CASES: list[Case] = [
     *cases_serving.CASES,
     *cases_capacity.CASES,
     *cases_stated.CASES,
+    *cases_records.CASES,
 ]
 OTHERS = ("data-path/",)
 """Families with tests of their own."""

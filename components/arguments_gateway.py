@@ -1,0 +1,132 @@
+"""From the platform's contract to the arguments of a gateway in a cluster and of its sealer."""
+
+from typing import Any
+
+from components.arguments import shared
+from components.arguments_serving import route_args
+from components.gateway.audit_sealer import AuditSealerArgs
+from components.gateway.inference_gateway import InferenceGatewayArgs
+from components.gateway.routes import GatewayRoute
+from components.gateway.translator import TranslatorSettings
+from components.lookups import exception, model_name
+from components.onprem.vllm import WRITES
+from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Endpoint, Gateway, Platform, Site, Workload
+from isthmus.contracts.platform_records import sealed_at
+from isthmus.contracts.words import CALLED_TARGETS
+
+
+def gateway_args(
+    platform: Platform,
+    site: Site,
+    gateway: Gateway,
+    cluster_ips: dict[str, Any],
+    translator: TranslatorSettings | None,
+) -> InferenceGatewayArgs:
+    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity."""
+    endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
+    routes: list[GatewayRoute] = []
+    for workload in gateway.workloads:
+        endpoint = endpoints[workload.endpoint]
+        route: GatewayRoute = {
+            "workload": workload.name,
+            "endpoint": endpoint.id,
+            "model": workload.adapter or endpoint.model,
+        }
+        said: Any = workload.model_dump(include={"team", "clients", "allowance"}, exclude_defaults=True)
+        route.update(said)
+        if endpoint.target in CALLED_TARGETS:
+            route["endpoint"] = model_name(endpoint.id, workload.name)
+        elif endpoint.id not in cluster_ips:
+            raise InputError(
+                f"'{workload.name}' at {gateway.site} is served by '{endpoint.id}' at {endpoint.site}",
+                where=f"gateways.{gateway.name}.workloads.{workload.name}",
+                todo="A gateway reaches model servers of its own site, Amazon Bedrock and SageMaker",
+            )
+        elif gateway.class_ == "restricted":
+            # Only it needs addresses; the others would wait for their models for nothing.
+            route["cluster_ip"] = cluster_ips[endpoint.id]
+        if endpoint.target != "bedrock":
+            more: Any = route_args(workload, endpoints, cluster_ips, addresses=gateway.class_ == "restricted")
+            route.update(more)
+        if endpoint.target not in CALLED_TARGETS:
+            route.update(_overflow(workload, endpoints))
+        routes.append(route)
+    made: dict[str, Any] = {
+        **shared(platform, gateway.certificate_secret),
+        "sensitivity": gateway.class_,
+        "site": site.name,
+        "image": platform.images.edge,
+        "routes": routes,
+        "callers_secret": gateway.callers_secret,
+        "replicas": gateway.replicas,
+        "destinations": [way.model_dump() for way in gateway.destinations],
+        "site_cidrs": on_prem_networks(platform),
+        "resolvers": list(site.dns),
+    }
+    if gateway.database is not None:
+        made["database"] = gateway.database.model_dump()
+    if gateway.teams:
+        made["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
+    if gateway.audit is not None:
+        kept = {"volume", "secret", "policy", "max_unsealed_s", "content"}
+        made["audit"] = gateway.audit.model_dump(include=kept, exclude_none=True)
+    if gateway.router is not None:
+        made["router"] = gateway.router.model_dump(exclude_none=True)
+    if translator is not None:
+        made["translator"] = translator
+        made |= exception(platform, [workload.name for workload in gateway.workloads])
+    return made  # type: ignore[return-value]
+
+
+def sealer_args(platform: Platform, gateway: Gateway) -> AuditSealerArgs | None:
+    """The sealer of a gateway's records; None where it writes none."""
+    audit, store = gateway.audit, sealed_at(platform, gateway)
+    if audit is None or store is None:
+        return None
+    place: dict[str, Any] = {
+        "endpoint": store.endpoint,
+        "address": store.address,
+        "bucket": store.bucket,
+        "prefix": f"{gateway.site}/{gateway.class_}",
+        "retention_days": store.retention_days,
+    }
+    if audit.content is not None:
+        place["content_days"] = max(audit.content.days.values())
+    known = shared(platform, None)
+    known.pop("issuer", None)
+    made: dict[str, Any] = {
+        **known,
+        "sensitivity": gateway.class_,
+        "site": gateway.site,
+        "image": platform.images.translator,
+        "volume": audit.sealer_volume,
+        "secret": audit.sealer_secret,
+        "earlier_keys": audit.earlier_keys,
+        "store": place,
+        "site_cidrs": on_prem_networks(platform),
+    }
+    return made  # type: ignore[return-value]
+
+
+def on_prem_networks(platform: Platform) -> list[str]:
+    return [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs]
+
+
+def _overflow(workload: Workload, endpoints: dict[str, Endpoint]) -> Any:
+    """Of `GatewayRoute`: what of AWS takes a workload's chats that its own endpoint cannot take."""
+    if not workload.overflow or endpoints[workload.endpoint].task not in WRITES:
+        return {}
+    first, *others = workload.overflow
+    if others or endpoints[first].target not in CALLED_TARGETS:
+        raise InputError(
+            f"'{workload.name}' overflows to {', '.join(workload.overflow)}",
+            where=f"gateways.workloads.{workload.name}.overflow",
+            todo="Name one endpoint on Amazon Bedrock or SageMaker: a gateway's translator reaches no other",
+        )
+    return {
+        "overflow": {
+            "endpoint": model_name(first, workload.name),
+            "when_waiting": workload.overflow_when_waiting,
+        }
+    }

@@ -1,0 +1,118 @@
+"""Where a gateway's requests go: its routes as the edge's configuration has them."""
+
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.gateway.callers import GatewayAllowance
+from components.kube import SERVING_PORT, dns_name
+from components.onprem.model_args import ModelPicker
+from isthmus.contracts.errors import InputError
+
+
+class GatewayCanary(TypedDict):
+    """Another model server, which takes a share of a workload's requests."""
+
+    endpoint: str
+    """Id of its endpoint, of the class and in its namespace."""
+    model: str
+    """What it is asked for."""
+    percent: float
+    """Its share of the requests, in percent: exact for each copy of the gateway."""
+    cluster_ip: NotRequired[pulumi.Input[str]]
+    """Address of its Service, where the route names one."""
+    picker: NotRequired[ModelPicker]
+    """Its picker, where it has an InferencePool; with a router only."""
+
+
+class GatewayOverflow(TypedDict):
+    """A model of the translator, which takes the chats that the workload's own endpoint cannot take."""
+
+    endpoint: str
+    """Its name at the translator."""
+    when_waiting: NotRequired[int]
+    """Also when so many requests wait at the own endpoint; absent: only when that takes none."""
+
+
+class GatewayRoute(TypedDict):
+    """Where one workload's requests go."""
+
+    workload: str
+    """The workload's name: what its callers give as model."""
+    endpoint: str
+    """Id of the endpoint: a model server of the class in its namespace, or a model of the translator."""
+    model: str
+    """What the endpoint is asked for: a model's id, or an adapter's name."""
+    cluster_ip: NotRequired[pulumi.Input[str]]
+    """Address of the model server's Service; a restricted gateway needs it, since it asks no cluster DNS."""
+    task: NotRequired[str]
+    """What it is asked for: chat (default), embedding or rerank."""
+    team: NotRequired[str]
+    """Whose workload it is: what it takes is accounted so."""
+    clients: NotRequired[list[str]]
+    """Client certificates that speak for it, by DNS name or SPIFFE id; its keys are then taken from them only."""
+    allowance: NotRequired[GatewayAllowance]
+    """What it may use."""
+    cache_salt: NotRequired[str]
+    """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
+    canary: NotRequired[GatewayCanary]
+    """A model server that takes a share of the requests."""
+    overflow: NotRequired[GatewayOverflow]
+    """Where requests go that the endpoint cannot take; never for a restricted workload."""
+    picker: NotRequired[ModelPicker]
+    """The endpoint's picker, where it has an InferencePool; with a router only."""
+
+
+def direct(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
+    """One route of the edge's configuration: a translator knows a model by its endpoint's id."""
+    through_translator = route["endpoint"] in cloud
+    server = dns_name(f"{held}-translator" if through_translator else route["endpoint"], space)
+    made: dict[str, Any] = {
+        "workload": route["workload"],
+        "url": f"https://{server}:{SERVING_PORT}",
+        "server_name": server,
+        "model": route["endpoint"] if through_translator else route["model"],
+    }
+    given = [key for key in ("task", "cache_salt", "canary", "overflow") if key in route]
+    if through_translator and given:
+        raise InputError(
+            f"a model behind the translator takes no {' or '.join(given)}",
+            where=f"routes.{route['workload']}.{given[0]}",
+            todo="Leave it out: they are a model server's",
+        )
+    made |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    if "canary" in route:
+        canary = route["canary"]
+        if canary["endpoint"] == route["endpoint"] or canary["endpoint"] in cloud:
+            raise InputError(
+                f"'{canary['endpoint']}' is no other model server",
+                where=f"routes.{route['workload']}.canary.endpoint",
+                todo="Name another endpoint of the class",
+            )
+        other = dns_name(canary["endpoint"], space)
+        made["canary"] = {
+            "url": f"https://{other}:{SERVING_PORT}",
+            "server_name": other,
+            "model": canary["model"],
+            "percent": canary["percent"],
+        }
+    return made | beyond(route, held, space, cloud)
+
+
+def beyond(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
+    """A route's overflow, as the edge's configuration has it: a model of the class's own translator."""
+    if "overflow" not in route:
+        return {}
+    overflow = route["overflow"]
+    if held == "restricted" or overflow["endpoint"] not in cloud:
+        raise InputError(
+            "restricted requests never leave their own endpoint"
+            if held == "restricted"
+            else f"'{overflow['endpoint']}' is no model of this gateway's translator",
+            where=f"routes.{route['workload']}.overflow",
+            todo="Leave it out" if held == "restricted" else "Name one of the translator's models",
+        )
+    server = dns_name(f"{held}-translator", space)
+    place = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": overflow["endpoint"]}
+    waiting = {"when_waiting": overflow["when_waiting"]} if "when_waiting" in overflow else {}
+    return {"overflow": {**place, **waiting}}

@@ -1,0 +1,54 @@
+"""The gateways of one site's cluster, each with the sealer of its records. No resource of its own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+
+from components.arguments_aws import CloudSide, translator_args
+from components.arguments_gateway import gateway_args, sealer_args
+from isthmus.contracts.platform import Platform, Site
+from isthmus.contracts.platform_eks import provider_key
+
+if TYPE_CHECKING:
+    from components.onprem.door import ModelDoor
+    from components.onprem.model_server import ModelServer
+
+
+def make_gateways(
+    name: str,
+    platform: Platform,
+    site: Site,
+    at: Callable[..., pulumi.ResourceOptions],
+    before: Sequence[pulumi.Resource],
+    spaces: Mapping[str, pulumi.Resource],
+    servers: "Mapping[str, ModelServer | ModelDoor]",
+    sides: Mapping[str, CloudSide],
+) -> list[dict[str, Any]]:
+    """Class, site, address and service of each. `name`: the platform's; `sides`: by identity, what it has in AWS."""
+    from components.gateway.audit_sealer import AuditSealer
+    from components.gateway.inference_gateway import InferenceGateway
+
+    addresses = {id_: server.cluster_ip for id_, server in servers.items()}
+    key = provider_key(site)
+    found: list[dict[str, Any]] = []
+    for gateway in platform.gateways:
+        if gateway.site != site.name or gateway.runs_on != "kubernetes":
+            continue
+        side = sides.get(gateway.identity) if gateway.identity else None
+        behind = translator_args(platform, gateway, side) if side is not None else None
+        called = f"{name}-{site.name}-{gateway.class_}"
+        # Before the gateway: its copies serve nothing until somebody seals.
+        sealer = sealer_args(platform, gateway)
+        sealed = [AuditSealer(f"{called}-sealer", sealer, at(key, [*before]))] if sealer is not None else []
+        awaited = sorted({each for workload in gateway.workloads for each in workload.awaited})
+        made = InferenceGateway(
+            f"{called}-gateway",
+            gateway_args(platform, site, gateway, addresses, behind),
+            at(key, [*before, spaces[gateway.class_]]),
+            after=[*sealed, *(servers[each] for each in awaited if each in servers)],
+        )
+        found.append(
+            {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}
+        )
+    return found

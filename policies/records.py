@@ -1,0 +1,222 @@
+"""Audit: gateways keep records; who seals them stands apart from who writes them, and seals into the site's store."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Any
+
+from isthmus.contracts import handling
+from isthmus.contracts.platform import AuditStore
+from isthmus.contracts.words import SENSITIVITIES
+from isthmus.graph.reach import POLICY
+from isthmus.graph.resources import Resource, place
+from policies import frameworks as fw
+from policies.documents import configurations
+from policies.pods import KINDS, Pod, pods
+from policies.rule import Broken, Rule, Subject
+from policies.values import at, unknown
+
+_CONFIG = "kubernetes:core/v1:ConfigMap"
+_RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
+_IN_NAMESPACE = (f"{_RBAC}:RoleBinding", f"{_RBAC}:Role")
+_EVERYWHERE = f"{_RBAC}:ClusterRole"
+_BOUND = f"{_RBAC}:ClusterRoleBinding"
+_LOOKS = {"get", "list", "watch"}
+_RULES_PODS = {
+    *("pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "configmaps"),
+    *("secrets", "persistentvolumeclaims", "serviceaccounts", "networkpolicies", "roles", "rolebindings"),
+}
+"""By changing any of these somebody decides what a pod of the namespace is and may."""
+
+
+def configured(subject: Subject, mode: str) -> Iterator[tuple[Resource, Any]]:
+    """The edge's configurations of a mode in clusters."""
+    for resource, _, config in configurations(subject.graph):
+        if resource.type == _CONFIG and at(config, "mode") == mode:
+            yield resource, config
+
+
+def recorded(subject: Subject) -> Iterator[tuple[Resource, Any]]:
+    """Gateways that keep records: of a platform those of which it states it, else all."""
+    for resource, config in configured(subject, "gateway"):
+        stated = subject.platform.gateways if subject.platform else []
+        here = (at(config, "class"), at(config, "site"))
+        mine = [each for each in stated if (each.class_, each.site) == here]
+        if subject.platform is None or any(each.audit is not None for each in mine):
+            yield resource, config
+
+
+def _recorded(subject: Subject) -> Iterator[Broken]:
+    for resource, config in recorded(subject):
+        for key in ("records", "seals", "seal_key", "site_key"):
+            value = at(config, f"audit.{key}")
+            if unknown(value):
+                yield Broken(f"audit.{key} of {resource.name} is not known yet", resource, "undecided")
+            elif not value:
+                yield Broken(f"{resource.name} keeps no records: it names no audit.{key}", resource)
+
+
+def sealers(subject: Subject) -> list[Pod]:
+    """Pods that seal."""
+    return [pod for pod in pods(subject.graph) if pod.role == "sealer"]
+
+
+def _apart(subject: Subject) -> Iterator[Broken]:
+    spaces = {pod.namespace for pod in sealers(subject)}
+    for pod in pods(subject.graph):
+        if pod.namespace in spaces and pod.role != "sealer":
+            name = pod.resource.name
+            yield Broken(
+                f"{name} runs beside the sealer in {pod.namespace}, and may mount its keys", pod.resource
+            )
+    for each in subject.graph.of(*_IN_NAMESPACE):
+        if place(each)[1] in spaces:
+            yield Broken(f"{each.name} gives rights over the sealer in {place(each)[1]}", each)
+    yield from _rights_everywhere(subject) if spaces else ()
+    for mode, key in (("sealer", "records"), ("gateway", "audit.seals")):
+        for resource, config in configured(subject, mode):
+            yield from _only_reads(subject, resource, str(at(config, key) or ""))
+
+
+def _rights_everywhere(subject: Subject) -> Iterator[Broken]:
+    """Roles of the whole cluster that reach into every namespace, the sealers' among them."""
+    bound = {str(at(each.inputs, "roleRef.name")) for each in subject.graph.of(_BOUND)}
+    for role in subject.graph.of(_EVERYWHERE):
+        if place(role)[0] not in bound:
+            continue
+        for rule in role.inputs.get("rules") or []:
+            reached = _RULES_PODS & set(at(rule, "resources") or [])
+            if set(at(rule, "verbs") or []) - _LOOKS and reached:
+                what = ", ".join(sorted(reached))
+                yield Broken(f"{role.name} changes {what} in every namespace, the sealers' too", role)
+
+
+def _only_reads(subject: Subject, config: Resource, folder: str) -> Iterator[Broken]:
+    """Pods that run by a configuration mount a folder read-only, where they mount it."""
+    name, space = place(config)
+    for pod in pods(subject.graph):
+        if pod.namespace != space or not _runs_by(pod, name):
+            continue
+        for box in pod.boxes:
+            for mount in box.get("volumeMounts") or []:
+                if folder and at(mount, "mountPath") == folder and at(mount, "readOnly") is not True:
+                    yield Broken(
+                        f"{pod.resource.name} can write {folder}, which is another's to write", pod.resource
+                    )
+
+
+def _runs_by(pod: Pod, config: str) -> bool:
+    volumes = pod.spec.get("volumes")
+    named = [at(each, "configMap.name") for each in volumes] if isinstance(volumes, list) else []
+    return any(each == config or unknown(each) for each in named)
+
+
+def _at_home(subject: Subject) -> Iterator[Broken]:
+    for resource, config in configured(subject, "sealer"):
+        class_, site = str(at(config, "class")), str(at(config, "site"))
+        store = _store(subject, site)
+        for key in ("endpoint", "bucket"):
+            value, wanted = at(config, f"store.{key}"), getattr(store, key) if store else None
+            if unknown(value):
+                yield Broken(f"the store's {key} of {resource.name} is not known yet", resource, "undecided")
+            elif wanted is not None and value != wanted:
+                yield Broken(
+                    f"{resource.name} seals into {value}, and the store of {site} is {wanted}", resource
+                )
+        days = at(config, "store.retention_days")
+        least = handling.of(class_).records_months_min * 365 // 12 if class_ in SENSITIVITIES else 0
+        if unknown(days):
+            yield Broken(f"how long {resource.name} locks seals is not known yet", resource, "undecided")
+        elif not isinstance(days, int | float) or days < least:
+            yield Broken(
+                f"{resource.name} locks seals for {days} days, and {class_} records are kept {least}",
+                resource,
+            )
+        yield from _one_way(subject, place(resource)[1], store)
+
+
+def _store(subject: Subject, site: str) -> AuditStore | None:
+    stores = subject.platform.audit if subject.platform else []
+    return next((each for each in stores if each.site == site), None)
+
+
+def _one_way(subject: Subject, space: str, store: AuditStore | None) -> Iterator[Broken]:
+    """The sealers' namespace is let out to one address: the store's, where the platform states it."""
+    for policy in subject.graph.of(POLICY):
+        if place(policy)[1] != space:
+            continue
+        for rule in at(policy.inputs, "spec.egress") or []:
+            for peer in at(rule, "to") or []:
+                block = at(peer, "ipBlock.cidr")
+                if unknown(block) or unknown(peer):
+                    yield Broken(
+                        f"whom {policy.name} lets the sealer call is not known yet", policy, "undecided"
+                    )
+                elif not _is(block, store.address if store else None):
+                    where = block or "pods of the cluster"
+                    yield Broken(
+                        f"{policy.name} lets the sealer reach {where}, which is not its store", policy
+                    )
+
+
+def _is(block: Any, address: str | None) -> bool:
+    try:
+        network = ipaddress.ip_network(str(block))
+    except ValueError:
+        return False
+    return network.num_addresses == 1 and (address is None or str(network.network_address) == address)
+
+
+def judged_apart(subject: Subject) -> Iterator[Resource]:
+    """What can bring a sealer together with others: pods that run beside it or by either's folder, and rights."""
+    spaces = {pod.namespace for pod in sealers(subject)}
+    told = [place(resource) for mode in ("sealer", "gateway") for resource, _ in configured(subject, mode)]
+    for pod in pods(subject.graph):
+        beside = pod.namespace in spaces
+        if beside or any(space == pod.namespace and _runs_by(pod, name) for name, space in told):
+            yield pod.resource
+    yield from (each for each in subject.graph.of(*_IN_NAMESPACE) if place(each)[1] in spaces)
+    yield from subject.graph.of(_EVERYWHERE) if spaces else ()
+
+
+def judged_at_home(subject: Subject) -> Iterator[Resource]:
+    """Sealers' configurations, and what lets them out."""
+    found = [resource for resource, _ in configured(subject, "sealer")]
+    spaces = {place(each)[1] for each in found}
+    yield from found
+    yield from (each for each in subject.graph.of(POLICY) if place(each)[1] in spaces)
+
+
+RULES = (
+    Rule(
+        "audit/gateways-keep-records",
+        "Gateways keep records that somebody seals",
+        "critical",
+        (*fw.nist("AU-2", "AU-12"), *fw.pci("10.2.1")),
+        "Of a request that is not on record nobody can show where it went, nor that it went nowhere else",
+        "Give the gateway its audit volume, its Secret and a sealer",
+        _recorded,
+        (_CONFIG,),
+    ),
+    Rule(
+        "audit/sealer-apart",
+        "Who seals records stands apart from who writes them",
+        "critical",
+        (*fw.nist("AU-9(4)", "AC-5"), *fw.pci("10.3.2")),
+        "Whoever may write records and seal them can make what was seem otherwise",
+        "Leave the sealer alone in its namespace, with no role in it, and each folder to the one that writes it",
+        _apart,
+        (*KINDS, *_IN_NAMESPACE, _EVERYWHERE),
+    ),
+    Rule(
+        "audit/sealed-at-home",
+        "Records are sealed in their own site's store, for as long as their class keeps them",
+        "critical",
+        (*fw.nist("AU-9(2)", "AU-11"), *fw.pci("10.5.1")),
+        "Records in another place, or locked for less, are in somebody else's hands when they are asked for",
+        "Name the site's store and its address, and the days that the class demands",
+        _at_home,
+        (_CONFIG, POLICY),
+    ),
+)

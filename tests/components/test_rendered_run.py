@@ -1,0 +1,140 @@
+"""What the components render, run: the real gateway, sidecar and sealer by their own files, in front of a store with
+Object Lock. Only what a cluster would have given is put in its place: paths, ports, addresses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+from ruamel.yaml import YAML
+
+from edge.audit.seal_format import public_keys
+from edge.audit.stores import S3Store
+from edge.audit.verify import verify
+from tests.components.conftest import Engine
+from tests.edge.audit.harness import new_key
+from tests.edge.certificates import Authority
+from tests.edge.conftest import bearer, callers_text
+from tests.edge.fake_model import FakeModel
+from tests.edge.processes import Edge
+
+WORKLOAD, KEY = "kyc-extraction", "key-of-kyc"
+SPACE = "isthmus-confidential.svc"
+BUCKET = "llm-audit"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    made = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **who)
+    made.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+    yield made
+    server.stop()
+
+
+def told(engine: Engine, name: str, mounted: dict[str, Path]) -> Any:
+    """A rendered configuration, with each mounted folder where it is here."""
+    text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
+    for path, folder in mounted.items():
+        text = text.replace(path, str(folder))
+    said = YAML(typ="safe").load(text)
+    for listener in ("listen", "health"):
+        if listener in said:
+            said[listener].pop("port")
+            said[listener]["host"] = "127.0.0.1"
+    return said
+
+
+def shown(authority: Authority, folder: Path, name: str) -> Path:
+    """A TLS Secret as it is mounted."""
+    folder.mkdir()
+    authority.issue(name, f"{name}.{SPACE}")
+    for key, file in (("tls.crt", f"{name}.crt"), ("tls.key", f"{name}.key"), ("ca.crt", "ca.crt")):
+        (folder / key).write_bytes((authority.path.parent / file).read_bytes())
+    return folder
+
+
+def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
+    built: Engine, tmp_path: Path, s3: Any
+) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("app", "app.claims.svc")
+    private, public = new_key()
+    for folder in ("callers", "keys", "sealer", "share/records", "share/seals"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "callers" / "callers.yaml").write_text(callers_text({WORKLOAD: KEY}))
+    (tmp_path / "keys" / "sealer.pem").write_bytes(public)
+    (tmp_path / "keys" / "site.key").write_text("ab" * 32)
+    (tmp_path / "sealer" / "sealer.key.pem").write_bytes(private)
+    (tmp_path / "sealer" / "credentials").write_text(
+        "[default]\naws_access_key_id = a\naws_secret_access_key = b\n"
+    )
+    (tmp_path / "sealer" / "ca.crt").write_bytes(authority.path.read_bytes())
+    share = {"/var/lib/isthmus/audit": tmp_path / "share"}
+
+    sealing = told(
+        built,
+        "isthmus-fra1-confidential-sealer-config",
+        {**share, "/etc/isthmus/sealer": tmp_path / "sealer"},
+    )
+    sealing["store"]["endpoint"] = s3.meta.endpoint_url
+    behind = told(
+        built,
+        "isthmus-confidential-llama-8b-config",
+        {"/etc/isthmus/tls": shown(authority, tmp_path / "model-tls", "confidential-llama-8b")},
+    )
+    model = FakeModel()
+    behind["upstream"] = model.url
+    running: list[Edge] = []
+    try:
+        sidecar = Edge(tmp_path / "run-sidecar", behind)
+        running += [sidecar, Edge(tmp_path / "run-sealer", sealing)]
+        front = told(
+            built,
+            "isthmus-fra1-confidential-gateway-config",
+            {
+                **share,
+                "/etc/isthmus/tls": shown(authority, tmp_path / "gateway-tls", "confidential-gateway"),
+                "/etc/isthmus/callers": tmp_path / "callers",
+                "/etc/isthmus/audit": tmp_path / "keys",
+            },
+        )
+        front["routes"][0]["url"] = f"https://127.0.0.1:{sidecar.port}"
+        gateway = Edge(tmp_path / "run-gateway", front)
+        running.append(gateway)
+        for each in running:
+            each.wait_until_up().wait_until_well()
+        asked = {"model": WORKLOAD, "messages": [{"role": "user", "content": "IBAN DE02"}]}
+        with httpx.Client(verify=authority.client("app"), trust_env=False, timeout=20) as client:
+            answer = client.post(f"{gateway.url}/v1/chat/completions", json=asked, headers=bearer(KEY))
+        assert answer.status_code == 200, answer.text
+    finally:
+        # The sealer last: what the gateway wrote at its end is sealed too.
+        codes = [each.stop() for each in (*running[2:], *running[:2])]
+        model.shutdown()
+        model.server_close()
+    assert codes == [0, 0, 0]
+    records: list[dict[str, Any]] = []
+    proof = verify(
+        S3Store(s3, BUCKET, sealing["store"]["prefix"]),
+        public_keys([public]),
+        now=datetime.now(UTC),
+        on_record=lambda record, _: records.append(record),
+    )
+    assert (proof.findings, proof.unfinished) == ([], {})
+    assert [each["kind"] for each in records] == ["open", "intent", "outcome", "close"]
+    (intent,) = [each for each in records if each["kind"] == "intent"]
+    assert intent["policy"] == front["audit"]["policy"]
+    assert intent["to"]["server"] == f"confidential-llama-8b.{SPACE}"
+    assert "IBAN" not in json.dumps(records)

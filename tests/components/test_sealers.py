@@ -1,0 +1,152 @@
+"""What a gateway's records stand on: its volume and keys, and the sealer beside it, apart from all that it has."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import AuditSealer
+from components.governance.cluster_roles import ClusterRoles
+from edge.config import SealerConfig
+from edge.config import check as read_by_the_edge
+from isthmus.contracts.errors import AnswerIsNo
+from tests.components.conftest import Engine, Made, build
+from tests.components.platforms import DIGEST, REGISTRY
+
+SPACE = "isthmus-restricted-sealer"
+
+
+def told(engine: Engine, name: str) -> Any:
+    text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
+    return read_by_the_edge(YAML(typ="safe").load(text), Path("config.yaml"))
+
+
+def mounts(made: Made) -> dict[str, tuple[str, bool]]:
+    """By folder of the share: where it is mounted, and whether it is only read."""
+    (box,) = made.pod["containers"]
+    return {
+        each["subPath"]: (each["mountPath"], each["readOnly"])
+        for each in box["volumeMounts"]
+        if "subPath" in each
+    }
+
+
+def test_the_sealer_is_told_the_sites_store_and_seals_for_its_class(built: Engine) -> None:
+    read = told(built, "isthmus-fra1-restricted-sealer-config")
+    assert isinstance(read, SealerConfig)
+    assert (read.data_class, read.site) == ("restricted", "fra1")
+    assert (read.store.endpoint, read.store.bucket) == ("https://s3.fra1.bank.example", "llm-audit")
+    assert (read.store.prefix, read.store.retention_days) == ("fra1/restricted", 1826)
+
+
+def test_gateway_and_sealer_share_two_folders_and_each_writes_one(built: Engine) -> None:
+    gateway = built.only("Deployment", "isthmus-fra1-restricted-gateway-server")
+    sealer = built.only("Deployment", "isthmus-fra1-restricted-sealer-server")
+    read = told(built, "isthmus-fra1-restricted-gateway-config").audit
+    assert mounts(gateway) == {"records": (str(read.records), False), "seals": (str(read.seals), True)}
+    assert mounts(sealer) == {"records": (str(read.records), True), "seals": (str(read.seals), False)}
+    volumes = {
+        (made.meta["namespace"], made.meta["name"]): made.spec["volumeName"]
+        for made in built.all("PersistentVolumeClaim")
+        if "records" in made.name and "restricted" in made.name
+    }
+    assert volumes == {
+        ("isthmus-restricted", "restricted-gateway-records"): "records-restricted",
+        (SPACE, "records"): "records-restricted-sealer",
+    }, "two volumes of one share, since one binds to one namespace"
+
+
+def test_gateway_and_sealer_share_no_secret_no_account_and_no_user(built: Engine) -> None:
+    pods = built.pods()
+    one, other = pods["restricted-gateway"], pods["restricted-sealer"]
+
+    def secrets(pod: dict[str, Any]) -> set[str]:
+        return {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
+
+    assert secrets(other) == {"restricted-sealer"}
+    assert not secrets(one) & secrets(other)
+    assert one["serviceAccountName"] != other["serviceAccountName"]
+    assert one["securityContext"]["runAsUser"] != other["securityContext"]["runAsUser"]
+
+
+def test_its_one_way_out_is_the_store_by_address_and_it_asks_no_resolver(built: Engine) -> None:
+    policies = {
+        made.meta["name"]: made.spec for made in built.all("NetworkPolicy") if made.meta["namespace"] == SPACE
+    }
+    assert set(policies) == {"default-deny", "restricted-sealer"}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert policies["restricted-sealer"]["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "10.40.0.9/32"}}], "ports": [{"protocol": "TCP", "port": 443}]}
+    ]
+    pod = built.pods()["restricted-sealer"]
+    assert pod["hostAliases"] == [{"ip": "10.40.0.9", "hostnames": ["s3.fra1.bank.example"]}]
+    assert (pod["dnsPolicy"], pod["dnsConfig"]) == ("None", {"nameservers": ["127.0.0.1"]})
+    (space,) = [made for made in built.all("Namespace") if made.meta["name"] == SPACE]
+    assert space.meta["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert space.meta["labels"]["isthmus.dev/class"] == "restricted", "admission looks at it, too"
+
+
+def test_no_role_of_people_reaches_the_sealers_namespace(engine: Engine) -> None:
+    members: Any = [{"role": role, "groups": ["g"]} for role in ("platform", "model-owner", "auditor")]
+    classes: Any = [{"sensitivity": "restricted", "models": ["m"], "gateway": "restricted-gateway"}]
+    engine.deploy(ClusterRoles, "people", {"members": members, "classes": classes})
+    assert engine.all("RoleBinding"), "else nothing is shown"
+    assert {made.meta["namespace"] for made in engine.all("RoleBinding")} == {"isthmus-restricted"}
+    whole = [rule for made in engine.all("ClusterRole") for rule in made.inputs["rules"]]
+    assert not [rule for rule in whole if {"pods", "secrets", "deployments"} & set(rule["resources"])]
+
+
+def test_a_gateway_waits_for_whoever_seals_its_records(built: Engine) -> None:
+    waits = built.only("Deployment", "isthmus-fra1-restricted-gateway-server").depends_on
+    assert "isthmus-fra1-restricted-sealer-server" in waits
+
+
+def test_another_route_is_another_version_in_the_records(engine: Engine, platform: dict[str, Any]) -> None:
+    name = "isthmus-fra1-confidential-gateway-config"
+    changed = copy.deepcopy(platform)
+    changed["gateways"][1]["workloads"][0].pop("adapter")
+    stated = copy.deepcopy(platform)
+    stated["gateways"][1]["audit"]["policy"] = "v12"
+    policies = []
+    for data in (platform, copy.deepcopy(platform), changed, stated):
+        made = Engine()
+        build(made, data)
+        policies.append(told(made, name).audit.policy)
+    assert policies[0] == policies[1]
+    assert policies[0].startswith("config-")
+    assert policies[2] not in (policies[0], "v12")
+    assert policies[3] == "v12"
+
+
+def test_content_is_kept_for_whom_the_platform_says_under_keys_on_a_volume_of_its_own(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    kept = {"volume": "content-keys", "days": {"transaction-narratives": 1825}}
+    platform["gateways"][0]["audit"] |= {"content": kept, "max_unsealed_s": 90, "earlier_keys": True}
+    build(engine, platform)
+    read = told(engine, "isthmus-fra1-restricted-gateway-config").audit
+    assert (read.content.days, read.max_unsealed_s) == ({"transaction-narratives": 1825}, 90)
+    pod = engine.pods()["restricted-gateway"]
+    (box,) = pod["containers"]
+    at = {each["mountPath"]: each for each in box["volumeMounts"]}
+    assert not at[str(read.content.keys)].get("readOnly")
+    (keys,) = [made for made in engine.all("PersistentVolumeClaim") if made.name.endswith("content-keys")]
+    assert keys.spec["volumeName"] == "content-keys"
+    sealer = told(engine, "isthmus-fra1-restricted-sealer-config")
+    assert sealer.store.content_days == 1825
+    assert str(sealer.earlier_keys) == "/etc/isthmus/sealer/earlier.pem"
+
+
+def test_a_restricted_sealer_alone_takes_no_store_outside_the_site(engine: Engine) -> None:
+    store = {"endpoint": "https://s3.example", "address": "52.94.1.1", "bucket": "b", "prefix": "fra1/r"}
+    args: dict[str, Any] = {
+        **{"sensitivity": "restricted", "site": "fra1", "image": f"{REGISTRY}translator@{DIGEST}"},
+        **{"volume": "v", "secret": "s", "store": {**store, "retention_days": 1826}},
+        **{"monitoring_namespace": "monitoring", "site_cidrs": ["10.40.0.0/16"]},
+    }
+    with pytest.raises(AnswerIsNo, match="not inside the site's networks"):
+        engine.deploy(AuditSealer, "s", args)
