@@ -3,7 +3,7 @@
 from typing import Any
 
 from components.arguments import shared
-from components.arguments_serving import route_args
+from components.arguments_serving import place_args, route_args
 from components.gateway.audit_sealer import AuditSealerArgs
 from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.routes import GatewayRoute
@@ -22,8 +22,11 @@ def gateway_args(
     gateway: Gateway,
     cluster_ips: dict[str, Any],
     translator: TranslatorSettings | None,
+    *,
+    digests: bool,
 ) -> InferenceGatewayArgs:
-    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity."""
+    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity; `digests`:
+    whether the models' releases are this stack's to know."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     routes: list[GatewayRoute] = []
     for workload in gateway.workloads:
@@ -46,11 +49,19 @@ def gateway_args(
         elif gateway.class_ == "restricted":
             # Only it needs addresses; the others would wait for their models for nothing.
             route["cluster_ip"] = cluster_ips[endpoint.id]
+        places: dict[str, Any] = {
+            each: place_args(platform, endpoints[each], digests) for each in workload.reaches
+        }
+        if gateway.router is not None and workload.canary is not None:
+            # Which of the two versions answers, the router decides.
+            places[endpoint.id].pop("model_digest", None)
+        route["place"] = places[endpoint.id]
         if endpoint.target != "bedrock":
-            more: Any = route_args(workload, endpoints, cluster_ips, addresses=gateway.class_ == "restricted")
+            addresses = gateway.class_ == "restricted"
+            more: Any = route_args(workload, endpoints, cluster_ips, places, addresses=addresses)
             route.update(more)
         if endpoint.target not in CALLED_TARGETS:
-            route.update(_overflow(workload, endpoints))
+            route.update(_overflow(workload, endpoints, places))
         routes.append(route)
     made: dict[str, Any] = {
         **shared(platform, gateway.certificate_secret),
@@ -66,6 +77,8 @@ def gateway_args(
     }
     if gateway.database is not None:
         made["database"] = gateway.database.model_dump()
+    if gateway.traces is not None:
+        made["traces"] = gateway.traces.model_dump(exclude_none=True)
     if gateway.teams:
         made["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
     if gateway.audit is not None:
@@ -113,7 +126,7 @@ def on_prem_networks(platform: Platform) -> list[str]:
     return [cidr for each in platform.sites if each.kind == "on-prem" for cidr in each.cidrs]
 
 
-def _overflow(workload: Workload, endpoints: dict[str, Endpoint]) -> Any:
+def _overflow(workload: Workload, endpoints: dict[str, Endpoint], places: dict[str, Any]) -> Any:
     """Of `GatewayRoute`: what of AWS takes a workload's chats that its own endpoint cannot take."""
     if not workload.overflow or endpoints[workload.endpoint].task not in WRITES:
         return {}
@@ -128,5 +141,6 @@ def _overflow(workload: Workload, endpoints: dict[str, Endpoint]) -> Any:
         "overflow": {
             "endpoint": model_name(first, workload.name),
             "when_waiting": workload.overflow_when_waiting,
+            "place": places[first],
         }
     }

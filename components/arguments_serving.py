@@ -7,9 +7,11 @@ from typing import Any
 from components.onprem.vllm import WRITES
 from components.onprem.weight_cache import BESIDE_CPU, BESIDE_MEMORY, FETCH_CPU, FETCH_MEMORY
 from components.quantities import amount
+from isthmus.contracts import mig
 from isthmus.contracts.platform import Endpoint, Platform, Workload
 from isthmus.contracts.platform_node_cache import fetchers
 from isthmus.contracts.platform_serving import scaled
+from isthmus.contracts.words import VLLM_TARGETS
 
 _ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine"}
 
@@ -100,10 +102,42 @@ def on_disks(machines: int) -> Fetching:
     )
 
 
+def place_args(platform: Platform, endpoint: Endpoint, digests: bool) -> dict[str, Any]:
+    """`GatewayPlace` of an endpoint. `digests`: whether its release is known here."""
+    made: dict[str, Any] = {"target": endpoint.target}
+    if digests and endpoint.weights is not None and endpoint.target in VLLM_TARGETS:
+        made["model_digest"] = endpoint.weights.digest
+    if endpoint.cost is not None:
+        made |= endpoint.cost.model_dump(exclude_none=True)
+        # Only where they are charged: of every other endpoint the gateway need not know how many replicas there are.
+        if endpoint.cost.usd_per_gpu_hour is not None:
+            made["gpus"] = _whole_gpus(platform, endpoint)
+    return made
+
+
+def _whole_gpus(platform: Platform, endpoint: Endpoint) -> float:
+    """GPUs behind an endpoint, slices and shares as parts of one."""
+    pool = next((each for each in platform.pools if each.name == endpoint.pool), None)
+    if pool is None or endpoint.target not in VLLM_TARGETS:
+        return 0.0
+    parts = 1
+    if endpoint.mig_profile is not None:
+        parts = mig.instances(pool.gpu, endpoint.mig_profile)
+    elif endpoint.time_sliced and pool.time_slicing is not None:
+        parts = pool.time_slicing.replicas
+    return round(endpoint.gpus / parts, 4)
+
+
 def route_args(
-    workload: Workload, endpoints: dict[str, Endpoint], cluster_ips: dict[str, Any], *, addresses: bool
+    workload: Workload,
+    endpoints: dict[str, Endpoint],
+    cluster_ips: dict[str, Any],
+    places: dict[str, Any],
+    *,
+    addresses: bool,
 ) -> dict[str, Any]:
-    """Of `GatewayRoute`: its task, its salt, its canary. `addresses`: the gateway asks no cluster DNS."""
+    """Of `GatewayRoute`: its task, its salt, others that are as good, its canary. `places`: on what each endpoint runs;
+    `addresses`: the gateway asks no cluster DNS."""
     endpoint = endpoints[workload.endpoint]
     made: dict[str, Any] = {}
     if endpoint.task not in WRITES:
@@ -113,13 +147,22 @@ def route_args(
         made["cache_salt"] = f"team/{workload.team}" if workload.team else f"workload/{workload.name}"
     if endpoint.picker is not None:
         made["picker"] = endpoint.picker.model_dump()
+
+    def other(id_: str) -> dict[str, Any]:
+        return {
+            "endpoint": id_,
+            "model": workload.adapter or endpoints[id_].model,
+            "place": places[id_],
+            **({"cluster_ip": cluster_ips[id_]} if addresses else {}),
+        }
+
+    if workload.also:
+        made["also"] = [other(each) for each in workload.also]
     if workload.canary is not None:
         canary = endpoints[workload.canary.endpoint]
         made["canary"] = {
-            "endpoint": canary.id,
-            "model": workload.adapter or canary.model,
+            **other(canary.id),
             "percent": workload.canary.percent,
-            **({"cluster_ip": cluster_ips[canary.id]} if addresses else {}),
             **({"picker": canary.picker.model_dump()} if canary.picker else {}),
         }
     return made

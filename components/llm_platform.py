@@ -247,7 +247,8 @@ class LlmPlatform(pulumi.ComponentResource):
         if scope.owns("platform"):
             before = [*guard, *pools, *machines.values()]
             self._gateways += make_gateways(
-                self._name, platform, site, self._at, before, spaces, servers, self._sides
+                *(self._name, platform, site, self._at, before, spaces, servers, self._sides),
+                digests=scope.owns("serving"),
             )
 
     def _door(self, endpoint: Endpoint, after: list[pulumi.Resource]) -> "ModelDoor":

@@ -24,8 +24,11 @@ def make_gateways(
     spaces: Mapping[str, pulumi.Resource],
     servers: "Mapping[str, ModelServer | ModelDoor]",
     sides: Mapping[str, CloudSide],
+    *,
+    digests: bool,
 ) -> list[dict[str, Any]]:
-    """Class, site, address and service of each. `name`: the platform's; `sides`: by identity, what it has in AWS."""
+    """Class, site, address and service of each. `name`: the platform's; `sides`: by identity, what it has in AWS;
+    `digests`: whether the models' releases are this stack's to know."""
     from components.gateway.audit_sealer import AuditSealer
     from components.gateway.inference_gateway import InferenceGateway
 
@@ -44,7 +47,7 @@ def make_gateways(
         awaited = sorted({each for workload in gateway.workloads for each in workload.awaited})
         made = InferenceGateway(
             f"{called}-gateway",
-            gateway_args(platform, site, gateway, addresses, behind),
+            gateway_args(platform, site, gateway, addresses, behind, digests=digests),
             at(key, [*before, spaces[gateway.class_]]),
             after=[*sealed, *(servers[each] for each in awaited if each in servers)],
         )

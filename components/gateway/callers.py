@@ -1,5 +1,6 @@
 """Who calls a gateway and what each may use: what its configuration says of that, and the way to the database."""
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 from components.checks import within
@@ -17,6 +18,8 @@ class GatewayAllowance(TypedDict):
     """Tokens of prompts and answers, in a minute."""
     tokens_per_month: NotRequired[int]
     """Tokens of prompts and answers, in a month."""
+    usd_per_month: NotRequired[float]
+    """USD in a month; wants a price at every place that the workload reaches."""
 
 
 class GatewayTeam(TypedDict):
@@ -90,9 +93,10 @@ def way_to(
     return ways_out([{"name": "database", "cidr": cidr, "port": database.get("port", 5432)}], service)
 
 
-def by_address(database: GatewayDatabase | None, names: dict[str, Any]) -> dict[str, Any]:
-    """A pod's names, with the database's: its certificate is held to the name, whatever a resolver says."""
-    if database is None:
+def by_address(known: Sequence[tuple[str, str]], names: dict[str, Any]) -> dict[str, Any]:
+    """A pod's names, with those of others by address and name: a certificate is held to the name, whatever a
+    resolver says."""
+    if not known:
         return names
-    alias = {"ip": database["address"], "hostnames": [database["host"]]}
-    return {**names, "hostAliases": [*names.get("hostAliases", []), alias]}
+    more = [{"ip": address, "hostnames": [host]} for address, host in known]
+    return {**names, "hostAliases": [*names.get("hostAliases", []), *more]}

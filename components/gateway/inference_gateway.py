@@ -17,7 +17,8 @@ from components.gateway.callers import (
 from components.gateway.config import config_map, gateway_config
 from components.gateway.records import GatewayAudit, Records
 from components.gateway.router import GatewayRouter, routed, through, to_router
-from components.gateway.routes import GatewayRoute, beyond, direct
+from components.gateway.routes import GatewayRoute, beyond, direct, led_to
+from components.gateway.traces import GatewayTraces, host_of, mounted, traced, way_to_collector
 from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
 from components.gateway.workload import serve
 from components.kube import (
@@ -56,6 +57,8 @@ class InferenceGatewayArgs(TypedDict):
     """What each team's workloads may use together."""
     audit: NotRequired[GatewayAudit]
     """Where it writes its records, which an `AuditSealer` seals; absent: it keeps none."""
+    traces: NotRequired[GatewayTraces]
+    """Who takes its traces; absent: none leave it."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
     issuer: NotRequired[CertificateIssuer]
@@ -122,8 +125,7 @@ class InferenceGateway(pulumi.ComponentResource):
         cloud = {model["name"] for model in behind["models"]} if behind else set()
         router = args.get("router")
         local = [route for route in args["routes"] if route["endpoint"] not in cloud]
-        canaries = {route["canary"]["endpoint"] for route in args["routes"] if "canary" in route}
-        servers = sorted(({route["endpoint"] for route in args["routes"]} | canaries) - cloud)
+        servers = sorted({each["endpoint"] for route in args["routes"] for each in led_to(route)} - cloud)
         if router is not None:
             servers = []  # it reaches none of them
         routes = [
@@ -147,6 +149,11 @@ class InferenceGateway(pulumi.ComponentResource):
         database = args.get("database")
         callers = known_callers(database, args.get("teams", []), [dict(route) for route in args["routes"]])
         told = gateway_config(held, args["site"], routes, callers)
+        traces = args.get("traces")
+        known = [(database["address"], database["host"])] if database is not None else []
+        known += [(traces["address"], host_of(traces))] if traces is not None else []
+        told |= traced(traces)
+        seen, believed = mounted(traces)
         records = Records(name, service, space, own, args["audit"], child) if "audit" in args else None
         if records is not None:
             told["audit"] = records.section(told)
@@ -180,6 +187,7 @@ class InferenceGateway(pulumi.ComponentResource):
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
             egress=[
                 *way_to(database, held, args.get("site_cidrs", []), service),
+                *way_to_collector(traces, held, args.get("site_cidrs", []), service),
                 *([to_router(held)] if router is not None else []),
                 *([_to_translator(held)] if behind is not None else ways_out(destinations, service)),
             ],
@@ -195,12 +203,14 @@ class InferenceGateway(pulumi.ComponentResource):
             mounts=[
                 {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
                 *(records.mounts if records is not None else []),
+                *seen,
             ],
             volumes=[
                 {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}},
                 *(records.volumes if records is not None else []),
+                *believed,
             ],
-            **by_address(database, _own_names(args, space) if held == "restricted" else {}),
+            **by_address(known, _own_names(args, space) if held == "restricted" else {}),
         )
         self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
         self.service = pulumi.Output.from_input(f"{space}/{service}")
@@ -271,7 +281,7 @@ def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
     rest by the site's own resolvers."""
     hosts: dict[str, Any] = {}
     for route in args["routes"]:
-        for place in (route, *([route["canary"]] if "canary" in route else [])):
+        for place in led_to(route):
             if "cluster_ip" not in place:
                 raise InputError(
                     f"route '{route['workload']}' of a restricted gateway names no address",

@@ -65,12 +65,19 @@ def through(router: GatewayRouter, route: "GatewayRoute", space: str) -> dict[st
             where=f"routes.{route['workload']}.canary.model",
             todo="Serve the new version under the same model, or leave the router out",
         )
+    if "also" in route:
+        raise InputError(
+            "a router chooses among the replicas of one endpoint, and there are others",
+            where=f"routes.{route['workload']}.also",
+            todo="Leave the router out, or the others",
+        )
     made: dict[str, Any] = {
         "workload": route["workload"],
         "url": f"https://{server}:{SERVING_PORT}",
         "server_name": server,
         "model": route["model"],
         "named": True,
+        **route.get("place", {}),
     }
     return made | {key: value for key, value in route.items() if key in ("task", "cache_salt")}
 

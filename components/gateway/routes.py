@@ -10,6 +10,43 @@ from components.onprem.model_args import ModelPicker
 from isthmus.contracts.errors import InputError
 
 
+class TokenPrice(TypedDict):
+    """USD for a million tokens, where a provider charges by them."""
+
+    prompt: float
+    """Of prompts."""
+    completion: float
+    """Of answers."""
+
+
+class GatewayPlace(TypedDict):
+    """On what a place runs and what it costs: for records and accounts."""
+
+    target: str
+    """onprem-vllm, eks-vllm, sagemaker or bedrock."""
+    model_digest: NotRequired[str]
+    """Of the weights' manifest, `sha256:` and 64 digits."""
+    gpus: NotRequired[float]
+    """All behind its address, replicas together; absent: no GPU time is accounted."""
+    usd_per_gpu_hour: NotRequired[float]
+    """What an hour of one of these costs."""
+    usd_per_million_tokens: NotRequired[TokenPrice]
+    """In place of that, where a provider charges by the token."""
+
+
+class GatewayOther(TypedDict):
+    """Another model server that serves a workload as well as the first."""
+
+    endpoint: str
+    """Id of its endpoint, of the class and in its namespace."""
+    model: str
+    """What it is asked for."""
+    cluster_ip: NotRequired[pulumi.Input[str]]
+    """Address of its Service, where the route names one."""
+    place: NotRequired[GatewayPlace]
+    """On what it runs."""
+
+
 class GatewayCanary(TypedDict):
     """Another model server, which takes a share of a workload's requests."""
 
@@ -23,6 +60,8 @@ class GatewayCanary(TypedDict):
     """Address of its Service, where the route names one."""
     picker: NotRequired[ModelPicker]
     """Its picker, where it has an InferencePool; with a router only."""
+    place: NotRequired[GatewayPlace]
+    """On what it runs."""
 
 
 class GatewayOverflow(TypedDict):
@@ -32,6 +71,8 @@ class GatewayOverflow(TypedDict):
     """Its name at the translator."""
     when_waiting: NotRequired[int]
     """Also when so many requests wait at the own endpoint; absent: only when that takes none."""
+    place: NotRequired[GatewayPlace]
+    """On what it runs."""
 
 
 class GatewayRoute(TypedDict):
@@ -55,12 +96,22 @@ class GatewayRoute(TypedDict):
     """What it may use."""
     cache_salt: NotRequired[str]
     """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
+    place: NotRequired[GatewayPlace]
+    """On what the endpoint runs."""
+    also: NotRequired[list[GatewayOther]]
+    """Further model servers that are as good: a request goes where the least wait."""
     canary: NotRequired[GatewayCanary]
     """A model server that takes a share of the requests."""
     overflow: NotRequired[GatewayOverflow]
     """Where requests go that the endpoint cannot take; never for a restricted workload."""
     picker: NotRequired[ModelPicker]
     """The endpoint's picker, where it has an InferencePool; with a router only."""
+
+
+def led_to(route: GatewayRoute) -> "list[GatewayRoute | GatewayOther | GatewayCanary]":
+    """Whom a route leads to besides its overflow: the first, the others, the canary."""
+    canary = [route["canary"]] if "canary" in route else []
+    return [route, *route.get("also", []), *canary]
 
 
 def direct(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
@@ -73,7 +124,7 @@ def direct(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
         "server_name": server,
         "model": route["endpoint"] if through_translator else route["model"],
     }
-    given = [key for key in ("task", "cache_salt", "canary", "overflow") if key in route]
+    given = [key for key in ("task", "cache_salt", "also", "canary", "overflow") if key in route]
     if through_translator and given:
         raise InputError(
             f"a model behind the translator takes no {' or '.join(given)}",
@@ -81,22 +132,31 @@ def direct(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
             todo="Leave it out: they are a model server's",
         )
     made |= {key: value for key, value in route.items() if key in ("task", "cache_salt")}
+    made |= route.get("place", {})
+    if "also" in route:
+        made["also"] = [_other("also", each, route, space, cloud) for each in route["also"]]
     if "canary" in route:
         canary = route["canary"]
-        if canary["endpoint"] == route["endpoint"] or canary["endpoint"] in cloud:
-            raise InputError(
-                f"'{canary['endpoint']}' is no other model server",
-                where=f"routes.{route['workload']}.canary.endpoint",
-                todo="Name another endpoint of the class",
-            )
-        other = dns_name(canary["endpoint"], space)
         made["canary"] = {
-            "url": f"https://{other}:{SERVING_PORT}",
-            "server_name": other,
-            "model": canary["model"],
+            **_other("canary", canary, route, space, cloud),
             "percent": canary["percent"],
         }
     return made | beyond(route, held, space, cloud)
+
+
+def _other(
+    key: str, other: GatewayOther | GatewayCanary, route: GatewayRoute, space: str, cloud: set[str]
+) -> dict[str, Any]:
+    """Another model server of a route, as the edge's configuration has it."""
+    if other["endpoint"] == route["endpoint"] or other["endpoint"] in cloud:
+        raise InputError(
+            f"'{other['endpoint']}' is no other model server",
+            where=f"routes.{route['workload']}.{key}.endpoint",
+            todo="Name another endpoint of the class",
+        )
+    server = dns_name(other["endpoint"], space)
+    made = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": other["model"]}
+    return {**made, **other.get("place", {})}
 
 
 def beyond(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[str, Any]:
@@ -115,4 +175,4 @@ def beyond(route: GatewayRoute, held: str, space: str, cloud: set[str]) -> dict[
     server = dns_name(f"{held}-translator", space)
     place = {"url": f"https://{server}:{SERVING_PORT}", "server_name": server, "model": overflow["endpoint"]}
     waiting = {"when_waiting": overflow["when_waiting"]} if "when_waiting" in overflow else {}
-    return {"overflow": {**place, **waiting}}
+    return {"overflow": {**place, **waiting, **overflow.get("place", {})}}

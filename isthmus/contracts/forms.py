@@ -79,6 +79,9 @@ FORMS = {
     r"^ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?$": "an Ed25519 public key, as `ssh-keygen -t ed25519` writes it",
     r"^[A-Z][A-Za-z0-9]+ [A-Za-z0-9][A-Za-z0-9.-]*$": "kind and name like `Bucket bank-frankfurt-bucket`",
     r"^[a-z_][a-z0-9_-]{0,62}$": "a name as PostgreSQL has them, like `isthmus`",
+    r"^https://[a-z0-9.-]+(:[0-9]{1,5})?/[A-Za-z0-9._/-]*$": (
+        "an address like `https://collector.bank.example:4318/v1/traces`"
+    ),
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,119}$": "a policy's version like `v12`",
     r"^[0-9]{12}$": "an account's 12 digits",
     r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$": (

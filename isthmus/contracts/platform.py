@@ -13,6 +13,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.handling import Exception_
+from isthmus.contracts.platform_accounts import EndpointCost, Traces
+from isthmus.contracts.platform_around import Issuer, Monitoring, Operators
 from isthmus.contracts.platform_aws import (
     Anomalies,
     Budget,
@@ -32,7 +34,7 @@ from isthmus.contracts.platform_callers import Caller, GatewayDatabase, GatewayT
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
-from isthmus.contracts.platform_pools import GpuOperatorRelease, MigProfile, Pool
+from isthmus.contracts.platform_pools import MigProfile, Pool
 from isthmus.contracts.platform_records import Address, GatewayAudit
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
 from isthmus.contracts.platform_serving import (
@@ -137,6 +139,8 @@ class Endpoint(Part):
     """One of its class's teams in the pool's `sharing`: whose queue it waits in."""
     priority: DnsLabel | None = None
     """One of the pool's `sharing.priorities`; absent: its class's."""
+    cost: EndpointCost | None = None
+    """What its gateway's accounts charge for its work; absent: nothing."""
     # On Bedrock
     region: str | None = None
     inference_profile: str | None = None
@@ -165,6 +169,8 @@ class Workload(Caller):
     name: DnsLabel
     endpoint: DnsLabel
     """Primary endpoint."""
+    also: list[DnsLabel] = []
+    """Further model servers of its gateway's site that are as good: a request goes where the least wait."""
     overflow: list[DnsLabel] = []
     """Endpoint in AWS that takes the chats which its own cannot take: one, and never for restricted work."""
     overflow_when_waiting: int = Field(default=4, ge=1)
@@ -182,12 +188,13 @@ class Workload(Caller):
     @property
     def awaited(self) -> tuple[str, ...]:
         """Endpoints that must serve before its gateway sends to them."""
-        return (self.endpoint, *([self.canary.endpoint] if self.canary else []))
+        return (self.endpoint, *self.also, *([self.canary.endpoint] if self.canary else []))
 
     @property
     def reaches(self) -> tuple[str, ...]:
         """Every endpoint that may be sent its requests."""
-        return (self.endpoint, *self.overflow, *([self.canary.endpoint] if self.canary else []))
+        canary = [self.canary.endpoint] if self.canary else []
+        return (self.endpoint, *self.also, *self.overflow, *canary)
 
 
 class Destination(Part):
@@ -237,6 +244,8 @@ class Gateway(Part):
     """What each team's workloads may use together."""
     audit: GatewayAudit | None = None
     """Its records: where it writes them and who seals them. Every gateway in an on-prem cluster has them."""
+    traces: Traces | None = None
+    """Who takes its traces; absent: none leave it."""
     certificate_secret: KubeName | SecretArn | None = None
     """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
     `certificate`, `key` and `ca`, each PEM."""
@@ -321,34 +330,6 @@ class Images(Part):
     def all_pull_secrets(self) -> list[str]:
         """Each once, in the order given."""
         return list(dict.fromkeys([*([self.pull_secret] if self.pull_secret else []), *self.pull_secrets]))
-
-
-class Monitoring(Part):
-    namespace: DnsLabel | None = None
-    """The only namespace that may scrape models and gateways; needed where there is a cluster."""
-    pod_monitors: bool = True
-    prometheus_url: str | None = None
-
-
-class Operators(Part):
-    """Cluster singletons of others: `existing` is checked, `off` leaves out what needs them."""
-
-    gpu_operator: Mode = "existing"
-    gpu_operator_namespace: DnsLabel = "gpu-operator"
-    """Where its MIG manager looks for layouts of nodes whose GPUs are cut in part."""
-    gpu_operator_release: GpuOperatorRelease = GpuOperatorRelease()
-    """For `gpu_operator: manage`."""
-    kueue: Mode = "existing"
-    cert_manager: Mode = "existing"
-    keda: Mode = "existing"
-    """Asked for only where an endpoint is scaled by load."""
-
-
-class Issuer(Part):
-    """The cert-manager issuer that signs gateways, translators and model servers."""
-
-    name: KubeName
-    kind: Literal["Issuer", "ClusterIssuer"] = "ClusterIssuer"
 
 
 class Platform(Life):

@@ -34,7 +34,8 @@ def classes_stay_apart(platform: Platform) -> None:
         for number, workload in enumerate(gateway.workloads):
             path = ("gateways", index, "workloads", number)
             targets = [(workload.endpoint, (*path, "endpoint"))]
-            targets += [(name, (*path, "overflow", place)) for place, name in enumerate(workload.overflow)]
+            for key in ("also", "overflow"):
+                targets += [(name, (*path, key, place)) for place, name in enumerate(getattr(workload, key))]
             targets += [(each.endpoint, (*path, "canary", "endpoint")) for each in [workload.canary] if each]
             for name, where in targets:
                 if endpoints[name].class_ != gateway.class_:

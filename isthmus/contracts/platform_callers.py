@@ -25,6 +25,8 @@ class Allowance(Part):
     requests_per_minute: Count | None = None
     tokens_per_minute: Count | None = None
     tokens_per_month: Count | None = None
+    usd_per_month: float | None = Field(default=None, gt=0, le=10**9)
+    """By the `cost` that its endpoints state, each of which must have one."""
 
 
 class GatewayTeam(Part):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts import (
     handling,
+    platform_accounts_checks,
     platform_aws_checks,
     platform_boundaries,
     platform_callers,
@@ -80,8 +81,9 @@ def names_exist(platform: Platform) -> None:
         for number, workload in enumerate(gateway.workloads):
             path = ("gateways", index, "workloads", number)
             known(workload.endpoint, endpoints, "endpoint", *path, "endpoint")
-            for place, name in enumerate(workload.overflow):
-                known(name, endpoints, "endpoint", *path, "overflow", place)
+            for key in ("also", "overflow"):
+                for place, name in enumerate(getattr(workload, key)):
+                    known(name, endpoints, "endpoint", *path, key, place)
             if workload.canary is not None:
                 known(workload.canary.endpoint, endpoints, "endpoint", *path, "canary", "endpoint")
             if workload.adapter is not None:
@@ -339,6 +341,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     certificates_come_from_somewhere,
     audit_is_kept,
     *platform_records.CHECKS,
+    *platform_accounts_checks.CHECKS,
     *platform_aws_checks.CHECKS,
     *platform_network_checks.CHECKS,
     *platform_people.CHECKS,

@@ -167,12 +167,13 @@ def canaries_are_alike(platform: Platform) -> None:
                 continue
             path = ("gateways", index, "workloads", number, "canary", "endpoint")
             name = workload.canary.endpoint
-            why = _unlike(gateway, workload, endpoints[workload.endpoint], endpoints[name])
+            why = unlike(gateway, workload, endpoints[workload.endpoint], endpoints[name])
             if why:
                 raise At(f"{name} cannot be the canary of {workload.name}: {why}", *path)
 
 
-def _unlike(gateway: Gateway, workload: Workload, primary: Endpoint, canary: Endpoint) -> str:
+def unlike(gateway: Gateway, workload: Workload, primary: Endpoint, canary: Endpoint) -> str:
+    """Why one endpoint cannot serve a workload as another does; empty where it can."""
     if canary.id == primary.id or canary.id in workload.overflow:
         return "it serves the workload already"
     for each in (primary, canary):

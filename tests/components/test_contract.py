@@ -23,7 +23,8 @@ from components.gateway.fargate_gateway import FargateSettings
 from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.records import GatewayAudit, GatewayContent
 from components.gateway.router import GatewayRouter
-from components.gateway.routes import GatewayCanary, GatewayRoute
+from components.gateway.routes import GatewayCanary, GatewayRoute, TokenPrice
+from components.gateway.traces import GatewayTraces
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
 from components.governance.audit_trail import AuditTrailArgs
@@ -45,6 +46,7 @@ from components.onprem.model_args import (
 )
 from isthmus.contracts import (
     platform,
+    platform_accounts,
     platform_aws,
     platform_callers,
     platform_eks,
@@ -65,6 +67,8 @@ ELSEWHERE: dict[type, set[str]] = {
         *("region", "inference_profile", "destination_regions", "sagemaker"),
         # They decide in which queue its pods wait, and before whom.
         *("team", "priority"),
+        # What accounts charge is its gateway's to know.
+        "cost",
     },
     platform.Pool: {"site", "gpu", "failure_domains", "node_group"},
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
@@ -148,6 +152,8 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GatewayDatabase, platform_callers.GatewayDatabase),
     (GatewayAudit, platform_records.GatewayAudit),
     (GatewayContent, platform_records.KeptContent),
+    (GatewayTraces, platform_accounts.Traces),
+    (TokenPrice, platform_accounts.TokenPrice),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
     (GatewayRoute, platform.Workload),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from components import InferenceGateway
+from components.arguments_serving import place_args
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.errors import AnswerIsNo
+from isthmus.contracts.platform import Endpoint, Platform
+from isthmus.contracts.platform_pools import Pool
 from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 
+COST = {"usd_per_gpu_hour": 1.4}
 DATABASE = {"host": "callers.db.bank.example", "address": "10.40.7.7"}
 
 
@@ -68,3 +73,87 @@ def test_a_restricted_gateway_alone_takes_no_database_outside_the_site(engine: E
     }
     with pytest.raises(AnswerIsNo, match="not inside the site's networks"):
         engine.deploy(InferenceGateway, "g", {**args, "database": {**DATABASE, "address": "52.94.1.1"}})
+
+
+def test_accounts_are_told_on_what_each_place_runs_and_what_it_costs(
+    engine: Engine, platform: dict[str, Any], tmp_path: Any
+) -> None:
+    gateway = platform["gateways"][1]
+    gateway |= {"database": DATABASE}
+    gateway["workloads"][0] |= {"allowance": {"usd_per_month": 500.0}}
+    platform["endpoints"][1]["cost"] = {"usd_per_gpu_hour": 1.4}
+    tokens = {"prompt": 1.1, "completion": 5.5}
+    platform["endpoints"][2]["cost"] = {"usd_per_million_tokens": tokens}
+    build(engine, platform)
+    read = told(engine, "isthmus-fra1-confidential-gateway-config", tmp_path)
+    (route,) = read.routes
+    assert (route.target, route.model_digest) == ("onprem-vllm", DIGEST)
+    assert (route.gpus, route.usd_per_gpu_hour) == (6, 1.4)
+    assert read.workloads[0].allowance.usd_per_month == 500
+    (cloud,) = told(engine, "isthmus-fra1-internal-gateway-config", tmp_path).routes
+    assert (cloud.target, cloud.gpus, cloud.model_digest) == ("bedrock", None, None)
+    assert cloud.usd_per_million_tokens.model_dump() == tokens
+
+
+def test_of_slices_and_shares_accounts_count_the_gpus_that_they_are_parts_of(
+    platform: dict[str, Any],
+) -> None:
+    shared = {**platform["pools"][1], "sharing": None}
+    shared.pop("sharing")
+    shared["time_slicing"] = {"class": "confidential", "replicas": 4, "nodes": [shared["node_names"][0]]}
+    made = Platform.model_construct(pools=[Pool.model_validate(shared)])
+    sliced = {"id": "s", "class": "confidential", "site": "fra1", "target": "onprem-vllm", "model": "m"}
+    endpoint = Endpoint.model_validate(
+        {**sliced, "pool": shared["name"], "gpus": 6, "time_sliced": True, "cost": COST}
+    )
+    told_of = place_args(made, endpoint, digests=False)
+    assert told_of == {"target": "onprem-vllm", "usd_per_gpu_hour": 1.4, "gpus": 1.5}
+    free = endpoint.model_copy(update={"cost": None})
+    assert place_args(made, free, digests=False) == {"target": "onprem-vllm"}, "replicas roll no gateway"
+    cut = Platform.model_construct(pools=[Pool.model_validate(platform["pools"][0])])
+    of_h100 = {"pool": "fra1-h100-sxm-80gb", "gpus": 7, "mig_profile": "1g.10gb", "cost": COST}
+    assert place_args(cut, Endpoint.model_validate({**sliced, **of_h100}), digests=False)["gpus"] == 1
+
+
+def twin(platform: dict[str, Any], at: int = 0) -> dict[str, Any]:
+    """A second endpoint as good as a gateway's own, on the GPUs that are left."""
+    other = {**copy.deepcopy(platform["endpoints"][at]), "id": "twin", "survive": "none"}
+    other |= {"replicas": 1, "gpus": other.get("tensor_parallel", 1), "cost": COST}
+    platform["endpoints"].append(other)
+    platform["gateways"][at]["workloads"][0]["also"] = ["twin"]
+    return other
+
+
+def test_a_workload_with_several_places_reaches_each_and_waits_for_each(
+    engine: Engine, platform: dict[str, Any], tmp_path: Any
+) -> None:
+    twin(platform)
+    build(engine, platform)
+    (route,) = told(engine, "isthmus-fra1-restricted-gateway-config", tmp_path).routes
+    assert [each.server_name for each in route.also] == ["twin.isthmus-restricted.svc"]
+    assert (route.also[0].gpus, route.also[0].target) == (4, "onprem-vllm")
+    assert engine.only("NetworkPolicy", "isthmus-fra1-restricted-gateway-to-twin")
+    names = {
+        host for each in engine.pods()["restricted-gateway"]["hostAliases"] for host in each["hostnames"]
+    }
+    assert "twin.isthmus-restricted.svc" in names, "it asks no cluster DNS"
+    waits = engine.only("Deployment", "isthmus-fra1-restricted-gateway-server").depends_on
+    assert "isthmus-twin-server" in waits
+
+
+def test_traces_go_to_one_address_by_a_name_that_its_certificate_bears(
+    engine: Engine, platform: dict[str, Any], tmp_path: Any
+) -> None:
+    url = "https://collector.bank.example:4318/v1/traces"
+    traces = {"endpoint": url, "address": "10.40.6.6", "ca": "bank-authorities", "share": 0.1}
+    platform["gateways"][0]["traces"] = traces
+    build(engine, platform)
+    read = told(engine, "isthmus-fra1-restricted-gateway-config", tmp_path).traces
+    assert (read.endpoint, read.share, str(read.ca)) == (url, 0.1, "/etc/isthmus/traces/ca.crt")
+    policy = engine.only("NetworkPolicy", "isthmus-fra1-restricted-gateway-network")
+    (way,) = [rule for rule in policy.spec["egress"] if "ipBlock" in rule["to"][0]]
+    assert (way["to"], way["ports"][0]["port"]) == ([{"ipBlock": {"cidr": "10.40.6.6/32"}}], 4318)
+    pod = engine.pods()["restricted-gateway"]
+    assert {"ip": "10.40.6.6", "hostnames": ["collector.bank.example"]} in pod["hostAliases"]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "traces-ca"]
+    assert volume["configMap"]["name"] == "bank-authorities"

@@ -18,6 +18,7 @@ from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
 from tests.components.conftest import Engine
+from tests.components.platforms import DIGEST
 from tests.edge.audit.harness import new_key
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer, callers_text
@@ -136,5 +137,7 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
     assert [each["kind"] for each in records] == ["open", "intent", "outcome", "close"]
     (intent,) = [each for each in records if each["kind"] == "intent"]
     assert intent["policy"] == front["audit"]["policy"]
-    assert intent["to"]["server"] == f"confidential-llama-8b.{SPACE}"
+    where = {key: intent["to"][key] for key in ("server", "target", "digest")}
+    server = f"confidential-llama-8b.{SPACE}"
+    assert where == {"server": server, "target": "onprem-vllm", "digest": DIGEST}, "a report can place it"
     assert "IBAN" not in json.dumps(records)

@@ -1,0 +1,96 @@
+"""Costs, further places and traces in the platform: what is refused."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from isthmus.contracts import overrides
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests.contracts.bank import platform_data
+
+Change = Callable[[dict[str, Any]], object]
+URL = "https://collector.bank.example:4318/v1/traces"
+
+
+def twin(data: dict[str, Any], at: int = 1, **more: Any) -> None:
+    other = {
+        **copy.deepcopy(data["endpoints"][at]),
+        "id": "twin",
+        "survive": "none",
+        "replicas": 1,
+        "gpus": 1,
+    }
+    data["endpoints"].append({**other, **more})
+    data["gateways"][1]["workloads"][0]["also"] = ["twin"]
+
+
+def limited(data: dict[str, Any]) -> None:
+    data["gateways"][1]["database"] = {"host": "db.bank.example", "address": "10.40.7.7"}
+    data["gateways"][1]["workloads"][0]["allowance"] = {"usd_per_month": 5}
+
+
+def traced(data: dict[str, Any], at: int = 0, **more: Any) -> None:
+    data["gateways"][at]["traces"] = {"endpoint": URL, "address": "10.40.6.6", **more}
+
+
+def routed(data: dict[str, Any]) -> None:
+    twin(data)
+    data["gateways"][1]["router"] = {
+        **{"gateway_class": "istio", "service": "r", "ca": "ca"},
+        **{"control_namespace": "istio-system", "control_port": 15012},
+    }
+
+
+def refused(kind: type[Exception], change: Change) -> str:
+    data = platform_data()
+    change(data)
+    with pytest.raises(kind) as caught:
+        overrides.validate(data)
+    return str(caught.value)
+
+
+def test_what_may_be_said_is_taken() -> None:
+    data = platform_data()
+    twin(data)
+    limited(data)
+    traced(data)
+    for at in (1, -1):
+        data["endpoints"][at]["cost"] = {"usd_per_gpu_hour": 1.4}
+    read = overrides.validate(data)
+    workload = read.gateways[1].workloads[0]
+    assert workload.awaited == workload.reaches == ("confidential-llama-8b", "twin")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d["endpoints"][1].update(cost={}), "by the GPU or by the token, one of the two"),
+        (lambda d: d["endpoints"][2].update(cost={"usd_per_gpu_hour": 1.0}), "has no GPUs of ours"),
+        (limited, "its endpoint confidential-llama-8b has no price"),
+        (lambda d: (twin(d), d["gateways"][1]["workloads"][0].update(also=["twin", "twin"])), "twice"),
+        (lambda d: d["gateways"][1]["workloads"][0].update(also=["twinn"]), "`twinn` is no endpoint"),
+        (lambda d: twin(d, task="embedding", adapters=[]), "cannot serve kyc as confidential-llama-8b does"),
+        (lambda d: twin(d, adapters=[]), "it has no adapter kyc-fields"),
+        (routed, "a router chooses among the replicas of one endpoint"),
+        (lambda d: traced(d, address="10.40.0.999"), "is not an address"),
+        (lambda d: traced(d, endpoint="http://collector.bank.example/v1/traces"), "an address like"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: traced(d, address="52.94.1.1"), "the collector of the restricted gateway lies outside"),
+        (lambda d: traced(d, address="10.80.1.1"), "the collector of the restricted gateway lies outside"),
+        (lambda d: twin(d, at=0), "classes share no endpoint"),
+    ],
+)
+def test_what_would_break_a_boundary_is_answered_with_no(change: Change, says: str) -> None:
+    assert says in refused(AnswerIsNo, change)
