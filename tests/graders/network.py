@@ -64,6 +64,8 @@ def allowed(platform: dict[str, Any], site: str) -> set[Way]:
             found |= set(_gateway(gateway, servers, place))
             out = f"{class_space(gateway)}/{gateway['class']}-{'translator' if gateway.get('identity') else 'gateway'}"
             found |= {Way(out, ends, "TCP", port) for ends, port in _ways_out(gateway, platform)}
+            if gateway.get("audit"):
+                found |= set(_sealer(gateway, platform))
     return found
 
 
@@ -84,10 +86,19 @@ def _gateway(
     if behind:
         yield Way(own, translator, "TCP", SERVING)
     for workload in gateway["workloads"]:
-        for id_ in (workload["endpoint"], *(workload.get("overflow") or [])):
+        for id_ in (workload["endpoint"], *(workload.get("also") or []), *(workload.get("overflow") or [])):
             if id_ in servers:
                 for server in serving(f"{space}/{id_}", servers[id_]):
                     yield Way(own, server, "TCP", SERVING)
+
+
+def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
+    """Who seals a gateway's records reaches the site's store by its address, and nobody but monitoring reaches it."""
+    own = f"{class_space(gateway)}-sealer/{gateway['class']}-sealer"
+    (store,) = [each for each in platform["audit"] if each["site"] == gateway["site"]]
+    port = store["endpoint"].rpartition("/")[2].partition(":")[2] or "443"
+    yield Way(own, store["address"], "TCP", port)
+    yield Way(MONITORING, own, "TCP", HEALTH)
 
 
 def _ways_out(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[tuple[str, str]]:

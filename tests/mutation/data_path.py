@@ -237,7 +237,7 @@ def route_into_a_lower_class(config: Any, seen: Seen) -> None:
     config["routes"][0].update({key: other[key] for key in ("url", "server_name", "model")})
 
 
-@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: config["mode"] != "gateway")
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: config.get("allowed_clients"))
 def model_that_answers_another_class(config: Any, seen: Seen) -> None:
     """The sidecar of a model, or a translator, also takes the certificate of another class's gateway."""
     other = next(each for each in CLASSES if each != config["class"])

@@ -97,7 +97,7 @@ def volumes(inputs: Any) -> list[dict[str, Any]]:
 @FAMILY.changes(
     *CONFIGURED,
     lens=CONFIGS,
-    where=lambda config, _: config["class"] != "public" and "client_ca" in config["listen"],
+    where=lambda config, _: config["class"] != "public" and "client_ca" in config.get("listen", {}),
     also=["data-path", "identity"],
 )
 def door_without_client_certificates(config: Any, seen: Seen) -> None:

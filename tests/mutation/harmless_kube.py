@@ -321,7 +321,7 @@ def configuration_in_another_order(config: Any, seen: Seen) -> None:
     config.update(turned)
 
 
-@FAMILY.changes(":ConfigMap", lens=CONFIGS)
+@FAMILY.changes(":ConfigMap", lens=CONFIGS, where=lambda config, _: "limits" in config)
 def requests_of_half_the_size(config: Any, seen: Seen) -> None:
     """The largest request that is taken is half as large."""
     config["limits"]["max_body_bytes"] //= 2

@@ -182,7 +182,7 @@ def access_key_in_a_container(box: Any, seen: Seen) -> None:
 
 
 @FAMILY.changes(
-    *CONFIGURED, lens=CONFIGS, where=lambda config, _: config["mode"] != "gateway", also=["data-path"]
+    *CONFIGURED, lens=CONFIGS, where=lambda config, _: config.get("allowed_clients"), also=["data-path"]
 )
 def translator_that_takes_any_client(config: Any, seen: Seen) -> None:
     """What stands behind a gateway also answers an application itself, past the gateway."""

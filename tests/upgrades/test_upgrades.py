@@ -30,6 +30,20 @@ def stack_of(snapshot: Path) -> str:
     return file.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
+def answer(settings: Path, requirements: Path) -> None:
+    """What versions since have asked for anew (docs/migrations.md), written into a stack's overrides."""
+    networks = {
+        each["name"]: each["network"]["cidrs"][0]
+        for each in yamlfile.load(requirements).data["sites"]
+        if each["kind"] == "on-prem"
+    }
+    said = yamlfile.load(settings).data
+    for store in said["config"]["isthmus:overrides"].get("audit", []):
+        if store["name"] in networks:
+            store.setdefault("address", networks[store["name"]].rpartition(".")[0] + ".9")
+    yamlfile.dump(said, "", settings)
+
+
 def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[str, Any], int]:
     """`pulumi preview --json` of today's program with the snapshot's own files, over its state, without a refresh,
     and how many resources the state has.
@@ -41,6 +55,7 @@ def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[s
     shutil.copy(snapshot / "images.lock.yaml", folder)
     for name in (f"Pulumi.{stack}.yaml", f"{stack}.plan.yaml", f"{stack}.requirements.yaml"):
         shutil.copy(snapshot / name, stacks)
+    answer(stacks / f"Pulumi.{stack}.yaml", stacks / f"{stack}.requirements.yaml")
     (folder / "state").mkdir()
     project = Project(folder, stack, env | {"PULUMI_BACKEND_URL": f"file://{folder / 'state'}"})
     state = gzip.decompress((snapshot / "state.json.gz").read_bytes()).decode()
