@@ -55,9 +55,11 @@ def shared_claim(
 
 def folders(claim: str, *, seals: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Mounts and volume of the two folders: who seals reads records and writes `seals`, who records the other way."""
+    # The API server leaves out a `readOnly: false`, so one that was written would look like a change for ever.
+    read = {"readOnly": True}
     mounts: list[dict[str, Any]] = [
-        {"name": "audit", "mountPath": RECORDS, "subPath": "records", "readOnly": seals},
-        {"name": "audit", "mountPath": SEALS, "subPath": "seals", "readOnly": not seals},
+        {"name": "audit", "mountPath": RECORDS, "subPath": "records", **(read if seals else {})},
+        {"name": "audit", "mountPath": SEALS, "subPath": "seals", **({} if seals else read)},
     ]
     return mounts, [{"name": "audit", "persistentVolumeClaim": {"claimName": claim}}]
 

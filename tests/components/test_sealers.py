@@ -29,7 +29,7 @@ def mounts(made: Made) -> dict[str, tuple[str, bool]]:
     """By folder of the share: where it is mounted, and whether it is only read."""
     (box,) = made.pod["containers"]
     return {
-        each["subPath"]: (each["mountPath"], each["readOnly"])
+        each["subPath"]: (each["mountPath"], each.get("readOnly", False))
         for each in box["volumeMounts"]
         if "subPath" in each
     }

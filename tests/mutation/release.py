@@ -43,14 +43,19 @@ def volume_that_may_be_written(inputs: Any, seen: Seen) -> None:
     inputs["spec"]["accessModes"] = ["ReadWriteMany"]
 
 
-@FAMILY.changes(":PersistentVolumeClaim", where=lambda inputs, _: "volumeName" in inputs["spec"])
+def holds_weights(inputs: Any, _: Seen) -> bool:
+    return "volumeName" in inputs["spec"] and DIGEST in (inputs["metadata"].get("annotations") or {})
+
+
+@FAMILY.changes(":PersistentVolumeClaim", where=holds_weights)
 def volume_that_nobody_released(inputs: Any, seen: Seen) -> None:
     """The claim of a model's weights is bound to a volume of experiments."""
     inputs["spec"]["volumeName"] = "experiments"
 
 
 def mounts_weights(pod: Any, _: Seen) -> bool:
-    return any("persistentVolumeClaim" in each for each in pod["spec"].get("volumes") or [])
+    volumes = pod["spec"].get("volumes") or []
+    return any("persistentVolumeClaim" in each and each["name"] == "weights" for each in volumes)
 
 
 @FAMILY.changes(*SERVED, lens=PODS, where=mounts_weights)
