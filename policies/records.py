@@ -76,7 +76,7 @@ def _apart(subject: Subject) -> Iterator[Broken]:
     yield from _rights_everywhere(subject) if spaces else ()
     for mode, key in (("sealer", "records"), ("gateway", "audit.seals")):
         for resource, config in configured(subject, mode):
-            yield from _only_reads(subject, resource, str(at(config, key) or ""))
+            yield from _only_reads(subject, mode, resource, str(at(config, key) or ""))
 
 
 def _rights_everywhere(subject: Subject) -> Iterator[Broken]:
@@ -92,11 +92,11 @@ def _rights_everywhere(subject: Subject) -> Iterator[Broken]:
                 yield Broken(f"{role.name} changes {what} in every namespace, the sealers' too", role)
 
 
-def _only_reads(subject: Subject, config: Resource, folder: str) -> Iterator[Broken]:
+def _only_reads(subject: Subject, mode: str, config: Resource, folder: str) -> Iterator[Broken]:
     """Pods that run by a configuration mount a folder read-only, where they mount it."""
     name, space = place(config)
     for pod in pods(subject.graph):
-        if pod.namespace != space or not _runs_by(pod, name):
+        if pod.namespace != space or not _runs_by(pod, mode, name):
             continue
         for box in pod.boxes:
             for mount in box.get("volumeMounts") or []:
@@ -106,10 +106,11 @@ def _only_reads(subject: Subject, config: Resource, folder: str) -> Iterator[Bro
                     )
 
 
-def _runs_by(pod: Pod, config: str) -> bool:
+def _runs_by(pod: Pod, mode: str, config: str) -> bool:
+    """By its role, or by the configuration that it mounts: what that is called is known after the change only."""
     volumes = pod.spec.get("volumes")
     named = [at(each, "configMap.name") for each in volumes] if isinstance(volumes, list) else []
-    return any(each == config or unknown(each) for each in named)
+    return pod.role == mode or config in named
 
 
 def _at_home(subject: Subject) -> Iterator[Broken]:
@@ -171,10 +172,10 @@ def _is(block: Any, address: str | None) -> bool:
 def judged_apart(subject: Subject) -> Iterator[Resource]:
     """What can bring a sealer together with others: pods that run beside it or by either's folder, and rights."""
     spaces = {pod.namespace for pod in sealers(subject)}
-    told = [place(resource) for mode in ("sealer", "gateway") for resource, _ in configured(subject, mode)]
+    told = [(mode, *place(each)) for mode in ("sealer", "gateway") for each, _ in configured(subject, mode)]
     for pod in pods(subject.graph):
         beside = pod.namespace in spaces
-        if beside or any(space == pod.namespace and _runs_by(pod, name) for name, space in told):
+        if beside or any(space == pod.namespace and _runs_by(pod, mode, name) for mode, name, space in told):
             yield pod.resource
     yield from (each for each in subject.graph.of(*_IN_NAMESPACE) if place(each)[1] in spaces)
     yield from subject.graph.of(_EVERYWHERE) if spaces else ()

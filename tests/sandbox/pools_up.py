@@ -115,7 +115,9 @@ def overrides(chart_digest: str) -> dict[str, Any]:
                 "gpu_memory_utilization": 0.2,
             },
         ],
-        "audit": [{"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}],
+        "audit": [
+            {"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}
+        ],
     }
 
 

@@ -80,7 +80,9 @@ OVERRIDES: dict[str, Any] = {
         {"id": each, "weights": {"uri": f"oci://registry.example/{each}@{DIGEST}", "digest": DIGEST}}
         for each in MODELS
     ],
-    "audit": [{"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}],
+    "audit": [
+        {"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}
+    ],
 }
 
 

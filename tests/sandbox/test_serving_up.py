@@ -93,7 +93,9 @@ OVERRIDES: dict[str, Any] = {
     },
     "issuer": {"name": "ca"},
     "monitoring": {"namespace": "monitoring", "prometheus_url": "http://prometheus.monitoring.svc:9090"},
-    "audit": [{"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}],
+    "audit": [
+        {"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}
+    ],
     "pools": [{"name": POOL, "node_names": [f"{POOL}-0", f"{POOL}-1"]}],
     "endpoints": [
         {

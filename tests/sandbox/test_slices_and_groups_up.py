@@ -118,7 +118,9 @@ OVERRIDES: dict[str, Any] = {
         {"id": id_, "weights": {"uri": f"oci://registry.example/weights/{id_}@{DIGEST}", "digest": DIGEST}}
         for id_ in MODELS
     ],
-    "audit": [{"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}],
+    "audit": [
+        {"name": "fra1", "endpoint": "https://s3.fra1.example", "bucket": "audit", "address": "10.40.0.9"}
+    ],
 }
 
 
