@@ -222,7 +222,7 @@ class Gateway:
         """The caller's fields, as they may go to the upstream; raises Refusal."""
         if errand.screen is None or self._screeners is None or not self._screeners.redacts(upstream.place):
             return errand.asked
-        return await errand.screen.leaving(upstream.place)
+        return await errand.screen.leaving()
 
     def _judging(self) -> list[Endpoint]:
         return [judge.endpoint for judge in self._screeners.judges] if self._screeners else []

@@ -35,9 +35,9 @@ def main(french: str) -> None:
 
 
 def _seen(engine: Any, text: str, language: str) -> dict[str, Any]:
-    started = time.perf_counter()
+    started = time.process_time()
     found = engine.analyze(text, language)
-    spent = time.perf_counter() - started
+    spent = time.process_time() - started
     return {"spans": [[each.start, each.end, each.entity_type] for each in found], "ms": spent * 1000}
 
 

@@ -29,7 +29,7 @@ class Side(Protocol):
     name: str
 
     def look(self, texts: Sequence[str], language: str) -> list[tuple[Spans, float]]:
-        """Spans and milliseconds of each text."""
+        """Spans, and milliseconds of processor time, of each text."""
         ...
 
 
@@ -40,12 +40,12 @@ class Ours:
         self.name, self.detector = name, Detector(rules)
 
     def look(self, texts: Sequence[str], language: str) -> list[tuple[Spans, float]]:
-        """Spans and milliseconds of each text."""
+        """Spans, and milliseconds of processor time, of each text."""
         made = []
         for text in texts:
-            started = time.perf_counter()
+            started = time.process_time()
             found = self.detector.detect(text, [language]).findings
-            spent = (time.perf_counter() - started) * 1000
+            spent = (time.process_time() - started) * 1000
             made.append(([(each.start, each.end, each.entity) for each in found], spent))
         return made
 
@@ -59,7 +59,7 @@ class Presidio:
         self._process = process
 
     def look(self, texts: Sequence[str], language: str) -> list[tuple[Spans, float]]:
-        """Spans and milliseconds of each text."""
+        """Spans, and milliseconds of processor time, of each text."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"texts": list(texts), "language": language}) + "\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import statistics
 import tempfile
 import time
@@ -57,7 +58,9 @@ def tables() -> tuple[str, bool]:
             for name in added:
                 added[name].append(_said([each - plain for each in made[name]]))
     lines += [f"| edge, {name}: added | " + " | ".join(said) + " |" for name, said in added.items()]
-    return "\n".join([*lines, "", "Milliseconds, median / 95th percentile."]), True
+    load = os.getloadavg()[1]
+    note = f"Milliseconds, median / 95th percentile: of *looking* processor time, of *added* wall time. {os.cpu_count()} cores"
+    return "\n".join([*lines, "", f"{note}, at a load of {load:.0f} by others."]), True
 
 
 def _looked(side: Side, text: str) -> float:

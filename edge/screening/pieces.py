@@ -12,6 +12,7 @@ from edge.screening.texts import replaced, texts_of
 if TYPE_CHECKING:
     from edge.screening.screen import Screen
 
+KNOWN = ("role", "index", "finish_reason")
 TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "text")
 Chunk = dict[str, Any]
 
@@ -29,6 +30,7 @@ class Pieces:
         """Where a model judges the answer: all of it, until it has."""
         self._said: dict[tuple[int, str], str] = {}
         self._length = 0
+        self._looks = reach is not None
         self._last: Chunk = {}
 
     async def add(self, chunk: Chunk) -> list[Chunk]:
@@ -69,28 +71,23 @@ class Pieces:
     async def _choice(self, choice: Chunk) -> Chunk | None:
         index = choice.get("index", 0)
         # A chat's words are in its delta, a completion's in the choice itself.
-        spoken = choice["delta"] if isinstance(choice.get("delta"), dict) else choice
-        fields = {name: value for name, value in spoken.items() if name in TEXTS and isinstance(value, str)}
-        made = {**spoken, **{name: await self._text(index, name, value) for name, value in fields.items()}}
-        calls = made.pop("tool_calls", None)
-        if isinstance(calls, list):
-            made["tool_calls"] = self._call(index, calls)
+        chats = isinstance(choice.get("delta"), dict)
+        spoken = choice["delta"] if chats else choice
+        # What is not known here is not looked through, and does not go on.
+        made = {name: value for name, value in spoken.items() if name in KNOWN or not self._looks}
+        texts = {name: value for name, value in spoken.items() if name in TEXTS and isinstance(value, str)}
+        for name, value in texts.items():
+            made[name] = await self._text(index, name, value)
+        calls = spoken.get("tool_calls")
+        if isinstance(calls, list) and (named := self._call(index, calls)):
+            made["tool_calls"] = named
         if choice.get("finish_reason") is not None:
             for name, value in (await self._rest(index)).items():
                 made[name] = made.get(name, [] if name == "tool_calls" else "") + value
-        if self._reach is not None:
-            made.pop("logprobs", None)
-        if not made.get("tool_calls", True):
-            del made["tool_calls"]
-        whole = made if spoken is choice else {**choice, "delta": made}
-        if self._reach is not None and spoken is not choice:
-            whole.pop("logprobs", None)
-        said = [value for name, value in made.items() if value and name not in ("index", "finish_reason")]
-        return (
-            whole
-            if said or choice.get("finish_reason") is not None or (not fields and calls is None)
-            else None
-        )
+        whole = {**(_bare(choice) if self._looks else choice), "delta": made} if chats else made
+        silent = not any(value for name, value in made.items() if name not in ("index", "finish_reason"))
+        came_to_nothing = silent and (texts or calls is not None) and choice.get("finish_reason") is None
+        return None if came_to_nothing else whole
 
     async def _text(self, index: int, name: str, piece: str) -> str:
         self._measure(piece)
@@ -131,7 +128,7 @@ class Pieces:
                     if not call.get("id") and not function.get("name"):
                         continue
                     call = {**call, "function": {**function, "arguments": ""}}
-            made.append(call)
+            made.append(_known_call(call) if self._looks and isinstance(call, dict) else call)
         return made
 
     async def _rest(self, index: int) -> Chunk:
@@ -167,6 +164,17 @@ class Pieces:
     def _measure(self, piece: str) -> None:
         self._length += len(piece)
         self._screen.measured(self._length)
+
+
+def _known_call(call: Chunk) -> Chunk:
+    made = {name: value for name, value in call.items() if name in ("index", "id", "type")}
+    if isinstance(function := call.get("function"), dict):
+        made["function"] = {name: value for name, value in function.items() if name in ("name", "arguments")}
+    return made
+
+
+def _bare(choice: Chunk) -> Chunk:
+    return {name: value for name, value in choice.items() if name in KNOWN}
 
 
 def too_long() -> Refusal:

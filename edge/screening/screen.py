@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge.config import Guard, Place
+from edge.config import Guard
 from edge.journal import Exchange
 from edge.openai_api import Refusal, bad
 from edge.redaction import Finding, Placeholders, Reach, hidden
@@ -60,8 +60,8 @@ class Screen:
             if guard.model is not None:
                 await self._judges[guard.name].judge(guard, [("user", "\n".join(texts))], self._exchange)
 
-    async def leaving(self, place: Place) -> dict[str, Any]:
-        """The request as it may go out to the place. Raises Refusal 503, and MayNotLeave where it may not go at all."""
+    async def leaving(self) -> dict[str, Any]:
+        """The request as it may go out. Raises Refusal 503, and MayNotLeave where it may not go at all."""
         if self._redacted is None:
             if opaque(self._asked):
                 raise MayNotLeave("What it holds beside text cannot be redacted.")
@@ -100,13 +100,15 @@ class Screen:
         choices = answer.get("choices")
         if not isinstance(choices, list):
             return answer
-        texts = self._texts(choices)
+        # Tokens with their probabilities are the answer again, in pieces that nobody recognises.
+        bare = [_without_logprobs(each) for each in choices]
+        texts = self._texts(bare)
         self._measured(sum(map(len, texts)))
         if self._sought:
             looked = await self._detector.look(texts, self._sought)
             made, found = self._of_answer(texts, looked)
             if found:
-                choices = [_without_logprobs(each) for each in replaced(choices, made)]
+                choices = replaced(bare, made)
         await self._judged(texts)
         return {**answer, "choices": self._restored(choices)}
 
@@ -190,7 +192,6 @@ class MayNotLeave(Unsent):
 
 
 def _without_logprobs(choice: Any) -> Any:
-    """Tokens with their probabilities are the answer again, in the clear."""
     return {**choice, "logprobs": None} if isinstance(choice, dict) and "logprobs" in choice else choice
 
 
