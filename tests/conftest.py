@@ -100,6 +100,9 @@ TOGETHER = {
     "tests/engine/test_preflight.py": "bank",
     # One rendering, and namespaces made once.
     "tests/fences": "fences",
+    # One detector each, whose patterns are compiled once.
+    "tests/edge/redaction": "redaction",
+    "tests/edge/screening": "screening",
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
 FIRST = (

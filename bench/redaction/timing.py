@@ -59,8 +59,8 @@ def tables() -> tuple[str, bool]:
                 added[name].append(_said([each - plain for each in made[name]]))
     lines += [f"| edge, {name}: added | " + " | ".join(said) + " |" for name, said in added.items()]
     load = os.getloadavg()[1]
-    note = f"Milliseconds, median / 95th percentile: of *looking* processor time, of *added* wall time. {os.cpu_count()} cores"
-    return "\n".join([*lines, "", f"{note}, at a load of {load:.0f} by others."]), True
+    note = "Milliseconds, median / 95th percentile: of *looking* processor time, of *added* wall time"
+    return "\n".join([*lines, "", f"{note}; {os.cpu_count()} cores, a load of {load:.0f}."]), True
 
 
 def _looked(side: Side, text: str) -> float:
