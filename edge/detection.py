@@ -33,8 +33,11 @@ _PR_SET_PDEATHSIG = 1
 
 def run(config: DetectorConfig) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError where a model is not the promised one."""
+    from edge.server import loop_factory
+
     quiet_libraries()
-    asyncio.run(Detection(config).serve())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(Detection(config).serve())
 
 
 class Detection:
