@@ -7,20 +7,25 @@ throughout it, and numbering begins anew in the next one: no two documents can b
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from edge.redaction import Detector, Finding, Placeholders, Rules
-from edge.redaction.rules import NAMES
+from edge.redaction.rules import NAMES, only_guarded
 
 SURE = 0.85
 """The score from which a field's name, or a file's, is taken for what names somebody: they are not redacted."""
 _SHORT, _REMEMBERED = 120, 50_000
-"""Texts of so many characters repeat in tables; so many are remembered."""
+"""Texts of so many characters come again and again in tables; so many are remembered."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _JOINTS = re.compile(r"[\s_.:/-]+")
+
+
+Seen = tuple[tuple[Finding, ...], frozenset[str]]
+"""What was found in a text, and languages without a model."""
 
 
 @dataclass(frozen=True)
@@ -50,34 +55,37 @@ class Cleaner:
 
     def __init__(self, rules: Rules, languages: Sequence[str] = ()) -> None:
         self._detector, self._languages = Detector(rules), tuple(languages)
+        # A model takes placeholders, and words around them, for names: it sees a text once, as it came.
+        self._patterns = Detector(rules.model_copy(update={"models": []}))
         self.version = self._detector.version
-        entities = {*NAMES, *(each.entity for each in rules.recognisers())}
+        entities = {*NAMES, *(each.entity for each in rules.recognisers() if not only_guarded(each.entity))}
         self._placeholder = re.compile(rf"<(?:{'|'.join(sorted(entities))})_[0-9]{{1,6}}>")
         self._not_names = frozenset(entities - {*NAMES})
         self._remembered = lru_cache(_REMEMBERED)(self._look)
 
     def clean(self, document: Document) -> Cleaned:
-        """Redact until nothing is found any more: a placeholder can let something stand alone that did not."""
+        """Redact until no pattern finds anything any more: a placeholder can let stand alone what did not before."""
         placeholders = Placeholders(text for _, text in document.texts)
         found: Counter[str] = Counter()
         uncovered: set[str] = set()
         texts = []
         for name, text in document.texts:
-            findings, languages = self._seen(name, text)
+            before = before_of(name)
+            findings, languages = self._seen(before, text)
             uncovered |= languages
             while left := list(self._outside(text, findings)):
                 found.update(each.entity for each in left)
                 text = placeholders.redact(text, left)
-                findings, _ = self._seen(name, text)
+                findings, _ = self._seen(before, text, again=True)
             texts.append(text)
         return Cleaned(tuple(texts), found, frozenset(uncovered), self._telling(document.names))
 
-    def _seen(self, name: str, text: str) -> tuple[tuple[Finding, ...], frozenset[str]]:
-        before = before_of(name)
-        return self._remembered(before, text) if len(text) <= _SHORT else self._look(before, text)
+    def _seen(self, before: str, text: str, *, again: bool = False) -> Seen:
+        return (self._remembered if len(text) <= _SHORT else self._look)(before, text, again)
 
-    def _look(self, before: str, text: str) -> tuple[tuple[Finding, ...], frozenset[str]]:
-        seen = self._detector.detect(text, self._languages, before=before)
+    def _look(self, before: str, text: str, again: bool) -> Seen:
+        detector = self._patterns if again else self._detector
+        seen = detector.detect(text, self._languages, before=before)
         uncovered = frozenset(seen.patterns_only)
         if not self._detector.looks_for_names and any(map(str.isalpha, text)):
             uncovered |= {"any"}
@@ -86,17 +94,17 @@ class Cleaner:
     def _outside(self, text: str, findings: Sequence[Finding]) -> Iterator[Finding]:
         """What of the findings is no placeholder of ours."""
         taken = [match.span() for match in self._placeholder.finditer(text)] if findings else []
+        ends = [end for _, end in taken]
         for one in findings:
-            at = one.start
-            over = [(start, end) for start, end in taken if start < one.end and end > one.start]
-            if not over:
+            at, next_ = one.start, bisect_right(ends, one.start)
+            if next_ == len(taken) or taken[next_][0] >= one.end:
                 yield one
                 continue
-            for start, end in [*over, (one.end, one.end)]:
-                piece = text[at:start]
-                if any(map(str.isalnum, piece)):
-                    yield Finding(at, start, one.entity, one.score, one.rule)
-                at = max(at, end)
+            while at < one.end:
+                start, end = taken[next_] if next_ < len(taken) else (one.end, one.end)
+                if any(map(str.isalnum, text[at : min(start, one.end)])):
+                    yield Finding(at, min(start, one.end), one.entity, one.score, one.rule)
+                at, next_ = max(at, end), next_ + 1
 
     def _telling(self, names: Sequence[str]) -> tuple[int, str] | None:
         for at, name in enumerate(names):

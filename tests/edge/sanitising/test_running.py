@@ -131,6 +131,13 @@ def test_a_path_that_tells_is_refused(place: Place, name: str):
     assert "its name holds" in place.run().refused[0].reason
 
 
+def test_a_topic_that_a_guard_forbids_is_no_finding(place: Place):
+    place.rules = Rules.model_validate({"topics": [{"name": "WEAPONS", "phrases": ["bomb"]}]})
+    place.lay("bomb.json", '{"bomb": "bomb"}')
+    assert place.run().summary["findings"] == {}
+    assert place.made("bomb.json") == b'{"bomb": "bomb"}'
+
+
 def test_a_file_that_names_somebody_in_a_field_is_refused_however_late(place: Place):
     place.lay("a.jsonl", '{"a": 1}\n' * 300 + f'{{"{MAIL}": 1}}\n')
     assert "the name of a field holds EMAIL_ADDRESS" in place.run().refused[0].reason
