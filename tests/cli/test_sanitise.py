@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import ROOT, Isthmus
+from tests.edge.screening.standing import german_model
 
 MAIL = "ann@example.com"
 FILES, LINES = 12, 60
@@ -158,3 +162,60 @@ def test_a_target_within_its_source_is_refused(isthmus: Isthmus, laid: Path):
     there = ("s3://b/raw", "-o", "s3://b/raw/clean", "--rules", "rules.yaml")
     ran = isthmus("sanitise", *there, cwd=laid, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
     assert (ran.code, "within the other" in ran.err) == (2, True)
+
+
+def test_where_the_rules_have_a_model_of_the_language_names_go_and_the_strictest_class_is_content(
+    isthmus: Isthmus, tmp_path: Path
+):
+    import yaml
+
+    (tmp_path / "models").mkdir()
+    model = german_model(tmp_path / "models")
+    # A file of rules names its models from its own folder.
+    model["file"] = str(Path(model["file"]).relative_to(tmp_path))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"languages": ["de"], "models": [model]}))
+    (tmp_path / "a.csv").write_text("ort,bemerkung\n1,Käthe Groß war gestern bei der Nordbank in der Stadt\n")
+    ran = isthmus("sanitise", "a.csv", "-o", "out", "--rules", "rules.yaml", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    made = (tmp_path / "out/a.csv").read_text()
+    assert made == "ort,bemerkung\n1,<PERSON_1> war gestern bei der <ORGANIZATION_1> in der Stadt\n"
+    assert "patterns only" not in ran.out
+
+
+def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, laid: Path):
+    import boto3
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from moto.server import ThreadedMotoServer
+
+    text = (ROOT / "docs/sanitise.md").read_text()
+    rules = text.split("```yaml\n")[1].split("```")[0]
+    (laid / "rules.yaml").write_text(rules)
+    (laid / "detector.yaml").write_text("mode: detector\nrules:\n" + textwrap.indent(rules, "  "))
+    (laid / "raw").mkdir()
+    (laid / "raw/a.txt").write_text(f"AZ-1234/26 of {MAIL}\n")
+    (laid / "notes.md").write_text(f"# {MAIL}\n")
+    cards = pa.table({"card_number": [4111111111111111, 7], "raw": [MAIL.encode(), b"x"]})
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    at = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    s3 = boto3.client("s3", endpoint_url=at["AWS_ENDPOINT_URL"], **who)
+    s3.create_bucket(Bucket="lake")
+    s3.put_object(Bucket="lake", Key="raw/a.txt", Body=MAIL.encode())
+    shown = [shlex.split(line) for line in re.findall(r"^    (isthmus sanitise .*)$", text, re.M)]
+    assert len(shown) == 5
+    for number, words in enumerate(shown):
+        if number == 2:
+            pq.write_table(cards, laid / "raw/cards.parquet")
+        ran = isthmus(*words[1:], cwd=laid, **at)
+        assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"
+        if number == 2:
+            assert json.loads(ran.out)["findings"] == {"CASE_NUMBER": 1, "CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}
+            (laid / "raw/a.txt").unlink()
+        if number == 3:
+            assert "deleted, its source is gone: a.txt" in ran.out
+    assert s3.get_object(Bucket="lake", Key="clean/a.txt")["Body"].read() == b"<EMAIL_ADDRESS_1>"
+    assert "read by two people, DPO-117" in (laid / "clean/manifest.jsonl").read_text()
+    server.stop()
