@@ -94,6 +94,10 @@ class Watcher(Protocol):
         """There are so many files, of so many bytes."""
         ...
 
+    def passed(self, characters: int) -> None:
+        """So many of the file whose turn it is are clean."""
+        ...
+
     def ended(self, entry: Entry, kept: bool, size: int) -> None:
         """A file had its turn; `kept`: an earlier run had done it."""
         ...
@@ -274,6 +278,7 @@ class _Run:
             file.entry.documents += bool(cleaned.texts)
             file.found.update(cleaned.found)
             self._put(file, file.form.back(cleaned.texts))
+        self._watch.passed(sum(len(text) for cleaned in batch for text in cleaned.texts))
 
     def _named(self, file: _File, names: tuple[str, ...], at: int, entity: str) -> Refused:
         if file.output is None:

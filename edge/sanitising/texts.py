@@ -11,7 +11,7 @@ import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from edge.sanitising.cleaning import Document
 from edge.sanitising.refusal import Refused
@@ -180,7 +180,10 @@ def _number(said: str, *, direct: bool) -> str | None:
     """The digits of a whole number that could be somebody's; None of others."""
     number = said.lstrip("-")
     if not number.isdigit():
-        exact = Decimal(number)
+        try:
+            exact = Decimal(number)
+        except InvalidOperation:  # an exponent beyond all measure
+            return None
         if exact.adjusted() > _LONGEST or exact != exact.to_integral_value():
             return None
         number = str(int(exact))

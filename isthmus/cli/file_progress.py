@@ -16,7 +16,7 @@ class FileProgress(Display):
     def __init__(self) -> None:
         super().__init__()
         self._bar: Any = None
-        self._files = self._all = self._size = self._whole = 0
+        self._files = self._all = self._size = self._part = self._whole = 0
 
     def _bars(self) -> Any:
         from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
@@ -38,10 +38,15 @@ class FileProgress(Display):
         self._all, self._whole = files, size
         self._show()
 
+    def passed(self, characters: int) -> None:
+        """So many of the file whose turn it is are clean."""
+        self._part += characters
+        self._show()
+
     def ended(self, entry: Entry, kept: bool, size: int) -> None:
         """A file had its turn; those that were refused are named at once."""
         self._files += 1
-        self._size += size
+        self._size, self._part = self._size + size, 0
         if entry.reason:
             self._line(f"refused: {entry.reason}")
         self._show()
@@ -50,12 +55,12 @@ class FileProgress(Display):
         if self._live is not None:
             self._live.update(
                 self._bar,
-                completed=self._size,
+                completed=min(self._size + self._part, self._whole),
                 total=self._whole or None,
                 description=f"{self._files} of {self._all} files",
             )
 
     def _still(self) -> None:
         if self._all:
-            done, whole = (f"{size / 1e6:.1f}" for size in (self._size, self._whole))
+            done, whole = (f"{size / 1e6:.1f}" for size in (self._size + self._part, self._whole))
             self._line(f"{self._files} of {self._all} files, {done} of {whole} MB")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edge.sanitising import Outcome, Source, Target
     from isthmus.cli.audit_options import Asked as Store
 
+_MOST = 8
+"""Processes that nobody asked for: each holds the models in its memory."""
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
@@ -89,7 +91,7 @@ def sanitise(
     ] = False,
     most: Annotated[int, typer.Option("--max-mib", min=1, help="Of a file: it is read whole.")] = 256,
     processes: Annotated[
-        int, typer.Option(min=0, max=256, help="That clean side by side; 0: one a processor.")
+        int, typer.Option(min=0, max=256, help="That clean side by side; 0: one a processor, 8 at most.")
     ] = 0,
     format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
     endpoint: Endpoint = None,
@@ -123,7 +125,7 @@ def sanitise(
             keep_going=keep_going,
             prune=prune,
             most_bytes=most << 20,
-            processes=processes or len(os.sched_getaffinity(0)),
+            processes=processes or min(_MOST, os.cpu_count() or 1),
         )
         chosen = _rules(rules)
         places = _places(source, target, (endpoint, region, credentials, ca))
@@ -133,7 +135,7 @@ def sanitise(
         console.print_json(outcome.summary)
     else:
         for line in _lines(outcome, target):
-            console.out().print(line, markup=False)
+            console.out().print(line, markup=False, soft_wrap=True)
     if outcome.refused:
         raise AnswerIsNo(
             outcome.refused[0].reason.rstrip(".")

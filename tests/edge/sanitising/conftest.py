@@ -22,9 +22,13 @@ class Quiet:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
+        self.characters = 0
 
     def began(self, files: int, size: int) -> None:
         self.files, self.size = files, size
+
+    def passed(self, characters: int) -> None:
+        self.characters += characters
 
     def ended(self, entry: Any, kept: bool, size: int) -> None:
         self.told.append((entry.path, kept))
