@@ -11,7 +11,7 @@ import pytest
 from edge.redaction import Rules
 from edge.sanitising import BadPlace, FolderSource, FolderTarget
 from edge.sanitising.places import apart
-from tests.edge.sanitising.conftest import CARD, IBAN, MAIL, Place
+from tests.edge.sanitising.conftest import CARD, IBAN, MAIL, Place, Quiet
 
 GERMAN = "Herr Schulze aus der Nachbarstadt hat gestern ein neues Konto bei uns eröffnet.\n"
 
@@ -204,3 +204,19 @@ def test_a_line_that_was_cut_off_is_taken_back_and_its_file_done_again(place: Pl
     (place.root / "out/.sanitise/part").write_bytes(b"half")
     assert place.run().kept == 2
     assert place.all() == whole
+
+
+def test_until_a_file_is_whole_nothing_has_its_name(place: Place, monkeypatch: pytest.MonkeyPatch):
+    place.lay("long.jsonl", '{"a": "words"}\n' * 300)
+    seen: list[list[str]] = []
+
+    def look(quiet: Quiet, characters: int) -> None:
+        seen.append(sorted(place.all()))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Quiet, "passed", look)
+    with pytest.raises(KeyboardInterrupt):
+        place.run()
+    assert seen == [[".sanitise/part", "manifest.jsonl"]] * 3
+    assert sorted(place.all()) == ["manifest.jsonl"], "of what was begun nothing is left"
