@@ -63,15 +63,17 @@ class Detector:
         *,
         entities: frozenset[str] | None = None,
         limit_s: float = float("inf"),
+        before: str = "",
     ) -> Detection:
         """What is found of the entities (None: of all). Raises TooSlow after `limit_s`.
 
-        `declared` are the languages that the text may be in, the likeliest first.
+        `declared` are the languages that the text may be in, the likeliest first. `before` is what patterns see stand
+        before the text, such as the name of the field that it is of; it is of no language, and nothing is found in it.
         """
         until = time.monotonic() + limit_s
         found = [
             *self._private_keys(text, entities),
-            *self._patterns(text, entities, until),
+            *self._patterns(before, text, entities, until),
         ]
         names = self._names if entities is None else self._names & entities
         if not names:
@@ -87,15 +89,18 @@ class Detector:
             found += (_moved(each, start) for each in model.find(line, names, until))
         return Detection(apart(found), tuple(languages), tuple(uncovered))
 
-    def _patterns(self, text: str, entities: frozenset[str] | None, until: float) -> Iterator[Finding]:
-        plain = Text(text, until)
+    def _patterns(
+        self, before: str, text: str, entities: frozenset[str] | None, until: float
+    ) -> Iterator[Finding]:
+        plain, begin = Text(before + text, until), len(before)
         for each in self._recognisers:
             if each.entity not in entities if entities is not None else only_guarded(each.entity):
                 continue
             if time.monotonic() > until:
                 raise TooSlow
             for start, end, score in each.spans(plain):
-                yield Finding(start, end, each.entity, score, each.name)
+                if end > begin:
+                    yield Finding(max(start - begin, 0), end - begin, each.entity, score, each.name)
 
     def _private_keys(self, text: str, entities: frozenset[str] | None) -> Iterator[Finding]:
         """From its first line to its last, or to the end of a text that was cut."""

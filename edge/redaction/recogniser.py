@@ -136,11 +136,21 @@ class Text:
         self.clean, self._map = plain(text)
         self.raw = self.clean.encode("utf-8", "replace")
         self._ascii = len(self.raw) == len(self.clean)
+        self._counted = [0]
+        """Characters before each `_STRIDE` bytes, as far as anybody asked: counted from the beginning for each match,
+        a long text would take the square of its length."""
 
     def index(self, byte: int) -> int:
         """The character of the original text that a byte belongs to."""
-        at = byte if self._ascii else len(self.raw[:byte].decode("utf-8", "ignore"))
+        at = byte if self._ascii else self._characters(byte)
         return at if self._map is None else self._map[at]
+
+    def _characters(self, byte: int) -> int:
+        while len(self._counted) <= byte // _STRIDE:
+            begin = (len(self._counted) - 1) * _STRIDE
+            self._counted.append(self._counted[-1] + _begun(self.raw[begin : begin + _STRIDE]))
+        begin = byte // _STRIDE * _STRIDE
+        return self._counted[byte // _STRIDE] + _begun(self.raw[begin:byte])
 
     def after(self, byte: int) -> int:
         """The byte at which the next character begins."""
@@ -173,6 +183,15 @@ class Text:
         self._ticks += 1
         if self._ticks & 63 == 0 and time.monotonic() > self._until:
             raise TooSlow
+
+
+_STRIDE = 4096
+_CONTINUES = bytes(range(0x80, 0xC0))
+
+
+def _begun(raw: bytes) -> int:
+    """How many characters begin in a piece of UTF-8."""
+    return len(raw.translate(None, _CONTINUES))
 
 
 _SPACES = dict.fromkeys(

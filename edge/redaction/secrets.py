@@ -11,8 +11,8 @@ SECRET = "SECRET"  # noqa: S105
 _SAID = (
     r"(?i:passw(?:or)?d|passwort|kennwort|passphrase|pwd|mot de passe|contraseña|parola chiave"
     r"|api[_ -]?key|apikey|api[_ -]?token|secret(?:[_ -]?(?:access)?[_ -]?key)?"
-    r"|client[_-]?secret|access[_-]?token|auth[_-]?token|private[_-]?key"
-    r"|account[_-]?key|credentials?|zugangsschlüssel)"
+    r"|client[_ -]?secret|access[_ -]?token|auth[_ -]?token|private[_ -]?key"
+    r"|account[_ -]?key|credentials?|zugangsschlüssel)"
 )
 
 

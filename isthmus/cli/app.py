@@ -43,6 +43,10 @@ class _Commands(LazyGroup):
             "isthmus.cli.calibrate_command",
             "How often a model's answers are right, by their score.",
         ),
+        "sanitise": (
+            "isthmus.cli.sanitise_command",
+            "Redact files for retrieval or fine-tuning, with a manifest.",
+        ),
         "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
         "evidence": (
             "isthmus.cli.evidence_command",

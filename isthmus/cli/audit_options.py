@@ -62,16 +62,20 @@ def open_store(name: str, asked: Asked) -> Any:
     if not name.startswith("s3://"):
         return FolderStore(folder(Path(name)))
     bucket, _, prefix = name.removeprefix("s3://").partition("/")
+    return S3Store(s3_client(asked, "for the audit store"), bucket, prefix)
+
+
+def s3_client(asked: Asked, why: str) -> Any:
+    """A client of the store, with the credentials of the file or of the surroundings."""
     endpoint, region, credentials, ca = asked
     if credentials is not None:
         from edge.fetch import client
 
-        return S3Store(client(endpoint, region, credentials, ca), bucket, prefix)
+        return client(endpoint, region, credentials, ca)
     from isthmus.aws_session import session
 
-    found = session(region, why="for the audit store")
     verified = str(ca) if ca else None
-    return S3Store(found.client("s3", endpoint_url=endpoint, verify=verified), bucket, prefix)
+    return session(region, why=why).client("s3", endpoint_url=endpoint, verify=verified)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ def test_help_lists_the_commands_that_exist_and_no_others(isthmus):
         "verify",
         "audit",
         "calibrate",
+        "sanitise",
         "destroy",
         "evidence",
         "break-glass",

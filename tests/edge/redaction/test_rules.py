@@ -118,3 +118,18 @@ def test_one_altered_byte_of_a_model_is_found(own_model: ModelFile, tmp_path: Pa
     (tmp_path / "own.zip").write_bytes(raw)
     with pytest.raises(NoModel, match="is promised"):
         Detector(Rules(models=[own_model.model_copy(update={"file": tmp_path / "own.zip"})]))
+
+
+def test_what_stands_before_a_text_is_read_with_it_and_nothing_is_found_in_it(patterns: Detector):
+    code, other = "cvv: ", "ann@example.com: "
+    assert patterns.detect("123").findings == ()
+    assert [(one.start, one.end, one.entity) for one in patterns.detect("123", before=code).findings] == [
+        (0, 3, "CARD_CODE")
+    ]
+    assert patterns.detect("nothing", before=other).findings == ()
+
+
+def test_where_a_finding_is_said_of_a_long_text_in_any_script(patterns: Detector):
+    text = "Grüße, 東京 und ñandú. Mail an ann@example.com bitte.\n" * 400
+    places = [text[one.start : one.end] for one in patterns.detect(text).findings]
+    assert places == ["ann@example.com"] * 400

@@ -37,6 +37,7 @@ def test_a_token_is_known_by_its_format(seen: Seen, token: str):
         ("le mot de passe est Xk9#mm2p", "Xk9#mm2p"),
         ('"api_key": "00aa11bb22cc33"', "00aa11bb22cc33"),
         ("export DB_PASSWORD=s3cr3tvalue", "s3cr3tvalue"),
+        ("client secret: s3cr3tvalue", "s3cr3tvalue"),
         ("postgres://app:pa55word@db/x", "pa55word"),
         ("Authorization: Bearer abcDEF123456abcDEF123456", "abcDEF123456abcDEF123456"),
     ],

@@ -1,0 +1,26 @@
+"""Sanitising: files in, the same files without what the rules of redaction find, and a manifest of all of it.
+
+The way in for a data pipeline: documents for retrieval or fine-tuning are looked through by the rules that the edge
+goes by. It knows of no command line; Parquet and S3 are imported when they are met.
+"""
+
+from edge.sanitising.cleaning import Cleaner, Document
+from edge.sanitising.places import BadPlace, FolderSource, FolderTarget, PlaceFault, Source, Target
+from edge.sanitising.refusal import Refused
+from edge.sanitising.running import Asked, Broken, Outcome, sanitise
+
+__all__ = [
+    "Asked",
+    "BadPlace",
+    "Broken",
+    "Cleaner",
+    "Document",
+    "FolderSource",
+    "FolderTarget",
+    "Outcome",
+    "PlaceFault",
+    "Refused",
+    "Source",
+    "Target",
+    "sanitise",
+]

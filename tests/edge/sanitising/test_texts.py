@@ -1,0 +1,138 @@
+"""Text, JSON and JSON lines: what is found goes, all else stays byte for byte, and what cannot be read is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.sanitising import Cleaner, Refused
+from tests.edge.sanitising.conftest import CARD, IBAN, MAIL, cleaned
+
+
+def test_one_value_has_one_placeholder_throughout_a_document(cleaner: Cleaner):
+    text = f"{IBAN} of {MAIL}\r\n\nAgain DE89 3704 0044 0532 0130 00.\n"
+    made = cleaned(cleaner, "a.md", text.encode()).decode()
+    assert made == "<IBAN_CODE_1> of <EMAIL_ADDRESS_1>\r\n\nAgain <IBAN_CODE_1>.\n"
+
+
+def test_a_document_that_holds_placeholders_already_is_numbered_above_them(cleaner: Cleaner):
+    made = cleaned(cleaner, "a.txt", f"<PERSON_4> and {MAIL}".encode())
+    assert made == b"<PERSON_4> and <EMAIL_ADDRESS_5>"
+
+
+def test_what_only_looks_like_a_placeholder_hides_nothing(cleaner: Cleaner):
+    key = "AKIA" + "QWERTZUIOPASDFGH"
+    assert key.encode() not in cleaned(cleaner, "a.txt", f"<{key}_1>".encode())
+
+
+def test_json_keeps_every_byte_but_those_of_what_is_found(cleaner: Cleaner):
+    head = '\ufeff{ "n": [1.50, 2e3, null, true], "n": "x", "é": "\\u00e9 '
+    text = f'{head}{MAIL}",\t"iban" : "{IBAN}"}}\n'
+    made = cleaned(cleaner, "a.json", text.encode()).decode()
+    assert made == text.replace(IBAN, "<IBAN_CODE_1>").replace(MAIL, "<EMAIL_ADDRESS_1>")
+
+
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [
+        (CARD, True),
+        (CARD + ".0", True),
+        ("4.111111111111111e15", True),
+        ("1e999999999", False),
+        ("1e9999999999999999999", False),
+        ("4111111111111112", False),
+        ("12.5", False),
+    ],
+)
+def test_a_number_that_names_somebody_becomes_a_text(cleaner: Cleaner, number: str, found: bool):
+    made = cleaned(cleaner, "a.json", f'{{"card": [{number}]}}'.encode()).decode()
+    assert made == ('{"card": ["<CREDIT_CARD_1>"]}' if found else f'{{"card": [{number}]}}')
+
+
+def test_the_name_of_a_field_says_what_its_value_is(cleaner: Cleaner):
+    said = {
+        "cvv": 123,
+        "clientSecret": "hunter2-blue",
+        "date_of_birth": "12.03.1979",
+        "accountHolder": "Ann Blue",
+    }
+    made = json.loads(cleaned(cleaner, "a.json", json.dumps(said).encode()))
+    assert made == {
+        "cvv": "<CARD_CODE_1>",
+        "clientSecret": "<SECRET_1>",
+        "date_of_birth": "<DATE_OF_BIRTH_1>",
+        "accountHolder": "<PERSON_1>",
+    }
+
+
+def test_json_lines_are_documents_of_their_own_and_empty_ones_stay(cleaner: Cleaner):
+    text = f'{{"a": "{MAIL}"}}\r\n\n{{"a": "\u2028x bob@example.com"}}'
+    made = cleaned(cleaner, "a.jsonl", text.encode()).decode()
+    assert made == '{"a": "<EMAIL_ADDRESS_1>"}\r\n\n{"a": "\u2028x <EMAIL_ADDRESS_1>"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what", "line"),
+    [
+        ("a.txt", b"fine\n\xff\xfe\n", "not UTF-8", 2),
+        ("a.txt", b"fine\nfine\n\0", "NUL", 3),
+        ("a.txt", b"-----BEGIN PGP MESSAGE-----\n", "encrypted", None),
+        ("a.json", b'{"a":\n 1,,}', "no JSON", 2),
+        ("a.json", b"", "no JSON", 1),
+        ("a.json", b"[NaN]", "no number", None),
+        ("a.json", b"[" * 100_000, "nested", None),
+        ("a.json", b'{"a":\n"\\ud800x"}', "half a character", 2),
+        ("a.jsonl", b'{"a": 1}\n{"a": \n', "no JSON", 2),
+        ("a.jsonl", b'{"a": "x\\ud800"}\n', "half a character", 1),
+        ("a.json", b'{"ann@example.com": 1}', "name tells", None),
+        ("a.pdf", b"%PDF", "no reader", None),
+        ("LICENSE", b"x", "without an ending", None),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_line(
+    cleaner: Cleaner, name: str, data: bytes, what: str, line: int | None
+):
+    with pytest.raises(Refused, match=what) as refused:
+        cleaned(cleaner, name, data)
+    assert refused.value.line == line
+
+
+PARTS = [IBAN, CARD, MAIL, "DE89 3704 0044 0532 0130 00", "Mr. Bean", "<PERSON_1>", "+49 170 1234567"]
+SIGNS = ["password: hunter2!!", "x", " ", "é", "\U0001f600", '"', "\\", "0", "\u200b", "/", "\n"]
+WORDS = st.sampled_from(PARTS + SIGNS)
+TEXTS = st.lists(WORDS, max_size=6).map("".join)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcd"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def shape(value: Any) -> Any:
+    """Keys, lengths and kinds; of a text or a number only that it is one of the two."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value]
+    return "value" if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+
+
+@given(VALUES, st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_json_holds_its_structure_stays_and_a_second_look_finds_nothing(
+    cleaner: Cleaner, value: Any, plain: bool
+):
+    made = cleaned(cleaner, "a.json", json.dumps(value, ensure_ascii=plain).encode())
+    assert shape(json.loads(made)) == shape(value)
+    assert cleaned(cleaner, "a.json", made) == made
+
+
+@given(TEXTS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_text_holds_a_second_look_finds_nothing(cleaner: Cleaner, text: str):
+    made = cleaned(cleaner, "a.txt", text.encode())
+    assert cleaned(cleaner, "a.txt", made) == made
