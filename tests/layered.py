@@ -111,13 +111,20 @@ def made(rendered: render.Rendered) -> dict[tuple[str, str], Resource]:
 
 
 def plain(resource: Resource) -> Any:
-    """What is asked for, but for the ends of names in AWS and the name of the stack that it is tagged with."""
-    text = DIGITS.sub("-*", json.dumps(resource.inputs, sort_keys=True))
+    """What is asked for, but for the ends of names in AWS, the name of the stack that it is tagged with, and what only
+    a stack that serves models itself can tell its gateways: the digests of their weights."""
+    text = without_digests(DIGITS.sub("-*", json.dumps(resource.inputs, sort_keys=True)))
     said = json.loads(text)
     for tags in ("tags", "tagsAll"):
         if isinstance(said.get(tags), dict):
             said[tags].pop("isthmus-stack", None)
     return said
+
+
+def without_digests(text: str) -> str:
+    """A gateway's configuration without those, and without the ends of names that follow from its text."""
+    text = re.sub(r"\\n *model_digest: sha256:[0-9a-f]{64}", "", text)
+    return re.sub(r"(gateway-config-|policy: config-)[0-9a-f]+", r"\1*", text)
 
 
 def known(key: tuple[str, str]) -> tuple[str, str]:

@@ -174,7 +174,11 @@ def _known_call(call: Chunk) -> Chunk:
 
 
 def _bare(choice: Chunk) -> Chunk:
-    return {name: value for name, value in choice.items() if name in KNOWN}
+    made = {name: value for name, value in choice.items() if name in KNOWN}
+    if isinstance(ours := choice.get("confidence"), dict):
+        # Fields are named by the model's words, and what has left of those cannot be taken back.
+        made["confidence"] = {name: value for name, value in ours.items() if name != "fields"}
+    return made
 
 
 def too_long() -> Refusal:

@@ -101,7 +101,7 @@ class Screen:
         if not isinstance(choices, list):
             return answer
         # Tokens with their probabilities are the answer again, in pieces that nobody recognises.
-        bare = [_without_logprobs(each) for each in choices]
+        bare = [_without_words(each) for each in choices]
         texts = self._texts(bare)
         self._measured(sum(map(len, texts)))
         if self._sought:
@@ -191,8 +191,14 @@ class MayNotLeave(Unsent):
         super().__init__(422, "may_not_leave", f"This request may not leave the site. {why}")
 
 
-def _without_logprobs(choice: Any) -> Any:
-    return {**choice, "logprobs": None} if isinstance(choice, dict) and "logprobs" in choice else choice
+def _without_words(choice: Any) -> Any:
+    """Tokens with their probabilities, and names of fields with their scores, are the answer again, in the clear."""
+    if not isinstance(choice, dict):
+        return choice
+    made = {**choice, "logprobs": None} if "logprobs" in choice else {**choice}
+    if isinstance(ours := choice.get("confidence"), dict):
+        made["confidence"] = {name: value for name, value in ours.items() if name != "fields"}
+    return made
 
 
 __all__ = ["REDACTION", "MayNotLeave", "Refusal", "Screen"]

@@ -57,6 +57,7 @@ def test_the_configuration_itself_may_be_a_variable(monkeypatch: pytest.MonkeyPa
         load(Path("env:EDGE_CONFIG"))
     monkeypatch.setenv("EDGE_CONFIG", "mode: nothing\n")
     with pytest.raises(
-        ConfigError, match="env:EDGE_CONFIG: mode: must be gateway, sidecar, translator, sealer or reviews"
+        ConfigError,
+        match="env:EDGE_CONFIG: mode: must be gateway, sidecar, translator, sealer, detector or reviews",
     ):
         load(Path("env:EDGE_CONFIG"))
