@@ -11,7 +11,8 @@ from tests.aws_sandbox.driver import World as Endpoint
 from tests.aws_sandbox.faults import ask
 from tests.recovery.world import World
 
-pytestmark = pytest.mark.sandbox
+pytestmark = [pytest.mark.sandbox, pytest.mark.soak]
+"""Faults of each kind, one at a time, are in `make test`: test_aws_faults.py."""
 
 FAILING = {
     "throttle": (

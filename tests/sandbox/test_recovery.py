@@ -188,5 +188,6 @@ def test_a_command_line_killed_in_a_destroy_leaves_nothing_behind(world: World, 
     recovers(world, clean, "cli", "destroy", CHANCE.randrange(20, RESOURCES))
 
 
+@pytest.mark.soak
 def test_an_api_server_killed_in_the_first_build_doubles_nothing(world: World, clean: Clean) -> None:
     recovers(world, clean, "api-server", "up", CHANCE.randrange(20, RESOURCES))
