@@ -149,14 +149,21 @@ class Race:
                 await self.look(held)
             await asyncio.sleep(0.1)
 
-    async def look(self, held: str) -> None:
-        """One application comes for one answer."""
+    async def look_at_last(self, held: str) -> None:
+        """As long as the gateway, started anew a moment ago, is not there or not sealed yet, it is asked again."""
+        end = time.monotonic() + 30
+        while await self.look(held) in (0, 503) and time.monotonic() < end:
+            await asyncio.sleep(0.1)
+
+    async def look(self, held: str) -> int:
+        """One application comes for one answer; the status."""
         status, said, mark = await self.call(self.site.gateway, self.site.key(), "GET", f"/v1/reviews/{held}")
         self.seen[f"look {status}"] += 1
         if status == 200 and mark:
             self.given[held] = mark
         elif status and SECRET in str(said):
             self.too_soon.append(held)
+        return status
 
     async def _kill(self, count: int, kills: int) -> None:
         """A process at a time, without a word, and another in its place."""
@@ -205,7 +212,7 @@ def raced(site: Reviewed, count: int, kills: int) -> tuple[Race, float]:
         race.clients.clear()
         try:
             for part in _parts(race.told):
-                await asyncio.gather(*(race.look(held) for held in part))
+                await asyncio.gather(*(race.look_at_last(held) for held in part))
         finally:
             for session in race.clients.values():
                 await session.close()
