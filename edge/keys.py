@@ -101,16 +101,29 @@ async def make_tables(database: Database, options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """One command; an error is one paragraph on standard error."""
-    options = _parser().parse_args(arguments)
+    return carry_out("edge.keys", _parser(), arguments)
+
+
+def carry_out(program: str, parser: argparse.ArgumentParser, arguments: list[str] | None) -> int:
+    """The command that was asked for, of a parser of `parser_of`; an error is one paragraph on standard error."""
+    options = parser.parse_args(arguments)
     try:
-        database = Database(config_of(options.database))
-        return asyncio.run(run(options.command, database, options))
+        return asyncio.run(_run(options.command, Database(config_of(options.database)), options))
     except ConfigError as error:
-        print(f"edge.keys: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code
 
 
-async def run(command: Command, database: Database, options: argparse.Namespace) -> int:
+def parser_of(program: str, description: str) -> argparse.ArgumentParser:
+    """Of a program that works on the database of a file."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
+    parser.add_argument(
+        "--database", type=Path, required=True, help="YAML: host, port, name, user, password, ca"
+    )
+    return parser
+
+
+async def _run(command: Command, database: Database, options: argparse.Namespace) -> int:
     try:
         if command is not make_tables and (problem := await outdated(database)):
             raise EnvironmentFault(f"{options.database}: {problem}.")
@@ -142,10 +155,7 @@ def config_of(path: Path) -> DatabaseConfig:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edge.keys", description="Keys of a class's callers.")
-    parser.add_argument(
-        "--database", type=Path, required=True, help="YAML: host, port, name, user, password, ca"
-    )
+    parser = parser_of("edge.keys", "Keys of a class's callers.")
     commands = parser.add_subparsers(required=True)
     for name, command in (("issue", issue), ("rotate", rotate)):
         new = commands.add_parser(name, help=command.__doc__)

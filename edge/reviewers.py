@@ -8,18 +8,16 @@ database is.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import re
 import secrets
 import sys
-from pathlib import Path
 from typing import get_args
 
 from edge.callers.store import digest_of, id_of
-from edge.config import ConfigError, DataClass
+from edge.config import DataClass
 from edge.database import Database
-from edge.keys import config_of, run, whole_days
+from edge.keys import carry_out, parser_of, whole_days
 from edge.reviews.reviewers import PREFIX
 
 _ISSUE = """
@@ -80,20 +78,11 @@ async def show(database: Database, options: argparse.Namespace) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """One command; an error is one paragraph on standard error."""
-    options = _parser().parse_args(arguments)
-    try:
-        database = Database(config_of(options.database))
-        return asyncio.run(run(options.command, database, options))
-    except ConfigError as error:
-        print(f"edge.reviewers: {error}", file=sys.stderr)
-        return error.exit_code
+    return carry_out("edge.reviewers", _parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edge.reviewers", description="Keys of reviewers.")
-    parser.add_argument(
-        "--database", type=Path, required=True, help="YAML: host, port, name, user, password, ca"
-    )
+    parser = parser_of("edge.reviewers", "Keys of reviewers.")
     commands = parser.add_subparsers(required=True)
     new = commands.add_parser("issue", help=issue.__doc__)
     new.add_argument("--reviewer", type=_name, required=True, help="the person: erika@example.org")

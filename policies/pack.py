@@ -120,17 +120,14 @@ class Pack:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return wire.AnalyzerStackConfigureResponse()
 
-    def Analyze(self, request: Any, context: Any) -> Any:
-        self._inputs[request.urn] = MessageToDict(request.properties)
-        return wire.AnalyzeResponse()
-
-    def take(self, said: bytes) -> bytes:
-        """`Analyze` as it comes over the wire, and its empty answer; read while the engine is at its own work."""
+    def Analyze(self, said: bytes, context: Any) -> bytes:
+        """A registration as it comes over the wire, and its empty answer; read while the engine is at its own work."""
         self._unread.append(self._reader.submit(self._read, said))
         return b""
 
     def _read(self, said: bytes) -> None:
-        self.Analyze(wire.AnalyzeRequest.FromString(said), None)
+        request = wire.AnalyzeRequest.FromString(said)
+        self._inputs[request.urn] = MessageToDict(request.properties)
 
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
         for each in self._unread:
@@ -218,7 +215,7 @@ def _handlers(pack: Pack) -> Any:
         for call, of in asked.items()
     }
     # Asked of every resource too: answered before it is read.
-    handlers["Analyze"] = grpc.unary_unary_rpc_method_handler(lambda said, _: pack.take(said))
+    handlers["Analyze"] = grpc.unary_unary_rpc_method_handler(pack.Analyze)
     return grpc.method_handlers_generic_handler("pulumirpc.Analyzer", handlers)
 
 

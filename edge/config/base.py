@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 
@@ -89,3 +91,15 @@ class Limits(Strict):
 def in_cloud(host: str) -> bool:
     """Whether a host is a cloud's."""
     return any(host == domain or host.endswith("." + domain) for domain in CLOUD_DOMAINS)
+
+
+def on_loopback(url: str, example: str) -> str:
+    """An address of this pod or machine alone, without a slash at its end. Raises ValueError."""
+    parts = urlsplit(url)
+    try:
+        loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        loopback = False
+    if parts.scheme != "http" or not loopback or parts.path not in ("", "/") or parts.query or parts.username:
+        raise ValueError(f"must be http:// on a loopback address, such as {example}")
+    return url.rstrip("/")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from edge.config.base import DataClass, Name, Strict
+from edge.config.base import DataClass, Name, Strict, on_loopback
+from edge.config.ways import Server
 
 Redacted = Literal["secrets-in-outputs", "prompts-leaving-site", "leaving-class", "logs"]
 REDACTED: dict[DataClass, tuple[Redacted, ...]] = {
@@ -22,31 +21,8 @@ Entity = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 
-class GuardModel(Strict):
+class GuardModel(Server):
     """A model of the class that says `safe` or `unsafe`: an endpoint of task `guard`."""
-
-    url: str
-    server_name: Name
-    model: Name
-
-    @field_validator("url")
-    @classmethod
-    def _https(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if (
-            parts.scheme != "https"
-            or not parts.hostname
-            or parts.path not in ("", "/")
-            or parts.query
-            or parts.username
-        ):
-            raise ValueError("must be https://host:port without a path")
-        return url.rstrip("/")
-
-    @property
-    def host(self) -> str:
-        """Without the port."""
-        return (urlsplit(self.url).hostname or "").rstrip(".")
 
 
 class Guard(Strict):
@@ -94,20 +70,7 @@ class Screening(Strict):
     @field_validator("detector")
     @classmethod
     def _loopback(cls, url: str) -> str:
-        parts = urlsplit(url)
-        try:
-            loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
-        except ValueError:
-            loopback = False
-        if (
-            parts.scheme != "http"
-            or not loopback
-            or parts.path not in ("", "/")
-            or parts.query
-            or parts.username
-        ):
-            raise ValueError("must be http:// on a loopback address, such as http://127.0.0.1:8460")
-        return url.rstrip("/")
+        return on_loopback(url, "http://127.0.0.1:8460")
 
     @model_validator(mode="after")
     def _named_once(self) -> Screening:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from edge.config.base import DataClass, Health, Limits, MutualListen, Name, Strict
+from edge.config.base import DataClass, Health, Limits, MutualListen, Name, Strict, on_loopback
 
 
 class SidecarConfig(Strict):
@@ -25,17 +23,4 @@ class SidecarConfig(Strict):
     @field_validator("upstream")
     @classmethod
     def _loopback(cls, url: str) -> str:
-        parts = urlsplit(url)
-        try:
-            loopback = ipaddress.ip_address(parts.hostname or "").is_loopback
-        except ValueError:
-            loopback = False
-        if (
-            parts.scheme != "http"
-            or not loopback
-            or parts.path not in ("", "/")
-            or parts.query
-            or parts.username
-        ):
-            raise ValueError("must be http:// on a loopback address, such as http://127.0.0.1:8000")
-        return url.rstrip("/")
+        return on_loopback(url, "http://127.0.0.1:8000")

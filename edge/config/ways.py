@@ -19,12 +19,32 @@ class TokenPrice(Strict):
     completion: Usd
 
 
-class Place(Strict):
-    """An upstream: its address, the name its certificate must bear, the model's name there, and what it costs."""
+class Server(Strict):
+    """A model server: its address, the name its certificate must bear, and the model's name there."""
 
     url: str
     server_name: Name
     model: Name
+
+    @field_validator("url")
+    @classmethod
+    def _https_without_path(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
+            raise ValueError("must be https://host:port without a path")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("must hold no user, query or fragment")
+        return url.rstrip("/")
+
+    @property
+    def host(self) -> str:
+        """Without the port."""
+        return (urlsplit(self.url).hostname or "").rstrip(".")
+
+
+class Place(Server):
+    """An upstream, and what it costs."""
+
     target: Literal["onprem-vllm", "eks-vllm", "sagemaker", "bedrock"] | None = None
     """On what it runs, for the audit record."""
     site: Name | None = None
@@ -37,16 +57,6 @@ class Place(Strict):
     usd_per_gpu_hour: Usd | None = None
     usd_per_million_tokens: TokenPrice | None = None
 
-    @field_validator("url")
-    @classmethod
-    def _https_without_path(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname or parts.path not in ("", "/"):
-            raise ValueError("must be https://host:port without a path")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("must hold no user, query or fragment")
-        return url.rstrip("/")
-
     @model_validator(mode="after")
     def _priced_once(self) -> Place:
         if self.usd_per_gpu_hour is not None and self.gpus is None:
@@ -54,11 +64,6 @@ class Place(Strict):
         if self.usd_per_gpu_hour is not None and self.usd_per_million_tokens is not None:
             raise ValueError("a place costs by the GPU or by the token, not by both")
         return self
-
-    @property
-    def host(self) -> str:
-        """Without the port."""
-        return (urlsplit(self.url).hostname or "").rstrip(".")
 
 
 class Canary(Place):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from edge.redaction.findings import Finding
 
@@ -29,11 +29,7 @@ class Placeholders:
 
     def redact(self, text: str, findings: Iterable[Finding]) -> str:
         """The text with a placeholder for each finding; findings are in order and apart."""
-        pieces, at = [], 0
-        for one in findings:
-            pieces += [text[at : one.start], self.of(one.entity, text[one.start : one.end])]
-            at = one.end
-        return "".join([*pieces, text[at:]])
+        return _put(text, findings, lambda one: self.of(one.entity, text[one.start : one.end]))
 
     def of(self, entity: str, value: str) -> str:
         """The value's placeholder. Spaces and dashes make no other value of a number."""
@@ -60,8 +56,12 @@ class Placeholders:
 
 def hidden(text: str, findings: Iterable[Finding]) -> str:
     """The text with the entity's name for each finding: for what nobody needs back."""
+    return _put(text, findings, lambda one: f"<{one.entity}>")
+
+
+def _put(text: str, findings: Iterable[Finding], instead: Callable[[Finding], str]) -> str:
     pieces, at = [], 0
     for one in findings:
-        pieces += [text[at : one.start], f"<{one.entity}>"]
+        pieces += [text[at : one.start], instead(one)]
         at = one.end
     return "".join([*pieces, text[at:]])

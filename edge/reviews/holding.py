@@ -45,11 +45,11 @@ class Holder:
             name: demand_of(config.data_class, workload.impact or "high", workload.review)
             for name, workload in self._workloads.items()
         }
+        screening = config.screening
         self._guarded = {
             name
             for name in self._workloads
-            if config.screening is not None
-            and any(guard.then == "review" for guard in config.screening.guards_of(config.data_class, name))
+            if screening and any(guard.then == "review" for guard in screening.guards_of(self._class, name))
         }
 
     def check_stream(self, workload: str, task: Task, stream: bool) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edge.confidence.listening import FIELD
 from edge.openai_api import Refusal
 from edge.redaction import Held, Placeholders, Placeholding, Reach, TooLong, hidden
 from edge.redaction.streaming import MOST
-from edge.screening.texts import replaced, texts_of
+from edge.screening.texts import replaced, texts_of, without_fields
 
 if TYPE_CHECKING:
     from edge.screening.screen import Screen
@@ -174,11 +175,8 @@ def _known_call(call: Chunk) -> Chunk:
 
 
 def _bare(choice: Chunk) -> Chunk:
-    made = {name: value for name, value in choice.items() if name in KNOWN}
-    if isinstance(ours := choice.get("confidence"), dict):
-        # Fields are named by the model's words, and what has left of those cannot be taken back.
-        made["confidence"] = {name: value for name, value in ours.items() if name != "fields"}
-    return made
+    # Fields are named by the model's words, and what has left of those cannot be taken back.
+    return without_fields({name: value for name, value in choice.items() if name in (*KNOWN, FIELD)})
 
 
 def too_long() -> Refusal:

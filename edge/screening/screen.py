@@ -12,7 +12,7 @@ from edge.routing.endpoint import Unsent
 from edge.screening.client import DetectorClient, Looked
 from edge.screening.guards import Judge, decide, judged, note
 from edge.screening.pieces import Pieces
-from edge.screening.texts import Opaque, opaque, replaced, texts_of
+from edge.screening.texts import Opaque, opaque, replaced, texts_of, without_fields
 
 REDACTION = "redaction"
 
@@ -103,13 +103,13 @@ class Screen:
         # Tokens with their probabilities are the answer again, in pieces that nobody recognises.
         bare = [_without_words(each) for each in choices]
         texts = self._texts(bare)
-        self._measured(sum(map(len, texts)))
+        self.measured(sum(map(len, texts)))
         if self._sought:
             looked = await self._detector.look(texts, self._sought)
             made, found = self._of_answer(texts, looked)
             if found:
                 choices = replaced(bare, made)
-        await self._judged(texts)
+        await self.judge_answer(texts)
         return {**answer, "choices": self._restored(choices)}
 
     def pieces(self) -> Pieces:
@@ -153,9 +153,6 @@ class Screen:
 
     def measured(self, characters: int) -> None:
         """Raise Refusal where an answer has become longer than a guard lets it be."""
-        self._measured(characters)
-
-    def _measured(self, characters: int) -> None:
         if self._most is None or characters <= self._most:
             return
         guard = next(each for each in self._on_answer if each.max_characters == self._most)
@@ -163,9 +160,6 @@ class Screen:
 
     async def judge_answer(self, texts: list[str]) -> None:
         """What models say of the whole answer; raises Refusal."""
-        await self._judged(texts)
-
-    async def _judged(self, texts: list[str]) -> None:
         for guard in self._on_answer:
             if guard.model is not None:
                 said = [("user", "\n".join(self._texts(self._asked))), ("assistant", "\n".join(texts))]
@@ -195,10 +189,8 @@ def _without_words(choice: Any) -> Any:
     """Tokens with their probabilities, and names of fields with their scores, are the answer again, in the clear."""
     if not isinstance(choice, dict):
         return choice
-    made = {**choice, "logprobs": None} if "logprobs" in choice else {**choice}
-    if isinstance(ours := choice.get("confidence"), dict):
-        made["confidence"] = {name: value for name, value in ours.items() if name != "fields"}
-    return made
+    made = {**choice, "logprobs": None} if "logprobs" in choice else choice
+    return without_fields(made)
 
 
 __all__ = ["REDACTION", "MayNotLeave", "Refusal", "Screen"]

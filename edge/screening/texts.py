@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from edge.confidence.listening import FIELD
+
 Put = Callable[[str], str]
 _STRUCTURE = """
     model role type id index tool_call_id finish_reason object format detail encoding_format reasoning_effort
@@ -76,6 +78,13 @@ def _free(value: Any, put: Put) -> Any:
         said = put(str(value))
         return value if said == str(value) else said
     return value
+
+
+def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
+    """A choice whose score names no field: their names are the model's words."""
+    if not isinstance(ours := choice.get(FIELD), dict):
+        return choice
+    return {**choice, FIELD: {name: value for name, value in ours.items() if name != "fields"}}
 
 
 def opaque(asked: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, Isthmus
 from tests.edge.screening.standing import german_model
+from tests.s3_service import client, s3_service
 
 MAIL = "ann@example.com"
 FILES, LINES = 12, 60
@@ -183,10 +184,8 @@ def test_where_the_rules_have_a_model_of_the_language_names_go_and_the_strictest
 
 
 def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isthmus, laid: Path):
-    import boto3
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from moto.server import ThreadedMotoServer
 
     text = (ROOT / "docs/sanitise.md").read_text()
     rules = text.split("```yaml\n")[1].split("```")[0]
@@ -196,26 +195,26 @@ def test_the_commands_of_the_documentation_run_as_they_stand_there(isthmus: Isth
     (laid / "raw/a.txt").write_text(f"AZ-1234/26 of {MAIL}\n")
     (laid / "notes.md").write_text(f"# {MAIL}\n")
     cards = pa.table({"card_number": [4111111111111111, 7], "raw": [MAIL.encode(), b"x"]})
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    at = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-    s3 = boto3.client("s3", endpoint_url=at["AWS_ENDPOINT_URL"], **who)
-    s3.create_bucket(Bucket="lake")
-    s3.put_object(Bucket="lake", Key="raw/a.txt", Body=MAIL.encode())
     shown = [shlex.split(line) for line in re.findall(r"^    (isthmus sanitise .*)$", text, re.M)]
     assert len(shown) == 5
-    for number, words in enumerate(shown):
-        if number == 2:
-            pq.write_table(cards, laid / "raw/cards.parquet")
-        ran = isthmus(*words[1:], cwd=laid, **at)
-        assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"
-        if number == 2:
-            assert json.loads(ran.out)["findings"] == {"CASE_NUMBER": 1, "CREDIT_CARD": 1, "EMAIL_ADDRESS": 2}
-            (laid / "raw/a.txt").unlink()
-        if number == 3:
-            assert "deleted, its source is gone: a.txt" in ran.out
-    assert s3.get_object(Bucket="lake", Key="clean/a.txt")["Body"].read() == b"<EMAIL_ADDRESS_1>"
-    assert "read by two people, DPO-117" in (laid / "clean/manifest.jsonl").read_text()
-    server.stop()
+    with s3_service() as url:
+        at = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        s3 = client(url)
+        s3.create_bucket(Bucket="lake")
+        s3.put_object(Bucket="lake", Key="raw/a.txt", Body=MAIL.encode())
+        for number, words in enumerate(shown):
+            if number == 2:
+                pq.write_table(cards, laid / "raw/cards.parquet")
+            ran = isthmus(*words[1:], cwd=laid, **at)
+            assert ran.code == 0, f"{shlex.join(words)}: {ran.err}"
+            if number == 2:
+                assert json.loads(ran.out)["findings"] == {
+                    "CASE_NUMBER": 1,
+                    "CREDIT_CARD": 1,
+                    "EMAIL_ADDRESS": 2,
+                }
+                (laid / "raw/a.txt").unlink()
+            if number == 3:
+                assert "deleted, its source is gone: a.txt" in ran.out
+        assert s3.get_object(Bucket="lake", Key="clean/a.txt")["Body"].read() == b"<EMAIL_ADDRESS_1>"
+        assert "read by two people, DPO-117" in (laid / "clean/manifest.jsonl").read_text()

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from ruamel.yaml import YAML
@@ -24,6 +23,7 @@ from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer, callers_text
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
+from tests.s3_service import client, s3_service
 
 WORKLOAD, KEY = "kyc-extraction", "key-of-kyc"
 SPACE = "isthmus-confidential.svc"
@@ -32,16 +32,10 @@ BUCKET = "llm-audit"
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-    made = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **who)
-    made.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
-    yield made
-    server.stop()
+    with s3_service() as url:
+        made = client(url)
+        made.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+        yield made
 
 
 def told(engine: Engine, name: str, mounted: dict[str, Path]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,8 +10,8 @@ import pytest
 from isthmus.contracts import overrides
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.contracts.bank import platform_data
+from tests.contracts.test_platform_records import Change, refused
 
-Change = Callable[[dict[str, Any]], object]
 URL = "https://collector.bank.example:4318/v1/traces"
 
 
@@ -43,14 +42,6 @@ def routed(data: dict[str, Any]) -> None:
         **{"gateway_class": "istio", "service": "r", "ca": "ca"},
         **{"control_namespace": "istio-system", "control_port": 15012},
     }
-
-
-def refused(kind: type[Exception], change: Change) -> str:
-    data = platform_data()
-    change(data)
-    with pytest.raises(kind) as caught:
-        overrides.validate(data)
-    return str(caught.value)
 
 
 def test_what_may_be_said_is_taken() -> None:

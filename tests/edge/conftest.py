@@ -16,6 +16,7 @@ from tests.edge.fake_model import MODEL, FakeModel
 from tests.edge.postgres import Postgres
 from tests.edge.processes import Edge, free_port
 from tests.edge.weighing import FILES, Store
+from tests.s3_service import s3_service
 
 WORKLOAD = "transaction-narratives"
 GATEWAY_NAME = "restricted-gateway.isthmus-restricted.svc"
@@ -164,12 +165,5 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(model: Path, tmp_path: Path) -> Iterator[Store]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        yield Store(f"http://{host}:{port}", model, tmp_path)
-    finally:
-        server.stop()
+    with s3_service() as url:
+        yield Store(url, model, tmp_path)

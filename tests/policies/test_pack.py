@@ -36,7 +36,8 @@ def judged(pack: Pack, *inputs: dict[str, Any], needs: dict[str, list[str]] | No
         urn = f"urn:pulumi:dev::theirs::aws:kms/key:Key::key-{number}"
         properties = struct_pb2.Struct()
         properties.update(each)
-        pack.Analyze(wire.AnalyzeRequest(urn=urn, type="aws:kms/key:Key", properties=properties), Context())
+        said = wire.AnalyzeRequest(urn=urn, type="aws:kms/key:Key", properties=properties)
+        pack.Analyze(said.SerializeToString(), Context())
         one = wire.AnalyzerResource(
             urn=urn, type="aws:kms/key:Key", name=f"key-{number}", properties=properties
         )
@@ -123,9 +124,8 @@ def test_a_platform_that_cannot_be_read_stops_it_too():
     properties.update({"contract": {"isthmus": "v2"}})
     urn = "urn:pulumi:dev::theirs::isthmus:index:LlmPlatform::x"
     pack = configured()
-    pack.Analyze(
-        wire.AnalyzeRequest(urn=urn, type="isthmus:index:LlmPlatform", properties=properties), Context()
-    )
+    said = wire.AnalyzeRequest(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
+    pack.Analyze(said.SerializeToString(), Context())
     one = wire.AnalyzerResource(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
     with pytest.raises(Aborted, match="platform cannot be read"):
         pack.AnalyzeStack(wire.AnalyzeStackRequest(resources=[one]), Context())

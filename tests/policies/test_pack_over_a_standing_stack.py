@@ -34,9 +34,8 @@ def said(resources: list[Resource]) -> list[str]:
         if each["type"] == PLATFORM:
             inputs = stated.inputs(bank.platform())
         name = each["urn"].rsplit("::", 1)[-1]
-        pack.Analyze(
-            wire.AnalyzeRequest(urn=each["urn"], type=each["type"], properties=_struct(inputs)), None
-        )
+        told = wire.AnalyzeRequest(urn=each["urn"], type=each["type"], properties=_struct(inputs))
+        pack.Analyze(told.SerializeToString(), None)
         # The engine tells no ids; the ARN ends in it.
         arn = {} if "arn" in each["outputs"] else {"arn": f"arn:aws:x:eu-central-1:1:y/{each['id']}"}
         one = wire.AnalyzerResource(

@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from edge.audit.seal_format import public_keys
@@ -20,6 +18,7 @@ from edge.audit.stores import S3Store, StoreFault
 from edge.audit.verify import verify
 from tests.edge.audit.harness import Place, close, exchange, intent, new_key, write
 from tests.edge.processes import Edge
+from tests.s3_service import client, s3_service
 
 BUCKET, PREFIX = "isthmus-audit", "fra1/restricted"
 
@@ -37,19 +36,8 @@ class Bucket:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[tuple[Any, str]]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    yield client(url), url
-    server.stop()
-
-
-def client(url: str) -> Any:
-    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-    return boto3.client("s3", endpoint_url=url, config=Config(retries={"total_max_attempts": 1}), **who)
+    with s3_service() as url:
+        yield client(url), url
 
 
 @pytest.fixture

@@ -7,32 +7,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from edge.redaction import Rules
 from edge.sanitising import BadPlace, FolderTarget, PlaceFault, sanitise
 from edge.sanitising.buckets import BucketSource, BucketTarget
 from tests.edge.sanitising.conftest import MAIL, PUBLIC, Quiet
+from tests.s3_service import client, s3_service
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    who = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region_name": "us-east-1"}
-    plain = Config(retries={"total_max_attempts": 1})
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", config=plain, **who)
-    client.create_bucket(Bucket="data")
-    for name, text in (("a.txt", f"to {MAIL}"), ("b/c.csv", f"m\n{MAIL}\n"), ("b/", ""), ("../up.txt", "x")):
-        client.put_object(Bucket="data", Key=f"raw/{name}", Body=text.encode())
-    client.put_object(Bucket="data", Key="rawer/a.txt", Body=b"of another prefix")
-    yield client
-    server.stop()
+    with s3_service() as url:
+        made = client(url)
+        made.create_bucket(Bucket="data")
+        texts = (("a.txt", f"to {MAIL}"), ("b/c.csv", f"m\n{MAIL}\n"), ("b/", ""), ("../up.txt", "x"))
+        for name, text in texts:
+            made.put_object(Bucket="data", Key=f"raw/{name}", Body=text.encode())
+        made.put_object(Bucket="data", Key="rawer/a.txt", Body=b"of another prefix")
+        yield made
 
 
 def objects(s3: Any, prefix: str) -> dict[str, bytes]:
