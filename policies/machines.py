@@ -151,10 +151,15 @@ def system(subject: Subject) -> Iterator[tuple[Resource, set[str], bool]]:
     for each in groups:
         clusters.setdefault(str(each.inputs.get("clusterName")), []).append(each)
     for _, mine in sorted(clusters.items()):
-        said = [each.inputs.get("subnetIds") or [] for each in mine]
-        every = [one for each in said for one in ([each] if isinstance(each, str) else each)]
-        known = {str(one) for one in every if _one_subnet(subject, one)}
-        yield mine[0], known, all(_one_subnet(subject, one) for one in every)
+        yield mine[0], *_subnets(subject, mine)
+
+
+def _subnets(subject: Subject, groups: list[Resource]) -> tuple[set[str], bool]:
+    """Of groups the subnets that can be told, each of which is in one zone; and whether all can."""
+    said = [each.inputs.get("subnetIds") or [] for each in groups]
+    every = [one for each in said for one in ([each] if isinstance(each, str) else each)]
+    known = {str(one) for one in every if _one_subnet(subject, one)}
+    return known, all(_one_subnet(subject, one) for one in every)
 
 
 def _one_subnet(subject: Subject, value: Any) -> bool:
@@ -164,9 +169,14 @@ def _one_subnet(subject: Subject, value: Any) -> bool:
 
 def _zones(subject: Subject) -> Iterator[Broken]:
     for pool, zones, groups in in_zones(subject):
-        if len(groups) < len(zones):
-            said = f"pool {pool} is to stand in {', '.join(zones)}, and machines are made in {len(groups)} of them"
-            yield Broken(said, groups[0])
+        subnets, whole = _subnets(subject, groups)
+        stated = f"pool {pool} is to stand in {', '.join(zones)}"
+        if len(subnets) < len(zones) and whole:
+            yield Broken(f"{stated}, and machines are made in {len(subnets)} of them", groups[0])
+        elif len(subnets) < len(zones):
+            yield Broken(
+                f"{stated}, and in how many its machines are made is not known yet", groups[0], "undecided"
+            )
     for group, subnets, whole in system(subject):
         if len(subnets) < 2 and whole:
             yield Broken(f"what runs the cluster stands in one zone: {group.name}", group)

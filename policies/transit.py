@@ -235,13 +235,15 @@ def _flag(words: list[str], name: str) -> str:
     return found
 
 
-_way = (*fw.pci("4.2.1"), *fw.nist("SC-8(1)"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(3)(a)"))
+_way = (*fw.nist("SC-8(1)"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(3)(a)"))
+_open_way = (*fw.pci("4.2.1"), *_way)
+"""Of what can be reached over open networks, of which alone PCI DSS speaks here."""
 RULES = (
     Rule(
         "encryption/engines-behind-tls",
         "Model servers listen on their pod's loopback, or with a certificate",
         "critical",
-        (*fw.nist("SC-8(1)"), *fw.hipaa("164.312(e)(1)"), *fw.iso_27001("A.8.24"), *fw.dora("Art. 9(3)(a)")),
+        (*_way, *fw.hipaa("164.312(e)(1)")),
         "Prompts would travel in the clear, and whoever reaches the port needs no certificate",
         "Listen on 127.0.0.1 behind the sidecar that asks for certificates",
         _engines_behind,
@@ -251,7 +253,7 @@ RULES = (
         "encryption/topics-tls-only",
         "Topics take messages over TLS only",
         "medium",
-        _way,
+        _open_way,
         "What an alarm tells of would travel in the clear, and could be changed on the way",
         "Deny sns:Publish to everybody where aws:SecureTransport is false",
         _topics_tls,
@@ -261,7 +263,7 @@ RULES = (
         "encryption/buckets-tls-only",
         "Buckets answer over TLS only",
         "high",
-        (*fw.fsbp("S3.5"), *fw.cis_aws("3.1.1"), *fw.hipaa("164.312(e)(1)"), *_way),
+        (*fw.fsbp("S3.5"), *fw.cis_aws("3.1.1"), *fw.hipaa("164.312(e)(1)"), *_open_way),
         "Without it records and weights may travel in the clear",
         "Deny s3:* to everybody where aws:SecureTransport is false, on the bucket and its objects",
         _buckets_tls,
@@ -271,7 +273,7 @@ RULES = (
         "encryption/listeners-tls",
         "What listens for callers speaks TLS 1.2 or later",
         "critical",
-        (*_way, *fw.hipaa("164.312(e)(1)")),
+        (*_open_way, *fw.hipaa("164.312(e)(1)")),
         "Prompts would travel in the clear",
         "Listen with HTTPS or TLS, or pass TLS through to the gateway",
         _listeners,
@@ -309,7 +311,7 @@ RULES = (
         "encryption/tunnels-strong",
         "Private links take strong ciphers only",
         "high",
-        (*_way, *fw.nist("SC-13")),
+        (*_open_way, *fw.nist("SC-13")),
         "Whatever a class sends to AWS goes through the tunnel",
         "Allow IKEv2 alone, AES-GCM and Diffie-Hellman groups from 14 up, in both phases of both tunnels",
         _tunnels,

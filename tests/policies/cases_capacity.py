@@ -176,7 +176,12 @@ CASES = [
         "reliability/machines-in-zones",
         [group("a", "a"), group("b", "b"), group("s", "a", "system"), group("t", "b", "system")],
         fails=[{"tags": {"isthmus.dev/pool": "other"}}],
-        broken=[[group("a", "a")], [group("s", "a", "system")]],
+        broken=[
+            [group("a", "a")],
+            [group("a", "a"), group("b", "a")],
+            [group("s", "a", "system")],
+        ],
+        also=[[group("wide", "a", subnetIds=["subnet-a", "subnet-b"])]],
         platform=WORD,
         one_keeps_it=True,
     ),

@@ -43,8 +43,9 @@ def verdicts(rule: str, *graph: Resource, platform: Any = None) -> set[str]:
         ("${network.subnets}", ["subnet-a", "subnet-b"], set()),
     ],
 )
-def test_a_clusters_machines_whose_zones_cannot_be_told(first: Any, second: Any, wanted: set[str]):
-    machines = [group(name, "a", "system", subnetIds=each) for name, each in (("s", first), ("t", second))]
+@pytest.mark.parametrize("pool", ["system", "h100"])
+def test_machines_whose_zones_cannot_be_told(pool: str, first: Any, second: Any, wanted: set[str]):
+    machines = [group(name, "a", pool, subnetIds=each) for name, each in (("s", first), ("t", second))]
     said = verdicts("reliability/machines-in-zones", *machines, *SUBNETS, platform=cases_capacity.WORD)
     assert said == wanted
 
