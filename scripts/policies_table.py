@@ -1,11 +1,15 @@
-"""The table of rules in `docs/policies.md`, made from the rules: `python -m scripts.policies_table`."""
+"""What is made from the rules: the table in `docs/policies.md`, and the list that the pack shows the engine before
+it has loaded them. `python -m scripts.policies_table` writes both."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from isthmus.contracts.findings import Control
 from policies.catalogue import CHANGES, RULES
+from policies.info import LIST
+from policies.judging import STOPS
 from policies.rule import Rule
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "policies.md"
@@ -43,10 +47,29 @@ def filled(text: str) -> str:
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
 
 
+def listed() -> str:
+    """The rules under the engine as JSON, one a line, in their order: what `policies.info` tells of each."""
+    rules = [
+        {
+            "id": each.id,
+            "family": each.family,
+            "title": each.title,
+            "severity": each.severity,
+            "stops": each.severity in STOPS,
+            "fix": each.fix,
+            "supports": [control.model_dump() for control in each.supports],
+        }
+        for each in RULES
+    ]
+    lines = ",\n".join(json.dumps(each, ensure_ascii=False) for each in rules)
+    return f"[\n{lines}\n]\n"
+
+
 def main() -> None:
-    draft = DOC.with_suffix(".part")
-    draft.write_text(filled(DOC.read_text("utf-8")), "utf-8")
-    draft.replace(DOC)
+    for file, text in ((DOC, filled(DOC.read_text("utf-8"))), (LIST, listed())):
+        draft = file.with_suffix(".part")
+        draft.write_text(text, "utf-8")
+        draft.replace(file)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
 from policies.catalogue import RULES
-from policies.pack import UNDECIDED, Pack
+from policies.info import UNDECIDED
+from policies.pack import Pack
 
 FOLDER = Path(__file__).resolve().parents[2] / "policies"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -114,9 +117,9 @@ def test_a_stacks_config_silences_and_says_who_answers():
     ("said", "hint"),
     [({"silence": []}, "`silences`"), ("off", "not a mapping"), ({"off": [{"rule": "x"}]}, "missing")],
 )
-def test_a_setting_that_there_is_not_stops_the_preview(said: Any, hint: str):
+def test_a_setting_that_there_is_not_stops_the_preview_at_its_first_resource(said: Any, hint: str):
     with pytest.raises(Aborted, match=hint):
-        configured(policies=said)
+        judged(configured(policies=said), {})
 
 
 def test_a_platform_that_cannot_be_read_stops_it_too():
@@ -129,3 +132,32 @@ def test_a_platform_that_cannot_be_read_stops_it_too():
     one = wire.AnalyzerResource(urn=urn, type="isthmus:index:LlmPlatform", properties=properties)
     with pytest.raises(Aborted, match="platform cannot be read"):
         pack.AnalyzeStack(wire.AnalyzeStackRequest(resources=[one]), Context())
+
+
+def _alone(program: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=FOLDER.parent, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_the_engine_is_answered_before_a_rule_is_loaded():
+    """A preview waits for its packs to start: 0.1 s, where rules and Pulumi's SDK take a second."""
+    told = """
+import sys
+from pathlib import Path
+from policies.pack import Pack
+Pack(Path("policies")).GetAnalyzerInfo(None, None)
+print([each for each in ("pulumi", "pydantic", "policies.catalogue", "opentelemetry") if each in sys.modules])
+"""
+    assert _alone(told) == "[]"
+
+
+def test_who_asks_for_the_sdk_after_the_pack_gets_it_whole():
+    told = """
+import policies.wire, pulumi
+from pulumi.runtime.proto import analyzer_pb2
+print(pulumi.Output.__name__, analyzer_pb2 is policies.wire.analyzer_pb2)
+"""
+    assert _alone(told) == "Output True"
