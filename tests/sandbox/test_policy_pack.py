@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi import automation as auto
 
 from tests.aws_sandbox.stack import Stack, endpoint
 
@@ -30,8 +31,6 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 def previewed(stack: Stack, **options: Any) -> tuple[list[Any], str]:
     """Policy events by the pack, and why the preview ended, where it did."""
-    from pulumi import automation
-
     seen: list[Any] = []
     failed = ""
 
@@ -41,7 +40,7 @@ def previewed(stack: Stack, **options: Any) -> tuple[list[Any], str]:
 
     try:
         stack.stack.preview(policy_packs=[str(ROOT / "policies")], on_event=take, color="never", **options)
-    except automation.CommandError as error:
+    except auto.CommandError as error:
         failed = str(error)
     return seen, failed
 
@@ -97,3 +96,11 @@ def test_a_fault_of_another_team_stops_their_preview_and_the_same_without_it_goe
     assert failed == "", "what stands is as it should be, and what is not known yet is told only"
     assert {each.policy_name for each in events} <= UNKNOWN_AT_FIRST
     assert {each.enforcement_level for each in events} <= {"advisory"}
+
+
+def test_a_setting_that_there_is_not_ends_the_preview_with_its_name(stack: Stack):
+    stack.own(lambda: theirs(rotates=True))
+    stack.stack.set_config("isthmus:policies", auto.ConfigValue(json.dumps({"silence": []})))
+    _, failed = previewed(stack)
+    assert "`silence`" in failed
+    assert "isthmus:policies" in failed
