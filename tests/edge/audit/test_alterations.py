@@ -150,11 +150,13 @@ def test_the_unsealed_tail_of_a_killed_writer_is_counted(crashed: Crashed, tmp_p
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(7200)
 def test_a_hundred_alterations_of_each_kind_are_found(crashed: Crashed, tmp_path: Path):
     all_found(crashed, tmp_path, range(100 * len(EVERY)))
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(7200)
 def test_a_hundred_thousand_records_with_ten_alterations_of_each_kind(tmp_path: Path):
     crashed = crash(tmp_path / "crashed", 100_000)
     assert crashed.durable >= 100_000
