@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from components.arguments_pools import asked_by, asked_of, not_shared, placed, queue_of, settings
+from components.arguments_screening import screening_room
 from components.arguments_serving import (
     door_ways,
     fetching,
@@ -106,6 +107,8 @@ def namespace_args(
         translated = any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads)
         cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
         memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
+        beside = screening_room(gateway)
+        cpu, memory = cpu + copies * beside[0], memory + copies * beside[1]
         pods += copies * (2 if translated else 1)
         if gateway.router is not None:
             cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)

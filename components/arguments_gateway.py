@@ -3,6 +3,7 @@
 from typing import Any
 
 from components.arguments import shared
+from components.arguments_screening import screening_args
 from components.arguments_serving import place_args, route_args
 from components.gateway.audit_sealer import AuditSealerArgs
 from components.gateway.inference_gateway import InferenceGatewayArgs
@@ -84,6 +85,8 @@ def gateway_args(
     if gateway.audit is not None:
         kept = {"volume", "secret", "policy", "max_unsealed_s", "content"}
         made["audit"] = gateway.audit.model_dump(include=kept, exclude_none=True)
+    if gateway.screening is not None:
+        made["screening"] = screening_args(platform, gateway, cluster_ips)
     if gateway.router is not None:
         made["router"] = gateway.router.model_dump(exclude_none=True)
     if translator is not None:

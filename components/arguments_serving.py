@@ -104,7 +104,7 @@ def on_disks(machines: int) -> Fetching:
 
 def place_args(platform: Platform, endpoint: Endpoint, digests: bool) -> dict[str, Any]:
     """`GatewayPlace` of an endpoint. `digests`: whether its release is known here."""
-    made: dict[str, Any] = {"target": endpoint.target}
+    made: dict[str, Any] = {"target": endpoint.target, "site": endpoint.site}
     if digests and endpoint.weights is not None and endpoint.target in VLLM_TARGETS:
         made["model_digest"] = endpoint.weights.digest
     if endpoint.cost is not None:

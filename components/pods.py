@@ -43,10 +43,12 @@ def same(cpu: str, memory: str, gpus: int = 0, resource: str = GPU) -> dict[str,
     return {"requests": amounts, "limits": dict(amounts)}
 
 
-def health_probe(period: int, failures: int, path: str = "/health") -> dict[str, Any]:
+def health_probe(
+    period: int, failures: int, path: str = "/health", port: int = HEALTH_PORT
+) -> dict[str, Any]:
     """A probe at the health port: kubelet has no client certificate, so the serving port would refuse it."""
     return {
-        "httpGet": {"path": path, "port": HEALTH_PORT, "scheme": "HTTP"},
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
         "periodSeconds": period,
         "timeoutSeconds": 5,
         "failureThreshold": failures,

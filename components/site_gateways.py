@@ -44,12 +44,13 @@ def make_gateways(
         # Before the gateway: its copies serve nothing until somebody seals.
         sealer = sealer_args(platform, gateway)
         sealed = [AuditSealer(f"{called}-sealer", sealer, at(key, [*before]))] if sealer is not None else []
-        awaited = sorted({each for workload in gateway.workloads for each in workload.awaited})
+        awaited = {each for workload in gateway.workloads for each in workload.awaited}
+        awaited |= set(gateway.screening.judges if gateway.screening else [])
         made = InferenceGateway(
             f"{called}-gateway",
             gateway_args(platform, site, gateway, addresses, behind, digests=digests),
             at(key, [*before, spaces[gateway.class_]]),
-            after=[*sealed, *(servers[each] for each in awaited if each in servers)],
+            after=[*sealed, *(servers[each] for each in sorted(awaited) if each in servers)],
         )
         found.append(
             {"class": gateway.class_, "site": site.name, "address": made.address, "service": made.service}

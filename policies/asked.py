@@ -366,7 +366,7 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
     "cost/gpus-queued": _queued,
     "cost/budgeted": _spends,
     "cost/scaling-ends": _only(_keda, ":ScaledObject", ":HorizontalPodAutoscaler"),
-    "cost/gateways-limited": _configured(lambda each: at(each, "mode") not in (None, "sealer")),
+    "cost/gateways-limited": _configured(lambda each: at(each, "mode") not in (None, "sealer", "detector")),
     "reliability/replicas": _replicated,
     "reliability/drains": _drained,
     "reliability/spread": _where(_spread),

@@ -12,7 +12,17 @@ from typing import Any
 from isthmus.graph.reach import POLICY
 from isthmus.graph.resources import Resource, place
 from policies import audit_heard as heard
-from policies import capacity, data_path, identity_reach, inside, machines, records, transit, workload
+from policies import (
+    capacity,
+    data_path,
+    identity_reach,
+    inside,
+    machines,
+    records,
+    screening,
+    transit,
+    workload,
+)
 from policies import cost_stated as cost
 from policies import release_stated as release
 from policies import reliability_pods as running
@@ -180,6 +190,7 @@ ASKED: dict[str, Callable[[Subject], Asked]] = {
     "identity/admins-stated": _first(identity_reach.admins),
     "data-path/lets-in-own-class": _letting_in,
     "data-path/stated-workloads": _beside_work,
+    "data-path/redacts-what-leaves": lambda subject: (each for each, _ in screening.held(subject)),
     "data-path/own-resolvers": lambda subject: (pod.resource for pod, _ in inside.cloudless(subject)),
     "data-path/groups-name-whom-they-call": _callees,
     "data-path/gateways-alone-ask": _asked_by_gateways,

@@ -24,6 +24,7 @@ from policies import (
     release_stated,
     reliability,
     reliability_pods,
+    screening,
     transit,
     workload,
     workload_origin,
@@ -33,6 +34,7 @@ from policies.rule import Rule
 FAMILIES = (
     data_path,
     inside,
+    screening,
     boundaries,
     network,
     encryption,

@@ -155,8 +155,8 @@ def _scaling_ends(subject: Subject) -> Iterator[Broken]:
 
 def _gateways_limited(subject: Subject) -> Iterator[Broken]:
     for resource, _, config in configurations(subject.graph):
-        if config is None or at(config, "mode") in (None, "sealer"):
-            continue  # a sealer takes no requests
+        if config is None or at(config, "mode") in (None, "sealer", "detector"):
+            continue  # a sealer takes no requests, a detector those that its gateway has let in
         limits = at(config, "limits")
         for key in ("max_body_bytes", "request_timeout_s"):
             value = at(limits, key)

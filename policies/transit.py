@@ -99,6 +99,11 @@ def _mutual(subject: Subject) -> Iterator[Broken]:
             continue
         if at(config, "mode") in (None, "sealer"):
             continue  # a sealer has no callers
+        if at(config, "mode") == "detector":
+            # It speaks no TLS, and is its own pod's alone.
+            if at(config, "listen.host") not in _LOOPBACK:
+                yield Broken(f"{resource.name} takes what nobody has redacted from beyond its pod", resource)
+            continue
         class_ = at(config, "class")
         if not at(config, "listen.certificate") or not at(config, "listen.key"):
             yield Broken(f"{resource.name} answers without TLS", resource)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.authority import pem
+from tests.contracts.bank import screening
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGESTS = ["sha256:" + letter * 64 for letter in "abcde"]
@@ -44,6 +45,8 @@ OVERRIDES: dict[str, Any] = {
             },
         },
     ],
+    # What goes to SageMaker leaves the site.
+    "gateways": [{"name": "confidential-cologne", "screening": screening()}],
     "audit": [
         {
             "name": "cologne",

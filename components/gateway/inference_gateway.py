@@ -18,6 +18,7 @@ from components.gateway.config import config_map, gateway_config
 from components.gateway.records import GatewayAudit, Records
 from components.gateway.router import GatewayRouter, routed, through, to_router
 from components.gateway.routes import GatewayRoute, beyond, direct, led_to
+from components.gateway.screening import GatewayScreening, addresses_of, screened, servers_of
 from components.gateway.traces import GatewayTraces, host_of, mounted, traced, way_to_collector
 from components.gateway.translator import NamedDestination, TranslatorSettings, translator, ways_out
 from components.gateway.workload import serve
@@ -59,6 +60,8 @@ class InferenceGatewayArgs(TypedDict):
     """Where it writes its records, which an `AuditSealer` seals; absent: it keeps none."""
     traces: NotRequired[GatewayTraces]
     """Who takes its traces; absent: none leave it."""
+    screening: NotRequired[GatewayScreening]
+    """The detector beside it, which redacts what leaves the site; absent: nothing is looked through."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
     issuer: NotRequired[CertificateIssuer]
@@ -128,6 +131,7 @@ class InferenceGateway(pulumi.ComponentResource):
         servers = sorted({each["endpoint"] for route in args["routes"] for each in led_to(route)} - cloud)
         if router is not None:
             servers = []  # it reaches none of them
+        servers = sorted({*servers, *servers_of(args.get("screening"))})
         routes = [
             through(router, route, space) | beyond(route, held, space, cloud)
             if router is not None and route["endpoint"] not in cloud
@@ -154,6 +158,8 @@ class InferenceGateway(pulumi.ComponentResource):
         known += [(traces["address"], host_of(traces))] if traces is not None else []
         told |= traced(traces)
         seen, believed = mounted(traces)
+        looked = screened(name, held, space, own, args.get("screening"), args["monitoring_namespace"], child)
+        told |= looked.told
         records = Records(name, service, space, own, args["audit"], child) if "audit" in args else None
         if records is not None:
             told["audit"] = records.section(told)
@@ -184,7 +190,7 @@ class InferenceGateway(pulumi.ComponentResource):
             resources=same("1", "1Gi"),
             config=config,
             tls_secret=secret,
-            ingress=[_applications(held), scraped_from(args["monitoring_namespace"])],
+            ingress=[_applications(held), scraped_from(args["monitoring_namespace"]), *looked.ingress],
             egress=[
                 *way_to(database, held, args.get("site_cidrs", []), service),
                 *way_to_collector(traces, held, args.get("site_cidrs", []), service),
@@ -194,6 +200,7 @@ class InferenceGateway(pulumi.ComponentResource):
             before=[
                 *before,
                 *(records.before if records is not None else []),
+                *looked.before,
                 *self._ways_to_models(name, held, space, service, own, servers),
                 *after,
             ],
@@ -209,7 +216,10 @@ class InferenceGateway(pulumi.ComponentResource):
                 {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}},
                 *(records.volumes if records is not None else []),
                 *believed,
+                *looked.volumes,
             ],
+            measured=looked.measured,
+            **looked.pod,
             **by_address(known, _own_names(args, space) if held == "restricted" else {}),
         )
         self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
@@ -289,6 +299,14 @@ def _own_names(args: InferenceGatewayArgs, space: str) -> dict[str, Any]:
                     todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
                 )
             hosts[place["endpoint"]] = place["cluster_ip"]
+    for judge, address in addresses_of(args.get("screening")):
+        if address is None:
+            raise InputError(
+                f"guard model '{judge}' of a restricted gateway has no address",
+                where="screening.guards",
+                todo="Give the model server's cluster_ip: a restricted gateway asks no cluster DNS",
+            )
+        hosts[judge] = address
     return {
         "dnsPolicy": "None",
         "dnsConfig": {"nameservers": args.get("resolvers", [])[:3] or [NO_RESOLVER]},

@@ -24,6 +24,8 @@ class GatewayPlace(TypedDict):
 
     target: str
     """onprem-vllm, eks-vllm, sagemaker or bedrock."""
+    site: NotRequired[str]
+    """Where it stands: what goes to another site than the gateway's own leaves it."""
     model_digest: NotRequired[str]
     """Of the weights' manifest, `sha256:` and 64 digits."""
     gpus: NotRequired[float]

@@ -1,5 +1,6 @@
 """A gateway or a translator as Kubernetes objects: both are the edge's code, replicated over zones."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -35,9 +36,11 @@ def serve(
     mounts: list[dict[str, Any]] | None = None,
     volumes: list[dict[str, Any]] | None = None,
     variables: list[dict[str, str]] | None = None,
+    measured: Sequence[str] = ("health",),
     **more: Any,
 ) -> Any:
-    """Account, network policy, Deployment, Service, disruption budget, PodMonitor. Returns the Service."""
+    """Account, network policy, Deployment, Service, disruption budget, PodMonitor of the ports `measured`. Returns the
+    Service."""
     from pulumi_kubernetes.apps.v1 import Deployment
     from pulumi_kubernetes.core.v1 import Service, ServiceAccount
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
@@ -120,5 +123,5 @@ def serve(
         f"{name}-disruption", metadata=metadata(service, own, namespace=namespace), spec=budget, opts=child
     )
     if pod_monitors:
-        pod_monitor(name, service, namespace, own, chosen, child)
+        pod_monitor(name, service, namespace, own, chosen, child, measured)
     return made

@@ -1,5 +1,6 @@
 """Metrics: who may fetch them, and the PodMonitor by which Prometheus finds them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -7,11 +8,11 @@ import pulumi
 from components.kube import HEALTH_PORT, NAMESPACE_LABEL, custom, metadata
 
 
-def scraped_from(monitoring_namespace: str) -> dict[str, Any]:
-    """Ingress of a network policy: the health port, from the monitoring namespace only."""
+def scraped_from(monitoring_namespace: str, port: int = HEALTH_PORT) -> dict[str, Any]:
+    """Ingress of a network policy: the health port, or another one for metrics, from the monitoring namespace only."""
     return {
         "from": [{"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: monitoring_namespace}}}],
-        "ports": [{"protocol": "TCP", "port": HEALTH_PORT}],
+        "ports": [{"protocol": "TCP", "port": port}],
     }
 
 
@@ -22,11 +23,14 @@ def pod_monitor(
     own_labels: dict[str, str],
     chosen: dict[str, str],
     opts: pulumi.ResourceOptions,
+    ports: Sequence[str] = ("health",),
 ) -> pulumi.CustomResource:
-    """A PodMonitor over `chosen` pods' `/metrics`."""
+    """A PodMonitor over `chosen` pods' `/metrics`, at these of their ports."""
     spec = {
         "selector": {"matchLabels": chosen},
-        "podMetricsEndpoints": [{"port": "health", "path": "/metrics", "scheme": "http", "interval": "15s"}],
+        "podMetricsEndpoints": [
+            {"port": port, "path": "/metrics", "scheme": "http", "interval": "15s"} for port in ports
+        ],
         "podTargetLabels": sorted(own_labels),
     }
     meta = metadata(service, own_labels, namespace=namespace)

@@ -79,6 +79,9 @@ class ModelFile(Strict):
             raise ValueError(
                 f"{self.file.name} is no trusted model: {', '.join(sorted(TRUSTED))}; state sha256 and language"
             )
+        trusted = TRUSTED.get(self.file.name)
+        if trusted is not None and self.sha256 not in (None, trusted.sha256):
+            raise ValueError(f"{self.file.name} has another sha256 than its maker's, {trusted.sha256}")
         return self
 
     @property

@@ -136,6 +136,12 @@ def guarded(class_: str) -> list[dict[str, str]]:
     ]
 
 
+def redacted_besides(class_: str, requirements: Requirements) -> list[str]:
+    """What the organisation's handling has redacted of a class beside the class's own."""
+    own, stricter = handling.of(class_), handling.stricter_only(requirements.handling)
+    return [each for each in stricter[own.class_].redacted if each not in own.redacted]
+
+
 def days(months: int) -> int:
     """The most days that so many calendar months can have: a record is never erased a day early."""
     if not months:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue.filters import retention_days
+from isthmus.catalogue.filters import redacted_besides, retention_days
 from isthmus.contracts import handling
 from isthmus.contracts.errors import AnswerIsNo, InputError, Where
 
@@ -53,6 +53,10 @@ def _broken(platform: Platform, requirements: Requirements) -> list[tuple[str, s
                 found.append((what, f"{path}.residency"))
             elif workload.impact != served.impact:
                 found.append((_differs("impact", served.impact, workload.impact), f"{path}.impact"))
+        for each in redacted_besides(gateway.class_, requirements):
+            if each not in gateway.redacted:
+                what = f"{each} of class {gateway.class_} is redacted by the requirements, and not here"
+                found.append((what, f"gateways[{gateway.name}].redacted"))
     for site in platform.sites:
         asked = requirements.site(site.name)
         if asked is None:

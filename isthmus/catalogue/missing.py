@@ -1,8 +1,8 @@
 """What only the organisation can say: values that no blueprint makes up, and where to put them.
 
-A registry, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, secrets of
-gateways on Fargate, contacts and the amounts of budgets come from the stack's overrides. All that are missing are
-named in one error.
+A registry, weights, machines whose GPUs are cut, issuers, authority, monitoring, the on-prem audit store, models that
+find names in what leaves a site, secrets of gateways on Fargate, contacts and the amounts of budgets come from the
+stack's overrides. All that are missing are named in one error.
 """
 
 from __future__ import annotations
@@ -11,10 +11,16 @@ import re
 from typing import Any
 
 from isthmus.catalogue import locked
+from isthmus.contracts import handling
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.words import VLLM_TARGETS, WHILE_LOADING
+from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS, WHILE_LOADING
 
 _DIGEST = "sha256:<64 hex digits>"
+_NAMES = (
+    "{file: de_core_news_md-3.8.0-py3-none-any.whl, language: de, "
+    "sha256: b903f59220f1e76dd672acdaa7fa454d6703fe056c5ccd6457820e70874116d0}"
+)
+"""Explosion's German model, by the digest that `edge.redaction.models` trusts; a test holds the two together."""
 
 
 def require(platform: dict[str, Any], where: str) -> None:
@@ -42,7 +48,7 @@ def wanted(platform: dict[str, Any]) -> Missing:
     """Every value that is still to be given, in the order in which a person would look for them."""
     found = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
     found += [*_machines(platform), *_clusters(platform), *_audit(platform), *_trust(platform)]
-    return [*found, *_fargate(platform), *_money(platform)]
+    return [*found, *_screening(platform), *_fargate(platform), *_money(platform)]
 
 
 def _images(platform: dict[str, Any]) -> Missing:
@@ -152,6 +158,33 @@ def _inside(platform: dict[str, Any], store: dict[str, Any]) -> str:
     cidrs = site.get("cidrs")
     start = str(cidrs[0]).rpartition("/")[0] if isinstance(cidrs, list) and cidrs else "10.40.0.0"
     return f"{start.rpartition('.')[0]}.9"
+
+
+def _screening(platform: dict[str, Any]) -> Missing:
+    """By which models names are found in prompts that leave their gateway's site."""
+    at = {endpoint.get("id"): endpoint.get("site") for endpoint in _parts(platform, "endpoints")}
+    missing: Missing = []
+    for gateway in _parts(platform, "gateways"):
+        class_ = gateway.get("class")
+        demanded = [*(handling.of(class_).redacted if class_ in SENSITIVITIES else ())]
+        demanded += gateway.get("redacted") or []
+        if gateway.get("runs_on") == "fargate" or "prompts-leaving-site" not in demanded:
+            continue
+        reached = [each for workload in _parts(gateway, "workloads") for each in _reached(workload)]
+        away = any(at.get(each, gateway.get("site")) != gateway.get("site") for each in reached)
+        if away and not _mapping(gateway.get("screening")).get("models"):
+            missing.append((f"gateways[{gateway.get('name')}].screening.models", f"[{_NAMES}]"))
+    return missing
+
+
+def _reached(workload: dict[str, Any]) -> list[Any]:
+    canary = _mapping(workload.get("canary")).get("endpoint")
+    others = [workload.get(key) for key in ("also", "overflow")]
+    return [
+        workload.get("endpoint"),
+        canary,
+        *(each for one in others if isinstance(one, list) for each in one),
+    ]
 
 
 def _trust(platform: dict[str, Any]) -> Missing:

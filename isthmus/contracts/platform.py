@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from isthmus.contracts.errors import At, InputError
-from isthmus.contracts.handling import Exception_
+from isthmus.contracts.handling import Exception_, Redaction
 from isthmus.contracts.platform_accounts import EndpointCost, Traces
 from isthmus.contracts.platform_around import Issuer, Monitoring, Operators
 from isthmus.contracts.platform_aws import (
@@ -37,6 +37,7 @@ from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import MigProfile, Pool
 from isthmus.contracts.platform_records import Address, GatewayAudit
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
+from isthmus.contracts.platform_screening import Screening
 from isthmus.contracts.platform_serving import (
     Adapter,
     Canary,
@@ -57,14 +58,13 @@ from isthmus.contracts.words import (
     KubeName,
     Mode,
     Part,
+    Quantity,
     Sensitivity,
     Survive,
     Target,
 )
 
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
-Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
-"""As Kubernetes writes an amount."""
 
 
 class Site(OfTheOrganisation):
@@ -246,6 +246,10 @@ class Gateway(Part):
     """Its records: where it writes them and who seals them. Every gateway in an on-prem cluster has them."""
     traces: Traces | None = None
     """Who takes its traces; absent: none leave it."""
+    redacted: list[Redaction] = []
+    """What the organisation's handling redacts beside what the class demands of itself."""
+    screening: Screening | None = None
+    """The detector beside its copies, and what guards look for; absent: nothing is looked through."""
     certificate_secret: KubeName | SecretArn | None = None
     """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
     `certificate`, `key` and `ca`, each PEM."""
@@ -315,6 +319,8 @@ class Images(Part):
     """Needed where a model is served on GPUs of ours."""
     vllm_cpu: ImageReference | None = None
     """Needed where an endpoint's engine is `cpu`."""
+    detector: ImageReference | None = None
+    """Needed where a gateway has a screening: the detector, with the entity models in `/models`."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None

@@ -24,6 +24,7 @@ from isthmus.contracts import (
     platform_records,
     platform_repetitions,
     platform_sagemaker_checks,
+    platform_screening_checks,
     platform_serving_checks,
     platform_slicing,
 )
@@ -244,7 +245,7 @@ def images_are_from_named_registries(platform: Platform) -> None:
         if not prefix.endswith("/") or len(prefix) < 2:
             what = f"`{prefix}` does not end in `/`, so `{prefix}.elsewhere/` would pass too"
             raise At(what, *("images", "registries", index), todo=f"Write `{prefix.rstrip('/')}/`")
-    for name in ("edge", "translator", "vllm", "vllm_cpu", "credential_helper"):
+    for name in ("edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper"):
         reference = getattr(images, name)
         if reference is not None and not reference.startswith(tuple(images.registries)):
             raise At(
@@ -347,4 +348,5 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_people.CHECKS,
     *platform_sagemaker_checks.CHECKS,
     *platform_eks_checks.CHECKS,
+    *platform_screening_checks.CHECKS,
 )

@@ -61,6 +61,8 @@ KubeName = Annotated[
     str, Field(max_length=253), StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
 ]
 """An object's name in Kubernetes (a DNS subdomain)."""
+Quantity = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+"""As Kubernetes writes an amount."""
 
 
 class Part(BaseModel):

@@ -6,7 +6,7 @@ Two pools in use and four GPUs a replica, whatever the planner makes of the bank
 from typing import Any
 
 from tests.authority import aws_half
-from tests.contracts.bank import records
+from tests.contracts.bank import records, screening
 
 DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
@@ -153,6 +153,7 @@ def bank() -> dict[str, Any]:
                 {"name": "policy-assistant", "endpoint": "internal-haiku"},
                 identity="internal-bedrock",
                 destinations=aws,
+                screening=screening(),
             ),
             _gateway(
                 "public",
@@ -196,6 +197,7 @@ def bank() -> dict[str, Any]:
         "images": {
             "edge": _image("edge"),
             "translator": _image("translator"),
+            "detector": _image("detector"),
             "vllm": _image("vllm"),
             "credential_helper": _image("signing-helper"),
             "registries": [REGISTRY],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from edge.redaction.models import TRUSTED
 from isthmus.contracts import plan_checks, yamlfile
 from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.plan import Plan
@@ -195,6 +196,7 @@ def check(data: dict[str, Any], wanted: Requirements | None = None) -> None:
 
 DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
+GERMAN = TRUSTED["de_core_news_md-3.8.0-py3-none-any.whl"].sha256
 
 
 def records(class_: str) -> dict[str, Any]:
@@ -205,6 +207,12 @@ def records(class_: str) -> dict[str, Any]:
         "secret": f"{class_}-audit",
         "sealer_secret": f"{class_}-sealer",
     }
+
+
+def screening() -> dict[str, Any]:
+    """By which names are found in what leaves the site."""
+    model = {"file": "de_core_news_md-3.8.0-py3-none-any.whl", "sha256": GERMAN, "language": "de"}
+    return {"models": [model]}
 
 
 def _gateway(class_: str, workload: dict[str, Any], **rest: Any) -> dict[str, Any]:
@@ -306,6 +314,7 @@ def platform_data() -> dict[str, Any]:
                 {"name": "policy-assistant", "endpoint": "internal-haiku", "residency": ["eu"]},
                 identity="internal-frankfurt",
                 destinations=bedrock,
+                screening=screening(),
             ),
         ],
         "identities": [
@@ -334,6 +343,7 @@ def platform_data() -> dict[str, Any]:
         "images": {
             "edge": f"{REGISTRY}edge@{DIGEST}",
             "translator": f"{REGISTRY}translator@{DIGEST}",
+            "detector": f"{REGISTRY}detector@{DIGEST}",
             "vllm": f"{REGISTRY}vllm@{DIGEST}",
             "credential_helper": f"{REGISTRY}signing-helper@{DIGEST}",
             "registries": [REGISTRY],

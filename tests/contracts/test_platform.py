@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts import platform_mig, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform import Platform
-from tests.contracts.bank import DIGEST, HAIKU, platform_data
+from tests.contracts.bank import DIGEST, HAIKU, platform_data, screening
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -56,7 +56,7 @@ def test_confidential_work_on_bedrock_needs_a_recorded_exception_that_holds():
     def on_bedrock(data: dict[str, Any]) -> None:
         data["endpoints"][1] = {**endpoint(data, 2), "id": "confidential-haiku", "class": "confidential"}
         gateway(data, 1)["workloads"] = [{"name": "kyc", "endpoint": "confidential-haiku"}]
-        gateway(data, 1)["identity"] = "confidential-frankfurt"
+        gateway(data, 1).update(identity="confidential-frankfurt", screening=screening())
         data["identities"].append(
             {
                 "name": "confidential-frankfurt",

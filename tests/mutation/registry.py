@@ -15,6 +15,7 @@ from tests.mutation import (
     records,
     release,
     reliability,
+    screening,
     workload,
 )
 from tests.mutation.shapes import Operator
@@ -26,6 +27,7 @@ FAULTS: list[Operator] = ASIDE + [
     for module in (
         data_path,
         data_path_aws,
+        screening,
         encryption,
         identity,
         audit,

@@ -66,6 +66,10 @@ BEHIND: dict[str, Any] = {
     "models": [{"name": "haiku", "guardrail": {"id": "g", "version": "3"}}],
 }
 
+LOOKS: dict[str, Any] = {
+    **{"mode": "detector", "class": "internal", "listen": {"host": "127.0.0.1", "port": 8460}},
+}
+
 
 def config(said: Any, name: str = "cfg", **more: Any) -> Any:
     text = said if isinstance(said, str) else json.dumps({**said, **more})
@@ -225,7 +229,7 @@ CASES = [
     ),
     Case(
         "encryption/mutual-tls",
-        [config(EDGE), config(BEHIND, "behind")],
+        [config(EDGE), config(BEHIND, "behind"), config(LOOKS, "looks")],
         fails=[
             told(EDGE, listen=OPEN),
             told(EDGE, listen={"client_ca": "x"}),
@@ -240,6 +244,7 @@ CASES = [
             ),
         ],
         unknown=["data", "data.[config.yaml]"],
+        broken=[[config({**LOOKS, "listen": {"host": "0.0.0.0", "port": 8460}}, "looks")]],  # noqa: S104
         also=[[config({**EDGE, "class": "public", "listen": OPEN})]],
     ),
     Case(

@@ -1,0 +1,113 @@
+"""What a gateway redacts and guards: by which rules, models and guards its detector looks. Parts of
+`isthmus.contracts.platform`; data only.
+
+What is redacted is said by the class's handling and by nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from isthmus.contracts.words import DnsLabel, Part, Quantity
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Endpoint, Gateway
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
+Jurisdiction = Literal["at", "be", "ch", "de", "es", "eu", "fr", "it", "nl", "pl", "uk", "us"]
+"""Whose numbers are known (`edge.redaction.identifiers`, to which a test holds it)."""
+
+
+class EntityModel(Part):
+    """A wheel with a spaCy pipeline that finds names, places and organisations of one language."""
+
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$")]
+    """Its name in the folder `/models` of the detector's image."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """What the file must be: the detector reads no other."""
+    language: Language
+
+
+class ScreeningPattern(Part):
+    """A pattern of the organisation's own."""
+
+    entity: Entity
+    pattern: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    """In RE2's syntax, with a bound on what it can match."""
+    context: list[str] = []
+    """Words of which one must stand in the 60 characters before; absent: none need to."""
+
+
+class ScreeningTopic(Part):
+    """A topic that the organisation does not want spoken of; found as `TOPIC_<NAME>`."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,30}$")]
+    phrases: Annotated[
+        list[Annotated[str, StringConstraints(min_length=3, max_length=100)]], Field(min_length=1)
+    ]
+    """Whole words, in upper or lower case."""
+
+
+class ScreeningGuard(Part):
+    """One guard: what it looks at, for what, and what it then does."""
+
+    name: DnsLabel
+    on: Literal["prompts", "outputs", "both"]
+    workloads: list[DnsLabel] | None = None
+    """Absent: all of the gateway's."""
+    entities: Annotated[list[Entity], Field(min_length=1)] | None = None
+    """`SECRET`, `PERSON`, …, `PROMPT_ATTACK`, and `TOPIC_<NAME>` of the topics."""
+    max_characters: Annotated[int, Field(ge=1)] | None = None
+    """Of all that is answered."""
+    endpoint: DnsLabel | None = None
+    """A model that says `safe` or `unsafe`: an endpoint of the gateway's class at its site."""
+    then: Literal["refuse", "redact", "record", "review"] = "refuse"
+
+
+class Screening(Part):
+    """The detector beside each copy of a gateway, and what follows of what it finds."""
+
+    languages: list[Language] = []
+    """Of what is written here, the likeliest first; absent: those of `models`, else English."""
+    jurisdictions: list[Jurisdiction] | None = None
+    """Whose numbers are looked for; absent: all that are known."""
+    models: list[EntityModel] = []
+    """One a language. Text in another language never leaves the site: 422."""
+    patterns: list[ScreeningPattern] = []
+    topics: list[ScreeningTopic] = []
+    guards: list[ScreeningGuard] = []
+    limit_s: float = Field(default=2, gt=0, le=60)
+    """A detector that takes longer is down."""
+    restore: bool = True
+    """Whether an answer gets back what was taken out of its prompt."""
+    workers: int = Field(default=2, ge=1, le=16)
+    """Processes of the detector, each with the models in its memory."""
+    cpu: Quantity | None = None
+    """Of the detector; absent: one for each worker."""
+    memory: Quantity | None = None
+    """Absent: 256Mi, and for each worker 128Mi and 512Mi a model."""
+
+    @property
+    def spoken(self) -> list[str]:
+        """Languages, the likeliest first."""
+        return list(self.languages) or [model.language for model in self.models] or ["en"]
+
+    @property
+    def judges(self) -> list[str]:
+        """Endpoints that guards ask."""
+        return sorted({guard.endpoint for guard in self.guards if guard.endpoint is not None})
+
+
+def demanded(gateway: Gateway) -> frozenset[str]:
+    """What is redacted of what passes a gateway: by its class, and by what the organisation adds."""
+    from isthmus.contracts import handling
+
+    return frozenset([*handling.of(gateway.class_).redacted, *gateway.redacted])
+
+
+def leaves(gateway: Gateway, endpoint: Endpoint) -> bool:
+    """Whether what is sent to an endpoint leaves the gateway's site."""
+    return endpoint.site != gateway.site

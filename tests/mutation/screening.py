@@ -1,0 +1,39 @@
+"""Faults on redaction: a gateway that has none, one that takes a cloud for its own site, a detector that is heard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.mutation.parts import CONFIGS, CONFIGURED
+from tests.mutation.shapes import Family, Seen
+
+FAMILY = Family("data-path")
+
+
+def _away(config: Any) -> list[dict[str, Any]]:
+    """Places beyond the site of a gateway that redacts what goes there."""
+    if config["mode"] != "gateway" or config["class"] == "public" or not config.get("screening"):
+        return []
+    routes = config["routes"]
+    ways = [*routes, *(route["overflow"] for route in routes if "overflow" in route)]
+    return [way for way in ways if way.get("site") not in (None, config["site"])]
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: _away(config))
+def gateway_that_redacts_nothing(config: Any, seen: Seen) -> None:
+    """A gateway's configuration names no screening any more, and its prompts leave the site."""
+    del config["screening"]
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: _away(config))
+def cloud_taken_for_the_own_site(config: Any, seen: Seen) -> None:
+    """A gateway is told that a model in AWS stands on its own site."""
+    seen.rng.choice(_away(config))["site"] = config["site"]
+
+
+@FAMILY.changes(
+    *CONFIGURED, lens=CONFIGS, where=lambda config, _: config["mode"] == "detector", also=["encryption"]
+)
+def detector_that_others_can_ask(config: Any, seen: Seen) -> None:
+    """A detector listens on every address of its pod, without TLS."""
+    config["listen"]["host"] = "0.0.0.0"  # noqa: S104

@@ -1,0 +1,141 @@
+"""Cases of the rule over what leaves a gateway's site."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from isthmus.contracts.platform import Endpoint, Gateway, Site
+from tests.policies.cases import Case
+from tests.policies.cases_models import told
+from tests.policies.making import made, stated
+
+LISTEN = {"certificate": "/t/tls.crt", "key": "/t/tls.key", "client_ca": "/t/ca.crt"}
+LIMITS = {"max_body_bytes": 4194304, "request_timeout_s": 300}
+BEHIND = "internal-translator.isthmus-internal.svc"
+CLOUD = {"url": f"https://{BEHIND}:8443", "server_name": BEHIND, "model": "haiku--chat", "target": "bedrock"}
+OWN = {"url": "https://llama.isthmus-internal.svc:8443", "server_name": "llama.isthmus-internal.svc"}
+OWN |= {"model": "llama", "target": "onprem-vllm", "site": "fra1"}
+LOOKS = {"detector": "http://127.0.0.1:8460", "languages": ["de"]}
+GATEWAY: dict[str, Any] = {
+    **{"mode": "gateway", "class": "internal", "site": "fra1", "listen": LISTEN, "limits": LIMITS},
+    **{"callers": "/c.yaml", "routes": [{"workload": "chat", **CLOUD, "site": "frankfurt"}]},
+    "screening": LOOKS,
+}
+BARE = {key: value for key, value in GATEWAY.items() if key != "screening"}
+
+
+def config(said: dict[str, Any] | str, name: str = "gw-config", **more: Any) -> Any:
+    text = said if isinstance(said, str) else json.dumps({**said, **more})
+    labels = {"isthmus.dev/role": "gateway", "isthmus.dev/class": "internal"}
+    meta = {"name": name, "namespace": "isthmus-internal", "labels": labels}
+    return made("kubernetes:core/v1:ConfigMap", name, {"metadata": meta, "data": {"config.yaml": text}})
+
+
+def task(said: dict[str, Any]) -> Any:
+    box = {"name": "edge", "environment": [{"name": "EDGE_CONFIG", "value": json.dumps(said)}]}
+    return made("aws:ecs/taskDefinition:TaskDefinition", "edge", {"containerDefinitions": json.dumps([box])})
+
+
+def routes(*ways: dict[str, Any]) -> dict[str, Any]:
+    return {"routes": [{"workload": "chat", **way} for way in ways]}
+
+
+def _endpoint(id_: str, site: str, target: str, class_: str = "internal") -> Endpoint:
+    return Endpoint.model_validate({"id": id_, "class": class_, "site": site, "target": target, "model": id_})
+
+
+def word(site: str = "fra1", class_: str = "internal", runs_on: str = "kubernetes", **more: Any) -> Any:
+    """A platform with one gateway and two models; Bedrock stands at Frankfurt."""
+    served = {"name": "chat", "endpoint": "haiku", "residency": ["de"]}
+    gateway = {"class": class_, "name": f"{class_}-{site}", "site": site, "host": "h", "workloads": [served]}
+    return stated(
+        sites=[
+            Site(name="fra1", kind="on-prem", jurisdiction="de"),
+            Site(name="frankfurt", kind="aws", jurisdiction="de", region="eu-central-1"),
+        ],
+        endpoints=[
+            _endpoint("haiku", "frankfurt", "bedrock", class_),
+            _endpoint("llama", "fra1", "onprem-vllm", class_),
+        ],
+        gateways=[
+            Gateway.model_validate({**gateway, "runs_on": runs_on, "callers_secret": "callers", **more})
+        ],
+    )
+
+
+PUBLIC = {**BARE, "class": "public", **routes({**CLOUD, "url": "https://public-translator.x.svc:8443"})}
+RULE = "data-path/redacts-what-leaves"
+CASES = [
+    Case(
+        RULE,
+        [config(GATEWAY)],
+        fails=[
+            told(BARE),
+            told(GATEWAY, screening={}),
+            told(GATEWAY, screening={"languages": ["de"]}),
+            # It says of itself that it stays.
+            told(GATEWAY, **routes({**CLOUD, "site": "fra1"})),
+            told(GATEWAY, **routes({**CLOUD, "target": "onprem-vllm"})),
+            # As an overflow, a canary, another of several.
+            told(BARE, **routes({**OWN, "overflow": {**CLOUD, "site": "frankfurt"}})),
+            told(BARE, **routes({**OWN, "canary": {**CLOUD, "percent": 5}})),
+            told(BARE, **routes({**OWN, "also": [OWN, CLOUD]})),
+            told(BARE, **routes(OWN, CLOUD)),
+        ],
+        unknown=["data", "data.[config.yaml]"],
+        platform=word(),
+        broken=[
+            [
+                config(
+                    {
+                        **BARE,
+                        "class": "a class that is none",
+                        "routes": [{**CLOUD, "url": "https://x.example"}],
+                    }
+                )
+            ],
+        ],
+        also=[
+            [config(BARE, **routes(OWN))],
+            [config(BARE, **routes({**OWN, "overflow": {**OWN, "site": "fra1"}}))],
+            # Nothing of public work need be redacted on its way out.
+            [config(PUBLIC)],
+            [config({"mode": "translator", "class": "internal", "models": []})],
+        ],
+    ),
+    # A gateway in AWS whose model is at its own site; one on Fargate whose model is not.
+    Case(
+        RULE,
+        [config(BARE, site="frankfurt", **routes({**CLOUD, "site": "frankfurt"}))],
+        fails=[told(BARE, site="elsewhere")],
+        platform=word("frankfurt"),
+        broken=[[task({**BARE, "site": "elsewhere"})]],
+        also=[[task({**BARE, "site": "frankfurt"})]],
+    ),
+    # An organisation that has public prompts redacted too.
+    Case(
+        RULE,
+        [config({**PUBLIC, "screening": LOOKS})],
+        fails=[told(PUBLIC)],
+        platform=word(class_="public", redacted=["prompts-leaving-site"]),
+    ),
+    # Another team's program, which states no platform.
+    Case(
+        RULE,
+        [config(GATEWAY)],
+        fails=[told(BARE)],
+        also=[[config(BARE, **routes(OWN))], [task(BARE)]],
+    ),
+]
+UNDECIDED: list[tuple[str, dict[str, Any], Any]] = [
+    ("the detector's address", {**GATEWAY, "screening": "${secrets.screening}"}, word()),
+    ("the place's site", {**BARE, **routes({**CLOUD, "site": "${site.name}", "model": "other"})}, word()),
+    ("who stands behind the translator", {**GATEWAY, **routes({**CLOUD, "site": "fra1"})}, None),
+    (
+        "a model that the platform does not have",
+        {**GATEWAY, **routes({**CLOUD, "site": "fra1", "model": "x"})},
+        word(),
+    ),
+]
+"""What is not known, the gateway's configuration, and the platform's word."""
