@@ -11,16 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
-from ruamel.yaml import YAML
 
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
 from tests.components.conftest import Engine
 from tests.components.platforms import DIGEST
-from tests.edge.audit.harness import new_key
+from tests.components.rendered import given, shown, told
 from tests.edge.certificates import Authority
-from tests.edge.conftest import bearer, callers_text
+from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
 from tests.s3_service import client, s3_service
@@ -38,56 +37,18 @@ def s3() -> Iterator[Any]:
         yield made
 
 
-def told(engine: Engine, name: str, mounted: dict[str, Path]) -> Any:
-    """A rendered configuration, with each mounted folder where it is here."""
-    text = engine.only("ConfigMap", name).inputs["data"]["config.yaml"]
-    for path, folder in mounted.items():
-        text = text.replace(path, str(folder))
-    said = YAML(typ="safe").load(text)
-    for listener in ("listen", "health"):
-        if listener in said:
-            said[listener].pop("port")
-            said[listener]["host"] = "127.0.0.1"
-    return said
-
-
-def shown(authority: Authority, folder: Path, name: str) -> Path:
-    """A TLS Secret as it is mounted."""
-    folder.mkdir()
-    authority.issue(name, f"{name}.{SPACE}")
-    for key, file in (("tls.crt", f"{name}.crt"), ("tls.key", f"{name}.key"), ("ca.crt", "ca.crt")):
-        (folder / key).write_bytes((authority.path.parent / file).read_bytes())
-    return folder
-
-
 def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
     built: Engine, tmp_path: Path, s3: Any
 ) -> None:
     authority = Authority(tmp_path)
     authority.issue("app", "app.claims.svc")
-    private, public = new_key()
-    for folder in ("callers", "keys", "sealer", "share/records", "share/seals"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "callers" / "callers.yaml").write_text(callers_text({WORKLOAD: KEY}))
-    (tmp_path / "keys" / "sealer.pem").write_bytes(public)
-    (tmp_path / "keys" / "site.key").write_text("ab" * 32)
-    (tmp_path / "sealer" / "sealer.key.pem").write_bytes(private)
-    (tmp_path / "sealer" / "credentials").write_text(
-        "[default]\naws_access_key_id = a\naws_secret_access_key = b\n"
-    )
-    (tmp_path / "sealer" / "ca.crt").write_bytes(authority.path.read_bytes())
-    share = {"/var/lib/isthmus/audit": tmp_path / "share"}
-
-    sealing = told(
-        built,
-        "isthmus-fra1-confidential-sealer-config",
-        {**share, "/etc/isthmus/sealer": tmp_path / "sealer"},
-    )
+    mounts = given(tmp_path, authority, {WORKLOAD: KEY})
+    sealing = told(built, "isthmus-fra1-confidential-sealer-config", mounts.sealer)
     sealing["store"]["endpoint"] = s3.meta.endpoint_url
     behind = told(
         built,
         "isthmus-confidential-llama-8b-config",
-        {"/etc/isthmus/tls": shown(authority, tmp_path / "model-tls", "confidential-llama-8b")},
+        {"/etc/isthmus/tls": shown(authority, tmp_path / "model-tls", "confidential-llama-8b", SPACE)},
     )
     model = FakeModel()
     behind["upstream"] = model.url
@@ -99,10 +60,8 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
             built,
             "isthmus-fra1-confidential-gateway-config",
             {
-                **share,
-                "/etc/isthmus/tls": shown(authority, tmp_path / "gateway-tls", "confidential-gateway"),
-                "/etc/isthmus/callers": tmp_path / "callers",
-                "/etc/isthmus/audit": tmp_path / "keys",
+                **mounts.gateway,
+                "/etc/isthmus/tls": shown(authority, tmp_path / "gateway-tls", "confidential-gateway", SPACE),
             },
         )
         front["routes"][0]["url"] = f"https://127.0.0.1:{sidecar.port}"
@@ -123,7 +82,7 @@ def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(
     records: list[dict[str, Any]] = []
     proof = verify(
         S3Store(s3, BUCKET, sealing["store"]["prefix"]),
-        public_keys([public]),
+        public_keys([mounts.public]),
         now=datetime.now(UTC),
         on_record=lambda record, _: records.append(record),
     )
