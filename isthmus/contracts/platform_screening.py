@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
-Jurisdiction = Literal["at", "be", "ch", "de", "es", "eu", "fr", "it", "nl", "pl", "uk", "us"]
+Jurisdiction = Literal["at", "be", "ch", "de", "es", "fr", "it", "nl", "pl", "uk", "us"]
 """Whose numbers are known (`edge.redaction.identifiers`, to which a test holds it)."""
 
 

@@ -24,6 +24,13 @@ from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.records import GatewayAudit, GatewayContent
 from components.gateway.router import GatewayRouter
 from components.gateway.routes import GatewayCanary, GatewayRoute, TokenPrice
+from components.gateway.screening import (
+    GatewayScreening,
+    ScreeningGuard,
+    ScreeningModel,
+    ScreeningPattern,
+    ScreeningTopic,
+)
 from components.gateway.traces import GatewayTraces
 from components.gateway.translator import NamedDestination
 from components.gateway.way_out import TranslatorProxy
@@ -54,6 +61,7 @@ from isthmus.contracts import (
     platform_pools,
     platform_records,
     platform_sagemaker,
+    platform_screening,
     platform_serving,
 )
 
@@ -76,6 +84,8 @@ ELSEWHERE: dict[type, set[str]] = {
         *("name", "host", "workloads", "identity", "proxy", "ca_bundle"),
         # Which component it is, and the settings of the other one.
         *("runs_on", "fargate"),
+        # Its screening takes it with the rest.
+        "redacted",
     },
     # Who bears it and what bounds it is WorkloadIdentity's; its guardrail is a part of its own, below.
     platform.Identity: {
@@ -153,6 +163,11 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (GatewayAudit, platform_records.GatewayAudit),
     (GatewayContent, platform_records.KeptContent),
     (GatewayTraces, platform_accounts.Traces),
+    (GatewayScreening, platform_screening.Screening),
+    (ScreeningModel, platform_screening.EntityModel),
+    (ScreeningPattern, platform_screening.ScreeningPattern),
+    (ScreeningTopic, platform_screening.ScreeningTopic),
+    (ScreeningGuard, platform_screening.ScreeningGuard),
     (TokenPrice, platform_accounts.TokenPrice),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),

@@ -1,0 +1,177 @@
+"""What a gateway redacts in the platform: who must, by what, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.config.screening import SECRETS, Guard, Screening
+from edge.redaction.identifiers import IDENTIFIERS
+from edge.redaction.models import TRUSTED
+from edge.redaction.rules import ModelFile, OwnPattern, Topic
+from isthmus.catalogue import missing
+from isthmus.contracts import overrides, platform_screening, platform_screening_checks
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_screening import Jurisdiction
+from tests.contracts.bank import GERMAN, platform_data, screening
+
+Change = Callable[[dict[str, Any]], object]
+INTERNAL = 2
+
+
+def internal(data: dict[str, Any]) -> dict[str, Any]:
+    return data["gateways"][INTERNAL]
+
+
+def refused(kind: type[Exception], change: Change) -> str:
+    data = platform_data()
+    change(data)
+    with pytest.raises(kind) as caught:
+        overrides.validate(data)
+    return str(caught.value)
+
+
+def guards(*said: dict[str, Any], at: int = INTERNAL, **more: Any) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        data["gateways"][at]["screening"] = {**screening(), **more, "guards": list(said)}
+
+    return change
+
+
+GUARD = {"name": "g", "on": "outputs", "entities": ["SECRET"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda d: internal(d).pop("screening"),
+            "prompts of gateway internal-fra1 leave fra1 for internal-haiku at frankfurt, class internal demands",
+        ),
+        (lambda d: internal(d).update(screening={}), "no model that finds names is named"),
+        (
+            guards({"name": "g", "on": "both", "endpoint": "confidential-llama-8b"}),
+            "is of class confidential, and classes share no endpoint",
+        ),
+        (
+            guards({"name": "g", "on": "both", "endpoint": "internal-haiku"}),
+            "does not stand in the cluster of gateway internal-fra1",
+        ),
+    ],
+)
+def test_what_would_leave_as_it_came_is_answered_with_no(change: Change, says: str) -> None:
+    assert says in refused(AnswerIsNo, change)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d["images"].pop("detector"), "no image of the detector is named"),
+        (lambda d: internal(d)["screening"]["models"].append(screening()["models"][0]), "stands twice"),
+        (guards(GUARD, GUARD), "`g` stands twice in guards"),
+        (guards({**GUARD, "name": "secrets-in-outputs"}), "is the class's own guard"),
+        (guards({**GUARD, "max_characters": 4}), "one of entities, max_characters and endpoint"),
+        (guards({"name": "g", "on": "both"}), "one of entities, max_characters and endpoint"),
+        (guards({**GUARD, "on": "prompts", "then": "redact"}), "only entities in outputs are redacted"),
+        (guards({"name": "g", "on": "both", "max_characters": 4}), "measures outputs"),
+        (guards({**GUARD, "workloads": ["policy-asistant"]}), "Did you mean `policy-assistant`?"),
+        (guards({**GUARD, "entities": ["TOPIC_WAR"]}), "no topic of that name is stated"),
+        (guards({**GUARD, "then": "review"}), "keeps none"),
+        (guards({"name": "g", "on": "both", "endpoint": "internal-haik"}), "Did you mean `internal-haiku`?"),
+        (guards(jurisdictions=["germany"]), "jurisdictions"),
+        (guards(models=[{"file": "/tmp/x.whl", "sha256": GERMAN, "language": "de"}]), "a wheel's name like"),
+        (guards(models=[{"file": "x.whl", "language": "de"}]), "sha256"),
+        (guards(limit_s=0), "limit_s"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) -> None:
+    assert says in refused(InputError, change)
+
+
+def test_a_class_whose_prompts_stay_needs_no_detector() -> None:
+    data = platform_data()
+    assert [each.get("screening") for each in data["gateways"][:INTERNAL]] == [None, None]
+    overrides.validate(data)
+
+
+def test_a_gateway_at_its_models_own_site_sends_nothing_away() -> None:
+    gateway = overrides.validate(platform_data()).gateways[INTERNAL]
+    (haiku,) = [e for e in overrides.validate(platform_data()).endpoints if e.id == "internal-haiku"]
+    assert platform_screening.leaves(gateway, haiku)
+    assert not platform_screening.leaves(gateway.model_copy(update={"site": "frankfurt"}), haiku)
+
+
+def test_the_organisations_own_handling_counts() -> None:
+    data = platform_data()
+    internal(data)["redacted"] = ["leaving-class"]
+    assert "leaving-class" in platform_screening.demanded(overrides.validate(data).gateways[INTERNAL])
+
+
+def test_a_guards_model_stands_in_the_gateways_cluster() -> None:
+    data = platform_data()
+    guards({"name": "g", "on": "both", "endpoint": "confidential-llama-8b"}, at=1)(data)
+    found = overrides.validate(data).gateways[1].screening
+    assert found is not None
+    assert found.judges == ["confidential-llama-8b"]
+    data["endpoints"][1]["task"] = "embedding"
+    data["endpoints"][1]["adapters"], data["gateways"][1]["workloads"][0]["adapter"] = [], None
+    with pytest.raises(InputError, match="a guard answers in words"):
+        overrides.validate(data)
+
+
+def test_a_detector_is_refused_where_none_is_built() -> None:
+    from tests.components.fargate import cloud
+
+    data = cloud()
+    data["gateways"][0]["screening"] = screening()
+    with pytest.raises(InputError, match="runs on Fargate, where no detector is built"):
+        overrides.validate(data)
+
+
+def test_fargate_cannot_redact_so_nothing_leaves_it() -> None:
+    from tests.components.fargate import cloud
+
+    data = cloud()
+    checked = overrides.validate(data)
+    moved = checked.endpoints[0].model_copy(update={"site": "elsewhere"})
+    beyond = checked.model_copy(update={"endpoints": [moved]})
+    with pytest.raises(Exception, match="nothing redacts them on Fargate"):
+        platform_screening_checks.what_leaves_is_redacted(beyond)
+
+
+def test_a_missing_model_is_asked_for_with_one_that_the_edge_trusts() -> None:
+    data = platform_data()
+    internal(data).pop("screening")
+    asked = dict(missing.wanted(data))
+    example = asked["gateways[internal-fra1].screening.models"]
+    (wheel,) = [name for name in TRUSTED if name in example]
+    assert TRUSTED[wheel].sha256 in example
+    public = {**internal(data), "class": "public", "name": "public-fra1"}
+    for gateway, wanted in ((public, 0), ({**public, "redacted": ["prompts-leaving-site"]}, 1)):
+        found = missing.wanted({**data, "gateways": [gateway]})
+        assert len([path for path, _ in found if path.endswith("screening.models")]) == wanted
+
+
+def fields(one: Any) -> set[str]:
+    return set(one.model_fields)
+
+
+def test_the_contract_states_what_the_edge_takes() -> None:
+    known = {place for each in IDENTIFIERS for place in each.jurisdictions}
+    assert known == set(Jurisdiction.__args__)
+    assert SECRETS == platform_screening_checks.OWN_GUARD
+    assert fields(platform_screening.ScreeningPattern) == fields(OwnPattern)
+    assert fields(platform_screening.ScreeningTopic) == fields(Topic)
+    assert fields(platform_screening.EntityModel) == fields(ModelFile)
+    assert fields(platform_screening.ScreeningGuard) - {"endpoint"} == fields(Guard) - {"model"}
+    stated = fields(platform_screening.Screening)
+    assert fields(Screening) - {"detector", "redacted"} <= stated
+    assert Screening.model_fields["limit_s"].default == platform_screening.Screening().limit_s
+
+
+def test_a_trusted_models_name_with_another_digest_is_refused_by_the_edge(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="another sha256 than its maker's"):
+        ModelFile(file=tmp_path / "de_core_news_md-3.8.0-py3-none-any.whl", sha256="0" * 64, language="de")
