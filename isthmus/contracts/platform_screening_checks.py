@@ -127,4 +127,4 @@ def _judges(id_: str, gateway: Gateway, endpoints: dict[str, Endpoint], at: tupl
         raise At(f"{id_} serves {endpoint.task}, and a guard answers in words", *at, todo="Name another")
 
 
-CHECKS = (screenings_are_whole, what_leaves_is_redacted)
+CHECKS = (what_leaves_is_redacted, screenings_are_whole)

@@ -8,6 +8,7 @@ import pytest
 
 from isthmus.catalogue import missing
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.overrides import merge
 from tests.catalogue import by_hand
 from tests.catalogue.bank import (
     assembled,
@@ -107,10 +108,8 @@ def test_machines_whose_gpus_are_cut_must_be_named():
 def test_secrets_with_certificates_make_an_issuer_needless():
     given = overrides()
     del given["issuer"]
-    given["gateways"] = [
-        {"name": f"{each}-fra1", "certificate_secret": "own"}
-        for each in ("public", "internal", "confidential", "restricted")
-    ]
+    named = [f"{each}-fra1" for each in ("public", "internal", "confidential", "restricted")]
+    given = merge(given, {"gateways": [{"name": name, "certificate_secret": "own"} for name in named]})
     for endpoint in given["endpoints"]:
         endpoint["certificate_secret"] = "own"
     assert assembled(given).issuer is None
@@ -160,6 +159,25 @@ def test_an_override_cannot_shorten_what_the_organisation_made_longer(tmp_path: 
     assert {s.name: s.retention_days for s in platform(tmp_path).audit}["frankfurt"] == 731
     with pytest.raises(AnswerIsNo, match="kept at least 731 days, and these 400"):
         platform(tmp_path, audit=[{"name": "frankfurt", "retention_days": 400}])
+
+
+def test_what_the_organisation_has_redacted_beside_what_a_class_demands_is_redacted(tmp_path: Path):
+    data = requirements_data()
+    own = ["secrets-in-outputs"]
+    data["handling"] = {"public": {"redacted": [*own, "prompts-leaving-site"]}}
+    write(tmp_path, data, plan_data())
+    with pytest.raises(InputError, match=r"`gateways\[public-fra1\]\.screening\.models`"):
+        platform(tmp_path)
+    models = next(each for each in overrides()["gateways"] if each["name"] == "internal-fra1")["screening"]
+    public = {"name": "public-fra1", "screening": {"models": models["models"]}}
+    built = platform(tmp_path, gateways=[public])
+    assert {each.class_: each.redacted for each in built.gateways if each.redacted} == {
+        "public": ["prompts-leaving-site"]
+    }
+    with pytest.raises(
+        AnswerIsNo, match="prompts-leaving-site of class public is redacted by the requirements"
+    ):
+        platform(tmp_path, gateways=[{**public, "redacted": []}])
 
 
 def test_a_workload_that_an_override_drops_is_missed():
