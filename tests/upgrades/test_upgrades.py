@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from isthmus.contracts import yamlfile
+from isthmus.contracts.handling import HANDLING
 from sandbox import api
 from sandbox.environment import kept
+from tests.contracts.bank import DIGEST, screening
 from tests.laying import ROOT, lay
 from tests.sandbox.projects import Project
 from tests.upgrades.judging import Loss, losses, written
@@ -30,7 +32,7 @@ def stack_of(snapshot: Path) -> str:
     return file.name.removeprefix("Pulumi.").removesuffix(".yaml")
 
 
-def answer(settings: Path, requirements: Path) -> None:
+def answer(settings: Path, requirements: Path, plan: Path) -> None:
     """What versions since have asked for anew (docs/migrations.md), written into a stack's overrides."""
     networks = {
         each["name"]: each["network"]["cidrs"][0]
@@ -41,6 +43,16 @@ def answer(settings: Path, requirements: Path) -> None:
     for store in said["config"]["isthmus:overrides"].get("audit", []):
         if store["name"] in networks:
             store.setdefault("address", networks[store["name"]].rpartition(".")[0] + ".9")
+    planned = yamlfile.load(plan).data
+    for gateway in planned["gateways"]:
+        class_, site = gateway["class"], gateway["site"]
+        away = [one for one in planned["endpoints"] if one["class"] == class_ and one["site"] != site]
+        if site in networks and away and "prompts-leaving-site" in HANDLING[class_].redacted:
+            given = said["config"]["isthmus:overrides"]
+            given.setdefault("gateways", []).append({"name": f"{class_}-{site}", "screening": screening()})
+            # Its lock is of then, and knows no detector.
+            registry = given["images"].get("registry") or given["images"]["registries"][0]
+            given["images"]["detector"] = f"{registry.rstrip('/')}/isthmus/detector@{DIGEST}"
     yamlfile.dump(said, "", settings)
 
 
@@ -55,7 +67,10 @@ def previewed(snapshot: Path, env: dict[str, str], folder: Path) -> tuple[dict[s
     shutil.copy(snapshot / "images.lock.yaml", folder)
     for name in (f"Pulumi.{stack}.yaml", f"{stack}.plan.yaml", f"{stack}.requirements.yaml"):
         shutil.copy(snapshot / name, stacks)
-    answer(stacks / f"Pulumi.{stack}.yaml", stacks / f"{stack}.requirements.yaml")
+    answer(
+        stacks / f"Pulumi.{stack}.yaml",
+        *(stacks / f"{stack}.{part}.yaml" for part in ("requirements", "plan")),
+    )
     (folder / "state").mkdir()
     project = Project(folder, stack, env | {"PULUMI_BACKEND_URL": f"file://{folder / 'state'}"})
     state = gzip.decompress((snapshot / "state.json.gz").read_bytes()).decode()
