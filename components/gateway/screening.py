@@ -22,7 +22,7 @@ DETECTOR_PORT = 8460
 """On the pod's loopback: what comes here is what redaction has not seen yet."""
 DETECTOR_HEALTH = 9091
 """Beside the gateway's own health port, in one pod."""
-_CONFIG = "/etc/isthmus/detector"
+_CONFIG = "/etc/isthmus/config"
 _MODELS = "/models"
 _START_S = 180
 """Reading a model takes seconds, on a busy machine many."""
@@ -233,7 +233,7 @@ def section(args: GatewayScreening, stated: Screening, space: str) -> dict[str, 
 
 def _guard(guard: ScreeningGuard, space: str) -> dict[str, Any]:
     kept = ("name", "on", "workloads", "entities", "max_characters", "then")
-    made: dict[str, Any] = {key: guard[key] for key in kept if key in guard}
+    made: dict[str, Any] = {key: value for key, value in guard.items() if key in kept}
     if "endpoint" in guard:
         server = dns_name(guard["endpoint"], space)
         made["model"] = {

@@ -107,9 +107,10 @@ def test_of_slices_and_shares_accounts_count_the_gpus_that_they_are_parts_of(
         {**sliced, "pool": shared["name"], "gpus": 6, "time_sliced": True, "cost": COST}
     )
     told_of = place_args(made, endpoint, digests=False)
-    assert told_of == {"target": "onprem-vllm", "usd_per_gpu_hour": 1.4, "gpus": 1.5}
+    stands = {"target": "onprem-vllm", "site": "fra1"}
+    assert told_of == {**stands, "usd_per_gpu_hour": 1.4, "gpus": 1.5}
     free = endpoint.model_copy(update={"cost": None})
-    assert place_args(made, free, digests=False) == {"target": "onprem-vllm"}, "replicas roll no gateway"
+    assert place_args(made, free, digests=False) == stands, "replicas roll no gateway"
     cut = Platform.model_construct(pools=[Pool.model_validate(platform["pools"][0])])
     of_h100 = {"pool": "fra1-h100-sxm-80gb", "gpus": 7, "mig_profile": "1g.10gb", "cost": COST}
     assert place_args(cut, Endpoint.model_validate({**sliced, **of_h100}), digests=False)["gpus"] == 1
