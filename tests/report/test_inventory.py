@@ -59,7 +59,7 @@ def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
     platform = bank.platform().images
     listed = {getattr(platform, each.name) for each in banks.images}
     assert named == listed
-    assert len(named) == 4
+    assert len(named) == 5
 
 
 def test_each_image_says_who_runs_it(banks: Inventory):
