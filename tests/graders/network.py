@@ -21,6 +21,8 @@ from tests.graders import tools
 from tests.graders.manifests import Body, as_pods, pod
 
 SERVING, HEALTH, DNS, RENDEZVOUS, GROUP = "8443", "9090", "53", "29501", "40000-40999"
+WITH_DETECTOR = "9090-9091"
+"""A gateway's health, and its detector's beside it."""
 CLASSES = ("public", "internal", "confidential", "restricted")
 MONITORING, RESOLVER = "monitoring/prometheus", "kube-system/dns"
 OURS = "isthmus-"
@@ -77,7 +79,8 @@ def _gateway(
     behind = bool(gateway.get("identity"))
     yield Way(f"app-{class_}/app", own, "TCP", SERVING)
     for edge in (own, translator) if behind else (own,):
-        yield Way(MONITORING, edge, "TCP", HEALTH)
+        looked = edge == own and gateway.get("screening") is not None
+        yield Way(MONITORING, edge, "TCP", WITH_DETECTOR if looked else HEALTH)
         for protocol in ("TCP", "UDP"):
             if class_ == "restricted":
                 yield from (Way(edge, span(each), protocol, DNS) for each in site.get("dns") or [])
@@ -85,11 +88,12 @@ def _gateway(
                 yield Way(edge, RESOLVER, protocol, DNS)
     if behind:
         yield Way(own, translator, "TCP", SERVING)
+    reached = [guard.get("endpoint") for guard in (gateway.get("screening") or {}).get("guards") or []]
     for workload in gateway["workloads"]:
-        for id_ in (workload["endpoint"], *(workload.get("also") or []), *(workload.get("overflow") or [])):
-            if id_ in servers:
-                for server in serving(f"{space}/{id_}", servers[id_]):
-                    yield Way(own, server, "TCP", SERVING)
+        reached += [workload["endpoint"], *(workload.get("also") or []), *(workload.get("overflow") or [])]
+    for id_ in dict.fromkeys(each for each in reached if each in servers):
+        for server in serving(f"{space}/{id_}", servers[id_]):
+            yield Way(own, server, "TCP", SERVING)
 
 
 def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
