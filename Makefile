@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ISTHMUS := $(BIN)/isthmus
 STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
+# Where it is set, each of the processes that a run of the tests starts compiles our modules anew: a second each.
+unexport PYTHONDONTWRITEBYTECODE
 # Two cores are the least that we test on; more workers than that only fight for the one sandbox.
 WORKERS ?= 2
 
