@@ -41,7 +41,7 @@ MODELS = (
 
 def read(data: dict[str, Any]) -> Requirements:
     """Requirements from data, with their digest."""
-    return requirements_of.parse(yamlfile.loads(yamlfile.dumps(data)))
+    return requirements_of.parse(yamlfile.Document(copy.deepcopy(data)))
 
 
 def at_random(chance: random.Random) -> dict[str, Any]:

@@ -8,6 +8,7 @@ takes seconds and 200 MB, and the gateway's image does not hold it.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import ssl
 from collections.abc import AsyncIterator
@@ -114,12 +115,12 @@ class Translator:
 
     def __init__(self, config: TranslatorConfig, state: State) -> None:
         prepare_environment(config.outbound)
-        import litellm
-
+        # By its name: for its types, which nothing here uses, a checker would read 700 files.
+        litellm: Any = importlib.import_module("litellm")
         litellm.drop_params = False  # a field that the model lacks is refused, not forgotten
         litellm.suppress_debug_info = True
         litellm.turn_off_message_logging = True
-        self._litellm: Any = litellm
+        self._litellm = litellm
         self._models = {model.name: model for model in config.models}
         self._supported = {model.name: self._fields_of(model) for model in config.models}
         self._limits, self._state = config.limits, state

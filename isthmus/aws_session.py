@@ -38,7 +38,7 @@ def session(
             todo="Install it (`pip install boto3`), then run the same command again",
         ) from None
     key, secret = keys or (None, None)
-    made = boto3.Session(key, secret, region_name=region or None, profile_name=profile)
+    made: Any = boto3.Session(key, secret, region_name=region or None, profile_name=profile)
     for role in roles:
         answer = made.client("sts").assume_role(
             RoleArn=role["roleArn"],

@@ -19,7 +19,8 @@ from edge.config.translator import PROVIDERS, TranslatorConfig
 from edge.environment import as_file
 
 Config = GatewayConfig | SidecarConfig | TranslatorConfig | SealerConfig | DetectorConfig | ReviewsConfig
-_ADAPTER: TypeAdapter[Config] = TypeAdapter(Annotated[Config, Field(discriminator="mode")])
+_BY_MODE: Any = Annotated[Config, Field(discriminator="mode")]
+_ADAPTER: TypeAdapter[Config] = TypeAdapter(_BY_MODE)
 
 
 def load(path: Path) -> Config:

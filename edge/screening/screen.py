@@ -67,7 +67,8 @@ class Screen:
                 raise MayNotLeave("What it holds beside text cannot be redacted.")
             # Who asks is nobody's business out there: `user`, and names of participants, which take no placeholder.
             asked = {key: value for key, value in self._asked.items() if key != "user"}
-            for at, message in enumerate(asked.get("messages", ())):
+            messages: list[dict[str, Any]] = asked.get("messages", [])
+            for at, message in enumerate(messages):
                 asked["messages"] = [*asked["messages"]]
                 asked["messages"][at] = {key: value for key, value in message.items() if key != "name"}
             texts = self._texts(asked)

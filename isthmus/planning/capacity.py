@@ -77,6 +77,10 @@ def _replicas(rows: Rows, problem: Problem, column: Column, terms: Mapping[int, 
 def least(requirements: Requirements, column: Column, load: float) -> int:
     """The least replicas for a load: intact with headroom, and after the loss; `UNBOUND` where none will do."""
     count = max(1, math.ceil(load * (1 + requirements.planning.headroom) - 1e-9))
+    # What is left of so many after the loss grows with them, but for a GPU that is cut and lost whole.
+    most = UNBOUND - hardware.lost(requirements, column, UNBOUND) + hardware.each_holds(column)
+    if most < load - 1e-9:
+        return UNBOUND
     while count < UNBOUND and count - hardware.lost(requirements, column, count) < load - 1e-9:
         count += 1
     return min(count, UNBOUND)

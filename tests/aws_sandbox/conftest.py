@@ -11,6 +11,37 @@ from sandbox.aws.endpoint import make_server
 from tests.aws_sandbox.driver import REGION, Client, World
 from tests.aws_sandbox.faults import ask
 
+SERVICES = (
+    "s3",
+    "kms",
+    "iam",
+    "sts",
+    "bedrock",
+    "cloudwatchlogs",
+    "rolesanywhere",
+    "eks",
+    "servicequotas",
+    "sagemaker",
+    "appautoscaling",
+    "ec2",
+    "secretsmanager",
+    "route53resolver",
+    "directconnect",
+    "cloudtrail",
+    "cloudwatch",
+    "cloudwatchevents",
+    "sns",
+    "budgets",
+    "ce",
+    "ecs",
+    "elbv2",
+    "route53",
+)
+
+
+def at_work(client: Client, world: World) -> None:
+    client.configure(region=REGION, endpoints=[dict.fromkeys(SERVICES, world.url)])
+
 
 @pytest.fixture(scope="session")
 def world() -> Iterator[World]:
@@ -47,31 +78,14 @@ def bare() -> Iterator[Client]:
 @pytest.fixture
 def client(bare: Client, world: World) -> Client:
     """A provider at work on the endpoint."""
-    services = (
-        "s3",
-        "kms",
-        "iam",
-        "sts",
-        "bedrock",
-        "cloudwatchlogs",
-        "rolesanywhere",
-        "eks",
-        "servicequotas",
-        "sagemaker",
-        "appautoscaling",
-        "ec2",
-        "secretsmanager",
-        "route53resolver",
-        "directconnect",
-        "cloudtrail",
-        "cloudwatch",
-        "cloudwatchevents",
-        "sns",
-        "budgets",
-        "ce",
-        "ecs",
-        "elbv2",
-        "route53",
-    )
-    bare.configure(region=REGION, endpoints=[dict.fromkeys(services, world.url)])
+    at_work(bare, world)
     return bare
+
+
+@pytest.fixture(scope="session")
+def standing(world: World) -> Iterator[Client]:
+    """The same provider for many tests: it holds nothing but its connections, which take long to make."""
+    made = Client()
+    at_work(made, world)
+    yield made
+    made.close()

@@ -29,17 +29,21 @@ class World:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._clients: dict[tuple[str, str], Any] = {}
 
     def boto(self, service: str, region: str = REGION) -> Any:
+        """The same client every time: making one takes longer than most calls."""
         import boto3
 
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name=region,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        if (service, region) not in self._clients:
+            self._clients[service, region] = boto3.client(
+                service,
+                endpoint_url=self.url,
+                region_name=region,
+                aws_access_key_id="x",
+                aws_secret_access_key="x",
+            )
+        return self._clients[service, region]
 
     def forget(self) -> None:
         """As `isthmus sandbox down` and `up` do: the endpoint is there, and nothing in it."""

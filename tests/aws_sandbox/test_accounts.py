@@ -145,7 +145,7 @@ def test_a_token_of_one_account_is_not_taken_for_another_s(world: World) -> None
 
 
 def test_the_header_by_which_moto_chooses_an_account_chooses_none(world: World) -> None:
-    sts = world.boto("sts")
+    sts = World(world.url).boto("sts")
     header = {"x-moto-account-id": THEIRS}
     sts.meta.events.register("before-send", lambda request, **_: request.headers.update(header))
     assert sts.get_caller_identity()["Account"] == OWN

@@ -20,6 +20,11 @@ other_half = pytest.mark.parametrize("token", sampled(sorted(TYPES), first=1))
 SOME, NONE = pb.DiffResponse.DIFF_SOME, pb.DiffResponse.DIFF_NONE
 
 
+@pytest.fixture
+def client(standing: Client) -> Client:
+    return standing
+
+
 def made(client: Client, world: World, token: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """A live resource: its id, inputs and state."""
     inputs = client.checked(token, CASES[token].make(world))

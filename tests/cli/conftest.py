@@ -30,9 +30,8 @@ class Ran:
 Isthmus = Callable[..., Ran]
 
 
-@pytest.fixture
-def isthmus(tmp_path: Path) -> Isthmus:
-    """Call `isthmus ARGS…` with no sandbox, no cluster and no engine's state of its own around."""
+def command(home: Path) -> Isthmus:
+    """Call `isthmus ARGS…` with no sandbox, no cluster and no engine's state around: nothing is at `home`."""
 
     def call(*args: str | Path, cwd: Path = ROOT, **env: str) -> Ran:
         surroundings = {
@@ -40,7 +39,7 @@ def isthmus(tmp_path: Path) -> Isthmus:
             for name, value in os.environ.items()
             if not name.startswith(("PULUMI_", "AWS_", "ISTHMUS_", "KUBECONFIG"))
         }
-        surroundings |= {"ISTHMUS_HOME": str(tmp_path / "no-home"), "PYTHONPATH": str(ROOT), **env}
+        surroundings |= {"ISTHMUS_HOME": str(home), "PYTHONPATH": str(ROOT), **env}
         done = subprocess.run(
             [sys.executable, "-m", "isthmus", *map(str, args)],
             cwd=cwd,
@@ -52,6 +51,11 @@ def isthmus(tmp_path: Path) -> Isthmus:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return call
+
+
+@pytest.fixture
+def isthmus(tmp_path: Path) -> Isthmus:
+    return command(tmp_path / "no-home")
 
 
 def resolve(project: Path, *, but: str = "") -> None:

@@ -9,22 +9,27 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.catalogue import bank
-from tests.cli.conftest import Isthmus
+from tests.cli.conftest import command
+from tests.laying import lay
 
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-@pytest.fixture
-def rendered(isthmus: Isthmus, project: Path) -> Path:
-    ran = isthmus("render", "bank-dev", "-o", project / "made", "--project", project)
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rendered once, below the project that it is of."""
+    folder = tmp_path_factory.mktemp("rendered")
+    lay(folder / "project", bank=True)
+    made = folder / "project" / "made"
+    ran = command(folder / "no-home")("render", "bank-dev", "-o", made, "--project", made.parent)
     assert ran.code == 0, ran.err
-    return project / "made"
+    return made
 
 
-def test_twice_gives_the_same_bytes_and_leaves_nothing_stale(isthmus, project, rendered):
-    first = tree(rendered)
+def test_twice_gives_the_same_bytes_and_leaves_nothing_stale(isthmus, rendered):
+    project, first = rendered.parent, tree(rendered)
     (rendered / "kubernetes" / "stale.yaml").write_text("x: 1\n")
     again = isthmus("render", "bank-dev", "-o", rendered, "--project", project, PYTHONHASHSEED="7")
     assert again.code == 0, again.err

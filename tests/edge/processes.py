@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,12 +15,15 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from sandbox.cluster.kwok import free_ports
+
 ROOT = Path(__file__).parents[2]
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """None of those that the system gives to connections: one could have it before the process is there."""
+    [port] = free_ports(1)
+    return port
 
 
 class Edge:
@@ -58,8 +60,11 @@ class Edge:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait_until_up(self, seconds: float = 60) -> Edge:
-        """Until the health listener answers, with whatever status."""
+    def wait_until_up(self, seconds: float = 240) -> Edge:
+        """Until the health listener answers, with whatever status.
+
+        One that has ended is told at once; a second's work takes minutes where others have the processors.
+        """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, self.output()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def bank(**changes: Any) -> dict[str, Any]:
     """The bank's requirements as data, some of its top keys changed."""
-    return {**yamlfile.load(BANK).data, **changes}
+    return {**copy.deepcopy(_read_once()), **changes}
+
+
+@functools.cache
+def _read_once() -> dict[str, Any]:
+    return yamlfile.load(BANK).data
 
 
 def workload(data: dict[str, Any], name: str) -> dict[str, Any]:
