@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from isthmus.engine import aws_ways_eks
 from isthmus.engine.aws_account import Aws
+from isthmus.engine.aws_efs import EFS
 from isthmus.engine.aws_fargate import FARGATE
 from isthmus.engine.aws_lookup import Way, again, child, named, tagged, unheard
 from isthmus.engine.aws_settings import SETTINGS, simulated
@@ -392,6 +393,7 @@ WAYS: dict[str, Way] = {
     ),
     **aws_ways_eks.WAYS,
     **FARGATE,
+    **EFS,
     **SETTINGS,
 }
 """By type token. A type that is not here is never decided: it is named, and the run stops."""

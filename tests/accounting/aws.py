@@ -93,6 +93,12 @@ LISTED: dict[str, tuple[str, str, str]] = {
         "describe_vpc_endpoint_service_configurations",
         "ServiceConfigurations[].ServiceId",
     ),
+    "aws:efs/fileSystem:FileSystem": ("efs", "describe_file_systems", "FileSystems[].FileSystemId"),
+    "aws:efs/accessPoint:AccessPoint": (
+        "efs",
+        "describe_access_points",
+        "AccessPoints[].AccessPointId",
+    ),
     "aws:ecs/taskDefinition:TaskDefinition": ("ecs", "list_task_definitions", "taskDefinitionArns"),
     "aws:lb/loadBalancer:LoadBalancer": (
         "elbv2",
@@ -197,6 +203,8 @@ PARTS = {
     "aws:ec2/routeTableAssociation:RouteTableAssociation",
     "aws:ecs/cluster:Cluster",
     "aws:ecs/service:Service",
+    "aws:efs/fileSystemPolicy:FileSystemPolicy",
+    "aws:efs/mountTarget:MountTarget",
     "aws:lb/listener:Listener",
     "aws:route53/record:Record",
     "aws:ec2transitgateway/route:Route",

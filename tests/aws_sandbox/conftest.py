@@ -34,6 +34,7 @@ SERVICES = (
     "budgets",
     "ce",
     "ecs",
+    "efs",
     "elbv2",
     "route53",
 )

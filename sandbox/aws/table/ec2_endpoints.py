@@ -43,6 +43,8 @@ VPC_ENDPOINT = Type(
         "privateDnsEnabled": Prop("flag", default=False),
         "securityGroupIds": _MEMBERS,
         "subnetIds": _MEMBERS,
+        # Addresses that are asked for; the endpoint's own are moto's.
+        "subnetConfigurations": Prop("list", local=True),
         "routeTableIds": _MEMBERS,
         "ipAddressType": Prop(computed=True),
         "dnsOptions": Prop(

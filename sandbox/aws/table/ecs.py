@@ -94,6 +94,37 @@ def _same_containers(left: Any, right: Any) -> bool:
         return bool(left == right)
 
 
+_AUTHORISED = Prop(
+    "object",
+    api="authorizationConfig",
+    fields={"accessPointId": Prop(api="accessPointId"), "iam": Prop(api="iam")},
+)
+_VOLUME = Prop(
+    "object",
+    fields={
+        "name": Prop(api="name"),
+        "efsVolumeConfiguration": Prop(
+            "object",
+            api="efsVolumeConfiguration",
+            fields={
+                "fileSystemId": Prop(api="fileSystemId"),
+                "transitEncryption": Prop(api="transitEncryption"),
+                "authorizationConfig": _AUTHORISED,
+            },
+        ),
+    },
+)
+
+
+def _same_volumes(left: Any, right: Any) -> bool:
+    """Volumes are known by their names; their order says nothing, and none is an empty list."""
+
+    def known(volumes: Any) -> dict[str, Any]:
+        return {each["name"]: each for each in volumes or []}
+
+    return known(left) == known(right)
+
+
 def _no_json(text: Any) -> str:
     try:
         return "" if isinstance(json.loads(text), list) else "it is no list of containers."
@@ -114,6 +145,7 @@ TASK_DEFINITION = Type(
         "requiresCompatibilities": Prop("list", replace=True, alike=same_members),
         "executionRoleArn": Prop(replace=True),
         "taskRoleArn": Prop(replace=True),
+        "volumes": Prop("list", replace=True, item=_VOLUME, alike=_same_volumes),
         "runtimePlatform": Prop(
             "object",
             replace=True,
@@ -143,6 +175,7 @@ TASK_DEFINITION = Type(
             "executionRoleArn": "$executionRoleArn",
             "taskRoleArn": "$taskRoleArn",
             "runtimePlatform": "$runtimePlatform",
+            "volumes": "$volumes",
             "tags": _all_tags,
         },
         result={"arn": "taskDefinition.taskDefinitionArn"},
@@ -161,7 +194,7 @@ TASK_DEFINITION = Type(
                     name: f"taskDefinition.{name}"
                     for name in (
                         *("cpu", "memory", "networkMode", "requiresCompatibilities", "executionRoleArn"),
-                        *("taskRoleArn", "runtimePlatform", "revision"),
+                        *("taskRoleArn", "runtimePlatform", "revision", "volumes"),
                     )
                 },
                 "arnWithoutRevision": lambda answer: answer["taskDefinition"]["taskDefinitionArn"].rpartition(

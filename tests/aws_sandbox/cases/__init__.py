@@ -7,6 +7,7 @@ from tests.aws_sandbox.cases import (
     bedrock,
     cost,
     directconnect,
+    efs,
     eks,
     fargate,
     keys_buckets_roles,
@@ -39,4 +40,5 @@ CASES: dict[str, Case] = {
     **cost.CASES,
     **sagemaker.CASES,
     **eks.CASES,
+    **efs.CASES,
 }

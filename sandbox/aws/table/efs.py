@@ -1,0 +1,277 @@
+"""Amazon EFS: file systems, their policies, their addresses in a network, and access points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.aws.model import Call, Facet, Scope, Tagging, Type, every, fresh_token
+from sandbox.aws.schema import Prop, same_members, same_tail
+from sandbox.aws.table.kms import REGION, TAGS
+
+_FILES = {"FileSystemId": "$id"}
+_NO_FILES = ("FileSystemNotFound",)
+_TAGGING = Tagging(
+    put=Call("tag_resource", {"ResourceId": "$id", "Tags": "$tagsSet"}),
+    remove=Call("untag_resource", {"ResourceId": "$id", "TagKeys": "$tagsGone"}),
+)
+
+
+def _same_tags(call: Any, scope: Scope) -> str | None:
+    """The one that bears all our tags, the resource's own among them."""
+    wanted = scope.get("tagsAll") or {}
+    found = [
+        each["FileSystemId"]
+        for each in call("describe_file_systems")["FileSystems"]
+        if wanted and {tag["Key"]: tag["Value"] for tag in each.get("Tags", [])} == wanted
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+FILE_SYSTEM = Type(
+    "aws:efs/fileSystem:FileSystem",
+    service="efs",
+    id="{id}",
+    inputs={
+        "encrypted": Prop("flag", replace=True, computed=True),
+        "kmsKeyId": Prop(replace=True, computed=True, alike=same_tail),
+        "performanceMode": Prop(replace=True, computed=True),
+        "throughputMode": Prop(default="bursting"),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={
+        "arn": Prop(),
+        "name": Prop(),
+        "numberOfMountTargets": Prop("number"),
+        "ownerId": Prop(),
+        "tagsAll": Prop("tags"),
+    },
+    create=Call(
+        "create_file_system",
+        {
+            "CreationToken": fresh_token,
+            "Encrypted": "$encrypted",
+            "KmsKeyId": "$kmsKeyId",
+            "PerformanceMode": "$performanceMode",
+            "ThroughputMode": "$throughputMode",
+            "Tags": "$tagsAll",
+        },
+        result={"id": "FileSystemId"},
+    ),
+    # The token that AWS knows already gets an error and not the first answer.
+    twin=lambda call, scope: _same_tags(call, scope),
+    doubles=False,
+    reads=(
+        Call(
+            "describe_file_systems",
+            _FILES,
+            pick="FileSystems[0]",
+            result={
+                "encrypted": "Encrypted",
+                "kmsKeyId": "KmsKeyId",
+                "performanceMode": "PerformanceMode",
+                "throughputMode": "ThroughputMode",
+                "name": "Name",
+                "numberOfMountTargets": "NumberOfMountTargets",
+                "ownerId": "OwnerId",
+                "tagsAll": "Tags",
+            },
+            absent=_NO_FILES,
+        ),
+    ),
+    facets=(
+        Facet(
+            ("throughputMode",),
+            put=Call("update_file_system", {**_FILES, "ThroughputMode": "$throughputMode"}),
+        ),
+    ),
+    tagging=_TAGGING,
+    delete=Call("delete_file_system", _FILES, absent=_NO_FILES),
+    computed={"arn": "arn:{partition}:elasticfilesystem:{region}:{account}:file-system/{id}"},
+    unknowable="Kept; nothing can be mounted, and nothing is encrypted. Life cycles, backups and replication are not "
+    "served.",
+)
+
+FILE_SYSTEM_POLICY = Type(
+    "aws:efs/fileSystemPolicy:FileSystemPolicy",
+    service="efs",
+    id="{fileSystemId}",
+    inputs={
+        "fileSystemId": Prop(required=True, replace=True),
+        "policy": Prop("json", required=True),
+        "bypassPolicyLockoutSafetyCheck": Prop("flag", local=True),
+        "region": REGION,
+    },
+    outputs={},
+    create=Call("put_file_system_policy", {"FileSystemId": "$fileSystemId", "Policy": "$policy"}),
+    reads=(
+        Call(
+            "describe_file_system_policy",
+            {"FileSystemId": "$fileSystemId"},
+            result={"policy": "Policy", "fileSystemId": "FileSystemId"},
+            absent=(*_NO_FILES, "PolicyNotFound"),
+        ),
+    ),
+    facets=(
+        Facet(
+            ("policy",),
+            put=Call("put_file_system_policy", {"FileSystemId": "$fileSystemId", "Policy": "$policy"}),
+        ),
+    ),
+    delete=Call(
+        "delete_file_system_policy",
+        {"FileSystemId": "$fileSystemId"},
+        absent=(*_NO_FILES, "PolicyNotFound"),
+    ),
+    unknowable="Kept, not enforced: nobody mounts anything here.",
+)
+
+
+def _of_target(answer: Any) -> Any:
+    return answer.get("SecurityGroups") or []
+
+
+MOUNT_TARGET = Type(
+    "aws:efs/mountTarget:MountTarget",
+    service="efs",
+    id="{id}",
+    inputs={
+        "fileSystemId": Prop(required=True, replace=True),
+        "subnetId": Prop(required=True, replace=True),
+        "ipAddress": Prop(replace=True, computed=True),
+        "securityGroups": Prop("list", computed=True, alike=same_members),
+        "region": REGION,
+    },
+    outputs={
+        "availabilityZoneName": Prop(),
+        "networkInterfaceId": Prop(),
+        "ownerId": Prop(),
+    },
+    create=Call(
+        "create_mount_target",
+        {
+            "FileSystemId": "$fileSystemId",
+            "SubnetId": "$subnetId",
+            "IpAddress": "$ipAddress",
+            "SecurityGroups": "$securityGroups",
+        },
+        result={"id": "MountTargetId"},
+    ),
+    reads=(
+        Call(
+            "describe_mount_targets",
+            {"MountTargetId": "$id"},
+            pick="MountTargets[0]",
+            result={
+                "fileSystemId": "FileSystemId",
+                "subnetId": "SubnetId",
+                "ipAddress": "IpAddress",
+                "availabilityZoneName": "AvailabilityZoneName",
+                "networkInterfaceId": "NetworkInterfaceId",
+                "ownerId": "OwnerId",
+            },
+            absent=("MountTargetNotFound",),
+        ),
+        Call(
+            "describe_mount_target_security_groups",
+            {"MountTargetId": "$id"},
+            result={"securityGroups": _of_target},
+            absent=("MountTargetNotFound",),
+        ),
+    ),
+    facets=(
+        Facet(
+            ("securityGroups",),
+            put=Call(
+                "modify_mount_target_security_groups",
+                {"MountTargetId": "$id", "SecurityGroups": "$securityGroups"},
+            ),
+        ),
+    ),
+    delete=Call("delete_mount_target", {"MountTargetId": "$id"}, absent=("MountTargetNotFound",)),
+    doubles=False,
+    twin=lambda call, scope: _twin(call, scope),
+    unknowable="There at once; in AWS it takes a minute or two.",
+)
+
+
+def _twin(call: Any, scope: Scope) -> str | None:
+    """The one of this file system in this subnet: AWS takes one a zone."""
+    found = call("describe_mount_targets", FileSystemId=scope["fileSystemId"])["MountTargets"]
+    mine = [each["MountTargetId"] for each in found if each["SubnetId"] == scope["subnetId"]]
+    return mine[0] if len(mine) == 1 else None
+
+
+ACCESS_POINT = Type(
+    "aws:efs/accessPoint:AccessPoint",
+    service="efs",
+    id="{id}",
+    inputs={
+        "fileSystemId": Prop(required=True, replace=True),
+        "posixUser": Prop(
+            "object",
+            replace=True,
+            fields={
+                "uid": Prop("number"),
+                "gid": Prop("number"),
+                "secondaryGids": Prop("list"),
+            },
+        ),
+        "rootDirectory": Prop(
+            "object",
+            replace=True,
+            computed=True,
+            fields={
+                "path": Prop(),
+                "creationInfo": Prop(
+                    "object",
+                    fields={
+                        "ownerUid": Prop("number"),
+                        "ownerGid": Prop("number"),
+                        "permissions": Prop(),
+                    },
+                ),
+            },
+        ),
+        "region": REGION,
+        "tags": TAGS,
+    },
+    outputs={"arn": Prop(), "ownerId": Prop(), "tagsAll": Prop("tags")},
+    create=Call(
+        "create_access_point",
+        {
+            "ClientToken": fresh_token,
+            "FileSystemId": "$fileSystemId",
+            "PosixUser": "$posixUser",
+            "RootDirectory": "$rootDirectory",
+            "Tags": "$tagsAll",
+        },
+        result={"id": "AccessPointId"},
+    ),
+    several=every(
+        "describe_access_points",
+        "AccessPoints[].AccessPointId",
+        FileSystemId=lambda scope: scope["fileSystemId"],
+    ),
+    reads=(
+        Call(
+            "describe_access_points",
+            {"AccessPointId": "$id"},
+            pick="AccessPoints[0]",
+            result={
+                "fileSystemId": "FileSystemId",
+                "posixUser": "PosixUser",
+                "rootDirectory": "RootDirectory",
+                "ownerId": "OwnerId",
+                "tagsAll": "Tags",
+            },
+            absent=("AccessPointNotFound",),
+        ),
+    ),
+    tagging=_TAGGING,
+    delete=Call("delete_access_point", {"AccessPointId": "$id"}, absent=("AccessPointNotFound",)),
+    computed={"arn": "arn:{partition}:elasticfilesystem:{region}:{account}:access-point/{id}"},
+    unknowable="Kept; nobody comes by it.",
+)
+
+TYPES = (FILE_SYSTEM, FILE_SYSTEM_POLICY, MOUNT_TARGET, ACCESS_POINT)
