@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from components.aws.invocation_logging import InvocationLogging
     from components.aws.network import Network
     from components.aws.private_endpoints import PrivateEndpoints
+    from components.aws.records_identity import RecordsIdentity
+    from components.aws.records_share import RecordsShare
     from components.aws.sagemaker_access import SageMakerAccess
     from components.aws.sagemaker_endpoint import SageMakerEndpoint
+    from components.aws.sealing_endpoint import SealingEndpoint
     from components.aws.task_identity import TaskIdentity
     from components.aws.trust_anchor import TrustAnchor
     from components.aws.workload_identity import WorkloadIdentity
@@ -55,8 +58,11 @@ _WHERE = {
     "ModelServer": "components.onprem.model_server",
     "Network": "components.aws.network",
     "PrivateEndpoints": "components.aws.private_endpoints",
+    "RecordsIdentity": "components.aws.records_identity",
+    "RecordsShare": "components.aws.records_share",
     "SageMakerAccess": "components.aws.sagemaker_access",
     "SageMakerEndpoint": "components.aws.sagemaker_endpoint",
+    "SealingEndpoint": "components.aws.sealing_endpoint",
     "SiteLink": "components.link.site_link",
     "TaskExecution": "components.gateway.fargate_execution",
     "TaskIdentity": "components.aws.task_identity",
@@ -84,8 +90,11 @@ __all__ = [
     "ModelServer",
     "Network",
     "PrivateEndpoints",
+    "RecordsIdentity",
+    "RecordsShare",
     "SageMakerAccess",
     "SageMakerEndpoint",
+    "SealingEndpoint",
     "SiteLink",
     "TaskExecution",
     "TaskIdentity",

@@ -264,9 +264,12 @@ def _slices(platform: Platform, pool: Pool, endpoint: Endpoint) -> dict[str, Any
     }
 
 
-def audit_args(platform: Platform, site: Site, store: AuditStore) -> AuditTrailArgs:
-    """A site's store, and with it the account's trail where the platform keeps one there."""
+def audit_args(platform: Platform, site: Site, store: AuditStore, sealers: list[str]) -> AuditTrailArgs:
+    """A site's store, and with it the account's trail where the platform keeps one there. `sealers`: patterns of the
+    names of the roles that may put."""
     made = store.model_dump(exclude_none=True)
+    if sealers:
+        made["sealers"] = sealers
     if site.kind == "aws" and site.region:
         made["region"] = site.region
     trail = next((each for each in platform.trails if each.site == site.name), None)

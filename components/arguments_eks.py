@@ -14,13 +14,14 @@ from components.aws.images import PULL
 from components.aws.names import partition
 from components.aws.pod_identity import PodIdentity
 from components.aws.private_endpoints import EndpointGrant
-from components.kube import class_namespace
+from components.kube import class_namespace, sealer_namespace
 from isthmus.contracts.platform_eks import Cluster, nodes_by_zone
+from isthmus.contracts.platform_records import sealed_in_aws, share_is_made
 
 if TYPE_CHECKING:
     import pulumi
 
-    from isthmus.contracts.platform import Identity, Platform, Pool
+    from isthmus.contracts.platform import Gateway, Identity, Platform, Pool
     from isthmus.contracts.platform_aws import Network
 
 _ECR = re.compile(r"([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.[a-z.]+/(.*)")
@@ -52,9 +53,16 @@ def cluster_args(platform: Platform, cluster: Cluster, subnets: Any) -> EksClust
         "subnet_ids": subnets,
         "repositories": repositories(platform),
         "tags": tags(platform),
+        **({"mounts_shares": True} if shares_at(platform, cluster) else {}),
         **bounded(site),
     }
     return made  # type: ignore[return-value]
+
+
+def shares_at(platform: Platform, cluster: Cluster) -> list[Gateway]:
+    """Gateways in the cluster whose share of records is made here."""
+    mine = sealed_in_aws(platform, cluster.site)
+    return [each for each in mine if each.runs_on == "kubernetes" and share_is_made(each)]
 
 
 def repositories(platform: Platform) -> list[str]:
@@ -80,6 +88,7 @@ def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[s
     wanted = nodes_by_zone(cluster.system_nodes.nodes, list(by_zone))
     zones = [zone for zone, count in wanted.items() if count]
     later = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]
+    later += ["aws-efs-csi-driver"] if shares_at(platform, cluster) else []
     versions: dict[str, str] = {str(name): version for name, version in cluster.addons.items()}
     args: dict[str, Any] = {
         **_machines(platform, made),
@@ -157,4 +166,14 @@ def pod_of(identity: Identity, cluster: Cluster, name: Any, arn: Any) -> PodIden
         "cluster_arn": arn,
         "namespace": class_namespace(identity.class_),
         "service_account": f"{identity.class_}-translator",
+    }
+
+
+def sealer_pod(gateway: Gateway, name: Any, arn: Any) -> PodIdentity:
+    """The sealer of a gateway's records."""
+    return {
+        "cluster": name,
+        "cluster_arn": arn,
+        "namespace": sealer_namespace(gateway.class_),
+        "service_account": f"{gateway.class_}-sealer",
     }

@@ -13,9 +13,11 @@ from components.aws.task_identity import TaskIdentityArgs
 from components.gateway.fargate_execution import LOG, TaskExecutionArgs
 from components.gateway.fargate_gateway import FargateGatewayArgs
 from components.lookups import exception, model_name
+from components.sealing_site import Sealed
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Gateway, Identity, Platform
 from isthmus.contracts.platform_fargate import Fargate
+from isthmus.contracts.platform_records import prefix_of, sealed_at
 
 
 def task_identity_args(
@@ -34,17 +36,22 @@ def settings_of(gateway: Gateway) -> Fargate:
     return gateway.fargate
 
 
-def images_of(platform: Platform) -> dict[str, str]:
+def images_of(platform: Platform, gateway: Gateway) -> dict[str, str]:
     """By task: its image."""
     if platform.images.translator is None:
         raise InputError("no image of the translator is named", where="images.translator")
-    return {"edge": platform.images.edge, "translator": platform.images.translator}
+    made = {"edge": platform.images.edge, "translator": platform.images.translator}
+    # What speaks to the store is in the translator's image.
+    return made | ({"sealer": platform.images.translator} if gateway.audit is not None else {})
 
 
 def secrets_of(gateway: Gateway) -> dict[str, list[str]]:
     """By task: ARNs of the secrets that it is started with."""
     own = [gateway.certificate_secret or "", gateway.callers_secret]
-    return {"edge": own, "translator": [settings_of(gateway).translator_secret]}
+    made = {"edge": own, "translator": [settings_of(gateway).translator_secret]}
+    if gateway.audit is None:
+        return made
+    return made | {"edge": [*own, gateway.audit.secret], "sealer": [gateway.audit.sealer_secret]}
 
 
 def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecutionArgs:
@@ -53,7 +60,7 @@ def execution_args(platform: Platform, gateway: Gateway, vpc: Any) -> TaskExecut
         "name": gateway.name,
         "sensitivity": gateway.class_,
         "region": region_at(platform, gateway.site),
-        "images": images_of(platform),
+        "images": images_of(platform, gateway),
         "secrets": secrets_of(gateway),
         "log_days": settings.log_days,
         "source_vpc": vpc,
@@ -71,7 +78,7 @@ def start_grants(platform: Platform, gateway: Gateway, execution: Any) -> list[E
     secrets = secrets_of(gateway)
     repositories = {
         task: repository(image, f"gateways.{gateway.name}.image")
-        for task, image in images_of(platform).items()
+        for task, image in images_of(platform, gateway).items()
     }
     roles = execution.roles
     made: list[EndpointGrant] = [
@@ -117,10 +124,11 @@ def fargate_args(
     execution: Any,
     network: Any,
     endpoints: Any,
+    sealed: Sealed | None,
 ) -> FargateGatewayArgs:
-    """`network`, `endpoints`, `execution`: the components that were made for it."""
+    """`network`, `endpoints`, `execution`: the components that were made for it; `sealed`: where its records go."""
     identity = next(each for each in platform.identities if each.name == gateway.identity)
-    images = images_of(platform)
+    images = images_of(platform, gateway)
     made: dict[str, Any] = {
         "name": gateway.name,
         "sensitivity": gateway.class_,
@@ -148,4 +156,32 @@ def fargate_args(
         "tags": tags(platform),
         **exception(platform, [workload.name for workload in gateway.workloads]),
     }
+    if gateway.audit is not None and sealed is not None:
+        made["audit"] = _audit(platform, gateway, sealed)
     return made  # type: ignore[return-value]
+
+
+def _audit(platform: Platform, gateway: Gateway, sealed: Sealed) -> dict[str, Any]:
+    """Of `FargateGatewayArgs`: its records."""
+    store, share = sealed_at(platform, gateway), sealed.share
+    assert (
+        gateway.audit is not None
+    )  # the contract has seen to it, and to the store; the share is always made
+    assert store is not None
+    assert share is not None
+    kept = {"secret", "sealer_secret", "earlier_keys", "policy", "max_unsealed_s"}
+    return {
+        **gateway.audit.model_dump(include=kept, exclude_none=True),
+        "share": {
+            "file_system": share.file_system_id,
+            "group": share.group_id,
+            "access_points": dict(share.points),
+        },
+        "store": {
+            "bucket": sealed.bucket,
+            "prefix": prefix_of(gateway),
+            "retention_days": store.retention_days,
+        },
+        "task_role": sealed.gateway_role,
+        "sealer_role": sealed.role,
+    }

@@ -3,17 +3,20 @@
 from typing import Any
 
 from components.arguments import shared
+from components.arguments_aws import region_at
 from components.arguments_screening import screening_args
 from components.arguments_serving import place_args, route_args
+from components.aws.names import domain
 from components.gateway.audit_sealer import AuditSealerArgs
 from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.routes import GatewayRoute
 from components.gateway.translator import TranslatorSettings
 from components.lookups import exception, model_name
 from components.onprem.vllm import WRITES
+from components.sealing_site import Sealed
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform import Endpoint, Gateway, Platform, Site, Workload
-from isthmus.contracts.platform_records import sealed_at
+from isthmus.contracts.platform import AuditStore, Endpoint, Gateway, Platform, Site, Workload
+from isthmus.contracts.platform_records import prefix_of, sealed_at
 from isthmus.contracts.words import CALLED_TARGETS
 
 
@@ -23,11 +26,12 @@ def gateway_args(
     gateway: Gateway,
     cluster_ips: dict[str, Any],
     translator: TranslatorSettings | None,
+    sealed: Sealed | None = None,
     *,
     digests: bool,
 ) -> InferenceGatewayArgs:
-    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity; `digests`:
-    whether the models' releases are this stack's to know."""
+    """`cluster_ips` of the site's model servers by endpoint; `translator` where the gateway has an identity; `sealed`:
+    at an AWS site, where its records go; `digests`: whether the models' releases are this stack's to know."""
     endpoints = {endpoint.id: endpoint for endpoint in platform.endpoints}
     routes: list[GatewayRoute] = []
     for workload in gateway.workloads:
@@ -85,6 +89,8 @@ def gateway_args(
     if gateway.audit is not None:
         kept = {"volume", "secret", "policy", "max_unsealed_s", "content"}
         made["audit"] = gateway.audit.model_dump(include=kept, exclude_none=True)
+        if sealed is not None and sealed.share is not None:
+            made["audit"]["folders"] = sealed.folders("gateway")
     if gateway.screening is not None:
         made["screening"] = screening_args(platform, gateway, cluster_ips)
     if gateway.router is not None:
@@ -95,16 +101,14 @@ def gateway_args(
     return made  # type: ignore[return-value]
 
 
-def sealer_args(platform: Platform, gateway: Gateway) -> AuditSealerArgs | None:
-    """The sealer of a gateway's records; None where it writes none."""
+def sealer_args(platform: Platform, gateway: Gateway, sealed: Sealed | None = None) -> AuditSealerArgs | None:
+    """The sealer of a gateway's records; None where it writes none. `sealed`: at an AWS site, where they go."""
     audit, store = gateway.audit, sealed_at(platform, gateway)
     if audit is None or store is None:
         return None
     place: dict[str, Any] = {
-        "endpoint": store.endpoint,
-        "address": store.address,
-        "bucket": store.bucket,
-        "prefix": f"{gateway.site}/{gateway.class_}",
+        **_store_of(platform, gateway, store, sealed),
+        "prefix": prefix_of(gateway),
         "retention_days": store.retention_days,
     }
     if audit.content is not None:
@@ -116,13 +120,34 @@ def sealer_args(platform: Platform, gateway: Gateway) -> AuditSealerArgs | None:
         "sensitivity": gateway.class_,
         "site": gateway.site,
         "image": platform.images.translator,
-        "volume": audit.sealer_volume,
+        **({"volume": audit.sealer_volume} if audit.sealer_volume is not None else {}),
         "secret": audit.sealer_secret,
         "earlier_keys": audit.earlier_keys,
         "store": place,
         "site_cidrs": on_prem_networks(platform),
     }
+    if sealed is not None:
+        made["pod_identity"] = sealed.role
+        if sealed.share is not None:
+            made["folders"] = sealed.folders("sealer")
     return made  # type: ignore[return-value]
+
+
+def _store_of(
+    platform: Platform, gateway: Gateway, store: AuditStore, sealed: Sealed | None
+) -> dict[str, Any]:
+    """Where the store is: as the platform states it, or S3 at the addresses of the site's endpoint."""
+    if sealed is None:
+        return {"endpoint": store.endpoint, "address": store.address, "bucket": store.bucket}
+    region = region_at(platform, gateway.site)
+    first, *others = sealed.addresses
+    return {
+        "endpoint": f"https://s3.{region}.{domain(region)}",
+        "region": region,
+        "address": first,
+        **({"more_addresses": others} if others else {}),
+        "bucket": sealed.bucket,
+    }
 
 
 def on_prem_networks(platform: Platform) -> list[str]:

@@ -17,7 +17,7 @@ from isthmus.contracts.platform_eks_checks import network_of
 
 if TYPE_CHECKING:
     from components.aws.pod_identity import PodIdentity
-    from isthmus.contracts.platform import Identity, Platform, Site
+    from isthmus.contracts.platform import Gateway, Identity, Platform, Site
     from isthmus.contracts.platform_eks import Cluster
 
 At = Callable[..., pulumi.ResourceOptions]
@@ -66,16 +66,27 @@ class AwsCluster:
 
     def pods(self, identity: Identity, account: pulumi.Input[str]) -> PodIdentity:
         """The pods that bear an identity in it."""
+        return arguments.pod_of(identity, self._cluster, *self._known(account))
+
+    def sealer(self, gateway: Gateway, account: pulumi.Input[str]) -> PodIdentity:
+        """The pods that seal a gateway's records."""
+        return arguments.sealer_pod(gateway, *self._known(account))
+
+    @property
+    def node_role(self) -> Any:
+        """ARN of its machines' role; None where they are the organisation's own."""
+        return self.control.node_role if self.control is not None else None
+
+    def _known(self, account: pulumi.Input[str]) -> tuple[Any, Any]:
+        """Its name in EKS and its ARN."""
         if self.control is not None:
-            return arguments.pod_of(
-                identity, self._cluster, self.control.cluster_name, self.control.cluster_arn
-            )
+            return self.control.cluster_name, self.control.cluster_arn
         from components.arguments_aws import region_at
         from components.aws.names import partition
 
         called, region = self._cluster.eks_name or "", region_at(self._platform, self._site.name)
         arn = pulumi.Output.format("arn:{}:eks:{}:{}:cluster/{}", partition(region), region, account, called)
-        return arguments.pod_of(identity, self._cluster, called, arn)
+        return called, arn
 
     def raise_machines(self, endpoints: list[pulumi.Resource]) -> None:
         """Machines come to life through the private endpoints, so these are there before."""

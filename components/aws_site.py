@@ -6,7 +6,7 @@ those roles to those models and nobody else, then gateways on Fargate, the link,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -20,6 +20,7 @@ from components.arguments_eks import ClusterAccess
 from components.arguments_fargate import task_identity_args
 from components.fargate_gateways import FargateGateways
 from components.scope import WHOLE, Scope
+from components.sealing_site import SealingSite
 from isthmus.contracts.platform import Identity, Platform, Site
 from isthmus.contracts.platform_aws import Link
 from isthmus.contracts.platform_eks import cluster_at
@@ -34,7 +35,16 @@ At = Callable[..., pulumi.ResourceOptions]
 class AwsSite:
     """The components of one AWS site; no resource of its own."""
 
-    def __init__(self, name: str, platform: Platform, site: Site, at: At, scope: Scope = WHOLE) -> None:
+    def __init__(
+        self,
+        name: str,
+        platform: Platform,
+        site: Site,
+        at: At,
+        scope: Scope = WHOLE,
+        sealed: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`sealed`: ARNs of bucket and key of the site's audit store, as far as they are made here."""
         self._name, self._platform, self._site, self._at = name, platform, site, at
         self._scope = scope
         self.sides: dict[str, CloudSide] = {}
@@ -55,6 +65,8 @@ class AwsSite:
         """Each gateway that runs on Fargate here: class, site, address and service."""
         self.names: dict[str, dict[str, Any]] = {}
         """By endpoint on SageMaker that another stack makes: its names, and where it is to stand."""
+        self.sealing = SealingSite(name, platform, site, at, self._network_of, self.networks, sealed or {})
+        """What seals the records of the gateways here."""
         self._private: dict[str, Any] = {}
         self._hosted: dict[str, Any] = {}
         self._build()
@@ -121,14 +133,21 @@ class AwsSite:
         made = {each.name: self._identity(each, anchors.get(each.trust or "")) for each in identities}
         fargate = FargateGateways(self._name, platform, site, self._at, self._network_of, self.networks)
         self.records += fargate.retained
+        self.sealing.identify(self.cluster, self._account)
         urls = self._endpoints(identities, made, anchors, fargate)
+        early = self.sealing.build(self.cluster, cluster_at(platform, site.name))
+        self.records += self.sealing.retained
         if self.cluster is not None:
-            self.cluster.raise_machines([urls[self.cluster.network]] if self.cluster.network in urls else [])
+            private = [urls[self.cluster.network]] if self.cluster.network in urls else []
+            self.cluster.raise_machines([*private, *early])
         self._host()
         for identity in identities:
             self.sides[identity.name] = self._side(identity, made[identity.name], anchors, urls)
         self.gateways += fargate.build(
-            self.sides, {name: workload.role_arn for name, (workload, _) in made.items()}, urls
+            self.sides,
+            {name: workload.role_arn for name, (workload, _) in made.items()},
+            urls,
+            self.sealing.found,
         )
         self._budgets({name: workload.role_name for name, (workload, _) in made.items()})
 
@@ -256,7 +275,7 @@ class AwsSite:
             }
             callers_of = [(made[each.name][0].role_arn, self._called(each)) for each in carried]
             hosted = on_sagemaker.grants(self._name, self._platform, network, self._account(), callers_of)
-            more = [*hosted, *fargate.grants(network)]
+            more = [*hosted, *fargate.grants(network), *self.sealing.grants(network)]
             wanted: Any = {
                 "name": network.name,
                 "region": arguments.region_at(self._platform, network.site),

@@ -12,6 +12,7 @@ from typing import Any
 from components.arguments_aws import CloudSide
 from components.arguments_fargate import execution_args, fargate_args, start_grants
 from components.aws.endpoint_policy import EndpointGrant
+from components.sealing_site import Sealed
 from isthmus.contracts.platform import Gateway, Platform, Site
 from isthmus.contracts.platform_aws import Network
 
@@ -69,15 +70,20 @@ class FargateGateways:
         ]
 
     def build(
-        self, sides: Mapping[str, CloudSide], roles: Mapping[str, Any], endpoints: Mapping[str, Any]
+        self,
+        sides: Mapping[str, CloudSide],
+        roles: Mapping[str, Any],
+        endpoints: Mapping[str, Any],
+        sealing: Mapping[str, Sealed],
     ) -> list[dict[str, Any]]:
-        """Make them; class, site, address and service of each. By identity: its side and its role's ARN."""
+        """Make them; class, site, address and service of each. By identity: its side and its role's ARN; `sealing`: by
+        gateway, where its records go."""
         from components.gateway.fargate_gateway import FargateGateway
 
         made: list[dict[str, Any]] = []
         for gateway in self._gateways:
             network = self._network_of(gateway.class_).name
-            identity = gateway.identity or ""
+            identity, sealed = gateway.identity or "", sealing.get(gateway.name)
             args = fargate_args(
                 self._platform,
                 gateway,
@@ -86,11 +92,13 @@ class FargateGateways:
                 self._executions[gateway.name],
                 self._networks[network],
                 endpoints[network],
+                sealed,
             )
+            before = sealed.before if sealed is not None else []
             one = FargateGateway(
                 self._called(gateway),
                 args,
-                self._at(self._site.name, [endpoints[network], self._executions[gateway.name]]),
+                self._at(self._site.name, [endpoints[network], self._executions[gateway.name], *before]),
             )
             found = {
                 "class": gateway.class_,

@@ -13,10 +13,15 @@ from components.scope import WHOLE, Scope
 from isthmus.contracts.moving import claim_of
 from isthmus.contracts.platform import Platform
 
-HOLDERS = ("aws:s3/bucket:Bucket", "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup")
+HOLDERS = (
+    "aws:s3/bucket:Bucket",
+    "aws:kms/key:Key",
+    "aws:cloudwatch/logGroup:LogGroup",
+    "aws:efs/fileSystem:FileSystem",
+)
 """Types of things that hold records or open them; `durable` has the engine refuse to delete or replace them."""
-RECORDS = ("aws:s3/", "aws:kms/key:", "aws:cloudwatch/logGroup:")
-"""Beginnings of the types that go with a disposable stack: the above, and the settings of a bucket."""
+RECORDS = ("aws:s3/", "aws:kms/key:", "aws:cloudwatch/logGroup:", "aws:efs/fileSystem")
+"""Beginnings of the types that go with a disposable stack: the above, and the settings of a bucket or a share."""
 
 
 class Keeping:

@@ -25,6 +25,7 @@ from components.lifecycle import Keeping
 from components.lookups import region_of
 from components.people_site import make_account, make_cluster
 from components.scope import WHOLE, Scope
+from components.sealing_site import Sealed, sealers_of
 from components.site_gateways import make_gateways
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.layers import GIVES
@@ -109,6 +110,7 @@ class LlmPlatform(pulumi.ComponentResource):
         self._by_key = dict(providers)
         self._connect = connect
         self._sides: dict[str, CloudSide] = {}
+        self._sealing: dict[str, Sealed] = {}
         self._retained: list[Any] = []
         self._records: list[Any] = []
         self._links: list[dict[str, Any]] = []
@@ -117,17 +119,18 @@ class LlmPlatform(pulumi.ComponentResource):
 
         sites = {site.name: site for site in platform.sites}
         inside = kubernetes_sites(platform)
+        # Stores first: sealers' roles name their bucket.
+        self._sealed: dict[str, dict[str, pulumi.Input[str]]] = {
+            name: each.model_dump(exclude_none=True) for name, each in scope.records.items()
+        }
+        sealed = scope.owns("foundation") and not only_admission
+        audit, retained = self._audit(sites) if sealed else ([], [])
         # AWS first: translators on-prem are told their roles, models and endpoints.
         for site in sorted(platform.sites, key=lambda each: each.kind != "aws"):
             machines = self._aws_site(site) if site.kind == "aws" and not only_admission else {}
             here = site in inside and scope.in_cluster(platform, site)
             if here and (not only_admission or provider_key(site) in self._by_key):
                 self._kubernetes_site(site, machines)
-        self._sealed: dict[str, dict[str, pulumi.Input[str]]] = {
-            name: each.model_dump(exclude_none=True) for name, each in scope.records.items()
-        }
-        sealed = scope.owns("foundation") and not only_admission
-        audit, retained = self._audit(sites) if sealed else ([], [])
         self.people = pulumi.Output.from_input({} if only_admission else self._people())
 
         if not only_admission:
@@ -247,7 +250,7 @@ class LlmPlatform(pulumi.ComponentResource):
         if scope.owns("platform"):
             before = [*guard, *pools, *machines.values()]
             self._gateways += make_gateways(
-                *(self._name, platform, site, self._at, before, spaces, servers, self._sides),
+                *(self._name, platform, site, self._at, before, spaces, servers, self._sides, self._sealing),
                 digests=scope.owns("serving"),
             )
 
@@ -288,7 +291,8 @@ class LlmPlatform(pulumi.ComponentResource):
         """The machines of each pool of the site's cluster."""
         from components.aws_site import AwsSite
 
-        made = AwsSite(self._name, self._platform, site, self._at, self._scope)
+        sealed = self._sealed.get(site.name)
+        made = AwsSite(self._name, self._platform, site, self._at, self._scope, sealed)
         if self._scope.owns("foundation"):
             for name, each in made.networks.items():
                 self.gives["networks"][name] = {
@@ -299,6 +303,7 @@ class LlmPlatform(pulumi.ComponentResource):
         if made.access is not None and self._scope.owns("platform"):
             self.gives["clusters"][site.name] = vars(made.access)
         self._sides |= made.sides
+        self._sealing |= made.sealing.found
         self._retained += made.retained
         self._records += made.records
         self._links += made.links
@@ -322,7 +327,12 @@ class LlmPlatform(pulumi.ComponentResource):
         for store in self._platform.audit:
             trail = AuditTrail(
                 f"{self._name}-{store.name}",
-                audit_args(self._platform, sites[store.site], store),
+                audit_args(
+                    self._platform,
+                    sites[store.site],
+                    store,
+                    sealers_of(self._name, self._platform, store.site),
+                ),
                 # The organisation's own needs no way to its site: the foundation has none on-prem.
                 self._at(store.site) if store.site in self._by_key else self._child(),
             )

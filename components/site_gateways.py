@@ -7,6 +7,7 @@ import pulumi
 
 from components.arguments_aws import CloudSide, translator_args
 from components.arguments_gateway import gateway_args, sealer_args
+from components.sealing_site import Sealed
 from isthmus.contracts.platform import Platform, Site
 from isthmus.contracts.platform_eks import provider_key
 
@@ -24,11 +25,13 @@ def make_gateways(
     spaces: Mapping[str, pulumi.Resource],
     servers: "Mapping[str, ModelServer | ModelDoor]",
     sides: Mapping[str, CloudSide],
+    sealing: Mapping[str, Sealed],
     *,
     digests: bool,
 ) -> list[dict[str, Any]]:
     """Class, site, address and service of each. `name`: the platform's; `sides`: by identity, what it has in AWS;
-    `digests`: whether the models' releases are this stack's to know."""
+    `sealing`: by gateway at an AWS site, where its records go; `digests`: whether the
+    models' releases are this stack's to know."""
     from components.gateway.audit_sealer import AuditSealer
     from components.gateway.inference_gateway import InferenceGateway
 
@@ -42,13 +45,19 @@ def make_gateways(
         behind = translator_args(platform, gateway, side) if side is not None else None
         called = f"{name}-{site.name}-{gateway.class_}"
         # Before the gateway: its copies serve nothing until somebody seals.
-        sealer = sealer_args(platform, gateway)
-        sealed = [AuditSealer(f"{called}-sealer", sealer, at(key, [*before]))] if sealer is not None else []
+        there = sealing.get(gateway.name)
+        share = there.before if there is not None else []
+        sealer = sealer_args(platform, gateway, there)
+        sealed = (
+            [AuditSealer(f"{called}-sealer", sealer, at(key, [*before, *share]))]
+            if sealer is not None
+            else []
+        )
         awaited = {each for workload in gateway.workloads for each in workload.awaited}
         awaited |= set(gateway.screening.judges if gateway.screening else [])
         made = InferenceGateway(
             f"{called}-gateway",
-            gateway_args(platform, site, gateway, addresses, behind, digests=digests),
+            gateway_args(platform, site, gateway, addresses, behind, there, digests=digests),
             at(key, [*before, spaces[gateway.class_]]),
             after=[*sealed, *(servers[each] for each in sorted(awaited) if each in servers)],
         )

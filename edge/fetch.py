@@ -25,21 +25,33 @@ from edge import versions, weights
 _AT_ONCE = 8
 
 
-def client(endpoint: str | None, region: str, credentials: Path, ca: Path | None) -> Any:
-    """An S3 client that knows no identity but the mounted file's: not the environment's, not a machine's."""
+_BY_PLACE = (
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+)
+"""By which EKS and ECS tell a container where its role's credentials are handed out, and set by them alone."""
+
+
+def client(endpoint: str | None, region: str, credentials: Path | None, ca: Path | None) -> Any:
+    """An S3 client that knows one identity: the mounted file's, or without one the container's by its place.
+
+    Never the environment's keys, and never a machine's.
+    """
     import boto3
     import botocore.session
     from botocore.config import Config
 
+    method, kept = ("shared-credentials-file", ()) if credentials else ("container-role", _BY_PLACE)
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
-        del os.environ[name]
+        if name not in kept:
+            del os.environ[name]
     session = botocore.session.Session()
-    session.set_config_variable("credentials_file", str(credentials))
+    session.set_config_variable("credentials_file", str(credentials or os.devnull))
     session.set_config_variable("config_file", os.devnull)
     session.get_component("credential_provider").providers[:] = [
-        each
-        for each in session.get_component("credential_provider").providers
-        if each.METHOD == "shared-credentials-file"
+        each for each in session.get_component("credential_provider").providers if method == each.METHOD
     ]
     return boto3.Session(botocore_session=session).client(
         "s3",

@@ -23,6 +23,7 @@ def _gateway(held: str, workload: str, endpoint: str, **more: Any) -> dict[str, 
         },
         "host": f"{held}-gateway.isthmus-{held}.svc",
         "workloads": [{"name": workload, "endpoint": endpoint}],
+        "audit": {"secret": f"{held}-audit", "sealer_secret": f"{held}-sealer"},
         **more,
     }
 

@@ -9,6 +9,7 @@ from components.aws import eks_roles
 from components.aws.addresses import ipv4_networks, label
 from components.aws.keys import rotated_key
 from components.aws.log_group import key_policy, retention
+from components.aws.mounting import mounting
 from components.aws.names import aws_name, partition
 from isthmus.contracts.errors import InputError
 
@@ -68,6 +69,8 @@ class EksClusterArgs(TypedDict):
     """AWS's account that holds the addons' images (default that of most regions)."""
     addons: NotRequired[dict[str, str]]
     """Versions of addons; absent, AWS's default for the cluster's version."""
+    mounts_shares: NotRequired[bool]
+    """Whether its machines mount shares of records, as those shares' own policies let them (default false)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds its roles; absent, one is made beside each."""
     tags: NotRequired[dict[str, str]]
@@ -289,7 +292,9 @@ class EksCluster(pulumi.ComponentResource):
             f"{name}-node",
             f"Machines of {name}",
             eks_roles.service_trust("ec2.amazonaws.com"),
-            eks_roles.node_statements(cluster.arn, images),
+            eks_roles.node_statements(
+                cluster.arn, images, [mounting(region, account)] if args.get("mounts_shares", False) else []
+            ),
             given,
             tags,
             child,

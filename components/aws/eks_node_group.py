@@ -16,7 +16,7 @@ _CAPACITY = {"spot": "SPOT", "capacity-block": "CAPACITY_BLOCK"}
 LONGEST_NAME = 63
 """Characters of a node group's name (as pulumi-aws refuses more)."""
 SYSTEM_AMI = "AL2023_x86_64_STANDARD"
-LATER_ADDONS = ("coredns", "aws-ebs-csi-driver")
+LATER_ADDONS = ("coredns", "aws-ebs-csi-driver", "aws-efs-csi-driver")
 """Addons that are healthy only where their pods have machines."""
 
 

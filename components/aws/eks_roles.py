@@ -109,9 +109,13 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
     ]
 
 
-def node_statements(cluster_arn: Any, repositories: list[Any]) -> list[dict[str, Any]]:
-    """A machine finds its cluster and itself, hands pods their identities, and pulls named images."""
+def node_statements(
+    cluster_arn: Any, repositories: list[Any], more: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A machine finds its cluster and itself, hands pods their identities, and pulls named images. `more`: what it
+    mounts."""
     return [
+        *more,
         {"Sid": "LookItselfUp", "Effect": "Allow", "Action": LOOKS, "Resource": ["*"]},
         {
             "Sid": "Join",

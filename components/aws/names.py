@@ -20,6 +20,12 @@ def aws_name(name: str, longest: int, *told_apart_by: object) -> str:
     return f"{plain}-{digits}" if plain else digits
 
 
+def aws_name_of_any_stack(name: str, longest: int) -> str:
+    """`aws_name` with a `?` for each of its digits, as policies match names: what another layer's stack makes is known
+    beforehand all but for these."""
+    return f"{aws_name(name, longest)[:-8]}{'?' * 8}"
+
+
 def for_auto_name(name: str, longest: int) -> str:
     """A logical name of which Pulumi's own name, eight characters more, is not longer than AWS takes.
 
@@ -34,3 +40,9 @@ def partition(region: str) -> str:
         if region.startswith(prefix):
             return found
     return "aws"
+
+
+def domain(region: str) -> str:
+    """What the names of a region's services end in."""
+    ends = {"aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu"}
+    return ends.get(partition(region), "amazonaws.com")

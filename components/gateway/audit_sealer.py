@@ -8,8 +8,8 @@ import pulumi
 
 from components.checks import sensitivity, within
 from components.gateway.config import config_map, sealer_config
-from components.gateway.records import folders, shared_claim
-from components.gateway.translator import ways_out
+from components.gateway.records import Share, SharedFolders, share
+from components.gateway.translator import ROLE_ANNOTATION, NamedDestination, ways_out
 from components.kube import GPU, labels, metadata, sealer_namespace, selector
 from components.observability.pod_monitor import pod_monitor, scraped_from
 from components.onprem.namespace import closed, pod_security
@@ -22,6 +22,8 @@ from components.pods import (
     pod,
     same,
 )
+from isthmus.contracts.errors import AnswerIsNo
+from isthmus.contracts.platform_eks import AGENT
 
 USER = 2001
 """Another than the gateways': on a share that knows users, neither writes the other's folder."""
@@ -44,6 +46,8 @@ class SealerStore(TypedDict):
     """Its https address, by the name that its certificate bears."""
     address: str
     """By which it is reached."""
+    more_addresses: NotRequired[list[str]]
+    """Further ones, in other zones."""
     region: NotRequired[str]
     """What its requests are signed for (default us-east-1)."""
     bucket: str
@@ -65,10 +69,14 @@ class AuditSealerArgs(TypedDict):
     """Name of the site."""
     image: pulumi.Input[str]
     """Image of the translator, by digest: it has what speaks to the store."""
-    volume: str
+    volume: NotRequired[str]
     """A PersistentVolume that is the share on which the class's gateways write."""
+    folders: NotRequired[SharedFolders]
+    """In place of it, in an EKS cluster: the folders of a `RecordsShare`, by the sealer's access points."""
     secret: str
     """Secret in its namespace with `sealer.key.pem`, `credentials` and `ca.crt`, which no gateway has."""
+    pod_identity: NotRequired[pulumi.Input[str]]
+    """In an EKS cluster: ARN of the role that its pod bears; its Secret needs no `credentials` and no `ca.crt` then."""
     earlier_keys: NotRequired[bool]
     """Whether that Secret has `earlier.pem` too: public keys of the signing keys before this one."""
     store: SealerStore
@@ -107,6 +115,12 @@ class AuditSealer(pulumi.ComponentResource):
         store = args["store"]
         if held == "restricted":
             within(f"{store['address']}/32", args.get("site_cidrs", []), f"{name}.store.address")
+            if "pod_identity" in args:
+                raise AnswerIsNo(
+                    "an AWS identity for the sealer of restricted records",
+                    where=f"{name}.pod_identity",
+                    todo="Seal into a store of the site, with credentials of its own",
+                )
         space, service = sealer_namespace(held), f"{held}-sealer"
         own = labels(service, sensitivity=held, role="sealer")
         child = pulumi.ResourceOptions(parent=self)
@@ -128,22 +142,21 @@ class AuditSealer(pulumi.ComponentResource):
             "podSelector": {"matchLabels": selector(service, held)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [scraped_from(args["monitoring_namespace"])],
-            "egress": ways_out(
-                [{"name": "store", "cidr": f"{store['address']}/32", "port": where.port or 443}], service
-            ),
+            "egress": ways_out(_ways(store, where.port or 443, agent="pod_identity" in args), service),
         }
         policy = NetworkPolicy(
             f"{name}-network", metadata=metadata(service, own, namespace=space), spec=way, opts=inside
         )
-        claim = shared_claim(f"{name}-records", "records", args["volume"], space, own, inside)
+        found = share(f"{name}-records", "records", args, space, own, inside, seals=True, where=name)
         config = config_map(name, service, space, own, self._config(args, held), inside)
         self._serve(
             name,
             args,
             held,
             config,
-            [account, policy, claim, config, *shut, *after],
-            {"ip": store["address"], "hostnames": [where.hostname or ""]},
+            [account, policy, *found.made, config, *shut, *after],
+            [{"ip": each, "hostnames": [where.hostname or ""]} for each in addresses_of(store)],
+            found,
         )
         budget: Any = {
             "maxUnavailable": 1,
@@ -163,6 +176,7 @@ class AuditSealer(pulumi.ComponentResource):
         store = args["store"]
         more = {"content_days": store["content_days"]} if "content_days" in store else {}
         earlier = {"earlier_keys": f"{_SECRET}/earlier.pem"} if args.get("earlier_keys", False) else {}
+        by_file = {"credentials": f"{_SECRET}/credentials", "ca": f"{_SECRET}/ca.crt"}
         return sealer_config(
             held,
             args["site"],
@@ -171,8 +185,7 @@ class AuditSealer(pulumi.ComponentResource):
                 "region": store.get("region", "us-east-1"),
                 "bucket": store["bucket"],
                 "prefix": store["prefix"],
-                "credentials": f"{_SECRET}/credentials",
-                "ca": f"{_SECRET}/ca.crt",
+                **({} if "pod_identity" in args else by_file),
                 "retention_days": store["retention_days"],
                 **more,
             },
@@ -186,18 +199,18 @@ class AuditSealer(pulumi.ComponentResource):
         held: str,
         config: Any,
         before: list[pulumi.Resource],
-        known: dict[str, Any],
+        known: list[dict[str, Any]],
+        found: Share,
     ) -> None:
         from pulumi_kubernetes.apps.v1 import Deployment
 
         space, service = sealer_namespace(held), f"{held}-sealer"
         own = labels(service, sensitivity=held, role="sealer")
-        mounts, volumes = folders("records", seals=True)
         secret: Any = {"secretName": args["secret"], "defaultMode": 0o440}
         box = edge_container(
             "sealer",
             args["image"],
-            [*mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
+            [*found.mounts, {"name": "sealer", "mountPath": _SECRET, "readOnly": True}],
             same("500m", "1Gi"),
             serves=False,
         )
@@ -213,13 +226,21 @@ class AuditSealer(pulumi.ComponentResource):
             "progressDeadlineSeconds": 600,
             "revisionHistoryLimit": 3,
             "template": {
-                "metadata": {"labels": own},
+                # A pod bears what is associated when it comes: another role needs another pod.
+                "metadata": {
+                    "labels": own,
+                    **(
+                        {"annotations": {ROLE_ANNOTATION: args["pod_identity"]}}
+                        if "pod_identity" in args
+                        else {}
+                    ),
+                },
                 "spec": pod(
                     service,
                     [box],
                     [
                         *edge_volumes(config.metadata["name"], None),
-                        *volumes,
+                        *found.volumes,
                         {"name": "sealer", "secret": secret},
                     ],
                     pull_secrets=args.get("pull_secrets"),
@@ -227,7 +248,7 @@ class AuditSealer(pulumi.ComponentResource):
                     # It knows one name, by its hosts file.
                     dnsPolicy="None",
                     dnsConfig={"nameservers": [NO_RESOLVER]},
-                    hostAliases=[known],
+                    hostAliases=known,
                 ),
             },
         }
@@ -241,3 +262,16 @@ class AuditSealer(pulumi.ComponentResource):
                 custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m", delete="10m"),
             ),
         )
+
+
+def addresses_of(store: SealerStore) -> list[str]:
+    """Every address of the store, the first one first."""
+    return [store["address"], *store.get("more_addresses", [])]
+
+
+def _ways(store: SealerStore, port: int, *, agent: bool) -> list[NamedDestination]:
+    """The store's addresses, and in an EKS cluster what hands out the pod's identity on its own machine."""
+    ways: list[NamedDestination] = [
+        {"name": "store", "cidr": f"{each}/32", "port": port} for each in addresses_of(store)
+    ]
+    return [*ways, {"name": "pod-identity", "cidr": AGENT, "port": 80}] if agent else ways

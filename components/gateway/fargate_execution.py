@@ -24,7 +24,7 @@ class TaskExecutionArgs(TypedDict):
     region: str
     """AWS region."""
     images: dict[str, str]
-    """By task, `edge` and `translator`: its image in Amazon ECR, by digest."""
+    """By task, `edge`, `translator` and where records are sealed `sealer`: its image in Amazon ECR, by digest."""
     secrets: dict[str, list[str]]
     """By task: ARNs of the secrets that it is started with."""
     secrets_key: NotRequired[str]

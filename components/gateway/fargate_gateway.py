@@ -9,6 +9,7 @@ from components.aws.names import aws_name
 from components.checks import may_use_aws, one_of, sensitivity, without_outputs
 from components.gateway import fargate_tasks as tasks
 from components.gateway.fargate_door import DOOR_PORT, TASKS, Door
+from components.gateway.fargate_records import SEALER_PORTS, FargateAudit, FargateRecords
 from components.gateway.translator import CloudModel
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_fargate import SIZES
@@ -87,11 +88,13 @@ class FargateGatewayArgs(TypedDict):
     s3_prefix_list: pulumi.Input[str]
     """Id of the prefix list of S3's gateway endpoint."""
     task_role: pulumi.Input[str]
-    """ARN of the role that the translator's tasks have: the class's identity. The edge's have none."""
+    """ARN of the role that the translator's tasks have: the class's identity. The edge's have that of `audit`."""
     execution_roles: dict[str, pulumi.Input[str]]
-    """By task, `edge` and `translator`: ARN of the role by which ECS starts it."""
+    """By task, `edge`, `translator` and with `audit` `sealer`: ARN of the role by which ECS starts it."""
     log_group: pulumi.Input[str]
     """Name of the log group."""
+    audit: NotRequired[FargateAudit]
+    """Where it writes its records, and the task that seals them; absent: it keeps none."""
     exception: NotRequired[str]
     """Reference of the recorded exception by which a confidential class may use AWS."""
     tags: NotRequired[dict[str, str]]
@@ -145,6 +148,20 @@ class FargateGateway(pulumi.ComponentResource):
             tags=self._tags,
             opts=self._child,
         )
+        self._records = (
+            FargateRecords(
+                name,
+                args["audit"],
+                vpc_id=args["vpc_id"],
+                edge_group=self._door.groups["edge"],
+                endpoints_group=args["endpoints_group"],
+                s3_prefix_list=args["s3_prefix_list"],
+                tags=self._tags,
+                opts=self._child,
+            )
+            if "audit" in args
+            else None
+        )
         self._cluster = ecs.Cluster(
             f"{name}-cluster",
             name=aws_name(name, 255),
@@ -156,7 +173,14 @@ class FargateGateway(pulumi.ComponentResource):
         behind = self._serve(
             "translator", args["translator_image"], self._behind(held), [], args["task_role"]
         )
-        front = self._serve("edge", args["image"], self._front(held), [behind], None)
+        before = [behind]
+        if self._records is not None and "audit" in args:
+            # Before the edge: its tasks serve nothing until somebody seals.
+            sealer = self._records.sealer(held, args["site"], args["region"])
+            role = args["audit"]["sealer_role"]
+            before.append(self._serve("sealer", args["translator_image"], sealer, [], role))
+        mounting = args["audit"]["task_role"] if "audit" in args else None
+        front = self._serve("edge", args["image"], self._front(held), before, mounting)
         record = self._door.named(args["host"], args["region"], settings.get("zone_id"))
         principals = settings.get("principals", [])
         self.endpoint_service = self._door.linked(principals) if principals else pulumi.Output.from_input("")
@@ -188,6 +212,7 @@ class FargateGateway(pulumi.ComponentResource):
                     }
                     for route in args["routes"]
                 ],
+                self._records.section if self._records is not None else None,
             )
 
         tasks.fitting(told("x" * tasks.LATER), self._where)
@@ -206,16 +231,14 @@ class FargateGateway(pulumi.ComponentResource):
 
         args, name = self._args, f"{self._name}-{task}"
         cpu, memory, architecture = self._size
-        secret = args["certificate_secret"] if task == "edge" else args["fargate"]["translator_secret"]
-        secrets = tasks.tls_secrets(secret)
-        if task == "edge":
-            secrets.append({"name": "EDGE_CALLERS", "valueFrom": args["callers_secret"]})
         nothing_else = {
             # The task's role and nothing besides: no shared file, no metadata service of a machine.
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+        who = {"edge": "gateway", "sealer": "sealer"}.get(task) if self._records is not None else None
+        shared: Any = {"volumes": self._records.volumes(who)} if self._records is not None and who else {}
         definition = ecs.TaskDefinition(
             f"{name}-task",
             family=aws_name(name, 255),
@@ -230,41 +253,26 @@ class FargateGateway(pulumi.ComponentResource):
                 task,
                 image,
                 config,
-                ports=TASKS[task],
-                secrets=secrets,
+                ports=TASKS.get(task, SEALER_PORTS),
+                secrets=self._secrets(task),
                 variables=nothing_else if role is not None else {},
                 log_group=args["log_group"],
                 region=args["region"],
+                mounts=FargateRecords.mounts(who) if who else (),
             ),
             tags=self._tags,
             opts=self._child,
+            **shared,
         )
         return ecs.Service(
             f"{name}-service",
             name=aws_name(name, 255),
             cluster=self._cluster.arn,
             task_definition=definition.arn,
-            desired_count=args.get("replicas", 2),
             launch_type="FARGATE",
             platform_version=PLATFORM,
-            # A new version that does not come up is taken back by ECS itself; old tasks serve until new ones do.
+            # A new version that does not come up is taken back by ECS itself.
             deployment_circuit_breaker={"enable": True, "rollback": True},
-            deployment_minimum_healthy_percent=100,
-            deployment_maximum_percent=200,
-            availability_zone_rebalancing="ENABLED",
-            network_configuration={
-                "subnets": args["subnet_ids"],
-                "security_groups": [self._door.groups[task]],
-                "assign_public_ip": False,
-            },
-            load_balancers=[
-                {
-                    "target_group_arn": self._door.targets[task].arn,
-                    "container_name": task,
-                    "container_port": TASKS[task][0],
-                }
-            ],
-            health_check_grace_period_seconds=180,
             enable_execute_command=False,
             enable_ecs_managed_tags=True,
             propagate_tags="SERVICE",
@@ -273,11 +281,61 @@ class FargateGateway(pulumi.ComponentResource):
             tags=self._tags,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                # A service can be made once its targets are some load balancer's, and starts by its ways out.
-                depends_on=[self._door.listeners[task], *self._door.rules, *after],
+                depends_on=[*self._ways(task), *after],
                 custom_timeouts=pulumi.CustomTimeouts(create="20m", update="30m", delete="20m"),
             ),
+            **self._running(task),
         )
+
+    def _secrets(self, task: str) -> list[dict[str, str]]:
+        """What a task is started with."""
+        args = self._args
+        if task == "sealer":
+            return self._records.sealer_secrets() if self._records is not None else []
+        if task == "translator":
+            return tasks.tls_secrets(args["fargate"]["translator_secret"])
+        known = [*tasks.tls_secrets(args["certificate_secret"])]
+        known.append({"name": "EDGE_CALLERS", "valueFrom": args["callers_secret"]})
+        return [*known, *(self._records.edge_secrets() if self._records is not None else [])]
+
+    def _ways(self, task: str) -> list[Any]:
+        """What a service waits for: it can be made once its targets are some load balancer's, and starts by its ways
+        out."""
+        shared = self._records.rules if self._records is not None and task != "translator" else []
+        return [*([self._door.listeners[task]] if task in TASKS else []), *self._door.rules, *shared]
+
+    def _running(self, task: str) -> dict[str, Any]:
+        """How many tasks of a service there are, what takes the place of what, and who is sent to them."""
+        args = self._args
+        if task == "sealer":
+            assert self._records is not None
+            return {
+                "desired_count": 1,
+                # Never two at once: the second would find its seal's name taken and begin anew.
+                "deployment_minimum_healthy_percent": 0,
+                "deployment_maximum_percent": 100,
+                "network_configuration": self._records.network(args["subnet_ids"]),
+            }
+        return {
+            "desired_count": args.get("replicas", 2),
+            # Old tasks serve until new ones do.
+            "deployment_minimum_healthy_percent": 100,
+            "deployment_maximum_percent": 200,
+            "availability_zone_rebalancing": "ENABLED",
+            "network_configuration": {
+                "subnets": args["subnet_ids"],
+                "security_groups": [self._door.groups[task]],
+                "assign_public_ip": False,
+            },
+            "load_balancers": [
+                {
+                    "target_group_arn": self._door.targets[task].arn,
+                    "container_name": task,
+                    "container_port": TASKS[task][0],
+                }
+            ],
+            "health_check_grace_period_seconds": 180,
+        }
 
 
 def translator_host(host: str, held: str) -> str:

@@ -1,15 +1,18 @@
 """What a gateway's tasks on Fargate run: the edge and the translator, told everything by their environment.
 
-Nothing is mounted: configuration is a variable, secrets are variables that ECS fills from Secrets Manager when a task
-starts (`edge.environment` reads them as files). So a new certificate or caller is known to tasks started after it.
+Nothing is mounted but the share of records: configuration is a variable, secrets are variables that ECS fills from
+Secrets Manager when a task starts (`edge.environment` reads them as files). So a new certificate or caller is known to
+tasks started after it.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pulumi
 
 from components.gateway.config import gateway_config, to_yaml, translator_config
+from components.gateway.records import SEAL_KEY, SITE_KEY
 from components.kube import HEALTH_PORT, SERVING_PORT
 from isthmus.contracts.errors import InputError
 
@@ -28,7 +31,12 @@ LATER = 150
 """Characters of what only AWS can tell."""
 _USER = "65532:65532"
 """Of the image (`edge/Containerfile`); said here too, so that another image is not root either."""
+SIGNING_KEY, EARLIER_KEYS = "/etc/isthmus/sealer/sealer.key.pem", "/etc/isthmus/sealer/earlier.pem"
 _PLACES = {
+    SEAL_KEY: "env:EDGE_SEAL_KEY",
+    SITE_KEY: "env:EDGE_SITE_KEY",
+    SIGNING_KEY: "env:EDGE_SIGNING_KEY",
+    EARLIER_KEYS: "env:EDGE_EARLIER_KEYS",
     "/etc/isthmus/tls/tls.crt": "env:EDGE_CERTIFICATE",
     "/etc/isthmus/tls/tls.key": "env:EDGE_KEY",
     "/etc/isthmus/tls/ca.crt": "env:EDGE_CA",
@@ -45,9 +53,17 @@ def told_by_environment(config: Any) -> Any:
     return _PLACES.get(config, config) if isinstance(config, str) else config
 
 
-def edge_config(sensitivity: str, site: str, routes: list[dict[str, Any]]) -> dict[str, Any]:
-    """The edge's, as on-prem but for its files and its end."""
-    return _drained(told_by_environment(gateway_config(sensitivity, site, routes)))
+def edge_config(
+    sensitivity: str,
+    site: str,
+    routes: list[dict[str, Any]],
+    audit: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """The edge's, as on-prem but for its files and its end. `audit`: makes that section from the rest."""
+    told = gateway_config(sensitivity, site, routes)
+    if audit is not None:
+        told["audit"] = audit(told)
+    return _drained(told_by_environment(told))
 
 
 def behind_config(sensitivity: str, gateway: str, models: list[dict[str, Any]]) -> dict[str, Any]:
@@ -96,17 +112,19 @@ def container(
     image: pulumi.Input[str],
     config: pulumi.Input[dict[str, Any]],
     *,
-    ports: tuple[int, int],
+    ports: Sequence[int],
     secrets: list[dict[str, str]],
     variables: dict[str, str],
     log_group: pulumi.Input[str],
     region: str,
+    mounts: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Output[str]:
-    """The container definitions of a task that runs this one container, as JSON. `ports`: serving and health.
+    """The container definitions of a task that runs this one container, as JSON. `ports`: what it serves on, and at
+    last its health's.
 
-    No privilege, no capability, nothing writable but `/dev/shm`, and no shell is used.
+    No privilege, no capability, nothing writable but `/dev/shm` and what is mounted so, and no shell is used.
     """
-    serving, health = ports
+    health = ports[-1]
     asked = f"import urllib.request as u; u.urlopen('http://127.0.0.1:{health}/live', timeout=4)"
 
     def written(parts: list[Any]) -> str:
@@ -121,7 +139,8 @@ def container(
             "user": _USER,
             "readonlyRootFilesystem": True,
             "linuxParameters": {"capabilities": {"drop": ["ALL"]}},
-            "portMappings": [{"containerPort": port, "protocol": "tcp"} for port in (serving, health)],
+            "portMappings": [{"containerPort": port, "protocol": "tcp"} for port in ports],
+            **({"mountPoints": list(mounts)} if mounts else {}),
             "environment": [{"name": key, "value": environment[key]} for key in sorted(environment)],
             "secrets": sorted(secrets, key=lambda each: each["name"]),
             "healthCheck": {

@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
 from components.kube import metadata
+from isthmus.contracts.errors import InputError
 
 ROOT = "/var/lib/isthmus/audit"
 RECORDS, SEALS = f"{ROOT}/records", f"{ROOT}/seals"
+EFS_DRIVER = "efs.csi.aws.com"
 _KEYS, _CONTENT_KEYS = "/etc/isthmus/audit", "/var/lib/isthmus/audit-keys"
+SEAL_KEY, SITE_KEY = f"{_KEYS}/sealer.pem", f"{_KEYS}/site.key"
 
 
 class GatewayContent(TypedDict):
@@ -22,11 +26,24 @@ class GatewayContent(TypedDict):
     """By workload: for how many days; no other workload's content is kept."""
 
 
+class SharedFolders(TypedDict):
+    """The folders of a share on Amazon EFS, each by an access point that makes its user one."""
+
+    file_system: pulumi.Input[str]
+    """Id of the file system."""
+    records: pulumi.Input[str]
+    """Id of the access point of the folder `records`."""
+    seals: pulumi.Input[str]
+    """Id of the access point of the folder `seals`."""
+
+
 class GatewayAudit(TypedDict):
     """Where a gateway writes its records, and what content it keeps."""
 
-    volume: str
+    volume: NotRequired[str]
     """The PersistentVolume with folders `records` and `seals`, shared by many machines (ReadWriteMany)."""
+    folders: NotRequired[SharedFolders]
+    """In place of it, in an EKS cluster: the folders of a `RecordsShare`; their PersistentVolumes are made."""
     secret: str
     """Secret in the class's namespace with `sealer.pem` and `site.key`; with `content`, with `wrapping.key`."""
     policy: NotRequired[str]
@@ -53,15 +70,92 @@ def shared_claim(
     return PersistentVolumeClaim(name, metadata=metadata(known, own, namespace=space), spec=spec, opts=opts)
 
 
-def folders(claim: str, *, seals: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Mounts and volume of the two folders: who seals reads records and writes `seals`, who records the other way."""
+@dataclass(frozen=True)
+class Share:
+    """The two folders as a pod has them: who seals reads `records` and writes `seals`, who records the other way."""
+
+    made: list[pulumi.Resource]
+    """Claims, and the volumes that are made for them."""
+    mounts: list[dict[str, Any]]
+    volumes: list[dict[str, Any]]
+
+
+def share(
+    name: str,
+    claim: str,
+    given: Any,
+    space: str,
+    own: dict[str, str],
+    opts: pulumi.ResourceOptions,
+    *,
+    seals: bool,
+    where: str,
+) -> Share:
+    """`given`: what names the share, by `volume` or by `folders`; `claim`: the name of the claim, or how both begin."""
+    if ("volume" in given) == ("folders" in given):
+        raise InputError(
+            "records lie on a volume or in folders of a share, one of the two",
+            where=f"{where}.volume",
+            todo="Name the PersistentVolume, or the access points of a RecordsShare",
+        )
     # The API server leaves out a `readOnly: false`, so one that was written would look like a change for ever.
     read = {"readOnly": True}
-    mounts: list[dict[str, Any]] = [
-        {"name": "audit", "mountPath": RECORDS, "subPath": "records", **(read if seals else {})},
-        {"name": "audit", "mountPath": SEALS, "subPath": "seals", **({} if seals else read)},
-    ]
-    return mounts, [{"name": "audit", "persistentVolumeClaim": {"claimName": claim}}]
+    only_read = {"records": read if seals else {}, "seals": {} if seals else read}
+    places = {"records": RECORDS, "seals": SEALS}
+    if "volume" in given:
+        made = [shared_claim(name, claim, given["volume"], space, own, opts)]
+        mounts: list[dict[str, Any]] = [
+            {"name": "audit", "mountPath": path, "subPath": each, **only_read[each]}
+            for each, path in places.items()
+        ]
+        return Share(made, mounts, [{"name": "audit", "persistentVolumeClaim": {"claimName": claim}}])
+    found = Share([], [], [])
+    for each, path in places.items():
+        called = claim if each == "records" else f"{claim}-{each}"
+        volume = _file_volume(
+            f"{name}-{each}-volume", f"{space}-{called}", given["folders"], each, called, space, own, opts
+        )
+        found.made.extend(
+            [volume, shared_claim(f"{name}-{each}", called, f"{space}-{called}", space, own, opts)]
+        )
+        found.mounts.append({"name": f"audit-{each}", "mountPath": path, **only_read[each]})
+        found.volumes.append({"name": f"audit-{each}", "persistentVolumeClaim": {"claimName": called}})
+    return found
+
+
+def _file_volume(
+    name: str,
+    known: str,
+    folders: Any,
+    folder: str,
+    claim: str,
+    space: str,
+    own: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    """A folder of a file system as a volume, for one claim of one namespace and no other."""
+    from pulumi_kubernetes.core.v1 import PersistentVolume
+
+    spec: Any = {
+        # EFS has no size; Kubernetes wants one.
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteMany"],
+        "persistentVolumeReclaimPolicy": "Retain",
+        "volumeMode": "Filesystem",
+        # TLS, and in the machine's name: the file system's policy names its role (Amazon EFS CSI driver).
+        "mountOptions": ["tls", "iam"],
+        "claimRef": {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "name": claim,
+            "namespace": space,
+        },
+        "csi": {
+            "driver": EFS_DRIVER,
+            "volumeHandle": pulumi.Output.concat(folders["file_system"], "::", folders[folder]),
+        },
+    }
+    return PersistentVolume(name, metadata=metadata(known, own), spec=spec, opts=opts)
 
 
 class Records:
@@ -76,9 +170,11 @@ class Records:
         audit: GatewayAudit,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        claim = f"{service}-records"
-        self.before = [shared_claim(f"{name}-records", claim, audit["volume"], space, own, opts)]
-        self.mounts, self.volumes = folders(claim, seals=False)
+        where = f"{service}.audit"
+        found = share(
+            f"{name}-records", f"{service}-records", audit, space, own, opts, seals=False, where=where
+        )
+        self.before, self.mounts, self.volumes = found.made, found.mounts, found.volumes
         self.mounts.append({"name": "audit-secret", "mountPath": _KEYS, "readOnly": True})
         secret = {"secretName": audit["secret"], "defaultMode": 0o440}
         self.volumes.append({"name": "audit-secret", "secret": secret})
@@ -94,22 +190,21 @@ class Records:
 
     def section(self, config: dict[str, Any]) -> dict[str, Any]:
         """`audit` of the gateway's configuration, whose rest is given."""
-        audit = self._audit
-        made: dict[str, Any] = {
-            "records": RECORDS,
-            "seals": SEALS,
-            "seal_key": f"{_KEYS}/sealer.pem",
-            "site_key": f"{_KEYS}/site.key",
+        return audit_section(self._audit, config)
+
+
+def audit_section(audit: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """`audit` of a gateway's configuration, whose rest is given, in a cluster or on Fargate."""
+    made: dict[str, Any] = {"records": RECORDS, "seals": SEALS, "seal_key": SEAL_KEY, "site_key": SITE_KEY}
+    if "max_unsealed_s" in audit:
+        made["max_unsealed_s"] = audit["max_unsealed_s"]
+    if "content" in audit:
+        made["content"] = {
+            "keys": _CONTENT_KEYS,
+            "wrapping_key": f"{_KEYS}/wrapping.key",
+            "days": dict(audit["content"]["days"]),
         }
-        if "max_unsealed_s" in audit:
-            made["max_unsealed_s"] = audit["max_unsealed_s"]
-        if "content" in audit:
-            made["content"] = {
-                "keys": _CONTENT_KEYS,
-                "wrapping_key": f"{_KEYS}/wrapping.key",
-                "days": dict(audit["content"]["days"]),
-            }
-        return {**made, "policy": audit.get("policy") or _version({**config, "audit": made})}
+    return {**made, "policy": audit.get("policy") or _version({**config, "audit": made})}
 
 
 def _version(config: dict[str, Any]) -> str:

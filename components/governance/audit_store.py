@@ -1,5 +1,6 @@
 """The write-once bucket of audit records and its key: who may seal, who may deliver, and nobody may delete."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +52,20 @@ def make_store(
     tags: dict[str, str],
     parent: pulumi.Resource,
     kms_key: pulumi.Input[str] | None = None,
+    sealers: Sequence[pulumi.Input[str]] = (),
 ) -> Store:
-    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay for ever."""
+    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay for ever.
+
+    `sealers`: patterns of the ARNs of the roles that alone may put; the trail, if any, delivers besides.
+    """
     from pulumi_aws import s3
 
     kept = pulumi.ResourceOptions(parent=parent, retain_on_delete=True)
     key = None
     if kms_key is None:
         key = make_key(
-            name, site=site, region=region, account=account, delivery=delivery, tags=tags, parent=parent
+            *(name, site, region, account, delivery, tags, parent),
+            sealers=sealers,
         )
     key_arn: Any = pulumi.Output.from_input(kms_key) if key is None else key.arn
     bucket = s3.Bucket(
@@ -86,7 +92,7 @@ def make_store(
     policy = s3.BucketPolicy(
         f"{name}-policy",
         bucket=bucket.id,
-        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery)),
+        policy=pulumi.Output.json_dumps(bucket_policy(bucket.arn, key_arn, delivery, sealers)),
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[closed]),
     )
     ready = [policy, locked, encrypted, owned]
@@ -97,39 +103,58 @@ def make_store(
 
 def make_key(
     name: str,
-    *,
     site: str,
     region: str,
     account: pulumi.Input[str],
     delivery: Delivery | None,
     tags: dict[str, str],
     parent: pulumi.Resource,
+    *,
+    sealers: Sequence[pulumi.Input[str]] = (),
 ) -> Any:
     """The key under which records are sealed. Losing it would lose the records, so it stays."""
     return rotated_key(
         f"{name}-key",
         f"Audit records of {site}",
-        key_policy(region, account, delivery),
+        key_policy(region, account, delivery, sealers),
         tags,
         pulumi.ResourceOptions(parent=parent, retain_on_delete=True),
     )
 
 
-def key_policy(region: str, account: pulumi.Input[str], delivery: Delivery | None = None) -> dict[str, Any]:
-    """The account administers the key through IAM; in it, records are sealed and read through S3 only."""
+def key_policy(
+    region: str,
+    account: pulumi.Input[str],
+    delivery: Delivery | None = None,
+    sealers: Sequence[pulumi.Input[str]] = (),
+) -> dict[str, Any]:
+    """The account administers the key through IAM; in it, records are read through S3 only, and sealed by sealers."""
     of = partition(region)
     through_s3 = {"kms:ViaService": f"s3.{region}.amazonaws.com", "kms:CallerAccount": account}
     statements: list[dict[str, Any]] = [
         administered(of, account),
         {
-            "Sid": "SealAndReadThroughS3",
+            "Sid": "ReadThroughS3",
             "Effect": "Allow",
             "Principal": account_root(of, account),
-            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            "Action": ["kms:Decrypt"],
             "Resource": "*",
             "Condition": {"StringEquals": through_s3},
         },
     ]
+    if sealers:
+        # Whom the account's IAM lets, and of these the sealers alone.
+        by_sealers = {"StringEquals": through_s3, "ArnLike": {"aws:PrincipalArn": list(sealers)}}
+        statements.append(
+            {
+                "Sid": "SealThroughS3",
+                "Effect": "Allow",
+                "Principal": account_root(of, account),
+                "Action": ["kms:GenerateDataKey"],
+                "Resource": "*",
+                "Condition": by_sealers,
+            }
+        )
     return {"Version": "2012-10-17", "Statement": statements + (_trail_key(delivery) if delivery else [])}
 
 
@@ -154,9 +179,13 @@ def _trail_key(delivery: Delivery) -> list[dict[str, Any]]:
 
 
 def bucket_policy(
-    bucket: pulumi.Output[str], key: pulumi.Output[str], delivery: Delivery | None = None
+    bucket: pulumi.Output[str],
+    key: pulumi.Output[str],
+    delivery: Delivery | None = None,
+    sealers: Sequence[pulumi.Input[str]] = (),
 ) -> dict[str, Any]:
-    """Denials for everyone: nothing without TLS, nothing under another key. The trail, if any, may deliver.
+    """Denials for everyone: nothing without TLS, nothing under another key, nothing put but by sealers and services of
+    AWS. The trail, if any, may deliver; what other service might, nobody allows.
 
     What names no encryption gets the bucket's own; who names one must name its key too, since without one
     S3 takes the account's default key. A denial with `…IfExists` would meet requests that name nothing. This
@@ -167,8 +196,27 @@ def bucket_policy(
     named: dict[str, Any] = {"Null": {"s3:x-amz-server-side-encryption": "false"}}
     if delivery:
         named["ArnNotEquals"] = {"aws:SourceArn": delivery.trail}
+    # A service of AWS has no ARN of a principal: denied by the lack of one, the trail could not deliver.
+    strangers: dict[str, Any] = {"Bool": {"aws:PrincipalIsAWSService": "false"}}
+    if sealers:
+        strangers["ArnNotLike"] = {"aws:PrincipalArn": list(sealers)}
     statements: list[dict[str, Any]] = [
         tls_only(bucket),
+        {
+            "Sid": "SealersAlonePut",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectLegalHold"],
+            "Resource": [objects],
+            "Condition": strangers,
+        },
+        {
+            "Sid": "NobodyDeletes",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["s3:BypassGovernanceRetention", "s3:DeleteObject", "s3:DeleteObjectVersion"],
+            "Resource": [objects],
+        },
         {
             "Sid": "NoOtherEncryption",
             "Effect": "Deny",

@@ -34,6 +34,8 @@ class AuditTrailArgs(TypedDict):
     """The trail of the AWS account; absent, none."""
     kms_key: NotRequired[pulumi.Input[str]]
     """ARN of the organisation's key under which records are sealed; absent, keys are made."""
+    sealers: NotRequired[list[str]]
+    """`manage`: names of the roles that alone may put seals, as IAM's patterns (`?`, `*`); absent, nobody's may."""
     tags: NotRequired[dict[str, str]]
     """Tags of what is made."""
 
@@ -143,6 +145,10 @@ class AuditTrail(pulumi.ComponentResource):
         tags: dict[str, str],
     ) -> Store:
         """The store made here; for an existing bucket, the key under which the trail is sealed in it."""
+        named = [
+            pulumi.Output.format("arn:{}:iam::{}:role/{}", partition(region), account, each)
+            for each in args.get("sealers", [])
+        ]
         if args["mode"] == "manage":
             return make_store(
                 name,
@@ -154,14 +160,13 @@ class AuditTrail(pulumi.ComponentResource):
                 tags=tags,
                 parent=self,
                 kms_key=args.get("kms_key"),
+                sealers=named,
             )
         bucket = args.get("bucket", "")
         arn = pulumi.Output.from_input(f"arn:{partition(region)}:s3:::{bucket}")
         if given := args.get("kms_key"):
             return Store(pulumi.Output.from_input(bucket), arn, pulumi.Output.from_input(given), [], [])
-        key = make_key(
-            name, site=args["site"], region=region, account=account, delivery=to, tags=tags, parent=self
-        )
+        key = make_key(name, args["site"], region, account, to, tags, self)
         return Store(pulumi.Output.from_input(bucket), arn, key.arn, [key.arn], [key])
 
 

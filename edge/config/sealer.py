@@ -19,8 +19,9 @@ class WriteOnce(Strict):
     region: Name
     bucket: Name
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*[A-Za-z0-9]$")]
-    credentials: File
-    """A shared credentials file; no other identity is looked for."""
+    credentials: File | None = None
+    """A shared credentials file. Absent: what the pod or the task is given by its place (EKS pod identity, ECS task
+    role); no other identity is looked for."""
     ca: File | None = None
     retention_days: Annotated[int, Field(ge=1, le=36500)]
     """How long nobody can delete a seal."""
@@ -65,5 +66,9 @@ class SealerConfig(Strict):
         if self.data_class == "restricted" and in_cloud(host.rstrip(".")):
             raise ValueError(
                 f"store.endpoint: records of class restricted are sealed on-prem, not at {host!r}"
+            )
+        if self.data_class == "restricted" and self.store.credentials is None:
+            raise ValueError(
+                "store.credentials: a restricted sealer bears no identity of a cloud's; name a file"
             )
         return self

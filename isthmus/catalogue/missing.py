@@ -222,6 +222,8 @@ def _fargate(platform: dict[str, Any]) -> Missing:
             ("certificate_secret", gateway, "gateway-tls-a1B2c3"),
             ("callers_secret", gateway, "callers-a1B2c3"),
             ("fargate.translator_secret", settings, "translator-tls-a1B2c3"),
+            ("audit.secret", _mapping(gateway.get("audit")), "audit-a1B2c3"),
+            ("audit.sealer_secret", _mapping(gateway.get("audit")), "sealer-a1B2c3"),
         ):
             if not there.get(key.rpartition(".")[2]):
                 arn = f"arn:aws:secretsmanager:{region}:{account}:secret:llm/{held}-{what}"

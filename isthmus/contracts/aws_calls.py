@@ -82,8 +82,12 @@ UNSCOPED = (
 )
 """Calls that know no resource (service authorization reference; as of knowledge, not checked): only for
 these may a policy's resource be `*`."""
-_MADE_UP = ("network-interface", "instance", "subnet", "security-group")
-"""Kinds of EC2's whose names AWS makes up when they come: their account and region are what bounds them."""
+_MADE_UP = {
+    "ec2": ("network-interface", "instance", "subnet", "security-group"),
+    "elasticfilesystem": ("file-system",),
+}
+"""By service, kinds whose names AWS makes up when they come: their account and region are what bounds them. A file
+system's own policy says besides who mounts it."""
 
 
 def any_resource(resource: str) -> bool:
@@ -97,7 +101,7 @@ def any_resource(resource: str) -> bool:
     kind, *names = ["", own.split("/", 1)[0]] if service == "s3" else re.split("[:/]+", own)
     if not names:
         kind, names = "", [kind]
-    if service == "ec2" and kind in _MADE_UP:
+    if kind in _MADE_UP.get(service, ()):
         return any(map(_open, (part, account)))
     named = next((each for each in names if each), "")
     return any(map(_open, (part, service, account, kind))) or re.search(r"\w", named) is None

@@ -29,7 +29,14 @@ RESERVED: tuple[Purchase, ...] = ("capacity-reservation", "capacity-block")
 """Purchases that launch into a reservation, which has an id and lies in one zone."""
 GpuAmi = Literal["AL2023_x86_64_NVIDIA", "AL2023_ARM_64_NVIDIA", "BOTTLEROCKET_x86_64_NVIDIA"]
 """AWS's images for GPU nodes, driver and container toolkit in them; names of the EKS API."""
-AddonName = Literal["vpc-cni", "coredns", "kube-proxy", "eks-pod-identity-agent", "aws-ebs-csi-driver"]
+AddonName = Literal[
+    "vpc-cni",
+    "coredns",
+    "kube-proxy",
+    "eks-pod-identity-agent",
+    "aws-ebs-csi-driver",
+    "aws-efs-csi-driver",
+]
 
 
 class NodeGroup(Part):
@@ -104,8 +111,8 @@ class Cluster(Part):
     hybrid_nodes: HybridNodes | None = None
     system_nodes: SystemNodes = SystemNodes()
     ebs_csi_role: RoleArn | None = None
-    """Given, AWS's driver for volumes of one zone is an addon that bears this role. Shared file systems are the
-    organisation's own."""
+    """Given, AWS's driver for volumes of one zone is an addon that bears this role. That for shared file systems comes
+    with a share of records, and mounts as its machines; other shares are the organisation's own."""
     addon_account: AccountId = "602401143452"
     """AWS's account whose registry holds the addons' images: this one in most regions, another in the opt-in ones
     (EKS user guide, "View Amazon container image registries")."""

@@ -56,6 +56,7 @@ def cloud() -> dict[str, Any]:
                 "identity": "internal-frankfurt",
                 "callers_secret": secret("internal-callers"),
                 "certificate_secret": secret("internal-gateway-tls"),
+                "audit": {"secret": secret("internal-audit"), "sealer_secret": secret("internal-sealer")},
                 "fargate": {
                     "clients": ["10.90.0.0/16", "10.20.0.0/16"],
                     "translator_secret": secret("internal-translator-tls"),

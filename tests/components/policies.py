@@ -54,6 +54,8 @@ def _test(operator: str, found: str | None, wanted: list[str]) -> bool:
             return wanted == ["true" if found is None else "false"]
         case "Bool":
             return found in wanted
-        case "ArnLike":
+        case "ArnLike" | "StringLike":
             return found is not None and any(fnmatch.fnmatchcase(found, each) for each in wanted)
+        case "ArnNotLike":
+            return found is None or not any(fnmatch.fnmatchcase(found, each) for each in wanted)
     raise AssertionError(f"the tests cannot read {operator}")

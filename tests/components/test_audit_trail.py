@@ -67,7 +67,8 @@ def test_an_audit_bucket_is_closed_to_the_public_and_to_plain_http(engine: Engin
     assert owner == {"objectOwnership": "BucketOwnerEnforced"}
     denials = json.loads(engine.only("BucketPolicy").inputs["policy"])["Statement"]
     assert {each["Sid"] for each in denials} == {
-        *("TlsOnly", "NoOtherEncryption", "NoOtherKey", "NoKeyOfTheCallers")
+        *("TlsOnly", "SealersAlonePut", "NobodyDeletes"),
+        *("NoOtherEncryption", "NoOtherKey", "NoKeyOfTheCallers"),
     }
     assert all(each["Effect"] == "Deny" for each in denials)
 
@@ -94,11 +95,19 @@ OURS = "arn:aws:kms/key:::t-key"
 def test_a_record_is_sealed_under_the_stores_key_or_not_taken(
     engine: Engine, trail: bool, asked: dict[str, str], taken: bool
 ) -> None:
-    (trailed if trail else audit)(engine)
+    more = {"sealers": ["seal-????"]}
+    if trail:
+        trailed(engine, more)
+    else:
+        audit(engine, **more)
     policy = json.loads(engine.only("BucketPolicy").inputs["policy"])
     bucket = "arn:aws:s3/bucket:::t-bucket"
     policy["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": [f"{bucket}/*"]})
-    asked = {"aws_SecureTransport": "true", **asked}
+    sealer = {
+        "aws_PrincipalArn": f"arn:aws:iam::{ACCOUNT}:role/seal-0bad",
+        "aws_PrincipalIsAWSService": "false",
+    }
+    asked = {"aws_SecureTransport": "true", **sealer, **asked}
     assert allowed(policy, "s3:PutObject", f"{bucket}/any/record", **asked) is taken
 
 

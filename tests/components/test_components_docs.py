@@ -17,7 +17,7 @@ ROOT = Path(components.__file__).resolve().parent.parent
 PAGES = (
     *("components.md", "components-pools.md", "components-aws.md", "components-aws-identity.md"),
     *("components-aws-audit.md", "components-aws-eks.md", "components-aws-sagemaker.md"),
-    "components-fargate.md",
+    *("components-aws-records.md", "components-fargate.md"),
 )
 HOSTED = sorted(set(components.__all__) - {"LlmPlatform"})
 

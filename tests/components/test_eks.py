@@ -245,7 +245,9 @@ def whole() -> Engine:
 
 def test_an_aws_site_with_a_cluster_has_what_an_on_prem_one_has(whole: Engine) -> None:
     spaces = {each.meta["name"] for each in whole.all("Namespace")}
-    assert spaces == {"isthmus-confidential", "isthmus-internal"}
+    assert spaces == {
+        f"isthmus-{held}{of}" for held in ("confidential", "internal") for of in ("", "-sealer")
+    }
     assert {each.meta["name"] for each in whole.all("ClusterQueue")} == {private.POOL}
     assert not whole.all("NodePatch")
     assert not whole.all("NodeFeatureRule"), "machines come labelled and tainted"

@@ -49,6 +49,10 @@ def existing(data: dict[str, Any]) -> None:
     data["sites"][0]["kube_context"] = "eks-llm"
     data["clusters"][0] = {"name": "frankfurt", "site": "frankfurt", "mode": "existing", "eks_name": "llm"}
     del data["pools"][0]["node_group"]
+    data["audit"][0]["address"] = "10.80.9.9"
+    for gateway in data["gateways"]:
+        held = gateway["class"]
+        gateway["audit"] |= {"volume": f"records-{held}", "sealer_volume": f"records-{held}-sealer"}
 
 
 def one_zone(data: dict[str, Any], **values: Any) -> None:

@@ -10,6 +10,8 @@ import pytest
 from edge.config.audit import UNSEALED_S
 from isthmus.contracts import overrides, platform_records
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from tests import private
+from tests.components.fargate import cloud, secret
 from tests.contracts.bank import platform_data
 
 Change = Callable[[dict[str, Any]], object]
@@ -80,3 +82,79 @@ def test_restricted_content_is_kept_as_long_as_is_said() -> None:
 
 def test_records_wait_as_long_as_the_edge_lets_them() -> None:
     assert {key: value for key, value in UNSEALED_S.items() if value} == platform_records.UNSEALED_S
+
+
+EKS: list[tuple[Change, type[Exception], str]] = [
+    (lambda d: d["gateways"][0].pop("audit"), AnswerIsNo, "keeps no records, and class confidential"),
+    (lambda d: audit(d).update(volume="v"), InputError, "names one volume of its share and no sealer_volume"),
+    (lambda d: audit(d).update(secret=secret("a")), InputError, "its secret is one of AWS"),
+    (
+        lambda d: d["audit"][0].update(address="10.99.0.1"),
+        AnswerIsNo,
+        "outside the networks of the sites in AWS",
+    ),
+    (
+        lambda d: d["audit"][0].update(mode="existing", bucket="own-audit", endpoint="https://s3.example"),
+        InputError,
+        "is no bucket of S3",
+    ),
+    (
+        lambda d: d["networks"][0].update(
+            mode="existing",
+            vpc="vpc-1a",
+            zones=[],
+            subnets=["subnet-1a", "subnet-1b"],
+            route_tables=["rtb-1a"],
+        ),
+        InputError,
+        "where S3 is reached at frankfurt is not known",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "says"), EKS)
+def test_a_gateway_in_a_cluster_in_aws_without_a_way_to_seal_is_refused(
+    change: Change, kind: type[Exception], says: str
+) -> None:
+    data = private.data()
+    change(data)
+    with pytest.raises(kind, match=says):
+        overrides.validate(data)
+
+
+FARGATE: list[tuple[Change, type[Exception], str]] = [
+    (lambda d: d["gateways"][0].pop("audit"), AnswerIsNo, "keeps no records, and class internal"),
+    (lambda d: audit(d).update(volume="v", sealer_volume="w"), InputError, "there is no PersistentVolume"),
+    (lambda d: audit(d).update(secret="named"), InputError, "its secret is no secret of AWS Secrets Manager"),
+    (
+        lambda d: audit(d).update(sealer_secret=audit(d)["secret"]),
+        AnswerIsNo,
+        "started with its sealer's signing",
+    ),
+    (lambda d: keeps(d, 0, claims=1), AnswerIsNo, "content of class internal is kept not"),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "says"), FARGATE)
+def test_a_gateway_on_fargate_whose_records_nobody_could_seal_is_refused(
+    change: Change, kind: type[Exception], says: str
+) -> None:
+    data = cloud()
+    change(data)
+    with pytest.raises(kind, match=says):
+        overrides.validate(data)
+
+
+def test_what_follows_from_the_platform_is_not_asked_for_in_aws() -> None:
+    for data in (private.data(), cloud()):
+        platform = overrides.validate(data)
+        for gateway in platform.gateways:
+            assert gateway.audit is not None
+            assert (gateway.audit.volume, gateway.audit.sealer_volume) == (None, None)
+        (store,) = platform.audit
+        assert (store.bucket, store.endpoint, store.address) == (None, None, None)
+
+
+def test_an_on_prem_gateway_names_its_volumes() -> None:
+    assert "names no volume" in refused(InputError, lambda d: audit(d).pop("volume"))
+    assert "names no sealer_volume" in refused(InputError, lambda d: audit(d).pop("sealer_volume"))

@@ -6,7 +6,9 @@ tests run in the order of the file.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,18 @@ def services(stack: Begun) -> dict[str, dict[str, Any]]:
     [cluster] = [each for each in ecs.list_clusters()["clusterArns"] if CLUSTER in each]
     named = ecs.list_services(cluster=cluster)["serviceArns"]
     found = ecs.describe_services(cluster=cluster, services=named)["services"]
-    return {each["loadBalancers"][0]["containerName"]: each for each in found}
+    return {
+        each["loadBalancers"][0]["containerName"] if each["loadBalancers"] else "sealer": each
+        for each in found
+    }
 
 
 def test_it_is_up_without_a_cluster(insurer: Begun):
     assert not api.status(insurer.home).clusters
     found = services(insurer)
-    assert {name: each["desiredCount"] for name, each in found.items()} == {"edge": 2, "translator": 2}
+    assert {name: each["desiredCount"] for name, each in found.items()} == {
+        **{"edge": 2, "translator": 2, "sealer": 1}
+    }
     assert {each["launchType"] for each in found.values()} == {"FARGATE"}
     balancers = aws.clients(insurer.env)("elbv2").describe_load_balancers()["LoadBalancers"]
     assert {each["Scheme"] for each in balancers} == {"internal"}
@@ -54,6 +61,48 @@ def test_it_is_up_without_a_cluster(insurer: Begun):
     known = aws.in_state(state)
     unknown = {kind: ids - known[kind] for kind, ids in insurer.in_account().items()}
     assert {kind: ids for kind, ids in unknown.items() if ids} == {}
+
+
+def test_records_lie_on_a_sealed_share_and_their_sealers_alone_put_into_the_store(insurer: Begun):
+    client = aws.clients(insurer.env)
+    efs, iam, s3 = client("efs"), client("iam"), client("s3")
+    shares = efs.describe_file_systems()["FileSystems"]
+    assert len(shares) == 2, "one for each class"
+    assert all(each["Encrypted"] and each["KmsKeyId"] for each in shares)
+    roles = {each["RoleName"]: each["Arn"] for each in iam.list_roles()["Roles"]}
+    sealer = next(arn for name, arn in roles.items() if "-internal-sealer-identity-role-" in name)
+    edge = next(arn for name, arn in roles.items() if "-internal-gateway-records-role-" in name)
+    tasks = {
+        name: client("ecs").describe_task_definition(taskDefinition=each["taskDefinition"])["taskDefinition"]
+        for name, each in services(insurer).items()
+    }
+    assert {name: each.get("taskRoleArn") for name, each in tasks.items() if name != "translator"} == {
+        **{"edge": edge, "sealer": sealer}
+    }
+    for name in ("edge", "sealer"):
+        for volume in tasks[name]["volumes"]:
+            how = volume["efsVolumeConfiguration"]
+            assert how["transitEncryption"] == "ENABLED"
+            assert how["authorizationConfig"]["iam"] == "ENABLED"
+    [share] = {each["efsVolumeConfiguration"]["fileSystemId"] for each in tasks["edge"]["volumes"]}
+    said = json.loads(efs.describe_file_system_policy(FileSystemId=share)["Policy"])["Statement"]
+    writes = {
+        each["Sid"]: each["Principal"]["AWS"]
+        for each in said
+        if each["Effect"] == "Allow" and "elasticfilesystem:ClientWrite" in each["Action"]
+    }
+    assert writes == {"GatewayRecords": [edge], "SealerSeals": [sealer]}
+    stores = [each["Name"] for each in s3.list_buckets()["Buckets"]]
+    [denied] = [
+        each
+        for bucket in stores
+        for each in json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        if each["Sid"] == "SealersAlonePut"
+    ]
+    named = denied["Condition"]["ArnNotLike"]["aws:PrincipalArn"]
+    assert [arn for arn in roles.values() if any(fnmatchcase(arn, each) for each in named)] == [
+        arn for name, arn in sorted(roles.items()) if "-sealer-identity-role-" in name
+    ]
 
 
 def test_up_again_changes_nothing(insurer: Begun):
@@ -75,7 +124,8 @@ def test_a_change_and_what_another_hand_turned_off_are_made_and_nothing_else(ins
     )
     told = insurer.must("up", "insurer", "--yes")
     assert "Resources: 4 updated, " in told, "two services, the budget, and the load balancer: " + told
-    assert {each["desiredCount"] for each in services(insurer).values()} == {3}
+    counts = {name: each["desiredCount"] for name, each in services(insurer).items()}
+    assert counts == {"edge": 3, "translator": 3, "sealer": 1}, "of sealers there is never a second"
     attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=door)["Attributes"]
     assert {"Key": "load_balancing.cross_zone.enabled", "Value": "true"} in attributes
 

@@ -107,7 +107,7 @@ def test_the_cluster_answers_inside_its_network_only_and_keeps_what_it_logs(priv
     ]
     assert groups[0]["kmsKeyId"]
     assert sorted(eks.list_addons(clusterName=name)["addons"]) == [
-        *("coredns", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"),
+        *("aws-efs-csi-driver", "coredns", "eks-pod-identity-agent", "kube-proxy", "vpc-cni"),
     ]
     assert eks.list_access_entries(clusterName=name)["accessEntries"] == [
         "arn:aws:iam::123456789012:role/platform"
@@ -162,6 +162,8 @@ def test_the_translator_is_known_by_its_service_account_and_has_no_helper_beside
     assert {(each["namespace"], each["serviceAccount"]) for each in found} == {
         ("kube-system", "aws-node"),
         ("isthmus-internal", "internal-translator"),
+        ("isthmus-internal-sealer", "internal-sealer"),
+        ("isthmus-confidential-sealer", "confidential-sealer"),
     }
     assert not private.boto("rolesanywhere").list_profiles()["profiles"]
     policy = private.cluster.get(
@@ -169,6 +171,49 @@ def test_the_translator_is_known_by_its_service_account_and_has_no_helper_beside
     )
     ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]]
     assert ways == [("10.80.0.0/16", 443), ("169.254.170.23/32", 80)]
+
+
+def test_sealers_mount_their_own_folders_and_reach_the_store_at_its_addresses_alone(private: Private) -> None:
+    efs = private.boto("efs")
+    points = {
+        next(tag["Value"] for tag in each["Tags"] if tag["Key"] == "Name"): each
+        for each in efs.describe_access_points()["AccessPoints"]
+    }
+    users = {
+        name.rpartition("-confidential-records-")[2]: (
+            each["PosixUser"]["Uid"],
+            each["RootDirectory"]["Path"],
+        )
+        for name, each in points.items()
+        if "-confidential-" in name
+    }
+    assert users == {
+        "gateway-records": (2000, "/records"),
+        "gateway-seals": (2000, "/seals"),
+        "sealer-records": (2001, "/records"),
+        "sealer-seals": (2001, "/seals"),
+    }
+    (pod,) = [each for each in private.pods("sealer") if "confidential" in each["metadata"]["namespace"]]
+    claims = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in pod["spec"]["volumes"]
+        if "persistentVolumeClaim" in each
+    ]
+    space = "/api/v1/namespaces/isthmus-confidential-sealer"
+    for claim in claims:
+        bound = private.cluster.get(f"{space}/persistentvolumeclaims/{claim}")
+        assert bound["status"]["phase"] == "Bound"
+        volume = private.cluster.get(f"/api/v1/persistentvolumes/{bound['spec']['volumeName']}")["spec"]
+        handle = volume["csi"]["volumeHandle"].partition("::")[2]
+        assert handle in {each["AccessPointId"] for name, each in points.items() if "-sealer-" in name}
+        assert volume["mountOptions"] == ["tls", "iam"]
+    policy = private.cluster.get(
+        "/apis/networking.k8s.io/v1/namespaces/isthmus-confidential-sealer/networkpolicies/confidential-sealer"
+    )
+    ways = {(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]}
+    aliases = {each["ip"] for each in pod["spec"]["hostAliases"]}
+    assert ways == {*((f"{each}/32", 443) for each in aliases), ("169.254.170.23/32", 80)}
+    assert len(aliases) == 2, "in each zone one"
 
 
 def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(private: Private) -> None:

@@ -60,6 +60,11 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
             # Its lock is of then, and knows no detector.
             registry = given["images"].get("registry") or given["images"]["registries"][0]
             given["images"]["detector"] = f"{registry.rstrip('/')}/isthmus/detector@{DIGEST}"
+    for gateway in said["config"]["isthmus:overrides"].get("gateways", []):
+        arn = str(gateway.get("callers_secret", ""))
+        if arn.startswith("arn:"):
+            named = {key: arn.replace("callers", key) for key in ("secret", "sealer_secret")}
+            gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
     yamlfile.dump(said, "", settings)
 
 

@@ -1,0 +1,309 @@
+"""Records of gateways in AWS: whose the share's folders are, what a sealer's role may, and who else may put nothing."""
+
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from components import AuditSealer
+from components.aws.records_identity import RecordsIdentity
+from components.aws.records_share import POINTS, RecordsShare
+from components.aws.sealing_endpoint import SealingEndpoint, sealing_addresses
+from components.llm_platform import LlmPlatform
+from edge.config import SealerConfig
+from edge.config import check as read_by_the_edge
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import Platform
+from tests import private
+from tests.components.conftest import ACCOUNT, Engine, providers
+from tests.components.policies import allowed
+from tests.components.trail import Account, audit
+
+REGION, SITE = "eu-central-1", "frankfurt"
+BUCKET, KEY = "arn:aws:s3:::audit", f"arn:aws:kms:{REGION}:{ACCOUNT}:key/k"
+SEALER = "insurer-frankfurt-confidential-sealer"
+IDENTITY: dict[str, Any] = {
+    **{"bearer": "sealer", "sensitivity": "internal", "region": REGION, "source_vpc": "vpc-1"},
+    "bucket": {"arn": BUCKET, "prefix": "frankfurt/internal", "key": KEY},
+}
+SHARE: dict[str, Any] = {
+    **{
+        "sensitivity": "internal",
+        "region": REGION,
+        "vpc_id": "vpc-1",
+        "subnet_ids": ["subnet-a", "subnet-b"],
+    },
+    "principals": {each: [f"arn:aws:iam::{ACCOUNT}:role/{each.split('-')[0]}"] for each in POINTS},
+}
+
+
+@pytest.fixture
+def whole(engine: Engine) -> Engine:
+    platform = private.platform()
+    engine.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
+    return engine
+
+
+def document(engine: Engine, kind: str, name: str, key: str = "policy") -> dict[str, Any]:
+    return json.loads(engine.only(kind, name).inputs[key])
+
+
+def test_a_sealers_role_puts_below_its_prefix_through_the_network_and_takes_nothing_away(
+    engine: Engine,
+) -> None:
+    engine.deploy(RecordsIdentity, "s", IDENTITY)
+    own, bound = document(engine, "RolePolicy", "s-policy"), document(engine, "Policy", "s-boundary")
+    mine, vpc = f"{BUCKET}/frankfurt/internal/seals/1.seal", {"aws_SourceVpc": "vpc-1"}
+    for action in ("s3:PutObject", "s3:PutObjectRetention", "s3:GetObjectVersion"):
+        for said in (own, bound):
+            assert allowed(said, action, mine, **vpc)
+            assert not allowed(said, action, f"{BUCKET}/frankfurt/confidential/seals/1.seal", **vpc)
+            assert not allowed(said, action, mine, aws_SourceVpc="vpc-2")
+            assert not allowed(said, action, mine), "from no network at all"
+    for action in ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"):
+        assert not allowed(own, action, mine, **vpc)
+        denials = [each for each in bound["Statement"] if each["Effect"] == "Deny"]
+        assert any(action in each["Action"] for each in denials), "whatever its own policy comes to say"
+    via = {"kms_ViaService": f"s3.{REGION}.amazonaws.com"}
+    assert allowed(own, "kms:GenerateDataKey", KEY, **via)
+    assert not allowed(own, "kms:GenerateDataKey", KEY)
+    assert not allowed(own, "s3:PutBucketPolicy", BUCKET, **vpc)
+
+
+def test_a_gateways_role_on_fargate_mounts_and_does_nothing_else(engine: Engine) -> None:
+    engine.deploy(
+        RecordsIdentity, "g", {**{k: v for k, v in IDENTITY.items() if k != "bucket"}, "bearer": "gateway"}
+    )
+    (only,) = document(engine, "RolePolicy", "g-policy")["Statement"]
+    assert only["Action"] == ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"sensitivity": "restricted"}, AnswerIsNo, "class restricted, which may not use AWS"),
+        ({"bucket": None}, InputError, "a sealer without a bucket"),
+        ({"bearer": "gateway"}, InputError, "a gateway with the identity of a sealer"),
+        ({"bearer": "anybody"}, InputError, "anybody"),
+    ],
+)
+def test_an_identity_that_is_neither_a_sealers_nor_a_gateways_is_refused(
+    engine: Engine, change: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    args = {key: value for key, value in {**IDENTITY, **change}.items() if value is not None}
+    with pytest.raises(error, match=says):
+        engine.deploy(RecordsIdentity, "s", args)
+
+
+def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_point(engine: Engine) -> None:
+    engine.deploy(RecordsShare, "r", SHARE)
+    files = engine.only("FileSystem")
+    assert files.inputs["encrypted"] is True
+    assert files.inputs["kmsKeyId"] == engine.only("Key").name.join(("arn:aws:kms/key:::", ""))
+    assert files.retained, "what is not sealed yet lies on it"
+    said = document(engine, "FileSystemPolicy", "r-policy")
+    arns = {
+        each.name.removeprefix("r-"): f"arn:aws:efs/accessPoint:::{each.name}"
+        for each in engine.all("AccessPoint")
+    }
+    assert set(arns) == set(POINTS)
+    on = "arn:aws:efs/fileSystem:::r-files"
+
+    def may(action: str, point: str, **more: str) -> bool:
+        context = {
+            "aws_SecureTransport": "true",
+            "elasticfilesystem_AccessedViaMountTarget": "true",
+            "elasticfilesystem_AccessPointArn": arns[point],
+            **more,
+        }
+        return allowed(said, f"elasticfilesystem:Client{action}", on, **context)
+
+    writes = {point: may("Write", point) for point in POINTS}
+    assert writes == {point: write for point, (_, _, write) in POINTS.items()}
+    assert all(may("Mount", point) for point in POINTS)
+    assert not may("Mount", "gateway-records", aws_SecureTransport="false")
+    assert not any(may("RootAccess", point) for point in POINTS)
+    assert not may("Mount", "gateway-records", elasticfilesystem_AccessPointArn="")
+    users = {
+        each.name.removeprefix("r-"): each.inputs["posixUser"]["uid"] for each in engine.all("AccessPoint")
+    }
+    assert (
+        users["gateway-records"] == users["gateway-seals"] != users["sealer-records"] == users["sealer-seals"]
+    )
+    owners = {
+        (each.inputs["rootDirectory"]["path"], each.inputs["rootDirectory"]["creationInfo"]["ownerUid"])
+        for each in engine.all("AccessPoint")
+    }
+    assert owners == {("/records", 2000), ("/seals", 2001)}, "whoever of them comes first"
+    assert len(engine.all("MountTarget")) == 2
+    assert all("r-policy" in each.depends_on for each in engine.all("MountTarget"))
+
+
+def test_a_share_for_restricted_work_or_that_nobody_mounts_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="restricted work are kept on-prem"):
+        engine.deploy(RecordsShare, "r", {**SHARE, "sensitivity": "restricted"})
+    with pytest.raises(InputError, match="nobody may mount sealer-seals"):
+        engine.deploy(RecordsShare, "r", {**SHARE, "principals": {**SHARE["principals"], "sealer-seals": []}})
+
+
+def test_the_sealers_endpoint_has_addresses_known_beforehand_and_lets_sealers_in_by_name(
+    engine: Engine,
+) -> None:
+    cidrs = ["10.80.0.0/19", "10.80.32.0/19"]
+    grant = {
+        **{"service": "s3", "principals": [f"arn:aws:iam::{ACCOUNT}:role/sealer"]},
+        **{"actions": ["s3:PutObject"], "resources": [f"{BUCKET}/frankfurt/internal/*"]},
+    }
+    args: dict[str, Any] = {
+        **{"region": REGION, "vpc_id": "vpc-1", "subnet_ids": ["a", "b"], "subnet_cidrs": cidrs},
+        **{"sources": ["10.80.0.0/16"], "grants": [grant]},
+    }
+    engine.deploy(SealingEndpoint, "e", args)
+    made = engine.only("VpcEndpoint").inputs
+    fixed = [(each["subnetId"], each["ipv4"]) for each in made["subnetConfigurations"]]
+    assert fixed == [("a", "10.80.31.250"), ("b", "10.80.63.250")]
+    assert [address for _, address in fixed] == sealing_addresses(cidrs)
+    assert made["privateDnsEnabled"] is False, "all others go on by the gateway endpoint"
+    (only,) = json.loads(made["policy"])["Statement"]
+    assert only["Condition"] == {"ArnEquals": {"aws:PrincipalArn": grant["principals"]}}
+    with pytest.raises(InputError, match="no sealer is granted anything"):
+        engine.deploy(SealingEndpoint, "f", {**args, "grants": []})
+    with pytest.raises(InputError, match="a subnet without its network"):
+        engine.deploy(SealingEndpoint, "g", {**args, "subnet_cidrs": cidrs[:1]})
+
+
+def test_in_a_cluster_the_sealer_bears_a_role_by_its_own_account_and_its_gateway_bears_none(
+    whole: Engine,
+) -> None:
+    bound = {
+        (each.inputs["namespace"], each.inputs["serviceAccount"]): each.inputs["roleArn"]
+        for each in whole.all("PodIdentityAssociation")
+    }
+    mine = bound[("isthmus-confidential-sealer", "confidential-sealer")]
+    assert list(bound.values()).count(mine) == 1
+    assert not [account for _, account in bound if account.endswith("-gateway")]
+    pod = whole.pods()["confidential-sealer"]
+    assert pod["serviceAccountName"] == "confidential-sealer"
+    named = {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
+    assert named == {"confidential-sealer"}
+
+
+def test_in_a_cluster_gateway_and_sealer_claim_volumes_of_their_own_access_points(whole: Engine) -> None:
+    for role, space, name in (
+        ("gateway", "isthmus-confidential", "confidential-gateway"),
+        ("sealer", "isthmus-confidential-sealer", "confidential-sealer"),
+    ):
+        pod = whole.pods()[name]
+        (box,) = pod["containers"]
+        read = {each["mountPath"]: each.get("readOnly", False) for each in box["volumeMounts"]}
+        root = "/var/lib/isthmus/audit"
+        assert (read[f"{root}/records"], read[f"{root}/seals"]) == (role == "sealer", role == "gateway")
+        claims = {
+            each["name"]: each["persistentVolumeClaim"]["claimName"]
+            for each in pod["volumes"]
+            if "persistentVolumeClaim" in each
+        }
+        volumes = {
+            each.spec["claimRef"]["name"]: each.spec
+            for each in whole.all("PersistentVolume")
+            if each.spec["claimRef"]["namespace"] == space
+        }
+        for folder in ("records", "seals"):
+            volume = volumes[claims[f"audit-{folder}"]]
+            point = f"insurer-frankfurt-confidential-records-{role}-{folder}"
+            assert volume["csi"]["volumeHandle"] == (
+                f"insurer-frankfurt-confidential-records-files-id::{point}-id"
+            )
+            assert volume["mountOptions"] == ["tls", "iam"]
+
+
+def test_in_a_cluster_a_sealer_reaches_its_store_and_what_hands_out_its_identity(whole: Engine) -> None:
+    (policy,) = [
+        made.spec for made in whole.all("NetworkPolicy") if made.meta["name"] == "confidential-sealer"
+    ]
+    ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["egress"]]
+    assert ways == [("10.80.31.250/32", 443), ("10.80.63.250/32", 443), ("169.254.170.23/32", 80)]
+    pod = whole.pods()["confidential-sealer"]
+    assert [each["ip"] for each in pod["hostAliases"]] == ["10.80.31.250", "10.80.63.250"]
+    assert {name for each in pod["hostAliases"] for name in each["hostnames"]} == {
+        f"s3.{REGION}.amazonaws.com"
+    }
+    told = whole.only("ConfigMap", f"{SEALER}-config").inputs["data"]["config.yaml"]
+    read = read_by_the_edge(YAML(typ="safe").load(told), Path("config.yaml"))
+    assert isinstance(read, SealerConfig)
+    assert (read.store.credentials, read.store.ca) == (None, None)
+    assert read.store.prefix == "frankfurt/confidential"
+
+
+def test_the_store_takes_seals_from_the_sealers_roles_whichever_stack_makes_them(whole: Engine) -> None:
+    names = [each.inputs["name"] for each in whole.all("Role") if each.name.endswith("-sealer-identity-role")]
+    assert len(names) == 2
+    said = document(whole, "BucketPolicy", "insurer-frankfurt-policy")
+    said["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    bucket = "arn:aws:s3/bucket:::insurer-frankfurt-bucket"
+    person = {"aws_SecureTransport": "true", "aws_PrincipalIsAWSService": "false"}
+
+    def puts(role: str) -> bool:
+        arn = f"arn:aws:iam::{ACCOUNT}:role/{role}"
+        return allowed(said, "s3:PutObject", f"{bucket}/x", aws_PrincipalArn=arn, **person)
+
+    assert all(puts(name) for name in names)
+    assert all(puts(f"{name[:-8]}0badcafe") for name in names), "another layer's digits"
+    for stranger in ("admin", f"{names[0][:-8]}0badcafe-too", f"x-{names[0]}", names[0][:-9]):
+        assert not puts(stranger)
+    assert not allowed(said, "s3:DeleteObjectVersion", f"{bucket}/x", **person)
+    key = document(whole, "Key", "insurer-frankfurt-key")
+    (sealing,) = [
+        each
+        for each in key["Statement"]
+        if "kms:GenerateDataKey" in each["Action"] and "AWS" in each["Principal"]
+    ]
+    named = sealing["Condition"]["ArnLike"]["aws:PrincipalArn"]
+    assert all(
+        any(fnmatchcase(f"arn:aws:iam::{ACCOUNT}:role/{name}", each) for each in named) for name in names
+    )
+
+
+def test_where_nobody_seals_only_services_of_aws_put(engine: Engine) -> None:
+    account = Account()
+    audit(account)
+    said = document(account, "BucketPolicy", "t-policy")
+    said["Statement"].append({"Effect": "Allow", "Action": "s3:*", "Resource": "*"})
+    name = "arn:aws:s3/bucket:::t-bucket/x"
+    for service in ("true", "false"):
+        asked = {"aws_SecureTransport": "true", "aws_PrincipalIsAWSService": service}
+        assert allowed(said, "s3:PutObject", name, **asked) is (service == "true")
+
+
+def test_the_organisations_own_share_and_endpoint_are_used_and_none_is_made_beside(engine: Engine) -> None:
+    data = private.data()
+    data["audit"][0]["address"] = "10.80.9.9"
+    for gateway in data["gateways"]:
+        held = gateway["class"]
+        gateway["audit"] |= {"volume": f"records-{held}", "sealer_volume": f"records-{held}-sealer"}
+    platform = Platform.model_validate(data)
+    engine.run(lambda: LlmPlatform("insurer", platform, providers(SITE, f"{SITE}/kubernetes")))
+    assert not engine.all("FileSystem")
+    assert not engine.all("PersistentVolume")
+    assert not [each for each in engine.all("VpcEndpoint") if each.name.endswith("-sealing-s3")]
+    assert "aws-efs-csi-driver" not in {each.inputs["addonName"] for each in engine.all("Addon")}
+    pod = engine.pods()["internal-sealer"]
+    assert [each["ip"] for each in pod["hostAliases"]] == ["10.80.9.9"]
+
+
+def test_a_sealer_with_two_shares_or_none_and_a_restricted_one_in_aws_are_refused(engine: Engine) -> None:
+    store = {"endpoint": "https://s3.example", "address": "10.40.0.9", "bucket": "b", "prefix": "f/r"}
+    args: dict[str, Any] = {
+        **{"sensitivity": "restricted", "site": "fra1", "image": f"x@{private.DIGEST}", "secret": "s"},
+        **{"store": {**store, "retention_days": 1826}, "monitoring_namespace": "m"},
+        "site_cidrs": ["10.40.0.0/16"],
+    }
+    with pytest.raises(InputError, match="one of the two"):
+        engine.deploy(AuditSealer, "s", args)
+    with pytest.raises(AnswerIsNo, match="sealer of restricted records"):
+        engine.deploy(AuditSealer, "t", {**args, "volume": "v", "pod_identity": "arn:role"})
