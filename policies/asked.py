@@ -192,9 +192,8 @@ def _keda(each: Resource) -> bool:
 def _replicated(subject: Subject) -> Iterator[Resource]:
     serving = (pod.resource for pod in reliability.serving(subject))
     yield from (each for each in serving if each.type.endswith(reliability.DEPLOYED))
-    yield from subject.graph.of(
-        "aws:sagemaker/endpointConfiguration:EndpointConfiguration", "aws:ecs/service:Service"
-    )
+    yield from subject.graph.of("aws:sagemaker/endpointConfiguration:EndpointConfiguration")
+    yield from reliability.services(subject)
 
 
 def _drained(subject: Subject) -> Iterator[Resource]:
@@ -311,9 +310,6 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
     "network/default-deny": _spaces,
     "network/buckets-shut": _shut,
     "network/groups-named": lambda subject: subject.graph.of(*_GROUPS),
-    "network/endpoints-answer-by-name": _only(
-        lambda each: each.inputs.get("vpcEndpointType") == "Interface", "aws:ec2/vpcEndpoint:VpcEndpoint"
-    ),
     "encryption/keys-rotate": _only(
         lambda each: each.inputs.get("keyUsage", "ENCRYPT_DECRYPT") == "ENCRYPT_DECRYPT", "aws:kms/key:Key"
     ),

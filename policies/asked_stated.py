@@ -18,7 +18,9 @@ from policies import (
     identity_reach,
     inside,
     machines,
+    network,
     records,
+    records_aws,
     screening,
     transit,
     workload,
@@ -170,9 +172,16 @@ ASKED: dict[str, Callable[[Subject], Asked]] = {
     "audit/alarms-fed": lambda subject: filter(heard.counted_by_us, subject.graph.of(heard.ALARM)),
     "audit/alarms-read": lambda subject: heard.spoken(subject.graph).values(),
     "audit/tasks-logged": _logged,
+    "network/endpoints-answer-by-name": lambda subject: (
+        each
+        for each in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+        if network.named_by_its_service(subject, each)
+    ),
     "audit/gateways-keep-records": lambda subject: (each for each, _ in records.recorded(subject)),
     "audit/sealer-apart": records.judged_apart,
     "audit/sealed-at-home": records.judged_at_home,
+    "audit/sealers-seal-alone": records_aws.asked_alone,
+    "audit/share-apart": records_aws.judged_apart,
     "cost/gpu-quota": capacity.with_gpus,
     "cost/fits-quota": _summed(_wanted),
     "cost/queues-fit-pools": _summed(capacity.admitted),

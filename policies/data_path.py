@@ -236,7 +236,7 @@ RULES = (
     ),
     Rule(
         id="identity/translators-only",
-        title="Translators alone have an AWS identity, and restricted work has none",
+        title="Translators and sealers alone have an AWS identity, and restricted work has none",
         severity="critical",
         supports=(
             *fw.nist("AC-3", "AC-6"),

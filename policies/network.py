@@ -157,9 +157,21 @@ def _default_shut(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"the default group of {vpc.name} lets its members talk to each other and out", vpc)
 
 
+def named_by_its_service(subject: Subject, endpoint: Resource) -> bool:
+    """Whether a service's public name should lead to an endpoint: not where a gateway endpoint beside it takes that."""
+    if endpoint.inputs.get("vpcEndpointType") != "Interface":
+        return False
+    kinds = ("serviceName", "vpcId")
+    return not any(
+        other.inputs.get("vpcEndpointType", "Gateway") == "Gateway"
+        and all(other.inputs.get(key) == endpoint.inputs.get(key) for key in kinds)
+        for other in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint")
+    )
+
+
 def _endpoint_names(subject: Subject) -> Iterator[Broken]:
     for endpoint in subject.graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"):
-        if endpoint.inputs.get("vpcEndpointType") == "Interface":
+        if named_by_its_service(subject, endpoint):
             yield from wants(
                 endpoint,
                 "privateDnsEnabled",

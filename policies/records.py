@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from isthmus.contracts import handling
 from isthmus.contracts.platform import AuditStore
+from isthmus.contracts.platform_eks import AGENT
 from isthmus.contracts.words import SENSITIVITIES
+from isthmus.graph import sealers as sealing
 from isthmus.graph.reach import POLICY
 from isthmus.graph.resources import Resource, place
 from policies import frameworks as fw
@@ -17,7 +20,8 @@ from policies.pods import KINDS, Pod, pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
-_CONFIG = "kubernetes:core/v1:ConfigMap"
+_CONFIG, TASK = "kubernetes:core/v1:ConfigMap", "aws:ecs/taskDefinition:TaskDefinition"
+_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 _RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
 _IN_NAMESPACE = (f"{_RBAC}:RoleBinding", f"{_RBAC}:Role")
 _EVERYWHERE = f"{_RBAC}:ClusterRole"
@@ -31,9 +35,9 @@ _RULES_PODS = {
 
 
 def configured(subject: Subject, mode: str) -> Iterator[tuple[Resource, Any]]:
-    """The edge's configurations of a mode in clusters."""
+    """The edge's configurations of a mode, in clusters and on Fargate."""
     for resource, _, config in configurations(subject.graph):
-        if resource.type == _CONFIG and at(config, "mode") == mode:
+        if at(config, "mode") == mode:
             yield resource, config
 
 
@@ -76,6 +80,8 @@ def _apart(subject: Subject) -> Iterator[Broken]:
     yield from _rights_everywhere(subject) if spaces else ()
     for mode, key in (("sealer", "records"), ("gateway", "audit.seals")):
         for resource, config in configured(subject, mode):
+            if resource.type != _CONFIG:
+                continue  # tasks' folders are `policies.records_aws`' to judge
             yield from _only_reads(subject, mode, resource, str(at(config, key) or ""))
 
 
@@ -119,12 +125,16 @@ def _at_home(subject: Subject) -> Iterator[Broken]:
         store = _store(subject, site)
         for key in ("endpoint", "bucket"):
             value, wanted = at(config, f"store.{key}"), getattr(store, key) if store else None
+            if key == "bucket" and wanted is None and _locked(subject, value):
+                continue
             if unknown(value):
                 yield Broken(f"the store's {key} of {resource.name} is not known yet", resource, "undecided")
             elif wanted is not None and value != wanted:
                 yield Broken(
                     f"{resource.name} seals into {value}, and the store of {site} is {wanted}", resource
                 )
+            elif key == "endpoint" and store and wanted is None and not _aws_own(subject, site, value):
+                yield Broken(f"{resource.name} seals into {value}, and the store of {site} is S3", resource)
         days = at(config, "store.retention_days")
         least = handling.of(class_).records_months_min * 365 // 12 if class_ in SENSITIVITIES else 0
         if unknown(days):
@@ -134,7 +144,27 @@ def _at_home(subject: Subject) -> Iterator[Broken]:
                 f"{resource.name} locks seals for {days} days, and {class_} records are kept {least}",
                 resource,
             )
-        yield from _one_way(subject, place(resource)[1], store)
+        if resource.type == _CONFIG:
+            yield from _one_way(subject, place(resource)[1], store)
+    for resource in sealing.unread(subject.graph):
+        yield Broken(
+            f"the configuration of {resource.name} is not known before it is made", resource, "undecided"
+        )
+
+
+def _locked(subject: Subject, bucket: Any) -> bool:
+    """Whether it is a write-once bucket that is made here."""
+    found = subject.graph.referred(str(bucket or ""), ":Bucket")
+    return bool(found) and all(at(each.inputs, "objectLockEnabled") is True for each in found)
+
+
+def _aws_own(subject: Subject, site: str, endpoint: Any) -> bool:
+    """Whether an endpoint is S3's own of the site's region; without one it is."""
+    if endpoint is None or subject.platform is None:
+        return True
+    region = next((each.region for each in subject.platform.sites if each.name == site), None)
+    host = str(urlsplit(str(endpoint)).hostname)
+    return any(host == f"s3.{region}.{end}" for end in ("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu"))
 
 
 def _store(subject: Subject, site: str) -> AuditStore | None:
@@ -143,18 +173,27 @@ def _store(subject: Subject, site: str) -> AuditStore | None:
 
 
 def _one_way(subject: Subject, space: str, store: AuditStore | None) -> Iterator[Broken]:
-    """The sealers' namespace is let out to one address: the store's, where the platform states it."""
+    """The sealers' namespace is let out to one address: the store's, where the platform states it. In a cluster in AWS
+    to those of an endpoint of S3 that is made for it, and to what hands out the sealer's identity on its machine."""
+    own = {name for each in subject.graph.of(_ENDPOINT) for name in sealing.fixed(each)}
+    born = {place(each.resource)[1] for each in sealing.sealers(subject.graph) if each.role}
     for policy in subject.graph.of(POLICY):
         if place(policy)[1] != space:
             continue
         for rule in at(policy.inputs, "spec.egress") or []:
+            ports = [at(each, "port") for each in at(rule, "ports") or []]
             for peer in at(rule, "to") or []:
                 block = at(peer, "ipBlock.cidr")
+                if block == AGENT and ports == [80] and space in born:
+                    continue
+                ours = isinstance(block, str) and block.removesuffix("/32") in own
+                if ours and (store is None or store.address is None):
+                    continue
                 if unknown(block) or unknown(peer):
                     yield Broken(
                         f"whom {policy.name} lets the sealer call is not known yet", policy, "undecided"
                     )
-                elif not _is(block, store.address if store else None):
+                elif not _is(block, store.address if store else None) or (own and space in born):
                     where = block or "pods of the cluster"
                     yield Broken(
                         f"{policy.name} lets the sealer reach {where}, which is not its store", policy
@@ -172,7 +211,12 @@ def _is(block: Any, address: str | None) -> bool:
 def judged_apart(subject: Subject) -> Iterator[Resource]:
     """What can bring a sealer together with others: pods that run beside it or by either's folder, and rights."""
     spaces = {pod.namespace for pod in sealers(subject)}
-    told = [(mode, *place(each)) for mode in ("sealer", "gateway") for each, _ in configured(subject, mode)]
+    told = [
+        (mode, *place(each))
+        for mode in ("sealer", "gateway")
+        for each, _ in configured(subject, mode)
+        if each.type == _CONFIG
+    ]
     for pod in pods(subject.graph):
         beside = pod.namespace in spaces
         if beside or any(space == pod.namespace and _runs_by(pod, mode, name) for mode, name, space in told):
@@ -184,8 +228,9 @@ def judged_apart(subject: Subject) -> Iterator[Resource]:
 def judged_at_home(subject: Subject) -> Iterator[Resource]:
     """Sealers' configurations, and what lets them out."""
     found = [resource for resource, _ in configured(subject, "sealer")]
-    spaces = {place(each)[1] for each in found}
+    spaces = {place(each)[1] for each in found if each.type == _CONFIG}
     yield from found
+    yield from sealing.unread(subject.graph)
     yield from (each for each in subject.graph.of(POLICY) if place(each)[1] in spaces)
 
 
@@ -198,7 +243,7 @@ RULES = (
         "Of a request that is not on record nobody can show where it went, nor that it went nowhere else",
         "Give the gateway its audit volume, its Secret and a sealer",
         _recorded,
-        (_CONFIG,),
+        (_CONFIG, TASK),
     ),
     Rule(
         "audit/sealer-apart",
@@ -218,6 +263,6 @@ RULES = (
         "Records in another place, or locked for less, are in somebody else's hands when they are asked for",
         "Name the site's store and its address, and the days that the class demands",
         _at_home,
-        (_CONFIG, POLICY),
+        (_CONFIG, TASK, POLICY, *KINDS),
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.resources import Resource, place
+from isthmus.graph.sealers import sealers
 from policies import frameworks as fw
 from policies.encryption import BUCKETS
 from policies.pods import Pod, of_box, pods
@@ -13,13 +14,24 @@ from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
 
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-_SERVICE = "aws:ecs/service:Service"
+_SERVICE, _TASK = "aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"
 _SERVES = ("gateway", "translator")
 DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
 
 def _replicas(resource: Resource) -> Any:
     return at(resource.inputs, "spec.replicas")
+
+
+def services(subject: Subject) -> list[Resource]:
+    """Services of ECS that serve somebody: a sealer's task is one, and never two at once."""
+    sealing = {each.resource.urn for each in sealers(subject.graph)}
+    return [
+        service
+        for service in subject.graph.of(_SERVICE)
+        if not sealing
+        & {each.urn for each in subject.graph.referred(service.inputs.get("taskDefinition"), _TASK)}
+    ]
 
 
 def _enough(subject: Subject) -> Iterator[Broken]:
@@ -42,7 +54,7 @@ def _enough(subject: Subject) -> Iterator[Broken]:
             elif count is not None and count < least:
                 name = at(variant, "variantName")
                 yield Broken(f"variant {name} of {config.name} has {count:g} machine", config)
-    for service in subject.graph.of(_SERVICE):
+    for service in services(subject):
         count = service.inputs.get("desiredCount")
         if unknown(count):
             yield Broken(f"how many tasks {service.name} has is not known yet", service, "undecided")
@@ -158,11 +170,12 @@ def _rolls(subject: Subject) -> Iterator[Broken]:
             )
         elif at(strategy, "rollingUpdate.maxUnavailable") == "100%":
             yield Broken(f"a release may take every replica of {pod.resource.name} at once", pod.resource)
+    served = services(subject)
     for service in subject.graph.of(_SERVICE):
         if not at(service.inputs, "deploymentCircuitBreaker.rollback"):
             yield Broken(f"a bad release of {service.name} is tried for ever, and never taken back", service)
         least = service.inputs.get("deploymentMinimumHealthyPercent")
-        if isinstance(least, int | float) and least < 50:
+        if isinstance(least, int | float) and least < 50 and service in served:
             yield Broken(f"a release may take most tasks of {service.name} at once", service)
 
 

@@ -11,6 +11,7 @@ from isthmus.graph import hosted
 from isthmus.graph.endpoints import lets, own, unknown
 from isthmus.graph.linking import undecided
 from isthmus.graph.resources import Fault, Graph, Resource
+from isthmus.graph.sealers import sealers
 from isthmus.graph.tasks import INVOKE
 from isthmus.graph.translators import Translator, translators
 
@@ -20,7 +21,10 @@ SUBJECT = "rolesanywhere:x509Subject/CN"
 def called_through_our_endpoints(graph: Graph, platform: Platform | None) -> list[Fault]:
     """Each translator in a cluster calls Bedrock, SageMaker and Roles Anywhere at endpoints whose policies name it."""
     broken: list[Fault] = []
+    sealing = {each.resource.urn for each in sealers(graph)}
     for one in translators(graph):
+        if one.resource is not None and one.resource.urn in sealing:
+            continue  # what it may and where it goes is `isthmus.graph.sealers`'
         if one.class_ == "public" and not _carried(platform):
             continue  # by the contract, public work alone may go by AWS's public names
         about = one.resource

@@ -20,6 +20,7 @@ from isthmus.graph.endpoints import own
 from isthmus.graph.places import Places
 from isthmus.graph.reach import CLASS, NAMESPACE, Network, Pods, overlaps, public, within
 from isthmus.graph.resources import Graph, Resource, boxes, place
+from isthmus.graph.sealers import mounts_only
 from isthmus.graph.served import HOSTS
 from isthmus.graph.servers import Server, Servers, known, mislabelled
 from isthmus.graph.tasks import SERVICE, rules
@@ -46,6 +47,8 @@ _DNS = "kubernetes.io/metadata.name=kube-system, k8s-app=kube-dns"
 
 
 Origin = Literal["network", "identity", "host"]
+BEARERS = ("translator", "sealer")
+"""Who may have an AWS identity, by what it is told: a translator calls models, a sealer puts seals."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +151,11 @@ class Outside:
         return names
 
     def _explained(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
-        """Whether a translator's way is the one to private endpoints of ours, or to what hands out its identity."""
+        """Whether a way of a translator's or a sealer's is the one to private endpoints of ours, or to what hands out
+        its identity."""
         for server in self._servers.all:
             mine = (server.name, server.namespace, server.class_) == (pods.name, pods.namespace, class_)
-            if not mine or server.role != "translator":
+            if not mine or server.role not in BEARERS or class_ == "restricted":
                 continue
             if (cidr, port) == (AGENT, "80") and identity(self._graph, server.namespace, server.template):
                 return True
@@ -230,7 +234,15 @@ class Outside:
         role = self.role_of(server)
         if server.role == "translator" and server.unread:
             return  # its ways are found by what its configuration is made of
-        if role and not any(each.get("mode") == "translator" for each in server.configs):
+        modes = {str(each.get("mode")) for each in server.configs}
+        if "translator" in modes:
+            return
+        if class_ != "restricted" and not server.unread and role:
+            if modes == {"sealer"}:
+                return  # what its role may is `isthmus.graph.sealers`' to judge
+            if modes == {"gateway"} and not server.namespace and mounts_only(self._graph, role):
+                return  # its tasks mount their share of records by it
+        if role:
             verdict = _identity(class_, self._judge, f"{server.name} has an AWS identity")
             yield Outward("identity", self._as_server(server), (self.who(role),), verdict, server.resource)
 
@@ -252,6 +264,8 @@ class Outside:
         """Names of a cloud's that pods are told, other than what their configuration and credential helper call."""
         told = {str(model.get("endpoint_url") or "") for each in server.configs for model in _models(each)}
         told |= {str(route.get("url") or "") for each in server.configs for route in each.get("routes") or []}
+        if class_ != "restricted" and server.role == "sealer" and self.role_of(server):
+            told |= {str((each.get("store") or {}).get("endpoint") or "") for each in server.configs}
         for host in sorted(set(self._hosts(server))):
             if any(host in each for each in told):
                 continue

@@ -78,8 +78,16 @@ def bare(graph: Graph) -> list[Fault]:
 
 
 def identities(graph: Graph) -> list[Fault]:
-    """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in."""
-    said = [Fault(why, task.resource) for task in tasks(graph) for why in _identity(graph, task)]
+    """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in.
+
+    A gateway's mounts its share of records, and may nothing else; a sealer's is `isthmus.graph.sealers`' to judge."""
+    from isthmus.graph.sealers import mounts_only
+
+    said = [
+        Fault(why, task.resource)
+        for task in tasks(graph)
+        for why in _identity(graph, task, mounts=mounts_only(graph, task.role) if task.role else False)
+    ]
     return [*said, *_hidden(graph)]
 
 
@@ -137,14 +145,17 @@ def _bare(task: Task) -> Iterator[str]:
             yield f"runs {name} from an image that can change"
 
 
-def _identity(graph: Graph, task: Task) -> Iterator[str]:
-    """Only a translator has a role, and what it calls is let in by an endpoint of ours."""
+def _identity(graph: Graph, task: Task, *, mounts: bool) -> Iterator[str]:
+    """Only a translator has a role to call by, and what it calls is let in by an endpoint of ours. `mounts`: the task's
+    role may mount shares and nothing else."""
     configs = list(task.configs())
     if not configs:
         yield f"{task.name} has no configuration that says what it is"
     for config in configs:
+        if config.get("mode") == "sealer":
+            continue
         if config.get("mode") != "translator":
-            if task.role:
+            if task.role and not mounts:
                 yield f"{task.name} faces callers and has an AWS identity"
             continue
         if not task.role:

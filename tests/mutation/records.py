@@ -10,6 +10,7 @@ from tests.mutation.shapes import Family, Seen, beside
 
 FAMILY = Family("audit")
 ROLE = "isthmus.dev/role"
+FOLDERS = "/var/lib/isthmus/audit/"
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
 
@@ -21,7 +22,7 @@ def shares(pod: Any, _: Seen) -> bool:
 def _shared(pod: Any) -> list[dict[str, Any]]:
     """Mounts that are only read, of the share between gateway and sealer."""
     found = [each for box in pod["spec"]["containers"] for each in box.get("volumeMounts") or []]
-    return [each for each in found if each.get("subPath") and each.get("readOnly")]
+    return [each for each in found if each["mountPath"].startswith(FOLDERS) and each.get("readOnly")]
 
 
 def of_a_sealer(inputs: Any, seen: Seen) -> bool:

@@ -1,0 +1,209 @@
+"""Cases of the rules over sealers' identities and over shares of records in AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from isthmus.engine.recorder import Resource
+from tests.policies.cases import Case, changed
+from tests.policies.making import made
+
+BUCKET = made("aws:s3/bucket:Bucket", "store", {"objectLockEnabled": True})
+PREFIX = "frankfurt/internal"
+OBJECTS = f"${{store.arn}}/{PREFIX}/*"
+SEALS = [
+    {
+        "Sid": "Seal",
+        "Effect": "Allow",
+        "Action": ["s3:PutObject", "s3:PutObjectRetention"],
+        "Resource": [OBJECTS],
+    },
+    {"Sid": "Look", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["${store.arn}"]},
+]
+
+
+def role(name: str, *statements: dict[str, Any]) -> list[Resource]:
+    """A role and its one policy, the policy first."""
+    text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+    return [
+        made(
+            "aws:iam/rolePolicy:RolePolicy", f"{name}-policy", {"role": f"${{{name}.name}}", "policy": text}
+        ),
+        made("aws:iam/role:Role", name, {"assumeRolePolicy": "{}"}),
+    ]
+
+
+def may(action: str, resource: str, **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": [action], "Resource": [resource], **more}
+
+
+def said(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"policy": json.dumps({"Version": "2012-10-17", "Statement": list(statements)})}
+
+
+def task(name: str, mode: str, by: str | None, **more: Any) -> Resource:
+    """A task by its configuration."""
+    config = {
+        **{"mode": mode, "class": "internal", "site": "frankfurt"},
+        **(
+            {
+                "records": "/r",
+                "seals": "/s",
+                "store": {"region": "eu-central-1", "bucket": "b", "prefix": PREFIX},
+            }
+            if mode == "sealer"
+            else {"audit": {"records": "/r", "seals": "/s"}}
+        ),
+    }
+    mounts = [
+        {"sourceVolume": "records", "containerPath": "/r", "readOnly": mode == "sealer"},
+        {"sourceVolume": "seals", "containerPath": "/s", "readOnly": mode == "gateway"},
+    ]
+    box = {
+        "name": mode,
+        "environment": [{"name": "EDGE_CONFIG", "value": json.dumps(config)}],
+        "mountPoints": more.pop("mounts", mounts),
+    }
+    inputs = {"containerDefinitions": json.dumps([box]), **({"taskRoleArn": by} if by else {}), **more}
+    return made("aws:ecs/taskDefinition:TaskDefinition", name, inputs)
+
+
+def endpoint(principal: str = "${sealer.arn}") -> Resource:
+    grant = {
+        **{"Effect": "Allow", "Principal": "*", "Action": ["s3:PutObject"], "Resource": [OBJECTS]},
+        "Condition": {"ArnEquals": {"aws:PrincipalArn": [principal]}},
+    }
+    inputs = {"serviceName": "com.amazonaws.eu-central-1.s3", "vpcEndpointType": "Gateway", **said(grant)}
+    return made("aws:ec2/vpcEndpoint:VpcEndpoint", "s3", inputs)
+
+
+SEALER = task("sealer-task", "sealer", "${sealer.arn}")
+ALONE = [*role("sealer", *SEALS), SEALER, endpoint(), BUCKET]
+OTHER = role("gateway", may("bedrock:InvokeModel", "arn:aws:bedrock:eu-central-1:1:guardrail/g"))
+
+POINTS = {"records": (2000, "gateway-records"), "seals": (2001, "sealer-seals")}
+FILES = made("aws:efs/fileSystem:FileSystem", "files", {"encrypted": True, "kmsKeyId": "${key.arn}"})
+MOUNT = "elasticfilesystem:ClientMount"
+
+
+def point(folder: str, uid: Any) -> Resource:
+    inputs = {
+        "fileSystemId": "${files.id}",
+        "rootDirectory": {"path": f"/{folder}"},
+        "posixUser": {"uid": uid, "gid": 2000},
+    }
+    return made("aws:efs/accessPoint:AccessPoint", f"{folder}-{uid}", inputs)
+
+
+def lets(folder: str, uid: int, *, write: bool = True, **more: Any) -> dict[str, Any]:
+    actions = [MOUNT, *(["elasticfilesystem:ClientWrite"] if write else [])]
+    by = {"StringEquals": {"elasticfilesystem:AccessPointArn": f"${{{folder}-{uid}.arn}}"}}
+    who = {"AWS": ["arn:aws:iam::1:role/r"]}
+    return {"Sid": "Lets", "Effect": "Allow", "Principal": who, "Action": actions, "Condition": by, **more}
+
+
+TLS = {
+    **{"Effect": "Deny", "Principal": {"AWS": "*"}},
+    "Action": [MOUNT, "elasticfilesystem:ClientWrite"],
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
+WRITERS = [TLS, lets("records", 2000), lets("seals", 2001)]
+
+
+def shut(*statements: dict[str, Any]) -> Resource:
+    inputs = {"fileSystemId": "${files.id}", **said(*(statements or WRITERS))}
+    return made("aws:efs/fileSystemPolicy:FileSystemPolicy", "shut", inputs)
+
+
+SHARE = [shut(), FILES, point("records", 2000), point("seals", 2001)]
+EFS = {
+    "fileSystemId": "${files.id}",
+    "transitEncryption": "ENABLED",
+    "authorizationConfig": {"accessPointId": "${p.id}", "iam": "ENABLED"},
+}
+VOLUMES: Any = [{"name": "records", "efsVolumeConfiguration": EFS}]
+_HOW = "volumes.0.efsVolumeConfiguration"
+WRITES_ALL = [
+    {"sourceVolume": name, "containerPath": path} for name, path in (("records", "/r"), ("seals", "/s"))
+]
+
+CASES = [
+    Case(
+        "audit/sealers-seal-alone",
+        ALONE,
+        fails=[
+            said(*SEALS, may("s3:DeleteObjectVersion", OBJECTS)),
+            said(*SEALS, may("s3:BypassGovernanceRetention", OBJECTS)),
+            said({**SEALS[0], "Resource": ["${store.arn}/*"]}),
+            said({**SEALS[0], "Action": "s3:*"}),
+            said({"Effect": "Allow", "NotAction": ["iam:*"], "Resource": "*"}),
+        ],
+        unknown=["policy"],
+        broken=[
+            [*ALONE, *role("gateway", may("s3:PutObject", OBJECTS))],
+            [*ALONE, *role("gateway", may("s3:DeleteObjectVersion", "*"))],
+            [*ALONE, *role("gateway", may("s3:Put*", "arn:aws:s3:::*"))],
+            [*ALONE, task("gateway-task", "gateway", "${sealer.arn}")],
+            [task("sealer-task", "sealer", None)],
+            [*role("sealer", *SEALS), SEALER, endpoint("${gateway.arn}"), BUCKET],
+            [*role("sealer", *SEALS), SEALER, BUCKET],
+        ],
+        also=[
+            [*ALONE, *OTHER],
+            [*ALONE, *role("fetch", may("s3:PutObject", "arn:aws:s3:::captured/*"))],
+            [*ALONE, *role("reads", may("s3:GetObject", "${store.arn}/*"))],
+            [*OTHER, BUCKET],
+        ],
+        one_keeps_it=True,
+    ),
+    Case(
+        "audit/share-apart",
+        SHARE,
+        fails=[
+            said(*WRITERS[1:]),
+            said(TLS, lets("records", 2000, Principal={"AWS": "*"}), WRITERS[2]),
+            said(TLS, lets("records", 2000, Condition={}), WRITERS[2]),
+            said(TLS, lets("records", 2000, Action=[MOUNT, "elasticfilesystem:ClientRootAccess"])),
+        ],
+        unknown=["policy"],
+        broken=[
+            SHARE[1:],
+            [
+                shut(*WRITERS, lets("seals", 2000)),
+                *SHARE[1:],
+                point("seals", 2000),
+            ],
+            [
+                shut(TLS, lets("records", 2000), lets("seals", 2000)),
+                FILES,
+                point("records", 2000),
+                point("seals", 2000),
+            ],
+            [*SHARE, changed([point("seals", 0)], {})[0]],
+        ],
+        also=[
+            [FILES],
+            [made("aws:efs/accessPoint:AccessPoint", "w", {"fileSystemId": "${files.id}"}), FILES],
+        ],
+    ),
+    Case(
+        "audit/share-apart",
+        [task("edge", "gateway", None, volumes=VOLUMES), BUCKET],
+        fails=[
+            {f"{_HOW}.transitEncryption": "DISABLED"},
+            {f"{_HOW}.authorizationConfig.iam": "DISABLED"},
+            {f"{_HOW}.authorizationConfig.accessPointId": ""},
+        ],
+        missing=[
+            f"{_HOW}.transitEncryption",
+            f"{_HOW}.authorizationConfig",
+            f"{_HOW}.authorizationConfig.accessPointId",
+        ],
+        unknown=[f"{_HOW}.transitEncryption", f"{_HOW}.authorizationConfig.iam"],
+        broken=[
+            [task("edge", "gateway", None, volumes=VOLUMES, mounts=WRITES_ALL)],
+            [task("seals", "sealer", None, volumes=VOLUMES, mounts=WRITES_ALL)],
+        ],
+    ),
+]
