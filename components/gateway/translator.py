@@ -139,6 +139,7 @@ def translator(
     # Of an identity by pod identity the pods say nothing: EKS knows it by their service account.
     agent: NamedDestination = {"name": "pod-identity", "cidr": AGENT, "port": 80}
     by_place = "pod_identity" in settings
+    first: dict[str, Any] = {"initContainers": helper.containers} if helper.containers else {}
     serve(
         name,
         service,
@@ -163,5 +164,5 @@ def translator(
         mounts=out.mounts,
         volumes=[*helper.volumes, *out.volumes],
         variables=helper.variables,
-        **({"initContainers": helper.containers} if helper.containers else {}),
+        **first,
     )
