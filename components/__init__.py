@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from components.gateway.fargate_execution import TaskExecution
     from components.gateway.fargate_gateway import FargateGateway
     from components.gateway.inference_gateway import InferenceGateway
+    from components.gateway.reviews import Reviews
     from components.governance.audit_trail import AuditTrail
     from components.governance.budgets import Budgets
     from components.link.site_link import SiteLink
@@ -55,6 +56,7 @@ _WHERE = {
     "ModelServer": "components.onprem.model_server",
     "Network": "components.aws.network",
     "PrivateEndpoints": "components.aws.private_endpoints",
+    "Reviews": "components.gateway.reviews",
     "SageMakerAccess": "components.aws.sagemaker_access",
     "SageMakerEndpoint": "components.aws.sagemaker_endpoint",
     "SiteLink": "components.link.site_link",
@@ -84,6 +86,7 @@ __all__ = [
     "ModelServer",
     "Network",
     "PrivateEndpoints",
+    "Reviews",
     "SageMakerAccess",
     "SageMakerEndpoint",
     "SiteLink",

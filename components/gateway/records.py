@@ -10,7 +10,7 @@ from components.kube import metadata
 
 ROOT = "/var/lib/isthmus/audit"
 RECORDS, SEALS = f"{ROOT}/records", f"{ROOT}/seals"
-_KEYS, _CONTENT_KEYS = "/etc/isthmus/audit", "/var/lib/isthmus/audit-keys"
+KEYS, CONTENT_KEYS = "/etc/isthmus/audit", "/var/lib/isthmus/audit-keys"
 
 
 class GatewayContent(TypedDict):
@@ -28,7 +28,7 @@ class GatewayAudit(TypedDict):
     volume: str
     """The PersistentVolume with folders `records` and `seals`, shared by many machines (ReadWriteMany)."""
     secret: str
-    """Secret in the class's namespace with `sealer.pem` and `site.key`; with `content`, with `wrapping.key`."""
+    """Secret in the class's namespace: `sealer.pem`, `site.key`; with `content` or held answers, `wrapping.key`."""
     policy: NotRequired[str]
     """What records name as the policy's version; absent: a digest of the gateway's own configuration."""
     max_unsealed_s: NotRequired[int]
@@ -79,7 +79,7 @@ class Records:
         claim = f"{service}-records"
         self.before = [shared_claim(f"{name}-records", claim, audit["volume"], space, own, opts)]
         self.mounts, self.volumes = folders(claim, seals=False)
-        self.mounts.append({"name": "audit-secret", "mountPath": _KEYS, "readOnly": True})
+        self.mounts.append({"name": "audit-secret", "mountPath": KEYS, "readOnly": True})
         secret = {"secretName": audit["secret"], "defaultMode": 0o440}
         self.volumes.append({"name": "audit-secret", "secret": secret})
         content = audit.get("content")
@@ -88,7 +88,7 @@ class Records:
             self.before.append(
                 shared_claim(f"{name}-content-keys", keys, content["volume"], space, own, opts)
             )
-            self.mounts.append({"name": "content-keys", "mountPath": _CONTENT_KEYS})
+            self.mounts.append({"name": "content-keys", "mountPath": CONTENT_KEYS})
             self.volumes.append({"name": "content-keys", "persistentVolumeClaim": {"claimName": keys}})
         self._audit = audit
 
@@ -98,20 +98,20 @@ class Records:
         made: dict[str, Any] = {
             "records": RECORDS,
             "seals": SEALS,
-            "seal_key": f"{_KEYS}/sealer.pem",
-            "site_key": f"{_KEYS}/site.key",
+            "seal_key": f"{KEYS}/sealer.pem",
+            "site_key": f"{KEYS}/site.key",
         }
         if "max_unsealed_s" in audit:
             made["max_unsealed_s"] = audit["max_unsealed_s"]
         if "content" in audit:
             made["content"] = {
-                "keys": _CONTENT_KEYS,
-                "wrapping_key": f"{_KEYS}/wrapping.key",
+                "keys": CONTENT_KEYS,
+                "wrapping_key": f"{KEYS}/wrapping.key",
                 "days": dict(audit["content"]["days"]),
             }
-        return {**made, "policy": audit.get("policy") or _version({**config, "audit": made})}
+        return {**made, "policy": audit.get("policy") or version({**config, "audit": made})}
 
 
-def _version(config: dict[str, Any]) -> str:
+def version(config: dict[str, Any]) -> str:
     """By which an auditor finds the configuration under which a request was let through."""
     return f"config-{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]}"

@@ -65,11 +65,10 @@ def port_of(endpoint: str) -> int:
 
 def gateways_keep_records(platform: Platform) -> None:
     """Every class keeps records, so every gateway on Kubernetes writes them, and a sealer takes them to the store."""
-    volumes: dict[tuple[str, str], str] = {}
     for index, gateway in enumerate(platform.gateways):
         path = ("gateways", index, "audit")
         months = handling.of(gateway.class_).records_months_min
-        if not _writes(platform, gateway):
+        if not writes(platform, gateway):
             if gateway.audit is not None:
                 what = f"gateway {gateway.name} {_why_not(gateway)}, where no records are built for"
                 raise At(what, *path, todo="Leave it out: docs/audit.md says what is on record there")
@@ -86,16 +85,9 @@ def gateways_keep_records(platform: Platform) -> None:
             raise At(what, "images", "translator", todo="Name it by digest")
         _content_is_allowed(gateway, index)
         _store_is_reached(platform, gateway)
-        kept = gateway.audit.content
-        named = {"volume": gateway.audit.volume, "sealer_volume": gateway.audit.sealer_volume}
-        for key, volume in {**named, **({"content.volume": kept.volume} if kept else {})}.items():
-            other = volumes.setdefault((gateway.site, volume), f"{gateway.name}'s {key}")
-            if other != f"{gateway.name}'s {key}":
-                what = f"volume {volume} is {gateway.name}'s {key} and {other}: one binds to one claim"
-                raise At(what, *path, *key.split("."), todo="Name one for each, and one share for each class")
 
 
-def _writes(platform: Platform, gateway: Gateway) -> bool:
+def writes(platform: Platform, gateway: Gateway) -> bool:
     """Whether records are built where it runs."""
     return gateway.runs_on == "kubernetes" and platform.site(gateway.site).kind == "on-prem"
 

@@ -15,6 +15,7 @@ from tests.mutation import (
     records,
     release,
     reliability,
+    reviews,
     screening,
     workload,
 )
@@ -32,6 +33,7 @@ FAULTS: list[Operator] = ASIDE + [
         identity,
         audit,
         records,
+        reviews,
         workload,
         cost,
         reliability,

@@ -17,6 +17,7 @@ from tests.policies import (
     cases_models,
     cases_network,
     cases_records,
+    cases_reviews,
     cases_screening,
     cases_serving,
     cases_stated,
@@ -37,6 +38,7 @@ CASES: list[Case] = [
     *cases_capacity.CASES,
     *cases_stated.CASES,
     *cases_records.CASES,
+    *cases_reviews.CASES,
     *cases_screening.CASES,
 ]
 OTHERS = ("data-path/",)
