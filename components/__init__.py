@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from components.gateway.fargate_execution import TaskExecution
     from components.gateway.fargate_gateway import FargateGateway
     from components.gateway.inference_gateway import InferenceGateway
+    from components.gateway.reviews import Reviews
     from components.governance.audit_trail import AuditTrail
     from components.governance.budgets import Budgets
     from components.link.site_link import SiteLink
@@ -60,6 +61,7 @@ _WHERE = {
     "PrivateEndpoints": "components.aws.private_endpoints",
     "RecordsIdentity": "components.aws.records_identity",
     "RecordsShare": "components.aws.records_share",
+    "Reviews": "components.gateway.reviews",
     "SageMakerAccess": "components.aws.sagemaker_access",
     "SageMakerEndpoint": "components.aws.sagemaker_endpoint",
     "SealingEndpoint": "components.aws.sealing_endpoint",
@@ -92,6 +94,7 @@ __all__ = [
     "PrivateEndpoints",
     "RecordsIdentity",
     "RecordsShare",
+    "Reviews",
     "SageMakerAccess",
     "SageMakerEndpoint",
     "SealingEndpoint",

@@ -4,6 +4,7 @@ from typing import Any
 
 from components.arguments import shared
 from components.arguments_aws import region_at
+from components.arguments_reviews import held_args, reviewed_args
 from components.arguments_screening import screening_args
 from components.arguments_serving import place_args, route_args
 from components.aws.names import domain
@@ -43,6 +44,8 @@ def gateway_args(
         }
         said: Any = workload.model_dump(include={"team", "clients", "allowance"}, exclude_defaults=True)
         route.update(said)
+        reviewed: Any = reviewed_args(gateway, workload)
+        route.update(reviewed)
         if endpoint.target in CALLED_TARGETS:
             route["endpoint"] = model_name(endpoint.id, workload.name)
         elif endpoint.id not in cluster_ips:
@@ -84,6 +87,7 @@ def gateway_args(
         made["database"] = gateway.database.model_dump()
     if gateway.traces is not None:
         made["traces"] = gateway.traces.model_dump(exclude_none=True)
+    made |= held_args(gateway)
     if gateway.teams:
         made["teams"] = [team.model_dump(exclude_none=True) for team in gateway.teams]
     if gateway.audit is not None:

@@ -55,6 +55,11 @@ def sealer_namespace(sensitivity: str) -> str:
     return f"{class_namespace(sensitivity)}-sealer"
 
 
+def reviews_namespace(sensitivity: str) -> str:
+    """The namespace where people decide upon a class's held answers: rights over its gateway give nothing there."""
+    return f"{class_namespace(sensitivity)}-reviews"
+
+
 def router_name(sensitivity: str) -> str:
     """The Gateway between a class's own gateway and its model servers."""
     return f"{sensitivity}-router"
@@ -68,7 +73,7 @@ def dns_name(service: str, namespace: str) -> str:
 def labels(
     name: str, *, sensitivity: str | None = None, role: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
-    """The common labels; `role` is gateway, translator, sealer or model."""
+    """The common labels; `role` is gateway, translator, sealer, reviews or model."""
     found = {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": "isthmus",

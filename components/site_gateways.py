@@ -1,4 +1,5 @@
-"""The gateways of one site's cluster, each with the sealer of its records. No resource of its own."""
+"""The gateways of one site's cluster, each with the sealer of its records and where people
+decide upon its answers. No resource of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.arguments_aws import CloudSide, translator_args
-from components.arguments_gateway import gateway_args, sealer_args
+from components.arguments_gateway import gateway_args, on_prem_networks, sealer_args
+from components.arguments_reviews import reviews_args
 from components.sealing_site import Sealed
 from isthmus.contracts.platform import Platform, Site
 from isthmus.contracts.platform_eks import provider_key
@@ -34,6 +36,7 @@ def make_gateways(
     models' releases are this stack's to know."""
     from components.gateway.audit_sealer import AuditSealer
     from components.gateway.inference_gateway import InferenceGateway
+    from components.gateway.reviews import Reviews
 
     addresses = {id_: server.cluster_ip for id_, server in servers.items()}
     key = provider_key(site)
@@ -53,6 +56,9 @@ def make_gateways(
             if sealer is not None
             else []
         )
+        reviews = reviews_args(platform, gateway, on_prem_networks(platform))
+        if reviews is not None:
+            Reviews(f"{called}-reviews", reviews, at(key, [*before]), after=sealed)
         awaited = {each for workload in gateway.workloads for each in workload.awaited}
         awaited |= set(gateway.screening.judges if gateway.screening else [])
         made = InferenceGateway(

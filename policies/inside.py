@@ -140,6 +140,7 @@ def _workloads(subject: Subject) -> Iterator[Broken]:
         return
     expected = {(each.class_, f"{each.class_}-{role}") for each in platform.gateways for role in _ROLES}
     expected |= {(each.class_, f"{each.class_}-sealer") for each in platform.gateways if each.audit}
+    expected |= {(each.class_, f"{each.class_}-reviews") for each in platform.gateways if each.reviews}
     served = {(each.class_, each.id) for each in platform.endpoints}
     told: set[str] = set()
     for pod in pods(subject.graph):

@@ -64,10 +64,10 @@ def _least(subject: Subject, pod: Pod) -> int:
         scaling = scaled(platform).get(one.id)
         return scaling.min_replicas if scaling is not None else one.replicas
     class_ = class_of(subject.graph, pod)
-    found = [
-        each.replicas for each in platform.gateways if each.class_ == class_ and each.runs_on == "kubernetes"
-    ]
-    return min(found, default=1) if pod.role in ("gateway", "translator") else 1
+    mine = [each for each in platform.gateways if each.class_ == class_ and each.runs_on == "kubernetes"]
+    if pod.role == "reviews":
+        return min([each.reviews.replicas for each in mine if each.reviews is not None], default=1)
+    return min([each.replicas for each in mine], default=1) if pod.role in ("gateway", "translator") else 1
 
 
 def apart(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
@@ -78,7 +78,7 @@ def apart(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
             continue
         one = endpoint(subject, pod.labels)
         wanted = _PLACES.get(one.survive, ()) if one is not None else ()
-        wanted = (_ZONE,) if pod.role in ("gateway", "translator") else wanted
+        wanted = (_ZONE,) if pod.role in ("gateway", "translator", "reviews") else wanted
         if wanted:
             yield pod, wanted
 

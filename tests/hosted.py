@@ -45,8 +45,6 @@ OVERRIDES: dict[str, Any] = {
             },
         },
     ],
-    # What goes to SageMaker leaves the site.
-    "gateways": [{"name": "confidential-cologne", "screening": screening()}],
     "audit": [
         {
             "name": "cologne",
@@ -54,6 +52,16 @@ OVERRIDES: dict[str, Any] = {
             "bucket": "audit",
             "address": "10.41.0.9",
         }
+    ],
+    "gateways": [
+        {
+            "name": f"{held}-cologne",
+            "database": {"host": f"postgres-{held}.cologne.example", "address": f"10.41.0.{last}"},
+            "reviews": {"from_namespaces": ["reviewers"]},
+            **more,
+        }
+        # What goes to SageMaker leaves the site.
+        for held, last, more in (("restricted", 21, {}), ("confidential", 22, {"screening": screening()}))
     ],
     "trust": [{"name": "frankfurt", "ca_certificates": pem(), "issuer": {"name": "llm-identities"}}],
     "budgets": [

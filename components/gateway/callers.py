@@ -43,7 +43,7 @@ class GatewayDatabase(TypedDict):
     name: NotRequired[str]
     """Of the database (default isthmus)."""
     user: NotRequired[str]
-    """As whom it is asked (default gateway)."""
+    """As whom it is asked (default gateway; by `Reviews`: reviews)."""
 
 
 def known_callers(
@@ -66,7 +66,7 @@ def known_callers(
             },
             "salt_key": f"{_FOLDER}/salt",
         }
-    said = ("team", "clients", "allowance")
+    said = ("team", "clients", "allowance", "impact", "review", "confidence")
     if not teams and not any(key in route for route in routes for key in said):
         return made
     limits = {team["name"]: team["allowance"] for team in teams}

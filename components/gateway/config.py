@@ -67,6 +67,14 @@ def sealer_config(sensitivity: str, site: str, store: dict[str, Any], keys: dict
     }
 
 
+def reviews_config(sensitivity: str, site: str, people: str, more: dict[str, Any]) -> dict[str, Any]:
+    """`people`: path of their certificates' authority, which is not the one of its own certificate; `more`: database,
+    audit, keys and reviewers."""
+    made = {**_base("reviews", sensitivity, mutual=True), "site": site, **more}
+    made["listen"]["client_ca"] = people
+    return made
+
+
 def sidecar_config(sensitivity: str, allowed_clients: list[str]) -> dict[str, Any]:
     """Ends mutual TLS before vLLM, for clients by their certificates' DNS names."""
     return {

@@ -14,7 +14,9 @@ from components.gateway.callers import (
     known_callers,
     way_to,
 )
+from components.gateway.confidence import Calibrations
 from components.gateway.config import config_map, gateway_config
+from components.gateway.held import GatewayHeld, Held
 from components.gateway.records import GatewayAudit, Records
 from components.gateway.router import GatewayRouter, routed, through, to_router
 from components.gateway.routes import GatewayRoute, beyond, direct, led_to
@@ -62,6 +64,8 @@ class InferenceGatewayArgs(TypedDict):
     """Who takes its traces; absent: none leave it."""
     screening: NotRequired[GatewayScreening]
     """The detector beside it, which redacts what leaves the site; absent: nothing is looked through."""
+    reviews: NotRequired[GatewayHeld]
+    """How long answers are held for people, who decide in `Reviews`; absent: none is, and no route may ask for it."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
     issuer: NotRequired[CertificateIssuer]
@@ -151,7 +155,8 @@ class InferenceGateway(pulumi.ComponentResource):
         if router is not None:
             before += routed(name, held, space, router, local, self, issuer=args.get("issuer"))
         database = args.get("database")
-        callers = known_callers(database, args.get("teams", []), [dict(route) for route in args["routes"]])
+        scored = Calibrations(name, service, space, own, [dict(route) for route in args["routes"]], child)
+        callers = known_callers(database, args.get("teams", []), scored.routes)
         told = gateway_config(held, args["site"], routes, callers)
         traces = args.get("traces")
         known = [(database["address"], database["host"])] if database is not None else []
@@ -160,6 +165,8 @@ class InferenceGateway(pulumi.ComponentResource):
         seen, believed = mounted(traces)
         looked = screened(name, held, space, own, args.get("screening"), args["monitoring_namespace"], child)
         told |= looked.told
+        held_answers = Held(name, service, space, own, args, child)
+        told |= held_answers.section
         records = Records(name, service, space, own, args["audit"], child) if "audit" in args else None
         if records is not None:
             told["audit"] = records.section(told)
@@ -201,6 +208,8 @@ class InferenceGateway(pulumi.ComponentResource):
                 *before,
                 *(records.before if records is not None else []),
                 *looked.before,
+                *held_answers.before,
+                *scored.before,
                 *self._ways_to_models(name, held, space, service, own, servers),
                 *after,
             ],
@@ -210,11 +219,15 @@ class InferenceGateway(pulumi.ComponentResource):
             mounts=[
                 {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
                 *(records.mounts if records is not None else []),
+                *held_answers.mounts,
+                *scored.mounts,
                 *seen,
             ],
             volumes=[
                 {"name": "callers", "secret": {"secretName": args["callers_secret"], "defaultMode": 0o440}},
                 *(records.volumes if records is not None else []),
+                *held_answers.volumes,
+                *scored.volumes,
                 *believed,
                 *looked.volumes,
             ],

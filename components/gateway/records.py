@@ -13,8 +13,8 @@ from isthmus.contracts.errors import InputError
 ROOT = "/var/lib/isthmus/audit"
 RECORDS, SEALS = f"{ROOT}/records", f"{ROOT}/seals"
 EFS_DRIVER = "efs.csi.aws.com"
-_KEYS, _CONTENT_KEYS = "/etc/isthmus/audit", "/var/lib/isthmus/audit-keys"
-SEAL_KEY, SITE_KEY = f"{_KEYS}/sealer.pem", f"{_KEYS}/site.key"
+KEYS, CONTENT_KEYS = "/etc/isthmus/audit", "/var/lib/isthmus/audit-keys"
+SEAL_KEY, SITE_KEY = f"{KEYS}/sealer.pem", f"{KEYS}/site.key"
 
 
 class GatewayContent(TypedDict):
@@ -45,7 +45,7 @@ class GatewayAudit(TypedDict):
     folders: NotRequired[SharedFolders]
     """In place of it, in an EKS cluster: the folders of a `RecordsShare`; their PersistentVolumes are made."""
     secret: str
-    """Secret in the class's namespace with `sealer.pem` and `site.key`; with `content`, with `wrapping.key`."""
+    """Secret in the class's namespace: `sealer.pem`, `site.key`; with `content` or held answers, `wrapping.key`."""
     policy: NotRequired[str]
     """What records name as the policy's version; absent: a digest of the gateway's own configuration."""
     max_unsealed_s: NotRequired[int]
@@ -175,7 +175,7 @@ class Records:
             f"{name}-records", f"{service}-records", audit, space, own, opts, seals=False, where=where
         )
         self.before, self.mounts, self.volumes = found.made, found.mounts, found.volumes
-        self.mounts.append({"name": "audit-secret", "mountPath": _KEYS, "readOnly": True})
+        self.mounts.append({"name": "audit-secret", "mountPath": KEYS, "readOnly": True})
         secret = {"secretName": audit["secret"], "defaultMode": 0o440}
         self.volumes.append({"name": "audit-secret", "secret": secret})
         content = audit.get("content")
@@ -184,7 +184,7 @@ class Records:
             self.before.append(
                 shared_claim(f"{name}-content-keys", keys, content["volume"], space, own, opts)
             )
-            self.mounts.append({"name": "content-keys", "mountPath": _CONTENT_KEYS})
+            self.mounts.append({"name": "content-keys", "mountPath": CONTENT_KEYS})
             self.volumes.append({"name": "content-keys", "persistentVolumeClaim": {"claimName": keys}})
         self._audit = audit
 
@@ -200,13 +200,13 @@ def audit_section(audit: Any, config: dict[str, Any]) -> dict[str, Any]:
         made["max_unsealed_s"] = audit["max_unsealed_s"]
     if "content" in audit:
         made["content"] = {
-            "keys": _CONTENT_KEYS,
-            "wrapping_key": f"{_KEYS}/wrapping.key",
+            "keys": CONTENT_KEYS,
+            "wrapping_key": f"{KEYS}/wrapping.key",
             "days": dict(audit["content"]["days"]),
         }
-    return {**made, "policy": audit.get("policy") or _version({**config, "audit": made})}
+    return {**made, "policy": audit.get("policy") or version({**config, "audit": made})}
 
 
-def _version(config: dict[str, Any]) -> str:
+def version(config: dict[str, Any]) -> str:
     """By which an auditor finds the configuration under which a request was let through."""
     return f"config-{hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]}"

@@ -5,6 +5,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.gateway.callers import GatewayAllowance
+from components.gateway.confidence import GatewayConfidence, GatewayReview
 from components.kube import SERVING_PORT, dns_name
 from components.onprem.model_args import ModelPicker
 from isthmus.contracts.errors import InputError
@@ -96,6 +97,12 @@ class GatewayRoute(TypedDict):
     """Client certificates that speak for it, by DNS name or SPIFFE id; its keys are then taken from them only."""
     allowance: NotRequired[GatewayAllowance]
     """What it may use."""
+    impact: NotRequired[str]
+    """What its answers do to people or money: low, material or high. With `reviews` each workload says it."""
+    review: NotRequired[GatewayReview]
+    """Which of its answers people look at, beside those that class and impact demand."""
+    confidence: NotRequired[GatewayConfidence]
+    """By which calibrations its answers get a score; absent: they bear none."""
     cache_salt: NotRequired[str]
     """Whose prefixes its requests may hit in the engine's cache: those of requests with the same salt."""
     place: NotRequired[GatewayPlace]

@@ -37,16 +37,19 @@ def serve(
     volumes: list[dict[str, Any]] | None = None,
     variables: list[dict[str, str]] | None = None,
     measured: Sequence[str] = ("health",),
+    inside: Sequence[pulumi.Resource] = (),
     **more: Any,
 ) -> Any:
     """Account, network policy, Deployment, Service, disruption budget, PodMonitor of the ports `measured`. Returns the
-    Service."""
+    Service.
+
+    `inside`: a namespace that is made with them."""
     from pulumi_kubernetes.apps.v1 import Deployment
     from pulumi_kubernetes.core.v1 import Service, ServiceAccount
     from pulumi_kubernetes.networking.v1 import NetworkPolicy
     from pulumi_kubernetes.policy.v1 import PodDisruptionBudget
 
-    child = pulumi.ResourceOptions(parent=parent)
+    child = pulumi.ResourceOptions(parent=parent, depends_on=[*inside])
     account = ServiceAccount(
         f"{name}-account",
         metadata=metadata(service, own, namespace=namespace),
@@ -111,7 +114,9 @@ def serve(
         metadata=metadata(service, own, namespace=namespace),
         spec=port,
         opts=pulumi.ResourceOptions(
-            parent=parent, custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m")
+            parent=parent,
+            depends_on=[*inside],
+            custom_timeouts=pulumi.CustomTimeouts(create="12m", update="12m"),
         ),
     )
     budget: Any = {

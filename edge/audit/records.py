@@ -68,6 +68,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "ended_well": bool,
         "tokens": dict,
         "usd": (int, float, NoneType),
+        "verdicts": list,
         "content": (dict, NoneType),
     },
     "close": {},
@@ -93,6 +94,9 @@ _NO = object()
 
 
 def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    if kind is list:
+        # The one list of a record: what was said, each in words.
+        return isinstance(value, list) and all(isinstance(each, str) for each in value)
     return isinstance(value, kind) and not (isinstance(value, bool) and kind is int)
 
 

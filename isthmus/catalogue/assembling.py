@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import charts, kept, lifecycle, locked, missing, remembered, rendering, shelf
+from isthmus.catalogue import (
+    calibrations,
+    charts,
+    kept,
+    lifecycle,
+    locked,
+    missing,
+    remembered,
+    rendering,
+    shelf,
+)
 from isthmus.contracts.errors import InputError, Where
 from isthmus.contracts.explain import did_you_mean
 
@@ -83,7 +93,8 @@ def assemble(
     `AnswerIsNo` where an override breaks a boundary.
     """
     lock_file = lock or files.folder.parent / locked.FILE
-    made_of = remembered.stamp([*shelf.places(catalogue), files.folder, lock_file])
+    scored = calibrations.named(overrides, files.folder)
+    made_of = remembered.stamp([*shelf.places(catalogue), files.folder, lock_file, *scored])
     return remembered.once(
         "platform",
         # The caller may change its own mapping later.
@@ -113,6 +124,7 @@ def _assembled(
     merged = locked.fill(merged, lock_file, files.stack, sandbox=sandbox)
     merged = charts.fill(merged, lock_file, files.folder, files.stack, sandbox=sandbox)
     merged = lifecycle.fill(merged, sandbox=sandbox)
+    merged = calibrations.fill(merged, files.folder, file)
     merged = _reached(merged) if sandbox else merged
     missing.require(merged, str(Where(file, None, OVERRIDES)))
     platform = laying.validate(merged, f"{files.plan.blueprint} with the overrides of {file}")

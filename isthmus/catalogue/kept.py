@@ -16,6 +16,7 @@ from isthmus.contracts.errors import AnswerIsNo, InputError, Where
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements_workloads import Review
 
 
 def check(platform: Platform, requirements: Requirements, file: str) -> None:
@@ -53,6 +54,9 @@ def _broken(platform: Platform, requirements: Requirements) -> list[tuple[str, s
                 found.append((what, f"{path}.residency"))
             elif workload.impact != served.impact:
                 found.append((_differs("impact", served.impact, workload.impact), f"{path}.impact"))
+            elif workload.review != served.review:
+                said = [_said(each) for each in (served.review, workload.review)]
+                found.append((_differs("review", *said), f"{path}.review"))
         for each in redacted_besides(gateway.class_, requirements):
             if each not in gateway.redacted:
                 what = f"{each} of class {gateway.class_} is redacted by the requirements, and not here"
@@ -89,6 +93,11 @@ def _broken(platform: Platform, requirements: Requirements) -> list[tuple[str, s
 
 def _differs(key: str, given: Any, wanted: Any) -> str:
     return f"the {key} is {_text(given)} here and {_text(wanted)} in the requirements"
+
+
+def _said(review: Review | None) -> list[str]:
+    said = review.model_dump(exclude_none=True) if review is not None else {}
+    return [f"{key}: {value}" for key, value in said.items()]
 
 
 def _text(value: Any) -> str:

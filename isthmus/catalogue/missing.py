@@ -48,7 +48,7 @@ def wanted(platform: dict[str, Any]) -> Missing:
     """Every value that is still to be given, in the order in which a person would look for them."""
     found = [*_images(platform), *_issuer(platform), *_monitoring(platform), *_weights(platform)]
     found += [*_machines(platform), *_clusters(platform), *_audit(platform), *_trust(platform)]
-    return [*found, *_screening(platform), *_fargate(platform), *_money(platform)]
+    return [*found, *_screening(platform), *_fargate(platform), *_reviews(platform), *_money(platform)]
 
 
 def _images(platform: dict[str, Any]) -> Missing:
@@ -73,7 +73,8 @@ def _issuer(platform: dict[str, Any]) -> Missing:
     """Needed as long as one server has no Secret of its own with a certificate."""
     served = [e for e in _parts(platform, "endpoints") if e.get("target") in VLLM_TARGETS]
     gates = [one for one in _parts(platform, "gateways") if one.get("runs_on") != "fargate"]
-    bare = [one for one in (*served, *gates) if not one.get("certificate_secret")]
+    desks = [_mapping(one["reviews"]) for one in gates if one.get("reviews")]
+    bare = [one for one in (*served, *gates, *desks) if not one.get("certificate_secret")]
     issuer = _mapping(platform.get("issuer"))
     return [("issuer.name", "internal-ca")] if bare and not issuer.get("name") else []
 
@@ -152,12 +153,12 @@ def _audit(platform: dict[str, Any]) -> Missing:
     return missing
 
 
-def _inside(platform: dict[str, Any], store: dict[str, Any]) -> str:
-    """An address of the store's site, for an example."""
-    site = next((one for one in _parts(platform, "sites") if one.get("name") == store.get("site")), {})
+def _inside(platform: dict[str, Any], part: dict[str, Any], last: int = 9) -> str:
+    """An address of the part's site, for an example."""
+    site = next((one for one in _parts(platform, "sites") if one.get("name") == part.get("site")), {})
     cidrs = site.get("cidrs")
     start = str(cidrs[0]).rpartition("/")[0] if isinstance(cidrs, list) and cidrs else "10.40.0.0"
-    return f"{start.rpartition('.')[0]}.9"
+    return f"{start.rpartition('.')[0]}.{last}"
 
 
 def _screening(platform: dict[str, Any]) -> Missing:
@@ -228,6 +229,32 @@ def _fargate(platform: dict[str, Any]) -> Missing:
             if not there.get(key.rpartition(".")[2]):
                 arn = f"arn:aws:secretsmanager:{region}:{account}:secret:llm/{held}-{what}"
                 missing.append((f"gateways[{name}].{key}", arn))
+    return missing
+
+
+def _reviews(platform: dict[str, Any]) -> Missing:
+    """Where held answers are, who reaches them, and in AWS, where none are, who looks at answers instead."""
+    missing: Missing = []
+    for gateway in _parts(platform, "gateways"):
+        name, held = gateway.get("name"), gateway.get("class")
+        if gateway.get("reviews"):
+            database, reviews = _mapping(gateway.get("database")), _mapping(gateway.get("reviews"))
+            if not database.get("host"):
+                missing.append((f"gateways[{name}].database.host", f"postgres-{held}.site.example"))
+            if not database.get("address"):
+                missing.append((f"gateways[{name}].database.address", _inside(platform, gateway, 20)))
+            if not reviews.get("from_cidrs") and not reviews.get("from_namespaces"):
+                missing.append((f"gateways[{name}].reviews.from_namespaces", "[reviewers]"))
+            continue
+        sites = [one for one in _parts(platform, "sites") if one.get("name") == gateway.get("site")]
+        if any(one.get("kind") != "aws" for one in sites):
+            continue
+        for workload in _parts(gateway, "workloads"):
+            asks = workload.get("review") or workload.get("impact") == "material"
+            if asks and workload.get("impact") != "high" and not workload.get("reviewed_by"):
+                missing.append(
+                    (f"gateways[{name}].workloads[{workload.get('name')}].reviewed_by", "claims-desk")
+                )
     return missing
 
 

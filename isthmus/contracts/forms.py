@@ -87,6 +87,9 @@ FORMS = {
         "an address like `https://collector.bank.example:4318/v1/traces`"
     ),
     r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,119}$": "a policy's version like `v12`",
+    r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$": "a file's path like `calibrations/onboarding.json`",
+    r"^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,119}$": "a team or an application like `claims-desk`",
+    r"^[a-z0-9][a-z0-9._@+-]{0,119}$": "a person's name in lower case like `erika@bank.example`",
     r"^[0-9]{12}$": "an account's 12 digits",
     r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$": (
         "a label's key like `topology.kubernetes.io/zone`"

@@ -30,12 +30,13 @@ from isthmus.contracts.platform_aws import (
     Trail,
     Trust,
 )
-from isthmus.contracts.platform_callers import Caller, GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform_callers import GatewayDatabase, GatewayTeam
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
 from isthmus.contracts.platform_pools import MigProfile, Pool
 from isthmus.contracts.platform_records import Address, GatewayAudit
+from isthmus.contracts.platform_reviews import GatewayReviews, Reviewed
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
 from isthmus.contracts.platform_screening import Screening
 from isthmus.contracts.platform_serving import (
@@ -163,7 +164,7 @@ class Endpoint(Part):
         return value
 
 
-class Workload(Caller):
+class Workload(Reviewed):
     """What a gateway serves to one caller group: its name, and where its requests go."""
 
     name: DnsLabel
@@ -176,7 +177,6 @@ class Workload(Caller):
     overflow_when_waiting: int = Field(default=4, ge=1)
     """Also when so many requests wait at its own endpoint, by the model server's own word."""
     residency: list[str] = []
-    impact: Literal["low", "material", "high"] = "low"
     adapter: DnsLabel | None = None
     """Adapter of the endpoint that serves this workload; absent: the base model."""
     canary: Canary | None = None
@@ -250,6 +250,8 @@ class Gateway(Part):
     """What the organisation's handling redacts beside what the class demands of itself."""
     screening: Screening | None = None
     """The detector beside its copies, and what guards look for; absent: nothing is looked through."""
+    reviews: GatewayReviews | None = None
+    """Where people look at its answers before they are given out; absent: none is held, and no workload may ask."""
     certificate_secret: KubeName | SecretArn | None = None
     """A TLS Secret in place of a cert-manager Certificate. On Fargate the ARN of a secret that is JSON with
     `certificate`, `key` and `ca`, each PEM."""

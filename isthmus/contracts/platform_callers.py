@@ -19,6 +19,11 @@ _CLIENT = re.compile(
 )
 
 
+def whole_name(text: str) -> bool:
+    """Whether it is a whole DNS name or a SPIFFE id."""
+    return _CLIENT.fullmatch(text) is not None
+
+
 class Allowance(Part):
     """What may be used in a minute and in a calendar month, UTC, by all copies of a gateway together."""
 
@@ -59,7 +64,7 @@ class Caller(Part):
     @classmethod
     def _whole_names(cls, clients: list[str]) -> list[str]:
         for index, name in enumerate(clients):
-            if not _CLIENT.fullmatch(name):
+            if not whole_name(name):
                 todo = "Write a whole DNS name in lower case, or spiffe://TRUST-DOMAIN/PATH"
                 raise At(f"`{name}` is no name of a client's certificate", index, todo=todo)
         return clients

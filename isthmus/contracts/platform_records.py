@@ -107,7 +107,6 @@ def port_of(endpoint: str) -> int:
 
 def gateways_keep_records(platform: Platform) -> None:
     """Every class keeps records, so every gateway writes them, and a sealer takes them to the site's store."""
-    volumes: dict[tuple[str, str], str] = {}
     for index, gateway in enumerate(platform.gateways):
         path = ("gateways", index, "audit")
         months = handling.of(gateway.class_).records_months_min
@@ -127,15 +126,6 @@ def gateways_keep_records(platform: Platform) -> None:
             _store_is_reached(platform, gateway)
         else:
             _store_is_aws_own(platform, gateway)
-        kept = gateway.audit.content
-        named = {"volume": gateway.audit.volume, "sealer_volume": gateway.audit.sealer_volume}
-        for key, volume in {**named, **({"content.volume": kept.volume} if kept else {})}.items():
-            if volume is None:
-                continue
-            other = volumes.setdefault((gateway.site, volume), f"{gateway.name}'s {key}")
-            if other != f"{gateway.name}'s {key}":
-                what = f"volume {volume} is {gateway.name}'s {key} and {other}: one binds to one claim"
-                raise At(what, *path, *key.split("."), todo="Name one for each, and one share for each class")
 
 
 _WANTED: dict[Place, str] = {

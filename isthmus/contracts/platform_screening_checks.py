@@ -107,7 +107,7 @@ def _there(guard: ScreeningGuard, gateway: Gateway, screening: Screening, at: tu
             what = f"guard {guard.name} looks for {name}, and no topic of that name is stated"
             raise At(what, *at, "entities", place, todo=did_you_mean(name, topics) or "Add it to `topics`")
     # Held answers are a part of their own; without it nobody would ever let one go.
-    if guard.then == "review" and getattr(gateway, "reviews", None) is None:
+    if guard.then == "review" and gateway.reviews is None:
         what = f"guard {guard.name} has answers held for people, and gateway {gateway.name} keeps none"
         raise At(what, *at, "then", todo="Say `refuse` or `record`")
 

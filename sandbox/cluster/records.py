@@ -1,5 +1,6 @@
-"""Volumes that gateways write their records on: for each class the share as its gateways have it, and as its sealer
-does. A claim has its volume for itself, so what is one share is two volumes."""
+"""Volumes that gateways write their records on, and those with the keys of held answers: for each class the share as
+its gateways have it, as its sealer does and as those do who decide. A claim has its volume for itself, so what is one
+share is several volumes."""
 
 from __future__ import annotations
 
@@ -8,6 +9,12 @@ from typing import Any
 from isthmus.contracts.words import SENSITIVITIES
 from sandbox.cluster.weights import LABEL
 
+SHARES = (
+    *(("records", whose) for whose in ("", "-sealer", "-reviews")),
+    *(("held-keys", whose) for whose in ("", "-reviews")),
+)
+"""Each share, and whose claim on it a volume is for."""
+
 
 def volumes() -> list[dict[str, Any]]:
     """Named as the blueprints name them (`blueprints/parts/gateways.yaml.j2`)."""
@@ -15,15 +22,15 @@ def volumes() -> list[dict[str, Any]]:
         {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
-            "metadata": {"name": f"records-{held}{whose}", "labels": {LABEL: "records"}},
+            "metadata": {"name": f"{share}-{held}{whose}", "labels": {LABEL: "records"}},
             "spec": {
                 "capacity": {"storage": "10Gi"},
                 "accessModes": ["ReadWriteMany"],
                 "persistentVolumeReclaimPolicy": "Retain",
                 "storageClassName": "",
-                "hostPath": {"path": f"/records/{held}"},
+                "hostPath": {"path": f"/{share}/{held}"},
             },
         }
         for held in SENSITIVITIES
-        for whose in ("", "-sealer")
+        for share, whose in SHARES
     ]

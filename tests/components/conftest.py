@@ -1,6 +1,6 @@
 """A mocks engine that records every resource, and the bank's platform to build with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -11,8 +11,10 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.sync_await import _ensure_event_loop
 
 from tests.components.platforms import bank
+from tests.s3_service import client, s3_service
 
 ACCOUNT = "123456789012"
+BUCKET = "llm-audit"
 COMPUTED: dict[str, dict[str, Any]] = {
     "aws:ec2/vpcEndpoint:VpcEndpoint": {
         "dnsEntries": [
@@ -224,6 +226,15 @@ def build(
         return LlmPlatform(name, checked, providers, only_admission=only_admission)
 
     engine.run(program)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Any]:
+    """A client of a store with Object Lock, and in it the bucket of the bank's records."""
+    with s3_service() as url:
+        made = client(url)
+        made.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+        yield made
 
 
 @pytest.fixture(scope="session")

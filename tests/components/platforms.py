@@ -30,6 +30,24 @@ def _gateway(held: str, workload: dict[str, Any], **more: Any) -> dict[str, Any]
     }
 
 
+def reviewed(platform: dict[str, Any], at: int = 1, **more: Any) -> dict[str, Any]:
+    """The same, and answers of a gateway are held for people: of the confidential one, unless `at` says another."""
+    gateway = platform["gateways"][at]
+    held = gateway["class"]
+    gateway["database"] = {"host": "postgres.fra1.bank.example", "address": "10.40.0.21"}
+    gateway["reviews"] = {
+        **{"secret": f"{held}-reviews", "reviewers_ca": f"{held}-reviewers-ca"},
+        **{"records_volume": f"records-{held}-reviews", "keys_volume": f"held-keys-{held}-reviews"},
+        **{"gateway_keys_volume": f"held-keys-{held}", "from_cidrs": ["10.40.7.0/24"]},
+        **more,
+    }
+    gateway["workloads"][0] |= {
+        "impact": "high",
+        "review": {"domain": "onboarding", "below_confidence": 0.7, "sample_rate": 0.02},
+    }
+    return platform
+
+
 def bank() -> dict[str, Any]:
     """A new copy each time."""
     aws = [{"name": "bedrock", "cidr": "10.80.0.0/16", "port": 443}]

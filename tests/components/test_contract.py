@@ -19,9 +19,11 @@ from components.aws.network import NetworkArgs
 from components.aws.trust_anchor import TrustAnchorArgs
 from components.certificates import CertificateIssuer
 from components.gateway.callers import GatewayAllowance, GatewayDatabase, GatewayTeam
+from components.gateway.confidence import GatewayCalibration, GatewayReview
 from components.gateway.fargate_gateway import FargateSettings
 from components.gateway.inference_gateway import InferenceGatewayArgs
 from components.gateway.records import GatewayAudit, GatewayContent
+from components.gateway.reviews import GatewayReviewer, ReviewsArgs
 from components.gateway.router import GatewayRouter
 from components.gateway.routes import GatewayCanary, GatewayRoute, TokenPrice
 from components.gateway.screening import (
@@ -60,9 +62,11 @@ from isthmus.contracts import (
     platform_fargate,
     platform_pools,
     platform_records,
+    platform_reviews,
     platform_sagemaker,
     platform_screening,
     platform_serving,
+    requirements_workloads,
 )
 
 RENAMED = {"class_": "sensitivity"}
@@ -106,9 +110,17 @@ ELSEWHERE: dict[type, set[str]] = {
         "overflow",
         "overflow_when_waiting",
         "residency",
-        "impact",
         "adapter",
+        # By them it is scored in its review's domain; who reviews it elsewhere, no gateway knows.
+        "calibrations",
+        "reviewed_by",
     },
+    # Its keys and hours are the gateway's, as whom it asks the database is a part of that.
+    platform_reviews.GatewayReviews: {
+        *("user", "decide_h", "escalated_h", "keep_days", "gateway_keys_volume"),
+    },
+    # Where it was read.
+    platform_reviews.Calibration: {"file"},
     # They are the sealer's, in a namespace of its own.
     platform_records.GatewayAudit: {"sealer_volume", "sealer_secret", "earlier_keys"},
     # Where sealers reach it is theirs to know.
@@ -168,6 +180,10 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (ScreeningPattern, platform_screening.ScreeningPattern),
     (ScreeningTopic, platform_screening.ScreeningTopic),
     (ScreeningGuard, platform_screening.ScreeningGuard),
+    (ReviewsArgs, platform_reviews.GatewayReviews),
+    (GatewayReviewer, platform_reviews.Reviewer),
+    (GatewayReview, requirements_workloads.Review),
+    (GatewayCalibration, platform_reviews.Calibration),
     (TokenPrice, platform_accounts.TokenPrice),
     (LoraAdapter, platform.Adapter),
     (InferenceGatewayArgs, platform.Gateway),
@@ -247,7 +263,7 @@ def test_what_the_component_demands_the_contract_has(arguments: Any, contract: t
     back = {value: key for key, value in RENAMED.items()}
     for argument in arguments.__required_keys__:
         info = contract.model_fields.get(back.get(str(argument), str(argument)))
-        if info is not None and argument not in ("weights", "chart", "version"):
+        if info is not None and argument not in ("weights", "chart", "version", "text"):
             # Looked for before a component is made; the contract refuses a cluster of ours without a version.
             assert info.is_required() or info.default is not None, f"{arguments.__name__}.{argument}"
 

@@ -4,37 +4,25 @@ Object Lock. Only what a cluster would have given is put in its place: paths, po
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
-from tests.components.conftest import Engine
+from tests.components.conftest import BUCKET, Engine
 from tests.components.platforms import DIGEST
 from tests.components.rendered import given, shown, told
 from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
-from tests.s3_service import client, s3_service
 
 WORKLOAD, KEY = "kyc-extraction", "key-of-kyc"
 SPACE = "isthmus-confidential.svc"
-BUCKET = "llm-audit"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
-    with s3_service() as url:
-        made = client(url)
-        made.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
-        yield made
 
 
 def test_the_rendered_gateway_records_what_the_rendered_sealer_seals(

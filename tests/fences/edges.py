@@ -68,8 +68,10 @@ class Stage:
         if config["mode"] == "gateway":
             config["upstream_tls"] = {**pair, "ca": str(self.authority.path)}
             config["callers"] = str(self.folder / "callers.yaml")
-            # No sealer stands here, so no writer would ever be registered; records are held to elsewhere.
-            config.pop("audit")
+            # No sealer stands here, so no writer would ever be registered; records are held to elsewhere, and so are
+            # held answers, whose database stands nowhere here either.
+            for part in ("audit", "reviews", "database", "salt_key", "workloads"):
+                config.pop(part)
             for route in config["routes"]:
                 # What the pod's hosts file and the service do: the name is the pod's address.
                 route["url"] = f"https://{self.site.addresses[MODEL]}:8443"

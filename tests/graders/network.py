@@ -68,6 +68,8 @@ def allowed(platform: dict[str, Any], site: str) -> set[Way]:
             found |= {Way(out, ends, "TCP", port) for ends, port in _ways_out(gateway, platform)}
             if gateway.get("audit"):
                 found |= set(_sealer(gateway, platform))
+            if gateway.get("database"):
+                found |= set(_database(gateway))
     return found
 
 
@@ -103,6 +105,19 @@ def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
     port = store["endpoint"].rpartition("/")[2].partition(":")[2] or "443"
     yield Way(own, store["address"], "TCP", port)
     yield Way(MONITORING, own, "TCP", HEALTH)
+
+
+def _database(gateway: dict[str, Any]) -> Iterator[Way]:
+    """The gateway reaches its database by its address; so do those who decide upon its answers, and reviewers them."""
+    class_, database = gateway["class"], gateway["database"]
+    ends = (database["address"], "TCP", str(database.get("port", 5432)))
+    yield Way(f"{class_space(gateway)}/{class_}-gateway", *ends)
+    reviews = gateway.get("reviews")
+    if reviews:
+        own = f"{class_space(gateway)}-reviews/{class_}-reviews"
+        yield Way(own, *ends)
+        yield Way(MONITORING, own, "TCP", HEALTH)
+        yield from (Way(f"{each}/app", own, "TCP", SERVING) for each in reviews.get("from_namespaces") or [])
 
 
 def _ways_out(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -273,6 +288,7 @@ def others() -> list[Body]:
     """Namespaces and pods that are not ours."""
     spaces: dict[str, dict[str, str]] = {
         "stranger": {},
+        "reviewers": {},
         "monitoring": {},
         "kube-system": {},
         **{f"app-{class_}": {"isthmus.dev/class": class_} for class_ in CLASSES},
@@ -285,6 +301,6 @@ def others() -> list[Body]:
         }
         for name, labels in spaces.items()
     ]
-    made += [pod("app", name, {}) for name in spaces if name.startswith(("app-", "stranger"))]
+    made += [pod("app", name, {}) for name in spaces if name.startswith(("app-", "reviewers", "stranger"))]
     made += [pod("prometheus", "monitoring", {}), pod("dns", "kube-system", {"k8s-app": "kube-dns"})]
     return [*made, pod("neighbour", "kube-system", {})]

@@ -16,6 +16,7 @@ from tests.mutation import (
     records_aws,
     release,
     reliability,
+    reviews,
     screening,
     workload,
 )
@@ -34,6 +35,7 @@ FAULTS: list[Operator] = ASIDE + [
         audit,
         records,
         records_aws,
+        reviews,
         workload,
         cost,
         reliability,

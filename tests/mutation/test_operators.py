@@ -75,7 +75,8 @@ def test_a_fault_touches_a_few_resources_and_the_inputs_of_no_component(once: di
     for operator in FAULTS:
         one = once[operator.id]
         was = {each.urn: each for each in one.stack.resources}
-        assert len(differing(one)) <= 8, operator.id
+        # What waits for an admission policy, a class's gateway, sealer and reviews among it, waits for one thing less.
+        assert len(differing(one)) <= 10, operator.id
         others = [each for each in one.resources if not each.made]
         assert all(each.inputs == was[each.urn].inputs for each in others), operator.id
 

@@ -18,6 +18,7 @@ from tests.policies import (
     cases_network,
     cases_records,
     cases_records_aws,
+    cases_reviews,
     cases_screening,
     cases_serving,
     cases_stated,
@@ -39,6 +40,7 @@ CASES: list[Case] = [
     *cases_stated.CASES,
     *cases_records.CASES,
     *cases_records_aws.CASES,
+    *cases_reviews.CASES,
     *cases_screening.CASES,
 ]
 OTHERS = ("data-path/",)

@@ -82,6 +82,7 @@ def lowered_to_the_cloud(folder: Path) -> Stack:
 
     def moved(given: dict[str, Any]) -> None:
         given["endpoints"] = [each for each in given["endpoints"] if not each["id"].startswith("restricted")]
+        given["gateways"] = [each for each in given["gateways"] if not each["name"].startswith("restricted")]
         given["budgets"].append({"name": work["name"], "monthly_usd": 4000})
 
     _override(stack, moved)

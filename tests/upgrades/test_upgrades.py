@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from isthmus import catalogue
+from isthmus.catalogue import assembling, missing, starting
+from isthmus.contracts import overrides as laying
 from isthmus.contracts import yamlfile
 from isthmus.contracts.handling import HANDLING
 from sandbox import api
@@ -47,7 +50,8 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         if each["kind"] == "on-prem"
     }
     said = yamlfile.load(settings).data
-    for store in said["config"]["isthmus:overrides"].get("audit", []):
+    given = said["config"]["isthmus:overrides"]
+    for store in given.get("audit", []):
         if store["name"] in networks:
             store.setdefault("address", networks[store["name"]].rpartition(".")[0] + ".9")
     planned = yamlfile.load(plan).data
@@ -55,7 +59,6 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         class_, site = gateway["class"], gateway["site"]
         away = [one for one in planned["endpoints"] if one["class"] == class_ and one["site"] != site]
         if site in networks and away and "prompts-leaving-site" in HANDLING[class_].redacted:
-            given = said["config"]["isthmus:overrides"]
             given.setdefault("gateways", []).append({"name": f"{class_}-{site}", "screening": screening()})
             # Its lock is of then, and knows no detector.
             registry = given["images"].get("registry") or given["images"]["registries"][0]
@@ -65,6 +68,10 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         if arn.startswith("arn:"):
             named = {key: arn.replace("callers", key) for key in ("secret", "sealer_secret")}
             gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
+    files = assembling.read(requirements.parent, requirements.name.partition(".")[0])
+    rendered = catalogue.render(files.plan.blueprint, files.requirements, files.plan)
+    left = [each for each in missing.wanted(laying.merge(rendered, given)) if each[0].startswith("gateways[")]
+    said["config"]["isthmus:overrides"] = laying.merge(given, starting.overrides(left))
     yamlfile.dump(said, "", settings)
 
 

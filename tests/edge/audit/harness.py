@@ -51,6 +51,7 @@ def outcome(name: str, **more: Any) -> dict[str, Any]:
         "ended_well": True,
         "ms": 3,
         "usd": None,
+        "verdicts": [],
     }
     return {**common(name), **said, "tokens": {"prompt": 7, "completion": 5}, "content": None, **more}
 

@@ -196,6 +196,8 @@ def test_a_sealer_does_not_go_on_in_a_store_that_has_lost_a_seal(place: Place):
         ("intent", {"id": "a"}, "class is not as it must be"),
         ("intent", intent("a", attempt=True), "attempt is not as it must be"),
         ("outcome", outcome("a", content="x"), "content is not as it must be"),
+        ("outcome", outcome("a", verdicts=None), "verdicts is not as it must be"),
+        ("outcome", outcome("a", verdicts=["guard@1: passed", 7]), "verdicts is not as it must be"),
         ("pardon", {}, "the kind 'pardon' is unknown"),
     ],
 )

@@ -1,0 +1,99 @@
+"""How sure a gateway's answers are: the files of `isthmus calibrate` beside its configuration, and who uses which."""
+
+import hashlib
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.kube import metadata
+from isthmus.contracts.errors import InputError
+
+_FOLDER = "/etc/isthmus/calibrations"
+
+
+class GatewayReview(TypedDict):
+    """Which of a workload's answers people look at, beside those that class or impact demands."""
+
+    domain: str
+    """Who reviews: a team or a field of knowledge."""
+    below_confidence: NotRequired[float]
+    """Answers with a lower score, or with none, are held."""
+    sample_rate: NotRequired[float]
+    """Of all the others so many."""
+
+
+class GatewayCalibration(TypedDict):
+    """A file of `isthmus calibrate`."""
+
+    name: str
+    """By which it is told from the workload's others."""
+    digest: str
+    """Of the file, `sha256:` and 64 digits; records name it with each score."""
+    text: str
+    """What is in it."""
+
+
+class GatewayConfidence(TypedDict):
+    """By which calibrations a workload's answers get a score."""
+
+    domain: str
+    """Of its questions: a calibration of another is not used."""
+    calibrations: list[GatewayCalibration]
+    """One for each model's weights and kind of answer."""
+
+
+class Calibrations:
+    """What a gateway with calibrations has beside one without."""
+
+    def __init__(
+        self,
+        name: str,
+        service: str,
+        space: str,
+        own: dict[str, str],
+        routes: list[dict[str, Any]],
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        """`routes`: as `GatewayRoute`. Raises `InputError` for a text that is not of its digest."""
+        files: dict[str, str] = {}
+        self.routes: list[dict[str, Any]] = []
+        """The same, each with the paths of its calibrations in place of their texts."""
+        for route in routes:
+            said = route.get("confidence")
+            if said is not None:
+                named = [_file(each, files, route) for each in said["calibrations"]]
+                route = {**route, "confidence": {"domain": said["domain"], "calibrations": named}}
+            self.routes.append(route)
+        self.before: list[pulumi.Resource] = []
+        self.mounts: list[dict[str, Any]] = []
+        self.volumes: list[dict[str, Any]] = []
+        if not files:
+            return
+        from pulumi_kubernetes.core.v1 import ConfigMap
+
+        digest = hashlib.sha256("".join(sorted(files)).encode()).hexdigest()[:10]
+        called = f"{service}-calibrations-{digest}"
+        self.before.append(
+            ConfigMap(
+                f"{name}-calibrations",
+                metadata=metadata(called, own, namespace=space),
+                data=dict(sorted(files.items())),
+                immutable=True,
+                opts=opts,
+            )
+        )
+        self.mounts.append({"name": "calibrations", "mountPath": _FOLDER, "readOnly": True})
+        self.volumes.append({"name": "calibrations", "configMap": {"name": called, "defaultMode": 0o440}})
+
+
+def _file(calibration: GatewayCalibration, files: dict[str, str], route: dict[str, Any]) -> str:
+    """Where it is mounted; `files` by name, which holds the digest: workloads that share one share the file."""
+    text = calibration["text"]
+    where = f"routes.{route['workload']}.calibrations.{calibration['name']}"
+    found = hashlib.sha256(text.encode()).hexdigest()
+    if f"sha256:{found}" != calibration["digest"]:
+        todo = f"Give the text of that digest, or say sha256:{found}"
+        raise InputError("its text is not of its digest", where=where, todo=todo)
+    file = f"{calibration['name']}-{found[:16]}.json"
+    files[file] = text
+    return f"{_FOLDER}/{file}"
