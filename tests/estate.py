@@ -83,6 +83,8 @@ def small_estate(root: Path) -> Project:
             "anomalies": {"mode": "off"},
         }
         overrides["links"][0] |= {"mode": "existing", "transit_gateway": "tgw-0123456789abcdef0"}
+        standing = [f"{each['class']}-{each['site']}" for each in plan["gateways"]]
+        overrides["gateways"] = [each for each in overrides["gateways"] if each["name"] in standing]
 
     change_overrides(project, less)
     return project

@@ -102,9 +102,18 @@ def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:
     """Who seals a gateway's records reaches the site's store by its address, and nobody but monitoring reaches it."""
     own = f"{class_space(gateway)}-sealer/{gateway['class']}-sealer"
     (store,) = [each for each in platform["audit"] if each["site"] == gateway["site"]]
+    yield Way(MONITORING, own, "TCP", HEALTH)
+    if "endpoint" not in store:
+        # AWS's own store, by the sealing endpoint's addresses in the network; who it is the pod identity's agent says.
+        yield Way(own, AGENT, "TCP", "80")
+        (network,) = [each for each in platform["networks"] if each["site"] == gateway["site"]]
+        # An eighth of the network for each zone by its letter, and in it the sixth address from the end.
+        eighths = list(ipaddress.ip_network(network["cidr"]).subnets(prefixlen_diff=3))
+        for zone in network["zones"]:
+            yield Way(own, str(eighths["abcdefgh".index(zone[-1])][-6]), "TCP", "443")
+        return
     port = store["endpoint"].rpartition("/")[2].partition(":")[2] or "443"
     yield Way(own, store["address"], "TCP", port)
-    yield Way(MONITORING, own, "TCP", HEALTH)
 
 
 def _database(gateway: dict[str, Any]) -> Iterator[Way]:
@@ -145,6 +154,13 @@ def beyond(ways: set[Way], platform: dict[str, Any], site: str) -> set[Way]:
         f"{OURS}{each['class']}/{each['class']}-translator"
         for each in platform.get("identities") or []
         if each.get("assumed_by") == "eks-pod-identity" and each["site"] == site
+    } | {
+        f"{OURS}{each['class']}-sealer/{each['class']}-sealer"
+        for each in platform["gateways"]
+        if each["site"] == site
+        and each["runs_on"] == "kubernetes"
+        and each.get("audit")
+        and any(one["site"] == site and "endpoint" not in one for one in platform["audit"])
     }
     found = set()
     for way in ways:

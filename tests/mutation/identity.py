@@ -153,16 +153,18 @@ def administrator_whom_the_platform_does_not_name(inputs: Any, seen: Seen) -> li
 
 def edge_alone(_: Any, seen: Seen) -> bool:
     inputs = seen.resource.inputs
-    return "taskRoleArn" not in inputs and any(
-        CONFIGS.open(inputs, at)["mode"] == "gateway" for at in CONFIGS.find(inputs)
-    )
+    return any(CONFIGS.open(inputs, at)["mode"] == "gateway" for at in CONFIGS.find(inputs))
 
 
 @FAMILY.changes("aws:ecs/taskDefinition:TaskDefinition", where=edge_alone, also=["data-path"])
 def gateway_task_with_an_aws_identity(inputs: Any, seen: Seen) -> None:
     """The task that faces callers gets the role of the translator behind it."""
-    others = [each.inputs.get("taskRoleArn") for each in seen.of("aws:ecs/taskDefinition:TaskDefinition")]
-    inputs["taskRoleArn"] = next(each for each in others if each)
+    behind = [
+        each.inputs
+        for each in seen.of("aws:ecs/taskDefinition:TaskDefinition")
+        if any(CONFIGS.open(each.inputs, at)["mode"] == "translator" for at in CONFIGS.find(each.inputs))
+    ]
+    inputs["taskRoleArn"] = next(each["taskRoleArn"] for each in behind if each.get("taskRoleArn"))
 
 
 @FAMILY.changes("aws:ecs/service:Service", also=["workload", "audit"])

@@ -133,12 +133,6 @@ CASES = [
         ],
     ),
     Case(
-        "audit/answers-held",
-        [config({**BARE, "workloads": []}, "gw-cfg")],
-        platform=ELSEWHERE,
-        broken=[[config(BARE, "gw-cfg")]],
-    ),
-    Case(
         "audit/reviews-apart",
         [WAY, DESK, SPACE],
         fails=[{BLOCK: "10.40.0.0/16"}, {BLOCK: "10.40.0.22/32"}, {PEER: "everybody"}],

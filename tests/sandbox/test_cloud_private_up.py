@@ -53,6 +53,13 @@ OVERRIDES: dict[str, Any] = {
             },
         }
     ],
+    # Answers of material impact are held by no gateway in AWS: somebody else sees to them.
+    "gateways": [
+        {
+            "name": "confidential-frankfurt",
+            "workloads": [{"name": "claim-summaries", "reviewed_by": "claims-desk"}],
+        }
+    ],
     "budgets": [{"name": name, "monthly_usd": 500} for name in ("internal-frankfurt", "staff-assistant")],
     "contacts": {"cost": ["llm-cost@insurer.example"], "security": ["soc@insurer.example"]},
 }

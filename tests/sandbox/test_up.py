@@ -27,7 +27,7 @@ PLAN = both()[1]
 SERVED = {each.id: each for each in PLAN.endpoints if each.gpu}
 MORE = serving("kyc-extraction")
 """The endpoint that gets one replica more, and is changed by others."""
-BASE_MODEL = "- {name: confidential-fra1, workloads: [{name: kyc-extraction, adapter: null}]}"
+BASE_MODEL = "workloads: [{name: kyc-extraction, adapter: null}]"
 """An override by which the workload asks for the model without its adapter."""
 
 
@@ -204,7 +204,8 @@ def test_one_replica_more_changes_what_the_docs_list_and_replaces_nothing(bank):
 
 def test_a_replacement_says_which_property_forces_it(bank):
     # Another content is another configuration: an immutable ConfigMap of another name.
-    bank.edit("Pulumi.bank-dev.yaml", "    budgets:\n", f"    gateways:\n      {BASE_MODEL}\n    budgets:\n")
+    named = "- name: confidential-fra1\n"
+    bank.edit("Pulumi.bank-dev.yaml", named, f"{named}        {BASE_MODEL}\n")
     said = bank.up()
     assert "replaces ConfigMap bank-fra1-confidential-gateway-config, because of" in said
     assert "metadata.name" in said

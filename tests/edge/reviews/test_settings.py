@@ -20,9 +20,9 @@ WORKLOAD = "transaction-narratives"
 
 def documented() -> tuple[dict[str, Any], dict[str, Any]]:
     """The gateway's part and the other file, as docs/reviews.md shows them."""
-    first, second = (
-        YAML(typ="safe").load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)
-    )
+    blocks = [YAML(typ="safe").load(block) for block in re.findall(r"^```yaml\n(.*?)^```", TEXT, re.M | re.S)]
+    (first,) = (each for each in blocks if "reviews" in each and "workloads" in each)
+    (second,) = (each for each in blocks if each.get("mode") == "reviews")
     return first, second
 
 
