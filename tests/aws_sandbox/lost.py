@@ -31,7 +31,6 @@ UNTOLD = {
     "aws:ec2/vpcEndpoint:VpcEndpoint",
     "aws:ec2/vpcEndpointService:VpcEndpointService",
     "aws:efs/accessPoint:AccessPoint",
-    "aws:efs/fileSystem:FileSystem",
     "aws:route53/resolverEndpoint:ResolverEndpoint",
     "aws:route53/resolverRule:ResolverRule",
     "aws:secretsmanager/secretVersion:SecretVersion",
