@@ -42,8 +42,9 @@ def configured(subject: Subject, mode: str) -> Iterator[tuple[Resource, Any]]:
 
 
 def recorded(subject: Subject) -> Iterator[tuple[Resource, Any]]:
-    """Gateways that keep records: of a platform those of which it states it, else all."""
-    for resource, config in configured(subject, "gateway"):
+    """Gateways that keep records, and where people decide upon their answers: of a platform those of which it states
+    it, else all."""
+    for resource, config in (*configured(subject, "gateway"), *configured(subject, "reviews")):
         stated = subject.platform.gateways if subject.platform else []
         here = (at(config, "class"), at(config, "site"))
         mine = [each for each in stated if (each.class_, each.site) == here]
@@ -78,7 +79,7 @@ def _apart(subject: Subject) -> Iterator[Broken]:
         if place(each)[1] in spaces:
             yield Broken(f"{each.name} gives rights over the sealer in {place(each)[1]}", each)
     yield from _rights_everywhere(subject) if spaces else ()
-    for mode, key in (("sealer", "records"), ("gateway", "audit.seals")):
+    for mode, key in (("sealer", "records"), ("gateway", "audit.seals"), ("reviews", "audit.seals")):
         for resource, config in configured(subject, mode):
             if resource.type != _CONFIG:
                 continue  # tasks' folders are `policies.records_aws`' to judge

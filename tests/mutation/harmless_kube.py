@@ -211,7 +211,8 @@ def quota_with_more_room(inputs: Any, seen: Seen) -> None:
     """A namespace's quota leaves room for a few more pods."""
     hard = inputs["spec"]["hard"]
     for name in ("pods", "limits.cpu", "requests.cpu"):
-        hard[name] = str(int(hard[name]) + 4)
+        thousandths = str(hard[name]).endswith("m")
+        hard[name] = f"{int(hard[name][:-1]) + 4000}m" if thousandths else str(int(hard[name]) + 4)
 
 
 @FAMILY.changes(":Deployment", lens=BOXES, where=is_gateway)

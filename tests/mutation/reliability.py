@@ -76,7 +76,12 @@ def budget_that_selects_nothing(inputs: Any, seen: Seen) -> None:
     inputs["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"] += "-v2"
 
 
-@FAMILY.changes(*SERVED, lens=BOXES, where=lambda box, _: "readinessProbe" in box)
+def alone_says_when(box: Any, _: Seen) -> bool:
+    """Of a pod with a sidecar that starts before them, its containers do."""
+    return "readinessProbe" in box and box.get("restartPolicy") != "Always"
+
+
+@FAMILY.changes(*SERVED, lens=BOXES, where=alone_says_when)
 def requests_before_it_is_ready(box: Any, seen: Seen) -> None:
     """A container gets requests before it can answer them."""
     del box["readinessProbe"]
@@ -155,7 +160,8 @@ def bad_task_that_is_not_rolled_back(inputs: Any, seen: Seen) -> None:
     inputs["deploymentCircuitBreaker"] = {"enable": False, "rollback": False}
 
 
-@FAMILY.changes(SERVICE)
+# A sealer is one task, ended before the next begins.
+@FAMILY.changes(SERVICE, where=lambda inputs, _: "sealer" not in str(inputs.get("name")))
 def deployment_that_ends_all_tasks(inputs: Any, seen: Seen) -> None:
     """A gateway's deployment on Fargate may end all tasks at once."""
     inputs["deploymentMinimumHealthyPercent"] = 0
