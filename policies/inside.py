@@ -11,10 +11,11 @@ from isthmus.graph.reach import CLASS, POLICY, chosen, namespaces
 from isthmus.graph.resources import Resource, place
 from isthmus.graph.servers import known
 from policies import frameworks as fw
+from policies.apart import peers
 from policies.pods import KINDS, Pod, pods
 from policies.rule import Broken, Rule, Subject
 from policies.stated import class_of, spaces
-from policies.values import at, unknown
+from policies.values import at, listed, unknown
 
 _SERVICE = "kubernetes:core/v1:Service"
 _WRITTEN = ("kubernetes:core/v1:Endpoints", "kubernetes:discovery.k8s.io/v1:EndpointSlice")
@@ -29,7 +30,7 @@ def _own_class_in(subject: Subject) -> Iterator[Broken]:
     of = spaces(subject.graph)
     for policy in subject.graph.of(POLICY):
         own = of.get(place(policy)[1], "")
-        for peer in _let_in(policy) if own else ():
+        for peer in peers(policy, "ingress", "from") if own else ():
             where = at(peer, "namespaceSelector")
             if peer is None:
                 yield Broken(
@@ -47,15 +48,6 @@ def _own_class_in(subject: Subject) -> Iterator[Broken]:
                 yield Broken(f"{policy.name} of class {own} lets {other} namespaces in", policy)
 
 
-def _let_in(policy: Resource) -> Iterator[Any]:
-    """Each peer that a policy lets in; None: a rule that names none, which to Kubernetes is everybody. What is not
-    known stands for its peers."""
-    rules = at(policy.inputs, "spec.ingress")
-    for rule in [rules] if unknown(rules) else _listed(rules):
-        peers = at(rule, "from")
-        yield from [peers] if unknown(peers) else _listed(peers) or [None]
-
-
 def _words(value: Any) -> Iterator[Any]:
     """Every word that a selector consists of."""
     if isinstance(value, Mapping | list):
@@ -69,16 +61,12 @@ def _named(where: Any) -> set[str]:
     """The classes that a selector of namespaces names, whether the graph has such a namespace or not."""
     labels = at(where, "matchLabels")
     found = {labels[CLASS]} if isinstance(labels, Mapping) and CLASS in labels else set()
-    for one in _listed(at(where, "matchExpressions")):
+    for one in listed(at(where, "matchExpressions")):
         if at(one, "key") == CLASS and at(one, "operator") == "In":
-            found |= set(_listed(at(one, "values")))
+            found |= set(listed(at(one, "values")))
         elif at(one, "key") == CLASS and at(one, "operator") == "NotIn":
-            found |= set(SENSITIVITIES) - set(_listed(at(one, "values")))
+            found |= set(SENSITIVITIES) - set(listed(at(one, "values")))
     return {known(str(each)) for each in found}
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _lead_inside(subject: Subject) -> Iterator[Broken]:
@@ -120,7 +108,7 @@ def _resolvers(subject: Subject) -> Iterator[Broken]:
 
 def _strange(pod: Pod, class_: str, told: Any, sites: set[str] | None) -> Iterator[Broken]:
     """Resolvers that are none of a site's of ours."""
-    for each in _listed(told):
+    for each in listed(told):
         if each in _LOOPBACK or (sites is not None and each in sites):
             continue
         name = pod.resource.name
@@ -169,7 +157,7 @@ def outgoing(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:
         if rule.inputs.get("type") == "egress":
             yield rule, rule.name, _blocks(rule.inputs)
     for group in subject.graph.of("aws:ec2/securityGroup:SecurityGroup"):
-        for one in _listed(group.inputs.get("egress")):
+        for one in listed(group.inputs.get("egress")):
             yield group, group.name, _blocks(one)
 
 

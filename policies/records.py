@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from isthmus.graph import sealers as sealing
 from isthmus.graph.reach import POLICY
 from isthmus.graph.resources import Resource, place
 from policies import frameworks as fw
+from policies.apart import IN_NAMESPACE, RBAC, intruders, of_role, one_of
 from policies.documents import configurations
 from policies.pods import KINDS, Pod, pods
 from policies.rule import Broken, Rule, Subject
@@ -22,16 +22,17 @@ from policies.values import at, unknown
 
 _CONFIG, TASK = "kubernetes:core/v1:ConfigMap", "aws:ecs/taskDefinition:TaskDefinition"
 _ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
-_RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
-_IN_NAMESPACE = (f"{_RBAC}:RoleBinding", f"{_RBAC}:Role")
-_EVERYWHERE = f"{_RBAC}:ClusterRole"
-_BOUND = f"{_RBAC}:ClusterRoleBinding"
+_EVERYWHERE = f"{RBAC}:ClusterRole"
+_BOUND = f"{RBAC}:ClusterRoleBinding"
 _LOOKS = {"get", "list", "watch"}
 _RULES_PODS = {
     *("pods", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs", "cronjobs", "configmaps"),
     *("secrets", "persistentvolumeclaims", "serviceaccounts", "networkpolicies", "roles", "rolebindings"),
 }
 """By changing any of these somebody decides what a pod of the namespace is and may."""
+
+_OTHERS = {"sealer": "records", "gateway": "audit.seals", "reviews": "audit.seals"}
+"""By mode, under which key of its configuration the folder stands that is another's to write."""
 
 
 def configured(subject: Subject, mode: str) -> Iterator[tuple[Resource, Any]]:
@@ -64,22 +65,13 @@ def _recorded(subject: Subject) -> Iterator[Broken]:
 
 def sealers(subject: Subject) -> list[Pod]:
     """Pods that seal."""
-    return [pod for pod in pods(subject.graph) if pod.role == "sealer"]
+    return of_role(subject, "sealer")
 
 
 def _apart(subject: Subject) -> Iterator[Broken]:
-    spaces = {pod.namespace for pod in sealers(subject)}
-    for pod in pods(subject.graph):
-        if pod.namespace in spaces and pod.role != "sealer":
-            name = pod.resource.name
-            yield Broken(
-                f"{name} runs beside the sealer in {pod.namespace}, and may mount its keys", pod.resource
-            )
-    for each in subject.graph.of(*_IN_NAMESPACE):
-        if place(each)[1] in spaces:
-            yield Broken(f"{each.name} gives rights over the sealer in {place(each)[1]}", each)
-    yield from _rights_everywhere(subject) if spaces else ()
-    for mode, key in (("sealer", "records"), ("gateway", "audit.seals"), ("reviews", "audit.seals")):
+    yield from intruders(subject, "sealer", "the sealer", "its")
+    yield from _rights_everywhere(subject) if sealers(subject) else ()
+    for mode, key in _OTHERS.items():
         for resource, config in configured(subject, mode):
             if resource.type != _CONFIG:
                 continue  # tasks' folders are `policies.records_aws`' to judge
@@ -194,19 +186,13 @@ def _one_way(subject: Subject, space: str, store: AuditStore | None) -> Iterator
                     yield Broken(
                         f"whom {policy.name} lets the sealer call is not known yet", policy, "undecided"
                     )
-                elif not _is(block, store.address if store else None) or (own and space in born):
+                elif not one_of(block, [store.address] if store and store.address else None) or (
+                    own and space in born
+                ):
                     where = block or "pods of the cluster"
                     yield Broken(
                         f"{policy.name} lets the sealer reach {where}, which is not its store", policy
                     )
-
-
-def _is(block: Any, address: str | None) -> bool:
-    try:
-        network = ipaddress.ip_network(str(block))
-    except ValueError:
-        return False
-    return network.num_addresses == 1 and (address is None or str(network.network_address) == address)
 
 
 def judged_apart(subject: Subject) -> Iterator[Resource]:
@@ -214,7 +200,7 @@ def judged_apart(subject: Subject) -> Iterator[Resource]:
     spaces = {pod.namespace for pod in sealers(subject)}
     told = [
         (mode, *place(each))
-        for mode in ("sealer", "gateway")
+        for mode in _OTHERS
         for each, _ in configured(subject, mode)
         if each.type == _CONFIG
     ]
@@ -222,7 +208,7 @@ def judged_apart(subject: Subject) -> Iterator[Resource]:
         beside = pod.namespace in spaces
         if beside or any(space == pod.namespace and _runs_by(pod, mode, name) for mode, name, space in told):
             yield pod.resource
-    yield from (each for each in subject.graph.of(*_IN_NAMESPACE) if place(each)[1] in spaces)
+    yield from (each for each in subject.graph.of(*IN_NAMESPACE) if place(each)[1] in spaces)
     yield from subject.graph.of(_EVERYWHERE) if spaces else ()
 
 
@@ -254,7 +240,7 @@ RULES = (
         "Whoever may write records and seal them can make what was seem otherwise",
         "Leave the sealer alone in its namespace, with no role in it, and each folder to the one that writes it",
         _apart,
-        (*KINDS, *_IN_NAMESPACE, _EVERYWHERE),
+        (*KINDS, *IN_NAMESPACE, _EVERYWHERE),
     ),
     Rule(
         "audit/sealed-at-home",

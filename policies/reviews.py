@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,16 +9,15 @@ from isthmus.contracts.platform import Gateway, Workload
 from isthmus.graph.reach import CLASS, POLICY
 from isthmus.graph.resources import Resource, place
 from policies import frameworks as fw
+from policies.apart import IN_NAMESPACE, intruders, of_role, one_of, peers
 from policies.documents import configurations
 from policies.pods import KINDS, pods
 from policies.rule import Broken, Rule, Subject
 from policies.stated import spaces
-from policies.values import at, unknown
+from policies.values import at, listed, unknown
 
 _CONFIG = "kubernetes:core/v1:ConfigMap"
 _TASK = "aws:ecs/taskDefinition:TaskDefinition"
-_RBAC = "kubernetes:rbac.authorization.k8s.io/v1"
-_IN_NAMESPACE = (f"{_RBAC}:RoleBinding", f"{_RBAC}:Role")
 _NAME = "kubernetes.io/metadata.name"
 _IMPACTS = ("low", "material", "high")
 
@@ -46,7 +44,7 @@ def held(subject: Subject) -> Iterator[tuple[Resource, Any, list[Workload]]]:
         asked = [
             each for one in _gateways(subject) if (one.class_, one.site) == here for each in _asking(one)
         ]
-        if asked or any(_asks(each) for each in _listed(at(config, "workloads"))):
+        if asked or any(_asks(each) for each in listed(at(config, "workloads"))):
             yield resource, config, asked
 
 
@@ -72,7 +70,7 @@ def _held(subject: Subject) -> Iterator[Broken]:
         if config is None:
             yield Broken(f"whether {resource.name} holds answers is not known yet", resource, "undecided")
             continue
-        told = {str(at(each, "name")): each for each in _listed(at(config, "workloads"))}
+        told = {str(at(each, "name")): each for each in listed(at(config, "workloads"))}
         names = sorted({each.name for each in asked} | {name for name, each in told.items() if _asks(each)})
         for key in ("keys", "wrapping_key"):
             value = at(config, f"reviews.{key}")
@@ -116,16 +114,8 @@ def _as_stated(resource: Resource, workload: Workload, told: Any) -> Iterator[Br
 
 
 def _apart(subject: Subject) -> Iterator[Broken]:
+    yield from intruders(subject, "reviews", "the reviews", "their")
     own = _spaces(subject)
-    for pod in pods(subject.graph):
-        if pod.namespace in own and pod.role != "reviews":
-            name = pod.resource.name
-            yield Broken(
-                f"{name} runs beside the reviews in {pod.namespace}, and may mount their keys", pod.resource
-            )
-    for each in subject.graph.of(*_IN_NAMESPACE):
-        if place(each)[1] in own:
-            yield Broken(f"{each.name} gives rights over the reviews in {place(each)[1]}", each)
     for policy in subject.graph.of(POLICY):
         if place(policy)[1] in own:
             stated = _stated(subject, spaces(subject.graph).get(place(policy)[1], ""))
@@ -134,7 +124,7 @@ def _apart(subject: Subject) -> Iterator[Broken]:
 
 
 def _spaces(subject: Subject) -> set[str]:
-    return {pod.namespace for pod in pods(subject.graph) if pod.role == "reviews"}
+    return {pod.namespace for pod in of_role(subject, "reviews")}
 
 
 def _stated(subject: Subject, class_: str) -> list[Gateway] | None:
@@ -146,11 +136,11 @@ def _stated(subject: Subject, class_: str) -> list[Gateway] | None:
 
 def _ways_out(policy: Resource, stated: list[Gateway] | None) -> Iterator[Broken]:
     known = None if stated is None else {one.database.address for one in stated if one.database is not None}
-    for peer in _peers(policy, "egress", "to"):
+    for peer in peers(policy, "egress", "to"):
         block = at(peer, "ipBlock.cidr")
         if unknown(peer) or unknown(block):
             yield Broken(f"whom {policy.name} lets the reviews call is not known yet", policy, "undecided")
-        elif not _one_of(block, known):
+        elif not one_of(block, known):
             where = block or "pods of the cluster"
             yield Broken(f"{policy.name} lets the reviews reach {where}, which is not their database", policy)
 
@@ -162,7 +152,7 @@ def _ways_in(subject: Subject, policy: Resource, stated: list[Gateway] | None) -
     cidrs = {cidr for one in reviews for cidr in one.from_cidrs}
     named = {space for one in reviews for space in one.from_namespaces}
     named |= {subject.platform.monitoring.namespace or ""}
-    for peer in _peers(policy, "ingress", "from"):
+    for peer in peers(policy, "ingress", "from"):
         block, labels = at(peer, "ipBlock.cidr"), at(peer, "namespaceSelector.matchLabels")
         space = labels.get(_NAME) if isinstance(labels, Mapping) else None
         if unknown(peer) or unknown(block) or unknown(labels) or unknown(space):
@@ -174,31 +164,11 @@ def _ways_in(subject: Subject, policy: Resource, stated: list[Gateway] | None) -
             )
 
 
-def _peers(policy: Resource, way: str, key: str) -> Iterator[Any]:
-    """Each peer of a policy's rules; None: a rule that names none, which to Kubernetes is everybody."""
-    rules = at(policy.inputs, f"spec.{way}")
-    for rule in [rules] if unknown(rules) else _listed(rules):
-        peers = at(rule, key)
-        yield from [peers] if unknown(peers) else _listed(peers) or [None]
-
-
-def _one_of(block: Any, addresses: set[str] | None) -> bool:
-    try:
-        network = ipaddress.ip_network(str(block))
-    except ValueError:
-        return False
-    return network.num_addresses == 1 and (addresses is None or str(network.network_address) in addresses)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
 def judged_apart(subject: Subject) -> Iterator[Resource]:
     """What can bring those who decide together with others: pods beside them, rights, and ways in and out."""
     own = _spaces(subject)
     yield from (pod.resource for pod in pods(subject.graph) if pod.namespace in own)
-    yield from (each for each in subject.graph.of(*_IN_NAMESPACE, POLICY) if place(each)[1] in own)
+    yield from (each for each in subject.graph.of(*IN_NAMESPACE, POLICY) if place(each)[1] in own)
 
 
 RULES = (
@@ -220,6 +190,6 @@ RULES = (
         "Whoever comes to that process or its keys approves in the name of others",
         "Leave it alone in its namespace, with no role in it, its one way out to the database and its ways in stated",
         _apart,
-        (*KINDS, *_IN_NAMESPACE, POLICY),
+        (*KINDS, *IN_NAMESPACE, POLICY),
     ),
 )

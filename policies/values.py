@@ -34,6 +34,11 @@ def at(inputs: Any, path: str) -> Any:
     return value
 
 
+def listed(value: Any) -> list[Any]:
+    """Its items; of what is no list there are none."""
+    return value if isinstance(value, list) else []
+
+
 def verdict(value: Any, holds: Callable[[Any], bool]) -> Verdict | None:
     """None where the value is as wanted; an unknown one is undecided, one of a wrong type is not as wanted."""
     if unknown(value):

@@ -9,7 +9,7 @@ import pulumi
 
 from components.aws.boundary import boundary_arn
 from components.aws.images import PULL
-from components.aws.keys import administered
+from components.aws.keys import STORE_UNDER, administered
 from components.aws.names import aws_name, partition
 from components.aws.pod_identity import PodIdentity, pod_trust
 from components.aws.role_policy import role_policy
@@ -183,14 +183,7 @@ def sealing_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
                 "Sid": "OpenVolumes",
                 "Effect": "Allow",
                 "Principal": {"AWS": machines},
-                "Action": [
-                    "kms:Decrypt",
-                    "kms:DescribeKey",
-                    "kms:Encrypt",
-                    "kms:GenerateDataKeyWithoutPlaintext",
-                    "kms:ReEncryptFrom",
-                    "kms:ReEncryptTo",
-                ],
+                "Action": STORE_UNDER,
                 "Resource": "*",
             },
             {

@@ -22,6 +22,16 @@ ADMINISTER = [
 ]
 """What an account's administrators may do with a key; none of it reads what is sealed."""
 
+STORE_UNDER = [
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+]
+"""What a service of AWS does with a key under which it keeps a disk or a file system."""
+
 
 def account_root(of: pulumi.Input[str], account: pulumi.Input[str]) -> dict[str, Any]:
     """The account's root as a principal: whom the account's own IAM lets. `of`: the partition."""

@@ -18,6 +18,27 @@ class PodIdentity(TypedDict):
     """Their service account."""
 
 
+def associated(
+    name: str,
+    pod: PodIdentity,
+    role: pulumi.Input[str],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Output[str]:
+    """Id of what gives the pods the role, by its ARN."""
+    from pulumi_aws.eks import PodIdentityAssociation
+
+    return PodIdentityAssociation(
+        f"{name}-pods",
+        cluster_name=pod["cluster"],
+        namespace=pod["namespace"],
+        service_account=pod["service_account"],
+        role_arn=role,
+        tags=tags,
+        opts=opts,
+    ).association_id
+
+
 def pod_trust(pod: PodIdentity, account: pulumi.Input[str]) -> dict[str, Any]:
     """The pods' own service alone, for this account's cluster, and only pods of this service account.
 

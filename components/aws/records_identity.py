@@ -8,7 +8,7 @@ import pulumi
 from components.aws.boundary import boundary_policy
 from components.aws.eks_roles import bounded_role
 from components.aws.mounting import mounting
-from components.aws.pod_identity import PodIdentity, pod_trust
+from components.aws.pod_identity import PodIdentity, associated, pod_trust
 from components.aws.task_role import tasks_only
 from components.checks import one_of, sensitivity
 from isthmus.contracts.errors import AnswerIsNo, InputError
@@ -101,18 +101,8 @@ class RecordsIdentity(pulumi.ComponentResource):
         self.register_outputs({"role_arn": self.role_arn})
 
     def _associate(self, name: str, pod: PodIdentity, tags: dict[str, str]) -> pulumi.Output[str]:
-        from pulumi_aws.eks import PodIdentityAssociation
-
-        bound = PodIdentityAssociation(
-            f"{name}-pods",
-            cluster_name=pod["cluster"],
-            namespace=pod["namespace"],
-            service_account=pod["service_account"],
-            role_arn=self.role_arn,
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        return pulumi.Output.all(self.role_arn, bound.association_id).apply(lambda found: str(found[0]))
+        bound = associated(name, pod, self.role_arn, tags, pulumi.ResourceOptions(parent=self))
+        return pulumi.Output.all(self.role_arn, bound).apply(lambda found: str(found[0]))
 
 
 def sealing(bucket: SealedBucket, region: str, vpc: pulumi.Input[str]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 import pulumi
 
-from components.aws.keys import account_root, administered, rotated_key
+from components.aws.keys import STORE_UNDER, account_root, administered, rotated_key
 from components.aws.mounting import MOUNT, ROOT, WRITE
 from components.aws.names import partition
 from components.aws.security_group import one_way_group
@@ -222,15 +222,7 @@ def key_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
                 "Sid": "SealFilesThroughEfs",
                 "Effect": "Allow",
                 "Principal": account_root(of, account),
-                "Action": [
-                    "kms:CreateGrant",
-                    "kms:Decrypt",
-                    "kms:DescribeKey",
-                    "kms:Encrypt",
-                    "kms:GenerateDataKeyWithoutPlaintext",
-                    "kms:ReEncryptFrom",
-                    "kms:ReEncryptTo",
-                ],
+                "Action": ["kms:CreateGrant", *STORE_UNDER],
                 "Resource": "*",
                 "Condition": {"StringEquals": through},
             },

@@ -7,10 +7,41 @@ import pulumi
 
 from components.aws.addresses import label
 
+Direction = Literal["ingress", "egress"]
+
+
+def peer_rule(
+    name: str,
+    direction: Direction,
+    group: pulumi.Input[str],
+    description: str,
+    port: int,
+    *,
+    protocol: str = "tcp",
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions,
+    **peer: pulumi.Input[str],
+) -> Any:
+    """A rule of a group for one port and one peer: `cidr_ipv4`, `referenced_security_group_id` or `prefix_list_id`."""
+    from pulumi_aws import vpc
+
+    rule: Any = vpc.SecurityGroupIngressRule if direction == "ingress" else vpc.SecurityGroupEgressRule
+    return rule(
+        name,
+        security_group_id=group,
+        description=description,
+        ip_protocol=protocol,
+        from_port=port,
+        to_port=port,
+        tags=tags,
+        opts=opts,
+        **peer,
+    )
+
 
 def one_way_group(
     name: str,
-    direction: Literal["ingress", "egress"],
+    direction: Direction,
     *,
     description: str,
     vpc_id: pulumi.Input[str],
@@ -25,23 +56,22 @@ def one_way_group(
     The provider takes away the rule by which AWS lets a new group out to everywhere. A rule that someone
     adds by hand is no part of the stack: AWS Config or an audit finds it, `pulumi refresh` does not.
     """
-    from pulumi_aws import ec2, vpc
+    from pulumi_aws import ec2
 
     group = ec2.SecurityGroup(
         f"{name}-group", description=description, vpc_id=vpc_id, tags={**tags, "Name": name}, opts=opts
     )
-    rule: Any = vpc.SecurityGroupIngressRule if direction == "ingress" else vpc.SecurityGroupEgressRule
     for peer in peers:
         for protocol in protocols:
-            rule(
+            peer_rule(
                 f"{name}-{protocol}-{label(peer)}",
-                security_group_id=group.id,
-                description=description,
-                ip_protocol=protocol,
-                from_port=port,
-                to_port=port,
-                cidr_ipv4=peer,
+                direction,
+                group.id,
+                description,
+                port,
+                protocol=protocol,
                 tags=tags,
                 opts=opts,
+                cidr_ipv4=peer,
             )
     return group.id

@@ -8,7 +8,7 @@ import pulumi
 from components.aws.bedrock_policy import open_guardrail
 from components.aws.boundary import boundary_arn, boundary_policy, fitting
 from components.aws.names import aws_name
-from components.aws.pod_identity import PodIdentity, pod_trust
+from components.aws.pod_identity import PodIdentity, associated, pod_trust
 from components.checks import may_use_aws, sensitivity
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.words import Target
@@ -117,7 +117,7 @@ class WorkloadIdentity(pulumi.ComponentResource):
         )
         profile = pulumi.Output.from_input("")
         if pod:
-            bound = self._associate(name, pod, role, tags)
+            bound = associated(name, pod, role.arn, tags, pulumi.ResourceOptions(parent=self))
             # Known once the pods bear it: a translator that comes before would have no identity.
             self.role_arn = pulumi.Output.all(role.arn, bound).apply(lambda found: str(found[0]))
         else:
@@ -161,19 +161,6 @@ class WorkloadIdentity(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
         ).arn
-
-    def _associate(self, name: str, pod: PodIdentity, role: Any, tags: dict[str, str]) -> pulumi.Output[str]:
-        from pulumi_aws.eks import PodIdentityAssociation
-
-        return PodIdentityAssociation(
-            f"{name}-pods",
-            cluster_name=pod["cluster"],
-            namespace=pod["namespace"],
-            service_account=pod["service_account"],
-            role_arn=role.arn,
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        ).association_id
 
 
 def trust_policy(trust_anchor: pulumi.Input[str], subject: str) -> dict[str, Any]:

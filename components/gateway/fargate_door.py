@@ -12,6 +12,7 @@ import pulumi
 
 from components.aws.addresses import ipv4_networks, label
 from components.aws.names import aws_name
+from components.aws.security_group import Direction, peer_rule
 from components.gateway.fargate_tasks import TRANSLATOR_HEALTH, TRANSLATOR_PORT
 from components.kube import HEALTH_PORT, SERVING_PORT
 
@@ -91,40 +92,33 @@ class Door:
         )
         return made.id
 
-    def _rule(self, way: str, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
-        from pulumi_aws import vpc
-
-        kind: Any = vpc.SecurityGroupIngressRule if way == "in" else vpc.SecurityGroupEgressRule
-        return kind(
-            f"{self._name}-{name}",
-            security_group_id=group,
-            description=about,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            tags=self._tags,
-            opts=self._opts,
-            **peer,
-        )
+    def _rule(self, way: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
+        known = f"{self._name}-{name}"
+        return peer_rule(known, way, group, about, port, tags=self._tags, opts=self._opts, **peer)
 
     def _rules(self, clients: list[str]) -> list[Any]:
         door, edge = self.group, self.groups["edge"]
         made = [
-            self._rule("in", f"door-in-{label(each)}", door, "Applications", DOOR_PORT, cidr_ipv4=each)
+            self._rule("ingress", f"door-in-{label(each)}", door, "Applications", DOOR_PORT, cidr_ipv4=each)
             for each in clients
         ]
 
-        def rule(way: str, name: str, of: Any, about: str, port: int, peer: Any) -> None:
+        def rule(way: Direction, name: str, of: Any, about: str, port: int, peer: Any) -> None:
             made.append(self._rule(way, name, of, about, port, referenced_security_group_id=peer))
 
-        rule("in", "door-in-edge", door, "The edge, to its translator", TRANSLATOR_PORT, edge)
+        rule("ingress", "door-in-edge", door, "The edge, to its translator", TRANSLATOR_PORT, edge)
         for task, ports in TASKS.items():
             for port, what in zip(ports, ("requests", "health"), strict=True):
                 group, about = self.groups[task], f"{what.capitalize()} of the {task}"
-                rule("out", f"door-out-{task}-{what}", door, about, port, group)
-                rule("in", f"{task}-in-{what}", group, about, port, door)
+                rule("egress", f"door-out-{task}-{what}", door, about, port, group)
+                rule("ingress", f"{task}-in-{what}", group, about, port, door)
         rule(
-            "out", "edge-out-translator", edge, "Its translator, by the load balancer", TRANSLATOR_PORT, door
+            "egress",
+            "edge-out-translator",
+            edge,
+            "Its translator, by the load balancer",
+            TRANSLATOR_PORT,
+            door,
         )
         return made
 
@@ -133,9 +127,9 @@ class Door:
         made: list[Any] = []
         for task, group in self.groups.items():
             to = (f"{task}-out-endpoints", group, "Private endpoints", 443)
-            made.append(self._rule("out", *to, referenced_security_group_id=endpoints))
+            made.append(self._rule("egress", *to, referenced_security_group_id=endpoints))
             to = (f"{task}-out-s3", group, "Image layers, by S3's endpoint", 443)
-            made.append(self._rule("out", *to, prefix_list_id=s3))
+            made.append(self._rule("egress", *to, prefix_list_id=s3))
         return made
 
     def _target(self, task: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.aws.records_share import NFS
+from components.aws.security_group import Direction, peer_rule
 from components.gateway import fargate_tasks as tasks
 from components.gateway.config import sealer_config
 from components.gateway.records import RECORDS, SEALS, audit_section
@@ -86,37 +87,23 @@ class FargateRecords:
             opts=opts,
         ).id
         share = audit["share"]["group"]
+        way = ("sealer-out-endpoints", self.group, "Private endpoints", 443)
+        store = ("sealer-out-s3", self.group, "The store, by S3's endpoint", 443)
         self.rules = [
-            self._rule("out", "sealer-out-endpoints", self.group, "Private endpoints", 443, endpoints_group),
-            self._rule(
-                "out", "sealer-out-s3", self.group, "The store, by S3's endpoint", 443, None, s3_prefix_list
-            ),
+            self._rule("egress", *way, referenced_security_group_id=endpoints_group),
+            self._rule("egress", *store, prefix_list_id=s3_prefix_list),
         ]
         for task, group in (("edge", edge_group), ("sealer", self.group)):
             about = f"The share of records, by the {task}"
+            out, back = (f"{task}-out-share", group, about, NFS), (f"share-in-{task}", share, about, NFS)
             self.rules += [
-                self._rule("out", f"{task}-out-share", group, about, NFS, share),
-                self._rule("in", f"share-in-{task}", share, about, NFS, group),
+                self._rule("egress", *out, referenced_security_group_id=share),
+                self._rule("ingress", *back, referenced_security_group_id=group),
             ]
 
-    def _rule(
-        self, way: str, name: str, group: Any, about: str, port: int, peer: Any, prefixes: Any = None
-    ) -> Any:
-        from pulumi_aws import vpc
-
-        kind: Any = vpc.SecurityGroupIngressRule if way == "in" else vpc.SecurityGroupEgressRule
-        to = {"prefix_list_id": prefixes} if prefixes is not None else {"referenced_security_group_id": peer}
-        return kind(
-            f"{self._name}-{name}",
-            security_group_id=group,
-            description=about,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            tags=self._tags,
-            opts=self._opts,
-            **to,
-        )
+    def _rule(self, way: Direction, name: str, group: Any, about: str, port: int, **peer: Any) -> Any:
+        known = f"{self._name}-{name}"
+        return peer_rule(known, way, group, about, port, tags=self._tags, opts=self._opts, **peer)
 
     def volumes(self, who: str) -> list[dict[str, Any]]:
         """Of a task definition: each folder by the access point of `gateway` or `sealer`, over TLS, as its role."""

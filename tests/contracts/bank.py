@@ -7,10 +7,13 @@ whatever the planner makes of the bank. The bank's own files are `tests/catalogu
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from edge.redaction.models import TRUSTED
-from isthmus.contracts import plan_checks, yamlfile
+from isthmus.contracts import overrides, plan_checks, yamlfile
 from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
@@ -351,3 +354,14 @@ def platform_data() -> dict[str, Any]:
         "issuer": {"name": "bank-llm"},
         "monitoring": {"namespace": "monitoring"},
     }
+
+
+def refused(
+    kind: type[Exception], change: Callable[[dict[str, Any]], object], of: dict[str, Any] | None = None
+) -> str:
+    """With which words the platform, or the one that is given, changed so, is refused."""
+    data = of or platform_data()
+    change(data)
+    with pytest.raises(kind) as caught:
+        overrides.validate(data)
+    return str(caught.value)

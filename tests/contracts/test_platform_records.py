@@ -12,7 +12,7 @@ from isthmus.contracts import overrides, platform_records
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests import private
 from tests.components.fargate import cloud, secret
-from tests.contracts.bank import platform_data
+from tests.contracts.bank import platform_data, refused
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -26,14 +26,6 @@ def keeps(data: dict[str, Any], at: int, **days: int) -> None:
         "volume": "keys",
         "days": {key.replace("_", "-"): d for key, d in days.items()},
     }
-
-
-def refused(kind: type[Exception], change: Change) -> str:
-    data = platform_data()
-    change(data)
-    with pytest.raises(kind) as caught:
-        overrides.validate(data)
-    return str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.words import SENSITIVITIES
 from tests import private
 from tests.components.fargate import cloud
-from tests.contracts.bank import platform_data
+from tests.contracts.bank import platform_data, refused
 
 Change = Callable[[dict[str, Any]], object]
 REVIEW = {"domain": "crime", "below_confidence": 0.8}
@@ -56,14 +56,6 @@ def _without_issuer(said: dict[str, Any]) -> None:
     said["trust"][0].pop("issuer", None)
     for each in said["identities"]:
         each["certificate_secret"] = "own"
-
-
-def refused(kind: type[Exception], change: Change, said: dict[str, Any] | None = None) -> str:
-    said = said or data()
-    change(said)
-    with pytest.raises(kind) as caught:
-        overrides.validate(said)
-    return str(caught.value)
 
 
 def test_what_impact_and_review_ask_for_is_held_as_the_platform_says() -> None:
@@ -109,7 +101,7 @@ def test_what_impact_and_review_ask_for_is_held_as_the_platform_says() -> None:
     ],
 )
 def test_what_would_give_answers_out_unseen_is_answered_with_no(change: Change, says: str) -> None:
-    assert says in refused(AnswerIsNo, change)
+    assert says in refused(AnswerIsNo, change, data())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +153,7 @@ def test_what_would_give_answers_out_unseen_is_answered_with_no(change: Change, 
     ],
 )
 def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) -> None:
-    assert says in refused(InputError, change)
+    assert says in refused(InputError, change, data())
 
 
 def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
@@ -173,7 +165,7 @@ def test_confidential_answers_are_kept_thirty_days_at_most() -> None:
         gateway(said, 1)["reviews"]["keep_days"] = 31
         workload(said, 1)["review"] = dict(REVIEW)
 
-    assert "confidential are kept at most 30 days" in refused(AnswerIsNo, longer)
+    assert "confidential are kept at most 30 days" in refused(AnswerIsNo, longer, data())
 
 
 def test_limits_are_those_of_the_edge_and_of_handling() -> None:

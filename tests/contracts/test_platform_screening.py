@@ -16,7 +16,7 @@ from isthmus.catalogue import missing
 from isthmus.contracts import overrides, platform_screening, platform_screening_checks
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_screening import Jurisdiction
-from tests.contracts.bank import GERMAN, platform_data, screening
+from tests.contracts.bank import GERMAN, platform_data, refused, screening
 
 Change = Callable[[dict[str, Any]], object]
 INTERNAL = 2
@@ -24,14 +24,6 @@ INTERNAL = 2
 
 def internal(data: dict[str, Any]) -> dict[str, Any]:
     return data["gateways"][INTERNAL]
-
-
-def refused(kind: type[Exception], change: Change) -> str:
-    data = platform_data()
-    change(data)
-    with pytest.raises(kind) as caught:
-        overrides.validate(data)
-    return str(caught.value)
 
 
 def guards(*said: dict[str, Any], at: int = INTERNAL, **more: Any) -> Change:

@@ -96,6 +96,8 @@ def bound(role: str) -> Any:
     return of_rights("ClusterRoleBinding", f"{role}-bound", roleRef={"kind": "ClusterRole", "name": role})
 
 
+DESK_CFG = config({**GATEWAY, "mode": "reviews"}, "desk-cfg", "desk")
+
 CASES = [
     Case(
         "audit/gateways-keep-records",
@@ -106,7 +108,7 @@ CASES = [
             told(GATEWAY, "audit", seal_key=""),
         ],
         platform=WORD,
-        broken=[[config(BARE, "gw-cfg")]],
+        broken=[[config(BARE, "gw-cfg")], [config({**BARE, "mode": "reviews"}, "desk-cfg")]],
         also=[[config({**BARE, "site": "elsewhere"}, "gw-cfg")], [config(SEALER, "seal-cfg")]],
     ),
     Case(
@@ -124,6 +126,7 @@ CASES = [
             [SEAL, SEAL_CFG, of_rights("Role", "ops", "seal")],
             [SEAL, SEAL_CFG, WRITER, bound("ops")],
             [pod("gateway", "space", "gw-cfg", RECORDS, SEALS), GW_CFG, SEAL, SEAL_CFG],
+            [pod("reviews", "desk", "desk-cfg", RECORDS, SEALS), DESK_CFG, SEAL, SEAL_CFG],
         ],
         also=[[GW, of_rights("RoleBinding", "ops", "space"), WRITER, bound("ops")]],
         one_keeps_it=True,
