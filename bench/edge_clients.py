@@ -27,7 +27,7 @@ from bench.edge_sides import GENERATOR_CPU, MEASURED_CPU, Sides, on
 from bench.model_server import MODEL
 from edge.config import Limits, UpstreamTls
 from edge.tls import client_context
-from edge.upstream import new_client, plain_headers
+from edge.upstream import Client, plain_headers
 from tests.edge.conftest import MODEL_NAME
 
 AT_ONCE, ROUNDS = 16, 5
@@ -41,8 +41,8 @@ Ask = Callable[[bytes], Awaitable[int]]
 def clients(url: str, tls: UpstreamTls, stack: contextlib.AsyncExitStack) -> dict[str, Ask]:
     """Those that are compared; the server's certificate bears the route's name, not its address."""
     context, named = client_context(tls), {"sni_hostname": MODEL_NAME}
-    ours = new_client(Limits(), context)
-    usual = httpx.AsyncClient(verify=context, timeout=ours.timeout, trust_env=False)
+    ours = Client(Limits(), context)
+    usual = httpx.AsyncClient(verify=context, timeout=Limits().request_timeout_s, trust_env=False)
     pool = httpcore.AsyncConnectionPool(ssl_context=context, max_connections=1000)
     session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1000, ssl=context))
     stack.push_async_callback(ours.aclose)
@@ -50,15 +50,17 @@ def clients(url: str, tls: UpstreamTls, stack: contextlib.AsyncExitStack) -> dic
     stack.push_async_callback(pool.aclose)
     stack.push_async_callback(session.close)
 
-    def by(client: httpx.AsyncClient) -> Ask:
-        async def ask(body: bytes) -> int:
-            request = client.build_request("POST", url, content=body, headers=HEADERS, extensions=named)
-            response = await client.send(request, stream=True)
-            size = sum([len(piece) async for piece in response.aiter_bytes()])
-            await response.aclose()
-            return size
+    async def read(response: httpx.Response) -> int:
+        size = sum([len(piece) async for piece in response.aiter_bytes()])
+        await response.aclose()
+        return size
 
-        return ask
+    async def by_httpx(body: bytes) -> int:
+        request = usual.build_request("POST", url, content=body, headers=HEADERS, extensions=named)
+        return await read(await usual.send(request, stream=True))
+
+    async def by_ours(body: bytes) -> int:
+        return await read(await ours.send("POST", url, body=body, headers=HEADERS, server_name=MODEL_NAME))
 
     async def by_httpcore(body: bytes) -> int:
         async with pool.stream(
@@ -71,10 +73,10 @@ def clients(url: str, tls: UpstreamTls, stack: contextlib.AsyncExitStack) -> dic
             return sum([len(piece) async for piece in response.content.iter_any()])
 
     return {
-        "httpx": by(usual),
+        "httpx": by_httpx,
         "httpcore": by_httpcore,
         "aiohttp": by_aiohttp,
-        "the edge's": by(ours),
+        "the edge's": by_ours,
     }
 
 

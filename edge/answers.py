@@ -22,7 +22,8 @@ from edge.upstream import read_answer, refusal_of
 async def whole(errand: Errand, response: httpx.Response) -> Response:
     """The answer, with its counts noted; raises Refusal."""
     try:
-        raw = await errand.deadline.wait(while_connected(errand.request, read_answer(response)))
+        async with while_connected(errand.request.receive):
+            raw = await errand.deadline.wait(read_answer(response))
         answer = json.loads(raw)
         if not isinstance(answer, dict) or errand.task.holds not in answer:
             raise ValueError

@@ -114,7 +114,8 @@ class Gateway:
             await self._afford(errand)
             if errand.screen is not None:
                 await deadline.wait(errand.screen.prompt())
-            opened = await deadline.wait(while_connected(request, self._sent(errand)))
+            async with while_connected(request.receive):
+                opened = await deadline.wait(self._sent(errand))
             answer = await self._answered(errand, opened)
             handed_over = isinstance(answer, Relay)
             return answer

@@ -11,10 +11,10 @@ from starlette.routing import Route as HttpRoute
 
 from edge.config import SidecarConfig
 from edge.flow import Deadline, Relay, while_connected
-from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
+from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, Refusal, read_body
 from edge.service import Service, State, application
 from edge.tracing import passed
-from edge.upstream import new_client, plain_headers, refusal_of
+from edge.upstream import Client, plain_headers, refusal_of
 
 # vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
 POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank")
@@ -27,9 +27,8 @@ class Sidecar:
 
     def __init__(self, config: SidecarConfig, state: State) -> None:
         self._upstream, self._limits, self._state = config.upstream, config.limits, state
-        self._client = new_client(
-            config.limits, verify=False
-        )  # plain HTTP on loopback, as the config demands
+        # Plain HTTP on loopback, as the configuration demands.
+        self._client = Client(config.limits, verify=False)
 
     def service(self) -> Service:
         """The sidecar as the process runs it."""
@@ -53,8 +52,8 @@ class Sidecar:
                 body = await deadline.wait(read_body(request, self._limits.max_body_bytes))
             # The path comes from our list, not from the request; a query is not passed on.
             path = next(path for path in (*POST_PATHS, *GET_PATHS) if path == request.scope["path"])
-            opening = while_connected(request, self._open(request, path, body))
-            response = await deadline.wait(opening)
+            async with while_connected(request.receive):
+                response = await deadline.wait(self._open(request, path, body))
             handed_over = True
             kind = response.headers.get("content-type", "application/octet-stream")
             request.state.exchange.stream = kind.startswith("text/event-stream")
@@ -73,11 +72,8 @@ class Sidecar:
 
     async def _open(self, asked: Request, path: str, body: bytes | None) -> httpx.Response:
         headers = plain_headers("application/json, text/event-stream") | passed(asked)
-        request = self._client.build_request(
-            asked.method, self._upstream + path, content=body, headers=headers
-        )
         try:
-            return await self._client.send(request, stream=True)
+            return await self._client.send(asked.method, self._upstream + path, body=body, headers=headers)
         except httpx.HTTPError as error:
             raise refusal_of(error) from error
 
@@ -89,15 +85,15 @@ class Sidecar:
 
     async def _problem(self) -> str | None:
         try:
-            response = await self._client.get(self._upstream + "/health", timeout=2)
-        except httpx.HTTPError:
+            response = await self._client.get(self._upstream + "/health", 2)
+        except (httpx.HTTPError, TimeoutError, Refusal):
             return "the model server does not answer"
         return None if response.status_code == 200 else f"the model server says {response.status_code}"
 
     async def _metrics(self) -> Response:
         try:
-            response = await self._client.get(self._upstream + "/metrics", timeout=5)
-        except httpx.HTTPError:
+            response = await self._client.get(self._upstream + "/metrics", 5)
+        except (httpx.HTTPError, TimeoutError, Refusal):
             return PlainTextResponse("the model server does not answer\n", status_code=503)
         kind = response.headers.get("content-type", "text/plain")
         return Response(response.content, status_code=response.status_code, headers={"content-type": kind})

@@ -159,7 +159,8 @@ class Translator:
             exchange.workload = model.name
             stream = exchange.stream = chat.get("stream", False)
             arguments = self._arguments(chat, model)
-            answer = await deadline.wait(while_connected(request, self._call(arguments, model)))
+            async with while_connected(request.receive):
+                answer = await deadline.wait(self._call(arguments, model))
             if not stream:
                 body = answer.model_dump(exclude_none=True)
                 exchange.note_usage(body.get("usage"))

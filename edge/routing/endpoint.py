@@ -15,7 +15,7 @@ from edge.openai_api import Refusal
 from edge.routing.health import Health
 from edge.routing.sharing import Sharing
 from edge.tls import Watch, client_context
-from edge.upstream import new_client, plain_headers, read_answer, refusal_of
+from edge.upstream import Client, plain_headers, read_answer, refusal_of
 
 PROBE_TIMEOUT_S = 2.0
 STALE_PROBES = 3
@@ -36,7 +36,7 @@ class Endpoint:
         self.health, self.sharing = Health(), Sharing()
         self.watch = Watch([tls.certificate, tls.key, tls.ca], self._renew)
         self._tls, self._limits = tls, limits
-        self._client = new_client(limits, client_context(tls))
+        self._client = Client(limits, client_context(tls))
         self._closing: set[asyncio.Task[None]] = set()
         self._waiting, self._told_at = 0, float("-inf")
 
@@ -50,11 +50,13 @@ class Endpoint:
         """By which the less busy one is chosen."""
         return self.sharing.running + self.waiting
 
-    async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def send(
+        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
+    ) -> httpx.Response:
         """The answer with its body unread; raises httpx.HTTPError."""
-        extensions = {"sni_hostname": self.server_name, **options.pop("extensions", {})}
-        request = self._client.build_request(method, self.url + path, extensions=extensions, **options)
-        return await self._client.send(request, stream=True)
+        return await self._client.send(
+            method, self.url + path, body=body, headers=headers, server_name=self.server_name
+        )
 
     async def probe(self) -> None:
         """Ask for its health, and then for its load."""
@@ -84,7 +86,7 @@ class Endpoint:
         """What is answered; empty where the path is not known there (a translator, a router); None where it is ill."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                response = await self.send("GET", path, headers=plain_headers("text/plain"))
+                response = await self.send("GET", path, plain_headers("text/plain"))
                 content = await read_answer(response, MAX_METRICS_BYTES)
         except (httpx.HTTPError, TimeoutError, Refusal):
             return None
@@ -93,12 +95,12 @@ class Endpoint:
         return content if response.status_code == 200 else b""
 
     def _renew(self) -> None:
-        old, self._client = self._client, new_client(self._limits, client_context(self._tls))
+        old, self._client = self._client, Client(self._limits, client_context(self._tls))
         task = asyncio.get_running_loop().create_task(self._close_later(old))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _close_later(self, client: httpx.AsyncClient) -> None:
+    async def _close_later(self, client: Client) -> None:
         await asyncio.sleep(self._limits.request_timeout_s)  # its running requests end first
         await client.aclose()
 
@@ -124,7 +126,7 @@ class Opened:
         """Until the answer begins; raises Unsent, or Refusal when it is no use."""
         endpoint = self.upstream.endpoint
         try:
-            self._response = await endpoint.send("POST", path, content=body, headers=headers)
+            self._response = await endpoint.send("POST", path, headers, body)
         except httpx.HTTPError as error:
             refusal = refusal_of(error)
             if refusal.status != 503:  # it was connected: something may have come of it

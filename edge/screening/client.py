@@ -16,7 +16,7 @@ from edge.config import Limits, Screening
 from edge.openai_api import Refusal
 from edge.redaction import Detection, Finding, Reach
 from edge.redaction.secrets import SECRET
-from edge.upstream import new_client, plain_headers, read_answer
+from edge.upstream import Client, plain_headers, read_answer
 
 PATH = "/v1/detect"
 MOST_BYTES = 64 * 1024 * 1024
@@ -39,9 +39,8 @@ class DetectorClient:
 
     def __init__(self, config: Screening, limits: Limits) -> None:
         self._config = config
-        self._client = new_client(
-            limits, verify=False
-        )  # plain HTTP on loopback, as the configuration demands
+        # Plain HTTP on loopback, as the configuration demands.
+        self._client = Client(limits, verify=False)
 
     async def look(
         self,
@@ -81,10 +80,9 @@ class DetectorClient:
         return Looked(looked.version, looked.names, looked.reach, detections)
 
     async def _answer(self, body: bytes) -> bytes:
-        request = self._client.build_request(
-            "POST", self._config.detector + PATH, content=body, headers=plain_headers("application/json")
+        response = await self._client.send(
+            "POST", self._config.detector + PATH, body=body, headers=plain_headers("application/json")
         )
-        response = await self._client.send(request, stream=True)
         raw = await read_answer(response, MOST_BYTES)
         if response.status_code != 200:
             raise ValueError

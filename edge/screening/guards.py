@@ -70,7 +70,7 @@ class Judge:
         }
         try:
             response = await self.endpoint.send(
-                "POST", CHAT_PATH, content=dump(body), headers=plain_headers("application/json")
+                "POST", CHAT_PATH, body=dump(body), headers=plain_headers("application/json")
             )
             raw = await read_answer(response, MOST_BYTES)
             if response.status_code != 200:

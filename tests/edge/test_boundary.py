@@ -144,7 +144,6 @@ def test_headers_that_ask_for_the_cloud_are_not_passed_on(chain: Site):
     names = {line.split(":")[0] for line in head.split("\r\n")[1:]}
     assert names == {
         "host",
-        "connection",
         "content-type",
         "content-length",
         "accept",

@@ -9,13 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from edge.config import Limits
-from edge.upstream import new_client
+from edge.upstream import Client
 from tests.edge.certificates import Authority
 from tests.edge.processes import free_port
 
@@ -63,13 +62,23 @@ def serving(*replies: bytes | None) -> Iterator[Server]:
         server.close()
 
 
-def ask(*urls: str, verify: ssl.SSLContext | bool = False, **options: Any) -> list[httpx.Response]:
+def ask(
+    *urls: str, verify: ssl.SSLContext | bool = False, headers: dict[str, str] | None = None
+) -> list[httpx.Response]:
     """POST to each address in turn with one client of the edge's."""
 
     async def run() -> list[httpx.Response]:
         limits = Limits(connect_timeout_s=1, request_timeout_s=1)
-        async with new_client(limits, verify) as client:
-            return [await client.post(url, content=b"{}", **options) for url in urls]
+        client, found = Client(limits, verify), []
+        try:
+            for url in urls:
+                answer = await client.send("POST", url, body=b"{}", headers=headers or {})
+                await answer.aread()
+                await answer.aclose()
+                found.append(answer)
+        finally:
+            await client.aclose()
+        return found
 
     return asyncio.run(run())
 
