@@ -31,8 +31,13 @@ SLOW = (
     "tests/calibration/test_calibrating.py",
     "tests/calibration/test_simulated.py",
     "tests/catalogue/test_assembling.py",
+    "tests/catalogue/test_charts.py",
     "tests/catalogue/test_examples.py",
+    "tests/catalogue/test_locked.py",
+    "tests/catalogue/test_remembered.py",
     "tests/catalogue/test_rendering.py",
+    "tests/catalogue/test_reviewed.py",
+    "tests/components/test_addresses.py",
     "tests/components/test_adoption.py",
     "tests/components/test_budgets.py",
     "tests/components/test_canaries.py",
@@ -55,12 +60,18 @@ SLOW = (
     "tests/components/test_node_cache.py",
     "tests/components/test_people.py",
     "tests/components/test_pool_settings.py",
+    "tests/components/test_records_in_aws.py",
+    "tests/components/test_rendered_reviews.py",
     "tests/components/test_rendered_run.py",
+    "tests/components/test_reviews.py",
     "tests/components/test_router.py",
     "tests/components/test_sagemaker_endpoint.py",
     "tests/components/test_sagemaker_platform.py",
+    "tests/components/test_screened_run.py",
+    "tests/components/test_screening.py",
     "tests/components/test_sealers.py",
     "tests/components/test_site_link.py",
+    "tests/components/test_trail_alarms.py",
     "tests/components/test_way_out.py",
     "tests/engine/test_drifting.py",
     "tests/engine/test_gitops.py",
@@ -68,6 +79,7 @@ SLOW = (
     "tests/engine/test_layers_rendered.py",
     "tests/engine/test_layers_whole.py",
     "tests/engine/test_previewed_events.py",
+    "tests/engine/test_previewing.py",
     "tests/engine/test_registry.py",
     "tests/engine/test_sides.py",
     "tests/engine/test_silence.py",
@@ -83,10 +95,13 @@ SLOW = (
     "tests/planning/test_throughput.py",
     "tests/policies/test_bank_boundaries.py",
     "tests/policies/test_mutated_networks.py",
+    "tests/policies/test_pack_over_a_standing_stack.py",
+    "tests/policies/test_sealers_in_aws.py",
     "tests/report/test_hosted.py",
     "tests/report/test_pictures.py",
     "tests/report/test_preview_page_browser.py",
     "tests/report/test_preview_reports.py",
+    "tests/stacks/test_lock.py",
 )
 """Files whose tests take seconds each for another reason: not for every save either."""
 TOGETHER = {
@@ -128,10 +143,12 @@ ALONE = "tests/sandbox/test_recovery_whole.py"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Rooms of which nothing is asked for are not even loaded: half of the time until the first test."""
+    """Rooms and files of which nothing is asked for are not even loaded: half of the time until the first test."""
+    asked = config.getoption("markexpr") or ""
+    if "not service" in asked and collection_path.suffix == ".py":
+        return f"tests/{collection_path.relative_to(HERE).as_posix()}" in SLOW or None
     if not collection_path.is_dir() or collection_path.parent != HERE:
         return None
-    asked = config.getoption("markexpr") or ""
     room = collection_path.name
     out = (room in SERVICES and "not service" in asked) or (room == "sandbox" and "not sandbox" in asked)
     return True if out else None
