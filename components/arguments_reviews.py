@@ -4,6 +4,7 @@ from typing import Any
 
 from components.arguments import shared
 from components.gateway.reviews import ReviewsArgs
+from components.sealing_site import Sealed
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Gateway, Platform, Workload
 
@@ -40,14 +41,17 @@ def reviewed_args(gateway: Gateway, workload: Workload) -> dict[str, Any]:
     return made
 
 
-def reviews_args(platform: Platform, gateway: Gateway, site_cidrs: list[str]) -> ReviewsArgs | None:
-    """Where people decide upon a gateway's answers; None where it holds none."""
+def reviews_args(
+    platform: Platform, gateway: Gateway, site_cidrs: list[str], sealed: Sealed | None = None
+) -> ReviewsArgs | None:
+    """Where people decide upon a gateway's answers; None where it holds none. `sealed`: at an AWS site, where its
+    records go."""
     reviews, database, audit = gateway.reviews, gateway.database, gateway.audit
     if reviews is None or database is None or audit is None:
         return None
     made: dict[str, Any] = {
         **shared(platform, reviews.certificate_secret),
-        **reviews.model_dump(include=_SHARED),
+        **reviews.model_dump(include=_SHARED, exclude_none=True),
         **audit.model_dump(include={"policy", "max_unsealed_s"}, exclude_none=True),
         "sensitivity": gateway.class_,
         "site": gateway.site,
@@ -58,4 +62,7 @@ def reviews_args(platform: Platform, gateway: Gateway, site_cidrs: list[str]) ->
         "replicas": reviews.replicas,
         "site_cidrs": site_cidrs,
     }
+    if sealed is not None and sealed.share is not None:
+        # As the gateway mounts it: who decides is another writer among the same records.
+        made["folders"] = sealed.folders("gateway")
     return made  # type: ignore[return-value]

@@ -56,9 +56,9 @@ def make_gateways(
             if sealer is not None
             else []
         )
-        reviews = reviews_args(platform, gateway, on_prem_networks(platform))
+        reviews = reviews_args(platform, gateway, on_prem_networks(platform), there)
         if reviews is not None:
-            Reviews(f"{called}-reviews", reviews, at(key, [*before]), after=sealed)
+            Reviews(f"{called}-reviews", reviews, at(key, [*before, *share]), after=sealed)
         awaited = {each for workload in gateway.workloads for each in workload.awaited}
         awaited |= set(gateway.screening.judges if gateway.screening else [])
         made = InferenceGateway(

@@ -101,5 +101,19 @@ def data() -> dict[str, Any]:
     }
 
 
+def reviewed(**more: Any) -> dict[str, Any]:
+    """The same, and its confidential answers, of high impact, are held for people."""
+    made = data()
+    (gateway,) = [each for each in made["gateways"] if each["class"] == "confidential"]
+    gateway["database"] = {"host": "postgres.insurer.example", "address": "10.80.40.21"}
+    gateway["reviews"] = {
+        **{"secret": "confidential-reviews", "reviewers_ca": "confidential-reviewers-ca"},
+        **{"keys_volume": "held-keys-confidential-reviews", "gateway_keys_volume": "held-keys-confidential"},
+        **{"from_namespaces": ["reviewers"], **more},
+    }
+    gateway["workloads"][0] |= {"impact": "high", "review": {"domain": "claims", "below_confidence": 0.75}}
+    return made
+
+
 def platform() -> Platform:
     return Platform.model_validate(data())

@@ -147,7 +147,8 @@ class AuditSealer(pulumi.ComponentResource):
         policy = NetworkPolicy(
             f"{name}-network", metadata=metadata(service, own, namespace=space), spec=way, opts=inside
         )
-        found = share(f"{name}-records", "records", args, space, own, inside, seals=True, where=name)
+        where_named = f"{name}.volume"
+        found = share(f"{name}-records", "records", args, space, own, inside, seals=True, where=where_named)
         config = config_map(name, service, space, own, self._config(args, held), inside)
         self._serve(
             name,

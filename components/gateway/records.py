@@ -91,11 +91,12 @@ def share(
     seals: bool,
     where: str,
 ) -> Share:
-    """`given`: what names the share, by `volume` or by `folders`; `claim`: the name of the claim, or how both begin."""
+    """`given`: what names the share, by `volume` or by `folders`; `claim`: the name of the claim, or how both begin;
+    `where`: the argument that names the volume."""
     if ("volume" in given) == ("folders" in given):
         raise InputError(
             "records lie on a volume or in folders of a share, one of the two",
-            where=f"{where}.volume",
+            where=where,
             todo="Name the PersistentVolume, or the access points of a RecordsShare",
         )
     # The API server leaves out a `readOnly: false`, so one that was written would look like a change for ever.
@@ -170,7 +171,7 @@ class Records:
         audit: GatewayAudit,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        where = f"{service}.audit"
+        where = f"{service}.audit.volume"
         found = share(
             f"{name}-records", f"{service}-records", audit, space, own, opts, seals=False, where=where
         )

@@ -10,7 +10,15 @@ from components.certificates import CertificateIssuer, certificate
 from components.checks import network, sensitivity, within
 from components.gateway.callers import GatewayDatabase, by_address, way_to
 from components.gateway.config import config_map, reviews_config
-from components.gateway.records import CONTENT_KEYS, RECORDS, SEALS, share, shared_claim, version
+from components.gateway.records import (
+    CONTENT_KEYS,
+    RECORDS,
+    SEALS,
+    SharedFolders,
+    share,
+    shared_claim,
+    version,
+)
 from components.gateway.workload import serve
 from components.kube import (
     GPU,
@@ -60,8 +68,10 @@ class ReviewsArgs(TypedDict):
     """Secret in its namespace: `password` and `ca.crt` of the database, `sealer.pem`, `site.key`, `wrapping.key`."""
     reviewers_ca: str
     """ConfigMap in its namespace with `ca.crt`: who signs reviewers' certificates."""
-    records_volume: str
+    records_volume: NotRequired[str]
     """A PersistentVolume that is the share on which the class's gateways write records."""
+    folders: NotRequired[SharedFolders]
+    """In place of it, in an EKS cluster: the folders of a `RecordsShare`, by the gateway's access points."""
     keys_volume: str
     """A PersistentVolume that is the share with the keys of held answers."""
     policy: NotRequired[str]
@@ -134,9 +144,11 @@ class Reviews(pulumi.ComponentResource):
             secret=args.get("certificate_secret"),
             client=False,
         )
-        volume = {"volume": args["records_volume"]}
+        given = {"folders": args["folders"]} if "folders" in args else {}
+        if "records_volume" in args:
+            given |= {"volume": args["records_volume"]}
         where = f"{service}.records_volume"
-        records = share(f"{name}-records", "records", volume, space, own, inside, seals=False, where=where)
+        records = share(f"{name}-records", "records", given, space, own, inside, seals=False, where=where)
         claims = [
             *records.made,
             shared_claim(f"{name}-held-keys", "held-keys", args["keys_volume"], space, own, inside),

@@ -69,7 +69,8 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         redacted_besides=functools.partial(filters.redacted_besides, requirements=requirements),
         pool_name=_pool_name,
-        callers=_callers(requirements, plan),
+        callers=(callers := _callers(requirements, plan)),
+        asks_for_people=lambda gateway: _asks_for_people(requirements, callers(gateway)),
         fail=filters.fail,
     )
     wanted, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)
@@ -118,6 +119,12 @@ def _callers(requirements: Requirements, plan: Plan) -> Callable[[dict[str, Any]
         if (mine := plan.gateway_of(workload.name)) is not None:
             found.setdefault((mine.class_, mine.site), []).append(workload.name)
     return lambda gateway: found.get((gateway["class"], gateway["site"]), [])
+
+
+def _asks_for_people(requirements: Requirements, names: list[str]) -> bool:
+    """Whether impact or its own review asks for people to see answers of any of these workloads."""
+    mine = [each for each in requirements.workloads if each.name in names]
+    return any(each.review is not None or each.impact != "low" for each in mine)
 
 
 def _quoted(value: Any) -> str:

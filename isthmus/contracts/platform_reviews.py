@@ -55,7 +55,7 @@ class Reviewed(Caller):
     reviewed_by: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,119}$")] | None
     ) = None
-    """Behind a gateway in AWS, which holds nothing: who sees to it that people look at its answers. Never for high
+    """Behind a gateway in AWS that holds nothing: who sees to it that people look at its answers. Never for high
     impact."""
 
     @property
@@ -85,8 +85,9 @@ class GatewayReviews(Part):
     as the gateway has them. The gateway's own (`audit.secret`) has `wrapping.key` too."""
     reviewers_ca: KubeName
     """ConfigMap in its namespace with `ca.crt`: who signs reviewers' certificates; better not who signs others'."""
-    records_volume: KubeName
-    """A PersistentVolume that is the share of `audit.volume` once more: one binds to one namespace only."""
+    records_volume: KubeName | None = None
+    """A PersistentVolume that is the share of `audit.volume` once more: one binds to one namespace only. Absent where
+    that share is made."""
     keys_volume: KubeName
     """A PersistentVolume with the keys of held answers, for its namespace; no snapshots, no backups."""
     gateway_keys_volume: KubeName | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from isthmus.contracts.errors import At
 from isthmus.contracts.platform_callers import whole_name
-from isthmus.contracts.platform_records import place_of
+from isthmus.contracts.platform_records import Place, place_of, share_is_made
 from isthmus.contracts.platform_reviews import KEEP_DAYS, SCORED, GatewayReviews
 
 if TYPE_CHECKING:
@@ -16,43 +16,51 @@ if TYPE_CHECKING:
 
 
 def answers_are_held_where_people_must_see_them(platform: Platform) -> None:
-    """Behind a gateway that can hold answers those that people must see are held; in AWS, where none does, somebody
-    else is named for it, and for high impact nobody is enough."""
+    """Behind a gateway that can hold answers, those that people must see are held; in AWS somebody else may be named
+    for it in its place, and for high impact nobody is enough."""
     for index, gateway in enumerate(platform.gateways):
-        able = place_of(platform, gateway) == "on-prem"
+        place = place_of(platform, gateway)
         for number, workload in enumerate(gateway.workloads):
             path = ("gateways", index, "workloads", number)
-            if workload.reviewed_by is not None and (able or not workload.asks_for_people):
-                why = "its own gateway can hold its answers" if able else "nobody asks for people to see them"
-                what = f"{workload.name} names who reviews it elsewhere, and {why}"
-                raise At(what, *path, "reviewed_by", todo="Leave it out")
+            if workload.reviewed_by is not None:
+                _named_where_it_counts(gateway, workload, place, path)
             if gateway.reviews is not None or not workload.asks_for_people:
                 continue
-            asked = _asked(workload)
-            if able:
+            elsewhere = place != "on-prem" and workload.impact != "high"
+            if elsewhere and workload.reviewed_by is not None:
+                continue
+            asked, other = _asked(workload), ", or name who sees to it instead" if elsewhere else ""
+            if place == "fargate":
                 raise At(
-                    f"{asked}, and gateway {gateway.name} holds no answers for people",
-                    *("gateways", index, "reviews"),
-                    todo="State `reviews` and `database` of the gateway (docs/reviews.md)",
-                    no=True,
-                )
-            where = "on Fargate" if gateway.runs_on != "kubernetes" else f"at {gateway.site} in AWS"
-            if workload.impact == "high":
-                raise At(
-                    f"{asked}, and gateway {gateway.name} {where} can hold no answers for people",
+                    f"{asked}, and gateway {gateway.name} on Fargate can hold no answers for people",
                     *path,
-                    "impact",
-                    todo="Serve it behind a gateway in an on-prem cluster",
+                    "reviewed_by" if elsewhere else "impact",
+                    todo=f"Serve it behind a gateway in a cluster, on-prem or in AWS{other}",
                     no=True,
                 )
-            if workload.reviewed_by is None:
-                raise At(
-                    f"{asked}, and gateway {gateway.name} {where} can hold no answers for people",
-                    *path,
-                    "reviewed_by",
-                    todo="Serve it behind a gateway in an on-prem cluster, or name who sees to it instead",
-                    no=True,
-                )
+            raise At(
+                f"{asked}, and gateway {gateway.name} holds no answers for people",
+                *("gateways", index, "reviews"),
+                todo=f"State `reviews` and `database` of the gateway (docs/reviews.md){other}",
+                no=True,
+            )
+
+
+def _named_where_it_counts(
+    gateway: Gateway, workload: Workload, place: Place, path: tuple[str | int, ...]
+) -> None:
+    """Who reviews it elsewhere is named in place of the gateway, and not beside it."""
+    why, todo = "", "Leave it out"
+    if not workload.asks_for_people:
+        why = "nobody asks for people to see them"
+    elif place == "on-prem":
+        why = "its own gateway can hold its answers"
+    elif gateway.reviews is not None:
+        why = "its own gateway holds its answers"
+        todo = "Leave it out, or take the gateway's `reviews` out (by null)"
+    if why:
+        what = f"{workload.name} names who reviews it elsewhere, and {why}"
+        raise At(what, *path, "reviewed_by", todo=todo)
 
 
 def reviews_are_whole(platform: Platform) -> None:
@@ -64,12 +72,10 @@ def reviews_are_whole(platform: Platform) -> None:
         reviews = gateway.reviews
         if reviews is None:
             continue
-        if place_of(platform, gateway) != "on-prem":
-            where = (
-                "runs on Fargate" if gateway.runs_on != "kubernetes" else f"stands at {gateway.site} in AWS"
-            )
-            what = f"gateway {gateway.name} {where}, where no answers are held"
+        if gateway.runs_on != "kubernetes":
+            what = f"gateway {gateway.name} runs on Fargate, where no answers are held"
             raise At(what, *path, todo="Leave it out (docs/reviews.md)")
+        _share_is_the_records(gateway, reviews, path)
         if gateway.database is None:
             what = f"gateway {gateway.name} holds answers and has no database to hold them in"
             raise At(what, "gateways", index, "database", todo="Name host and address of its PostgreSQL")
@@ -124,6 +130,27 @@ def _calibrated(gateway: Gateway, workload: Workload, path: tuple[str | int, ...
         if each.name in names:
             raise At(f"two calibrations of {workload.name} are called {each.name}", *where, "name")
         names.add(each.name)
+
+
+def _share_is_the_records(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:
+    """Who decides writes records beside the gateway's: on the organisation's share by a volume, on a made one by its
+    access points."""
+    if gateway.audit is None:
+        return  # refused where records are looked at
+    made = share_is_made(gateway)
+    if made and reviews.records_volume is not None:
+        what = (
+            f"the share of records of gateway {gateway.name} is made here, and a volume of another is named"
+        )
+        raise At(what, *path, "records_volume", todo="Leave it out")
+    if not made and reviews.records_volume is None:
+        what = f"those who decide upon answers of {gateway.name} name no volume for their records"
+        raise At(
+            what,
+            *path,
+            "records_volume",
+            todo="Name a PersistentVolume that is the share of audit.volume once more",
+        )
 
 
 def _kept(gateway: Gateway, reviews: GatewayReviews, path: tuple[str | int, ...]) -> None:

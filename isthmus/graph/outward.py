@@ -49,6 +49,8 @@ _DNS = "kubernetes.io/metadata.name=kube-system, k8s-app=kube-dns"
 Origin = Literal["network", "identity", "host"]
 BEARERS = ("translator", "sealer")
 """Who may have an AWS identity, by what it is told: a translator calls models, a sealer puts seals."""
+ASKERS = ("gateway", "reviews")
+"""Who asks a class's database: its gateway, and those who decide upon its held answers."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Outside:
                     Hop(kind="network", name=cidr if port == "any" else f"{cidr} port {port}", where=site)
                 ]
                 hops += [Hop(kind="site", name=site)] if site else []
-                verdict = self._address(class_, cidr, port, space)
+                asks = self._asks_its_database(class_, pods, cidr, port)
+                verdict = ALLOWED if asks else self._address(class_, cidr, port, space)
                 yield Outward("network", start, tuple(hops), verdict, about)
 
     def _by_selector(
@@ -162,6 +165,15 @@ class Outside:
             if port == "443" and within(cidr, self._carrying(server.class_)):
                 return True
         return False
+
+    def _asks_its_database(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
+        """Whether a way leads to the database that the platform states for the class's gateway, in a network in AWS
+        that carries the class, and is theirs who ask it."""
+        if pods.role not in ASKERS or not within(cidr, self._carrying(class_)):
+            return False
+        platform = self._judge.platform
+        stated = [one.database for one in (platform.gateways if platform else []) if one.class_ == class_]
+        return (cidr, port) in {(f"{each.address}/32", str(each.port)) for each in stated if each is not None}
 
     def _carrying(self, class_: str) -> list[str]:
         """Networks in AWS that may carry a class: the platform's, else those in which private endpoints stand."""

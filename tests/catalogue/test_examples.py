@@ -75,6 +75,41 @@ def test_the_cloud_managed_platform_has_nothing_of_a_cluster():
     assert {each["assumed_by"] for each in platform["identities"]} == {"ecs-tasks"}
 
 
+def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
+    requirements, plan = planned("examples/cloud-private")
+    platform = catalogue.render("cloud-private", requirements, plan)
+    held = {each["class"]: each["reviews"] for each in platform["gateways"] if "reviews" in each}
+    assert held == {
+        "confidential": {
+            **{"secret": "confidential-reviews", "reviewers_ca": "confidential-reviewers-ca"},
+            **{
+                "keys_volume": "held-keys-confidential-reviews",
+                "gateway_keys_volume": "held-keys-confidential",
+            },
+        }
+    }, "of what nobody asks to see, none; their records lie on the share that is made"
+    (cluster,) = platform["clusters"]
+    assert cluster["system_nodes"] == {"nodes": 3}, "and there is room for those who decide"
+    asked = dict(missing.wanted(platform))
+    gateway = "gateways[confidential-frankfurt]"
+    assert {path for path in asked if path.startswith("gateways")} == {
+        *(f"{gateway}.database.{key}" for key in ("host", "address")),
+        f"{gateway}.reviews.from_namespaces",
+    }
+    assert asked[f"{gateway}.database.address"].startswith("10.80.")
+    (mine,) = [each for each in platform["gateways"] if each["name"] == "confidential-frankfurt"]
+    del mine["reviews"]
+    path = f"{gateway}.workloads[claim-summaries].reviewed_by"
+    assert dict(missing.wanted(platform))[path] == "claims-desk", "taken out, somebody else must see to it"
+
+
+def test_who_named_somebody_else_for_answers_is_not_asked_for_a_database_before_one_of_the_two_is_taken_out():
+    platform = catalogue.render("cloud-private", *planned("examples/cloud-private"))
+    (mine,) = [each for each in platform["gateways"] if each["name"] == "confidential-frankfurt"]
+    mine["workloads"][0]["reviewed_by"] = "claims-desk"
+    assert not [path for path, _ in missing.wanted(platform) if path.startswith("gateways")]
+
+
 def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
     _, plan = planned("examples/pilot")
     (other,) = [each for each in plan.alternatives or [] if each.blueprint == "cloud-managed"]

@@ -1,5 +1,6 @@
 """Held answers as rendered, run: the real gateway, the process where people decide, sidecar and sealer by their own
-files, on a real PostgreSQL. Only what a cluster would have given is put in its place: paths, ports, addresses."""
+files, on a real PostgreSQL. Only what a cluster would have given is put in its place: paths, ports, addresses; and of a
+cluster in AWS the identity that its agent hands out to the sealer. No pod runs in EKS here."""
 
 from __future__ import annotations
 
@@ -19,13 +20,17 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
+from components.llm_platform import LlmPlatform
 from edge import reviewers
 from edge.audit.seal_format import public_keys
 from edge.audit.stores import S3Store
 from edge.audit.verify import verify
-from tests.components.conftest import BUCKET, Engine, build
+from isthmus.contracts.platform import Platform
+from tests import private
+from tests.components.conftest import BUCKET, Engine, build, providers
 from tests.components.platforms import DIGEST, bank, reviewed
 from tests.components.rendered import shown, told
+from tests.components.test_fargate_starts import TaskRole
 from tests.edge.audit.harness import new_key
 from tests.edge.certificates import Authority
 from tests.edge.confidence.making import calibration
@@ -35,28 +40,74 @@ from tests.edge.fake_model import FakeModel
 from tests.edge.postgres import Door, Postgres
 from tests.edge.processes import Edge
 
-WORKLOAD, SECRET, SAID = "transaction-narratives", "IBAN DE02 1203", "Paid to Muster"
-MODEL = "meta-llama/Llama-3.3-70B-Instruct"
-SPACE, DESK_SPACE = "isthmus-restricted.svc", "isthmus-restricted-reviews.svc"
+SECRET, SAID = "IBAN DE02 1203", "Paid to Muster"
 ERIKA, CLIENT = "erika@bank.example", "erika.people.bank.example"
-TEXT = json.dumps(calibration(MODEL, model_digest=DIGEST, domain="onboarding"))
-SHA256 = f"sha256:{hashlib.sha256(TEXT.encode()).hexdigest()}"
-NAME = "isthmus-fra1-restricted"
 
 
-@pytest.fixture(scope="module")
-def rendered() -> Engine:
-    """The bank, whose restricted answers are of high impact, held and scored."""
+@dataclass(frozen=True)
+class Rendered:
+    """A class at a site, whose answers are of high impact, held and scored."""
+
+    engine: Engine
+    name: str
+    """Of its parts."""
+    held: str
+    """The class."""
+    workload: str
+    sidecar: str
+    """Configuration of its model's."""
+    model: str
+    database: str
+    """Name of its PostgreSQL."""
+    sha256: str
+    """Of its calibration."""
+    approvals: int
+    """People whom the class takes."""
+
+    @property
+    def space(self) -> str:
+        return f"isthmus-{self.held}.svc"
+
+
+def scored(gateway: dict[str, Any], model: str, domain: str) -> str:
+    """The gateway's workload has a calibration, whose digest is given back."""
+    text = json.dumps(calibration(model, model_digest=DIGEST, domain=domain))
+    digest = f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    named = {"name": "text", "file": "text.json", "text": text, "digest": digest}
+    gateway["workloads"][0]["calibrations"] = [named]
+    return digest
+
+
+def on_prem() -> Rendered:
+    """The bank's restricted answers."""
     made = Engine()
     platform = reviewed(bank(), at=0, reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30)
-    platform["gateways"][0]["workloads"][0]["calibrations"] = [
-        {
-            **{"name": "llama-text", "file": "llama-text.json", "text": TEXT},
-            "digest": SHA256,
-        }
-    ]
+    sha256 = scored(platform["gateways"][0], "meta-llama/Llama-3.3-70B-Instruct", "onboarding")
     build(made, platform)
-    return made
+    return Rendered(
+        *(made, "isthmus-fra1-restricted", "restricted", "transaction-narratives"),
+        *("isthmus-restricted-llama-70b-config", "restricted-llama-70b", "postgres.fra1.bank.example"),
+        *(sha256, 2),
+    )
+
+
+def in_eks() -> Rendered:
+    """An insurer's confidential answers, in a cluster in AWS."""
+    made = Engine()
+    platform = private.reviewed(reviewers=[{"name": ERIKA, "client": CLIENT}], keep_days=30)
+    sha256 = scored(platform["gateways"][0], "Qwen/Qwen3-14B", "claims")
+    checked = Platform.model_validate(platform)
+    made.run(lambda: LlmPlatform("insurer", checked, providers("frankfurt", "frankfurt/kubernetes")))
+    return Rendered(
+        *(made, "insurer-frankfurt-confidential", "confidential", "claim-summaries"),
+        *("insurer-claims-config", "claims", "postgres.insurer.example"),
+        *(sha256, 1),
+    )
+
+
+@pytest.fixture(scope="module", params=[on_prem, in_eks], ids=["on-prem", "eks"])
+def rendered(request: pytest.FixtureRequest) -> Rendered:
+    return request.param()
 
 
 @dataclass
@@ -70,6 +121,8 @@ class Site:
     kept: Kept
     folder: Path
     people: Authority
+    held: str
+    """The class."""
 
     def client(self, edge: Edge, authority: Authority, who: str) -> httpx.Client:
         """Believes the site's authority, and shows a certificate of one's own."""
@@ -84,14 +137,14 @@ class Site:
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
             code = reviewers.main(
-                ["--database", str(file), "issue", "--reviewer", name, "--class", "restricted"]
+                ["--database", str(file), "issue", "--reviewer", name, "--class", self.held]
             )
         assert code == 0, err.getvalue()
         return out.getvalue().strip()
 
 
 @contextmanager
-def site(rendered: Engine, folder: Path, s3: Any) -> Iterator[Site]:
+def site(rendered: Rendered, folder: Path, s3: Any) -> Iterator[Site]:
     """All of it up and well; ended in order, the sealer last."""
     with ExitStack() as ending:
         postgres = Postgres()
@@ -104,7 +157,7 @@ def site(rendered: Engine, folder: Path, s3: Any) -> Iterator[Site]:
         postgres.ask("CREATE DATABASE isthmus")
         for user in ("gateway", "reviews"):
             postgres.ask(f"CREATE ROLE {user} LOGIN PASSWORD '{user}-s3cret'")
-        door = Door(postgres, *authority.issue("postgres", "postgres.fra1.bank.example"))
+        door = Door(postgres, *authority.issue("postgres", rendered.database))
         ending.callback(door.close)
         kept = Kept(folder, postgres, "isthmus", authority, door)
         kept.keys("migrate", "--gateway-user", "gateway", "--reviews-user", "reviews")
@@ -119,7 +172,7 @@ def site(rendered: Engine, folder: Path, s3: Any) -> Iterator[Site]:
             "reviewers": {"ca.crt": people.path.read_bytes()},
             "calibrations": {
                 name: text.encode()
-                for name, text in rendered.only("ConfigMap", f"{NAME}-gateway-calibrations")
+                for name, text in rendered.engine.only("ConfigMap", f"{rendered.name}-gateway-calibrations")
                 .inputs["data"]
                 .items()
             },
@@ -140,13 +193,13 @@ def site(rendered: Engine, folder: Path, s3: Any) -> Iterator[Site]:
             "/var/lib/isthmus/audit": folder / "share",
         }
 
-        def read(name: str, tls: str | None = None, space: str = SPACE) -> Any:
+        def read(name: str, tls: str | None = None, space: str = rendered.space) -> Any:
             mounted = {**volumes, **{f"/etc/isthmus/{each}": folder / each for each in secrets}}
             if tls is not None:
                 mounted["/etc/isthmus/tls"] = shown(authority, folder / f"{tls}-tls", tls, space)
-            said = told(rendered, name, mounted)
+            said = told(rendered.engine, name, mounted)
             if "database" in said:
-                assert said["database"]["host"] == "postgres.fra1.bank.example"
+                assert said["database"]["host"] == rendered.database
                 said["database"] |= {"host": "127.0.0.1", "port": door.port}
             return said
 
@@ -154,37 +207,48 @@ def site(rendered: Engine, folder: Path, s3: Any) -> Iterator[Site]:
         model.logprobs = [math.log(0.9)] * len(model.words)
         ending.callback(model.server_close)
         ending.callback(model.shutdown)
-        sealing = read(f"{NAME}-sealer-config")
-        sealing["store"]["endpoint"] = s3.meta.endpoint_url
-        running = [Edge(folder / "run-sealer", sealing)]
+        sealing = read(f"{rendered.name}-sealer-config")
+        sealing["store"] |= {"endpoint": s3.meta.endpoint_url, "bucket": BUCKET}
+        by_place: dict[str, str] = {}
+        if "credentials" not in sealing["store"]:
+            agent = TaskRole()
+            ending.callback(agent.server_close)
+            ending.callback(agent.shutdown)
+            (folder / "token").write_text("of-the-pod")
+            by_place = {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{agent.server_port}/v1/credentials",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(folder / "token"),
+            }
+        running = [Edge(folder / "run-sealer", sealing, by_place)]
         ending.callback(lambda: [each.stop() for each in (*running[1:], running[0])])
-        behind = read("isthmus-restricted-llama-70b-config", "restricted-llama-70b")
+        behind = read(rendered.sidecar, rendered.model)
         behind["upstream"] = model.url
         running.append(Edge(folder / "run-sidecar", behind))
-        front = read(f"{NAME}-gateway-config", "restricted-gateway")
+        front = read(f"{rendered.name}-gateway-config", f"{rendered.held}-gateway")
         front["routes"][0]["url"] = running[-1].url
         running.append(Edge(folder / "run-gateway", front))
-        desk = read(f"{NAME}-reviews-config", "restricted-reviews", DESK_SPACE)
+        apart = f"isthmus-{rendered.held}-reviews.svc"
+        desk = read(f"{rendered.name}-reviews-config", f"{rendered.held}-reviews", apart)
         running.append(Edge(folder / "run-reviews", desk))
         for each in running:
             each.wait_until_up().wait_until_well()
         store = S3Store(s3, BUCKET, sealing["store"]["prefix"])
-        yield Site(running[2], running[3], store, public, kept, folder, people)
+        yield Site(running[2], running[3], store, public, kept, folder, people, rendered.held)
         assert [each.stop() for each in (*running[1:], running[0])] == [0, 0, 0, 0]
 
 
-def test_a_rendered_answer_of_high_impact_is_given_out_when_two_people_have_approved_it(
-    rendered: Engine, tmp_path: Path, s3: Any
+def test_a_rendered_answer_of_high_impact_is_given_out_when_as_many_as_its_class_asks_for_have_approved_it(
+    rendered: Rendered, tmp_path: Path, s3: Any
 ) -> None:
     with ExitStack() as ending:
         running = ending.enter_context(site(rendered, tmp_path, s3))
-        key = bearer(running.kept.issue(WORKLOAD, "restricted"))
+        key = bearer(running.kept.issue(rendered.workload, rendered.held))
         application = ending.enter_context(running.client(running.gateway, running.kept.authority, "app"))
         erika = ending.enter_context(running.client(running.desk, running.people, "erika"))
         anna = ending.enter_context(running.client(running.desk, running.people, "anna"))
         anna.headers["authorization"] = f"Bearer {running.reviewer('anna@bank.example')}"
 
-        asked = {"model": WORKLOAD, "messages": [{"role": "user", "content": SECRET}]}
+        asked = {"model": rendered.workload, "messages": [{"role": "user", "content": SECRET}]}
         answer = application.post("/v1/chat/completions", json=asked, headers=key)
         assert (answer.status_code, answer.json()["status"]) == (202, "held"), answer.text
         assert SAID not in answer.text
@@ -193,8 +257,8 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_two_people_have_appr
         stranger = running.client(running.desk, running.kept.authority, "app")
         with stranger, pytest.raises(httpx.HTTPError):
             stranger.get("/v1/reviews")
-        for number, person in enumerate((erika, anna)):
-            assert application.get(where, headers=key).status_code == 202, f"{number} of 2 have approved"
+        for number, person in enumerate((erika, anna)[: rendered.approvals]):
+            assert application.get(where, headers=key).status_code == 202, f"{number} have approved"
             claimed = person.post(f"{where}/claim").json()
             assert SAID in json.dumps(claimed)
             said = {name: claimed[name] for name in ("version", "sha256")}
@@ -212,16 +276,15 @@ def test_a_rendered_answer_of_high_impact_is_given_out_when_two_people_have_appr
     )
     assert (proof.findings, proof.unfinished) == ([], {})
     acts = [(each["act"], each["who"].get("reviewer")) for each in records if each["kind"] == "review"]
-    assert sorted(acts) == sorted(
-        [
-            *(("claim", ERIKA), ("approve", ERIKA)),
-            *(("claim", "anna@bank.example"), ("approve", "anna@bank.example"), ("give", None)),
-        ]
-    )
+    decided = (ERIKA, "anna@bank.example")[: rendered.approvals]
+    wanted = [*((act, who) for who in decided for act in ("claim", "approve")), ("give", None)]
+    assert sorted(acts, key=str) == sorted(wanted, key=str)
     (outcome,) = [each for each in records if each["kind"] == "outcome"]
     assert outcome["held"]["why"] == ["impact"]
     assert outcome["confidence"]["score"] == pytest.approx(0.9, abs=0.001), (
         "by the calibration that was mounted"
     )
-    assert SHA256 in outcome["confidence"].values(), "whose digest is that of the file in the repository"
+    assert rendered.sha256 in outcome["confidence"].values(), (
+        "whose digest is that of the file in the repository"
+    )
     assert SECRET not in json.dumps(records)

@@ -134,6 +134,7 @@ def test_what_would_give_answers_out_unseen_is_answered_with_no(change: Change, 
             lambda d: gateway(d)["reviews"].update(reviewers=[{"name": "Erika", "client": "c.bank"}]),
             "a person's name in lower case",
         ),
+        (lambda d: gateway(d)["reviews"].pop("records_volume"), "name no volume for their records"),
         (lambda d: gateway(d)["reviews"].update(keys_volume="records-restricted"), "one binds to one claim"),
         (
             lambda d: gateway(d)["reviews"].update(records_volume="records-confidential"),
@@ -200,18 +201,86 @@ def _named(said: dict[str, Any]) -> dict[str, Any]:
     return {**gate, "workloads": [{**gate["workloads"][0], "impact": "low", "reviewed_by": "claims-desk"}]}
 
 
-def test_no_answers_are_held_cloud() -> None:
+def test_no_answers_are_held_on_fargate() -> None:
     said = cloud()
     gateway(said)["reviews"] = {**REVIEWS, "from_namespaces": ["reviewers"]}
-    assert "where no answers are held" in refused(InputError, lambda _: None, said)
+    assert "runs on Fargate, where no answers are held" in refused(InputError, lambda _: None, said)
 
 
-def test_in_a_cluster_in_aws_answers_are_scored_and_none_is_held() -> None:
-    said = private.data()
-    gate = said["gateways"][0]
-    gate["workloads"][0] |= {"impact": "material", "review": dict(REVIEW), "calibrations": [CALIBRATION]}
-    assert "in AWS can hold no answers for people" in refused(AnswerIsNo, lambda _: None, said)
-    gate["workloads"][0]["reviewed_by"] = "claims-desk"
-    assert overrides.validate(said).gateways[0].workloads[0].calibrations[0].text == TEXT
-    gate["reviews"] = dict(REVIEWS)
-    assert "where no answers are held" in refused(InputError, lambda _: None, said)
+def test_in_a_cluster_in_aws_answers_of_high_impact_are_held_and_scored() -> None:
+    said = private.reviewed()
+    workload(said)["calibrations"] = [CALIBRATION]
+    made = overrides.validate(said).gateways[0]
+    assert made.reviews is not None
+    assert (made.reviews.user, made.reviews.records_volume) == ("reviews", None)
+    assert (made.workloads[0].impact, made.workloads[0].calibrations[0].text) == ("high", TEXT)
+
+
+def test_in_a_cluster_in_aws_what_is_not_held_is_refused_unless_somebody_else_is_named_for_it() -> None:
+    said = private.reviewed()
+    del gateway(said)["reviews"]
+    says = "whose impact is high, and gateway confidential-frankfurt holds no answers for people"
+    assert says in refused(AnswerIsNo, lambda _: None, said)
+    named = refused(AnswerIsNo, lambda d: workload(d).update(reviewed_by="claims-desk"), said)
+    assert says in named, "nobody is enough for high impact"
+    assert "or name who sees to it instead" not in named
+    workload(said)["impact"] = "material"
+    assert overrides.validate(said).gateways[0].workloads[0].reviewed_by == "claims-desk"
+    assert "or name who sees to it instead" in refused(
+        AnswerIsNo, lambda d: workload(d).pop("reviewed_by"), said
+    )
+
+
+def test_in_a_cluster_in_aws_answers_are_held_or_seen_elsewhere_and_not_both() -> None:
+    def both(said: dict[str, Any]) -> None:
+        workload(said).update(impact="material", reviewed_by="claims-desk")
+
+    says = refused(InputError, both, private.reviewed())
+    assert "its own gateway holds its answers" in says
+    assert "take the gateway's `reviews` out" in says
+
+
+def own_share(said: dict[str, Any], **more: Any) -> dict[str, Any]:
+    gateway(said)["audit"] |= {"volume": "records", "sealer_volume": "records-sealer"}
+    gateway(said)["reviews"] |= more
+    return said
+
+
+def test_in_a_cluster_in_aws_records_of_those_who_decide_lie_on_the_share_of_the_gateways() -> None:
+    made = overrides.validate(own_share(private.reviewed(), records_volume="records-reviews")).gateways[0]
+    assert made.reviews is not None
+    assert made.reviews.records_volume == "records-reviews"
+    assert "name no volume for their records" in refused(
+        InputError, lambda _: None, own_share(private.reviewed())
+    )
+    assert "one binds to one claim" in refused(
+        InputError, lambda _: None, own_share(private.reviewed(), records_volume="records-sealer")
+    )
+    assert "is made here, and a volume of another is named" in refused(
+        InputError, lambda _: None, private.reviewed(records_volume="records-reviews")
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda d: gateway(d).pop("database"), InputError, "has no database to hold them in"),
+        (lambda d: gateway(d)["reviews"].pop("gateway_keys_volume"), InputError, "no volume is named"),
+        (
+            lambda d: gateway(d)["reviews"].pop("from_namespaces"),
+            InputError,
+            "nobody could reach the reviews",
+        ),
+        (lambda d: gateway(d)["reviews"].update(user="gateway"), AnswerIsNo, "decide upon its own answers"),
+        (lambda d: gateway(d)["reviews"].update(keep_days=31), AnswerIsNo, "kept at most 30 days"),
+        (
+            lambda d: gateway(d)["reviews"].update(from_cidrs=["10.81.0.0/16"]),
+            AnswerIsNo,
+            "outside the sites' own networks",
+        ),
+    ],
+)
+def test_in_a_cluster_in_aws_held_answers_take_what_they_take_on_prem(
+    change: Change, error: type[Exception], says: str
+) -> None:
+    assert says in refused(error, change, private.reviewed())  # type: ignore[arg-type]

@@ -36,6 +36,12 @@ def platform() -> Platform:
 
 @functools.cache
 def rendered() -> render.Rendered:
+    return recorded(platform())
+
+
+def recorded(platform: Platform) -> render.Rendered:
+    """Of a platform with one site in AWS, `frankfurt`, and its cluster."""
+
     def program() -> None:
         import pulumi
         from pulumi_aws import Provider
@@ -49,7 +55,7 @@ def rendered() -> render.Rendered:
             "frankfurt": Provider("frankfurt", region="eu-central-1"),
             "frankfurt/kubernetes": Cluster("frankfurt-kubernetes", context="frankfurt"),
         }
-        LlmPlatform("insurer", platform(), made)
+        LlmPlatform("insurer", platform, made)
 
     return render.record(program, project.find(ROOT).stack(STACK))
 

@@ -53,11 +53,12 @@ OVERRIDES: dict[str, Any] = {
             },
         }
     ],
-    # Answers of material impact are held by no gateway in AWS: somebody else sees to them.
+    # Answers of material impact are held, in a database of the organisation's.
     "gateways": [
         {
             "name": "confidential-frankfurt",
-            "workloads": [{"name": "claim-summaries", "reviewed_by": "claims-desk"}],
+            "database": {"host": "postgres.insurer.example", "address": "10.80.40.21"},
+            "reviews": {"from_namespaces": ["reviewers"]},
         }
     ],
     "budgets": [{"name": name, "monthly_usd": 500} for name in ("internal-frankfurt", "staff-assistant")],
@@ -221,6 +222,29 @@ def test_sealers_mount_their_own_folders_and_reach_the_store_at_its_addresses_al
     aliases = {each["ip"] for each in pod["spec"]["hostAliases"]}
     assert ways == {*((f"{each}/32", 443) for each in aliases), ("169.254.170.23/32", 80)}
     assert len(aliases) == 2, "in each zone one"
+
+
+def test_who_decides_upon_held_answers_stands_apart_on_the_gateways_folders(private: Private) -> None:
+    pods = private.pods("reviews")
+    assert [each["metadata"]["namespace"] for each in pods] == ["isthmus-confidential-reviews"] * 2
+    assert all(pod["status"].get("phase") == "Running" for pod in pods)
+    handles: dict[str, set[str]] = {}
+    for space, claims in (
+        ("isthmus-confidential", ("confidential-gateway-records", "confidential-gateway-records-seals")),
+        ("isthmus-confidential-reviews", ("records", "records-seals")),
+    ):
+        for claim in claims:
+            at = f"/api/v1/namespaces/{space}/persistentvolumeclaims/{claim}"
+            bound = private.cluster.get(at)
+            assert bound["status"]["phase"] == "Bound"
+            volume = private.cluster.get(f"/api/v1/persistentvolumes/{bound['spec']['volumeName']}")["spec"]
+            handles.setdefault(space, set()).add(volume["csi"]["volumeHandle"])
+    assert handles["isthmus-confidential"] == handles["isthmus-confidential-reviews"]
+    policy = private.cluster.get(
+        "/apis/networking.k8s.io/v1/namespaces/isthmus-confidential-reviews/networkpolicies/confidential-reviews"
+    )
+    ways = [(way["to"][0]["ipBlock"]["cidr"], way["ports"][0]["port"]) for way in policy["spec"]["egress"]]
+    assert ways == [("10.80.40.21/32", 5432)]
 
 
 def test_a_preview_right_after_finds_nothing_to_change_and_a_refresh_no_drift(private: Private) -> None:

@@ -1,0 +1,182 @@
+"""Those who decide upon held answers in a cluster in AWS: what the rules say of them as rendered, and once broken."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from isthmus.contracts.platform import Platform
+from isthmus.engine import render
+from isthmus.graph import stated
+from policies.judging import judge
+from tests import private
+from tests.graph.clouds import deployed
+from tests.policies import mutating
+from tests.policies.mutating import Change
+from tests.policies.test_sealers_in_aws import recorded
+
+MINE = ("audit/", "data-path/", "identity/", "reliability/", "network/")
+NAME = "insurer-frankfurt-confidential"
+
+
+@functools.cache
+def platform() -> Platform:
+    return Platform.model_validate(private.reviewed())
+
+
+@functools.cache
+def rendered() -> render.Rendered:
+    return recorded(platform())
+
+
+def found(resources: Any) -> list[tuple[str, str, str]]:
+    said = judge(resources, platform())
+    return [
+        (each.policy, each.verdict, each.message)
+        for each in said
+        if each.policy.startswith(MINE) and ("reviews" in each.message or "confidential" in each.message)
+    ]
+
+
+def test_nothing_is_found_as_it_is_rendered_nor_as_it_stands() -> None:
+    assert found(rendered().resources) == []
+    assert found(stated.from_state(deployed(list(rendered().resources)))) == []
+
+
+def _told(change: Any) -> Change:
+    """The gateway's configuration, otherwise."""
+
+    def changed(inputs: dict[str, Any]) -> None:
+        yaml = YAML()
+        said = yaml.load(inputs["data"]["config.yaml"])
+        change(said)
+        into = io.StringIO()
+        yaml.dump(said, into)
+        inputs["data"]["config.yaml"] = into.getvalue()
+
+    return changed
+
+
+def _egress(cidr: str) -> Change:
+    def change(inputs: dict[str, Any]) -> None:
+        inputs["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] = cidr
+
+    return change
+
+
+def _port(number: int) -> Change:
+    def change(inputs: dict[str, Any]) -> None:
+        inputs["spec"]["egress"][0]["ports"][0]["port"] = number
+
+    return change
+
+
+def _asks(inputs: dict[str, Any]) -> None:
+    way = {"to": [{"ipBlock": {"cidr": "10.80.40.21/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}
+    inputs["spec"] |= {"policyTypes": ["Ingress", "Egress"], "egress": [way]}
+
+
+def _let_in(inputs: dict[str, Any]) -> None:
+    inputs["spec"]["ingress"][0]["from"].append({"ipBlock": {"cidr": "10.80.0.0/16"}})
+
+
+def _writes_seals(inputs: dict[str, Any]) -> None:
+    (box,) = inputs["spec"]["template"]["spec"]["containers"]
+    for mount in box["volumeMounts"]:
+        mount.pop("readOnly", None)
+
+
+def _beside(inputs: dict[str, Any]) -> None:
+    """Another's pods come into the namespace."""
+    inputs["metadata"]["namespace"] = "isthmus-confidential-reviews"
+
+
+BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
+    "a gateway that holds nothing": (
+        ":ConfigMap",
+        f"{NAME}-gateway-config",
+        _told(lambda said: said.pop("reviews")),
+        "audit/answers-held",
+        "gives out answers of claim-summaries that nobody has seen",
+    ),
+    "an impact taken for low": (
+        ":ConfigMap",
+        f"{NAME}-gateway-config",
+        _told(lambda said: said["workloads"][0].update(impact="low")),
+        "audit/answers-held",
+        "takes claim-summaries for low impact, and it is high",
+    ),
+    "a way out to the whole network": (
+        ":NetworkPolicy",
+        f"{NAME}-reviews-network",
+        _egress("10.80.0.0/16"),
+        "audit/reviews-apart",
+        "which is not their database",
+    ),
+    "a way out to what hands out identities": (
+        ":NetworkPolicy",
+        f"{NAME}-reviews-network",
+        _egress("169.254.170.23/32"),
+        "audit/reviews-apart",
+        "which is not their database",
+    ),
+    "a way in for the whole network": (
+        ":NetworkPolicy",
+        f"{NAME}-reviews-network",
+        _let_in,
+        "audit/reviews-apart",
+        "lets 10.80.0.0/16 in to the reviews",
+    ),
+    "the gateway beside them": (
+        ":Deployment",
+        f"{NAME}-gateway-server",
+        _beside,
+        "audit/reviews-apart",
+        "",
+    ),
+    "another port of the database's machine": (
+        ":NetworkPolicy",
+        f"{NAME}-gateway-network",
+        _port(22),
+        "data-path/own-network",
+        "isthmus-confidential reaches 10.80.40.21/32 port 22, beyond the private endpoints",
+    ),
+    "another address in the network": (
+        ":NetworkPolicy",
+        f"{NAME}-gateway-network",
+        _egress("10.80.40.22/32"),
+        "data-path/own-network",
+        "isthmus-confidential reaches 10.80.40.22/32 port 5432, beyond the private endpoints",
+    ),
+    "a model server that asks the database": (
+        ":NetworkPolicy",
+        "insurer-claims-network",
+        _asks,
+        "data-path/own-network",
+        "isthmus-confidential reaches 10.80.40.21/32 port 5432, beyond the private endpoints",
+    ),
+    "seals that they can write": (
+        ":Deployment",
+        f"{NAME}-reviews-server",
+        _writes_seals,
+        "audit/",
+        "seals",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_each_of_these_is_found(what: str) -> None:
+    kind, name, change, rule, says = BROKEN[what]
+    graph = mutating.altered(rendered().resources, kind, name, change)
+    left = [each for each in rendered().resources if not each.made]
+    said = found([*left, *graph.resources])
+    assert [
+        message
+        for policy, verdict, message in said
+        if policy.startswith(rule) and says in message and verdict == "violated"
+    ], said
