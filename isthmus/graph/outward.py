@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from isthmus.contracts import handling
 from isthmus.contracts.platform_eks import AGENT
@@ -123,7 +124,7 @@ class Outside:
                     Hop(kind="network", name=cidr if port == "any" else f"{cidr} port {port}", where=site)
                 ]
                 hops += [Hop(kind="site", name=site)] if site else []
-                asks = self._asks_its_database(class_, pods, cidr, port)
+                asks = self._asks_what_is_stated(class_, pods, cidr, port)
                 verdict = ALLOWED if asks else self._address(class_, cidr, port, space)
                 yield Outward("network", start, tuple(hops), verdict, about)
 
@@ -166,14 +167,18 @@ class Outside:
                 return True
         return False
 
-    def _asks_its_database(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
-        """Whether a way leads to the database that the platform states for the class's gateway, in a network in AWS
-        that carries the class, and is theirs who ask it."""
+    def _asks_what_is_stated(self, class_: str, pods: Pods, cidr: str, port: str) -> bool:
+        """Whether a way leads to the database or the collector that the platform states for the class's gateway, in a
+        network in AWS that carries the class, and is theirs who ask it: of traces the gateway alone."""
         if pods.role not in ASKERS or not within(cidr, self._carrying(class_)):
             return False
-        platform = self._judge.platform
-        stated = [one.database for one in (platform.gateways if platform else []) if one.class_ == class_]
-        return (cidr, port) in {(f"{each.address}/32", str(each.port)) for each in stated if each is not None}
+        platform, stated = self._judge.platform, set[tuple[str, str]]()
+        for gateway in platform.gateways if platform else []:
+            if gateway.class_ == class_ and (database := gateway.database) is not None:
+                stated.add((f"{database.address}/32", str(database.port)))
+            if gateway.class_ == class_ and (traces := gateway.traces) is not None and pods.role == "gateway":
+                stated.add((f"{traces.address}/32", str(urlsplit(traces.endpoint).port or 443)))
+        return (cidr, port) in stated
 
     def _carrying(self, class_: str) -> list[str]:
         """Networks in AWS that may carry a class: the platform's, else those in which private endpoints stand."""

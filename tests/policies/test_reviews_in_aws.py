@@ -180,3 +180,38 @@ def test_each_of_these_is_found(what: str) -> None:
         for policy, verdict, message in said
         if policy.startswith(rule) and says in message and verdict == "violated"
     ], said
+
+
+TRACES = {"endpoint": "https://collector.insurer.example:4318/v1/traces", "address": "10.80.4.9"}
+
+
+def _traced(**more: Any) -> list[str]:
+    """What is found of a gateway's way to its collector, where the rules are told of another than is rendered."""
+    made, told = private.reviewed(), private.reviewed()
+    for each in made["gateways"]:
+        each["traces"] = TRACES
+    for each in told["gateways"]:
+        each["traces"] = {**TRACES, **more}
+    resources = recorded(Platform.model_validate(made)).resources
+    return [
+        each.message
+        for each in judge(resources, Platform.model_validate(told))
+        if "10.80.4.9" in each.message
+    ]
+
+
+def test_a_gateway_tells_the_collector_that_is_stated_and_no_other() -> None:
+    assert _traced() == []
+    assert len(_traced(address="10.80.4.10")) == 2, "of both classes"
+    assert len(_traced(endpoint="https://collector.insurer.example/v1/traces")) == 2, "another port"
+
+
+def test_those_who_decide_have_no_way_to_the_collector() -> None:
+    graph = mutating.altered(
+        rendered().resources, ":NetworkPolicy", f"{NAME}-reviews-network", _egress("10.80.4.9/32")
+    )
+    left = [each for each in rendered().resources if not each.made]
+    told = private.reviewed()
+    told["gateways"][0]["traces"] = {**TRACES, "endpoint": "https://collector.insurer.example:5432/v1/traces"}
+    said = judge([*left, *graph.resources], Platform.model_validate(told))
+    assert [each for each in said if each.policy == "data-path/own-network" and "10.80.4.9" in each.message]
