@@ -24,6 +24,7 @@ from isthmus.planning import (
     program,
     quotas,
     reasons,
+    scores,
     solving,
     stress,
     ways,
@@ -120,9 +121,8 @@ def plan(
         warnings=_warnings(made, solution),
         prices_as_of=_oldest(chosen.costs),
     )
-    document = document.model_copy(
-        update={"warnings": [*document.warnings, *quotas.warnings(document, requirements)]}
-    )
+    more = [*quotas.warnings(document, requirements), *scores.warnings(document, requirements)]
+    document = document.model_copy(update={"warnings": [*document.warnings, *more]})
     return Planned(document, found.rejected, reasons.basis(requirements, found, solution))
 
 
