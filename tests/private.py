@@ -72,6 +72,7 @@ def data() -> dict[str, Any]:
             _gateway(
                 *("internal", "staff-assistant", "assistant"),
                 identity="internal-frankfurt",
+                screening={},
                 destinations=[{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}],
             ),
         ],
@@ -93,7 +94,7 @@ def data() -> dict[str, Any]:
         "audit": [{"name": "frankfurt", "site": "frankfurt", "mode": "manage", "retention_days": 366}],
         "contacts": {"security": ["soc@insurer.example"]},
         "images": {
-            **{name: f"{ECR}{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+            **{name: f"{ECR}{name}@{DIGEST}" for name in ("edge", "translator", "detector", "vllm")},
             "registries": [ECR],
         },
         "issuer": {"name": "ca"},

@@ -136,10 +136,14 @@ def guarded(class_: str) -> list[dict[str, str]]:
     ]
 
 
-def redacted_besides(class_: str, requirements: Requirements) -> list[str]:
-    """What the organisation's handling has redacted of a class beside the class's own."""
-    own, stricter = handling.of(class_), handling.stricter_only(requirements.handling)
-    return [each for each in stricter[own.class_].redacted if each not in own.redacted]
+def redacted(class_: str, requirements: Requirements) -> list[handling.Redaction]:
+    """What the organisation's handling has redacted of a class."""
+    return handling.stricter_only(requirements.handling)[handling.of(class_).class_].redacted
+
+
+def redacted_besides(class_: str, requirements: Requirements) -> list[handling.Redaction]:
+    """Of these, what stands beside the class's own."""
+    return [each for each in redacted(class_, requirements) if each not in handling.of(class_).redacted]
 
 
 def days(months: int) -> int:

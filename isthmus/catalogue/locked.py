@@ -27,7 +27,7 @@ def needed(platform: dict[str, Any]) -> list[Image]:
         "translator": bool(identities)
         or any(_uri(one).startswith("s3://") for one in served)
         or any(one.get("audit") for one in gateways),
-        "detector": any(one.get("screening") for one in gateways),
+        "detector": any(one.get("screening") is not None for one in gateways),
         "credential_helper": bool(by_certificate),
         "vllm": bool([one for one in served if one.get("engine") != "cpu"] or not endpoints),
         "vllm_cpu": any(one.get("engine") == "cpu" for one in served),

@@ -67,6 +67,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         on_machines=functools.partial(filters.on_machines, machines=machines),
         cut_gpus=functools.partial(filters.cut_gpus, plan=plan, requirements=requirements),
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
+        redacted=functools.partial(filters.redacted, requirements=requirements),
         redacted_besides=functools.partial(filters.redacted_besides, requirements=requirements),
         pool_name=_pool_name,
         callers=(callers := _callers(requirements, plan)),

@@ -13,8 +13,12 @@ from pydantic import Field, StringConstraints
 from isthmus.contracts.words import DnsLabel, Part, Quantity
 
 if TYPE_CHECKING:
+    from isthmus.contracts.handling import Redaction
     from isthmus.contracts.platform import Endpoint, Gateway
 
+LEAVING: Redaction = "prompts-leaving-site"
+SECRETS: Redaction = "secrets-in-outputs"
+"""Of handling's `redacted`: what a detector is for."""
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
 Entity = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{1,40}$")]
 Jurisdiction = Literal["at", "be", "ch", "de", "es", "fr", "it", "nl", "pl", "uk", "us"]
@@ -83,17 +87,22 @@ class Screening(Part):
     """A detector that takes longer is down."""
     restore: bool = True
     """Whether an answer gets back what was taken out of its prompt."""
-    workers: int = Field(default=2, ge=1, le=16)
-    """Processes of the detector, each with the models in its memory."""
+    workers: int | None = Field(default=None, ge=1, le=16)
+    """Processes of the detector, each with the models in its memory; absent: 2 with models, 1 with patterns alone."""
     cpu: Quantity | None = None
     """Of the detector; absent: one for each worker."""
     memory: Quantity | None = None
-    """Absent: 256Mi, and for each worker 128Mi and 512Mi a model."""
+    """Absent: 192Mi, and for each worker 192Mi and 512Mi a model."""
 
     @property
     def spoken(self) -> list[str]:
         """Languages, the likeliest first."""
         return list(self.languages) or [model.language for model in self.models] or ["en"]
+
+    @property
+    def processes(self) -> int:
+        """Workers: a model takes a core for seconds, patterns for milliseconds."""
+        return self.workers or (2 if self.models else 1)
 
     @property
     def judges(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.platform_screening import demanded, leaves
+from isthmus.contracts.platform_screening import LEAVING, SECRETS, demanded, leaves
 from isthmus.contracts.platform_serving_checks import WRITES
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import VLLM_TARGETS
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform import Endpoint, Gateway, Platform
     from isthmus.contracts.platform_screening import Screening, ScreeningGuard
 
-OWN_GUARD = "secrets-in-outputs"
+OWN_GUARD: str = SECRETS
 """The name of the guard that the classes have of themselves (`edge.config.screening`)."""
 
 
@@ -38,7 +38,7 @@ def what_leaves_is_redacted(platform: Platform) -> None:
                 if leaves(gateway, endpoints[name])
             }
         )
-        if not gone or "prompts-leaving-site" not in demanded(gateway):
+        if not gone or LEAVING not in demanded(gateway):
             continue
         away = endpoints[gone[0]]
         where = f"prompts of gateway {gateway.name} leave {gateway.site} for {away.id} at {away.site}"
@@ -56,6 +56,41 @@ def what_leaves_is_redacted(platform: Platform) -> None:
                 *path,
                 *([] if gateway.screening is None else ["models"]),
                 todo="State `screening: {models: [{file: …, sha256: …, language: de}]}` (docs/redaction.md)",
+                no=True,
+            )
+
+
+def answers_are_looked_through(platform: Platform) -> None:
+    """Where a class's answers are redacted, a gateway in a cluster has a detector, one on Fargate guardrails alone."""
+    for index, gateway in enumerate(platform.gateways):
+        if SECRETS not in demanded(gateway):
+            continue
+        where = f"class {gateway.class_} demands that secrets in answers are redacted"
+        if gateway.runs_on != "kubernetes":
+            _guarded(platform, gateway, index, where)
+        elif gateway.screening is None:
+            raise At(
+                f"{where}, and gateway {gateway.name} has no detector",
+                *("gateways", index, "screening"),
+                todo="State `screening: {}`: patterns alone will do (docs/redaction.md)",
+                no=True,
+            )
+
+
+def _guarded(platform: Platform, gateway: Gateway, index: int, where: str) -> None:
+    """Nothing is beside a task, so each of its models is Bedrock's, behind the guardrail of its identity."""
+    targets = {endpoint.id: endpoint.target for endpoint in platform.endpoints}
+    names = [each.guardrail for each in platform.identities if each.name == gateway.identity]
+    guards = any(each.name in names and each.mode != "off" for each in platform.guardrails)
+    for number, workload in enumerate(gateway.workloads):
+        for name in workload.reaches:
+            if targets[name] == "bedrock" and guards:
+                continue
+            lacks = "has no guardrail" if targets[name] == "bedrock" else "is none of Bedrock's"
+            raise At(
+                f"{where}, gateway {gateway.name} runs on Fargate without a detector, and {name} {lacks}",
+                *("gateways", index, "workloads", number),
+                todo="Serve it by Bedrock behind the identity's `guardrail`, or run the gateway in a cluster",
                 no=True,
             )
 
@@ -127,4 +162,4 @@ def _judges(id_: str, gateway: Gateway, endpoints: dict[str, Endpoint], at: tupl
         raise At(f"{id_} serves {endpoint.task}, and a guard answers in words", *at, todo="Name another")
 
 
-CHECKS = (what_leaves_is_redacted, screenings_are_whole)
+CHECKS = (what_leaves_is_redacted, answers_are_looked_through, screenings_are_whole)

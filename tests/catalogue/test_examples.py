@@ -72,6 +72,7 @@ def test_the_cloud_managed_platform_has_nothing_of_a_cluster():
     assert {each["kind"] for each in platform["sites"]} == {"aws"}
     assert not {"pools", "trust", "links"} & set(platform)
     assert {each["runs_on"] for each in platform["gateways"]} == {"fargate"}
+    assert not any("screening" in each for each in platform["gateways"]), "no detector is built beside a task"
     assert {each["assumed_by"] for each in platform["identities"]} == {"ecs-tasks"}
 
 

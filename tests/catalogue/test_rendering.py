@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isthmus import catalogue
 from isthmus.catalogue import filters, rendering
-from isthmus.contracts import yamlfile
+from isthmus.contracts import handling, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
@@ -140,6 +140,20 @@ def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():
         "internal": "internal-frankfurt",
         "public": "public-frankfurt",
     }
+
+
+def _screened(rendered: dict[str, Any]) -> dict[str, Any]:
+    return {each["class"]: each["screening"] for each in rendered["gateways"] if "screening" in each}
+
+
+def test_a_gateway_whose_answers_are_redacted_is_looked_through_by_patterns(tmp_path: Path):
+    assert _screened(catalogue.render(NAME, *both())) == {"public": {}, "internal": {}}
+    data = requirements_data()
+    data["handling"] = {
+        "confidential": {"redacted": [*handling.of("confidential").redacted, "secrets-in-outputs"]}
+    }
+    write(tmp_path, data, plan_data())
+    assert {*_screened(catalogue.render(NAME, *both(tmp_path)))} == {"public", "internal", "confidential"}
 
 
 def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():

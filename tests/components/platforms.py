@@ -178,6 +178,7 @@ def bank() -> dict[str, Any]:
                 {"name": "campaign-copy", "endpoint": "public-nova-lite"},
                 identity="public-bedrock",
                 destinations=aws,
+                screening={},
             ),
         ],
         "identities": [

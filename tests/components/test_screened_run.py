@@ -1,11 +1,14 @@
 """What the components render of a screening, run: the real gateway, detector and sealer by their own files.
 
-The model for names is a small pipeline of spaCy's, made here and stated by its digest as any other is. In the
-translator's place stands a server under its name, which keeps every byte that it is sent.
+The internal gateway states models, patterns and guards; the public one what a blueprint renders, which is nothing. The
+model for names is a small pipeline of spaCy's, made here and stated by its digest as any other is. In the translator's
+place stands a server under its name, which keeps every byte that it is sent.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +29,8 @@ from tests.edge.screening.standing import german_model
 from tests.s3_service import client, s3_service
 
 WORKLOAD, KEY = "policy-assistant", "key-of-assistant"
-SPACE = "isthmus-internal.svc"
 GATEWAY = "isthmus-fra1-internal-gateway"
+PUBLIC = "campaign-copy"
 WHEEL = "own_names-1.0.0-py3-none-any.whl"
 IBAN = "DE89 3704 0044 0532 0130 00"
 TEXT = f"Bitte schreiben Sie an Käthe Groß bei der Nordbank, dass die Zahlung von {IBAN} offen ist."
@@ -42,9 +45,10 @@ class Standing:
     detector: Edge
     cloud: FakeModel
     client: httpx.Client
+    workload: str
 
     def ask(self, text: str, **more: Any) -> httpx.Response:
-        body = {"model": WORKLOAD, "messages": [{"role": "user", "content": text}], **more}
+        body = {"model": self.workload, "messages": [{"role": "user", "content": text}], **more}
         return self.client.post("/v1/chat/completions", json=body, headers=bearer(KEY))
 
 
@@ -68,54 +72,66 @@ def rendered(folder: Path) -> Engine:
     return engine
 
 
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
-    folder = tmp_path_factory.mktemp("screened")
-    engine, authority = rendered(folder), Authority(folder)
+@contextlib.contextmanager
+def running(
+    folder: Path, engine: Engine, class_: str, workload: str, mounted: dict[str, Path]
+) -> Iterator[Standing]:
+    """A class's gateway with all that it talks to; `mounted` in its detector."""
+    authority, space = Authority(folder), f"isthmus-{class_}.svc"
     authority.issue("app", "app.hr.svc")
-    mounts = given(folder, authority, {WORKLOAD: KEY})
+    mounts = given(folder, authority, {workload: KEY})
     cloud = FakeModel()
     behind = {
         "mode": "sidecar",
-        "class": "internal",
-        "listen": _tls(shown(authority, folder / "translator-tls", "internal-translator", SPACE)),
-        "allowed_clients": [f"internal-gateway.{SPACE}"],
+        "class": class_,
+        "listen": _tls(shown(authority, folder / "translator-tls", f"{class_}-translator", space)),
+        "allowed_clients": [f"{class_}-gateway.{space}"],
         "upstream": cloud.url,
     }
-    running: list[Edge] = []
+    started: list[Edge] = []
     with s3_service() as url:
         client(url).create_bucket(Bucket="llm-audit", ObjectLockEnabledForBucket=True)
-        sealing = told(engine, "isthmus-fra1-internal-sealer-config", mounts.sealer)
+        sealing = told(engine, f"isthmus-fra1-{class_}-sealer-config", mounts.sealer)
         sealing["store"]["endpoint"] = url
-        front = told(
-            engine,
-            f"{GATEWAY}-config",
-            {
-                **mounts.gateway,
-                "/etc/isthmus/tls": shown(authority, folder / "gateway-tls", "internal-gateway", SPACE),
-            },
-        )
-        looking = told(engine, f"{GATEWAY}-detector-config", {"/models": folder / "models"})
+        tls = shown(authority, folder / "gateway-tls", f"{class_}-gateway", space)
+        gateways = f"isthmus-fra1-{class_}-gateway"
+        front = told(engine, f"{gateways}-config", {**mounts.gateway, "/etc/isthmus/tls": tls})
+        looking = told(engine, f"{gateways}-detector-config", mounted)
         try:
             translator = Edge(folder / "run-translator", behind)
-            running += [translator, Edge(folder / "run-sealer", sealing)]
+            started += [translator, Edge(folder / "run-sealer", sealing)]
             detector = Edge(folder / "run-detector", looking)
-            running.append(detector)
+            started.append(detector)
             front["routes"][0]["url"] = f"https://127.0.0.1:{translator.port}"
             front["screening"]["detector"] = f"http://127.0.0.1:{detector.port}"
             gateway = Edge(folder / "run-gateway", front)
-            running.append(gateway)
-            for each in running:
+            started.append(gateway)
+            for each in started:
                 each.wait_until_up().wait_until_well()
             with httpx.Client(
                 base_url=gateway.url, verify=authority.client("app"), trust_env=False, timeout=30
             ) as asking:
-                yield Standing(gateway, detector, cloud, asking)
+                yield Standing(gateway, detector, cloud, asking, workload)
         finally:
-            for each in reversed(running):
+            for each in reversed(started):
                 each.stop()
             cloud.shutdown()
             cloud.server_close()
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    folder = tmp_path_factory.mktemp("screened")
+    mounted = {"/models": folder / "models"}
+    with running(folder, rendered(folder), "internal", WORKLOAD, mounted) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, built: Engine) -> Iterator[Standing]:
+    """The public gateway, as a blueprint renders it."""
+    with running(tmp_path_factory.mktemp("plain"), built, "public", PUBLIC, {}) as found:
+        yield found
 
 
 def _tls(folder: Path) -> dict[str, str]:
@@ -160,10 +176,54 @@ def test_a_language_without_a_model_does_not_leave(standing: Standing) -> None:
     assert standing.cloud.received == []
 
 
-def test_without_its_detector_nothing_is_forwarded(standing: Standing) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_unless_more_is_stated_secrets_are_taken_out_of_answers(plain: Standing, stream: bool) -> None:
+    plain.cloud.reset()
+    plain.cloud.words = ["Use AKIA", "IOSFODNN7", "EXAMPLE", " for the upload."]
+    answer = plain.ask(f"Which key has {IBAN}?", stream=stream)
+    assert answer.status_code == 200, answer.text
+    assert "<SECRET>" in answer.text
+    assert "AKIA" not in answer.text
+    asked = plain.cloud.last_body()["messages"][0]["content"]
+    assert asked == f"Which key has {IBAN}?", "a prompt of class public leaves as it came"
+
+
+def test_by_patterns_alone_a_detector_stays_within_the_memory_that_it_asks_for(
+    plain: Standing, built: Engine
+) -> None:
+    plain.cloud.reset()
+    plain.cloud.words = [
+        "The password is hunter2-of-the-tests. ",
+        *("Nothing to see here. " for _ in range(500)),
+    ]
+    for _ in range(5):
+        assert plain.ask("x" * 20_000).status_code == 200
+    pod = built.only("Deployment", "isthmus-fra1-public-gateway-server").pod
+    (box,) = pod["initContainers"]
+    asked = int(box["resources"]["limits"]["memory"].removesuffix("Mi"))
+    taken = sum(map(_resident, _tree(plain.detector.process.pid))) / 2**20
+    assert taken < asked * 0.75, f"{taken:.0f} MiB of {asked}"
+
+
+def _tree(pid: int) -> Iterator[int]:
+    """A process and those under it."""
+    yield pid
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        for child in (thread / "children").read_text().split():
+            yield from _tree(int(child))
+
+
+def _resident(pid: int) -> int:
+    """Bytes that it holds, those that it shares with others among them."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("which", ["standing", "plain"])
+def test_without_its_detector_nothing_is_forwarded(which: str, request: pytest.FixtureRequest) -> None:
     """Last of the file: the detector stays down."""
-    standing.cloud.reset()
-    assert standing.detector.stop() == 0
-    answer = standing.ask(TEXT)
+    found: Standing = request.getfixturevalue(which)
+    found.cloud.reset()
+    assert found.detector.stop() == 0
+    answer = found.ask(TEXT)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "screening_unavailable")
-    assert standing.cloud.received == []
+    assert found.cloud.received == []

@@ -174,8 +174,9 @@ def test_a_gateway_waits_for_its_guards_model(engine: Engine, platform: dict[str
 @pytest.mark.parametrize(
     ("said", "cpu", "memory"),
     [
-        ({"workers": 1, "models": []}, "1", "384Mi"),
-        ({"workers": 2}, "2", "1536Mi"),
+        ({"models": []}, "1", "384Mi"),
+        ({}, "2", "1600Mi"),
+        ({"workers": 1}, "1", "896Mi"),
         ({"cpu": "500m", "memory": "3Gi"}, "500m", "3Gi"),
     ],
 )
@@ -196,12 +197,13 @@ def test_the_classes_quota_holds_the_detectors_of_a_roll() -> None:
         platform = Platform.model_validate(data)
         return namespace_args(platform, platform.site("fra1"), "public").get("quota", {})
 
-    bare, data = bank(), bank()
-    public = next(each for each in data["gateways"] if each["class"] == "public")
-    public["screening"] = {"workers": 1, "memory": "1Gi"}
+    one, two = bank(), bank()
+    for data, workers in ((one, 1), (two, 2)):
+        public = next(each for each in data["gateways"] if each["class"] == "public")
+        public["screening"] = {"workers": workers, "memory": f"{workers}Gi"}
     copies = 2 * (2 + 1)
-    assert int(quota(data)["limits.cpu"]) - int(quota(bare)["limits.cpu"]) == copies
-    more = int(quota(data)["limits.memory"][:-2]) - int(quota(bare)["limits.memory"][:-2])
+    assert int(quota(two)["limits.cpu"]) - int(quota(one)["limits.cpu"]) == copies
+    more = int(quota(two)["limits.memory"][:-2]) - int(quota(one)["limits.memory"][:-2])
     assert more == copies
 
 

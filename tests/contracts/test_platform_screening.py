@@ -12,7 +12,7 @@ from edge.config.screening import SECRETS, Guard, Screening
 from edge.redaction.identifiers import IDENTIFIERS
 from edge.redaction.models import TRUSTED
 from edge.redaction.rules import ModelFile, OwnPattern, Topic
-from isthmus.catalogue import missing
+from isthmus.catalogue import locked, missing
 from isthmus.contracts import overrides, platform_screening, platform_screening_checks
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_screening import Jurisdiction
@@ -83,7 +83,34 @@ def test_what_cannot_be_is_refused_with_its_reason(change: Change, says: str) ->
     assert says in refused(InputError, change)
 
 
-def test_a_class_whose_prompts_stay_needs_no_detector() -> None:
+def test_where_no_prompt_leaves_somebody_looks_through_answers_all_the_same() -> None:
+    checked = overrides.validate(platform_data())
+    stays = checked.gateways[INTERNAL].model_copy(update={"workloads": [], "screening": None})
+    says = "class internal demands that secrets in answers are redacted, and gateway internal-fra1 has no detector"
+    with pytest.raises(Exception, match=says):
+        platform_screening_checks.answers_are_looked_through(checked.model_copy(update={"gateways": [stays]}))
+    empty = stays.model_copy(update={"screening": platform_screening.Screening()})
+    platform_screening_checks.answers_are_looked_through(checked.model_copy(update={"gateways": [empty]}))
+
+
+def test_an_organisation_that_has_them_redacted_of_confidential_work_too_is_held_to_it() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["gateways"][1]["redacted"] = ["secrets-in-outputs"]
+
+    assert "and gateway confidential-fra1 has no detector" in refused(AnswerIsNo, change)
+
+
+def test_by_patterns_alone_one_process_looks_and_by_models_two() -> None:
+    said = platform_screening.Screening.model_validate
+    assert [said(each).processes for each in ({}, screening(), {**screening(), "workers": 3})] == [1, 2, 3]
+
+
+def test_an_empty_screening_wants_an_image_as_any_other() -> None:
+    assert "detector" in locked.needed({"gateways": [{"screening": {}}]})
+    assert "detector" not in locked.needed({"gateways": [{"class": "restricted"}]})
+
+
+def test_a_class_whose_answers_are_not_redacted_needs_no_detector() -> None:
     data = platform_data()
     assert [each.get("screening") for each in data["gateways"][:INTERNAL]] == [None, None]
     overrides.validate(data)
@@ -121,6 +148,31 @@ def test_a_detector_is_refused_where_none_is_built() -> None:
     data["gateways"][0]["screening"] = screening()
     with pytest.raises(InputError, match="runs on Fargate, where no detector is built"):
         overrides.validate(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d["identities"][0].pop("guardrail"), "internal-haiku has no guardrail"),
+        (lambda d: d["guardrails"][0].update(mode="off"), "internal-haiku has no guardrail"),
+    ],
+)
+def test_on_fargate_a_guardrail_looks_through_answers_or_nobody_does(change: Change, says: str) -> None:
+    from tests.components.fargate import cloud
+
+    assert f"gateway internal-frankfurt runs on Fargate without a detector, and {says}" in refused(
+        AnswerIsNo, change, cloud()
+    )
+
+
+def test_on_fargate_no_guardrail_stands_before_a_model_of_ours() -> None:
+    from tests.components.fargate import cloud
+
+    checked = overrides.validate(cloud())
+    hosted = checked.endpoints[0].model_copy(update={"target": "sagemaker"})
+    ours = checked.model_copy(update={"endpoints": [hosted]})
+    with pytest.raises(Exception, match="without a detector, and internal-haiku is none of Bedrock's"):
+        platform_screening_checks.answers_are_looked_through(ours)
 
 
 def test_fargate_cannot_redact_so_nothing_leaves_it() -> None:

@@ -70,7 +70,10 @@ def overrides(chart_digest: str) -> dict[str, Any]:
     }
     return {
         "images": {
-            **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+            **{
+                name: f"registry.example/{name}@{DIGEST}"
+                for name in ("edge", "translator", "detector", "vllm")
+            },
             "registries": ["registry.example/"],
         },
         "issuer": {"name": "ca"},

@@ -88,7 +88,7 @@ def fetched(digest: str, **cache: str) -> dict[str, Any]:
 
 OVERRIDES: dict[str, Any] = {
     "images": {
-        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "detector", "vllm")},
         "registries": ["registry.example/"],
     },
     "issuer": {"name": "ca"},

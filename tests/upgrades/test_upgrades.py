@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isthmus import catalogue
-from isthmus.catalogue import assembling, missing, starting
+from isthmus.catalogue import assembling, locked, missing, starting
 from isthmus.contracts import overrides as laying
 from isthmus.contracts import yamlfile
 from isthmus.contracts.handling import HANDLING
@@ -60,9 +60,6 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         away = [one for one in planned["endpoints"] if one["class"] == class_ and one["site"] != site]
         if site in networks and away and "prompts-leaving-site" in HANDLING[class_].redacted:
             given.setdefault("gateways", []).append({"name": f"{class_}-{site}", "screening": screening()})
-            # Its lock is of then, and knows no detector.
-            registry = given["images"].get("registry") or given["images"]["registries"][0]
-            given["images"]["detector"] = f"{registry.rstrip('/')}/isthmus/detector@{DIGEST}"
     for gateway in said["config"]["isthmus:overrides"].get("gateways", []):
         arn = str(gateway.get("callers_secret", ""))
         if arn.startswith("arn:"):
@@ -70,6 +67,10 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
             gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
     files = assembling.read(requirements.parent, requirements.name.partition(".")[0])
     rendered = catalogue.render(files.plan.blueprint, files.requirements, files.plan)
+    if "detector" in locked.needed(laying.merge(rendered, given)):
+        # Its lock is of then, and knows none.
+        registry = given["images"].get("registry") or given["images"]["registries"][0]
+        given["images"]["detector"] = f"{registry.rstrip('/')}/isthmus/detector@{DIGEST}"
     left = [each for each in missing.wanted(laying.merge(rendered, given)) if each[0].startswith("gateways[")]
     said["config"]["isthmus:overrides"] = laying.merge(given, starting.overrides(left))
     yamlfile.dump(said, "", settings)
