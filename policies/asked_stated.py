@@ -202,7 +202,12 @@ ASKED: dict[str, Callable[[Subject], Asked]] = {
     "identity/admins-stated": _first(identity_reach.admins),
     "data-path/lets-in-own-class": _letting_in,
     "data-path/stated-workloads": _beside_work,
-    "data-path/redacts-what-leaves": lambda subject: (each for each, _ in screening.held(subject)),
+    "data-path/redacts-what-leaves": lambda subject: (
+        each for each, _ in screening.held(subject, screening.LEAVING)
+    ),
+    "data-path/redacts-secrets-in-answers": lambda subject: (
+        each for each, _ in screening.held(subject, screening.SECRETS)
+    ),
     "data-path/own-resolvers": lambda subject: (pod.resource for pod, _ in inside.cloudless(subject)),
     "data-path/groups-name-whom-they-call": _callees,
     "data-path/gateways-alone-ask": _asked_by_gateways,

@@ -1,4 +1,4 @@
-"""The data path's redaction: what a class's handling has redacted before it leaves its gateway's site.
+"""The data path's redaction: what a class's handling has redacted before it leaves its gateway's site, and in answers.
 
 Where a place stands is taken from what stands behind it and not from what the configuration says of itself: the gateway
 redacts by that word, so a wrong one opens the way as much as no redaction at all.
@@ -12,31 +12,39 @@ from urllib.parse import urlsplit
 
 from isthmus.contracts import handling
 from isthmus.contracts.platform import Gateway
-from isthmus.contracts.platform_screening import demanded
+from isthmus.contracts.platform_screening import LEAVING, SECRETS, demanded
 from isthmus.contracts.words import SENSITIVITIES
 from isthmus.graph.resources import Resource
 from policies import frameworks as fw
-from policies.documents import configurations
+from policies.documents import configurations, containers
 from policies.rule import Broken, Rule, Subject
-from policies.values import at, unknown
+from policies.stated import tag
+from policies.values import at, listed, unknown
 
 _CONFIG, _TASK = "kubernetes:core/v1:ConfigMap", "aws:ecs/taskDefinition:TaskDefinition"
-_LEAVING = "prompts-leaving-site"
 _ROLE, _CLASS = "isthmus.dev/role", "isthmus.dev/class"
 
 
-def held(subject: Subject) -> Iterator[tuple[Resource, Any]]:
-    """Gateways of classes whose prompts are redacted when they leave; None: the configuration cannot be read."""
+def held(subject: Subject, what: handling.Redaction) -> Iterator[tuple[Resource, Any]]:
+    """Gateways of classes for which so much is redacted; None: the configuration cannot be read."""
     for resource, _, config in configurations(subject.graph):
         if config is None:
-            labels = at(resource.inputs, "metadata.labels") or {}
-            of_gateway = labels.get(_ROLE) == "gateway"
-            if of_gateway and _LEAVING in _demanded(str(labels.get(_CLASS)), None):
+            class_ = _unread(resource)
+            if class_ is not None and what in _demanded(class_, None):
                 yield resource, None
         elif at(config, "mode") == "gateway":
             class_ = str(at(config, "class"))
-            if _LEAVING in _demanded(class_, _stated(subject, class_, at(config, "site"))):
+            if what in _demanded(class_, _stated(subject, class_, at(config, "site"))):
                 yield resource, config
+
+
+def _unread(resource: Resource) -> str | None:
+    """The class of a gateway that cannot be read; None: it is no gateway. A task that knows callers is one."""
+    if resource.type != _TASK:
+        labels = at(resource.inputs, "metadata.labels") or {}
+        return str(labels.get(_CLASS)) if labels.get(_ROLE) == "gateway" else None
+    given = [at(one, "name") for box in containers(resource) or [] for one in listed(at(box, "secrets"))]
+    return tag(resource, _CLASS) if "EDGE_CALLERS" in given else None
 
 
 def _stated(subject: Subject, class_: str, site: Any) -> Gateway | None:
@@ -52,12 +60,20 @@ def _demanded(class_: str, gateway: Gateway | None) -> frozenset[str]:
     return frozenset(each for one in known for each in handling.of(one).redacted)
 
 
+def _looks(config: Any, what: handling.Redaction) -> Any:
+    """The detector by which a gateway redacts that; beside what its class demands, it must be told of it."""
+    detector, more = at(config, "screening.detector"), at(config, "screening.redacted")
+    if not detector or what in _demanded(str(at(config, "class")), None) or what in listed(more):
+        return detector
+    return more if unknown(more) else None
+
+
 def _redacts(subject: Subject) -> Iterator[Broken]:
-    for resource, config in held(subject):
-        if config is None:
+    for resource, config in held(subject, LEAVING):
+        if config is None or unknown(at(config, "routes")):
             yield Broken(f"what {resource.name} redacts is not known yet", resource, "undecided")
             continue
-        detector = at(config, "screening.detector")
+        detector = _looks(config, LEAVING)
         for name, said, so in _places(subject, resource, config):
             if so and said is False:
                 yield Broken(
@@ -75,25 +91,63 @@ def _redacts(subject: Subject) -> Iterator[Broken]:
                 yield Broken(where, resource, "undecided")
 
 
+def _answers(subject: Subject) -> Iterator[Broken]:
+    for resource, config in held(subject, SECRETS):
+        detector = _looks(config, SECRETS)
+        if config is None or unknown(detector):
+            yield Broken(
+                f"who looks through answers of {resource.name} is not known yet", resource, "undecided"
+            )
+        elif not detector and resource.type == _TASK:
+            yield from _guarded(subject, resource, config)
+        elif not detector:
+            yield Broken(f"nobody looks for secrets in answers of {resource.name}", resource)
+
+
+def _guarded(subject: Subject, resource: Resource, config: Any) -> Iterator[Broken]:
+    """Beside a task nothing stands, so a guardrail of Bedrock's must look; what it blocks, `guardrail/personal-data`
+    says."""
+    if unknown(at(config, "routes")):
+        yield Broken(f"who answers for {resource.name} is not known yet", resource, "undecided")
+    for workload, place in _ways(config):
+        models = [each for each in _behind(subject, config, place) if at(each, "name") == at(place, "model")]
+        if not models or any(unknown(at(each, "provider")) for each in models):
+            said = f"who looks through answers of {workload} at {resource.name} is not known"
+            yield Broken(said, resource, "undecided")
+        elif not all(at(each, "guardrail") and at(each, "provider") != "sagemaker" for each in models):
+            said = f"nobody looks for secrets in answers of {workload} at {resource.name}: no guardrail does"
+            yield Broken(said, resource)
+
+
+def _behind(subject: Subject, config: Any, place: Any) -> Iterator[Any]:
+    """Models of the translator that a task's gateway calls: of its class, by the domain in both certificates."""
+    domain = str(at(place, "server_name")).partition(".")[2]
+    for resource, _, other in configurations(subject.graph):
+        asks = [str(each).partition(".")[2] for each in listed(at(other, "allowed_clients"))]
+        same = resource.type == _TASK and at(other, "class") == at(config, "class")
+        if same and at(other, "mode") == "translator" and domain in asks:
+            yield from listed(at(other, "models"))
+
+
 def _places(
     subject: Subject, resource: Resource, config: Any
 ) -> Iterator[tuple[str, bool | None, bool | None]]:
     """Each place that requests may go to: its name, whether the configuration says that it lies beyond the site, and
     whether it does; None: it is not known."""
     class_, site = str(at(config, "class")), at(config, "site")
-    for route in at(config, "routes") or []:
-        others = at(route, "also")
-        listed = [
-            route,
-            *(others if isinstance(others, list) else []),
-            at(route, "canary"),
-            at(route, "overflow"),
-        ]
-        for place in listed:
+    for workload, place in _ways(config):
+        said = _said(place, site)
+        so = _so(subject, resource, place, workload, class_, site, said)
+        yield str(at(place, "server_name") or at(place, "url")), said, so
+
+
+def _ways(config: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each workload, and a place that its requests may go to."""
+    for route in listed(at(config, "routes")):
+        others = [at(route, "canary"), at(route, "overflow")]
+        for place in [route, *listed(at(route, "also")), *others]:
             if isinstance(place, dict):
-                said = _said(place, site)
-                so = _so(subject, resource, place, str(at(route, "workload")), class_, site, said)
-                yield str(at(place, "server_name") or at(place, "url")), said, so
+                yield str(at(route, "workload")), place
 
 
 def _said(place: dict[str, Any], site: Any) -> bool | None:
@@ -139,6 +193,16 @@ RULES = (
         "Names, accounts and secrets in a prompt are another's once they have left",
         "State `screening` of the gateway, with a model for names, and the site of each place as it is",
         _redacts,
+        (_CONFIG, _TASK),
+    ),
+    Rule(
+        "data-path/redacts-secrets-in-answers",
+        "Secrets in answers are looked for where the class's handling has them redacted",
+        "high",
+        (*fw.owasp("LLM02"), *fw.gdpr("Art. 25"), *fw.nist("AC-4"), *fw.iso_27001("A.8.11", "A.8.12")),
+        "A key that a model was told, or has learnt, is had by whoever asks for it",
+        "State `screening: {}` of the gateway; on Fargate, serve it by Bedrock behind a guardrail",
+        _answers,
         (_CONFIG, _TASK),
     ),
 )

@@ -25,6 +25,18 @@ def gateway_that_redacts_nothing(config: Any, seen: Seen) -> None:
     del config["screening"]
 
 
+def _answers(config: Any) -> bool:
+    """Whether it is a gateway's whose class has secrets redacted in answers, wherever they come from."""
+    held = config["mode"] == "gateway" and bool(config.get("screening"))
+    return held and config["class"] in ("public", "internal")
+
+
+@FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: _answers(config))
+def gateway_whose_answers_nobody_looks_through(config: Any, seen: Seen) -> None:
+    """A gateway's configuration names no detector any more, and secrets in its answers are passed on."""
+    del config["screening"]
+
+
 @FAMILY.changes(*CONFIGURED, lens=CONFIGS, where=lambda config, _: _away(config))
 def cloud_taken_for_the_own_site(config: Any, seen: Seen) -> None:
     """A gateway is told that a model in AWS stands on its own site."""

@@ -32,9 +32,12 @@ def config(said: dict[str, Any] | str, name: str = "gw-config", **more: Any) -> 
     return made("kubernetes:core/v1:ConfigMap", name, {"metadata": meta, "data": {"config.yaml": text}})
 
 
-def task(said: dict[str, Any]) -> Any:
-    box = {"name": "edge", "environment": [{"name": "EDGE_CONFIG", "value": json.dumps(said)}]}
-    return made("aws:ecs/taskDefinition:TaskDefinition", "edge", {"containerDefinitions": json.dumps([box])})
+def task(said: dict[str, Any] | str, name: str = "edge") -> Any:
+    text = said if isinstance(said, str) else json.dumps(said)
+    box: dict[str, Any] = {"name": name, "environment": [{"name": "EDGE_CONFIG", "value": text}]}
+    if name == "edge":
+        box["secrets"] = [{"name": "EDGE_CALLERS", "valueFrom": "arn"}]
+    return made("aws:ecs/taskDefinition:TaskDefinition", name, {"containerDefinitions": json.dumps([box])})
 
 
 def routes(*ways: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +68,23 @@ def word(site: str = "fra1", class_: str = "internal", runs_on: str = "kubernete
 
 
 PUBLIC = {**BARE, "class": "public", **routes({**CLOUD, "url": "https://public-translator.x.svc:8443"})}
-RULE = "data-path/redacts-what-leaves"
+OTHERS = {**BARE, "class": "confidential", **routes(OWN)}
+RULE, ANSWERS = "data-path/redacts-what-leaves", "data-path/redacts-secrets-in-answers"
+DOMAIN = "frankfurt.isthmus.internal"
+FRONT = task(
+    {**BARE, "site": "frankfurt", **routes({**CLOUD, "server_name": f"internal-translator.{DOMAIN}"})}
+)
+MODEL = {"name": CLOUD["model"], "region": "eu-central-1", "guardrail": {"id": "g", "version": "1"}}
+
+
+def behind(model: dict[str, Any], gateway: str = f"internal-gateway.{DOMAIN}") -> Any:
+    """The translator that lets in one gateway, as a task."""
+    return task(
+        {"mode": "translator", "class": "internal", "allowed_clients": [gateway], "models": [model]},
+        "translator",
+    )
+
+
 CASES = [
     Case(
         RULE,
@@ -116,8 +135,8 @@ CASES = [
     # An organisation that has public prompts redacted too.
     Case(
         RULE,
-        [config({**PUBLIC, "screening": LOOKS})],
-        fails=[told(PUBLIC)],
+        [config({**PUBLIC, "screening": {**LOOKS, "redacted": ["prompts-leaving-site"]}})],
+        fails=[told(PUBLIC), told(PUBLIC, screening=LOOKS)],
         platform=word(class_="public", redacted=["prompts-leaving-site"]),
     ),
     # Another team's program, which states no platform.
@@ -126,6 +145,39 @@ CASES = [
         [config(GATEWAY)],
         fails=[told(BARE)],
         also=[[config(BARE, **routes(OWN))], [task(BARE)]],
+    ),
+    # Whatever answers, on the site or not.
+    Case(
+        ANSWERS,
+        [config(GATEWAY, **routes(OWN))],
+        fails=[
+            told(BARE, **routes(OWN)),
+            told(BARE, screening={}, **routes(OWN)),
+            told(PUBLIC),
+            told(BARE, **{"class": "a class that is none"}),
+        ],
+        unknown=["data", "data.[config.yaml]"],
+        platform=word(),
+        broken=[
+            # On a task nothing looks but a guardrail, and SageMaker has none.
+            [FRONT, behind({**MODEL, "guardrail": None})],
+            [FRONT, behind({**MODEL, "provider": "sagemaker"})],
+            [FRONT, behind(MODEL), behind({"name": MODEL["name"]})],
+        ],
+        also=[
+            [config({**PUBLIC, "screening": LOOKS})],
+            [config({**BARE, "class": "confidential"}, **routes(OWN))],
+            [FRONT, behind(MODEL)],
+            [FRONT, behind(MODEL), behind({"name": MODEL["name"]}, "x.other.internal")],
+            [config({"mode": "translator", "class": "internal", "models": []})],
+        ],
+    ),
+    # An organisation that has them redacted of confidential work too.
+    Case(
+        ANSWERS,
+        [config({**OTHERS, "screening": {**LOOKS, "redacted": ["secrets-in-outputs"]}})],
+        fails=[told(OTHERS), told(OTHERS, screening=LOOKS)],
+        platform=word(class_="confidential", redacted=["secrets-in-outputs"]),
     ),
 ]
 UNDECIDED: list[tuple[str, dict[str, Any], Any]] = [

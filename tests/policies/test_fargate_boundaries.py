@@ -12,6 +12,8 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.graph.resources import Graph
 from isthmus.report import pictures
+from policies import screening
+from policies.rule import Subject
 from tests.catalogue.bank import ROOT, STACK
 from tests.components.fargate import cloud
 from tests.policies import holding, mutating
@@ -203,6 +205,17 @@ BROKEN: dict[str, tuple[str, str, Change, str]] = {
 def test_what_is_broken_is_found(name: str):
     kind, of, how, says = BROKEN[name]
     finds(holding.all_of(altered(kind, of, how), platform()), says)
+
+
+def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
+    def found(graph: Graph) -> list[str]:
+        (rule,) = [each for each in screening.RULES if each.id == "data-path/redacts-secrets-in-answers"]
+        return [each.message for each in rule.check(Subject(graph, platform()))]
+
+    assert found(Graph(rendered().resources)) == []
+    (said,) = found(altered(TASK, f"{TRANSLATOR}-task", words("guardrail:", "was:")))
+    edge = "insurer-frankfurt-internal-gateway-edge-task"
+    assert said == f"nobody looks for secrets in answers of claims at {edge}: no guardrail does"
 
 
 def test_the_picture_shows_who_reaches_whom():
