@@ -121,8 +121,9 @@ def plan(
         warnings=_warnings(made, solution),
         prices_as_of=_oldest(chosen.costs),
     )
-    more = [*quotas.warnings(document, requirements), *scores.warnings(document, requirements)]
-    document = document.model_copy(update={"warnings": [*document.warnings, *more]})
+    more = scores.warnings(document, requirements, chosen.offer.builds)
+    more = [*document.warnings, *quotas.warnings(document, requirements), *more]
+    document = document.model_copy(update={"warnings": more})
     return Planned(document, found.rejected, reasons.basis(requirements, found, solution))
 
 

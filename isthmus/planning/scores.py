@@ -9,22 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.platform_reviews import SCORED
-from isthmus.contracts.requirements import OnPremSite
+from isthmus.planning import gateways
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.requirements import Requirements, Workload
 
 
-def warnings(plan: Plan, requirements: Requirements) -> list[str]:
-    """One for each workload and endpoint, in the plan's order. Gateways in AWS hold nothing."""
+def warnings(plan: Plan, requirements: Requirements, builds: Collection[str]) -> list[str]:
+    """One for each workload and endpoint, in the plan's order; `builds`: the blueprint's. On Fargate none is held."""
     found = []
     for placement in plan.placements:
         workload, endpoint = requirements.workload(placement.workload), plan.endpoint(placement.endpoint)
         gateway = plan.gateway_of(placement.workload)
         if workload is None or endpoint is None or endpoint.target != "bedrock" or gateway is None:
             continue
-        if not _by_score(workload) or not isinstance(requirements.site(gateway.site), OnPremSite):
+        if not _by_score(workload) or not gateways.has_cluster(requirements, gateway.site, builds):
             continue
         which = "every answer" if placement.role == "primary" else "every answer that overflows there"
         found.append(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bench.replay import OFFERS
+from isthmus.cli.plan_command import offers
 from isthmus.contracts import yamlfile
 from tests.planning.test_hardware import copy, make
 from tests.planning.test_planner import ROOT, workload
@@ -61,7 +62,17 @@ def test_of_what_overflows_the_part_that_does_is_named() -> None:
     assert "every answer that overflows there is held for people" in said
 
 
-def test_a_gateway_in_aws_holds_nothing() -> None:
+def test_in_a_cluster_in_aws_they_are_held_too() -> None:
+    data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "cloud-private.requirements.yaml").data))
+    (mine,) = [each for each in data["workloads"] if each["sensitivity"] == "internal"]
+    mine["review"] = {"domain": "hr", "below_confidence": 0.5}
+    plan = make(data, tuple(offers()))
+    assert plan.blueprint == "cloud-private"
+    (said,) = [each for each in plan.warnings if "held for people" in each]
+    assert said.startswith(f"{mine['name']}: every answer is held for people")
+
+
+def test_a_gateway_on_fargate_holds_nothing() -> None:
     data = json.loads(json.dumps(yamlfile.load(ROOT / "examples" / "cloud-managed.requirements.yaml").data))
     for each in data["workloads"]:
         each["review"] = {"domain": "claims", "below_confidence": 0.5}
