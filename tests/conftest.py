@@ -160,9 +160,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if path.parts[0] in SERVICES or f"tests/{path.as_posix()}" in SLOW:
             item.add_marker("service")
     ranks = {scope: rank for rank, scope in enumerate(FIRST)}
-    items.sort(
-        key=lambda item: ranks.get(together(f"tests/{item.path.relative_to(HERE).as_posix()}"), len(FIRST))
-    )
+
+    def rank(item: pytest.Item) -> int:
+        scope = together(f"tests/{item.path.relative_to(HERE).as_posix()}")
+        # What is not named and has a sandbox takes long too.
+        return ranks.get(scope, len(FIRST) + (not scope.startswith("tests/sandbox/")))
+
+    items.sort(key=rank)
 
 
 def together(file: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,16 +70,29 @@ def noted(root: Path) -> int:
     return manifest.read_bytes().count(b"\n") if manifest.exists() else 0
 
 
+def cut_off(laid: Path, into: str, number: int) -> subprocess.Popen[str]:
+    """A run that was sent a signal in its middle: halted first, since on a busy machine we may come too late."""
+    for _ in range(5):
+        shutil.rmtree(laid / into, ignore_errors=True)
+        running = start(laid, into)
+        while noted(laid / into) < 3 and running.poll() is None:
+            time.sleep(0.002)
+        running.send_signal(signal.SIGSTOP)
+        if running.poll() is None and noted(laid / into) < FILES:
+            running.send_signal(number)
+            running.send_signal(signal.SIGCONT)
+            return running
+        running.send_signal(signal.SIGCONT)
+        running.communicate()
+    raise AssertionError("it was over before it could be cut off, five times")
+
+
 def test_killed_or_interrupted_in_the_middle_it_goes_on_and_the_bytes_are_those_of_one_run(laid: Path):
     assert start(laid, "whole").wait() == 0
     whole = all_of(laid / "whole")
     assert len(whole) == FILES + 2
     for number, code, into in ((signal.SIGKILL, -9, "killed"), (signal.SIGINT, 130, "interrupted")):
-        running = start(laid, into)
-        while noted(laid / into) < 3:
-            assert running.poll() is None, "it was over before it could be cut off"
-            time.sleep(0.002)
-        running.send_signal(number)
+        running = cut_off(laid, into, number)
         _, err = running.communicate()
         assert running.returncode == code, err
         left = {

@@ -13,5 +13,5 @@ def test_the_edge_accepts_every_configuration(built: Engine, tmp_path: Path) -> 
         file = tmp_path / "config.yaml"
         file.write_text(made.inputs["data"]["config.yaml"], encoding="utf-8")
         modes.append(load(file).mode)
-    wanted = {"gateway": 4, "sealer": 4, "sidecar": 2, "translator": 2, "detector": 1}
+    wanted = {"gateway": 4, "sealer": 4, "sidecar": 2, "translator": 2, "detector": 2}
     assert Counter(modes) == wanted
