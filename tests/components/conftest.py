@@ -1,5 +1,6 @@
 """A mocks engine that records every resource, and the bank's platform to build with it."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -161,6 +162,7 @@ class Engine(mocks.Mocks):
     def run(self, program: Callable[[], Any]) -> None:
         """Run a program; what it returns, a component, has its outputs awaited. Errors come out as raised."""
         _ensure_event_loop()  # another test's asyncio.run() leaves the thread without one
+        asyncio.get_event_loop_policy().get_event_loop().set_exception_handler(_heard)
         mocks.set_mocks(self, project="isthmus", stack="test", preview=False, monitor=Monitor(self))
         root = pulumi.runtime.settings.get_root_resource()
         if root is not None:  # a program rendered before in this process has tagged all that comes after it
@@ -185,6 +187,12 @@ class Engine(mocks.Mocks):
     def pods(self) -> dict[str, dict[str, Any]]:
         """The pod spec of each Deployment."""
         return {made.meta["name"]: made.pod for made in self.all("Deployment")}
+
+
+def _heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """An error comes out of `Engine.run`; that outputs made of it hold it too is no news when they are collected."""
+    if context["message"] != "Future exception was never retrieved":
+        loop.default_exception_handler(context)
 
 
 @pytest.fixture
