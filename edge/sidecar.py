@@ -11,10 +11,10 @@ from starlette.routing import Route as HttpRoute
 
 from edge.config import SidecarConfig
 from edge.flow import Deadline, Relay, while_connected
-from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, Refusal, read_body
+from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
 from edge.service import Service, State, application
 from edge.tracing import passed
-from edge.upstream import Client, plain_headers, refusal_of
+from edge.upstream import UNANSWERED, Client, plain_headers, refusal_of
 
 # vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
 POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank")
@@ -85,15 +85,15 @@ class Sidecar:
 
     async def _problem(self) -> str | None:
         try:
-            response = await self._client.get(self._upstream + "/health", 2)
-        except (httpx.HTTPError, TimeoutError, Refusal):
+            response, _ = await self._client.get(self._upstream + "/health", 2)
+        except UNANSWERED:
             return "the model server does not answer"
         return None if response.status_code == 200 else f"the model server says {response.status_code}"
 
     async def _metrics(self) -> Response:
         try:
-            response = await self._client.get(self._upstream + "/metrics", 5)
-        except (httpx.HTTPError, TimeoutError, Refusal):
+            response, content = await self._client.get(self._upstream + "/metrics", 5)
+        except UNANSWERED:
             return PlainTextResponse("the model server does not answer\n", status_code=503)
         kind = response.headers.get("content-type", "text/plain")
-        return Response(response.content, status_code=response.status_code, headers={"content-type": kind})
+        return Response(content, status_code=response.status_code, headers={"content-type": kind})

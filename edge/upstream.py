@@ -14,6 +14,10 @@ from edge.openai_api import Refusal
 from edge.transport import AiohttpTransport
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_GOTTEN_BYTES = 8 * 1024 * 1024
+"""Of a server's health and metrics."""
+UNANSWERED = (httpx.HTTPError, TimeoutError, Refusal)
+"""What comes of `get` where there is no answer: none, too late, too large."""
 WORKLOAD = "x-isthmus-workload"
 # Less than the 65 s for which our own listeners keep a connection: no request meets a closing one.
 KEEP_ALIVE_S = 30
@@ -47,12 +51,15 @@ class Client:
         request = httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
         return await self._transport.handle_async_request(request)
 
-    async def get(self, url: str, timeout_s: float) -> httpx.Response:
-        """The answer with its body; raises httpx.HTTPError, TimeoutError, or Refusal where it is too large."""
+    async def get(
+        self, url: str, timeout_s: float, *, server_name: str | None = None
+    ) -> tuple[httpx.Response, bytes]:
+        """What is answered in time, and its body; raises one of `UNANSWERED`."""
         async with asyncio.timeout(timeout_s):
-            response = await self.send("GET", url, headers=plain_headers("*/*"))
-            content = await read_answer(response)
-        return httpx.Response(response.status_code, headers=response.headers, content=content)
+            response = await self.send(
+                "GET", url, headers=plain_headers("text/plain"), server_name=server_name
+            )
+            return response, await read_answer(response, MAX_GOTTEN_BYTES)
 
     async def aclose(self) -> None:
         """Give back every connection."""

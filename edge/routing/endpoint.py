@@ -15,11 +15,10 @@ from edge.openai_api import Refusal
 from edge.routing.health import Health
 from edge.routing.sharing import Sharing
 from edge.tls import Watch, client_context
-from edge.upstream import Client, plain_headers, read_answer, refusal_of
+from edge.upstream import UNANSWERED, Client, read_answer, refusal_of
 
 PROBE_TIMEOUT_S = 2.0
 STALE_PROBES = 3
-MAX_METRICS_BYTES = 8 * 1024 * 1024
 _GAUGE = re.compile(rb"^vllm:num_requests_(waiting|running)(?:\{[^\n]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -50,12 +49,10 @@ class Endpoint:
         """By which the less busy one is chosen."""
         return self.sharing.running + self.waiting
 
-    async def send(
-        self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
-    ) -> httpx.Response:
+    async def post(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
         """The answer with its body unread; raises httpx.HTTPError."""
         return await self._client.send(
-            method, self.url + path, body=body, headers=headers, server_name=self.server_name
+            "POST", self.url + path, body=body, headers=headers, server_name=self.server_name
         )
 
     async def probe(self) -> None:
@@ -85,10 +82,10 @@ class Endpoint:
     async def _get(self, path: str) -> bytes | None:
         """What is answered; empty where the path is not known there (a translator, a router); None where it is ill."""
         try:
-            async with asyncio.timeout(PROBE_TIMEOUT_S):
-                response = await self.send("GET", path, plain_headers("text/plain"))
-                content = await read_answer(response, MAX_METRICS_BYTES)
-        except (httpx.HTTPError, TimeoutError, Refusal):
+            response, content = await self._client.get(
+                self.url + path, PROBE_TIMEOUT_S, server_name=self.server_name
+            )
+        except UNANSWERED:
             return None
         if response.status_code >= 500:
             return None
@@ -126,7 +123,7 @@ class Opened:
         """Until the answer begins; raises Unsent, or Refusal when it is no use."""
         endpoint = self.upstream.endpoint
         try:
-            self._response = await endpoint.send("POST", path, headers, body)
+            self._response = await endpoint.post(path, headers, body)
         except httpx.HTTPError as error:
             refusal = refusal_of(error)
             if refusal.status != 503:  # it was connected: something may have come of it

@@ -69,9 +69,7 @@ class Judge:
             "max_tokens": 32,
         }
         try:
-            response = await self.endpoint.send(
-                "POST", CHAT_PATH, body=dump(body), headers=plain_headers("application/json")
-            )
+            response = await self.endpoint.post(CHAT_PATH, plain_headers("application/json"), dump(body))
             raw = await read_answer(response, MOST_BYTES)
             if response.status_code != 200:
                 raise ValueError

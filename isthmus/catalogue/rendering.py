@@ -59,6 +59,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         survive=filters.most_survived,
         by_sensitivity=filters.by_sensitivity,
     )
+    callers = _callers(requirements, plan)
     environment.globals.update(
         destination_regions=filters.destination_regions,
         guarded=filters.guarded,
@@ -70,7 +71,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         redacted=functools.partial(filters.redacted, requirements=requirements),
         redacted_besides=functools.partial(filters.redacted_besides, requirements=requirements),
         pool_name=_pool_name,
-        callers=(callers := _callers(requirements, plan)),
+        callers=callers,
         asks_for_people=lambda gateway: _asks_for_people(requirements, callers(gateway)),
         fail=filters.fail,
     )

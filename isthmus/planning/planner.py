@@ -121,9 +121,12 @@ def plan(
         warnings=_warnings(made, solution),
         prices_as_of=_oldest(chosen.costs),
     )
-    more = scores.warnings(document, requirements, chosen.offer.builds)
-    more = [*document.warnings, *quotas.warnings(document, requirements), *more]
-    document = document.model_copy(update={"warnings": more})
+    told = [
+        *document.warnings,
+        *quotas.warnings(document, requirements),
+        *scores.warnings(document, requirements, chosen.offer.builds),
+    ]
+    document = document.model_copy(update={"warnings": told})
     return Planned(document, found.rejected, reasons.basis(requirements, found, solution))
 
 

@@ -100,7 +100,7 @@ class Broken:
     def __init__(self, error: httpx.HTTPError) -> None:
         self.error, self.sharing, self.health = error, Sharing(), Health()
 
-    async def send(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+    async def post(self, path: str, headers: dict[str, str], body: bytes) -> Any:
         raise self.error
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import io
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
+from isthmus.contracts import yamlfile
 from isthmus.contracts.platform import Platform
 from isthmus.engine import render
 from isthmus.graph import stated
@@ -17,7 +16,7 @@ from tests import private
 from tests.graph.clouds import deployed
 from tests.policies import mutating
 from tests.policies.mutating import Change
-from tests.policies.test_sealers_in_aws import recorded
+from tests.policies.test_sealers_in_aws import egress, recorded
 
 MINE = ("audit/", "data-path/", "identity/", "reliability/", "network/")
 NAME = "insurer-frankfurt-confidential"
@@ -51,21 +50,11 @@ def _told(change: Any) -> Change:
     """The gateway's configuration, otherwise."""
 
     def changed(inputs: dict[str, Any]) -> None:
-        yaml = YAML()
-        said = yaml.load(inputs["data"]["config.yaml"])
+        said = yamlfile.loads(inputs["data"]["config.yaml"]).data
         change(said)
-        into = io.StringIO()
-        yaml.dump(said, into)
-        inputs["data"]["config.yaml"] = into.getvalue()
+        inputs["data"]["config.yaml"] = yamlfile.dumps(said)
 
     return changed
-
-
-def _egress(cidr: str) -> Change:
-    def change(inputs: dict[str, Any]) -> None:
-        inputs["spec"]["egress"][0]["to"][0]["ipBlock"]["cidr"] = cidr
-
-    return change
 
 
 def _port(number: int) -> Change:
@@ -113,14 +102,14 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
     "a way out to the whole network": (
         ":NetworkPolicy",
         f"{NAME}-reviews-network",
-        _egress("10.80.0.0/16"),
+        egress("10.80.0.0/16"),
         "audit/reviews-apart",
         "which is not their database",
     ),
     "a way out to what hands out identities": (
         ":NetworkPolicy",
         f"{NAME}-reviews-network",
-        _egress("169.254.170.23/32"),
+        egress("169.254.170.23/32"),
         "audit/reviews-apart",
         "which is not their database",
     ),
@@ -148,7 +137,7 @@ BROKEN: dict[str, tuple[str, str, Change, str, str]] = {
     "another address in the network": (
         ":NetworkPolicy",
         f"{NAME}-gateway-network",
-        _egress("10.80.40.22/32"),
+        egress("10.80.40.22/32"),
         "data-path/own-network",
         "isthmus-confidential reaches 10.80.40.22/32 port 5432, beyond the private endpoints",
     ),
@@ -208,7 +197,7 @@ def test_a_gateway_tells_the_collector_that_is_stated_and_no_other() -> None:
 
 def test_those_who_decide_have_no_way_to_the_collector() -> None:
     graph = mutating.altered(
-        rendered().resources, ":NetworkPolicy", f"{NAME}-reviews-network", _egress("10.80.4.9/32")
+        rendered().resources, ":NetworkPolicy", f"{NAME}-reviews-network", egress("10.80.4.9/32")
     )
     left = [each for each in rendered().resources if not each.made]
     told = private.reviewed()
