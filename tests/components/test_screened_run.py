@@ -25,14 +25,13 @@ from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
-from tests.edge.screening.standing import german_model
+from tests.edge.screening.standing import IBAN, german_model, shows_the_account
 from tests.s3_service import client, s3_service
 
 WORKLOAD, KEY = "policy-assistant", "key-of-assistant"
 GATEWAY = "isthmus-fra1-internal-gateway"
 PUBLIC = "campaign-copy"
 WHEEL = "own_names-1.0.0-py3-none-any.whl"
-IBAN = "DE89 3704 0044 0532 0130 00"
 TEXT = f"Bitte schreiben Sie an Käthe Groß bei der Nordbank, dass die Zahlung von {IBAN} offen ist."
 GONE = "Bitte schreiben Sie an <PERSON_1> bei der <ORGANIZATION_1>, dass die Zahlung von <IBAN_CODE_1> offen ist."
 
@@ -151,7 +150,8 @@ def test_a_prompt_leaves_redacted_and_its_answer_comes_back_restored(
     answer = standing.ask(TEXT, stream=stream)
     assert answer.status_code == 200, answer.text
     assert standing.cloud.last_body()["messages"][0]["content"] == GONE
-    assert b"3704" not in b"".join(standing.cloud.received), "an account number left the site"
+    received = b"".join(standing.cloud.received).decode(errors="replace")
+    assert not shows_the_account(received), "an account number left the site"
     assert "Käthe Groß" in answer.text
     assert IBAN in answer.text
     record = standing.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])

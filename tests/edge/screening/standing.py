@@ -18,6 +18,7 @@ from tests.edge.fake_model import MODEL, FakeModel
 from tests.edge.processes import Edge
 
 GATEWAY, MODELS = "internal-gateway.isthmus-internal.svc", "models.isthmus-internal.svc"
+IBAN = "DE89 3704 0044 0532 0130 00"
 KEYS = {name: f"key-of-{name}" for name in ("own", "cloud", "both", "guarded", "judged")}
 
 
@@ -49,6 +50,12 @@ class Screened:
         """What is on record of the request."""
         line = self.gateway.wait_for_line("request", request_id=answer.headers["x-request-id"])
         return line.get("verdicts", [])
+
+
+def shows_the_account(text: str) -> bool:
+    """Whether eight digits of `IBAN` in a row are in it: four stand in some request's id by chance."""
+    digits = IBAN[4:].replace(" ", "")
+    return any(digits[at : at + 8] in text.replace(" ", "") for at in range(len(digits) - 7))
 
 
 def text_of(answer: httpx.Response) -> str:

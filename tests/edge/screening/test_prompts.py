@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from tests.edge.screening.standing import Screened, code_in, text_of
+from tests.edge.screening.standing import IBAN, Screened, code_in, shows_the_account, text_of
 
-IBAN = "DE89 3704 0044 0532 0130 00"
 TEXT = f"Bitte schreiben Sie an Käthe Groß bei der Nordbank, dass die Zahlung von {IBAN} offen ist."
 GONE = "Bitte schreiben Sie an <PERSON_1> bei der <ORGANIZATION_1>, dass die Zahlung von <IBAN_CODE_1> offen ist."
 
@@ -17,7 +16,7 @@ def test_what_leaves_the_site_is_redacted(screened: Screened):
     answer = screened.ask("cloud", TEXT)
     assert answer.status_code == 200
     assert screened.cloud.last_body()["messages"][0]["content"] == GONE
-    assert b"3704" not in b"".join(screened.cloud.received)
+    assert not shows_the_account(b"".join(screened.cloud.received).decode(errors="replace"))
     (verdict,) = [each for each in screened.verdicts(answer) if each.startswith("redaction@rules-")]
     assert verdict.endswith(": redacted IBAN_CODE=1,ORGANIZATION=1,PERSON=1")
 
@@ -107,7 +106,7 @@ def test_nothing_that_was_found_is_in_the_log(screened: Screened):
     screened.ask("cloud", TEXT)
     said = screened.gateway.output() + screened.detector.output()
     assert "Groß" not in said
-    assert "3704" not in said
+    assert not shows_the_account(said)
 
 
 def _arguments(answer) -> dict[str, str]:
