@@ -9,8 +9,8 @@ ISTHMUS := $(BIN)/isthmus
 STAMP := $(VENV)/.installed-$(shell cksum requirements.lock | cut -d' ' -f1)
 # Where it is set, each of the processes that a run of the tests starts compiles our modules anew: a second each.
 unexport PYTHONDONTWRITEBYTECODE
-# Two cores are the least that we test on; more workers than that only fight for the one sandbox.
-WORKERS ?= 2
+# Two cores are the least that we test on; a third worker has them while others wait for a sandbox.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help up down check fast lint test soak recovery bench lock clean install toolchain graders
@@ -47,7 +47,8 @@ lint: install
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/pyright $(TYPED)
 
 fast: install
-	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not sandbox and not service and not soak' --hypothesis-profile quick
+	@# The types are looked at beside it.
+	$(BIN)/python -m pytest -q -n 1 -m 'not sandbox and not service and not soak' --hypothesis-profile quick
 
 # The types of tests and benchmarks are a third of the checker's time: `make test` looks at them too.
 check: install ## lint, the product's types, imports and the fast tests

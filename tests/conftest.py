@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from xdist.scheduler import LoadFileScheduling
 
 # Most of what lives in a worker are the SDK's classes, which stay: looking through them is a quarter of the time.
 gc.set_threshold(500_000, 20, 100)
+# Engine and providers, which are started by the hundred, have their memory for a short time only.
+os.environ.setdefault("GOGC", "400")
 
 settings.register_profile("usual", max_examples=100, deadline=None)
 settings.load_profile("usual")

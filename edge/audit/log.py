@@ -11,12 +11,11 @@ import contextlib
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from edge.audit import chain_files
+from edge.audit.committing import Committer
 from edge.audit.seal_format import read_pem
 from edge.audit.watching import SealWatch, clear
 from edge.config import AuditSettings, ConfigError, DataClass
@@ -62,10 +61,12 @@ class AuditLog:
         self._unsealed: deque[tuple[int, float]] = deque()
         """Commits that no seal is known to hold: the number of the last record, and when."""
         self._queue: deque[_Waiting] = deque()
-        self._awake = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, "audit")
+        self._committer = Committer()
+        self._lost = asyncio.Event()
+        """That there is no writer."""
+        self._lost.set()
         self._records, self._commits, self._failures = metrics.watch_audit(self.unsealed_s)
-        self._tasks = [asyncio.ensure_future(self._write()), asyncio.ensure_future(self._look())]
+        self._tasks = [asyncio.ensure_future(self._begin_anew()), asyncio.ensure_future(self._look())]
 
     @property
     def name(self) -> str:
@@ -104,7 +105,7 @@ class AuditLog:
             raise Unrecorded("audit_unwritable", "The gateway cannot write its audit record.")
         done = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(kind, chain_files.now(), fields, content, done))
-        self._awake.set()
+        self._go_on()
         await done
 
     async def close(self) -> None:
@@ -116,38 +117,34 @@ class AuditLog:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._committer.close()
         if self._writer is not None:
             self._writer.give_up()
-        self._thread.shutdown()
 
-    async def _write(self) -> None:
+    async def _begin_anew(self) -> None:
+        """A chain whenever there is none. The first at once, so that it can be registered before anybody asks."""
         while True:
-            # The first chain is begun at once, so that it can be registered before anybody asks.
-            if self._writer is None and not await self._begin():
+            await self._lost.wait()
+            if not await self._begin():
                 await self._refuse_until_retry()
-                continue
-            await self._awake.wait()
-            self._awake.clear()
-            while self._queue and self._writer is not None:
-                await self._commit(self._writer)
 
     async def _begin(self) -> bool:
         name = chain_files.new_name(self._name)
         rotate = self._settings.rotate_mib * 1024 * 1024
         try:
-            writer = await self._in_thread(
-                lambda: chain_files.Writer(self._settings.records, name, self._opening, rotate)
+            writer = await asyncio.to_thread(
+                chain_files.Writer, self._settings.records, name, self._opening, rotate
             )
         except OSError as error:
             self._fail(error)
             return False
         self._writer, self._failure = writer, ""
+        self._lost.clear()
         self._unsealed.clear()
         self._unsealed.append((0, time.monotonic()))
         self._records.inc()
         write_line("audit_writer", writer=name)
-        if self._queue:
-            self._awake.set()
+        self._go_on()
         return True
 
     async def _refuse_until_retry(self) -> None:
@@ -157,18 +154,30 @@ class AuditLog:
             self._queue.clear()
             await asyncio.sleep(0.05)
 
-    async def _commit(self, writer: chain_files.Writer) -> None:
+    def _go_on(self) -> None:
+        """Have what waits made durable, unless there is no chain or the commit before is under way."""
+        if self._writer is None or self._committer.busy or not self._queue:
+            return
+        writer = self._writer
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), MOST_AT_ONCE))]
         try:
             lines = [writer.chain.write(each.kind, each.time, each.fields) for each in batch]
-            content = b"".join(each.content for each in batch)
-            await self._in_thread(lambda: writer.commit(lines, content))
-        except (OSError, ValueError) as error:
+        except ValueError as error:
+            self._committed(writer, batch, error)
+            return
+        content = b"".join(each.content for each in batch)
+        self._committer.commit(
+            lambda: writer.commit(lines, content), lambda error: self._committed(writer, batch, error)
+        )
+
+    def _committed(self, writer: chain_files.Writer, batch: list[_Waiting], error: Exception | None) -> None:
+        if error is not None:
             # What of it came to the disk is not known, so this chain ends before it.
             writer.give_up()
             self._writer = None
             self._fail(error)
             self._refuse_all(batch)
+            self._lost.set()
             return
         self._records.inc(len(batch))
         self._commits.inc()
@@ -176,6 +185,7 @@ class AuditLog:
         for each in batch:
             if not each.done.done():  # its caller may be gone
                 each.done.set_result(None)
+        self._go_on()
 
     def _fail(self, error: Exception) -> None:
         self._failures.inc()
@@ -206,12 +216,9 @@ class AuditLog:
     async def _clear(self, own: str) -> None:
         keep_s = self._settings.keep_sealed_h * 3600
         try:
-            gone = await self._in_thread(lambda: clear(self._settings.records, own, self._watch, keep_s))
+            gone = await asyncio.to_thread(clear, self._settings.records, own, self._watch, keep_s)
         except OSError as error:
             write_line("audit_not_cleared", reason=error.strerror)
         else:
             if gone:
                 write_line("audit_cleared", what=gone)
-
-    async def _in_thread(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)

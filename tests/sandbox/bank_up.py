@@ -45,8 +45,9 @@ class Bank(Project):
         """`isthmus ARGS`, killed once a line of its progress begins so; what it said until then."""
         command = [sys.executable, "-m", "isthmus", *args, "--project", str(self.root)]
         lines: list[str] = []
+        env = {name: value for name, value in self.env.items() if name not in projects.SPARING}
         with subprocess.Popen(
-            command, cwd=self.root, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, cwd=self.root, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as running:
             for line in running.stderr or ():
                 lines.append(line)

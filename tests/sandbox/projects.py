@@ -16,6 +16,10 @@ from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
 from tests.laying import FILES, ROOT, lay
 
+SPARING = {"PULUMI_SKIP_CHECKPOINTS": "true"}
+"""The engine writes its state, of megabytes, when a run ends and not at each step: half of the time of an `up`, two
+thirds of a `destroy`'s. Not where a run is killed, nor where a user's own commands are run."""
+
 
 def pods(client: KubeClient, labels: str) -> list[dict[str, Any]]:
     """Pods of these labels that are not on their way out."""
@@ -28,7 +32,7 @@ class Project:
 
     def __init__(self, root: Path, stack: str, env: dict[str, str] | None = None) -> None:
         self.root, self.stack = root, stack
-        self.env = (kept() if env is None else env) | {"PYTHONPATH": str(ROOT)}
+        self.env = (kept() if env is None else env) | SPARING | {"PYTHONPATH": str(ROOT)}
         (root / ".venv").symlink_to(Path(sys.prefix))
 
     def isthmus(self, *args: str) -> subprocess.CompletedProcess[str]:

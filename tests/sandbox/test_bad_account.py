@@ -27,6 +27,7 @@ from sandbox.environment import kept
 from tests.accounting import aws
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.catalogue.bank import serving
+from tests.sandbox.projects import SPARING
 
 pytestmark = pytest.mark.sandbox
 
@@ -43,7 +44,7 @@ class Account:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.env = kept() | api.environment(home) | {"PYTHONPATH": str(ROOT)}
+        self.env = kept() | api.environment(home) | SPARING | {"PYTHONPATH": str(ROOT)}
         self.boto = aws.clients(self.env)
         self.cluster = KubeClient.of(home / "kubeconfig", "fra1")
         self.root = Path()

@@ -17,6 +17,7 @@ from sandbox import api
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
 from sandbox.toolchain import find, install
+from tests.sandbox.projects import SPARING
 from tests.sandbox.small_project import REQUIREMENTS
 
 pytestmark = pytest.mark.sandbox
@@ -35,7 +36,7 @@ class World:
         wanted = folder / "small.requirements.yaml"
         yamlfile.dump(REQUIREMENTS, "", wanted)
         api.up(wanted, home=self.home)
-        self.env = kept() | api.environment(self.home) | {"PYTHONPATH": str(ROOT)}
+        self.env = kept() | api.environment(self.home) | SPARING | {"PYTHONPATH": str(ROOT)}
         self.cluster = KubeClient.of(self.home / "kubeconfig", "fra1")
 
     def run(self, *command: str, at: Path, fails: bool = False, **env: str) -> str:
