@@ -48,7 +48,7 @@ lint: install
 
 fast: install
 	@# The types are looked at beside it.
-	$(BIN)/python -m pytest -q -n 1 -m 'not sandbox and not service and not soak' --hypothesis-profile quick
+	$(BIN)/python -m pytest -q -n 0 -m 'not sandbox and not service and not soak' --hypothesis-profile quick
 
 # The types of tests and benchmarks are a third of the checker's time: `make test` looks at them too.
 check: install ## lint, the product's types, imports and the fast tests

@@ -78,7 +78,8 @@ def cut_off(laid: Path, into: str, number: int) -> subprocess.Popen[str]:
         while noted(laid / into) < 3 and running.poll() is None:
             time.sleep(0.002)
         running.send_signal(signal.SIGSTOP)
-        if running.poll() is None and noted(laid / into) < FILES:
+        # The last of them may be over before a process that was woken hears of it.
+        if running.poll() is None and noted(laid / into) <= FILES // 2:
             running.send_signal(number)
             running.send_signal(signal.SIGCONT)
             return running
