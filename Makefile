@@ -47,8 +47,8 @@ lint: install
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 NODE_OPTIONS=--max-semi-space-size=128 $(BIN)/pyright $(TYPED)
 
 fast: install
-	@# The types are looked at beside it.
-	$(BIN)/python -m pytest -q -n 0 -m 'not sandbox and not service and not soak' --hypothesis-profile quick
+	@# A third worker would only fight with the type checker beside them.
+	$(BIN)/python -m pytest -q -n 2 -m 'not sandbox and not service and not soak' --hypothesis-profile quick
 
 # The types of tests and benchmarks are a third of the checker's time: `make test` looks at them too.
 check: install ## lint, the product's types, imports and the fast tests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from xdist.scheduler import LoadFileScheduling
 gc.set_threshold(500_000, 20, 100)
 # Engine and providers, which are started by the hundred, have their memory for a short time only.
 os.environ.setdefault("GOGC", "400")
+# A shell starts what it runs with `&` deaf to it, and with that all that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("usual", max_examples=100, deadline=None)
 settings.load_profile("usual")

@@ -1,6 +1,6 @@
 """A thread that waits for the disk in a loop's place, for one commit after the other.
 
-Not asyncio's executor, whose futures and waiting tasks take as long again as the disk does (docs/performance.md).
+Not asyncio's executor, with whose futures and tasks a record takes a sixth longer (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def write(root: Path, stack: str, exported: dict[str, Any], now: datetime | None
     if not (exported.get("deployment") or {}).get("resources"):
         return None
     place = folder(root, stack)
-    text = json.dumps(exported) + "\n"  # in one line: ten times as fast, and a state has megabytes
+    text = json.dumps(exported) + "\n"  # in one line: five times as fast, and a state has megabytes
     try:
         place.mkdir(parents=True, exist_ok=True)
         copies = sorted(place.glob("*.json"))

@@ -78,8 +78,7 @@ def cut_off(laid: Path, into: str, number: int) -> subprocess.Popen[str]:
         while noted(laid / into) < 3 and running.poll() is None:
             time.sleep(0.002)
         running.send_signal(signal.SIGSTOP)
-        # The last of them may be over before a process that was woken hears of it.
-        if running.poll() is None and noted(laid / into) <= FILES // 2:
+        if running.poll() is None and noted(laid / into) < FILES:
             running.send_signal(number)
             running.send_signal(signal.SIGCONT)
             return running

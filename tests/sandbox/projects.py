@@ -17,8 +17,8 @@ from sandbox.environment import kept
 from tests.laying import FILES, ROOT, lay
 
 SPARING = {"PULUMI_SKIP_CHECKPOINTS": "true"}
-"""The engine writes its state, of megabytes, when a run ends and not at each step: half of the time of an `up`, two
-thirds of a `destroy`'s. Not where a run is killed, nor where a user's own commands are run."""
+"""The engine writes its state, of megabytes, when a run ends and not at each step: half of the processor time of
+an `up`, two thirds of a `destroy`'s. Not where a run is killed, nor where a user's own commands are run."""
 
 
 def pods(client: KubeClient, labels: str) -> list[dict[str, Any]]:

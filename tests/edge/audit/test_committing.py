@@ -8,7 +8,16 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.audit.committing import Committer
+from edge.audit.committing import Commit, Committer
+
+
+def until(disk: threading.Event) -> Commit:
+    """A commit that takes as long as the disk does."""
+
+    def commit() -> None:
+        assert disk.wait(10), "the disk never came"
+
+    return commit
 
 
 def ends(commit: Callable[[], None]) -> tuple[Exception | None, str]:
@@ -52,7 +61,7 @@ def test_the_loop_runs_on_while_the_disk_takes_its_time():
             seen.append("durable")
             durable.set()
 
-        committer.commit(lambda: assert_true(disk.wait(10)), told)
+        committer.commit(until(disk), told)
         assert committer.busy
         await asyncio.sleep(0.05)
         seen.append("the loop runs")
@@ -69,7 +78,7 @@ def test_two_at_once_would_be_a_fault_of_ours():
     async def run() -> None:
         disk = threading.Event()
         committer = Committer()
-        committer.commit(lambda: assert_true(disk.wait(10)), lambda error: None)
+        committer.commit(until(disk), lambda error: None)
         try:
             with pytest.raises(AssertionError):
                 committer.commit(lambda: None, lambda error: None)
@@ -88,7 +97,7 @@ def test_it_ends_only_after_what_it_has_begun():
         committer = Committer()
 
         def slow() -> None:
-            assert_true(disk.wait(10))
+            until(disk)()
             did.append("done")
 
         committer.commit(slow, lambda error: None)
@@ -97,8 +106,3 @@ def test_it_ends_only_after_what_it_has_begun():
         assert did == ["done"]
 
     asyncio.run(run())
-
-
-def assert_true(value: bool) -> None:
-    """The disk came."""
-    assert value
