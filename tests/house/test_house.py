@@ -96,15 +96,6 @@ def test_no_file_names_a_package_registry_host():
     assert not found, found
 
 
-def test_no_source_file_is_longer_than_a_reader_can_hold():
-    long = {
-        str(path.relative_to(ROOT)): lines
-        for path in tracked("*.py")
-        if (lines := len(path.read_text().splitlines())) > 400
-    }
-    assert not long, f"over 400 lines: {long}"
-
-
 def test_every_test_file_is_one_that_the_runner_collects():
     hidden = [
         str(path.relative_to(ROOT))
