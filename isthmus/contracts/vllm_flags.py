@@ -40,6 +40,12 @@ RESERVED = {
 }
 """Flags that vLLM knows and `engine_args` may not bear, with the reason."""
 
+OWNER_FLAGS = (
+    *("--max-model-len", "--max-num-seqs", "--max-num-batched-tokens", "--gpu-memory-utilization"),
+    *("--kv-cache-dtype", "--seed"),
+)
+"""Flags that a model's owner may change in the cluster. None of them opens a port, loads code or writes a log."""
+
 
 @functools.cache
 def flags() -> frozenset[str]:
