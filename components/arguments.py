@@ -194,6 +194,7 @@ def model_args(
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
         *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
         *("cpu", "memory", "load_timeout_s", "surge"),
+        *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
     )
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},

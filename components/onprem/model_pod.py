@@ -22,11 +22,11 @@ from components.pods import (
     same,
 )
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.model_profiles import SHARED_MEMORY_GIB
 
 _DRAIN_S = 15
 """Until every gateway knows that the pod takes no more requests."""
-_SHARED_MEMORY = "16Gi"
-"""Workers of a replica exchange tensors through it; it counts against the pod's memory as it is used."""
+_SHARED_MEMORY = f"{SHARED_MEMORY_GIB}Gi"
 
 
 def model_pod(

@@ -229,3 +229,39 @@ def test_an_unknown_class_is_refused_with_the_allowed_ones(engine: Engine) -> No
 def test_no_pod_monitor_where_prometheus_operator_is_absent(engine: Engine) -> None:
     deploy(engine, pod_monitors=False)
     assert not engine.all("PodMonitor")
+
+
+def test_cpu_and_memory_grow_with_the_gpus_of_a_replica(engine: Engine) -> None:
+    asked = {}
+    for gpus in (1, 8):
+        engine.made.clear()
+        asked[gpus] = deploy(engine, tensor_parallel=gpus)["containers"][0]["resources"]["requests"]
+    assert (asked[1]["cpu"], asked[1]["memory"]) == ("8", "64Gi")
+    assert (asked[8]["cpu"], asked[8]["memory"]) == ("22", "176Gi")
+
+
+def test_stated_cpu_and_memory_win_over_the_profile(engine: Engine) -> None:
+    asked = deploy(engine, cpu="5", memory="40Gi")["containers"][0]["resources"]["requests"]
+    assert (asked["cpu"], asked["memory"]) == ("5", "40Gi")
+
+
+def test_an_unknown_model_gives_a_warning_that_names_the_settings_to_fill_in(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, *_: warned.append(text))
+    deploy(engine, model="bank/own-model")
+    (warning,) = warned
+    for word in (
+        "llama",
+        "bank/own-model",
+        "tool_call_parser",
+        "reasoning_parser",
+        "chat_template",
+        "cpu",
+        "memory",
+    ):
+        assert word in warning
+    engine.made.clear()
+    deploy(engine, model="bank/own-model", tool_call_parser="hermes")
+    assert len(warned) == 1, "who states a parser has filled the gap"
