@@ -23,6 +23,7 @@ from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.model_profiles import sidecar_millicores
 from isthmus.contracts.moving import Standing
@@ -143,11 +144,21 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
         "mig": cut_machines(platform, pool),
         "classes": [held for held in SENSITIVITIES if held in used],
         **({"marked": True} if pool.node_group is not None else {}),
+        **_found_by(pool),
         "gpu_operator": platform.operators.gpu_operator,
         "kueue": platform.operators.kueue,
         **settings(platform, pool),
     }
     return made  # type: ignore[return-value]
+
+
+def _found_by(pool: Pool) -> dict[str, Any]:
+    """How Node Feature Discovery finds the machines of a pool that names none and makes none."""
+    if pool.node_names or pool.node_group is not None:
+        return {}
+    known = GPUS[pool.gpu].pci_devices if pool.gpu in GPUS else ()
+    devices = pool.pci_devices or list(known)
+    return {"pci_devices": devices} if devices else {}
 
 
 def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:

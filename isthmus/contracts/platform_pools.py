@@ -171,6 +171,8 @@ class Fabric(Part):
     machines, by NVIDIA's DRA driver."""
 
 
+PciDevice = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$")]
+"""A device id as Node Feature Discovery writes it, e.g. `2330`."""
 MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
 """As NVIDIA names a slice: compute slices and memory, e.g. `3g.40gb`."""
 
@@ -205,8 +207,11 @@ class Pool(Part):
     must be outlived (`mig.lay_out`), so the machines must be named."""
     node_names: list[str] = []
     """The machines by name: each is labelled and tainted by server-side apply. Empty: a
-    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
+    NodeFeatureRule does it for every node that has such a GPU, by Node Feature Discovery. Where GPUs
     are cut, machine i is in failure domain i mod `failure_domains`."""
+    pci_devices: list[PciDevice] = []
+    """PCI device ids of the GPUs (vendor 10de), by which such a rule finds them before a driver is loaded; absent:
+    those of `gpu`."""
     node_group: NodeGroup | None = None
     """AWS, in a cluster that is managed: the machines to make, labelled and tainted from the start."""
     sharing: Sharing | None = None
