@@ -2,8 +2,8 @@
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
-The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`: `make lock`) agree neither with each other nor
-with the house's.
+The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`, `iam.lock`: `make lock`) agree neither with each
+other nor with the house's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbox.toolchain import cache
 from tests.graders import actionlint_install, browser_install
 
 HERE = Path(__file__).parent
-NAMES = ("checkov", "nca", "ci")
+NAMES = ("checkov", "nca", "ci", "iam")
 
 
 def folder(name: str, locks: Path = HERE) -> Path:
