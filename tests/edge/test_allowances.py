@@ -163,7 +163,7 @@ def accounted(site: Counted, workload: str, *, requests: int) -> Any:
     )
     end = time.monotonic() + 15
     while True:
-        (row,) = site.ask_database(f"SELECT {sums} FROM isthmus.accounts WHERE workload = '{workload}'")
+        (row,) = site.ask_database(f"SELECT {sums} FROM isthmus.accounts WHERE workload = '{workload}'")  # noqa: S608
         if row["requests"] >= requests:
             return row
         assert time.monotonic() < end, f"{row['requests']} of {requests} requests are accounted"
