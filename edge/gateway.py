@@ -177,7 +177,18 @@ class Gateway:
         expected = estimate(asked) if limited is None else estimate(asked, limited)
         screen = self._screeners.of(caller.workload, exchange, asked) if self._screeners else None
         return Errand(
-            request, exchange, caller, deadline, span, task, way, asked, wants_usage, expected, limited, screen
+            request,
+            exchange,
+            caller,
+            deadline,
+            span,
+            task,
+            way,
+            asked,
+            wants_usage,
+            expected,
+            limited,
+            screen,
         )
 
     async def _afford(self, errand: Errand) -> None:
