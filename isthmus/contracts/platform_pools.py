@@ -171,6 +171,8 @@ class Fabric(Part):
     machines, by NVIDIA's DRA driver."""
 
 
+PciDevice = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$")]
+"""A device id as Node Feature Discovery writes it, e.g. `2330`."""
 MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
 """As NVIDIA names a slice: compute slices and memory, e.g. `3g.40gb`."""
 
@@ -196,13 +198,20 @@ class Pool(Part):
     gpus_per_node: int = Field(ge=1)
     failure_domains: int = Field(default=1, ge=1)
     reserved_gpus: int = Field(default=0, ge=0)
+    cpus_per_node: int | None = Field(default=None, ge=1)
+    """CPUs of each machine; absent: nothing holds its pods to them."""
+    memory_gib_per_node: int | None = Field(default=None, ge=1)
+    """Memory of each machine, GiB; absent: nothing holds its pods to it."""
     mig: list[CutGpus] = []
     """GPUs that are cut into slices; the others stay whole. Which machine's they are follows from what
     must be outlived (`mig.lay_out`), so the machines must be named."""
     node_names: list[str] = []
     """The machines by name: each is labelled and tainted by server-side apply. Empty: a
-    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
+    NodeFeatureRule does it for every node that has such a GPU, by Node Feature Discovery. Where GPUs
     are cut, machine i is in failure domain i mod `failure_domains`."""
+    pci_devices: list[PciDevice] = []
+    """PCI device ids of the GPUs (vendor 10de), by which such a rule finds them before a driver is loaded; absent:
+    those of `gpu`."""
     node_group: NodeGroup | None = None
     """AWS, in a cluster that is managed: the machines to make, labelled and tainted from the start."""
     sharing: Sharing | None = None

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
-from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
+from isthmus.contracts import model_profiles, plan_machines
+from isthmus.contracts.instances import INSTANCES
+from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedEndpoint, PlannedGateway
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
 from isthmus.planning import (
@@ -333,6 +335,7 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
                 else "no measurements of this case, sized from the card's data sheet"
             )
             found.append(f"{each.endpoint.id}: {why}")
+        found += profile_warnings(each.endpoint)
     if solution.pruned:
         found.append(
             f"there are so many ways that only the {program.LIKELY} likeliest of each workload were weighed"
@@ -341,6 +344,24 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
         found.append(
             f"the cheapest plan may be up to {solution.gap:.1%} cheaper: the search stopped at its gap"
         )
+    return found
+
+
+def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
+    """An engine of ours whose model has no profile, or whose machine in AWS is short of CPUs for its processes."""
+    found: list[str] = []
+    if endpoint.target not in (*VLLM_TARGETS, "sagemaker"):
+        return found
+    if model_profiles.find_profile(endpoint.model) is None:
+        found.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
+    instance, gpus = INSTANCES.get(endpoint.instance_type or ""), endpoint.tensor_parallel or 1
+    if endpoint.target == "eks-vllm" and instance is not None:
+        cpus, least = plan_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
+        if cpus < least:
+            found.append(
+                f"{endpoint.id}: {endpoint.instance_type} leaves it {cpus} CPUs, and vLLM runs {least} processes; "
+                "a larger type answers faster"
+            )
     return found
 
 

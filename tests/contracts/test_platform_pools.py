@@ -11,6 +11,7 @@ from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.moving import move, standing
 from isthmus.contracts.platform import Platform
 from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import refused
 
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 NODES = ["l40s-0", "l40s-1"]
@@ -374,3 +375,15 @@ def test_a_fabric_that_nobody_could_use_is_refused(
         bank.one_group()
     fabric(bank, *networks)
     assert says in bank.refused()
+
+
+def test_a_pod_that_no_machine_of_its_pool_holds_is_refused() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["pools"][1]["cpus_per_node"] = 16
+        data["endpoints"][1]["cpu"] = "16"
+
+    said = refused(InputError, change)
+    assert (
+        "asks for 16 CPUs and 1 for its sidecar, and a machine of pool l40s has 16: it would wait for ever"
+        in said
+    )

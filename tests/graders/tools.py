@@ -2,8 +2,8 @@
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
-The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`: `make lock`) agree neither with each other nor
-with the house's.
+The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`, `iam.lock`: `make lock`) agree neither with each
+other nor with the house's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.graders import actionlint_install, browser_install
 HERE = Path(__file__).parent
 IMAGE_TOOLS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "bubblewrap": "bwrap"}
 """Debian packages, and a program of each."""
-NAMES = ("checkov", "nca", "ci", "sbom")
+NAMES = ("checkov", "nca", "ci", "iam", "sbom")
 
 
 def folder(name: str, locks: Path = HERE) -> Path:
