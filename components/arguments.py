@@ -167,6 +167,8 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
         "monitoring_namespace": platform.monitoring.namespace,
         "pod_monitors": platform.monitoring.pod_monitors,
     }
+    if platform.pod_priorities.mode != "off":
+        shared["pod_priority"] = platform.pod_priorities.gateway
     if secrets := platform.images.all_pull_secrets:
         shared["pull_secrets"] = secrets
     if platform.issuer and platform.operators.cert_manager != "off":
@@ -214,6 +216,7 @@ def model_args(
         "sensitivity": endpoint.class_,
         "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,
+        **({"pod_priority": platform.pod_priorities.model} if platform.pod_priorities.mode != "off" else {}),
         **serving_args(platform, endpoint),
         **({"door": door.model_dump()} if door is not None else {}),
     }

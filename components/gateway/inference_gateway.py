@@ -36,7 +36,7 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import scraped_from
-from components.pods import NO_RESOLVER, same
+from components.pods import NO_RESOLVER, ranked, same
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -78,6 +78,8 @@ class InferenceGatewayArgs(TypedDict):
     """Whether to make PodMonitors (default true)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
     destinations: NotRequired[list[NamedDestination]]
     """Named ways out: of the translator where there is one, else of the gateway."""
     site_cidrs: NotRequired[list[str]]
@@ -183,6 +185,7 @@ class InferenceGateway(pulumi.ComponentResource):
                 monitoring_namespace=args["monitoring_namespace"],
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
+                pod_priority=args.get("pod_priority"),
             )
         serve(
             name,
@@ -216,6 +219,7 @@ class InferenceGateway(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            **ranked(args.get("pod_priority")),
             mounts=[
                 {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
                 *(records.mounts if records is not None else []),

@@ -32,7 +32,7 @@ from components.kube import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.onprem.namespace import closed, pod_security
-from components.pods import NO_RESOLVER, same
+from components.pods import NO_RESOLVER, ranked, same
 from isthmus.contracts.errors import InputError
 
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
@@ -100,6 +100,8 @@ class ReviewsArgs(TypedDict):
     """Whether to make PodMonitors (default true)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
 
 
 class Reviews(pulumi.ComponentResource):
@@ -174,6 +176,7 @@ class Reviews(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            **ranked(args.get("pod_priority")),
             mounts=[
                 *records.mounts,
                 {"name": "held-keys", "mountPath": CONTENT_KEYS},

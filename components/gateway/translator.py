@@ -12,7 +12,7 @@ from components.gateway.way_out import TranslatorProxy, way_out
 from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
-from components.pods import same
+from components.pods import ranked, same
 from isthmus.contracts.platform_eks import AGENT
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
@@ -106,6 +106,7 @@ def translator(
     monitoring_namespace: str,
     pod_monitors: bool,
     pull_secrets: list[str] | None,
+    pod_priority: str | None = None,
 ) -> None:
     """Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
     service = f"{sensitivity}-translator"
@@ -161,6 +162,7 @@ def translator(
         annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
         pull_secrets=pull_secrets,
+        **ranked(pod_priority),
         mounts=out.mounts,
         volumes=[*helper.volumes, *out.volumes],
         variables=helper.variables,

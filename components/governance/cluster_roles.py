@@ -14,7 +14,7 @@ from isthmus.contracts.vllm_flags import OWNER_FLAGS
 _RBAC = "rbac.authorization.k8s.io"
 FROZEN = (
     *("volumes", "initContainers", "serviceAccountName", "automountServiceAccountToken", "imagePullSecrets"),
-    *("securityContext", "hostAliases", "nodeSelector", "tolerations"),
+    *("securityContext", "hostAliases", "nodeSelector", "tolerations", "priorityClassName"),
 )
 """Of a pod's spec, what stays as it is."""
 FROZEN_OF_CONTAINER = (

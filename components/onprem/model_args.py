@@ -238,6 +238,8 @@ class ModelServerArgs(TypedDict):
     """Whether to make a PodMonitor (default true)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
     time_sliced: NotRequired[bool]
     """On GPUs that are shared in time, one share a replica; `gpu_memory_utilization` must leave room for the others."""
     device_class: NotRequired[str]

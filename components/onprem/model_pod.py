@@ -19,6 +19,7 @@ from components.pods import (
     edge_volumes,
     health_probe,
     pod,
+    ranked,
     same,
 )
 from isthmus.contracts.errors import InputError
@@ -61,6 +62,7 @@ def model_pod(
         [*edge_volumes(config_name, tls_secret), *_volumes(args)],
         grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
+        **ranked(args.get("pod_priority")),
         initContainers=[*verification(args), _sidecar(args)],
         **_place(args, chosen, member),
     )
@@ -86,6 +88,7 @@ def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], memb
         [*_volumes(args), *([TMP_VOLUME] if checks else [])],
         grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
+        **ranked(args.get("pod_priority")),
         **({"initContainers": checks} if checks else {}),
         **_place(args, chosen, member),
     )

@@ -15,7 +15,7 @@ from isthmus.contracts import model_profiles
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.handling import Exception_, Redaction
 from isthmus.contracts.platform_accounts import EndpointCost, Traces
-from isthmus.contracts.platform_around import Issuer, Monitoring, Operators
+from isthmus.contracts.platform_around import Issuer, Monitoring, Operators, PodPriorities
 from isthmus.contracts.platform_aws import (
     Anomalies,
     Budget,
@@ -405,6 +405,7 @@ class Platform(Life):
     issuer: Issuer | None = None
     monitoring: Monitoring
     operators: Operators = Operators()
+    pod_priorities: PodPriorities = PodPriorities()
     scaling: list[Scaling] = []
     tags: dict[str, str] = {}
     exceptions: list[Exception_] = []
