@@ -27,6 +27,7 @@ from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform_pools import ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
@@ -166,6 +167,8 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
         "monitoring_namespace": platform.monitoring.namespace,
         "pod_monitors": platform.monitoring.pod_monitors,
     }
+    if platform.monitoring.labels:
+        shared["monitor_labels"] = dict(platform.monitoring.labels)
     if secrets := platform.images.all_pull_secrets:
         shared["pull_secrets"] = secrets
     if platform.issuer and platform.operators.cert_manager != "off":
@@ -173,6 +176,12 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
     if certificate_secret:
         shared["certificate_secret"] = certificate_secret
     return shared
+
+
+def spread_over(platform: Platform, site: str) -> dict[str, Any]:
+    """By which node label a site's pods are spread; nothing where it is the components' default."""
+    label = failure_domain_label(platform, site)
+    return {"failure_domain_label": label} if label != ZONE_LABEL else {}
 
 
 def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
@@ -220,6 +229,7 @@ def model_args(
             "product": pool.product,
             "pool": pool.name,
             "failure_domains": pool.failure_domains,
+            **spread_over(platform, pool.site),
             **_slices(platform, pool, endpoint),
             **placed(pool, endpoint),
             **queue_of(platform, pool, endpoint),
