@@ -28,6 +28,7 @@ from isthmus.contracts.layers import DoorGiven
 from isthmus.contracts.model_profiles import sidecar_millicores
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform_pools import ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
@@ -169,6 +170,8 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
     }
     if platform.pod_priorities.mode != "off":
         shared["pod_priority"] = platform.pod_priorities.gateway
+    if platform.monitoring.labels:
+        shared["monitor_labels"] = dict(platform.monitoring.labels)
     if secrets := platform.images.all_pull_secrets:
         shared["pull_secrets"] = secrets
     if platform.issuer and platform.operators.cert_manager != "off":
@@ -176,6 +179,12 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
     if certificate_secret:
         shared["certificate_secret"] = certificate_secret
     return shared
+
+
+def spread_over(platform: Platform, site: str) -> dict[str, Any]:
+    """By which node label a site's pods are spread; nothing where it is the components' default."""
+    label = failure_domain_label(platform, site)
+    return {"failure_domain_label": label} if label != ZONE_LABEL else {}
 
 
 def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
@@ -225,6 +234,7 @@ def model_args(
             "product": pool.product,
             "pool": pool.name,
             "failure_domains": pool.failure_domains,
+            **spread_over(platform, pool.site),
             **_slices(platform, pool, endpoint),
             **placed(pool, endpoint),
             **queue_of(platform, pool, endpoint),

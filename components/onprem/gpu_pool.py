@@ -124,13 +124,12 @@ class GpuPool(pulumi.ComponentResource):
                     where=f"{pool}.node_names",
                     todo="Name each machine of the pool, or none",
                 )
-            # Only what is ours: the node's other labels belong to kubelet and its operators.
-            spec: Any = {"taints": [GPU_TAINT]}
+            # Only what is ours: the node's other labels belong to kubelet and its operators. No taint: taints are one
+            # atomic list, and who applies one removes what others set (`isthmus.engine.nodes` adds ours).
             return [
                 NodePatch(
                     f"{name}-node-{node}",
                     metadata=metadata(node, own_labels(args, node)),
-                    spec=spec,
                     opts=opts,
                 )
                 for node in names

@@ -35,7 +35,7 @@ from isthmus.contracts.platform_callers import GatewayDatabase, GatewayTeam
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
-from isthmus.contracts.platform_pools import MigProfile, Pool
+from isthmus.contracts.platform_pools import LabelKey, MigProfile, Pool
 from isthmus.contracts.platform_records import Address, GatewayAudit
 from isthmus.contracts.platform_reviews import GatewayReviews, Reviewed
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
@@ -81,6 +81,9 @@ class Site(OfTheOrganisation):
     """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
     cidrs: list[Cidr] = []
     """Networks of the site; for AWS the VPC's."""
+    failure_domain_label: LabelKey | None = None
+    """Node label that tells the cluster's failure domains apart: a zone, a rack, `kubernetes.io/hostname`. Absent:
+    `topology.kubernetes.io/zone` in AWS and where a pool has several failure domains, else `kubernetes.io/hostname`."""
     dns: list[str] = []
     """The site's own resolvers (addresses), which know no cloud zone."""
     region: str | None = None

@@ -189,6 +189,8 @@ class Scaling(Part):
     """How long the load must be lower before a replica goes, and before the last one does."""
     cold_start_s: int | None = Field(default=None, ge=60)
     """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    fallback_replicas: int | None = Field(default=None, ge=0)
+    """Replicas while nothing measures the load, or those that run if they are more; absent: the endpoint's."""
     authentication: KubeName | None = None
     """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
 
