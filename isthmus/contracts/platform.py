@@ -32,6 +32,7 @@ from isthmus.contracts.platform_aws import (
     Trust,
 )
 from isthmus.contracts.platform_callers import GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform_dns import ClusterDns
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
@@ -86,6 +87,8 @@ class Site(OfTheOrganisation):
     `topology.kubernetes.io/zone` in AWS and where a pool has several failure domains, else `kubernetes.io/hostname`."""
     dns: list[str] = []
     """The site's own resolvers (addresses), which know no cloud zone."""
+    cluster_dns: ClusterDns = ClusterDns()
+    """Who resolves names in the site's cluster, and whether gateways and translators get an allow-list of names."""
     region: str | None = None
     account_id: AccountId | None = None
     assume_role: RoleArn | None = None
@@ -361,6 +364,9 @@ class Images(Part):
     """Needed where an endpoint's engine is `cpu`."""
     detector: ImageReference | None = None
     """Needed where a gateway has a screening: the detector, with the entity models in `/models`."""
+    resolver: ImageReference | None = None
+    """CoreDNS: answers a class's gateway and translator for the names that they need. Needed where a site's
+    `cluster_dns` filters, and a gateway that is not restricted runs in its cluster."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None

@@ -158,6 +158,15 @@ class Picker(Part):
     """Of its pods: they may read the replicas' metrics."""
 
 
+class RouterParameters(Part):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str = ""
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str = "ConfigMap"
+    name: KubeName
+
+
 class Router(Part):
     """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
 
@@ -172,6 +181,8 @@ class Router(Part):
     control_port: int = Field(ge=1, le=65535)
     certificate_secret: KubeName | None = None
     """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: RouterParameters | None = None
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
 
 
 class Scaling(Part):
