@@ -274,10 +274,21 @@ class Budget(Part):
     """`deny`: at 100 % no identity of that class at the site may call a model until someone lifts it."""
 
 
+MonitorArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:ce::[0-9]{12}:anomalymonitor/[a-f0-9-]+$")
+]
+
+
 class Anomalies(Part):
     """AWS's detector of unusual spend."""
 
     mode: Mode = "manage"
+    """`manage`: a monitor of the platform's tag is made, which AWS allows in an organisation's management account and
+    in an account of no organisation. `existing`: the account has a monitor; alerts are added where `monitor` names it.
+    Blueprints say `off`: in a member account a monitor of a tag is refused (AWS Cost Management user guide, "Getting
+    started with AWS Cost Anomaly Detection", read 2026-11)."""
+    monitor: MonitorArn | None = None
+    """`existing`: the account's monitor, whose findings are told. Member accounts may have one of all services."""
     site: DnsLabel | None = None
     """The AWS site in whose account it is; absent: the first."""
     threshold_usd: float = Field(default=100, ge=0.01, le=1e9)

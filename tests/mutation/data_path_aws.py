@@ -43,7 +43,9 @@ def dns_firewall_that_only_alerts(inputs: Any, seen: Seen) -> None:
     del inputs["blockResponse"]
 
 
-@FAMILY.changes(_DNS.format("DomainList"), also=["network"], where=lambda inputs, _: inputs["domains"] != ["*."])
+@FAMILY.changes(
+    _DNS.format("DomainList"), also=["network"], where=lambda inputs, _: inputs["domains"] != ["*."]
+)
 def dns_allow_list_of_every_name(inputs: Any, seen: Seen) -> None:
     """The list of names that are answered holds `*`."""
     inputs["domains"] = [*inputs["domains"], "*."]
