@@ -3,6 +3,7 @@
 AWS's managed policies for the same roles also let a cluster make load balancers, routes and volumes; nothing here does.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -61,8 +62,13 @@ def bounded_role(
     given: pulumi.Input[str] | None,
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
+    boundary_only: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Output[str]:
-    """ARN of a role with one policy; known once the policy is there: nobody bears a role that can do nothing."""
+    """ARN of a role with one policy; known once the policy is there: nobody bears a role that can do nothing.
+
+    `boundary_only`: what its boundary allows as well, and only a resource's own policy grants. A role with nothing else
+    gets no policy.
+    """
     from pulumi_aws.iam import Role
 
     role = Role(
@@ -70,10 +76,12 @@ def bounded_role(
         name=aws_name(f"{name}-role", 64),
         description=about,
         assume_role_policy=pulumi.Output.json_dumps(trust),
-        permissions_boundary=boundary_arn(name, given, statements, opts, tags=tags),
+        permissions_boundary=boundary_arn(name, given, [*boundary_only, *statements], opts, tags=tags),
         tags=tags,
         opts=opts,
     )
+    if not statements:
+        return role.arn
     policy = role_policy(f"{name}-policy", role, statements, opts)
     return pulumi.Output.all(role.arn, policy.id).apply(lambda found: str(found[0]))
 
@@ -127,13 +135,9 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
     ]
 
 
-def node_statements(
-    cluster_arn: Any, repositories: list[Any], more: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """A machine finds its cluster and itself, hands pods their identities, and pulls named images. `more`: what it
-    mounts."""
+def node_statements(cluster_arn: Any, repositories: list[Any]) -> list[dict[str, Any]]:
+    """A machine finds its cluster and itself, hands pods their identities, and pulls named images."""
     return [
-        *more,
         {"Sid": "LookItselfUp", "Effect": "Allow", "Action": LOOKS, "Resource": ["*"]},
         {
             "Sid": "Join",
