@@ -50,7 +50,7 @@ def region(resource: Resource) -> str:
 def _sees_bedrock(subject: Subject) -> Iterator[Broken]:
     trails = list(subject.graph.of(_TRAIL))
     # A platform's trail is its whole account's: others may call Bedrock there, whatever is made here.
-    wanted = list(_MANDATORY) if subject.platform is not None or bedrock(subject.graph) else []
+    wanted: list[str] = list(_MANDATORY) if subject.platform is not None or bedrock(subject.graph) else []
     if any(subject.graph.of(_HOSTED)):
         wanted.append(_HOSTED_CALLS)
     if not trails or not wanted:
