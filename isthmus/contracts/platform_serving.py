@@ -123,6 +123,18 @@ class Weights(Part):
         return self.verify or self.public_key is not None or self.uri.startswith("s3://")
 
 
+class CompileCache(Part):
+    """Where what vLLM compiles at its start (torch.compile, Triton, FlashInfer, DeepGEMM) is kept."""
+
+    place: Literal["pod", "node", "volume"]
+    """`pod`: nowhere, each start compiles again. `node`: in the class's folder on the machine's own disk, where
+    `weights.cache.node_path` is. `volume`: in a claim of the endpoint's own."""
+    storage_class: KubeName | None = None
+    """`volume`: storage class whose volumes many machines can mount (ReadWriteMany); absent: the weights' cache's."""
+    size_gib: int = Field(default=20, ge=1)
+    """`volume`: size of the claim."""
+
+
 class Adapter(Part):
     name: DnsLabel
     rank: int = Field(ge=1)
