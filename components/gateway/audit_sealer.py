@@ -88,6 +88,8 @@ class AuditSealerArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make PodMonitors (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of PodMonitors, by which a Prometheus selects them."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
     pod_priority: NotRequired[str]
@@ -171,7 +173,15 @@ class AuditSealer(pulumi.ComponentResource):
             f"{name}-disruption", metadata=metadata(service, own, namespace=space), spec=budget, opts=inside
         )
         if args.get("pod_monitors", True):
-            pod_monitor(name, service, space, own, selector(service, held), inside)
+            pod_monitor(
+                name,
+                service,
+                space,
+                own,
+                selector(service, held),
+                inside,
+                monitor_labels=args.get("monitor_labels"),
+            )
         self.namespace = made.metadata.apply(lambda m: str(m.name))
         self.register_outputs({"namespace": self.namespace})
 

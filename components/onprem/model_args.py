@@ -139,6 +139,8 @@ class ModelScaling(TypedDict):
     """How long the load must be lower before a replica goes, seconds (default 300)."""
     cold_start_s: NotRequired[int]
     """With 0 replicas: how long callers may get no answer while the first one starts, seconds."""
+    fallback_replicas: NotRequired[int]
+    """Replicas while nothing measures the load, or those that run if they are more (default: `replicas`)."""
     authentication: NotRequired[str]
     """TriggerAuthentication in the namespace by which KEDA reads the metrics."""
     woken_by: NotRequired[list[str]]
@@ -232,7 +234,9 @@ class ModelServerArgs(TypedDict):
     survive: NotRequired[str]
     """What the endpoint outlives: none (default), replica, node or domain."""
     failure_domains: NotRequired[int]
-    """Zones that the pool spans (default 1)."""
+    """Failure domains that the pool spans (default 1)."""
+    failure_domain_label: NotRequired[str]
+    """Node label that tells them apart (default topology.kubernetes.io/zone)."""
     cpu: NotRequired[str]
     """CPUs of a replica, on each of its machines; absent: the profile's, 8 with one GPU and more with each other."""
     memory: NotRequired[str]
@@ -249,6 +253,8 @@ class ModelServerArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make a PodMonitor (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of the PodMonitor, by which a Prometheus selects it."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
     pod_priority: NotRequired[str]

@@ -8,7 +8,7 @@ from components.onprem.devices import device_claims, device_resources
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
 from components.onprem.machines import machines
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.spread import group_placement, placement, probes_within
+from components.onprem.spread import ZONE, group_placement, placement, probes_within
 from components.onprem.verified import cache_claim, key_volume, verification, weights_mount
 from components.onprem.vllm import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
 from components.pods import (
@@ -180,6 +180,7 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
             failure_domains=domains,
             surge=surge,
             max_skew=args.get("max_skew", 1),
+            domain=args.get("failure_domain_label", ZONE),
         )
     made["hostAliases"] = member.aliases()
     made["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
@@ -191,6 +192,7 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
         replicas=replicas,
         failure_domains=domains,
         surge=surge,
+        domain=args.get("failure_domain_label", ZONE),
     )
 
 

@@ -99,7 +99,7 @@ class ModelServer(pulumi.ComponentResource):
         else:
             deployment(parts)
         if args.get("pod_monitors", True):
-            pod_monitor(name, endpoint, space, own, serving, child)
+            pod_monitor(name, endpoint, space, own, serving, child, monitor_labels=args.get("monitor_labels"))
 
         self.service = pulumi.Output.from_input(f"{dns_name(endpoint, space)}:{SERVING_PORT}")
         self.weights_digest = pulumi.Output.from_input(args["weights"]["digest"])

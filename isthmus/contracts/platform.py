@@ -32,10 +32,11 @@ from isthmus.contracts.platform_aws import (
     Trust,
 )
 from isthmus.contracts.platform_callers import GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform_dns import ClusterDns
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
-from isthmus.contracts.platform_pools import MigProfile, Pool
+from isthmus.contracts.platform_pools import LabelKey, MigProfile, Pool
 from isthmus.contracts.platform_records import Address, GatewayAudit
 from isthmus.contracts.platform_reviews import GatewayReviews, Reviewed
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
@@ -82,8 +83,13 @@ class Site(OfTheOrganisation):
     """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
     cidrs: list[Cidr] = []
     """Networks of the site; for AWS the VPC's."""
+    failure_domain_label: LabelKey | None = None
+    """Node label that tells the cluster's failure domains apart: a zone, a rack, `kubernetes.io/hostname`. Absent:
+    `topology.kubernetes.io/zone` in AWS and where a pool has several failure domains, else `kubernetes.io/hostname`."""
     dns: list[str] = []
     """The site's own resolvers (addresses), which know no cloud zone."""
+    cluster_dns: ClusterDns = ClusterDns()
+    """Who resolves names in the site's cluster, and whether gateways and translators get an allow-list of names."""
     region: str | None = None
     account_id: AccountId | None = None
     assume_role: RoleArn | None = None
@@ -361,6 +367,9 @@ class Images(Part):
     """Needed where an endpoint's engine is `cpu`."""
     detector: ImageReference | None = None
     """Needed where a gateway has a screening: the detector, with the entity models in `/models`."""
+    resolver: ImageReference | None = None
+    """CoreDNS: answers a class's gateway and translator for the names that they need. Needed where a site's
+    `cluster_dns` filters, and a gateway that is not restricted runs in its cluster."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from isthmus.contracts.errors import At
-from isthmus.contracts.platform_pools import GpuOperatorRelease
+from isthmus.contracts.platform_pools import GpuOperatorRelease, LabelKey
 from isthmus.contracts.words import DnsLabel, KubeName, Mode, Part
+
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$")]
 
 
 class Monitoring(Part):
     namespace: DnsLabel | None = None
     """The only namespace that may scrape models and gateways; needed where there is a cluster."""
     pod_monitors: bool = True
+    labels: dict[LabelKey, LabelValue] = {}
+    """Labels of every PodMonitor, by which your Prometheus selects them, e.g. `{release: kube-prometheus-stack}`."""
     prometheus_url: str | None = None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts import platform_slicing
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.platform_pools import ClassShare, Pool, unless_said
+from isthmus.contracts.platform_pools import HOST_LABEL, ClassShare, Pool, failure_domain_label, unless_said
 from isthmus.contracts.quantities import amount
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import SENSITIVITIES
@@ -276,6 +276,22 @@ def the_operator_comes_from_somewhere(platform: Platform) -> None:
         raise At(what, *path, "driver", todo="Say `managed`, or take the driver out")
 
 
+def domains_have_a_label(platform: Platform) -> None:
+    """What must outlive a failure domain is spread over a label that tells domains apart, not machines."""
+    for index, endpoint in enumerate(platform.endpoints):
+        if endpoint.survive != "domain" or endpoint.pool is None:
+            continue
+        if failure_domain_label(platform, endpoint.site) == HOST_LABEL:
+            sites = [site.name for site in platform.sites]
+            raise At(
+                f"endpoint {endpoint.id} must outlive a failure domain, and domains at {endpoint.site} are told apart "
+                f"by `{HOST_LABEL}`, which is a machine",
+                *("sites", sites.index(endpoint.site), "failure_domain_label"),
+                todo=f"Name the node label of its zones or racks, or say `survive: node` for {endpoint.id} "
+                f"(endpoints[{index}])",
+            )
+
+
 def claims_and_counts_are_apart(platform: Platform) -> None:
     """A DRA driver gives out whole GPUs of a pool, or the device plugin gives out what it has."""
     for index, pool in enumerate(platform.pools):
@@ -353,6 +369,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     one_places_the_pods,
     drivers_are_one_kind,
     the_operator_comes_from_somewhere,
+    domains_have_a_label,
     claims_and_counts_are_apart,
     fabrics_keep_classes_apart,
     pods_fit_a_machine,

@@ -170,6 +170,15 @@ class Picker(Part):
     """Of its pods: they may read the replicas' metrics."""
 
 
+class RouterParameters(Part):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str = ""
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str = "ConfigMap"
+    name: KubeName
+
+
 class Router(Part):
     """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
 
@@ -184,6 +193,8 @@ class Router(Part):
     control_port: int = Field(ge=1, le=65535)
     certificate_secret: KubeName | None = None
     """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: RouterParameters | None = None
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
 
 
 class Scaling(Part):
@@ -201,6 +212,8 @@ class Scaling(Part):
     """How long the load must be lower before a replica goes, and before the last one does."""
     cold_start_s: int | None = Field(default=None, ge=60)
     """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    fallback_replicas: int | None = Field(default=None, ge=0)
+    """Replicas while nothing measures the load, or those that run if they are more; absent: the endpoint's."""
     authentication: KubeName | None = None
     """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
 

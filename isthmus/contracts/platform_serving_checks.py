@@ -64,6 +64,14 @@ def scaling_is_possible(platform: Platform) -> None:
         if platform.operators.keda != "existing":
             what = f"{endpoint.id} is scaled by load, and KEDA is `{platform.operators.keda}`"
             raise At(what, "operators", "keda", todo="Say `existing`: this version installs no KEDA")
+        fallback = scaling.fallback_replicas
+        if fallback is not None and not scaling.min_replicas <= fallback <= scaling.max_replicas:
+            raise At(
+                f"{fallback} replicas of {endpoint.id} would serve while nothing measures the load, and there are "
+                f"{scaling.min_replicas} to {scaling.max_replicas}",
+                *(*path, "fallback_replicas"),
+                todo=f"Say a number from {scaling.min_replicas} to {scaling.max_replicas}, or leave it out",
+            )
         if scaling.min_replicas == 0:
             _may_sleep(platform, endpoint, scaling, path)
         elif scaling.min_replicas != endpoint.replicas:

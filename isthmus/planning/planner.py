@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements, Workload
 
 
+MATERIAL = 0.01
+"""Part of the monthly cost from which the age of a listed price matters."""
+
+
 @dataclass(frozen=True)
 class Offer:
     """What of a blueprint decides whether it fits."""
@@ -184,14 +188,16 @@ def _judge(
 def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str]:
     """What of it the requirements can make use of: blueprints that differ in the rest only have one plan."""
     pools = [pool for site in requirements.sites if isinstance(site, OnPremSite) for pool in site.pools]
-    allowed = {name for site in requirements.sites if isinstance(site, AwsSite) for name in site.allow}
+    aws_sites = [site for site in requirements.sites if isinstance(site, AwsSite)]
+    allowed = {name for site in aws_sites for name in site.allow}
     useful = {
         "overflow": any(workload.allow_overflow for workload in requirements.workloads),
         "mig": any(pool.mig == "allowed" for pool in pools),
         "several-nodes": any(pool.nodes > 1 for pool in pools),
         "onprem-vllm": bool(pools),
         "bedrock": "bedrock" in allowed,
-        "eks-vllm": "eks" in allowed,
+        # A blueprint with clusters in AWS runs its gateways there, even where no model server may.
+        "eks-vllm": bool(aws_sites),
         "sagemaker": "sagemaker" in allowed,
     }
     return frozenset(each for each in builds if useful.get(each, True))
@@ -211,7 +217,7 @@ def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan |
             why = f"it is made for {offer.gpus_to} GPUs at most, and more are needed"
         return Judged(offer, rules, [why], found)
     solution, nodes = solved
-    costs = items.items(requirements, solution.choices, solution.replicas)
+    costs = items.items(requirements, solution.choices, solution.replicas, offer.builds)
     return Judged(offer, rules, [], found, solution, nodes, costs)
 
 
@@ -360,11 +366,12 @@ def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
 
 
 def _oldest(costs: Sequence[CostItem]) -> str | None:
-    """The oldest day of a listed price; null where none is used."""
+    """The oldest day of a listed price that makes up `MATERIAL` of the cost or more; null where none is used."""
+    least = MATERIAL * items.total(list(costs))
     days = [
-        each.evidence.as_of
-        for each in costs
-        if each.evidence is not None and each.evidence.kind == "list-price"
+        item.evidence.as_of
+        for item in costs
+        if item.evidence is not None and item.evidence.kind == "list-price" and item.monthly_usd >= least
     ]
     return min(days, default=None)
 
