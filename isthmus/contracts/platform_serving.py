@@ -25,9 +25,10 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
-CHAT_TEMPLATE = r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$"
+_TEMPLATE = StringConstraints(pattern=r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+CHAT_TEMPLATE = str(_TEMPLATE.pattern)
 """A path that leads nowhere back up; `model` fits as well."""
-ChatTemplate = Annotated[str, StringConstraints(pattern=CHAT_TEMPLATE)]
+ChatTemplate = Annotated[str, _TEMPLATE]
 """`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
 
 PrefixCache = Literal["shared", "salted", "off"]
