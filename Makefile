@@ -69,6 +69,9 @@ soak: toolchain graders ## the long matrices, whole
 recovery: toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
 	$(BIN)/python -m tests.recovery
 
+gpu: install ## isthmus size beside vLLM on this machine's GPU, as ratios; skipped where there is none
+	$(BIN)/python -m bench.gpu
+
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench
 
