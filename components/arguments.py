@@ -25,14 +25,15 @@ from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.layers import DoorGiven
+from isthmus.contracts.model_profiles import sidecar_millicores
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform_pools import ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
-EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
-"""What the sidecar of a model server asks for."""
+EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
+"""What the sidecar of a model server asks for at most: a release that changes its streams needs no other quota."""
 
 PROXIES = Decimal(4)
 """Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
@@ -167,6 +168,8 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
         "monitoring_namespace": platform.monitoring.namespace,
         "pod_monitors": platform.monitoring.pod_monitors,
     }
+    if platform.pod_priorities.mode != "off":
+        shared["pod_priority"] = platform.pod_priorities.gateway
     if platform.monitoring.labels:
         shared["monitor_labels"] = dict(platform.monitoring.labels)
     if secrets := platform.images.all_pull_secrets:
@@ -214,6 +217,7 @@ def model_args(
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
         *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
         *("cpu", "memory", "load_timeout_s", "surge"),
+        *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
     )
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},
@@ -221,6 +225,7 @@ def model_args(
         "sensitivity": endpoint.class_,
         "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,
+        **({"pod_priority": platform.pod_priorities.model} if platform.pod_priorities.mode != "off" else {}),
         **serving_args(platform, endpoint),
         **({"door": door.model_dump()} if door is not None else {}),
     }

@@ -20,6 +20,7 @@ from components.pods import (
     edge_volumes,
     health_probe,
     pod,
+    ranked,
     same,
 )
 from isthmus.contracts.errors import AnswerIsNo
@@ -91,6 +92,8 @@ class AuditSealerArgs(TypedDict):
     """Labels of PodMonitors, by which a Prometheus selects them."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
 
 
 class AuditSealer(pulumi.ComponentResource):
@@ -255,6 +258,7 @@ class AuditSealer(pulumi.ComponentResource):
                         {"name": "sealer", "secret": secret},
                     ],
                     pull_secrets=args.get("pull_secrets"),
+                    **ranked(args.get("pod_priority")),
                     securityContext={**POD_SECURITY, "runAsUser": USER},
                     # It knows one name, by its hosts file.
                     dnsPolicy="None",

@@ -37,7 +37,7 @@ from components.kube import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.onprem.spread import ZONE
-from components.pods import NO_RESOLVER, same
+from components.pods import NO_RESOLVER, ranked, same
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -83,6 +83,8 @@ class InferenceGatewayArgs(TypedDict):
     """Node label over whose values replicas are spread by force (default topology.kubernetes.io/zone)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
     destinations: NotRequired[list[NamedDestination]]
     """Named ways out: of the translator where there is one, else of the gateway."""
     site_cidrs: NotRequired[list[str]]
@@ -188,6 +190,7 @@ class InferenceGateway(pulumi.ComponentResource):
                 monitoring_namespace=args["monitoring_namespace"],
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
+                pod_priority=args.get("pod_priority"),
                 monitor_labels=args.get("monitor_labels"),
                 failure_domain_label=args.get("failure_domain_label", ZONE),
             )
@@ -223,6 +226,7 @@ class InferenceGateway(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            **ranked(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),
             mounts=[

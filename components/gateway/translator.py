@@ -14,7 +14,7 @@ from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
 from components.onprem.spread import ZONE
-from components.pods import same
+from components.pods import ranked, same
 from isthmus.contracts.platform_eks import AGENT
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
@@ -108,6 +108,7 @@ def translator(
     monitoring_namespace: str,
     pod_monitors: bool,
     pull_secrets: list[str] | None,
+    pod_priority: str | None = None,
     monitor_labels: Mapping[str, str] | None = None,
     failure_domain_label: str = ZONE,
 ) -> None:
@@ -165,6 +166,7 @@ def translator(
         annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
         pull_secrets=pull_secrets,
+        **ranked(pod_priority),
         monitor_labels=monitor_labels,
         failure_domain_label=failure_domain_label,
         mounts=out.mounts,

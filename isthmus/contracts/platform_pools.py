@@ -201,6 +201,10 @@ class Pool(Part):
     gpus_per_node: int = Field(ge=1)
     failure_domains: int = Field(default=1, ge=1)
     reserved_gpus: int = Field(default=0, ge=0)
+    cpus_per_node: int | None = Field(default=None, ge=1)
+    """CPUs of each machine; absent: nothing holds its pods to them."""
+    memory_gib_per_node: int | None = Field(default=None, ge=1)
+    """Memory of each machine, GiB; absent: nothing holds its pods to it."""
     mig: list[CutGpus] = []
     """GPUs that are cut into slices; the others stay whole. Which machine's they are follows from what
     must be outlived (`mig.lay_out`), so the machines must be named."""

@@ -25,6 +25,11 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
+CHAT_TEMPLATE = r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$"
+"""A path that leads nowhere back up; `model` fits as well."""
+ChatTemplate = Annotated[str, StringConstraints(pattern=CHAT_TEMPLATE)]
+"""`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
+
 PrefixCache = Literal["shared", "salted", "off"]
 """Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
 

@@ -202,6 +202,10 @@ def engines_can_do_it(platform: Platform) -> None:
             for key, usual in (("task", "chat"), ("speculative", None), ("prefix_cache", "shared")):
                 if getattr(endpoint, key) != usual:
                     raise At(f"`{key}` is vLLM's, and {endpoint.id} runs on {endpoint.target}", *path, key)
+            for key in ("model_family", "tool_call_parser", "reasoning_parser", "chat_template"):
+                if endpoint.target == "bedrock" and getattr(endpoint, key) is not None:
+                    what = f"`{key}` is vLLM's, and {endpoint.id} runs on Amazon Bedrock"
+                    raise At(what, *path, key, todo="Leave it out: Bedrock reads tool calls itself")
             continue
         if endpoint.task not in WRITES and endpoint.prefix_cache == "salted":
             what = f"a request for {endpoint.task} takes no salt"

@@ -132,12 +132,16 @@ def test_every_mount_has_its_volume(bank: Engine) -> None:
 
 def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engine) -> None:
     for name, pod in bank.pods().items():
-        for box in pod["containers"]:
-            # A gateway without its database serves nobody, and nobody is helped by starting it anew.
-            live = "/live" if name.endswith(("-gateway", "-translator", "-sealer")) else "/health"
+        sidecars = [box for box in pod.get("initContainers", []) if box["name"] == "edge"]
+        for box in [*pod["containers"], *sidecars]:
+            if box["name"] == "vllm":
+                continue
+            # A gateway without its database serves nobody, and nobody is helped by starting it anew. A sealer that
+            # cannot seal and a sidecar without its engine say so, and are not started anew for it either.
+            passive = box in sidecars or name.endswith("-sealer")
+            live = "/live" if passive or name.endswith(("-gateway", "-translator")) else "/health"
             for probe, path in (
-                # A sealer that cannot seal says so, and is not started anew for it.
-                ("startupProbe", "/live" if name.endswith("-sealer") else "/health"),
+                ("startupProbe", "/live" if passive else "/health"),
                 ("readinessProbe", "/health"),
                 ("livenessProbe", live),
             ):

@@ -378,6 +378,18 @@ def test_a_fabric_that_nobody_could_use_is_refused(
     assert says in bank.refused()
 
 
+def test_a_pod_that_no_machine_of_its_pool_holds_is_refused() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["pools"][1]["cpus_per_node"] = 16
+        data["endpoints"][1]["cpu"] = "16"
+
+    said = refused(InputError, change)
+    assert (
+        "asks for 16 CPUs and 1 for its sidecar, and a machine of pool l40s has 16: it would wait for ever"
+        in said
+    )
+
+
 def bare_metal(data: dict[str, Any]) -> None:
     """One failure domain at every on-prem site, as on machines that nobody labelled."""
     on_prem = {site["name"] for site in data["sites"] if site["kind"] == "on-prem"}
