@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.arguments import dns_peers, resolver_args, shared
+from components.arguments import dns_peers, resolver_args, shared, spread_over
 from components.arguments_aws import region_at
 from components.arguments_reviews import held_args, reviewed_args
 from components.arguments_screening import screening_args
@@ -73,6 +73,7 @@ def gateway_args(
         routes.append(route)
     made: dict[str, Any] = {
         **shared(platform, gateway.certificate_secret),
+        **spread_over(platform, gateway.site),
         "sensitivity": gateway.class_,
         "site": site.name,
         "image": platform.images.edge,

@@ -37,7 +37,8 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import scraped_from
-from components.pods import NO_RESOLVER, same
+from components.onprem.spread import ZONE
+from components.pods import NO_RESOLVER, ranked, same
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -77,8 +78,14 @@ class InferenceGatewayArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make PodMonitors (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of PodMonitors, by which a Prometheus selects them."""
+    failure_domain_label: NotRequired[str]
+    """Node label over whose values replicas are spread by force (default topology.kubernetes.io/zone)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
     destinations: NotRequired[list[NamedDestination]]
     """Named ways out: of the translator where there is one, else of the gateway."""
     site_cidrs: NotRequired[list[str]]
@@ -188,6 +195,9 @@ class InferenceGateway(pulumi.ComponentResource):
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
                 resolving=resolving,
+                pod_priority=args.get("pod_priority"),
+                monitor_labels=args.get("monitor_labels"),
+                failure_domain_label=args.get("failure_domain_label", ZONE),
             )
         serve(
             name,
@@ -222,6 +232,9 @@ class InferenceGateway(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            **ranked(args.get("pod_priority")),
+            monitor_labels=args.get("monitor_labels"),
+            failure_domain_label=args.get("failure_domain_label", ZONE),
             mounts=[
                 {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
                 *(records.mounts if records is not None else []),
@@ -268,6 +281,9 @@ class InferenceGateway(pulumi.ComponentResource):
             monitoring_namespace=args["monitoring_namespace"],
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            pod_priority=args.get("pod_priority"),
+            monitor_labels=args.get("monitor_labels"),
+            failure_domain_label=args.get("failure_domain_label", ZONE),
         )
 
     def _ways_to_models(

@@ -5,7 +5,7 @@ resolver forwards A and AAAA queries for exact names only, and answers NXDOMAIN 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import urlsplit
@@ -17,8 +17,8 @@ from components.dns import DnsPeer, both_protocols, dns_egress
 from components.gateway.translator import TranslatorSettings
 from components.kube import CLASS_LABEL, ROLE_LABEL, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor, scraped_from
-from components.onprem.spread import over_zones
-from components.pods import container_security, health_probe, pod, same
+from components.onprem.spread import ZONE, over_domains
+from components.pods import container_security, health_probe, pod, ranked, same
 from isthmus.contracts.errors import InputError
 
 DNS_PORT = 1053
@@ -129,6 +129,9 @@ def name_resolver(
     monitoring_namespace: str,
     pod_monitors: bool,
     pull_secrets: list[str] | None,
+    pod_priority: str | None = None,
+    monitor_labels: Mapping[str, str] | None = None,
+    failure_domain_label: str = ZONE,
 ) -> Resolving:
     """Make it. `services`: names in the cluster as pods call them, e.g. `llama.isthmus-internal.svc`; `outside`: hosts
     outside the cluster."""
@@ -217,7 +220,8 @@ def name_resolver(
                 pull_secrets=pull_secrets,
                 # Its /etc/resolv.conf names the cluster's resolver, to which it forwards.
                 dnsPolicy="ClusterFirst",
-                topologySpreadConstraints=over_zones(chosen),
+                topologySpreadConstraints=over_domains(chosen, failure_domain_label),
+                **ranked(pod_priority),
             ),
         },
     }
@@ -254,7 +258,7 @@ def name_resolver(
     }
     PodDisruptionBudget(f"{name}-disruption", metadata=meta, spec=budget, opts=child)
     if pod_monitors:
-        pod_monitor(name, service, namespace, own, chosen, child, ["metrics"])
+        pod_monitor(name, service, namespace, own, chosen, child, ["metrics"], monitor_labels)
     address = front.spec.apply(lambda each: str(each.cluster_ip))
     return Resolving(
         {

@@ -1,5 +1,6 @@
 """The translator: behind the gateway of a class that may use AWS, and alone in holding its AWS identity."""
 
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -12,7 +13,8 @@ from components.gateway.way_out import TranslatorProxy, way_out
 from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
-from components.pods import same
+from components.onprem.spread import ZONE
+from components.pods import ranked, same
 from isthmus.contracts.platform_eks import AGENT
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
@@ -107,6 +109,9 @@ def translator(
     pod_monitors: bool,
     pull_secrets: list[str] | None,
     resolving: Any,
+    pod_priority: str | None = None,
+    monitor_labels: Mapping[str, str] | None = None,
+    failure_domain_label: str = ZONE,
 ) -> None:
     """`resolving`: how its pods resolve names (`name_resolver.Resolving`).
 
@@ -164,6 +169,9 @@ def translator(
         annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
         pull_secrets=pull_secrets,
+        **ranked(pod_priority),
+        monitor_labels=monitor_labels,
+        failure_domain_label=failure_domain_label,
         mounts=out.mounts,
         volumes=[*helper.volumes, *out.volumes],
         variables=helper.variables,

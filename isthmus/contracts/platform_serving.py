@@ -25,6 +25,11 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
+CHAT_TEMPLATE = r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$"
+"""A path that leads nowhere back up; `model` fits as well."""
+ChatTemplate = Annotated[str, StringConstraints(pattern=CHAT_TEMPLATE)]
+"""`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
+
 PrefixCache = Literal["shared", "salted", "off"]
 """Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
 
@@ -195,6 +200,8 @@ class Scaling(Part):
     """How long the load must be lower before a replica goes, and before the last one does."""
     cold_start_s: int | None = Field(default=None, ge=60)
     """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    fallback_replicas: int | None = Field(default=None, ge=0)
+    """Replicas while nothing measures the load, or those that run if they are more; absent: the endpoint's."""
     authentication: KubeName | None = None
     """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
 

@@ -134,10 +134,13 @@ def test_every_mount_has_its_volume(bank: Engine) -> None:
 
 def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engine) -> None:
     for name, pod in bank.pods().items():
-        for box in pod["containers"]:
-            # A restart repairs neither a database nor a store that is down: such pods wait, and are not restarted.
-            waits = ("-gateway", "-translator", "-sealer", "-reviews")
-            running = "/live" if name.endswith(waits) else "/health"
+        sidecars = [box for box in pod.get("initContainers", []) if box["name"] == "edge"]
+        for box in [*pod["containers"], *sidecars]:
+            if box["name"] == "vllm":
+                continue
+            # A restart repairs neither a database, a store nor an engine that is down: such containers wait.
+            waits = name.endswith(("-gateway", "-translator", "-sealer", "-reviews"))
+            running = "/live" if box in sidecars or waits else "/health"
             for probe, path in (
                 ("startupProbe", running),
                 ("readinessProbe", "/health"),

@@ -48,7 +48,7 @@ class Rollover:
         replaced.rename(self.bundle)
 
     def renew(self, name: str, authority: Authority) -> None:
-        """Replace a Secret's certificate, key and `ca.crt`, as cert-manager does once the issuer signs by another CA."""
+        """Replace a Secret's files, as cert-manager does once the issuer signs by another CA."""
         copy_secret(authority, name, self.secrets / name)
 
     def ask(self, authority: Authority) -> int:
@@ -126,7 +126,10 @@ def rollover(tmp_path: Path) -> Iterator[Rollover]:
     )
     config = gateway_config(tmp_path, sidecar.port)
     config["listen"] = listen(secrets / "gateway", bundle)
-    upstream = config["listen"] | {"ca": str(secrets / "gateway" / "ca.crt"), "ca_bundles": [str(bundle)]}
+    upstream: dict[str, Any] = config["listen"] | {
+        "ca": str(secrets / "gateway" / "ca.crt"),
+        "ca_bundles": [str(bundle)],
+    }
     config["upstream_tls"] = {
         key: value for key, value in upstream.items() if not key.startswith("client_ca")
     }
@@ -180,8 +183,9 @@ def test_a_bundle_that_is_broken_changes_nothing(rollover: Rollover) -> None:
 
 
 def test_bundles_without_a_ca_are_refused(tmp_path: Path) -> None:
-    config = gateway_config(tmp_path, 8443) | {"class": "public"}
-    config["listen"] = {**config["listen"], "host": "127.0.0.1", "port": 1, "client_ca_bundles": ["x.crt"]}
+    config: dict[str, Any] = gateway_config(tmp_path, 8443) | {"class": "public"}
+    shown: dict[str, Any] = config["listen"]
+    config["listen"] = {**shown, "host": "127.0.0.1", "port": 1, "client_ca_bundles": ["x.crt"]}
     del config["listen"]["client_ca"]
     config["health"] = {"host": "127.0.0.1", "port": 2}
     with pytest.raises(ConfigError, match="client_ca_bundles add to client_ca, and there is none"):

@@ -67,6 +67,9 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
             gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
     files = assembling.read(requirements.parent, requirements.name.partition(".")[0])
     rendered = catalogue.render(files.plan.blueprint, files.requirements, files.plan)
+    if rendered.get("clusters") and not rendered.get("links") and given["images"].get("registry"):
+        # Nodes there reach Amazon ECR only.
+        given["images"]["registry"] = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm"
     for image, path in (("detector", "isthmus/detector"), ("resolver", "coredns/coredns")):
         if image in locked.needed(laying.merge(rendered, given)):
             # Its lock is of then, and knows none.
