@@ -33,7 +33,7 @@ class Endpoint:
         self.url, self.server_name = url, server_name
         self.name = f"{server_name}:{urlsplit(url).port or 443}"
         self.health, self.sharing = Health(), Sharing()
-        self.watch = Watch([tls.certificate, tls.key, tls.ca], self._renew)
+        self.watch = Watch([tls.certificate, tls.key, tls.ca, *tls.ca_bundles], self._renew)
         self._tls, self._limits = tls, limits
         self._client = Client(limits, client_context(tls))
         self._closing: set[asyncio.Task[None]] = set()
