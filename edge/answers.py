@@ -24,9 +24,7 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
     try:
         async with while_connected(errand.request.receive):
             raw = await errand.deadline.wait(read_answer(response))
-        answer = json.loads(raw)
-        if not isinstance(answer, dict) or errand.task.holds not in answer:
-            raise ValueError
+        answer = errand.task.answer.validate_python(json.loads(raw, parse_constant=_refuse_constant))
     except httpx.HTTPError as error:
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
@@ -54,9 +52,10 @@ async def relay(
         while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
             if data is None:
                 raise Refusal(502, "stream_cut", "The model's stream ended before it was complete.")
-            chunk = json.loads(data)
+            chunk = json.loads(data, parse_constant=_refuse_constant)
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
+            chunk = _passing(errand.task, chunk)
             exchange.note_usage(chunk.get("usage"))
             exchange.pieces += bool(chunk["choices"])
             if errand.listening is not None:
@@ -90,9 +89,19 @@ async def relay(
         )
 
 
+def _passing(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
+    """What may pass of a stream's event; raises ValueError."""
+    if task.chunk is None:
+        raise ValueError("this task is not streamed")
+    return task.chunk.validate_python(chunk)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 def _renamed(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
-    task: Task = errand.task
-    return {**{field: answer[field] for field in task.answer if field in answer}, "model": errand.called}
+    return {**answer, "model": errand.called}
 
 
 def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:

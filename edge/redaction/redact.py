@@ -17,11 +17,10 @@ class Placeholders:
     """Of one request, in its memory only: `<IBAN_CODE_1>` for the first IBAN, and so on."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        """`texts` is all that will be redacted: numbering begins above what looks like a placeholder in it."""
+        """`texts` is all that will be redacted: a number of what looks like a placeholder in it is not used again."""
         self._by_value: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
-        taken = (int(number) for text in texts for _, number in _PLACEHOLDER.findall(text))
-        self._next = max(taken, default=0) + 1
+        self._taken = {int(number) for text in texts for _, number in _PLACEHOLDER.findall(text)}
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -36,7 +35,10 @@ class Placeholders:
         key = (entity, re.sub(r"[\s./-]+", "", value) if any(map(str.isdigit, value)) else value)
         if (known := self._by_value.get(key)) is not None:
             return known
-        number = self._counts.get(entity, self._next)
+        # The lowest free ones: a number of more than six digits would not be known as a placeholder's.
+        number = self._counts.get(entity, 1)
+        while number in self._taken:
+            number += 1
         self._counts[entity] = number + 1
         made = self._by_value[key] = f"<{entity}_{number}>"
         self._values[made] = value
