@@ -20,9 +20,9 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from edge.journal import MOST_TOKENS
+
 _NAMED_ONLY = ConfigDict(extra="ignore", strict=True)
-MOST_COUNT = 10**12
-"""Tokens of one answer. More is no count, and would not fit into the sums of accounts."""
 
 
 def _or_null(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -38,7 +38,7 @@ _Number = int | FiniteFloat
 _Word = Annotated[str, Field(pattern=r"^[a-z_.]{1,40}$")]
 _Id = Annotated[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,256}$")] | None, _OrNull]
 _Index = Annotated[int, Field(ge=0, le=1_000_000)]
-_Count = Annotated[int, Field(ge=0, le=MOST_COUNT)] | None
+_Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None
 _CallId = Annotated[str, Field(max_length=256)]
 
 

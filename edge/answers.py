@@ -11,6 +11,7 @@ import httpx
 from starlette.responses import Response
 
 from edge import sse
+from edge.allowance import tokens_of_choices
 from edge.errand import Errand
 from edge.flow import while_connected
 from edge.journal import Exchange
@@ -24,12 +25,15 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
     try:
         async with while_connected(errand.request.receive):
             raw = await errand.deadline.wait(read_answer(response))
-        answer = errand.task.answer.validate_python(json.loads(raw, parse_constant=_refuse_constant))
+        answer = errand.task.answer.validate_python(json.loads(raw))
     except httpx.HTTPError as error:
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
     errand.exchange.note_usage(answer.get("usage"))
+    if answer.get("usage") is None:  # there is none, or not of counts, and no caller can use that
+        answer.pop("usage", None)
+    errand.exchange.pieces = tokens_of_choices(answer.get("choices"))
     if errand.listening is not None:
         errand.listening.whole(answer)
         errand.exchange.confidence = errand.listening.outcome
@@ -52,12 +56,15 @@ async def relay(
         while (data := await deadline.wait(anext(source, None))) != sse.DONE_DATA:
             if data is None:
                 raise Refusal(502, "stream_cut", "The model's stream ended before it was complete.")
-            chunk = json.loads(data, parse_constant=_refuse_constant)
+            chunk = json.loads(data)
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
             chunk = _passing(errand.task, chunk)
+            # The model server counts with every event, so that a stream which is left is settled by what was written.
             exchange.note_usage(chunk.get("usage"))
-            exchange.pieces += bool(chunk["choices"])
+            if chunk["choices"] or chunk.get("usage") is None:
+                chunk.pop("usage", None)
+            exchange.pieces += tokens_of_choices(chunk["choices"])
             if errand.listening is not None:
                 errand.listening.chunk(chunk)  # what goes on after its end cannot be read
                 exchange.confidence = errand.listening.outcome
@@ -94,10 +101,6 @@ def _passing(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
     if task.chunk is None:
         raise ValueError("this task is not streamed")
     return task.chunk.validate_python(chunk)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _renamed(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:

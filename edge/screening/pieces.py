@@ -114,8 +114,8 @@ class Pieces:
                 raise too_long() from None
             piece = ""
             if held.ready():
-                (findings,) = await self._screen.found([held.window])
-                piece = held.release(findings)
+                (seen,) = await self._screen.found([held.window])
+                piece = held.release(seen.findings, undecided=seen.undecided)
         return self._back(key, piece)
 
     def _back(self, key: tuple[int, str], piece: str, *, last: bool = False) -> str:
@@ -160,16 +160,16 @@ class Pieces:
     async def _screened(self, texts: list[str]) -> list[str]:
         if self._reach is None:
             return texts
-        findings = await self._screen.found(texts)
-        return [hidden(each, found) for each, found in zip(texts, findings, strict=True)]
+        seen = await self._screen.found(texts)
+        return [hidden(each, found.findings) for each, found in zip(texts, seen, strict=True)]
 
     async def _rest(self, index: int) -> Chunk:
         """All that is held of a choice, as its last delta."""
         made: Chunk = {}
         for key, held in self._held.items():
             if key[0] == index and held.waiting:
-                (findings,) = await self._screen.found([held.window])
-                made[key[1]] = self._back(key, held.release(findings, last=True))
+                (seen,) = await self._screen.found([held.window])
+                made[key[1]] = self._back(key, held.release(seen.findings, last=True))
         for key in [key for key in self._holding if key[0] == index]:
             if rest := self._back(key, "", last=True):
                 made[key[1]] = made.get(key[1], "") + rest

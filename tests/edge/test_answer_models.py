@@ -97,3 +97,16 @@ def test_vectors_and_ranks_are_numbers():
         "results": [{"index": 0, "relevance_score": 0.5, "document": {"text": "a", "multi_modal": None}}]
     }
     assert RERANK_ANSWER.validate_python(ranked)["results"][0]["document"] == {"text": "a"}
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_json_does_not_know_does_not_pass(number: float):
+    token = {"token": "x", "logprob": number, "bytes": [120]}
+    choice = {"index": 0, "message": {"content": "x"}, "logprobs": {"content": [token]}}
+    assert CHAT_ANSWER.validate_python({"choices": [choice]})["choices"][0]["logprobs"] is None
+    for adapter, other in (
+        (EMBEDDING_ANSWER, {"data": [{"embedding": [number]}]}),
+        (RERANK_ANSWER, {"results": [{"index": 0, "relevance_score": number}]}),
+    ):
+        with pytest.raises(ValidationError):
+            adapter.validate_python(other)
