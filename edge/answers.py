@@ -11,6 +11,7 @@ import httpx
 from starlette.responses import Response
 
 from edge import sse
+from edge.allowance import tokens_of_choices
 from edge.errand import Errand
 from edge.flow import while_connected
 from edge.journal import Exchange
@@ -31,7 +32,9 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
-    errand.exchange.note_usage(answer.get("usage"))
+    if not errand.exchange.note_usage(answer.get("usage")):
+        del answer["usage"]  # no caller can use what is no count
+    errand.exchange.pieces = tokens_of_choices(answer.get("choices"))
     if errand.listening is not None:
         errand.listening.whole(answer)
         errand.exchange.confidence = errand.listening.outcome
@@ -57,8 +60,10 @@ async def relay(
             chunk = json.loads(data)
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
-            exchange.note_usage(chunk.get("usage"))
-            exchange.pieces += bool(chunk["choices"])
+            # The model server counts with every event, so that a stream which is left is settled by what was written.
+            if not exchange.note_usage(chunk.get("usage")) or chunk["choices"]:
+                chunk.pop("usage", None)
+            exchange.pieces += tokens_of_choices(chunk["choices"])
             if errand.listening is not None:
                 errand.listening.chunk(chunk)  # what goes on after its end cannot be read
                 exchange.confidence = errand.listening.outcome

@@ -14,6 +14,7 @@ from starlette.routing import Route as HttpRoute
 from edge import sse
 from edge.accounts import Accounts
 from edge.allowance import Allowances, Ledger, estimate
+from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
@@ -168,10 +169,26 @@ class Gateway:
         wants_usage = bool(asked.pop("stream_options", {}).get("include_usage"))
         span = self._tracing.start(request)
         exchange.trace_id = trace_id(span)
-        expected = estimate(asked)
+        limited = None
+        if answered_at_length(asked) and not states_maximum(asked):
+            limited = self._allowances.answer_tokens(
+                caller, prompt_tokens(asked), answers(asked), self._limits.answer_tokens
+            )
+        expected = estimate(asked) if limited is None else estimate(asked, limited)
         screen = self._screeners.of(caller.workload, exchange, asked) if self._screeners else None
         return Errand(
-            request, exchange, caller, deadline, span, task, way, asked, wants_usage, expected, screen
+            request,
+            exchange,
+            caller,
+            deadline,
+            span,
+            task,
+            way,
+            asked,
+            wants_usage,
+            expected,
+            limited,
+            screen,
         )
 
     async def _afford(self, errand: Errand) -> None:
@@ -236,10 +253,15 @@ class Gateway:
             sent["cache_salt"] = self._salts.of(errand.way.route)
         if self._scores.asks(errand, upstream.place):
             sent["logprobs"] = True  # for the score; taken out of the answer again
+        if errand.limited_answer is not None:
+            sent["max_tokens"] = errand.limited_answer  # what was reserved
         if errand.exchange.stream:
+            # For our own count; taken out of the answer again. Only vLLM counts with every event.
+            continuous = upstream.place.target in ("onprem-vllm", "eks-vllm")
             sent["stream_options"] = {
-                "include_usage": True
-            }  # for our own count; taken out of the answer again
+                "include_usage": True,
+                **({"continuous_usage_stats": True} if continuous else {}),
+            }
         return dump(sent)
 
     def _headers(self, errand: Errand) -> dict[str, str]:

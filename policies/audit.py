@@ -11,6 +11,7 @@ from isthmus.graph.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.encryption import BUCKETS, attached
 from policies.links import referred
+from policies.network import networks_made
 from policies.pods import of_box, pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
@@ -221,6 +222,19 @@ def _flows_logged(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"of what goes through {vpc.name}, accepted and refused, no record is kept", vpc)
 
 
+def _names_logged(subject: Subject) -> Iterator[Broken]:
+    logged = {
+        vpc.urn
+        for log in subject.graph.of(
+            "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation"
+        )
+        for vpc in referred(subject.graph, log, "resourceId", ":Vpc")
+    }
+    for vpc in networks_made(subject):
+        if vpc.urn not in logged:
+            yield Broken(f"of the names that are asked for in {vpc.name} no record is kept", vpc)
+
+
 def _alarms_heard(subject: Subject) -> Iterator[Broken]:
     for alarm in subject.graph.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
         watches = at(alarm.inputs, "tags") or {}
@@ -317,6 +331,16 @@ RULES = (
         "Set enabledClusterLogTypes to api, audit and authenticator at least",
         _cluster_logs,
         ("aws:eks/cluster:Cluster",),
+    ),
+    Rule(
+        "audit/names-logged",
+        "Networks keep a record of the names that are asked for",
+        "medium",
+        (*fw.nist("AU-2", "AU-12"), *fw.iso_27001("A.8.15")),
+        "Who tries to send data out as names is seen in the questions, allowed or blocked, and nowhere else",
+        "Associate a ResolverQueryLogConfig with the VPC",
+        _names_logged,
+        ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "audit/flows-logged",

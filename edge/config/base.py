@@ -79,6 +79,9 @@ class Limits(Strict):
     drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Places that one request is offered to. The next is asked only when the one before took nothing of it."""
+    answer_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 4096
+    """Of each answer, where the request states no maximum and a limit in tokens or USD applies: so much is reserved,
+    and the model server is told to write no more."""
     probe_s: Annotated[float, Field(ge=0.1, le=300)] = 5
     """How often each place is asked for its health and for how many wait there."""
 

@@ -179,6 +179,10 @@ def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
     assert rendered["endpoints"][0]["mig_profile"] == "3g.40gb"
 
 
+def test_no_blueprint_asks_for_a_monitor_that_a_member_account_may_not_make():
+    assert catalogue.render(NAME, *both())["anomalies"] == {"mode": "off"}
+
+
 def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():
     rendered = catalogue.render(NAME, *both())
     ways = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}

@@ -134,10 +134,12 @@ def test_what_is_retained_is_what_holds_records_with_its_keys_and_what_the_whole
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-audit-trail-logs",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-calls-logs",
         "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-network-flow-logs",
+        "arn:aws:cloudwatch/logGroup:::isthmus-frankfurt-network-queries-logs",
         "arn:aws:kms/key:::isthmus-frankfurt-audit-key",
         "arn:aws:kms/key:::isthmus-frankfurt-audit-trail-log-key",
         "arn:aws:kms/key:::isthmus-frankfurt-calls-log-key",
         "arn:aws:kms/key:::isthmus-frankfurt-network-flow-log-key",
+        "arn:aws:kms/key:::isthmus-frankfurt-network-queries-log-key",
         "arn:aws:s3/bucket:::isthmus-frankfurt-audit-bucket",
         "cost-allocation tag isthmus-platform",
         "cost-allocation tag isthmus.dev/class",
@@ -261,5 +263,5 @@ def test_an_endpoint_over_two_nodes_counts_every_pod_in_its_classs_quota(
     assert quota["requests.nvidia.com/gpu"] == "32", "a group, and one more that is ending"
     gateway = 2 * 3
     assert int(quota["pods"]) == 2 * 2 + gateway
-    cpu = 2 * (2 * 16 + 0.5) + gateway
+    cpu = 2 * (2 * 16 + 1) + gateway
     assert int(quota["requests.cpu"]) == cpu

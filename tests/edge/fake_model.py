@@ -17,6 +17,7 @@ WORDS = ["Paid", " to", " Muster\u2028GmbH", " for", " rent"]
 HEALTHY = "vllm:num_requests_running 0\n"
 ARGUMENTS = '{"city": "Bern"}'
 TOOL_CALL = {"id": "call-1", "type": "function", "function": {"name": "rate", "arguments": ARGUMENTS}}
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 VECTORS = {
     "object": "list",
     "data": [{"embedding": [0.1]}],
@@ -35,13 +36,15 @@ class FakeModel(Fake):
     words: list[str]
     logprobs: list[float] | None
     """Of the words, told where they are asked for; None: it knows none, whoever asks."""
+    usage: Any
+    """What an answer counts, or whatever else stands there."""
 
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
         self.received: list[bytes] = []
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
         self.metrics = HEALTHY
-        self.words, self.logprobs, self.arguments = WORDS, None, ARGUMENTS
+        self.words, self.logprobs, self.arguments, self.usage = WORDS, None, ARGUMENTS, USAGE
         super().__init__(_Handler, address)
 
     def reset(self, behaviour: str = "ok") -> None:
@@ -54,7 +57,7 @@ class FakeModel(Fake):
 
     def reset_words(self) -> None:
         """What it answers with."""
-        self.words, self.logprobs, self.arguments = WORDS, None, ARGUMENTS
+        self.words, self.logprobs, self.arguments, self.usage = WORDS, None, ARGUMENTS, USAGE
 
     def call(self) -> dict[str, Any]:
         """The call of a tool that it answers with, where there are tools."""
@@ -133,7 +136,7 @@ class _Handler(socketserver.BaseRequestHandler):
         if behaviour == "stall":
             self._wait_for_the_end()
             return False
-        usage = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+        usage = self.server.usage
         if not asked.get("stream"):
             answer = {
                 "id": "chatcmpl-1",
@@ -176,7 +179,7 @@ class _Handler(socketserver.BaseRequestHandler):
             return {"index": 0, "text": word, "logprobs": None, "finish_reason": last}
         return {"index": 0, "delta": {"content": word}, "finish_reason": last}
 
-    def _stream(self, asked: dict[str, Any], usage: dict[str, int], behaviour: str) -> bool:
+    def _stream(self, asked: dict[str, Any], usage: Any, behaviour: str) -> bool:
         self.request.sendall(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"x-upstream-secret: 1\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -190,7 +193,10 @@ class _Handler(socketserver.BaseRequestHandler):
             if behaviour == "slow" and number:
                 time.sleep(0.4)
             last = "stop" if number == len(self.server.words) - 1 else None
-            self._event(asked, [self._piece(word, last) | self._logprobs(asked, [number])])
+            running = {"prompt_tokens": 7, "completion_tokens": number + 1}
+            continuous = asked.get("stream_options", {}).get("continuous_usage_stats")
+            choices = [self._piece(word, last) | self._logprobs(asked, [number])]
+            self._event(asked, choices, running if continuous else None)
             self.server.words_sent.set()
         if behaviour == "cut":
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.policies.cases import Case
 from tests.policies.cases_aws import (
     ALARM,
+    ASKS,
     BOUNDARY,
     BUCKET,
     CLUSTER,
@@ -239,6 +240,7 @@ CASES = [
         missing=["enabledClusterLogTypes"],
         unknown=["enabledClusterLogTypes"],
     ),
+    Case("audit/names-logged", [ASKS, VPC], missing=["resourceId"], broken=[[VPC]]),
     Case("audit/flows-logged", [FLOW, VPC], fails=[{"trafficType": "REJECT"}], broken=[[VPC]]),
     Case(
         "audit/alarms-heard",
