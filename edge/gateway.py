@@ -177,7 +177,18 @@ class Gateway:
         expected = estimate(asked) if limited is None else estimate(asked, limited)
         screen = self._screeners.of(caller.workload, exchange, asked) if self._screeners else None
         return Errand(
-            request, exchange, caller, deadline, span, task, way, asked, wants_usage, expected, limited, screen
+            request,
+            exchange,
+            caller,
+            deadline,
+            span,
+            task,
+            way,
+            asked,
+            wants_usage,
+            expected,
+            limited,
+            screen,
         )
 
     async def _afford(self, errand: Errand) -> None:
@@ -190,12 +201,12 @@ class Gateway:
         """The answer of the first endpoint that takes the request; raises Refusal."""
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
-        async def ask(upstream: Upstream) -> Opened:
+        async def ask(upstream: Upstream, again: bool) -> Opened:
             body = self._body(errand, upstream, await self._leaving(errand, upstream))
             if (audited := audited_of(errand.request)) is not None:
                 await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
             try:
-                return await errand.offer(upstream, body, self._headers(errand))
+                return await errand.offer(upstream, body, self._headers(errand), fresh=again)
             except Unsent:
                 self._state.metrics.unsent(upstream.endpoint)
                 raise

@@ -158,12 +158,10 @@ def test_a_stream_that_its_reader_leaves_is_counted_by_what_was_written(site: Co
 
 def accounted(site: Counted, workload: str, *, requests: int) -> Any:
     """The workload's sums, when so many of its requests are in them."""
-    sums = (
-        "coalesce(sum(requests), 0)::int AS requests, sum(completion_tokens)::bigint AS completion, sum(usd) AS usd"
-    )
+    sums = "coalesce(sum(requests), 0)::int AS requests, sum(completion_tokens)::bigint AS completion, sum(usd) AS usd"
     end = time.monotonic() + 15
     while True:
-        (row,) = site.ask_database(f"SELECT {sums} FROM isthmus.accounts WHERE workload = '{workload}'")
+        (row,) = site.ask_database(f"SELECT {sums} FROM isthmus.accounts WHERE workload = '{workload}'")  # noqa: S608
         if row["requests"] >= requests:
             return row
         assert time.monotonic() < end, f"{row['requests']} of {requests} requests are accounted"
