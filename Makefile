@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check fast lint test soak recovery bench lock clean install toolchain graders
+.PHONY: help up down check fast lint test soak recovery bench images lock clean install toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -72,10 +72,17 @@ recovery: toolchain ## the recovery matrix, printed: everything killed, at every
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench
 
+images: graders ## build the edge's three images and their SBOMs (BASE=image@sha256:…, else Debian's Python)
+	$(BIN)/python -m scripts.edge_image $(if $(BASE),--base $(BASE))
+
 lock: ## pin the dependencies anew
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
 	@# The graders' own and LiteLLM's proxy's, which agree with nobody's: each is alone in its environment.
-	for each in tests/graders/checkov tests/graders/nca tests/graders/ci bench/litellm-proxy bench/presidio; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+<<<<<<< HEAD
+	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom bench/litellm-proxy bench/presidio; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+=======
+	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/iam bench/litellm-proxy bench/presidio; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+>>>>>>> main
 
 clean: ## what was made in the checkout
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis

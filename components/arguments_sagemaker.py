@@ -46,6 +46,7 @@ def endpoint_args(
     same = (
         *("id", "model", "precision", "tensor_parallel", "replicas", "max_model_len", "max_num_seqs"),
         *("gpu_memory_utilization", "kv_cache_dtype", "engine_version", "engine_args", "load_timeout_s"),
+        *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
     )
     args: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},

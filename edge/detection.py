@@ -166,6 +166,7 @@ def look(body: bytes, detector: Detector | None = None) -> bytes:
                     [each.start, each.end, each.entity, each.score, each.rule] for each in one.findings
                 ],
                 "patterns_only": one.patterns_only,
+                "undecided": one.undecided,
             }
             for one in results
         ],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from isthmus.graph.permissions import Role, covers, roles
 from isthmus.graph.resources import Resource, listed
 from isthmus.graph.sealers import MOUNT, seal_alone, sealers
 from policies import frameworks as fw
 from policies.data_path import of_faults
-from policies.documents import containers, principals, statements
+from policies.documents import conditions, containers, principals, statements
 from policies.records import TASK, configured
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
@@ -19,6 +21,12 @@ POINT = "aws:efs/accessPoint:AccessPoint"
 _POLICY = "aws:efs/fileSystemPolicy:FileSystemPolicy"
 _FOLDERS = ("/records", "/seals")
 _WRITE = "elasticfilesystem:ClientWrite"
+_BY = "elasticfilesystem:AccessPointArn"
+_MANAGED = re.compile(
+    r"arn:aws[\w-]*:iam::aws:policy/(.*ElasticFileSystem(Client|Full).*|(Administrator|PowerUser)Access)"
+)
+"""Policies of AWS's own that let a role mount every file system."""
+_ANY_SHARE: dict[str, Any] = {"Effect": "Allow", "Action": "elasticfilesystem:*", "Resource": "*"}
 
 
 def _alone(subject: Subject) -> Iterator[Broken]:
@@ -65,6 +73,7 @@ def _apart(subject: Subject) -> Iterator[Broken]:
             yield Broken(f"{files.name} has no policy, so whoever reaches its address mounts it", files)
         for policy in policies:
             yield from _policy(subject, files, points, policy)
+            yield from _by_their_own_policies(subject, files, points, policy)
     for task in subject.graph.of(TASK):
         yield from _task(subject, task)
 
@@ -104,6 +113,99 @@ def _policy(subject: Subject, files: Resource, points: list[Resource], policy: R
             yield Broken(f"{folder} of {files.name} is written by gateway and sealer both", files)
     if len(writers) > 1 and len(set.union(*writers.values())) < len(writers):
         yield Broken(f"one user writes records and seals of {files.name}", files)
+
+
+def _by_their_own_policies(
+    subject: Subject, files: Resource, points: list[Resource], policy: Resource
+) -> Iterator[Broken]:
+    """Roles whose own policies let them in where the share's policy names others.
+
+    EFS needs an allowance in one of the two documents only (Amazon EFS user guide, "Using IAM to control file system
+    data access").
+    """
+    share = statements(policy.inputs.get("policy")) or []
+    for role in roles(subject.graph):
+        own = [*role.policies, *(_ANY_SHARE for arn in role.unknown if _MANAGED.fullmatch(arn))]
+        for action in MOUNT:
+            if not any(_grants(subject, each, action, files) for each in own):
+                continue
+            if role.boundary is not None and not any(_names_action(each, action) for each in role.boundary):
+                continue
+            for point in (None, *points):
+                if _lets(subject, share, role, action, point) or _denied(subject, share, role, action, point):
+                    continue
+                way = point.name if point is not None else "no access point"
+                verb = "write" if action == _WRITE else "mount"
+                yield Broken(
+                    f"role {role.name} may {verb} {files.name} by {way}, by its own policy alone", files
+                )
+
+
+def _names_action(statement: dict[str, Any], action: str) -> bool:
+    if "NotAction" in statement:
+        return not any(covers(each, action) for each in listed(statement["NotAction"]))
+    return any(covers(each, action) for each in listed(statement.get("Action")))
+
+
+def _grants(subject: Subject, statement: dict[str, Any], action: str, files: Resource) -> bool:
+    """Whether a role's own statement allows an action on a file system. Its conditions are taken to hold."""
+    if statement.get("Effect") != "Allow" or not _names_action(statement, action):
+        return False
+    for resource in listed(statement.get("Resource")):
+        kind = resource.split(":", 5)[-1]
+        if files in subject.graph.referred(resource) or kind in ("*", "file-system/*"):
+            return True
+    return "NotResource" in statement
+
+
+def _lets(
+    subject: Subject, share: list[dict[str, Any]], role: Role, action: str, point: Resource | None
+) -> bool:
+    """Whether the share's policy itself lets the role do this by the access point."""
+    return any(
+        each.get("Effect") == "Allow"
+        and _names_action(each, action)
+        and _is_named(subject, principals(each), role)
+        and point is not None
+        and point in subject.graph.referred(at(each, f"Condition.StringEquals.{_BY}") or "")
+        for each in share
+    )
+
+
+def _denied(
+    subject: Subject, share: list[dict[str, Any]], role: Role, action: str, point: Resource | None
+) -> bool:
+    """Whether a denial of the share's policy stops the role, by every one of its conditions."""
+    return any(
+        each.get("Effect") == "Deny"
+        and _names_action(each, action)
+        and ("*" in principals(each) or _is_named(subject, principals(each), role))
+        and all(
+            _stops(subject, operator, key, value, role, point) for operator, key, value in conditions(each)
+        )
+        for each in share
+    )
+
+
+def _stops(subject: Subject, operator: str, key: str, value: Any, role: Role, point: Resource | None) -> bool:
+    """Whether one condition of a denial holds for the role at the access point; not, where it cannot be read."""
+    if key == _BY:
+        named = point is not None and point in subject.graph.referred(value)
+        return {"StringEquals": named, "StringNotEquals": not named}.get(operator, False)
+    if key == "aws:PrincipalArn":
+        named = _is_named(subject, listed(value), role)
+        wildcard = any("*" in each for each in listed(value))
+        return {
+            "ArnEquals": named,
+            "ArnNotEquals": not named and not wildcard,
+            "StringNotEquals": not named,
+            "Null": value == "false",
+        }.get(operator, False)
+    return False
+
+
+def _is_named(subject: Subject, who: list[str], role: Role) -> bool:
+    return any(role.resource in subject.graph.referred(each, ":Role") for each in who)
 
 
 def _volumes(task: Resource) -> list[Any]:

@@ -292,12 +292,11 @@ class EksCluster(pulumi.ComponentResource):
             f"{name}-node",
             f"Machines of {name}",
             eks_roles.service_trust("ec2.amazonaws.com"),
-            eks_roles.node_statements(
-                cluster.arn, images, [mounting(region, account)] if args.get("mounts_shares", False) else []
-            ),
+            eks_roles.node_statements(cluster.arn, images),
             given,
             tags,
             child,
+            boundary_only=[mounting(region, account)] if args.get("mounts_shares", False) else [],
         )
         self.cni_role = eks_roles.bounded_role(
             f"{name}-cni",

@@ -3,6 +3,7 @@
 AWS's managed policies for the same roles also let a cluster make load balancers, routes and volumes; nothing here does.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
@@ -18,7 +19,14 @@ CNI_ACCOUNT = "aws-node"
 """The service account of AWS's network plugin, in kube-system."""
 LOOKS = ["ec2:DescribeInstances", "ec2:DescribeInstanceTypes"]
 """What a machine looks up of itself when it joins."""
-CNI_LOOKS = [*LOOKS, "ec2:DescribeTags", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+CNI_LOOKS = [
+    *LOOKS,
+    "ec2:DescribeNetworkInterfaces",
+    # VPC CNI 1.22.1 ends where it may not (in AmazonEKS_CNI_Policy since 2026-03-04; eksctl issue 8768).
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeTags",
+]
 CNI_CHANGES = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:AttachNetworkInterface",
@@ -54,8 +62,13 @@ def bounded_role(
     given: pulumi.Input[str] | None,
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
+    boundary_only: Sequence[dict[str, Any]] = (),
 ) -> pulumi.Output[str]:
-    """ARN of a role with one policy; known once the policy is there: nobody bears a role that can do nothing."""
+    """ARN of a role with one policy; known once the policy is there: nobody bears a role that can do nothing.
+
+    `boundary_only`: what its boundary allows as well, and only a resource's own policy grants. A role with nothing else
+    gets no policy.
+    """
     from pulumi_aws.iam import Role
 
     role = Role(
@@ -63,10 +76,12 @@ def bounded_role(
         name=aws_name(f"{name}-role", 64),
         description=about,
         assume_role_policy=pulumi.Output.json_dumps(trust),
-        permissions_boundary=boundary_arn(name, given, statements, opts, tags=tags),
+        permissions_boundary=boundary_arn(name, given, [*boundary_only, *statements], opts, tags=tags),
         tags=tags,
         opts=opts,
     )
+    if not statements:
+        return role.arn
     policy = role_policy(f"{name}-policy", role, statements, opts)
     return pulumi.Output.all(role.arn, policy.id).apply(lambda found: str(found[0]))
 
@@ -79,6 +94,9 @@ def cluster_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
 def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
     """The least that a cluster without load balancers needs (EKS user guide, "Amazon EKS cluster IAM role")."""
     instances = pulumi.Output.format("arn:{}:ec2:{}:{}:instance/*", partition(region), region, account)
+    interfaces = pulumi.Output.format(
+        "arn:{}:ec2:{}:{}:network-interface/*", partition(region), region, account
+    )
     return [
         {
             "Sid": "MarkItsMachines",
@@ -101,6 +119,14 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
             "Resource": ["*"],
         },
         {
+            # Interfaces that the network plugin left behind keep subnets and groups from going.
+            "Sid": "SweepInterfaces",
+            "Effect": "Allow",
+            "Action": ["ec2:DeleteNetworkInterface"],
+            "Resource": [interfaces],
+            "Condition": {"StringEquals": {"ec2:ResourceTag/eks:eni:owner": "amazon-vpc-cni"}},
+        },
+        {
             "Sid": "SeeItsKey",
             "Effect": "Allow",
             "Action": ["kms:DescribeKey"],
@@ -109,13 +135,9 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
     ]
 
 
-def node_statements(
-    cluster_arn: Any, repositories: list[Any], more: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """A machine finds its cluster and itself, hands pods their identities, and pulls named images. `more`: what it
-    mounts."""
+def node_statements(cluster_arn: Any, repositories: list[Any]) -> list[dict[str, Any]]:
+    """A machine finds its cluster and itself, hands pods their identities, and pulls named images."""
     return [
-        *more,
         {"Sid": "LookItselfUp", "Effect": "Allow", "Action": LOOKS, "Resource": ["*"]},
         {
             "Sid": "Join",

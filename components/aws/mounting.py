@@ -10,10 +10,12 @@ MOUNT, WRITE, ROOT = (f"elasticfilesystem:Client{word}" for word in ("Mount", "W
 
 
 def mounting(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
-    """A role's statement: AWS makes up the share's name later, and the share's own policy names who may by which point.
+    """What a boundary must allow of a role that mounts shares. It must not be in the role's own policy as well.
 
-    Both must allow: a resource's policy that names a role does not go past the role's boundary (IAM user guide,
-    "Permissions boundaries", as of knowledge, not checked).
+    EFS lets in whoever an identity policy or the file system's policy allows (Amazon EFS user guide, "Using IAM to
+    control file system data access", read 2026-11). A role that may mount every share by its own policy would go past
+    the access points that the share's policy names. In a boundary the statement allows nothing by itself, and IAM
+    asks for it where a resource's policy names the role (IAM user guide, "Permissions boundaries").
     """
     files = pulumi.Output.format(
         "arn:{}:elasticfilesystem:{}:{}:file-system/*", partition(region), region, account

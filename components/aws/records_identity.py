@@ -80,12 +80,9 @@ class RecordsIdentity(pulumi.ComponentResource):
             )
         account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
         region, pod = args["region"], args.get("pod")
-        may: list[dict[str, Any]] = []
-        if "bucket" in args:
-            may += sealing(args["bucket"], region, args["source_vpc"])
-        if pod is None:
-            may.append(mounting(region, account))
-        boundary_policy(may)  # refused before anything is made, even where the boundary is given
+        may = sealing(args["bucket"], region, args["source_vpc"]) if "bucket" in args else []
+        mounts = [mounting(region, account)] if pod is None else []
+        boundary_policy([*may, *mounts])  # refused before anything is made, even where the boundary is given
         tags = {**args.get("tags", {}), "isthmus.dev/class": held, "isthmus.dev/records": bearer}
         self.role_arn = bounded_role(
             name,
@@ -95,6 +92,7 @@ class RecordsIdentity(pulumi.ComponentResource):
             args.get("permissions_boundary"),
             tags,
             pulumi.ResourceOptions(parent=self),
+            boundary_only=mounts,
         )
         if pod is not None:
             self.role_arn = self._associate(name, pod, tags)

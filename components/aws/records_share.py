@@ -171,7 +171,8 @@ def share_policy(
     """Who may mount the file system, by which of its access points; nobody without TLS, nobody as root.
 
     With a policy, the default that lets in whoever reaches an address no longer holds (Amazon EFS user guide, "Using
-    IAM to control access to file systems", as of knowledge, not checked).
+    IAM to control access to file systems", as of knowledge, not checked). An identity policy alone lets a role in as
+    well, so denials repeat what is allowed: each access point to its own roles, each role to its own access points.
     """
     statements: list[dict[str, Any]] = [
         {
@@ -189,6 +190,7 @@ def share_policy(
             "Action": [ROOT],
             "Resource": files,
         },
+        *_denials(files, points, principals),
     ]
     for point, (_, _, writes) in POINTS.items():
         statements.append(
@@ -205,6 +207,48 @@ def share_policy(
             }
         )
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _denials(
+    files: Any, points: Mapping[str, Any], principals: Mapping[str, Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """What no identity policy can allow: another way than an access point, writing by a reader's, somebody else's."""
+    by = "elasticfilesystem:AccessPointArn"
+
+    def deny(sid: str, who: Any, actions: list[str], condition: dict[str, Any]) -> dict[str, Any]:
+        named = {"Sid": sid, "Effect": "Deny", "Principal": {"AWS": who}, "Action": actions}
+        return {**named, "Resource": files, "Condition": condition}
+
+    readers = [points[point] for point, (_, _, writes) in POINTS.items() if not writes]
+    denials = [
+        deny("ByAccessPointOnly", "*", [MOUNT, WRITE], {"StringNotEquals": {by: list(points.values())}}),
+        deny("ReadersOnlyRead", "*", [WRITE], {"StringEquals": {by: readers}}),
+    ]
+    for owner in dict.fromkeys(point.partition("-")[0] for point in POINTS):
+        own = [point for point in POINTS if point.startswith(owner)]
+        roles = list(dict.fromkeys(role for point in own for role in principals[point]))
+        others = [role for point in POINTS if point not in own for role in principals[point]]
+        # A machine of a cluster mounts for the pods of both, so it is neither's alone.
+        alone = [role for role in roles if not any(role is other or role == other for other in others)]
+        if alone:
+            mine = {by: [points[point] for point in own]}
+            denials.append(
+                deny(f"{owner.capitalize()}ByItsOwn", alone, [MOUNT, WRITE], {"StringNotEquals": mine})
+            )
+        # `Null`: should EFS not say who asks, this statement denies nobody instead of everybody.
+        denials.append(
+            deny(
+                f"{owner.capitalize()}sPoints",
+                "*",
+                [MOUNT, WRITE],
+                {
+                    "StringEquals": {by: [points[point] for point in own]},
+                    "ArnNotEquals": {"aws:PrincipalArn": roles},
+                    "Null": {"aws:PrincipalArn": "false"},
+                },
+            )
+        )
+    return denials
 
 
 def key_policy(region: str, account: pulumi.Input[str]) -> dict[str, Any]:

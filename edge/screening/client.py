@@ -7,7 +7,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -121,10 +121,14 @@ def _read(said: dict[str, Any], texts: Sequence[str]) -> Looked:
                 raise ValueError
             findings.append(Finding(start, end, entity, float(score), str(rule)))
             at = end
-        detections.append(Detection(tuple(findings), (), tuple(map(str, result["patterns_only"]))))
+        undecided = result.get("undecided")
+        if undecided is not None and (type(undecided) is not int or not 0 <= undecided <= len(text)):
+            raise ValueError
+        patterns_only = tuple(map(str, result["patterns_only"]))
+        detections.append(Detection(tuple(findings), (), patterns_only, undecided))
     return Looked(said["version"], said["names"] is True, reach, detections)
 
 
 def _without_secrets(detection: Detection) -> Detection:
     kept = tuple(each for each in detection.findings if each.entity != SECRET)
-    return Detection(kept, detection.languages, detection.patterns_only)
+    return replace(detection, findings=kept)

@@ -101,8 +101,8 @@ class Pieces:
                 raise too_long() from None
             piece = ""
             if held.ready():
-                (findings,) = await self._screen.found([held.window])
-                piece = held.release(findings)
+                (seen,) = await self._screen.found([held.window])
+                piece = held.release(seen.findings, undecided=seen.undecided)
         return self._back(key, piece)
 
     def _back(self, key: tuple[int, str], piece: str, *, last: bool = False) -> str:
@@ -137,8 +137,8 @@ class Pieces:
         made: Chunk = {}
         for key, held in self._held.items():
             if key[0] == index and held.waiting:
-                (findings,) = await self._screen.found([held.window])
-                made[key[1]] = self._back(key, held.release(findings, last=True))
+                (seen,) = await self._screen.found([held.window])
+                made[key[1]] = self._back(key, held.release(seen.findings, last=True))
         for key in [key for key in self._holding if key[0] == index]:
             if rest := self._back(key, "", last=True):
                 made[key[1]] = made.get(key[1], "") + rest
@@ -153,9 +153,9 @@ class Pieces:
         value = {"arguments": text}
         if self._reach is not None:
             texts = texts_of(value)
-            findings = await self._screen.found(texts)
+            seen = await self._screen.found(texts)
             value = replaced(
-                value, [hidden(each, found) for each, found in zip(texts, findings, strict=True)]
+                value, [hidden(each, found.findings) for each, found in zip(texts, seen, strict=True)]
             )
         self._said[index, f"call {at}"] = value["arguments"]
         if self._placeholders is not None:

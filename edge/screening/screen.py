@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from edge.config import Guard
 from edge.journal import Exchange
 from edge.openai_api import Refusal, bad
-from edge.redaction import Finding, Placeholders, Reach, hidden
+from edge.redaction import Detection, Finding, Placeholders, Reach, hidden
 from edge.routing.endpoint import Unsent
 from edge.screening.client import DetectorClient, Looked
 from edge.screening.guards import Judge, decide, judged, note
@@ -131,11 +132,11 @@ class Screen:
         """Whether a model judges the answer, which it can only of all of it."""
         return any(guard.model is not None for guard in self._on_answer)
 
-    async def found(self, texts: list[str]) -> list[tuple[Finding, ...]]:
+    async def found(self, texts: list[str]) -> list[Detection]:
         """What is to be hidden of pieces of the answer; raises Refusal where a guard says no, or nobody can tell."""
         looked = await self._detector.look(texts, self._sought)
         self._of_answer(texts, looked)
-        return [self._hiding(one.findings) for one in looked.detections]
+        return [replace(one, findings=self._hiding(one.findings)) for one in looked.detections]
 
     def _of_answer(self, texts: list[str], looked: Looked) -> tuple[list[str], bool]:
         findings = [each for one in looked.detections for each in one.findings]

@@ -66,6 +66,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         links_in_use=filters.links_in_use,
         node_groups=functools.partial(filters.node_groups, machines=machines, requirements=requirements),
         on_machines=functools.partial(filters.on_machines, machines=machines),
+        on_node=functools.partial(filters.on_node, requirements=requirements),
         cut_gpus=functools.partial(filters.cut_gpus, plan=plan, requirements=requirements),
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         redacted=functools.partial(filters.redacted, requirements=requirements),

@@ -25,6 +25,11 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
+CHAT_TEMPLATE = r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$"
+"""A path that leads nowhere back up; `model` fits as well."""
+ChatTemplate = Annotated[str, StringConstraints(pattern=CHAT_TEMPLATE)]
+"""`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
+
 PrefixCache = Literal["shared", "salted", "off"]
 """Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
 
@@ -153,6 +158,15 @@ class Picker(Part):
     """Of its pods: they may read the replicas' metrics."""
 
 
+class RouterParameters(Part):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str = ""
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str = "ConfigMap"
+    name: KubeName
+
+
 class Router(Part):
     """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
 
@@ -167,6 +181,8 @@ class Router(Part):
     control_port: int = Field(ge=1, le=65535)
     certificate_secret: KubeName | None = None
     """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: RouterParameters | None = None
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
 
 
 class Scaling(Part):
@@ -184,6 +200,8 @@ class Scaling(Part):
     """How long the load must be lower before a replica goes, and before the last one does."""
     cold_start_s: int | None = Field(default=None, ge=60)
     """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    fallback_replicas: int | None = Field(default=None, ge=0)
+    """Replicas while nothing measures the load, or those that run if they are more; absent: the endpoint's."""
     authentication: KubeName | None = None
     """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
 

@@ -64,6 +64,14 @@ def scaling_is_possible(platform: Platform) -> None:
         if platform.operators.keda != "existing":
             what = f"{endpoint.id} is scaled by load, and KEDA is `{platform.operators.keda}`"
             raise At(what, "operators", "keda", todo="Say `existing`: this version installs no KEDA")
+        fallback = scaling.fallback_replicas
+        if fallback is not None and not scaling.min_replicas <= fallback <= scaling.max_replicas:
+            raise At(
+                f"{fallback} replicas of {endpoint.id} would serve while nothing measures the load, and there are "
+                f"{scaling.min_replicas} to {scaling.max_replicas}",
+                *(*path, "fallback_replicas"),
+                todo=f"Say a number from {scaling.min_replicas} to {scaling.max_replicas}, or leave it out",
+            )
         if scaling.min_replicas == 0:
             _may_sleep(platform, endpoint, scaling, path)
         elif scaling.min_replicas != endpoint.replicas:
@@ -194,6 +202,10 @@ def engines_can_do_it(platform: Platform) -> None:
             for key, usual in (("task", "chat"), ("speculative", None), ("prefix_cache", "shared")):
                 if getattr(endpoint, key) != usual:
                     raise At(f"`{key}` is vLLM's, and {endpoint.id} runs on {endpoint.target}", *path, key)
+            for key in ("model_family", "tool_call_parser", "reasoning_parser", "chat_template"):
+                if endpoint.target == "bedrock" and getattr(endpoint, key) is not None:
+                    what = f"`{key}` is vLLM's, and {endpoint.id} runs on Amazon Bedrock"
+                    raise At(what, *path, key, todo="Leave it out: Bedrock reads tool calls itself")
             continue
         if endpoint.task not in WRITES and endpoint.prefix_cache == "salted":
             what = f"a request for {endpoint.task} takes no salt"

@@ -38,6 +38,7 @@ SETTINGS: dict[str, Way] = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": put("name"),
     "aws:cloudwatch/eventRule:EventRule": put("name"),
     "aws:cloudwatch/eventTarget:EventTarget": put("targetId"),
+    "aws:route53/resolverFirewallConfig:ResolverFirewallConfig": put(),
     "aws:sns/topicPolicy:TopicPolicy": put(),
     "aws:appautoscaling/target:Target": put(),
     "aws:appautoscaling/policy:Policy": put("name"),

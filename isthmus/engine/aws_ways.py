@@ -82,6 +82,7 @@ _DELETED = "State=='deleted' || State=='deleting'"
 _TGW_PAIR = "{transitGatewayRouteTableId}_{transitGatewayAttachmentId}"
 _DX_GATEWAY = "arn:{partition}:directconnect::{account}:dx-gateway/{found[directConnectGatewayId]}"
 _BUDGET = "arn:{partition}:budgets::{account}:budget"
+_RESOLVER_TAGS = ("list_tags_for_resource", {"ResourceArn": "{found[Arn]}"}, "Tags")
 _TGW_TABLE = {"TransitGatewayRouteTableId": "{transitGatewayRouteTableId}"}
 
 WAYS: dict[str, Way] = {
@@ -312,6 +313,55 @@ WAYS: dict[str, Way] = {
         "list_resolver_rule_associations",
         {"Filters": [{"Name": "VPCId", "Values": ["{vpcId}"]}]},
         "ResolverRuleAssociations[?ResolverRuleId=='{resolverRuleId}' && Status!='DELETING']",
+        "{found[Id]}",
+    ),
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": tagged(
+        "route53resolver",
+        "list_firewall_domain_lists",
+        # Lists of AWS's own have an owner, and no tags.
+        "FirewallDomainLists[?!ManagedOwnerName]",
+        "{found[Id]}",
+        tags=_RESOLVER_TAGS,
+    ),
+    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": tagged(
+        "route53resolver",
+        "list_firewall_rule_groups",
+        "FirewallRuleGroups[?ShareStatus!='SHARED_WITH_ME']",
+        "{found[Id]}",
+        tags=_RESOLVER_TAGS,
+    ),
+    "aws:route53/resolverFirewallRule:ResolverFirewallRule": child(
+        "route53resolver",
+        "list_firewall_rules",
+        {"FirewallRuleGroupId": "{firewallRuleGroupId}"},
+        "FirewallRules[?FirewallDomainListId=='{firewallDomainListId}']",
+        "{firewallRuleGroupId}:{firewallDomainListId}",
+    ),
+    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation": tagged(
+        "route53resolver",
+        "list_firewall_rule_group_associations",
+        "FirewallRuleGroupAssociations",
+        "{found[Id]}",
+        params={"VpcId": "{vpcId}"},
+        tags=_RESOLVER_TAGS,
+        created="CreationTime",
+        gone="Status=='DELETING'",
+    ),
+    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": tagged(
+        "route53resolver",
+        "list_resolver_query_log_configs",
+        "ResolverQueryLogConfigs",
+        "{found[Id]}",
+        tags=_RESOLVER_TAGS,
+        created="CreationTime",
+        gone="Status=='DELETING'",
+    ),
+    "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation": child(
+        "route53resolver",
+        "list_resolver_query_log_config_associations",
+        {"Filters": [{"Name": "ResourceId", "Values": ["{resourceId}"]}]},
+        "ResolverQueryLogConfigAssociations[?ResolverQueryLogConfigId=='{resolverQueryLogConfigId}' &&"
+        " Status!='DELETING']",
         "{found[Id]}",
     ),
     # Direct Connect

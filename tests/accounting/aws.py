@@ -136,6 +136,31 @@ LISTED: dict[str, tuple[str, str, str]] = {
         "list_resolver_endpoints",
         "ResolverEndpoints[].Id",
     ),
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": (
+        "route53resolver",
+        "list_firewall_domain_lists",
+        "FirewallDomainLists[].Id",
+    ),
+    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": (
+        "route53resolver",
+        "list_firewall_rule_groups",
+        "FirewallRuleGroups[].Id",
+    ),
+    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation": (
+        "route53resolver",
+        "list_firewall_rule_group_associations",
+        "FirewallRuleGroupAssociations[].Id",
+    ),
+    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": (
+        "route53resolver",
+        "list_resolver_query_log_configs",
+        "ResolverQueryLogConfigs[].Id",
+    ),
+    "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation": (
+        "route53resolver",
+        "list_resolver_query_log_config_associations",
+        "ResolverQueryLogConfigAssociations[].Id",
+    ),
     "aws:route53/resolverRule:ResolverRule": (
         "route53resolver",
         "list_resolver_rules",

@@ -82,7 +82,10 @@ ELSEWHERE: dict[type, set[str]] = {
         # What accounts charge is its gateway's to know.
         "cost",
     },
-    platform.Pool: {"site", "gpu", "failure_domains", "node_group"},
+    # What a machine has, the planner and the rules on endpoints count with.
+    platform.Pool: {
+        *("site", "gpu", "failure_domains", "node_group", "cpus_per_node", "memory_gib_per_node"),
+    },
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
     platform.Gateway: {
         *("name", "host", "workloads", "identity", "proxy", "ca_bundle"),

@@ -125,6 +125,22 @@ def test_machines_join_and_pull_named_images_and_do_nothing_else(engine: Engine)
     assert all(each.inputs["permissionsBoundary"] for each in engine.all("Role"))
 
 
+def test_the_network_plugin_may_look_at_security_groups_within_its_boundary(engine: Engine) -> None:
+    made(engine)
+    boundary = json.loads(engine.only("Policy", "eks-cni-boundary").inputs["policy"])
+    for document in (policy(engine, "eks-cni-policy"), boundary):
+        assert allowed(document, "ec2:DescribeSecurityGroups", "*"), "VPC CNI 1.22.1 ends"
+
+
+def test_a_cluster_deletes_interfaces_of_the_network_plugin_and_no_others(engine: Engine) -> None:
+    made(engine)
+    cluster = policy(engine, "eks-policy")
+    interface = f"arn:aws:ec2:eu-central-1:{ACCOUNT}:network-interface/eni-1"
+    left = {"ec2_ResourceTag_eks_eni_owner": "amazon-vpc-cni"}
+    assert allowed(cluster, "ec2:DeleteNetworkInterface", interface, **left)
+    assert not allowed(cluster, "ec2:DeleteNetworkInterface", interface)
+
+
 def test_the_organisations_boundary_takes_the_place_of_ours(engine: Engine) -> None:
     made(engine, permissions_boundary="arn:own")
     assert {each.inputs["permissionsBoundary"] for each in engine.all("Role")} == {"arn:own"}

@@ -75,12 +75,74 @@ def test_a_sealers_role_puts_below_its_prefix_through_the_network_and_takes_noth
     assert not allowed(own, "s3:PutBucketPolicy", BUCKET, **vpc)
 
 
-def test_a_gateways_role_on_fargate_mounts_and_does_nothing_else(engine: Engine) -> None:
+def test_a_gateways_role_on_fargate_mounts_by_the_shares_word_alone_and_does_nothing_else(
+    engine: Engine,
+) -> None:
     engine.deploy(
         RecordsIdentity, "g", {**{k: v for k, v in IDENTITY.items() if k != "bucket"}, "bearer": "gateway"}
     )
-    (only,) = document(engine, "RolePolicy", "g-policy")["Statement"]
-    assert only["Action"] == ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
+    assert engine.all("RolePolicy") == [], (
+        "EFS lets in whoever an identity policy or the share's policy allows"
+    )
+    only = [
+        each for each in document(engine, "Policy", "g-boundary")["Statement"] if each["Effect"] == "Allow"
+    ]
+    assert [each["Action"] for each in only] == [
+        ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
+    ]
+
+
+ROLES = {who: f"arn:aws:iam::{ACCOUNT}:role/{who}" for who in ("gateway", "sealer", "other")}
+READS_AND_WRITES = {
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"],
+            "Resource": "*",
+        }
+    ]
+}
+"""An identity policy that allows both on every file system, as AWS's managed policies for EFS do."""
+
+
+def decided(share: dict[str, Any], identity: dict[str, Any], role: str, action: str, **context: str) -> bool:
+    """What EFS decides: either document may allow, and a denial in either wins."""
+
+    def concerns(statement: dict[str, Any]) -> bool:
+        named = statement["Principal"]["AWS"]
+        return named == "*" or role in ([named] if isinstance(named, str) else named)
+
+    mine = [each for each in share["Statement"] if concerns(each)]
+    both = {"Statement": [*mine, *identity["Statement"]]}
+    on = "arn:aws:efs/fileSystem:::r-files"
+    return allowed(both, f"elasticfilesystem:Client{action}", on, **context)
+
+
+@pytest.mark.parametrize("principal_is_known", [True, False])
+def test_a_role_with_efs_permissions_of_its_own_still_mounts_its_own_access_points_only(
+    engine: Engine, principal_is_known: bool
+) -> None:
+    engine.deploy(RecordsShare, "r", SHARE)
+    said = document(engine, "FileSystemPolicy", "r-policy")
+
+    def may(who: str, action: str, point: str | None) -> bool:
+        context = {"aws_SecureTransport": "true", "elasticfilesystem_AccessedViaMountTarget": "true"}
+        if point is not None:
+            context["elasticfilesystem_AccessPointArn"] = f"arn:aws:efs/accessPoint:::r-{point}"
+        if principal_is_known:
+            context["aws_PrincipalArn"] = ROLES[who]
+        return decided(said, READS_AND_WRITES, ROLES[who], action, **context)
+
+    for who in ("gateway", "sealer"):
+        for point, (_, _, writes) in POINTS.items():
+            assert may(who, "Mount", point) == point.startswith(who), (who, point)
+            assert may(who, "Write", point) == (point.startswith(who) and writes), (who, point)
+    assert not any(may(who, action, None) for who in ROLES for action in ("Mount", "Write")), (
+        "the whole share"
+    )
+    assert not any(may(who, action, "another") for who in ROLES for action in ("Mount", "Write"))
+    if principal_is_known:
+        assert not any(may("other", action, point) for point in POINTS for action in ("Mount", "Write"))
 
 
 @pytest.mark.parametrize(
@@ -112,16 +174,17 @@ def test_each_folder_of_the_share_is_one_users_to_write_over_tls_by_its_access_p
         for each in engine.all("AccessPoint")
     }
     assert set(arns) == set(POINTS)
-    on = "arn:aws:efs/fileSystem:::r-files"
 
     def may(action: str, point: str, **more: str) -> bool:
+        role = ROLES[point.partition("-")[0]]
         context = {
+            "aws_PrincipalArn": role,
             "aws_SecureTransport": "true",
             "elasticfilesystem_AccessedViaMountTarget": "true",
             "elasticfilesystem_AccessPointArn": arns[point],
             **more,
         }
-        return allowed(said, f"elasticfilesystem:Client{action}", on, **context)
+        return decided(said, {"Statement": []}, role, action, **context)
 
     writes = {point: may("Write", point) for point in POINTS}
     assert writes == {point: write for point, (_, _, write) in POINTS.items()}

@@ -116,7 +116,38 @@ def shut(*statements: dict[str, Any]) -> Resource:
     return made("aws:efs/fileSystemPolicy:FileSystemPolicy", "shut", inputs)
 
 
+WRITE = "elasticfilesystem:ClientWrite"
+_BY = "elasticfilesystem:AccessPointArn"
+
+
+def denies(condition: dict[str, Any], who: str = "*") -> dict[str, Any]:
+    named = {"Effect": "Deny", "Principal": {"AWS": who}, "Action": [MOUNT, WRITE]}
+    return {**named, "Condition": condition}
+
+
+DENIED = [
+    denies({"StringNotEquals": {_BY: ["${records-2000.arn}", "${seals-2001.arn}"]}}),
+    *(
+        denies(
+            {
+                "StringEquals": {_BY: [f"${{{point}.arn}}"]},
+                "ArnNotEquals": {"aws:PrincipalArn": ["arn:aws:iam::1:role/r"]},
+                "Null": {"aws:PrincipalArn": "false"},
+            }
+        )
+        for point in ("records-2000", "seals-2001")
+    ),
+]
+"""What keeps out a role that its own policy lets in."""
+
+
+def with_managed(name: str) -> Resource:
+    arn = f"arn:aws:iam::aws:policy/{name}"
+    return made("aws:iam/role:Role", "mine", {"assumeRolePolicy": "{}", "managedPolicyArns": [arn]})
+
+
 SHARE = [shut(), FILES, point("records", 2000), point("seals", 2001)]
+APART = [shut(*WRITERS, *DENIED), *SHARE[1:]]
 EFS = {
     "fileSystemId": "${files.id}",
     "transitEncryption": "ENABLED",
@@ -181,9 +212,22 @@ CASES = [
                 point("seals", 2000),
             ],
             [*SHARE, changed([point("seals", 0)], {})[0]],
+            # EFS lets in whoever a role's own policy allows, whatever the share's policy names.
+            [*SHARE, *role("mine", may(MOUNT, "*"))],
+            [*SHARE, *role("mine", may("elasticfilesystem:Client*", "${files.arn}"))],
+            [*SHARE, *role("mine", may(MOUNT, "arn:aws:elasticfilesystem:eu-central-1:1:file-system/*"))],
+            [*SHARE, *role("mine", {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})],
+            [*SHARE, with_managed("AmazonElasticFileSystemClientReadWriteAccess")],
+            # A denial that is missing opens one access point.
+            [shut(*WRITERS, *DENIED[:-1]), *SHARE[1:], *role("mine", may(WRITE, "*"))],
+            [shut(*WRITERS, *DENIED[1:]), *SHARE[1:], *role("mine", may(WRITE, "*"))],
         ],
         also=[
             [FILES],
+            APART,
+            [*APART, *role("mine", may("elasticfilesystem:Client*", "*"))],
+            [*SHARE, *role("mine", may(MOUNT, "arn:aws:elasticfilesystem:eu-central-1:1:file-system/fs-1"))],
+            [*SHARE, *role("mine", may("elasticfilesystem:DescribeFileSystems", "*"))],
             [made("aws:efs/accessPoint:AccessPoint", "w", {"fileSystemId": "${files.id}"}), FILES],
         ],
     ),
