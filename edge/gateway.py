@@ -214,14 +214,14 @@ class Gateway:
         """The answer of the first endpoint that takes the request; raises Refusal."""
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
-        async def ask(upstream: Upstream) -> Opened:
+        async def ask(upstream: Upstream, again: bool) -> Opened:
             if (foreign := vllm_fields(errand.asked)) and not upstream.place.takes_vllm_fields:
                 raise NotTaken(foreign[0])
             body = self._body(errand, upstream, await self._leaving(errand, upstream))
             if (audited := audited_of(errand.request)) is not None:
                 await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
             try:
-                return await errand.offer(upstream, body, self._headers(errand))
+                return await errand.offer(upstream, body, self._headers(errand), fresh=again)
             except Unsent:
                 self._state.metrics.unsent(upstream.endpoint)
                 raise
