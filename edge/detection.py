@@ -28,6 +28,7 @@ from edge.journal import quiet_libraries, write_line
 from edge.redaction import Detector, NoModel, Rules, TooSlow
 
 DETECT_PATH = "/v1/detect"
+MOST_CONNECTIONS = 1024
 _PR_SET_PDEATHSIG = 1
 
 
@@ -56,8 +57,9 @@ class Detection:
 
     async def serve(self) -> None:
         """Until a signal."""
+        from edge.connections import affordable
         from edge.metrics import Metrics
-        from edge.server import bind, listener
+        from edge.server import bind, health_listener, plain_listener
         from edge.service import Service, State, health_application
 
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -72,8 +74,8 @@ class Detection:
         app = Starlette(routes=[Route(DETECT_PATH, self.detect, methods=["POST"])])
         service = Service(app, {DETECT_PATH}, self._problem, self._metrics, _nothing)
         state = State(Metrics(self._config.data_class))
-        main = listener(app, http="auto", timeout_graceful_shutdown=10)
-        health = listener(health_application(service, state), http="auto", timeout_graceful_shutdown=1)
+        main = plain_listener(app, affordable(MOST_CONNECTIONS), timeout_graceful_shutdown=10)
+        health = health_listener(health_application(service, state))
         where = self._config.listen, self._config.health
         sockets = [bind(each.host, each.port, key) for each, key in zip(where, _KEYS, strict=True)]
         serving = [
