@@ -290,5 +290,5 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
         )
     except At as error:
         raise InputError(error.what, where=f"{args['id']}.model_family", todo=error.todo) from None
-    made: Any = {**profile, **args}
-    return made
+    sized: Any = {**profile, **args}
+    return sized
