@@ -334,6 +334,8 @@ class AuditStore(Part):
     mode: Mode
     retention_days: Days
     """The strictest minimum of the classes whose records it holds."""
+    delete_after_retention: bool = True
+    """`manage`: whether S3 deletes records once `retention_days` are over; false keeps them, for a legal hold."""
     endpoint: str | None = None
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
     bucket: BucketName | None = None
