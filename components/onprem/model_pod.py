@@ -200,9 +200,10 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     """A claim, or an image whose file system is the weights."""
     uri = args["weights"]["uri"]
     if uri.startswith("s3://"):
-        # Mounted to be read; where what is compiled lies beside them, that folder alone can be written.
-        writes = {} if compile_cache.place_of(args) == "node" else {"readOnly": True}
-        return {"name": "weights", "persistentVolumeClaim": {"claimName": cache_claim(args), **writes}}
+        return {
+            "name": "weights",
+            "persistentVolumeClaim": {"claimName": cache_claim(args), "readOnly": True},
+        }
     if uri.startswith("pvc://"):
         claim = uri.removeprefix("pvc://").partition("/")[0]
         return {"name": "weights", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}

@@ -73,7 +73,7 @@ class ModelServer(pulumi.ComponentResource):
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
         before += weight_cache.cached(name, args, space, self)
-        before += compile_cache.claim(name, args, space, own, child)
+        before += compile_cache.claim(name, args, space, own, self)
         found = args.get("door")
         if found is None:
             inference_pool.make(name, args, space, own, serving, child)
