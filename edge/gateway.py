@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from edge.allowance import Allowances, Ledger, estimate
 from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
+from edge.audit.log import Unrecorded
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
 from edge.confidence.choosing import Scores
 from edge.config import GatewayConfig
@@ -88,6 +90,7 @@ class Gateway:
             background=[
                 *(endpoint.probing for endpoint in endpoints),
                 self._flushing,
+                *([self._auditor.telling] if self._auditor else []),
                 *([self._auditor.expiring] if self._auditor and self._auditor.keys else []),
             ],
         )
@@ -309,6 +312,8 @@ class Gateway:
 
     async def _close(self) -> None:
         if self._auditor is not None:
+            with contextlib.suppress(Unrecorded):
+                await self._auditor.tell_refused()
             await self._auditor.log.close()
         await self._flush(last=True)
         for endpoint in self._ways.endpoints:
