@@ -92,6 +92,11 @@ class Limits(Strict):
     drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Places that one request is offered to. The next is asked only when the one before took nothing of it."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 2048
+    """Of clients at once, as far as the process may open files. A full listener gives up the connection that has waited
+    longest for a whole request."""
+    max_connections_per_client: Annotated[int, Field(ge=8, le=100_000)] = 1024
+    """From one address."""
     answer_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 4096
     """Of each answer, where the request states no maximum and a limit in tokens or USD applies: so much is reserved,
     and the model server is told to write no more."""
