@@ -13,6 +13,7 @@ from components.arguments_serving import (
     serving_args,
     weights_args,
 )
+from components.gateway.name_resolver import CPU, MEMORY, REPLICAS, NameResolver
 from components.governance.audit_trail import AuditTrailArgs
 from components.kube import GPU
 from components.onprem.door import ModelDoorArgs
@@ -113,6 +114,11 @@ def namespace_args(
         beside = screening_room(gateway)
         cpu, memory = cpu + copies * beside[0], memory + copies * beside[1]
         pods += copies * (2 if translated else 1)
+        if held != "restricted" and site.cluster_dns.filter:
+            # While it rolls, one more.
+            several = REPLICAS + 1
+            cpu, memory = cpu + several * amount(CPU), memory + several * amount(MEMORY)
+            pods += several
         if gateway.router is not None:
             cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)
     cpu, memory = cpu + rolling[0], memory + rolling[1]
@@ -126,9 +132,35 @@ def namespace_args(
         **not_shared(platform, site, held),
     }
     made: ClassNamespaceArgs = {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
+    if held != "restricted":
+        made["dns"] = dns_peers(site)
+        made["own_resolver"] = site.cluster_dns.filter
     if held in site.existing_namespaces:
         made["existing"] = True
     return made
+
+
+def dns_peers(site: Site) -> list[Any]:
+    """The resolvers of a site's cluster, as components take them."""
+    return [peer.model_dump(exclude_none=True) for peer in site.cluster_dns.resolvers]
+
+
+def resolver_args(platform: Platform, site: Site, held: str) -> NameResolver | None:
+    """The resolver of a class at a site; None where its pods ask the site's or the cluster's own."""
+    if held == "restricted" or not site.cluster_dns.filter:
+        return None
+    if platform.images.resolver is None:
+        raise InputError(
+            "no image of the resolver is named, and gateways ask one that answers for the names they need alone",
+            where="images.resolver",
+            todo=f"Name CoreDNS by digest; or set `cluster_dns: {{filter: false}}` of site {site.name}: its pods can"
+            " then spell data into names",
+        )
+    return {
+        "image": platform.images.resolver,
+        "domain": site.cluster_dns.domain,
+        "peers": dns_peers(site),
+    }
 
 
 def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:

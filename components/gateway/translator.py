@@ -108,11 +108,14 @@ def translator(
     monitoring_namespace: str,
     pod_monitors: bool,
     pull_secrets: list[str] | None,
+    resolving: Any,
     pod_priority: str | None = None,
     monitor_labels: Mapping[str, str] | None = None,
     failure_domain_label: str = ZONE,
 ) -> None:
-    """Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
+    """`resolving`: how its pods resolve names (`name_resolver.Resolving`).
+
+    Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
     service = f"{sensitivity}-translator"
     own = labels(service, sensitivity=sensitivity, role="translator")
     child = pulumi.ResourceOptions(parent=parent)
@@ -161,7 +164,7 @@ def translator(
         tls_secret=secret,
         ingress=[from_gateway, scraped_from(monitoring_namespace)],
         egress=[*ways_out([*destinations, *([agent] if by_place else [])], service), *out.egress],
-        before=[*before, *helper.before],
+        before=[*before, *helper.before, *resolving.before],
         # A pod bears what is associated when it comes: another role needs other pods.
         annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
@@ -173,4 +176,5 @@ def translator(
         volumes=[*helper.volumes, *out.volumes],
         variables=helper.variables,
         **first,
+        **resolving.pod,
     )

@@ -71,9 +71,9 @@ def serve(
     box = edge_container(container, image, mounts or [], resources)
     if variables:
         box["env"] = variables
-    box["startupProbe"] = health_probe(2, _START_S // 2)
+    # `/live`: a restart does not repair a database or a sealer that is down. Readiness alone asks whether it can serve.
+    box["startupProbe"] = health_probe(2, _START_S // 2, "/live")
     box["readinessProbe"] = health_probe(5, 3)
-    # Not whether it can serve: started anew it would find the same database down.
     box["livenessProbe"] = health_probe(10, 6, "/live")
     # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
     box["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}

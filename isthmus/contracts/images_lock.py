@@ -20,10 +20,10 @@ from isthmus.contracts.references import LOCAL, Reference
 from isthmus.contracts.words import DnsLabel, FilePart, Sha256
 
 FILE = "images.lock.yaml"
-Image = Literal["edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper"]
+Image = Literal["edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper", "resolver"]
 """What the platform's pods run (`isthmus.contracts.platform.Images` has the same names)."""
 IMAGES: tuple[Image, ...] = get_args(Image)
-FOR_SOME: tuple[Image, ...] = ("detector", "vllm_cpu")
+FOR_SOME: tuple[Image, ...] = ("detector", "vllm_cpu", "resolver")
 """Those that a lock may lack where nothing runs them."""
 HEADER = """Every image that the platform runs, and the charts of what it needs in a cluster: docs/airgap.md.
 References and versions are written by hand, digests by `isthmus images STACK --resolve`."""

@@ -32,6 +32,7 @@ from isthmus.contracts.platform_aws import (
     Trust,
 )
 from isthmus.contracts.platform_callers import GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform_dns import ClusterDns
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
@@ -44,6 +45,7 @@ from isthmus.contracts.platform_serving import (
     Adapter,
     Canary,
     ChatTemplate,
+    CompileCache,
     Picker,
     PrefixCache,
     Router,
@@ -86,6 +88,8 @@ class Site(OfTheOrganisation):
     `topology.kubernetes.io/zone` in AWS and where a pool has several failure domains, else `kubernetes.io/hostname`."""
     dns: list[str] = []
     """The site's own resolvers (addresses), which know no cloud zone."""
+    cluster_dns: ClusterDns = ClusterDns()
+    """Who resolves names in the site's cluster, and whether gateways and translators get an allow-list of names."""
     region: str | None = None
     account_id: AccountId | None = None
     assume_role: RoleArn | None = None
@@ -137,6 +141,8 @@ class Endpoint(Part):
     task: Task = "chat"
     speculative: Speculative | None = None
     prefix_cache: PrefixCache = "shared"
+    compile_cache: CompileCache | None = None
+    """Absent: on the machines' own disks where the weights are kept there, else in the pod."""
     picker: Picker | None = None
     """Chooses each request's replica by load and cached prefixes, through an InferencePool; absent: the Service."""
     drain_s: int = Field(default=40, ge=5, le=3600)
@@ -328,6 +334,8 @@ class AuditStore(Part):
     mode: Mode
     retention_days: Days
     """The strictest minimum of the classes whose records it holds."""
+    delete_after_retention: bool = True
+    """`manage`: whether S3 deletes records once `retention_days` are over; false keeps them, for a legal hold."""
     endpoint: str | None = None
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
     bucket: BucketName | None = None
@@ -361,6 +369,9 @@ class Images(Part):
     """Needed where an endpoint's engine is `cpu`."""
     detector: ImageReference | None = None
     """Needed where a gateway has a screening: the detector, with the entity models in `/models`."""
+    resolver: ImageReference | None = None
+    """CoreDNS: answers a class's gateway and translator for the names that they need. Needed where a site's
+    `cluster_dns` filters, and a gateway that is not restricted runs in its cluster."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None

