@@ -249,6 +249,8 @@ class ModelServerArgs(TypedDict):
     """The cert-manager issuer of its certificate."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in the namespace, in place of a cert-manager Certificate."""
+    trust_bundle: NotRequired[str]
+    """ConfigMap in the namespace with `ca.crt`: CAs that are believed besides the Secret's own."""
     monitoring_namespace: str
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]

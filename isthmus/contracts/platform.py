@@ -417,6 +417,9 @@ class Platform(Life):
     contacts: Contacts = Contacts()
     images: Images
     issuer: Issuer | None = None
+    trust_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in every class's namespace: CAs that gateways, translators and model servers believe
+    besides those of their own Secrets. With the old and the new CA in it, a CA is replaced without an outage."""
     monitoring: Monitoring
     operators: Operators = Operators()
     pod_priorities: PodPriorities = PodPriorities()
