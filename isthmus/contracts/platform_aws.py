@@ -70,8 +70,23 @@ SERVICES = (
     "eks",
     "eks-auth",
     "secretsmanager",
+    "cloudtrail",
+    "monitoring",
+    "events",
+    "sns",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "ecs",
+    "sagemaker.api",
+    "application-autoscaling",
 )
 """AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
+CONTROL_SERVICES = tuple(
+    each
+    for each in SERVICES
+    if each not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
+)
+"""Of these, the ones by which infrastructure is made. The others carry prompts, answers, images and identities."""
 Service = Literal[
     "bedrock-runtime",
     "bedrock",
@@ -87,6 +102,15 @@ Service = Literal[
     "eks",
     "eks-auth",
     "secretsmanager",
+    "cloudtrail",
+    "monitoring",
+    "events",
+    "sns",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "ecs",
+    "sagemaker.api",
+    "application-autoscaling",
 ]
 
 
@@ -143,6 +167,9 @@ class Network(Part):
     """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
     dns_firewall: DnsFirewall = DnsFirewall()
     """Which names may be asked for in it."""
+    deployers: list[RoleArn] = []
+    """Roles by which `isthmus up` runs on a machine in this network. Endpoints of services by which infrastructure is
+    made admit them; none that carries prompts does."""
 
     @property
     def dns_mode(self) -> Mode:
