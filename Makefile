@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check fast lint test soak recovery bench lock clean install toolchain graders
+.PHONY: help up down check fast lint test soak recovery bench images lock clean install toolchain graders
 
 help: ## what can be asked for
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort
@@ -69,13 +69,19 @@ soak: toolchain graders ## the long matrices, whole
 recovery: toolchain ## the recovery matrix, printed: everything killed, at every fifth resource of the bank (hours)
 	$(BIN)/python -m tests.recovery
 
+gpu: install ## isthmus size beside vLLM on this machine's GPU, as ratios; skipped where there is none
+	$(BIN)/python -m bench.gpu
+
 bench: toolchain ## measurements, as ratios in one run
 	$(BIN)/python -m bench
+
+images: graders ## build the edge's three images and their SBOMs (BASE=image@sha256:…, else Debian's Python)
+	$(BIN)/python -m scripts.edge_image $(if $(BASE),--base $(BASE))
 
 lock: ## pin the dependencies anew
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
 	@# The graders' own and LiteLLM's proxy's, which agree with nobody's: each is alone in its environment.
-	for each in tests/graders/checkov tests/graders/nca tests/graders/ci bench/litellm-proxy bench/presidio; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom tests/graders/iam bench/litellm-proxy bench/presidio bench/outside tests/edge/privacy/privacy; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
 
 clean: ## what was made in the checkout
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ from components.arguments_serving import (
     serving_args,
     weights_args,
 )
+from components.gateway.name_resolver import CPU, MEMORY, REPLICAS, NameResolver
 from components.governance.audit_trail import AuditTrailArgs
 from components.kube import GPU
 from components.onprem.door import ModelDoorArgs
@@ -23,14 +24,17 @@ from components.onprem.namespace import ClassNamespaceArgs
 from components.quantities import amount, as_cpu, as_memory
 from isthmus.contracts import mig, platform_mig
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.layers import DoorGiven
+from isthmus.contracts.model_profiles import sidecar_millicores
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Platform, Pool, Site
+from isthmus.contracts.platform_pools import ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import at_most
 from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
 
-EDGE_CPU, EDGE_MEMORY = Decimal("0.5"), Decimal(2**29)
-"""What the sidecar of a model server asks for."""
+EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
+"""What the sidecar of a model server asks for at most: a release that changes its streams needs no other quota."""
 
 PROXIES = Decimal(4)
 """Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
@@ -110,6 +114,11 @@ def namespace_args(
         beside = screening_room(gateway)
         cpu, memory = cpu + copies * beside[0], memory + copies * beside[1]
         pods += copies * (2 if translated else 1)
+        if held != "restricted" and site.cluster_dns.filter:
+            # While it rolls, one more.
+            several = REPLICAS + 1
+            cpu, memory = cpu + several * amount(CPU), memory + several * amount(MEMORY)
+            pods += several
         if gateway.router is not None:
             cpu, memory, pods = cpu + PROXIES / 2, memory + PROXIES * 2**29, pods + int(PROXIES)
     cpu, memory = cpu + rolling[0], memory + rolling[1]
@@ -123,9 +132,35 @@ def namespace_args(
         **not_shared(platform, site, held),
     }
     made: ClassNamespaceArgs = {"sensitivity": held, "quota": quota, "resolvers": list(site.dns)}
+    if held != "restricted":
+        made["dns"] = dns_peers(site)
+        made["own_resolver"] = site.cluster_dns.filter
     if held in site.existing_namespaces:
         made["existing"] = True
     return made
+
+
+def dns_peers(site: Site) -> list[Any]:
+    """The resolvers of a site's cluster, as components take them."""
+    return [peer.model_dump(exclude_none=True) for peer in site.cluster_dns.resolvers]
+
+
+def resolver_args(platform: Platform, site: Site, held: str) -> NameResolver | None:
+    """The resolver of a class at a site; None where its pods ask the site's or the cluster's own."""
+    if held == "restricted" or not site.cluster_dns.filter:
+        return None
+    if platform.images.resolver is None:
+        raise InputError(
+            "no image of the resolver is named, and gateways ask one that answers for the names they need alone",
+            where="images.resolver",
+            todo=f"Name CoreDNS by digest; or set `cluster_dns: {{filter: false}}` of site {site.name}: its pods can"
+            " then spell data into names",
+        )
+    return {
+        "image": platform.images.resolver,
+        "domain": site.cluster_dns.domain,
+        "peers": dns_peers(site),
+    }
 
 
 def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
@@ -142,11 +177,21 @@ def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) ->
         "mig": cut_machines(platform, pool),
         "classes": [held for held in SENSITIVITIES if held in used],
         **({"marked": True} if pool.node_group is not None else {}),
+        **_found_by(pool),
         "gpu_operator": platform.operators.gpu_operator,
         "kueue": platform.operators.kueue,
         **settings(platform, pool),
     }
     return made  # type: ignore[return-value]
+
+
+def _found_by(pool: Pool) -> dict[str, Any]:
+    """How Node Feature Discovery finds the machines of a pool that names none and makes none."""
+    if pool.node_names or pool.node_group is not None:
+        return {}
+    known = GPUS[pool.gpu].pci_devices if pool.gpu in GPUS else ()
+    devices = pool.pci_devices or list(known)
+    return {"pci_devices": devices} if devices else {}
 
 
 def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]:
@@ -155,6 +200,10 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
         "monitoring_namespace": platform.monitoring.namespace,
         "pod_monitors": platform.monitoring.pod_monitors,
     }
+    if platform.pod_priorities.mode != "off":
+        shared["pod_priority"] = platform.pod_priorities.gateway
+    if platform.monitoring.labels:
+        shared["monitor_labels"] = dict(platform.monitoring.labels)
     if secrets := platform.images.all_pull_secrets:
         shared["pull_secrets"] = secrets
     if platform.issuer and platform.operators.cert_manager != "off":
@@ -162,6 +211,12 @@ def shared(platform: Platform, certificate_secret: str | None) -> dict[str, Any]
     if certificate_secret:
         shared["certificate_secret"] = certificate_secret
     return shared
+
+
+def spread_over(platform: Platform, site: str) -> dict[str, Any]:
+    """By which node label a site's pods are spread; nothing where it is the components' default."""
+    label = failure_domain_label(platform, site)
+    return {"failure_domain_label": label} if label != ZONE_LABEL else {}
 
 
 def door_args(platform: Platform, endpoint: Endpoint) -> ModelDoorArgs:
@@ -194,6 +249,7 @@ def model_args(
         *("replicas", "survive", "max_model_len", "max_num_seqs", "gpu_memory_utilization"),
         *("kv_cache_dtype", "adapters", "engine_version", "engine_args"),
         *("cpu", "memory", "load_timeout_s", "surge"),
+        *("model_family", "tool_call_parser", "reasoning_parser", "chat_template"),
     )
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},
@@ -201,6 +257,7 @@ def model_args(
         "sensitivity": endpoint.class_,
         "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,
+        **({"pod_priority": platform.pod_priorities.model} if platform.pod_priorities.mode != "off" else {}),
         **serving_args(platform, endpoint),
         **({"door": door.model_dump()} if door is not None else {}),
     }
@@ -209,6 +266,7 @@ def model_args(
             "product": pool.product,
             "pool": pool.name,
             "failure_domains": pool.failure_domains,
+            **spread_over(platform, pool.site),
             **_slices(platform, pool, endpoint),
             **placed(pool, endpoint),
             **queue_of(platform, pool, endpoint),

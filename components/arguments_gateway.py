@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.arguments import shared
+from components.arguments import dns_peers, resolver_args, shared, spread_over
 from components.arguments_aws import region_at
 from components.arguments_reviews import held_args, reviewed_args
 from components.arguments_screening import screening_args
@@ -73,6 +73,7 @@ def gateway_args(
         routes.append(route)
     made: dict[str, Any] = {
         **shared(platform, gateway.certificate_secret),
+        **spread_over(platform, gateway.site),
         "sensitivity": gateway.class_,
         "site": site.name,
         "image": platform.images.edge,
@@ -98,7 +99,10 @@ def gateway_args(
     if gateway.screening is not None:
         made["screening"] = screening_args(platform, gateway, cluster_ips)
     if gateway.router is not None:
-        made["router"] = gateway.router.model_dump(exclude_none=True)
+        made["router"] = {**gateway.router.model_dump(exclude_none=True), "dns": dns_peers(site)}
+    names = resolver_args(platform, site, gateway.class_)
+    if names is not None:
+        made["names"] = names
     if translator is not None:
         made["translator"] = translator
         made |= exception(platform, [workload.name for workload in gateway.workloads])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.arguments import shared
+from components.arguments import shared, spread_over
 from components.gateway.reviews import ReviewsArgs
 from components.sealing_site import Sealed
 from isthmus.contracts.errors import InputError
@@ -51,6 +51,7 @@ def reviews_args(
         return None
     made: dict[str, Any] = {
         **shared(platform, reviews.certificate_secret),
+        **spread_over(platform, gateway.site),
         **reviews.model_dump(include=_SHARED, exclude_none=True),
         **audit.model_dump(include={"policy", "max_unsealed_s"}, exclude_none=True),
         "sensitivity": gateway.class_,

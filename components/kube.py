@@ -73,7 +73,7 @@ def dns_name(service: str, namespace: str) -> str:
 def labels(
     name: str, *, sensitivity: str | None = None, role: str | None = None, endpoint: str | None = None
 ) -> dict[str, str]:
-    """The common labels; `role` is gateway, translator, sealer, reviews or model."""
+    """The common labels; `role` is gateway, translator, resolver, router, sealer, reviews or model."""
     found = {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": "isthmus",

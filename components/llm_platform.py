@@ -24,6 +24,7 @@ from components.data_paths import data_paths
 from components.lifecycle import Keeping
 from components.lookups import region_of
 from components.people_site import make_account, make_cluster
+from components.pod_priorities import pod_priorities
 from components.scope import WHOLE, Scope
 from components.sealing_site import Sealed, sealers_of
 from components.site_gateways import make_gateways
@@ -188,6 +189,13 @@ class LlmPlatform(pulumi.ComponentResource):
         if scope.owns("platform"):
             registries = list(platform.images.registries)
             guard.append(AdmissionGuard(f"{at}-admission", {"registries": registries}, self._at(key)))
+            if not self._only_admission:
+                # A pod that names a class which is not there is refused.
+                guard += pod_priorities(
+                    f"{at}-priority",
+                    platform.pod_priorities,
+                    pulumi.ResourceOptions(parent=self, provider=self._provider_at(key)),
+                )
             spaces |= {
                 held: ClassNamespace(
                     f"{at}-{held}",

@@ -55,6 +55,11 @@ def health_probe(
     }
 
 
+def ranked(priority_class: str | None) -> dict[str, Any]:
+    """Field of a pod's spec by which the scheduler knows whom to evict first; empty: as the cluster has it."""
+    return {"priorityClassName": priority_class} if priority_class else {}
+
+
 def edge_container(
     name: str,
     image: Any,

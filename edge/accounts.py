@@ -6,6 +6,7 @@ had not told yet.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -26,6 +27,10 @@ ON CONFLICT (day, class, site, team, workload, model, endpoint) DO UPDATE SET
 """
 
 
+MOST = 10**12
+"""Of anything that one request can add."""
+
+
 class Whose(NamedTuple):
     """For whom, and where it ran."""
 
@@ -43,10 +48,10 @@ class Accounts:
         self._sums: defaultdict[Whose, list[float]] = defaultdict(lambda: [0, 0, 0, 0.0, 0.0])
 
     def add(self, whose: Whose, prompt: int, completion: int, gpu_seconds: float, usd: float) -> None:
-        """One request."""
+        """One request. A count that no column can hold would keep everybody's sums from the database."""
         sums = self._sums[whose]
         for at, more in enumerate((1, prompt, completion, gpu_seconds, usd)):
-            sums[at] += more
+            sums[at] += min(max(more, 0), MOST) if math.isfinite(more) else 0
 
     async def flush(self) -> None:
         """Tell them; raises DatabaseDown, and what was not told stays to be told."""

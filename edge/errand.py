@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from starlette.requests import Request
 
 from edge.accounts import Accounts, Whose, cost
 from edge.allowance import Reservation
+from edge.allowance.estimate import TOKENS_A_SECOND, answered_at_length, answers, states_maximum
 from edge.callers import Caller
 from edge.flow import Deadline
 from edge.journal import Exchange
@@ -39,12 +41,15 @@ class Errand:
     wants_usage: bool
     expected: tuple[int, int]
     """Tokens of the prompt and the answer, as they were estimated."""
+    limited_answer: int | None = None
+    """Tokens to which the gateway limits each answer, since the request states no maximum and a limit applies."""
     screen: Screen | None = None
     """What it may carry out and bring back; None: nobody looks."""
     reservation: Reservation = field(default_factory=Reservation)
     opened: Opened | None = None
     listening: Listening | None = None
     """Who scores the answer, where the workload wants a score."""
+    _sent_at: float = 0.0
     _settled: bool = False
 
     @property
@@ -52,13 +57,14 @@ class Errand:
         """The model's name for the caller."""
         return self.way.route.called
 
-    async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str]) -> Opened:
+    async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str], *, fresh: bool) -> Opened:
         """Until the upstream's answer begins. However that fails, but for Unsent, the work there is accounted."""
         self.exchange.attempts = (self.exchange.attempts or 0) + 1
         self.exchange.endpoint = upstream.endpoint.name
         self.opened = opened = Opened(upstream)
+        self._sent_at = time.monotonic()
         try:
-            await opened.send(self.task.path, body, headers)
+            await opened.send(self.task.path, body, headers, fresh=fresh)
         except Unsent:
             self.opened = None
             await opened.close()
@@ -83,10 +89,8 @@ class Errand:
         prompt, completion = exchange.prompt_tokens, exchange.completion_tokens
         if self.opened.declined:
             prompt = completion = 0
-        elif prompt is None:
-            # Cut short: the model tells no counts. What it was seen to write is the least that it wrote.
-            prompt, completion = self.expected[0], exchange.pieces
-        completion = completion or 0
+        prompt = self.expected[0] if prompt is None else prompt
+        completion = self._unknown_completion() if completion is None else completion
         exchange.gpu_seconds, exchange.usd = _rounded(
             cost(upstream.place, self.opened.share_s(), prompt, completion)
         )
@@ -94,6 +98,17 @@ class Errand:
         if accounts is not None:
             whose = Whose(self.caller.team, self.caller.workload, self.called, exchange.endpoint)
             accounts.add(whose, prompt, completion, exchange.gpu_seconds or 0.0, exchange.usd or 0.0)
+
+    def _unknown_completion(self) -> int:
+        """Tokens of an answer that the model server did not count: what was seen of it, else the most it can be."""
+        if self.exchange.stream or self.exchange.pieces:
+            return self.exchange.pieces
+        if not answered_at_length(self.asked):
+            return 0
+        if states_maximum(self.asked) or self.limited_answer is not None:
+            return self.expected[1]
+        seconds = time.monotonic() - self._sent_at
+        return max(self.expected[1], int(seconds * TOKENS_A_SECOND) * answers(self.asked))
 
     async def end(self, accounts: Accounts | None, end_span: Callable[[Span, Exchange], None]) -> None:
         """It is over, however it ended."""

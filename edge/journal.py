@@ -50,7 +50,7 @@ class Exchange:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     pieces: int = 0
-    """Events of a stream that bore text: about as many tokens, where a stream ends before it says how many."""
+    """Tokens of the text that was seen of the answer, about: they count where the model server tells no number."""
     verdicts: list[str] = field(default_factory=list)
     reviewing: list[str] = field(default_factory=list)
     """Guards that want people to look at the answer."""
@@ -64,14 +64,32 @@ class Exchange:
     settle: Callable[[], None] = lambda: None
     """Reckons what the request came to, once, before its line is written."""
 
-    def note_usage(self, usage: Any) -> None:
-        """Take the token counts of an OpenAI `usage` object, where they are numbers."""
-        if isinstance(usage, dict):
-            # Reranking counts its prompt as the whole.
-            prompt = usage.get("prompt_tokens", usage.get("total_tokens"))
-            completion = usage.get("completion_tokens")
-            self.prompt_tokens = prompt if isinstance(prompt, int) else self.prompt_tokens
-            self.completion_tokens = completion if isinstance(completion, int) else self.completion_tokens
+    def note_usage(self, usage: Any) -> bool:
+        """Take the token counts of an OpenAI `usage` object; whether they can be true.
+
+        Of a usage that holds another count than 0 to `MOST_TOKENS` nothing is taken: it would spoil sums and bills.
+        """
+        if usage is None:
+            return True
+        if not isinstance(usage, dict):
+            return False
+        # Reranking counts its prompt as the whole.
+        prompt = usage.get("prompt_tokens", usage.get("total_tokens"))
+        completion = usage.get("completion_tokens")
+        if not all(count is None or is_count(count) for count in (prompt, completion)):
+            return False
+        self.prompt_tokens = self.prompt_tokens if prompt is None else prompt
+        self.completion_tokens = self.completion_tokens if completion is None else completion
+        return True
+
+
+MOST_TOKENS = 10_000_000
+"""Of one prompt or answer: more than any model's context."""
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value can be the number of one request's tokens."""
+    return type(value) is int and 0 <= value <= MOST_TOKENS
 
 
 def write_line(event: str, **fields: Any) -> None:
@@ -144,8 +162,10 @@ class Journal:
             nonlocal written
             if not written:
                 written = True
-                exchange.settle()
-                self._write(exchange)
+                try:
+                    exchange.settle()
+                finally:  # whatever cannot be counted, the request is on record
+                    self._write(exchange)
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -177,7 +197,6 @@ class Journal:
 
     def _write(self, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.started
-        self._metrics.add(exchange, seconds)
         first = exchange.first_byte_s
         write_line(
             "request",
@@ -198,3 +217,4 @@ class Journal:
             completion_tokens=exchange.completion_tokens,
             **({"verdicts": exchange.verdicts} if exchange.verdicts else {}),
         )
+        self._metrics.add(exchange, seconds)

@@ -146,7 +146,7 @@ def _workloads(subject: Subject) -> Iterator[Broken]:
             yield Broken(said, pod.resource)
 
 
-_ROLES = ("gateway", "translator")
+_ROLES = ("gateway", "translator", "resolver")
 
 
 def outgoing(subject: Subject) -> Iterator[tuple[Resource, str, list[Any]]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from isthmus.contracts.platform_pools import HOST_LABEL, ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import scaled
 from isthmus.graph.resources import place
 from policies import frameworks as fw
@@ -16,9 +17,6 @@ from policies.values import at, unknown
 
 _KINDS = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet", ":LeaderWorkerSet")
 _DEPLOYMENT = "kubernetes:apps/v1:Deployment"
-_HOST, _ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
-_PLACES = {"node": (_HOST,), "domain": (_ZONE,)}
-"""What must be outlived, and over which places replicas are spread by force for it."""
 _GRACE = 30
 """Kubernetes' own, where a pod says none; the deadline of a rollout below, too."""
 _DEADLINE = 600
@@ -71,16 +69,31 @@ def _least(subject: Subject, pod: Pod) -> int:
 
 
 def apart(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
-    """Several replicas, and the places over which what is stated of them keeps them apart."""
+    """Several replicas, and the node labels over one of which what is stated of them keeps them apart."""
     for pod in served(subject):
         count = at(pod.resource.inputs, "spec.replicas")
         if not isinstance(count, int | float) or count < 2:
             continue
-        one = endpoint(subject, pod.labels)
-        wanted = _PLACES.get(one.survive, ()) if one is not None else ()
-        wanted = (_ZONE,) if pod.role in ("gateway", "translator", "reviews") else wanted
-        if wanted:
+        if wanted := _places(subject, pod):
             yield pod, wanted
+
+
+def _places(subject: Subject, pod: Pod) -> tuple[str, ...]:
+    """Labels of which a pod's replicas are spread over one by force; empty where nothing asks for it."""
+    platform, one = subject.platform, endpoint(subject, pod.labels)
+    if pod.role in ("gateway", "translator", "reviews"):
+        if platform is None:
+            return (ZONE_LABEL,)
+        class_ = class_of(subject.graph, pod)
+        known = {site.name for site in platform.sites}
+        sites = [each.site for each in platform.gateways if each.class_ == class_ and each.site in known]
+        # In different zones they are on different machines and in different racks, too.
+        return tuple(dict.fromkeys([*(failure_domain_label(platform, site) for site in sites), ZONE_LABEL]))
+    if one is None or one.survive not in ("node", "domain"):
+        return ()
+    if one.survive == "node" or platform is None:
+        return (HOST_LABEL,) if one.survive == "node" else (ZONE_LABEL,)
+    return (failure_domain_label(platform, one.site),)
 
 
 def _spread(subject: Subject) -> Iterator[Broken]:
@@ -88,10 +101,9 @@ def _spread(subject: Subject) -> Iterator[Broken]:
         if unknown(pod.spec.get("topologySpreadConstraints")):
             yield Broken(f"how {pod.resource.name} is spread is not known yet", pod.resource, "undecided")
             continue
-        for key in wanted:
-            if not _forced(pod, key) and not (key == _ZONE and _led(pod)):
-                what = "zone" if key == _ZONE else "machine"
-                yield Broken(f"every replica of {pod.resource.name} may stand in one {what}", pod.resource)
+        if not any(_forced(pod, key) or (key != HOST_LABEL and _led(pod, key)) for key in wanted):
+            what = {ZONE_LABEL: "zone", HOST_LABEL: "machine"}.get(wanted[0], "failure domain")
+            yield Broken(f"every replica of {pod.resource.name} may stand in one {what}", pod.resource)
 
 
 def _follows(pod: Pod) -> bool:
@@ -99,10 +111,10 @@ def _follows(pod: Pod) -> bool:
     return at(pod.resource.inputs, "spec.leaderWorkerTemplate.workerTemplate.spec") is pod.spec
 
 
-def _led(pod: Pod) -> bool:
+def _led(pod: Pod, key: str) -> bool:
     """Whether these are workers that stand where their leader does, by force."""
     near = at(pod.spec, "affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution") or []
-    return _follows(pod) and any(at(one, "topologyKey") == _ZONE for one in near)
+    return _follows(pod) and any(at(one, "topologyKey") == key for one in near)
 
 
 def _forced(pod: Pod, key: str) -> bool:

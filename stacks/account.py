@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts import bedrock_quotas, platform_aws_checks
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from stacks import instance_quotas, model_access
+from stacks import instance_quotas, model_access, service_roles
 
 if TYPE_CHECKING:
     import pulumi
@@ -67,6 +67,9 @@ def check(
                 model_is_there(asked, endpoint)
                 told += models.may_call(endpoint)
         instances_are_there(asked, plan)
+        if not sandbox:
+            # The sandbox's AWS does not look at the principals of a key policy.
+            told += service_roles.exist(site, platform)
         told += instance_quotas.suffice(asked, platform)
         told += quotas_suffice(asked, plan, requirements)
     return told

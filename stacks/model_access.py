@@ -17,6 +17,7 @@ from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, IsthmusError
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Endpoint, Site
 
+_WHY = "whether it may call the plan's models"
 _GUIDE = "docs/stacks.md, `Access to models`"
 
 
@@ -46,7 +47,7 @@ class Account:
     def _told(self, region: str, model: str, where: str) -> dict[str, Any]:
         try:
             if self._session is None:
-                self._session = _session(self.site, sandbox=self.sandbox)
+                self._session = account_session(self.site, sandbox=self.sandbox, why=_WHY)
             bedrock = aws_session.client(self._session, "bedrock", region)
             return bedrock.get_foundation_model_availability(modelId=model)
         except IsthmusError:
@@ -61,13 +62,13 @@ class Account:
             ) from None
 
 
-def _session(site: Site, *, sandbox: bool) -> Any:
+def account_session(site: Site, *, sandbox: bool, why: str) -> Any:
     """With the credentials of `stacks.providers.aws`: change the two together."""
     role = {"roleArn": site.assume_role, "sessionName": "isthmus", "externalId": site.external_id}
     return aws_session.session(
         site.region or "",
         [role] if site.assume_role else [],
-        why="whether it may call the plan's models",
+        why=why,
         accounts=[site.account_id] if site.account_id and not sandbox else [],
         keys=aws_session.KEYS_OF_THE_SANDBOX if sandbox else None,
     )

@@ -94,7 +94,10 @@ def data() -> dict[str, Any]:
         "audit": [{"name": "frankfurt", "site": "frankfurt", "mode": "manage", "retention_days": 366}],
         "contacts": {"security": ["soc@insurer.example"]},
         "images": {
-            **{name: f"{ECR}{name}@{DIGEST}" for name in ("edge", "translator", "detector", "vllm")},
+            **{
+                name: f"{ECR}{name}@{DIGEST}"
+                for name in ("edge", "translator", "detector", "vllm", "resolver")
+            },
             "registries": [ECR],
         },
         "issuer": {"name": "ca"},

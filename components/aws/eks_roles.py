@@ -19,7 +19,14 @@ CNI_ACCOUNT = "aws-node"
 """The service account of AWS's network plugin, in kube-system."""
 LOOKS = ["ec2:DescribeInstances", "ec2:DescribeInstanceTypes"]
 """What a machine looks up of itself when it joins."""
-CNI_LOOKS = [*LOOKS, "ec2:DescribeTags", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+CNI_LOOKS = [
+    *LOOKS,
+    "ec2:DescribeNetworkInterfaces",
+    # VPC CNI 1.22.1 ends where it may not (in AmazonEKS_CNI_Policy since 2026-03-04; eksctl issue 8768).
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeTags",
+]
 CNI_CHANGES = [
     "ec2:AssignPrivateIpAddresses",
     "ec2:AttachNetworkInterface",
@@ -87,6 +94,9 @@ def cluster_trust(region: str, account: pulumi.Input[str]) -> dict[str, Any]:
 def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str, Any]]:
     """The least that a cluster without load balancers needs (EKS user guide, "Amazon EKS cluster IAM role")."""
     instances = pulumi.Output.format("arn:{}:ec2:{}:{}:instance/*", partition(region), region, account)
+    interfaces = pulumi.Output.format(
+        "arn:{}:ec2:{}:{}:network-interface/*", partition(region), region, account
+    )
     return [
         {
             "Sid": "MarkItsMachines",
@@ -107,6 +117,14 @@ def cluster_statements(region: str, account: pulumi.Input[str]) -> list[dict[str
                 "ec2:DescribeVpcs",
             ],
             "Resource": ["*"],
+        },
+        {
+            # Interfaces that the network plugin left behind keep subnets and groups from going.
+            "Sid": "SweepInterfaces",
+            "Effect": "Allow",
+            "Action": ["ec2:DeleteNetworkInterface"],
+            "Resource": [interfaces],
+            "Condition": {"StringEquals": {"ec2:ResourceTag/eks:eni:owner": "amazon-vpc-cni"}},
         },
         {
             "Sid": "SeeItsKey",

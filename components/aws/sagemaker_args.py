@@ -145,6 +145,14 @@ class SageMakerEndpointArgs(TypedDict):
     """Version of vLLM."""
     engine_args: NotRequired[list[str]]
     """Further arguments of `vllm serve`, each `--flag` or `--flag=value`."""
+    model_family: NotRequired[str]
+    """Family whose profile it takes; absent: the one that the model's name fits."""
+    tool_call_parser: NotRequired[str]
+    """vLLM's parser of tool calls, or none; absent: the profile's."""
+    reasoning_parser: NotRequired[str]
+    """vLLM's parser of reasoning, or none; absent: the profile's."""
+    chat_template: NotRequired[str]
+    """Path of a chat template in the image or below the weights; absent: the model's own."""
     load_timeout_s: NotRequired[int]
     """How long fetching the weights and starting may take, each (default 1800, at most 3600)."""
     inference_ami: NotRequired[str]

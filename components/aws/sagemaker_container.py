@@ -10,8 +10,9 @@ from typing import Any
 import pulumi
 
 from components.aws.sagemaker_args import S3Weights, SageMakerEndpointArgs
-from components.onprem.vllm import check_version, limits, precision
+from components.onprem.vllm import check_version, limits, parsers, precision
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.model_profiles import OWN_TEMPLATE
 from isthmus.contracts.vllm_flags import VERSION, check_engine_args
 
 WEIGHTS = "/opt/ml/model"
@@ -50,6 +51,8 @@ def environment(args: SageMakerEndpointArgs, model: str, weights: S3Weights, whe
     ]
     told += limits(args)
     told += precision(args.get("precision"), weights.get("precision", "bf16"), where)
+    # Which templates the image holds is its builder's to know: without one stated, the model's own is used.
+    told += parsers({"chat_template": OWN_TEMPLATE, **args}, model, WEIGHTS, where)
     further = args.get("engine_args", [])
     check_engine_args(further)
     # The digest is no argument: with it, other weights in the same folder are another model, and are rolled out.

@@ -62,7 +62,7 @@ class SealingEndpoint(pulumi.ComponentResource):
         group = one_way_group(
             name,
             "ingress",
-            description="HTTPS to the sealers' endpoint of S3",
+            description="HTTPS to the S3 endpoint of the sealers",
             vpc_id=args["vpc_id"],
             protocols=["tcp"],
             port=443,

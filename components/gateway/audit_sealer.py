@@ -20,6 +20,7 @@ from components.pods import (
     edge_volumes,
     health_probe,
     pod,
+    ranked,
     same,
 )
 from isthmus.contracts.errors import AnswerIsNo
@@ -87,8 +88,12 @@ class AuditSealerArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make PodMonitors (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of PodMonitors, by which a Prometheus selects them."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
 
 
 class AuditSealer(pulumi.ComponentResource):
@@ -168,7 +173,15 @@ class AuditSealer(pulumi.ComponentResource):
             f"{name}-disruption", metadata=metadata(service, own, namespace=space), spec=budget, opts=inside
         )
         if args.get("pod_monitors", True):
-            pod_monitor(name, service, space, own, selector(service, held), inside)
+            pod_monitor(
+                name,
+                service,
+                space,
+                own,
+                selector(service, held),
+                inside,
+                monitor_labels=args.get("monitor_labels"),
+            )
         self.namespace = made.metadata.apply(lambda m: str(m.name))
         self.register_outputs({"namespace": self.namespace})
 
@@ -245,6 +258,7 @@ class AuditSealer(pulumi.ComponentResource):
                         {"name": "sealer", "secret": secret},
                     ],
                     pull_secrets=args.get("pull_secrets"),
+                    **ranked(args.get("pod_priority")),
                     securityContext={**POD_SECURITY, "runAsUser": USER},
                     # It knows one name, by its hosts file.
                     dnsPolicy="None",

@@ -43,9 +43,9 @@ class Door:
 
         self._name, self._vpc, self._tags, self._opts = name, vpc_id, tags, opts
         cidrs = [str(each) for each in ipv4_networks(clients, f"{where}.clients")]
-        self.group = self._group("door", "The gateway's load balancer: named networks in, its tasks out")
+        self.group = self._group("door", "Load balancer of the gateway: named networks in, its tasks out")
         self.groups = {
-            task: self._group(task, f"The gateway's {task}: the load balancer in, private endpoints out")
+            task: self._group(task, f"Gateway {task}: the load balancer in, private endpoints out")
             for task in TASKS
         }
         self.rules = [
@@ -128,7 +128,7 @@ class Door:
         for task, group in self.groups.items():
             to = (f"{task}-out-endpoints", group, "Private endpoints", 443)
             made.append(self._rule("egress", *to, referenced_security_group_id=endpoints))
-            to = (f"{task}-out-s3", group, "Image layers, by S3's endpoint", 443)
+            to = (f"{task}-out-s3", group, "Image layers, by the S3 endpoint", 443)
             made.append(self._rule("egress", *to, prefix_list_id=s3))
         return made
 

@@ -88,7 +88,7 @@ class FargateRecords:
         ).id
         share = audit["share"]["group"]
         way = ("sealer-out-endpoints", self.group, "Private endpoints", 443)
-        store = ("sealer-out-s3", self.group, "The store, by S3's endpoint", 443)
+        store = ("sealer-out-s3", self.group, "The store, by the S3 endpoint", 443)
         self.rules = [
             self._rule("egress", *way, referenced_security_group_id=endpoints_group),
             self._rule("egress", *store, prefix_list_id=s3_prefix_list),

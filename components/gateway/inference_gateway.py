@@ -17,6 +17,7 @@ from components.gateway.callers import (
 from components.gateway.confidence import Calibrations
 from components.gateway.config import config_map, gateway_config
 from components.gateway.held import GatewayHeld, Held
+from components.gateway.name_resolver import NameResolver, Resolving, aws_names, name_resolver
 from components.gateway.records import GatewayAudit, Records
 from components.gateway.router import GatewayRouter, routed, through, to_router
 from components.gateway.routes import GatewayRoute, beyond, direct, led_to
@@ -36,7 +37,8 @@ from components.kube import (
     selector,
 )
 from components.observability.pod_monitor import scraped_from
-from components.pods import NO_RESOLVER, same
+from components.onprem.spread import ZONE
+from components.pods import NO_RESOLVER, ranked, same
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -76,14 +78,22 @@ class InferenceGatewayArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make PodMonitors (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of PodMonitors, by which a Prometheus selects them."""
+    failure_domain_label: NotRequired[str]
+    """Node label over whose values replicas are spread by force (default topology.kubernetes.io/zone)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
     destinations: NotRequired[list[NamedDestination]]
     """Named ways out: of the translator where there is one, else of the gateway."""
     site_cidrs: NotRequired[list[str]]
     """The site's networks: a restricted gateway's destinations lie within them."""
     resolvers: NotRequired[list[str]]
     """The site's own resolvers; a restricted gateway asks these and no others."""
+    names: NotRequired[NameResolver]
+    """The class's own resolver, for the names that the pods need; absent: the cluster's DNS. Not for restricted."""
     router: NotRequired[GatewayRouter]
     """A Gateway API gateway between it and its model servers; absent: it reaches each by its Service."""
     translator: NotRequired[TranslatorSettings]
@@ -171,6 +181,7 @@ class InferenceGateway(pulumi.ComponentResource):
         if records is not None:
             told["audit"] = records.section(told)
         config = config_map(name, service, space, own, told, child)
+        resolving = self._resolver(name, held, space, args, servers)
         if behind is not None:
             translator(
                 f"{name}-translator",
@@ -183,6 +194,10 @@ class InferenceGateway(pulumi.ComponentResource):
                 monitoring_namespace=args["monitoring_namespace"],
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
+                resolving=resolving,
+                pod_priority=args.get("pod_priority"),
+                monitor_labels=args.get("monitor_labels"),
+                failure_domain_label=args.get("failure_domain_label", ZONE),
             )
         serve(
             name,
@@ -211,11 +226,15 @@ class InferenceGateway(pulumi.ComponentResource):
                 *held_answers.before,
                 *scored.before,
                 *self._ways_to_models(name, held, space, service, own, servers),
+                *resolving.before,
                 *after,
             ],
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            **ranked(args.get("pod_priority")),
+            monitor_labels=args.get("monitor_labels"),
+            failure_domain_label=args.get("failure_domain_label", ZONE),
             mounts=[
                 {"name": "callers", "mountPath": "/etc/isthmus/callers", "readOnly": True},
                 *(records.mounts if records is not None else []),
@@ -233,11 +252,39 @@ class InferenceGateway(pulumi.ComponentResource):
             ],
             measured=looked.measured,
             **looked.pod,
-            **by_address(known, _own_names(args, space) if held == "restricted" else {}),
+            **by_address(known, _own_names(args, space) if held == "restricted" else resolving.pod),
         )
         self.address = pulumi.Output.from_input(f"https://{dns_name(service, space)}:{SERVING_PORT}")
         self.service = pulumi.Output.from_input(f"{space}/{service}")
         self.register_outputs({"address": self.address, "service": self.service})
+
+    def _resolver(
+        self, name: str, held: str, space: str, args: InferenceGatewayArgs, servers: list[str]
+    ) -> Resolving:
+        """The class's resolver, for the Services that the gateway calls and the hosts that the translator calls."""
+        names, router, behind = args.get("names"), args.get("router"), args.get("translator")
+        if names is None:
+            return Resolving()
+        called = [
+            *servers,
+            *([router["service"]] if router is not None else []),
+            *([f"{held}-translator"] if behind is not None else []),
+        ]
+        return name_resolver(
+            f"{name}-resolver",
+            held,
+            space,
+            names,
+            [dns_name(each, space) for each in called],
+            aws_names(behind),
+            self,
+            monitoring_namespace=args["monitoring_namespace"],
+            pod_monitors=args.get("pod_monitors", True),
+            pull_secrets=args.get("pull_secrets"),
+            pod_priority=args.get("pod_priority"),
+            monitor_labels=args.get("monitor_labels"),
+            failure_domain_label=args.get("failure_domain_label", ZONE),
+        )
 
     def _ways_to_models(
         self, name: str, held: str, space: str, service: str, own: dict[str, str], servers: list[str]

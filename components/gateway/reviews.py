@@ -32,7 +32,8 @@ from components.kube import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.onprem.namespace import closed, pod_security
-from components.pods import NO_RESOLVER, same
+from components.onprem.spread import ZONE
+from components.pods import NO_RESOLVER, ranked, same
 from isthmus.contracts.errors import InputError
 
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
@@ -98,8 +99,14 @@ class ReviewsArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make PodMonitors (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of PodMonitors, by which a Prometheus selects them."""
+    failure_domain_label: NotRequired[str]
+    """Node label over whose values replicas are spread by force (default topology.kubernetes.io/zone)."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in its namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
 
 
 class Reviews(pulumi.ComponentResource):
@@ -174,6 +181,9 @@ class Reviews(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            **ranked(args.get("pod_priority")),
+            monitor_labels=args.get("monitor_labels"),
+            failure_domain_label=args.get("failure_domain_label", ZONE),
             mounts=[
                 *records.mounts,
                 {"name": "held-keys", "mountPath": CONTENT_KEYS},

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 import pulumi
 
 from components.certificates import CertificateIssuer, certificate
+from components.dns import DnsPeer, dns_egress
 from components.kube import (
     CLASS_LABEL,
     ENDPOINT_LABEL,
@@ -38,6 +39,22 @@ _WHOLE = 100_000
 """Weights in thousandths of a percent."""
 
 
+_INSIDE = {"networking.istio.io/service-type": "ClusterIP"}
+"""Istio makes a LoadBalancer otherwise, which would open the class's router to whoever reaches the balancer. It reads
+the annotation of the Gateway itself (`deploymentcontroller.go`)."""
+
+
+class RouterParameters(TypedDict):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str
+    """Its kind, e.g. ConfigMap (Istio) or EnvoyProxy (Envoy Gateway)."""
+    name: str
+    """Its name."""
+
+
 class GatewayRouter(TypedDict):
     """A Gateway API gateway between a class's own gateway and its model servers."""
 
@@ -53,6 +70,10 @@ class GatewayRouter(TypedDict):
     """At which port."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: NotRequired[RouterParameters]
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
+    dns: NotRequired[list[DnsPeer]]
+    """Who resolves names in the cluster: the proxies look up their control plane. Absent: the pods of kube-dns."""
 
 
 def through(router: GatewayRouter, route: "GatewayRoute", space: str) -> dict[str, Any]:
@@ -118,10 +139,11 @@ def routed(
         f"{name}-router",
         _API,
         "Gateway",
-        metadata(called, own, namespace=space),
+        metadata(called, own, namespace=space, annotations=_INSIDE),
         {
             "spec": {
                 "gatewayClassName": router["gateway_class"],
+                "infrastructure": _infrastructure(held, router),
                 "listeners": [
                     {
                         "name": "https",
@@ -159,6 +181,17 @@ def routed(
             custom(f"{name}-router-{route['workload']}", _API, "HTTPRoute", meta, {"spec": spec}, child)
         )
     return made
+
+
+def _infrastructure(held: str, router: GatewayRouter) -> dict[str, Any]:
+    """What the implementation gives to Service and proxies: class and role, and no way in from outside the cluster."""
+    found: dict[str, Any] = {
+        "labels": {CLASS_LABEL: held, ROLE_LABEL: "router"},
+        "annotations": dict(_INSIDE),
+    }
+    if "parameters" in router:
+        found["parametersRef"] = dict(router["parameters"])
+    return found
 
 
 def _backends(routes: "list[GatewayRoute]") -> dict[str, ModelPicker | None]:
@@ -241,6 +274,7 @@ def _ways(
             *models,
             *(to(dict(each["labels"]), each.get("port", 9002)) for _, each in sorted(pickers.items())),
             {"to": [control], "ports": [{"protocol": "TCP", "port": router["control_port"]}]},
+            *dns_egress(router.get("dns"), f"{router_name(held)}.dns"),
         ],
     }
     return NetworkPolicy(

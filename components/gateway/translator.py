@@ -1,5 +1,6 @@
 """The translator: behind the gateway of a class that may use AWS, and alone in holding its AWS identity."""
 
+from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -12,7 +13,8 @@ from components.gateway.way_out import TranslatorProxy, way_out
 from components.gateway.workload import serve
 from components.kube import CLASS_LABEL, ROLE_LABEL, SERVING_PORT, dns_name, labels, selector
 from components.observability.pod_monitor import scraped_from
-from components.pods import same
+from components.onprem.spread import ZONE
+from components.pods import ranked, same
 from isthmus.contracts.platform_eks import AGENT
 
 ROLE_ANNOTATION = "isthmus.dev/aws-role"
@@ -106,8 +108,14 @@ def translator(
     monitoring_namespace: str,
     pod_monitors: bool,
     pull_secrets: list[str] | None,
+    resolving: Any,
+    pod_priority: str | None = None,
+    monitor_labels: Mapping[str, str] | None = None,
+    failure_domain_label: str = ZONE,
 ) -> None:
-    """Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
+    """`resolving`: how its pods resolve names (`name_resolver.Resolving`).
+
+    Make it: the gateway in, the monitoring namespace to the health port, named destinations out."""
     service = f"{sensitivity}-translator"
     own = labels(service, sensitivity=sensitivity, role="translator")
     child = pulumi.ResourceOptions(parent=parent)
@@ -156,13 +164,17 @@ def translator(
         tls_secret=secret,
         ingress=[from_gateway, scraped_from(monitoring_namespace)],
         egress=[*ways_out([*destinations, *([agent] if by_place else [])], service), *out.egress],
-        before=[*before, *helper.before],
+        before=[*before, *helper.before, *resolving.before],
         # A pod bears what is associated when it comes: another role needs other pods.
         annotations={ROLE_ANNOTATION: settings["pod_identity"]} if "pod_identity" in settings else {},
         pod_monitors=pod_monitors,
         pull_secrets=pull_secrets,
+        **ranked(pod_priority),
+        monitor_labels=monitor_labels,
+        failure_domain_label=failure_domain_label,
         mounts=out.mounts,
         volumes=[*helper.volumes, *out.volumes],
         variables=helper.variables,
         **first,
+        **resolving.pod,
     )

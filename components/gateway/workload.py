@@ -1,13 +1,13 @@
 """A gateway or a translator as Kubernetes objects: both are the edge's code, replicated over zones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 
 from components.kube import SERVING_PORT, metadata
 from components.observability.pod_monitor import pod_monitor
-from components.onprem.spread import over_zones
+from components.onprem.spread import ZONE, over_domains
 from components.pods import edge_container, edge_volumes, health_probe, pod
 
 _START_S = 120
@@ -33,6 +33,8 @@ def serve(
     annotations: dict[str, Any],
     pod_monitors: bool,
     pull_secrets: list[str] | None,
+    monitor_labels: Mapping[str, str] | None = None,
+    failure_domain_label: str = ZONE,
     mounts: list[dict[str, Any]] | None = None,
     volumes: list[dict[str, Any]] | None = None,
     variables: list[dict[str, str]] | None = None,
@@ -69,9 +71,9 @@ def serve(
     box = edge_container(container, image, mounts or [], resources)
     if variables:
         box["env"] = variables
-    box["startupProbe"] = health_probe(2, _START_S // 2)
+    # `/live`: a restart does not repair a database or a sealer that is down. Readiness alone asks whether it can serve.
+    box["startupProbe"] = health_probe(2, _START_S // 2, "/live")
     box["readinessProbe"] = health_probe(5, 3)
-    # Not whether it can serve: started anew it would find the same database down.
     box["livenessProbe"] = health_probe(10, 6, "/live")
     # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
     box["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
@@ -89,7 +91,7 @@ def serve(
                 [*edge_volumes(config.metadata["name"], tls_secret), *(volumes or [])],
                 grace_s=330,
                 pull_secrets=pull_secrets,
-                topologySpreadConstraints=over_zones(chosen),
+                topologySpreadConstraints=over_domains(chosen, failure_domain_label),
                 **more,
             ),
         },
@@ -128,5 +130,5 @@ def serve(
         f"{name}-disruption", metadata=metadata(service, own, namespace=namespace), spec=budget, opts=child
     )
     if pod_monitors:
-        pod_monitor(name, service, namespace, own, chosen, child, measured)
+        pod_monitor(name, service, namespace, own, chosen, child, measured, monitor_labels)
     return made

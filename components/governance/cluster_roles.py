@@ -9,16 +9,12 @@ from components.checks import one_of, sensitivity
 from components.kube import CLASS_LABEL, class_namespace, enforced, labels, metadata
 from isthmus.contracts import roles
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.vllm_flags import OWNER_FLAGS
 
 _RBAC = "rbac.authorization.k8s.io"
-TUNED = (
-    *("--max-model-len=", "--max-num-seqs=", "--max-num-batched-tokens=", "--gpu-memory-utilization="),
-    *("--kv-cache-dtype=", "--swap-space=", "--seed="),
-)
-"""Arguments of the engine that a model's owner may change: none of them opens a port, loads code or writes a log."""
 FROZEN = (
     *("volumes", "initContainers", "serviceAccountName", "automountServiceAccountToken", "imagePullSecrets"),
-    *("securityContext", "hostAliases", "nodeSelector", "tolerations"),
+    *("securityContext", "hostAliases", "nodeSelector", "tolerations", "priorityClassName"),
 )
 """Of a pod's spec, what stays as it is."""
 FROZEN_OF_CONTAINER = (
@@ -131,7 +127,7 @@ class ClusterRoles(pulumi.ComponentResource):
 def tuning_policy(owners: list[str]) -> dict[str, Any]:
     """What RBAC cannot say: who may patch a Deployment could mount any Secret of its namespace and run any image.
 
-    A model's owner changes how many there are, what they ask for, and the engine's arguments in `TUNED`.
+    A model's owner changes how many there are, what they ask for, and the engine's arguments in `OWNER_FLAGS`.
     """
 
     def same(one: str, other: str, field: str) -> str:
@@ -142,7 +138,7 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
 
     frozen = " && ".join(same("variables.now", "variables.was", field) for field in FROZEN)
     containers = " && ".join(same("c", "o", field) for field in FROZEN_OF_CONTAINER)
-    tuned = json.dumps(list(TUNED))
+    tuned = json.dumps([f"{flag}=" for flag in OWNER_FLAGS])
     kept = "{0}.?args.orValue([]).filter(a, !" + tuned + ".exists(t, a.startsWith(t)))"
     arguments = f"{kept.format('c')} == {kept.format('o')}"
     same_args = same("c", "o", "args")
@@ -180,7 +176,7 @@ def tuning_policy(owners: list[str]) -> dict[str, Any]:
         "validations": [
             {
                 "expression": f"{frozen} && {labelled} && {each}",
-                "message": what + " ".join(flag.rstrip("=") for flag in TUNED),
+                "message": what + " ".join(OWNER_FLAGS),
                 "reason": "Forbidden",
             }
         ],

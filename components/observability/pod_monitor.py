@@ -1,6 +1,6 @@
 """Metrics: who may fetch them, and the PodMonitor by which Prometheus finds them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -24,8 +24,12 @@ def pod_monitor(
     chosen: dict[str, str],
     opts: pulumi.ResourceOptions,
     ports: Sequence[str] = ("health",),
+    monitor_labels: Mapping[str, str] | None = None,
 ) -> pulumi.CustomResource:
-    """A PodMonitor over `chosen` pods' `/metrics`, at these of their ports."""
+    """A PodMonitor over `chosen` pods' `/metrics`, at these of their ports.
+
+    `monitor_labels`: labels of its own by which a Prometheus selects it.
+    """
     spec = {
         "selector": {"matchLabels": chosen},
         "podMetricsEndpoints": [
@@ -33,5 +37,5 @@ def pod_monitor(
         ],
         "podTargetLabels": sorted(own_labels),
     }
-    meta = metadata(service, own_labels, namespace=namespace)
+    meta = metadata(service, {**(monitor_labels or {}), **own_labels}, namespace=namespace)
     return custom(f"{name}-monitor", "monitoring.coreos.com/v1", "PodMonitor", meta, {"spec": spec}, opts)

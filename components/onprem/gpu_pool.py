@@ -14,8 +14,12 @@ from components.onprem.pool_args import GpuPoolArgs, PoolSign, PoolTopology
 from components.onprem.queues import Queues
 from components.onprem.signs import own_labels, signs
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.gpus import pci_devices_of
 
 __all__ = ["GpuPool", "GpuPoolArgs"]
+
+_NVIDIA = "10de"
+"""NVIDIA's PCI vendor id."""
 
 
 class GpuPool(pulumi.ComponentResource):
@@ -69,16 +73,18 @@ class GpuPool(pulumi.ComponentResource):
                 f"{name}-gpu-operator", "nvidia.com/v1", "ClusterPolicy", "cluster-policy", child
             )
             after.append(operator)
-        if "driver" in args:
-            if gpu_operator == "off":
-                raise InputError(
-                    f"pool '{pool}' names a driver, and there is no GPU Operator that would install it",
-                    where=f"{pool}.driver",
-                    todo="Say `gpu_operator: existing` or `manage`, or take it out",
-                )
-            after.append(nvidia_driver(name, pool, args["driver"], child))
+        if "driver" in args and gpu_operator == "off":
+            raise InputError(
+                f"pool '{pool}' names a driver, and there is no GPU Operator that would install it",
+                where=f"{pool}.driver",
+                todo="Say `gpu_operator: existing` or `manage`, or take it out",
+            )
         if not args.get("marked", False):
             after += self._mark(name, args, pulumi.ResourceOptions(parent=self, depends_on=list(after)))
+        if "driver" in args:
+            # After the label by which the driver chooses its machines.
+            chosen = pulumi.ResourceOptions(parent=self, depends_on=list(after))
+            after.append(nvidia_driver(name, pool, args["driver"], chosen))
         if by_claim:
             after.append(device_class(name, pool, args["product"], child))
         queues = Queues(name, args, capacity, whole, self, after)
@@ -118,13 +124,12 @@ class GpuPool(pulumi.ComponentResource):
                     where=f"{pool}.node_names",
                     todo="Name each machine of the pool, or none",
                 )
-            # Only what is ours: the node's other labels belong to kubelet and its operators.
-            spec: Any = {"taints": [GPU_TAINT]}
+            # Only what is ours: the node's other labels belong to kubelet and its operators. No taint: taints are one
+            # atomic list, and who applies one removes what others set (`isthmus.engine.nodes` adds ours).
             return [
                 NodePatch(
                     f"{name}-node-{node}",
                     metadata=metadata(node, own_labels(args, node)),
-                    spec=spec,
                     opts=opts,
                 )
                 for node in names
@@ -133,13 +138,7 @@ class GpuPool(pulumi.ComponentResource):
             "name": f"isthmus-{pool}",
             "labels": {POOL_LABEL: pool},
             "taints": [GPU_TAINT],
-            # What GPU Feature Discovery writes reaches NFD as local labels.
-            "matchFeatures": [
-                {
-                    "feature": "local.label",
-                    "matchExpressions": {PRODUCT_LABEL: {"op": "In", "value": [args["product"]]}},
-                }
-            ],
+            "matchFeatures": [_feature(args)],
         }
         meta = metadata(f"isthmus-{pool}", labels(pool))
         made = custom(
@@ -151,6 +150,31 @@ class GpuPool(pulumi.ComponentResource):
             opts,
         )
         return [made]
+
+
+def _feature(args: GpuPoolArgs) -> dict[str, Any]:
+    """What Node Feature Discovery matches the pool's machines by: PCI devices, or the product where none are known.
+
+    NFD's worker reads PCI devices from /sys/bus/pci/devices, with or without a driver (`source/pci/utils.go`). The
+    product comes from GPU Feature Discovery, which needs a loaded driver: a driver that waits for it never comes.
+    """
+    devices = args.get("pci_devices") or list(pci_devices_of(args["product"]))
+    if devices:
+        expressions = {"vendor": {"op": "In", "value": [_NVIDIA]}, "device": {"op": "In", "value": devices}}
+        return {"feature": "pci.device", "matchExpressions": expressions}
+    if "driver" in args:
+        raise InputError(
+            f"the driver of pool '{args['name']}' is installed where the pool's label is, and the label would wait for "
+            f"the driver: no PCI device id of `{args['product']}` is known",
+            where=f"{args['name']}.pci_devices",
+            todo="Name the ids (`lspci -nn -d 10de:` shows them in brackets, e.g. [10de:2330]), or the machines in "
+            "node_names",
+        )
+    # What GPU Feature Discovery writes reaches NFD as local labels.
+    return {
+        "feature": "local.label",
+        "matchExpressions": {PRODUCT_LABEL: {"op": "In", "value": [args["product"]]}},
+    }
 
 
 def _cut(args: GpuPoolArgs, capacity: int, gpu_operator: str) -> int:

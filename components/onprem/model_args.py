@@ -1,10 +1,12 @@
 """The arguments of a model server, in one place for those who read them."""
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
 from components.certificates import CertificateIssuer
+from isthmus.contracts import model_profiles
+from isthmus.contracts.errors import At, InputError
 
 
 class ModelWeightStore(TypedDict):
@@ -52,6 +54,17 @@ class ModelWeights(TypedDict):
     """Hold every file against `SHA256SUMS`, whose digest is `digest`, before each start; `s3://` always is."""
     public_key: NotRequired[str]
     """ConfigMap with `weights.pub`: whose signature `SHA256SUMS` must bear, in `SHA256SUMS.sig`."""
+
+
+class ModelCompileCache(TypedDict):
+    """Where what the engine compiles at its start is kept."""
+
+    place: str
+    """`pod` (each start compiles again), `node` (in the class's folder on the machine's disk) or `volume` (a claim)."""
+    storage_class: NotRequired[str]
+    """For `volume`: storage class whose volumes many machines can mount; absent: that of the weights' cache."""
+    size_gib: NotRequired[int]
+    """For `volume`: size of the claim, GiB (default 20)."""
 
 
 class LoraAdapter(TypedDict):
@@ -126,6 +139,8 @@ class ModelScaling(TypedDict):
     """How long the load must be lower before a replica goes, seconds (default 300)."""
     cold_start_s: NotRequired[int]
     """With 0 replicas: how long callers may get no answer while the first one starts, seconds."""
+    fallback_replicas: NotRequired[int]
+    """Replicas while nothing measures the load, or those that run if they are more (default: `replicas`)."""
     authentication: NotRequired[str]
     """TriggerAuthentication in the namespace by which KEDA reads the metrics."""
     woken_by: NotRequired[list[str]]
@@ -178,12 +193,22 @@ class ModelServerArgs(TypedDict):
     """Version of vLLM in the image; this version of Isthmus knows the flags of 0.33.0."""
     engine_args: NotRequired[list[str]]
     """Further arguments of `vllm serve`, each a flag that it knows, as `--flag` or `--flag=value`."""
+    model_family: NotRequired[str]
+    """Family whose profile it takes; absent: the one that the model's name fits."""
+    tool_call_parser: NotRequired[str]
+    """vLLM's parser of tool calls, or none; absent: the profile's."""
+    reasoning_parser: NotRequired[str]
+    """vLLM's parser of reasoning, or none; absent: the profile's."""
+    chat_template: NotRequired[str]
+    """Chat template: `model` (the model's own), or a path in the image or below the weights; absent: the profile's."""
     task: NotRequired[str]
     """What it is asked for: chat (default), embedding, rerank or guard."""
     speculative: NotRequired[ModelSpeculative]
     """Speculative decoding; absent: none."""
     prefix_cache: NotRequired[str]
     """Who shares computed prefixes: shared (default), salted (the gateway's workloads say by whom), off."""
+    compile_cache: NotRequired[ModelCompileCache]
+    """Where compiled code is kept; absent: on the machines' disks where the weights are kept there, else in the pod."""
     drain_s: NotRequired[int]
     """Seconds for the answers under way when a replica ends (default 40); longer ones are cut."""
     picker: NotRequired[ModelPicker]
@@ -209,13 +234,15 @@ class ModelServerArgs(TypedDict):
     survive: NotRequired[str]
     """What the endpoint outlives: none (default), replica, node or domain."""
     failure_domains: NotRequired[int]
-    """Zones that the pool spans (default 1)."""
+    """Failure domains that the pool spans (default 1)."""
+    failure_domain_label: NotRequired[str]
+    """Node label that tells them apart (default topology.kubernetes.io/zone)."""
     cpu: NotRequired[str]
-    """CPUs of a replica, on each of its machines (default 8)."""
+    """CPUs of a replica, on each of its machines; absent: the profile's, 8 with one GPU and more with each other."""
     memory: NotRequired[str]
-    """Memory of a replica, on each of its machines (default 64Gi)."""
+    """Memory of a replica, on each of its machines; absent: the profile's, 64Gi with one GPU and more with others."""
     load_timeout_s: NotRequired[int]
-    """How long starting may take, seconds: pulling the image and reading the weights (default 1800)."""
+    """How long starting may take, seconds: pulling the image too; absent: the profile's, and 1800 at least."""
     surge: NotRequired[bool]
     """Roll with one replica more: only where GPUs are kept for it."""
     issuer: NotRequired[CertificateIssuer]
@@ -226,8 +253,12 @@ class ModelServerArgs(TypedDict):
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
     """Whether to make a PodMonitor (default true)."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """Labels of the PodMonitor, by which a Prometheus selects it."""
     pull_secrets: NotRequired[list[str]]
     """Secrets of the image registry, in the namespace."""
+    pod_priority: NotRequired[str]
+    """PriorityClass of its pods; absent: the cluster's default."""
     time_sliced: NotRequired[bool]
     """On GPUs that are shared in time, one share a replica; `gpu_memory_utilization` must leave room for the others."""
     device_class: NotRequired[str]
@@ -244,3 +275,20 @@ class ModelServerArgs(TypedDict):
     """Kueue WorkloadPriorityClass of its pods."""
     door: NotRequired[DoorAddresses]
     """Where another stack makes its Service and network policies: their addresses. Absent, they are made here."""
+
+
+def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
+    """The same, with CPU, memory and patience of the model's profile where they are not stated.
+
+    Raises `InputError` for a family that does not exist.
+    """
+    if args.get("engine", "gpu") == "cpu":
+        return args
+    try:
+        profile = model_profiles.requests_of(
+            args["model"], args.get("tensor_parallel", 1), args.get("model_family")
+        )
+    except At as error:
+        raise InputError(error.what, where=f"{args['id']}.model_family", todo=error.todo) from None
+    made: Any = {**profile, **args}
+    return made

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from components.kube import GPU_TOLERATION
+from components.kube import ENGINE_PORT, GPU_TOLERATION
+from components.onprem import compile_cache
 from components.onprem.devices import device_claims, device_resources
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
 from components.onprem.machines import machines
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.spread import group_placement, placement, probes_within
+from components.onprem.spread import ZONE, group_placement, placement, probes_within
 from components.onprem.verified import cache_claim, key_volume, verification, weights_mount
 from components.onprem.vllm import CACHE, ENVIRONMENT, SHUTDOWN_TIMEOUT_S, arguments
 from components.pods import (
@@ -19,14 +20,19 @@ from components.pods import (
     edge_volumes,
     health_probe,
     pod,
+    ranked,
     same,
 )
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.model_profiles import SHARED_MEMORY_GIB, sidecar_millicores
 
+_ASKS_ENGINE = (
+    f"import http.client; c = http.client.HTTPConnection('127.0.0.1', {ENGINE_PORT}, timeout=4); "
+    "c.request('GET', '/health'); raise SystemExit(c.getresponse().status != 200)"
+)
 _DRAIN_S = 15
 """Until every gateway knows that the pod takes no more requests."""
-_SHARED_MEMORY = "16Gi"
-"""Workers of a replica exchange tensors through it; it counts against the pod's memory as it is used."""
+_SHARED_MEMORY = f"{SHARED_MEMORY_GIB}Gi"
 
 
 def model_pod(
@@ -40,25 +46,25 @@ def model_pod(
     """The spec of a pod that answers; `member` where it leads a group over several machines.
 
     The edge is a sidecar in Kubernetes' sense (an init container that keeps running): it is up before
-    vLLM, and ends after it, so that answers under way are finished through it.
+    vLLM, and ends after it, so that answers under way are finished through it. Each of the two has its own probes,
+    so that a hung sidecar is started again and vLLM, whose start takes minutes, is not.
     """
     load = args.get("load_timeout_s", 1800)
     engine = _engine(args, member)
     engine |= {
-        "startupProbe": health_probe(10, probes_within(load, 10)),
-        "readinessProbe": health_probe(10, 3),
-        "livenessProbe": health_probe(20, 6),
+        "startupProbe": engine_probe(10, probes_within(load, 10)),
+        "readinessProbe": engine_probe(10, 3),
+        "livenessProbe": engine_probe(20, 6),
         "lifecycle": {"preStop": {"sleep": {"seconds": _DRAIN_S}}},
     }
-    sidecar = edge_container("edge", args["edge_image"], [], same("500m", "512Mi"))
-    sidecar["restartPolicy"] = "Always"
     return pod(
         account,
         [engine],
         [*edge_volumes(config_name, tls_secret), *_volumes(args)],
         grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
-        initContainers=[*verification(args), sidecar],
+        **ranked(args.get("pod_priority")),
+        initContainers=[*verification(args), _sidecar(args)],
         **_place(args, chosen, member),
     )
 
@@ -83,14 +89,38 @@ def worker_pod(args: ModelServerArgs, account: str, chosen: dict[str, str], memb
         [*_volumes(args), *([TMP_VOLUME] if checks else [])],
         grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
+        **ranked(args.get("pod_priority")),
         **({"initContainers": checks} if checks else {}),
         **_place(args, chosen, member),
     )
 
 
+def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
+    """The edge's container. It is live while it answers; it is ready while vLLM answers it."""
+    millicores = sidecar_millicores(args.get("max_num_seqs"))
+    cpu = f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
+    return {
+        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi")),
+        "restartPolicy": "Always",
+        "startupProbe": health_probe(2, 60, "/live"),
+        "readinessProbe": health_probe(5, 3),
+        "livenessProbe": health_probe(10, 6, "/live"),
+    }
+
+
+def engine_probe(period: int, failures: int) -> dict[str, Any]:
+    """Asks vLLM itself. It listens on the loopback only, where kubelet does not reach it, so the container asks."""
+    return {
+        "exec": {"command": ["python3", "-c", _ASKS_ENGINE]},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
 def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
     """vLLM's container, without its probes."""
-    fixed = dict(ENVIRONMENT)
+    fixed = {**ENVIRONMENT, **compile_cache.variables(args)}
     if member is not None:
         fixed.pop("VLLM_HOST_IP")  # the loopback does not reach another machine
     return {
@@ -103,6 +133,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
         "volumeMounts": [
             weights_mount(args),
             {"name": "cache", "mountPath": CACHE},
+            *compile_cache.mounts(args),
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
         ],
@@ -119,6 +150,7 @@ def grace(args: ModelServerArgs) -> int:
 def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
     return [
         weights_volume(args),
+        *compile_cache.volumes(args),
         *key_volume(args),
         {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},
@@ -148,6 +180,7 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
             failure_domains=domains,
             surge=surge,
             max_skew=args.get("max_skew", 1),
+            domain=args.get("failure_domain_label", ZONE),
         )
     made["hostAliases"] = member.aliases()
     made["securityContext"] = {**POD_SECURITY, "sysctls": [PORT_RANGE]}
@@ -159,6 +192,7 @@ def _place(args: ModelServerArgs, chosen: dict[str, str], member: Member | None)
         replicas=replicas,
         failure_domains=domains,
         surge=surge,
+        domain=args.get("failure_domain_label", ZONE),
     )
 
 
@@ -166,10 +200,9 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     """A claim, or an image whose file system is the weights."""
     uri = args["weights"]["uri"]
     if uri.startswith("s3://"):
-        return {
-            "name": "weights",
-            "persistentVolumeClaim": {"claimName": cache_claim(args), "readOnly": True},
-        }
+        # Mounted to be read; where what is compiled lies beside them, that folder alone can be written.
+        writes = {} if compile_cache.place_of(args) == "node" else {"readOnly": True}
+        return {"name": "weights", "persistentVolumeClaim": {"claimName": cache_claim(args), **writes}}
     if uri.startswith("pvc://"):
         claim = uri.removeprefix("pvc://").partition("/")[0]
         return {"name": "weights", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}

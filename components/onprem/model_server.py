@@ -7,13 +7,14 @@ from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config
 from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor
-from components.onprem import inference_pool, scaling, weight_cache
+from components.onprem import compile_cache, inference_pool, scaling, weight_cache
 from components.onprem.devices import check_devices, device_objects
 from components.onprem.door import ADDRESS, model_service, network
 from components.onprem.groups import LEADS, nodes_of
-from components.onprem.model_args import ModelServerArgs
+from components.onprem.model_args import ModelServerArgs, sized_by_profile
 from components.onprem.weights import claim
 from components.onprem.workload import Parts, deadline, deployment, groups
+from isthmus.contracts import model_profiles
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_serving_checks import DEVELOPED_WITH
 from isthmus.contracts.words import SURVIVES
@@ -41,6 +42,8 @@ class ModelServer(pulumi.ComponentResource):
         nodes = nodes_of(args.get("nodes_per_replica", 1), f"{endpoint}.nodes_per_replica")
         check_devices(args)
         _hardware(args, held)
+        args = sized_by_profile(args)
+        _warn_of_unknown_family(args, self)
         for each in (scaling, inference_pool, weight_cache):
             each.check(args)
         if args.get("mig_profile") and (nodes > 1 or args.get("tensor_parallel", 1) > 1):
@@ -70,6 +73,7 @@ class ModelServer(pulumi.ComponentResource):
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
         before += weight_cache.cached(name, args, space, self)
+        before += compile_cache.claim(name, args, space, own, child)
         found = args.get("door")
         if found is None:
             inference_pool.make(name, args, space, own, serving, child)
@@ -95,7 +99,7 @@ class ModelServer(pulumi.ComponentResource):
         else:
             deployment(parts)
         if args.get("pod_monitors", True):
-            pod_monitor(name, endpoint, space, own, serving, child)
+            pod_monitor(name, endpoint, space, own, serving, child, monitor_labels=args.get("monitor_labels"))
 
         self.service = pulumi.Output.from_input(f"{dns_name(endpoint, space)}:{SERVING_PORT}")
         self.weights_digest = pulumi.Output.from_input(args["weights"]["digest"])
@@ -112,6 +116,14 @@ class ModelServer(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def _warn_of_unknown_family(args: ModelServerArgs, server: pulumi.Resource) -> None:
+    """Without a profile nobody knows how to read tool calls and reasoning, unless the user states it."""
+    stated = args.get("tool_call_parser") or args.get("reasoning_parser") or args.get("model_family")
+    if args.get("task", "chat") != "chat" or stated or model_profiles.find_profile(args["model"]) is not None:
+        return
+    pulumi.log.warn(model_profiles.unknown_family(args["id"], args["model"]), server)
 
 
 def _hardware(args: ModelServerArgs, held: str) -> None:

@@ -5,10 +5,10 @@ from typing import Any, NotRequired, TypedDict
 import pulumi
 
 from components.checks import network, sensitivity
-from components.kube import CLASS_LABEL, NAMESPACE_LABEL, ROLE_LABEL, class_namespace, labels, metadata
+from components.dns import DnsPeer, both_protocols, dns_egress
+from components.kube import CLASS_LABEL, ROLE_LABEL, class_namespace, labels, metadata
 
 _POD_SECURITY = "pod-security.kubernetes.io"
-_PORT_53 = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 
 
 class ClassNamespaceArgs(TypedDict):
@@ -20,6 +20,10 @@ class ClassNamespaceArgs(TypedDict):
     """Hard limits of the namespace's ResourceQuota, by resource, e.g. `requests.nvidia.com/gpu: "8"`."""
     resolvers: NotRequired[list[str]]
     """Addresses of the site's own resolvers. A restricted namespace may ask these and no others."""
+    dns: NotRequired[list[DnsPeer]]
+    """The cluster's resolvers, which gateways and translators may ask; absent: the pods of kube-dns."""
+    own_resolver: NotRequired[bool]
+    """The gateway brings a resolver of its own (`names`): no other pod asks the cluster's DNS (default false)."""
     existing: NotRequired[bool]
     """The namespace is there and the organisation's: it is labelled, and outlives the stack."""
 
@@ -58,7 +62,7 @@ class ClassNamespace(pulumi.ComponentResource):
             )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[made])
         closed(name, space, own, {"pods": "100", **args.get("quota", {})}, inside)
-        ways = _dns_ways(held, args.get("resolvers", []), name)
+        ways = _dns_ways(held, args, name)
         if ways:
             # Only what calls others by name: a model server calls no one.
             allow: Any = {
@@ -100,7 +104,8 @@ def closed(
         ]
     }
     most: Any = {"hard": quota}
-    deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    # Both lists are stated, so that server-side apply owns them: a rule that somebody adds is a conflict, not a merge.
+    deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
     meta = metadata("isthmus", own, namespace=space)
     return [
         ResourceQuota(f"{name}-quota", metadata=meta, spec=most, opts=inside),
@@ -114,19 +119,18 @@ def closed(
     ]
 
 
-def _dns_ways(held: str, resolvers: list[str], where: str) -> list[dict[str, Any]]:
-    """Whom the namespace may ask for addresses.
+def _dns_ways(held: str, args: ClassNamespaceArgs, where: str) -> list[dict[str, Any]]:
+    """Whom gateways and translators may ask for addresses; nobody where the gateway brings its own resolver.
 
     The cluster's DNS forwards what it does not know to whatever its operators chose, so a name could
     carry data out: a restricted namespace asks the site's own resolvers, which know no cloud zone.
     """
     if held == "restricted":
         return [
-            {"to": [{"ipBlock": {"cidr": str(network(address, f"{where}.resolvers"))}}], "ports": _PORT_53}
-            for address in resolvers
+            {
+                "to": [{"ipBlock": {"cidr": str(network(address, f"{where}.resolvers"))}}],
+                "ports": both_protocols(53),
+            }
+            for address in args.get("resolvers", [])
         ]
-    kube_dns = {
-        "namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: "kube-system"}},
-        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
-    }
-    return [{"to": [kube_dns], "ports": _PORT_53}]
+    return [] if args.get("own_resolver") else dns_egress(args.get("dns"), f"{where}.dns")

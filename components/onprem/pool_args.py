@@ -199,7 +199,9 @@ class GpuPoolArgs(TypedDict):
     reserved_gpus: NotRequired[int]
     """GPUs that the queue does not give out: spares, and room to roll with surge."""
     node_names: NotRequired[list[str]]
-    """The machines by name. Absent: every node that shows the product, by Node Feature Discovery."""
+    """The machines by name. Absent: every node that has such a GPU, by Node Feature Discovery."""
+    pci_devices: NotRequired[list[str]]
+    """PCI device ids of the GPUs (vendor 10de), e.g. 2330; absent: those of the product, where Isthmus knows it."""
     marked: NotRequired[bool]
     """Whether machines come labelled and tainted (default false), as node groups in AWS make them."""
     mig: NotRequired[list[CutMachine]]

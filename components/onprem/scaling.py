@@ -23,6 +23,8 @@ from isthmus.contracts.errors import InputError
 
 POLL_S = 15
 """As often as Prometheus scrapes: more often would read the same again."""
+_FAILURES = 8
+"""Measurements in a row that may fail before the fallback: two minutes, longer than a Prometheus takes to restart."""
 _ASLEEP_AFTER = "5m"
 """Requests at the gateway are counted over so long: a scrape that fails must not put a model to sleep."""
 
@@ -48,6 +50,13 @@ def check(args: ModelServerArgs) -> None:
     if not args.get("pod_monitors", True):
         raise InputError(
             "without a PodMonitor nothing measures the load", where=where, todo="Say pod_monitors true"
+        )
+    fallback = scaling.get("fallback_replicas")
+    if fallback is not None and not least <= fallback <= most:
+        raise InputError(
+            f"without measurements {fallback} replicas would serve, and there are {least} to {most}",
+            where=f"{where}.fallback_replicas",
+            todo=f"Say a number from {least} to {most}, or leave it out for the endpoint's own replicas",
         )
     if least == 0 and not scaling.get("woken_by"):
         raise InputError(
@@ -79,15 +88,23 @@ def scaled_object(
 ) -> pulumi.CustomResource:
     """The ScaledObject of a model server's Deployment."""
     cooldown = scaling.get("cooldown_s", 300)
+    least, most = scaling["min_replicas"], scaling["max_replicas"]
     # While a replica loads it helps nobody: to count it as help and add another each minute would overshoot.
+    fallback = scaling.get("fallback_replicas", args.get("replicas", 1))
     spec: dict[str, Any] = {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": args["id"]},
-        "minReplicaCount": scaling["min_replicas"],
-        "maxReplicaCount": scaling["max_replicas"],
+        "minReplicaCount": least,
+        "maxReplicaCount": most,
         "pollingInterval": POLL_S,
         "cooldownPeriod": cooldown,
         # A replica that was made to show that it serves is not taken away before it could.
         "initialCooldownPeriod": args.get("load_timeout_s", 1800),
+        # Without measurements the planned replicas serve, and those that run are not taken away.
+        "fallback": {
+            "failureThreshold": _FAILURES,
+            "replicas": min(max(fallback, least), most),
+            "behavior": "currentReplicasIfHigher",
+        },
         "advanced": {
             "restoreToOriginalReplicaCount": False,
             "horizontalPodAutoscalerConfig": {
@@ -153,7 +170,8 @@ def _trigger(
             "query": query,
             "threshold": f"{threshold:g}",
             "activationThreshold": "0",
-            # No series at all means that the measuring is broken, not that there is no load: then nothing is changed.
+            # No series at all means that the measuring is broken, not that there is no load. It counts as a failure,
+            # which the fallback answers.
             "ignoreNullValues": "false",
         },
     }

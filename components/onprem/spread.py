@@ -5,15 +5,15 @@ from typing import Any
 
 from components.kube import ENDPOINT_LABEL, GROUP_LABEL, MEMBER_LABEL, REVISION_LABEL, ROLE_LABEL
 
-_ZONE = "topology.kubernetes.io/zone"
-_HOST = "kubernetes.io/hostname"
+ZONE = "topology.kubernetes.io/zone"
+HOST = "kubernetes.io/hostname"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _NEIGHBOURS: dict[str, Any] = {
     "labelSelector": {"matchExpressions": [{"key": ENDPOINT_LABEL, "operator": "Exists"}]}
     | {"matchLabels": {ROLE_LABEL: "model"}},
     "namespaceSelector": {},
-    "topologyKey": _HOST,
+    "topologyKey": HOST,
 }
 """Machines that hold a model already: whole ones stay free for models that need many GPUs of one."""
 
@@ -56,8 +56,11 @@ def placement(
     failure_domains: int,
     surge: bool,
     max_skew: int = 1,
+    domain: str = ZONE,
 ) -> dict[str, Any]:
     """Pod fields that spread replicas as `survive` demands, or fill a machine where it demands nothing.
+
+    `domain`: key of the node label that tells failure domains apart.
 
     `max_skew`: by how many replicas the places may differ, where what serves them differs by as many.
 
@@ -69,22 +72,22 @@ def placement(
         at_least = max(1, min(replicas, failure_domains))
         return {
             "topologySpreadConstraints": [
-                constraint(_ZONE, chosen, hard=True, domains=at_least, per_rollout=surge, max_skew=max_skew),
-                constraint(_HOST, chosen, hard=False, per_rollout=surge),
+                constraint(domain, chosen, hard=True, domains=at_least, per_rollout=surge, max_skew=max_skew),
+                *([constraint(HOST, chosen, hard=False, per_rollout=surge)] if domain != HOST else []),
             ]
         }
     if survive == "node":
         return {
             "topologySpreadConstraints": [
                 constraint(
-                    _HOST,
+                    HOST,
                     chosen,
                     hard=True,
                     domains=max(1, min(replicas, 2)),
                     per_rollout=surge,
                     max_skew=max_skew,
                 ),
-                constraint(_ZONE, chosen, hard=False, per_rollout=surge),
+                *([constraint(domain, chosen, hard=False, per_rollout=surge)] if domain != HOST else []),
             ]
         }
     return {"affinity": {"podAffinity": {_PREFERRED: [{"weight": 100, "podAffinityTerm": _NEIGHBOURS}]}}}
@@ -99,6 +102,7 @@ def group_placement(
     replicas: int,
     failure_domains: int,
     surge: bool,
+    domain: str = ZONE,
 ) -> dict[str, Any]:
     """The same for a pod of a group that spans `nodes` machines: a pod on each, all in one zone.
 
@@ -108,14 +112,14 @@ def group_placement(
     zone that the leader's spread forbids.
     """
     own_group = {"matchLabelKeys": [GROUP_LABEL]}
-    apart = {"labelSelector": {"matchLabels": chosen}, **own_group, "topologyKey": _HOST}
+    apart = {"labelSelector": {"matchLabels": chosen}, **own_group, "topologyKey": HOST}
     affinity: dict[str, Any] = {"podAntiAffinity": {_REQUIRED: [apart]}}
     leaders = {**chosen, MEMBER_LABEL: "0"}
-    with_leader = {"labelSelector": {"matchLabels": leaders}, **own_group, "topologyKey": _ZONE}
+    with_leader = {"labelSelector": {"matchLabels": leaders}, **own_group, "topologyKey": domain}
     near: dict[str, Any] = {}
     if not leads and survive == "domain":
         near[_REQUIRED] = [with_leader]
-    elif not leads:
+    elif not leads and domain != HOST:
         near[_PREFERRED] = [{"weight": 100, "podAffinityTerm": with_leader}]
     if survive in ("none", "replica"):
         near.setdefault(_PREFERRED, []).append({"weight": 50, "podAffinityTerm": _NEIGHBOURS})
@@ -125,21 +129,22 @@ def group_placement(
     spread: list[dict[str, Any]] = []
     if survive == "domain" and leads:
         at_least = max(1, min(replicas, failure_domains))
-        spread.append(constraint(_ZONE, leaders, hard=True, domains=at_least, **rolled))
+        spread.append(constraint(domain, leaders, hard=True, domains=at_least, **rolled))
     if survive == "node":
         # Two groups at least share no machine.
-        spread.append(constraint(_HOST, chosen, hard=True, domains=nodes * min(replicas, 2), **rolled))
-        if leads:
-            spread.append(constraint(_ZONE, leaders, hard=False, **rolled))
+        spread.append(constraint(HOST, chosen, hard=True, domains=nodes * min(replicas, 2), **rolled))
+        if leads and domain != HOST:
+            spread.append(constraint(domain, leaders, hard=False, **rolled))
     return {"affinity": affinity} | ({"topologySpreadConstraints": spread} if spread else {})
 
 
-def over_zones(chosen: dict[str, str]) -> list[dict[str, Any]]:
-    """For gateways and translators: over zones by force, over machines where it can be."""
-    return [
-        constraint(_ZONE, chosen, hard=True, per_rollout=True),
-        constraint(_HOST, chosen, hard=False, per_rollout=True),
-    ]
+def over_domains(chosen: dict[str, str], domain: str = ZONE) -> list[dict[str, Any]]:
+    """For gateways and translators: over failure domains by force, over machines where it can be.
+
+    The scheduler skips nodes without the label `domain`: where no node has it, no pod finds a place.
+    """
+    machines = [constraint(HOST, chosen, hard=False, per_rollout=True)] if domain != HOST else []
+    return [constraint(domain, chosen, hard=True, per_rollout=True), *machines]
 
 
 def probes_within(seconds: int, period: int) -> int:

@@ -1,6 +1,7 @@
 """The arguments of `vllm serve`, from an endpoint's engine settings; every flag is one that it knows."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +9,11 @@ from components.checks import one_of
 from components.kube import ENGINE_PORT
 from components.onprem.model_args import LoraAdapter, ModelServerArgs
 from components.onprem.node_cache import node_path
-from isthmus.contracts.errors import InputError
+from isthmus.contracts import model_profiles
+from isthmus.contracts.errors import At, InputError
+from isthmus.contracts.platform_serving import CHAT_TEMPLATE
 from isthmus.contracts.platform_serving_checks import GUESSES_BY_WEIGHTS, WRITES
-from isthmus.contracts.vllm_flags import VERSION, check_engine_args
+from isthmus.contracts.vllm_flags import VERSION, check_engine_args, name_of
 from isthmus.contracts.words import WHILE_LOADING
 
 MODELS = "/models"
@@ -65,6 +68,7 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     made += limits(settings)
     made += precision(settings.get("precision"), weights.get("precision", "bf16"), where)
     made += _task(settings, where)
+    made += parsers(settings, settings["model"], models(settings), where)
     made += _speculative(settings, where)
     made += _adapters(settings.get("adapters", []), models(settings))
     made += [
@@ -75,6 +79,49 @@ def arguments(settings: ModelServerArgs, where: str) -> list[str]:
     further = settings.get("engine_args", [])
     check_engine_args(further)
     return made + list(further)
+
+
+def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> list[str]:
+    """How tool calls and reasoning are read from what a model writes, for a server's settings or a SageMaker
+    endpoint's.
+
+    A value in the settings goes before the profile's of the model's family, and a flag in `engine_args` before both.
+    `root`: the folder from which a relative path of a chat template leads. Raises `InputError` for a parser or a family
+    that does not exist.
+    """
+    task = settings.get("task", "chat")
+    if task not in WRITES:
+        return []
+    tools, reasoning = settings.get("tool_call_parser"), settings.get("reasoning_parser")
+    template = settings.get("chat_template")
+    try:
+        model_profiles.check_parsers(tools, reasoning)
+        profile = model_profiles.find_profile(model, settings.get("model_family"))
+    except At as error:
+        raise InputError(
+            error.what, where=".".join([where, *map(str, error.path)]), todo=error.todo
+        ) from None
+    if template is not None and re.fullmatch(CHAT_TEMPLATE, template) is None:
+        raise InputError(
+            f"`{template[:80]}` is no path of a chat template",
+            where=f"{where}.chat_template",
+            todo="State `model`, an absolute path in the image, or a path below the weights, without `..`",
+        )
+    if profile is not None:
+        # A guard's whole text is its verdict: tools are for chats.
+        tools = (profile.tool_call_parser if task == "chat" else None) if tools is None else tools
+        reasoning = profile.reasoning_parser if reasoning is None else reasoning
+        if template is None and tools == profile.tool_call_parser:
+            template = profile.chat_template
+    made: list[str] = []
+    if tools not in (None, model_profiles.NONE):
+        made += ["--enable-auto-tool-choice", f"--tool-call-parser={tools}"]
+    if reasoning not in (None, model_profiles.NONE):
+        made.append(f"--reasoning-parser={reasoning}")
+    if template not in (None, model_profiles.OWN_TEMPLATE):
+        made.append(f"--chat-template={template if template.startswith('/') else f'{root}/{template}'}")
+    stated = {(name_of(argument) or "").replace("_", "-") for argument in settings.get("engine_args", [])}
+    return [argument for argument in made if name_of(argument) not in stated]
 
 
 def check_version(version: str, where: str) -> None:
@@ -185,8 +232,5 @@ ENVIRONMENT = {
     "HOME": CACHE,
     "XDG_CACHE_HOME": CACHE,
     "HF_HOME": f"{CACHE}/huggingface",
-    "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
     "VLLM_CONFIG_ROOT": f"{CACHE}/vllm-config",
-    "TRITON_CACHE_DIR": f"{CACHE}/triton",
-    "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
 }

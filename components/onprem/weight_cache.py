@@ -21,7 +21,7 @@ from components.onprem.model_args import ModelServerArgs, ModelWeightCache, Mode
 from components.onprem.verified import cache_claim, key_flag, key_mount, key_volume
 from components.onprem.vllm import MODELS
 from components.onprem.weights import WEIGHTS_DIGEST
-from components.pods import NO_RESOLVER, TMP_MOUNT, TMP_VOLUME, container_security, pod, same
+from components.pods import NO_RESOLVER, TMP_MOUNT, TMP_VOLUME, container_security, pod, ranked, same
 from isthmus.contracts.errors import InputError
 
 if TYPE_CHECKING:
@@ -278,6 +278,7 @@ def _pod(
             TMP_VOLUME,
         ],
         pull_secrets=args.get("pull_secrets"),
+        **ranked(args.get("pod_priority")),
         # It asks no resolver: the store's address is given.
         dnsPolicy="None",
         dnsConfig={"nameservers": [NO_RESOLVER]},

@@ -55,6 +55,18 @@ class Allowances:
             for workload in config.workloads
         }
 
+    def answer_tokens(self, caller: Caller, prompt: int, answers: int, most: int) -> int | None:
+        """Tokens to which each answer of a request without a maximum is limited; None: no limit counts its tokens.
+
+        What is reserved is then the most that the request can take, so that requests in parallel pass no limit.
+        """
+        limits = self._limits.get(caller.workload, {})
+        counted = [limit for limit in limits if limit.unit.startswith("tokens/")]
+        if not counted and not any(limit.unit.startswith("micro-usd/") for limit in limits):
+            return None
+        room = min([(limit.most - prompt) // max(answers, 1) for limit in counted], default=most)
+        return max(1, min(most, room))
+
     async def reserve(self, caller: Caller, tokens: int, usd: float) -> Reservation:
         """Room for a request that may take so much; raises Refusal 400, 402, 429 or 503."""
         limits = self._limits.get(caller.workload)

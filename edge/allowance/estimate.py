@@ -1,4 +1,4 @@
-"""How many tokens a request may take, before it is asked: so that a budget is not passed by what runs at once."""
+"""How many tokens a request may take, before it is sent; and how many an answer's text is worth where nobody counts."""
 
 from __future__ import annotations
 
@@ -8,18 +8,67 @@ BYTES_A_TOKEN = 4
 """Of text in Latin letters, about. What it comes to is counted when it is known."""
 TOKENS_AN_IMAGE = 1000
 ANSWER_TOKENS = 512
-"""Reserved where the request does not say how long its answer may be."""
+"""Expected where the request does not say how long its answer may be, and no limit applies."""
+TOKENS_A_SECOND = 100
+"""Of one answer, at most about: what a model writes in the time before its client leaves."""
 _ANSWERED_AT_LENGTH = ("messages", "prompt")
+_NO_TEXT = frozenset(["role", "id", "index", "type", "finish_reason", "stop_reason", "logprobs", "usage"])
 
 
-def estimate(asked: dict[str, Any]) -> tuple[int, int]:
-    """Tokens of the prompt and of the answer; the second is 0 for tasks that answer no text."""
-    prompt = 1 + sum(_size(value) for key, value in asked.items() if key != "model")
-    if not any(field in asked for field in _ANSWERED_AT_LENGTH):
+def states_maximum(asked: dict[str, Any]) -> bool:
+    """Whether the request itself says how long its answer may be."""
+    return "max_completion_tokens" in asked or "max_tokens" in asked
+
+
+def answered_at_length(asked: dict[str, Any]) -> bool:
+    """Whether the answer is text that a model writes."""
+    return any(field in asked for field in _ANSWERED_AT_LENGTH)
+
+
+def estimate(asked: dict[str, Any], unstated: int = ANSWER_TOKENS) -> tuple[int, int]:
+    """Tokens of the prompt and of the answer; the second is 0 for tasks that answer no text.
+
+    `unstated` is the length of each answer where the request states no maximum.
+    """
+    prompt = prompt_tokens(asked)
+    if not answered_at_length(asked):
         return prompt, 0
-    most = asked.get("max_completion_tokens", asked.get("max_tokens", ANSWER_TOKENS))
-    times = max(asked.get("n", 1), asked.get("best_of", 1))
-    return prompt, most * times
+    most = asked.get("max_completion_tokens", asked.get("max_tokens", unstated))
+    return prompt, most * answers(asked)
+
+
+def prompt_tokens(asked: dict[str, Any]) -> int:
+    """Tokens of everything that the model reads."""
+    return 1 + sum(_size(value) for key, value in asked.items() if key != "model")
+
+
+def answers(asked: dict[str, Any]) -> int:
+    """How many answers the model writes."""
+    return max(asked.get("n", 1), asked.get("best_of", 1))
+
+
+def tokens_of_choices(choices: Any) -> int:
+    """Tokens of the text in an answer's choices, or in one event of a stream: by log-probabilities, else by bytes."""
+    if not isinstance(choices, list):
+        return 0
+    return sum(_tokens_of_choice(choice) for choice in choices if isinstance(choice, dict))
+
+
+def _tokens_of_choice(choice: dict[str, Any]) -> int:
+    logprobs = choice.get("logprobs")
+    told = logprobs.get("content") if isinstance(logprobs, dict) else None
+    by_bytes = -(-_text_bytes(choice) // BYTES_A_TOKEN)
+    return max(len(told), by_bytes) if isinstance(told, list) else by_bytes
+
+
+def _text_bytes(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, dict):
+        return sum(_text_bytes(part) for key, part in value.items() if key not in _NO_TEXT)
+    if isinstance(value, list):
+        return sum(map(_text_bytes, value))
+    return 0
 
 
 def _size(value: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from functools import cache, partial
 
@@ -39,23 +40,55 @@ def iban(text: str) -> bool:
 
 
 def card(text: str) -> bool:
-    """Luhn, of a length that the network has, and not one digit over and over."""
+    """Luhn, of a network and a length that it has, and grouped as people group it."""
     number = digits(text)
-    lengths = _CARD_LENGTHS[next(start for start in _CARD_LENGTHS if number.startswith(start))]
-    return len(number) in lengths and len(set(number)) > 1 and _of("luhn")(number)
+    lengths = next((lengths for start, lengths in _CARD_LENGTHS if start.match(number)), ())
+    if len(number) not in lengths or len(set(number)) == 1 or not _of("luhn")(number):
+        return False
+    # Networks with many lengths: in any grouping some part of a row of numbers would pass for a card.
+    return grouped(text, strictly=len(lengths) > 3 and len(number) != 16)
 
 
-_CARD_LENGTHS = {
-    "34": (15,),
-    "37": (15,),
-    "3": (14, 16, 17, 18, 19),
-    "4": (13, 16, 19),
-    "5": (16,),
-    "2": (16,),
-    "6": (16, 17, 18, 19),
-    "": (),
-}
-"""By first digits: American Express, Diners and JCB, Visa, Mastercard, Discover and UnionPay and Maestro."""
+_CARD_LENGTHS = tuple(
+    (re.compile(start), lengths)
+    for start, lengths in (
+        ("3[47]", (15,)),
+        ("2131|1800", (15,)),
+        ("3", (14, 16, 17, 18, 19)),
+        ("4", (13, 16, 19)),
+        ("50(?:18|20|38)|5[678]|0604|6304|6390|6759|676[123]", (12, 13, 14, 15, 16, 17, 18, 19)),
+        ("5", (16,)),
+        ("2", (16,)),
+        ("6", (16, 17, 18, 19)),
+    )
+)
+"""By first digits: American Express, JCB of 15 digits, Diners and JCB, Visa, Maestro, Mastercard, Mir and Mastercard,
+Discover and UnionPay."""
+_PLAIN_GAPS = frozenset(("", " ", "-"))
+_ODD_GROUPS = frozenset(((4, 6, 5), (4, 6, 4), (6, 13), (4, 5, 6), (8, 11)))
+"""American Express, Diners, and Maestro of 19 digits."""
+
+
+def grouped(text: str, strictly: bool = False) -> bool:
+    """Whether digits stand as one number does: with single spaces or dashes in any grouping, else, and `strictly`, in
+    groups of one length. Two columns of a table are two numbers."""
+    gaps = set(re.findall(r"(?<=[0-9])[^0-9]+(?=[0-9])", text))
+    if gaps <= _PLAIN_GAPS and not (strictly and gaps):
+        return True
+    if any("|" in gap and "\n" in gap for gap in gaps):
+        return False
+    groups = tuple(map(len, re.findall("[0-9]+", text)))
+    if groups[0] == 1 and len(gaps) > 1:
+        return False
+    return groups in _ODD_GROUPS or (len(set(groups[:-1])) == 1 and groups[-1] <= groups[0] <= 5)
+
+
+_DATE = re.compile(r"\(?(?:19|20)[0-9]{2}([./-])(?:0?[1-9]|1[0-2])(?:$|\1|[^0-9])")
+
+
+def no_date(text: str) -> bool:
+    """Not a date that begins with its year."""
+    return _DATE.match(text) is None
 
 
 def german_id_card(text: str) -> bool:

@@ -52,15 +52,41 @@ _MONTH = (
     r"|ottobre|dicembre|enero|febrero|abril|mayo|junio|julio|septiembre|octubre|noviembre|diciembre)"
 )
 _BORN = (
-    "born", "birth", "dob", "d.o.b", "geboren", "geb.", "geburt", "jahrgang", "né le", "née le", "née à", "né à",
-    "naissance",
-    "nato", "nata", "nascita", "nacid", "nacimiento", "fecha de nac",
+    "born", "birth", "birthday*", "birthdate*", "dob", "d.o.b", "geboren*", "geb", "geb.", "*geburt*", "jahrgang*",
+    "né le", "née le", "née à", "né à", "naissance", "nato", "nata", "nascita", "nacid*", "nacimiento", "fecha de nac*",
 )  # fmt: skip
 _PHONE = (
-    "tel", "phone", "mobil", "cell", "fax", "handy", "ruf", "call", "appel", "portable", "numéro", "chiam", "cellulare",
-    "llam",
-    "móvil", "whatsapp", "sms", "erreich", "joign", "contact", "kontakt",
+    "tel", "tels", "*telefon*", "*téléphone*", "*phone*", "mobil*", "cell", "cells", "*cellular*", "*fax*", "*handy*",
+    "*rufnummer*", "*anruf*", "*rufen*", "ruf", "call", "calls", "called", "calling", "dial", "dials", "dialed",
+    "dialled", "ring", "text me", "messages to", "message to", "answering at", "reach me*", "reach us*", "reach him*",
+    "reach her*", "reached at", "hotline*", "switchboard", "desk", "office", "direct line", "appel", "appelez",
+    "appeler", "appelle", "portable", "numéro", "chiam*", "cellulare*", "*telèfon*", "teléfono*", "llam*", "llám*",
+    "móvil*", "whatsapp*", "signal", "sms", "*erreich*", "joign*", "joindre", "contact*", "kontakt*", "registered",
 )  # fmt: skip
+_BEHIND_PHONE = (
+    "office",
+    "fax",
+    "mobile",
+    "cell",
+    "home",
+    "work",
+    "desk",
+    "main",
+    "direct",
+    "mobil",
+    "privat",
+    "büro",
+)
+_NO_PHONE = (
+    "invoice*", "order*", "ref", "refs", "reference*", "ticket*", "case", "cases", "account*", "contract*",
+    "customer*", "policy", "serial*", "item*", "article*", "tracking*", "shipment*", "parcel*", "batch", "lot",
+    "part", "isbn", "issn", "version*", "zip", "postcode*", "plz", "transaction*", "booking*", "employee id",
+    "*rechnung*", "*auftrag*", "bestell*", "*vorgang*", "aktenzeichen*", "*vertrag*", "kunden*", "konto*", "artikel*",
+    "serien*", "sendung*", "beleg*", "facture*", "commande*", "contrat*", "dossier*", "référence*", "client*",
+    "fattura*", "ordine*", "ordini", "contratto*", "pratica*", "factura*", "pedido*", "contrato*", "expediente*",
+    "referencia*", "riferimento*",
+)  # fmt: skip
+_EXTENSION = r"(?:[ ,;]{0,2}(?i:x|ext\.?|extension|#|durchwahl|poste|int\.) ?[0-9]{1,6})?"
 
 CONTACTS: tuple[Recogniser, ...] = (
     Recogniser(
@@ -71,12 +97,49 @@ CONTACTS: tuple[Recogniser, ...] = (
         score=1,
     ),
     Recogniser(
-        "PHONE_NUMBER", "phone-international", r"(?:\+|00)[1-9](?:[ ()./-]{0,2}[0-9]){6,13}", score=0.85
+        "PHONE_NUMBER",
+        "phone-international",
+        rf"(?:\+|00|011[ -])[1-9](?:[\s()./-]{{0,3}}[0-9]){{6,13}}{_EXTENSION}",
+        score=0.85,
     ),
-    Recogniser("PHONE_NUMBER", "phone-national", r"\(?0[1-9](?:[ ()./-]{0,2}[0-9]){7,11}"),
-    Recogniser("PHONE_NUMBER", "phone-us", r"\(?[2-9][0-9]{2}(?:\) ?|[ .-])[2-9][0-9]{2}[ .-][0-9]{4}"),
     Recogniser(
-        "PHONE_NUMBER", "phone-said", r"[0-9](?:[ ()./-]{0,2}[0-9]){6,12}", context=_PHONE, needs_context=True
+        "PHONE_NUMBER",
+        "phone-national",
+        rf"\(?0[1-9](?:[ ()./-]{{0,2}}[0-9]){{7,11}}{_EXTENSION}",
+        context=_PHONE,
+        against=_NO_PHONE,
+    ),
+    Recogniser(
+        "PHONE_NUMBER",
+        "phone-us",
+        rf"(?:1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|[2-9][0-9]{{2}}[ .-])[2-9][0-9]{{2}}[ .-][0-9]{{4}}{_EXTENSION}"
+        rf"|(?:1[ .-])?(?:\([2-9][0-9]{{2}}\) ?|[2-9][0-9]{{2}}[.-])[0-9]{{3}}[.-][0-9]{{4}}{_EXTENSION}",
+        context=_PHONE,
+        against=_NO_PHONE,
+    ),
+    Recogniser(
+        "PHONE_NUMBER",
+        "phone-area",
+        rf"\([0-9]{{2,5}}\) ?[0-9]{{2,4}}(?:[ .-][0-9]{{2,4}}){{1,3}}{_EXTENSION}",
+        context=_PHONE,
+        against=_NO_PHONE,
+    ),
+    Recogniser(
+        "PHONE_NUMBER",
+        "phone-pairs",
+        r"[0-9]{2}(?:-[0-9]{2}){3,4}",
+        context=_PHONE,
+        against=_NO_PHONE,
+    ),
+    Recogniser(
+        "PHONE_NUMBER",
+        "phone-said",
+        rf"\(?[0-9](?:[ ()./-]{{0,2}}[0-9]){{5,12}}{_EXTENSION}",
+        check=check.no_date,
+        context=_PHONE,
+        against=_NO_PHONE,
+        after=_BEHIND_PHONE,
+        needs_context=True,
     ),
     Recogniser(
         "IP_ADDRESS", "ipv4", r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", sort="token", check=check.ipv4, score=0.85

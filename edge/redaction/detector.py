@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from edge.redaction import language
 from edge.redaction.entities import EntityModel
 from edge.redaction.findings import Detection, Finding, apart
-from edge.redaction.recogniser import Text, TooSlow
+from edge.redaction.normalise import forms
+from edge.redaction.recogniser import Recogniser, Text, TooSlow
 from edge.redaction.rules import NAMES, Rules, only_guarded
 from edge.redaction.secrets import PRIVATE_KEY, PRIVATE_KEY_BEGINS, PRIVATE_KEY_ENDS, SECRET
 from edge.redaction.streaming import Reach
@@ -24,7 +25,7 @@ class Detector:
         self.rules, self.version = rules, rules.version
         self._recognisers = list(rules.recognisers())
         for each in self._recognisers:
-            _ = each.compiled
+            each.make_ready()
         self._names = frozenset(filter(rules.wants, NAMES))
         self._models = (
             {model.of_language: EntityModel(model) for model in rules.models} if self._names else {}
@@ -44,11 +45,7 @@ class Detector:
 
     def reach(self, entities: frozenset[str] | None = None) -> Reach:
         """How far matches of these entities can reach in a text that comes in pieces."""
-        wanted = [
-            each
-            for each in self._recognisers
-            if (each.entity in entities if entities is not None else not only_guarded(each.entity))
-        ]
+        wanted = list(self._wanted(entities))
         return Reach(
             widest=max((each.width for each in wanted), default=0),
             words=max((each.width for each in wanted if each.sort == "free"), default=0),
@@ -71,13 +68,16 @@ class Detector:
         before the text, such as the name of the field that it is of; it is of no language, and nothing is found in it.
         """
         until = time.monotonic() + limit_s
+        begin = len(before)
+        read = [Text(form, until) for form in forms(before + text)]
         found = [
-            *self._private_keys(text, entities),
-            *self._patterns(before, text, entities, until),
+            *self._private_keys(read, begin, entities),
+            *self._patterns(read, begin, entities, until),
         ]
+        undecided = self._undecided(read, begin, len(text), entities)
         names = self._names if entities is None else self._names & entities
         if not names:
-            return Detection(apart(found), (), ())
+            return Detection(apart(found), (), (), undecided)
         languages: dict[str, None] = {}
         uncovered: dict[str, None] = {}
         for start, line, spoken in language.lines(text, (*declared, *self.rules.languages)[0]):
@@ -87,28 +87,46 @@ class Detector:
                     uncovered[spoken] = None
                 continue
             found += (_moved(each, start) for each in model.find(line, names, until))
-        return Detection(apart(found), tuple(languages), tuple(uncovered))
+        return Detection(apart(found), tuple(languages), tuple(uncovered), undecided)
 
     def _patterns(
-        self, before: str, text: str, entities: frozenset[str] | None, until: float
+        self, read: Sequence[Text], begin: int, entities: frozenset[str] | None, until: float
     ) -> Iterator[Finding]:
-        plain, begin = Text(before + text, until), len(before)
-        for each in self._recognisers:
-            if each.entity not in entities if entities is not None else only_guarded(each.entity):
-                continue
+        """Findings of the original text from its character `begin` on, in all of its forms."""
+        for each in self._wanted(entities):
             if time.monotonic() > until:
                 raise TooSlow
-            for start, end, score in each.spans(plain):
-                if end > begin:
-                    yield Finding(max(start - begin, 0), end - begin, each.entity, score, each.name)
+            for text in read:
+                for start, end, score in each.spans(text):
+                    if end > begin:
+                        yield Finding(max(start - begin, 0), end - begin, each.entity, score, each.name)
 
-    def _private_keys(self, text: str, entities: frozenset[str] | None) -> Iterator[Finding]:
+    def _wanted(self, entities: frozenset[str] | None) -> Iterator[Recogniser]:
+        for each in self._recognisers:
+            if each.entity in entities if entities is not None else not only_guarded(each.entity):
+                yield each
+
+    def _undecided(
+        self, read: Sequence[Text], begin: int, length: int, entities: frozenset[str] | None
+    ) -> int:
+        words = [each for each in self._wanted(entities) if each.sort == "free"]
+        places = [each.undecided(text) - begin for each in words for text in read if text.raw]
+        return max(0, min(places, default=length))
+
+    def _private_keys(
+        self, read: Sequence[Text], begin: int, entities: frozenset[str] | None
+    ) -> Iterator[Finding]:
         """From its first line to its last, or to the end of a text that was cut."""
-        if PRIVATE_KEY_BEGINS not in text or (entities is not None and SECRET not in entities):
+        if entities is not None and SECRET not in entities:
             return
-        for begins in _KEY.finditer(text):
-            ends = _KEY_ENDS.search(text, begins.end())
-            yield Finding(begins.start(), ends.end() if ends else len(text), SECRET, 1, "private-key")
+        for form in (text.form for text in read):
+            at = 0
+            while PRIVATE_KEY_BEGINS in form.text and (begins := _KEY.search(form.text, at)) is not None:
+                ends = _KEY_ENDS.search(form.text, begins.end())
+                at = ends.end() if ends else len(form.text)
+                start, end = form.span(begins.start(), at)
+                if end > begin:
+                    yield Finding(max(start - begin, 0), end - begin, SECRET, 1, "private-key")
 
 
 def _moved(one: Finding, by: int) -> Finding:

@@ -27,6 +27,8 @@ class Detection:
     """In which it is written, as far as could be told."""
     patterns_only: tuple[str, ...]
     """Those of its languages whose names no trusted model looks for."""
+    undecided: int | None = None
+    """From which character on a match of a pattern of words may be in progress; None: it was not looked for."""
 
 
 def apart(found: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -16,13 +16,32 @@ def _of(*codes: str) -> frozenset[str]:
     return frozenset(codes)
 
 
-_VAT = ("ust", "vat", "tva", "iva", "umsatzsteuer", "btw", "mwst", "p.iva", "partita")
+_GAP = r"[\s./_·*|`'\"-]{0,6}"
+"""Between two groups of a number: spaces and line breaks, dots, slashes, the marks of Markdown and of tables."""
+_VAT = ("ust*", "vat", "tva", "iva", "umsatzsteuer*", "btw*", "mwst*", "p.iva", "partita")
+_CARD = (
+    "credit card*", "debit card*", "card number*", "card no", "card #", "kreditkarte*", "kartennummer*",
+    "carte bancaire", "carte de crédit", "numéro de carte", "carta di credito", "numero della carta", "tarjeta*",
+)  # fmt: skip
+_SSN = ("ssn", "ssns", "social security*", "social-security*", "social sec*")
 
 IDENTIFIERS: tuple[Recogniser, ...] = (
     Recogniser(
-        "IBAN_CODE", "iban", r"(?i)[A-Z]{2}[0-9]{2}(?:[ -]?[A-Z0-9]){11,30}", check=check.iban, score=1
+        "IBAN_CODE",
+        "iban",
+        rf"(?:(?i:[A-Z]{{2}})|[A-Z]{{2}}[ .-])[0-9]{{2}}(?i:{_GAP}[A-Z0-9]){{11,30}}",
+        check=check.iban,
+        score=1,
     ),
-    Recogniser("CREDIT_CARD", "card", r"[2-6](?:[ -]?[0-9]){12,18}", check=check.card, score=1),
+    Recogniser("CREDIT_CARD", "card", rf"[0-6](?:{_GAP}[0-9]){{11,18}}", check=check.card, score=1),
+    Recogniser(
+        "CREDIT_CARD",
+        "card-said",
+        rf"[0-9](?:{_GAP}[0-9]){{12,18}}",
+        check=check.grouped,
+        context=_CARD,
+        needs_context=True,
+    ),
     Recogniser(
         "DE_TAX_ID",
         "de-tax-id",
@@ -133,19 +152,36 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
     ),
     Recogniser(
         "US_SSN",
+        "us-ssn-form",
+        # Of numbers never given too: nothing else is written so.
+        r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+        jurisdictions=_of("us"),
+    ),
+    Recogniser(
+        "US_SSN",
         "us-ssn-plain",
         r"[0-9]{9}",
         check=stdnum("us.ssn"),
-        context=("ssn", "social security"),
+        context=_SSN,
         needs_context=True,
         jurisdictions=_of("us"),
+    ),
+    Recogniser(
+        "US_SSN",
+        "us-ssn-said",
+        # Not by its validity: a number that a word calls one is somebody's, or looks like it.
+        r"[0-9]{3}[\s./_·-]{0,3}[0-9]{2}[\s./_·-]{0,3}[0-9]{4}",
+        context=_SSN,
+        needs_context=True,
+        jurisdictions=_of("us"),
+        score=0.85,
     ),
     Recogniser(
         "US_ITIN",
         "us-itin",
         r"9[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{4}",
         check=lambda text: check.stdnum("us.itin")(check.digits(text)),
-        context=("itin", "taxpayer", "tax id"),
+        context=("itin", "itins", "taxpayer*", "tax id*"),
         needs_context=True,
         jurisdictions=_of("us"),
     ),
@@ -154,7 +190,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "at-svnr",
         _number(10, "[1-9]", r"[ -]?"),
         check=check.austrian_insured,
-        context=("sv-", "svnr", "sozialversicherung", "versicherung"),
+        context=("sv", "sv-nr", "svnr", "svnummer", "*versicherung*"),
         needs_context=True,
         jurisdictions=_of("at"),
         score=1,
@@ -164,7 +200,7 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
         "nl-bsn",
         _number(9, between=r"[ .-]?"),
         check=lambda text: check.stdnum("nl.bsn")(check.digits(text)),
-        context=("bsn", "burgerservice", "sofi"),
+        context=("bsn*", "burgerservice*", "sofi*"),
         needs_context=True,
         jurisdictions=_of("nl"),
         score=1,

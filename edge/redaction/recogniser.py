@@ -2,7 +2,7 @@
 
 Patterns run in RE2 over UTF-8, whose time grows with the text's length whatever the pattern: nobody's prompt, and no
 pattern of an organisation's own, can make the detector work for minutes. RE2 looks neither back nor ahead, so what
-stands beside a match is looked at here.
+stands beside a match is looked at here. A match's own work is bounded by the pattern's width, never by the text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from edge.redaction.checksums import Check
+from edge.redaction.normalise import Form, forms
+from edge.redaction.prefixes import beginnings
 
 Sort = Literal["token", "groups", "free"]
 """What a match is made of, for a stream to know how much to hold back: one token without a space; groups without
@@ -42,7 +44,11 @@ class Recogniser:
     check: Check | None = None
     """Of the match's text; what it refuses is no finding."""
     context: tuple[str, ...] = ()
-    """Words, in lower case."""
+    """Words before a match, in lower case. `*` at an end of a word stands for the rest of it: `tele*`, `*nummer`."""
+    against: tuple[str, ...] = ()
+    """Words that say it is another thing, where they stand nearer to the match than any of `context`."""
+    after: tuple[str, ...] = ()
+    """Words right behind a match that count as context too."""
     needs_context: bool = False
     jurisdictions: frozenset[str] = frozenset()
     """Whose number it is; empty: everybody's."""
@@ -64,6 +70,14 @@ class Recogniser:
         except re2.error as error:
             raise BadPattern(str(error.args[0] if error.args else error)[:200]) from None
 
+    def make_ready(self) -> None:
+        """Compile all of it now rather than in the first request; RE2 does a part of that when it is first used."""
+        _ = self.width, self.narrow, self._words
+        text = Text("Ready: Mr. Müller, 12.03.2024, tel. 4711")
+        list(self.spans(text))
+        if self.sort == "free":
+            self.undecided(text)
+
     @cached_property
     def width(self) -> int:
         """The most characters that a match can have; raises BadPattern where there is no such number."""
@@ -74,15 +88,50 @@ class Recogniser:
             )
         return widest
 
+    @cached_property
+    def _beginnings(self) -> Any:
+        """What a match may begin with, at a text's end, as RE2 has it; None where it cannot be written."""
+        import re2
+
+        options = re2.Options()
+        options.log_errors = False
+        options.max_mem = (
+            1 << 22
+        )  # of each pattern in each worker; a larger one holds a stream by its width instead
+        written = beginnings(self.pattern)
+        try:
+            return None if written is None else re2.compile(rf"(?:{written})\z".encode(), options=options)
+        except re2.error:
+            return None
+
+    def undecided(self, text: Text) -> int:
+        """From which character of the original text on a match may be in progress, which later text would end."""
+        raw = text.raw
+        start = text.after(max(0, len(raw) - 4 * self.width) - 1)
+        if self._beginnings is not None:
+            match = self._beginnings.search(raw, start)
+            start = match.start() if match else len(raw)
+        return text.position(start)
+
+    @cached_property
+    def narrow(self) -> int:
+        """The fewest characters that a match can have."""
+        narrowest = _widths(self.pattern)
+        return max(1, narrowest[0]) if narrowest else 1
+
+    @cached_property
+    def _words(self) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None, re.Pattern[str] | None]:
+        return _phrases(self.context), _phrases(self.against), _phrases(self.after)
+
     def spans(self, text: Text) -> Iterator[tuple[int, int, float]]:
         """Where it is found, in characters of the original text, and how sure. Raises TooSlow."""
         at = 0
-        while (match := self.compiled.search(text.raw, at)) is not None:
-            text.tick()
+        while (match := text.search(self.compiled, at)) is not None:
             start, end = match.span(self.group)
             for last in self._ends(text, start, end):
                 if (score := self._score(text, start, last)) is not None:
-                    yield text.index(start), text.index(last), score
+                    first, behind = text.span(start, last)
+                    yield first, behind, score
                     at = max(match.end() if last == end else last, at + 1)
                     break
             else:
@@ -92,58 +141,125 @@ class Recogniser:
                 return
 
     def _ends(self, text: Text, start: int, end: int) -> Iterator[int]:
-        """The match's end, and with a check those of shorter ones: patterns are greedy, and take on the next word."""
+        """The match's end, and of groups with a check those of shorter ones: patterns are greedy, and take on the
+        next word."""
         if end <= start or (self.alone and text.joined_before(start)):
             return
         if not (self.alone and text.joined_after(end)):
             yield end
-        if self.check is None or self.group:
+        if self.check is None or self.group or self.sort != "groups":
             return
-        for last in range(end - 1, start + 1, -1):
-            if text.raw[last] in b" -" and self.compiled.fullmatch(text.raw[start:last]):
+        for last in range(end - 1, start + self.narrow - 1, -1):
+            if (
+                text.ends_group(last)
+                and not (self.alone and text.joined_after(last))
+                and text.fits(self.compiled, start, last)
+            ):
                 yield last
 
     def _score(self, text: Text, start: int, end: int) -> float | None:
+        near = self._near(text, start, end) if self.context else True
+        if not near and (self.needs_context or self._labelled(text, start)):
+            return None
         if self.check is not None and not self.check(text.raw[start:end].decode()):
             return None
-        if not self.context:
-            return self.score
-        near = text.before(start)
-        if any(word in near for word in self.context):
-            return max(self.score, 0.85)
-        return None if self.needs_context else self.score
+        return max(self.score, 0.85) if self.context and near else self.score
+
+    def _near(self, text: Text, start: int, end: int) -> bool:
+        """Whether a word beside a match says what it is."""
+        words, against, after = self._words
+        before = text.before(start)
+        last = max((found.end() for found in words.finditer(before)), default=-1) if words else -1
+        if last >= 0 and not (against and against.search(before, last)):
+            return True
+        return after is not None and after.match(text.behind(end)) is not None
+
+    def _labelled(self, text: Text, start: int) -> bool:
+        """Whether the words right before a match say that it is another thing: `invoice no. 0123456789`."""
+        against = self._words[1]
+        if against is None:
+            return False
+        before = _LABEL_ENDS.sub("", text.before(start))
+        return any(found.end() == len(before) for found in against.finditer(before))
 
 
 MAX_WIDTH = 512
 
 
 def _widest(pattern: str) -> int | None:
-    """The longest match by Python's own reading of the pattern: the syntax is the same but for classes of Unicode."""
+    widths = _widths(pattern)
+    return None if widths is None else widths[1]
+
+
+def _widths(pattern: str) -> tuple[int, int] | None:
+    """The shortest and the longest match by Python's own reading of the pattern: the syntax is the same but for
+    classes of Unicode."""
     from re import _parser  # type: ignore[attr-defined]
 
     try:
         readable = re.sub(r"\\[pP](\{\w+\}|\w)", r"\\w", pattern)
-        return int(_parser.parse(readable).getwidth()[1])
+        shortest, longest = _parser.parse(readable).getwidth()
+        return int(shortest), int(longest)
     except (re.error, OverflowError, RecursionError):
         return None
 
 
-class Text:
-    """A text as patterns read it: UTF-8, with the many spaces, dashes and digits of Unicode made plain."""
+_LABEL_ENDS = re.compile(
+    r"(?:[\s.:#=\"'(_-]|(?<![^\W_])(?:no|nr|num|number|nummer|numero|numéro|número|id|is))+$"
+)
+_PLACEHOLDER = re.compile(r"<[a-z][a-z0-9_]{1,50}>")
+_LONGEST_PLACEHOLDER = 54
 
-    def __init__(self, text: str, until: float = float("inf")) -> None:
+
+def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Any of the words, as whole words."""
+    if not words:
+        return None
+    parts = []
+    for word in sorted(words, key=len, reverse=True):
+        stem = re.escape(word.strip("*")).replace("\\ ", r"\s{1,3}")
+        left = r"\w*" if word.startswith("*") else ""
+        right = r"\w*" if word.endswith("*") else ""
+        parts.append(f"{left}{stem}{right}")
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(parts)})(?![^\W_])")
+
+
+class Text:
+    """A form of a text as patterns read it: in UTF-8."""
+
+    def __init__(self, text: str | Form, until: float = float("inf")) -> None:
         self._until, self._ticks = until, 0
-        self.clean, self._map = plain(text)
-        self.raw = self.clean.encode("utf-8", "replace")
-        self._ascii = len(self.raw) == len(self.clean)
+        self.form = forms(text)[0] if isinstance(text, str) else text
+        self.raw = self.form.text.encode("utf-8", "replace")
+        self._ascii = len(self.raw) == len(self.form.text)
         self._counted = [0]
         """Characters before each `_STRIDE` bytes, as far as anybody asked: counted from the beginning for each match,
         a long text would take the square of its length."""
+        self.steps = 0
+        """Bytes that were read, to compare how work grows with the text."""
 
-    def index(self, byte: int) -> int:
-        """The character of the original text that a byte belongs to."""
-        at = byte if self._ascii else self._characters(byte)
-        return at if self._map is None else self._map[at]
+    def search(self, pattern: Any, at: int) -> Any:
+        """The pattern's first match from a byte on. Raises TooSlow."""
+        self.tick()
+        match = pattern.search(self.raw, at)
+        self.steps += (match.end() if match else len(self.raw)) - at
+        return match
+
+    def fits(self, pattern: Any, start: int, end: int) -> bool:
+        """Whether the pattern matches all of these bytes. Raises TooSlow."""
+        self.tick()
+        self.steps += end - start
+        return pattern.fullmatch(self.raw[start:end]) is not None
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The original text's characters that these bytes belong to."""
+        if self._ascii:
+            return self.form.span(start, end)
+        return self.form.span(self._characters(start), self._characters(end))
+
+    def position(self, byte: int) -> int:
+        """The original text's character at which this byte begins."""
+        return self.form.position(byte if self._ascii else self._characters(byte))
 
     def _characters(self, byte: int) -> int:
         while len(self._counted) <= byte // _STRIDE:
@@ -160,8 +276,18 @@ class Text:
         return byte
 
     def before(self, byte: int) -> str:
-        """The words before a byte, in lower case."""
-        return self.raw[max(0, byte - CONTEXT) : byte].decode("utf-8", "ignore").lower()
+        """The words before a byte, in lower case. What stands in for a value says nothing of the next one."""
+        shown = CONTEXT + _LONGEST_PLACEHOLDER
+        text = self.raw[max(0, byte - shown) : byte].decode("utf-8", "ignore").lower()
+        return _PLACEHOLDER.sub(lambda found: " " * len(found.group()), text)[-CONTEXT:]
+
+    def behind(self, byte: int) -> str:
+        """What follows a byte, in lower case, without what parts it from a word."""
+        return self.raw[byte : byte + BEHIND].decode("utf-8", "ignore").lower().lstrip(" \t-([:")
+
+    def ends_group(self, byte: int) -> bool:
+        """Whether a group of letters and digits ends before a byte."""
+        return self.raw[byte - 1] in _ALPHANUMERIC and self.raw[byte] not in _ALPHANUMERIC
 
     def joined_before(self, byte: int) -> bool:
         """Whether a letter or a digit stands right before."""
@@ -185,6 +311,9 @@ class Text:
             raise TooSlow
 
 
+BEHIND = 24
+"""Bytes behind a match in which a word may say what it is."""
+_ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _STRIDE = 4096
 _CONTINUES = bytes(range(0x80, 0xC0))
 
@@ -192,27 +321,3 @@ _CONTINUES = bytes(range(0x80, 0xC0))
 def _begun(raw: bytes) -> int:
     """How many characters begin in a piece of UTF-8."""
     return len(raw.translate(None, _CONTINUES))
-
-
-_SPACES = dict.fromkeys(
-    map(
-        ord,
-        "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t",
-    ),
-    " ",
-)
-_DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"), "-")
-_WIDE = {0xFF01 + at: chr(0x21 + at) for at in range(0x5E)} | {0x2024: ".", 0x2019: "'"}
-_PLAIN = _SPACES | _DASHES | _WIDE
-_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-
-
-def plain(text: str) -> tuple[str, list[int] | None]:
-    """The text with look-alikes made plain, one for one; what nobody sees is left out, and then a map leads back."""
-    if text.isascii():
-        return text.replace("\t", " "), None
-    same = text.translate(_PLAIN)
-    if _UNSEEN.search(same) is None:
-        return same, None
-    kept = [(each, at) for at, each in enumerate(same) if _UNSEEN.match(each) is None]
-    return "".join(each for each, _ in kept), [*(at for _, at in kept), len(text)]

@@ -8,20 +8,18 @@ from collections.abc import Callable, Iterable
 
 from edge.redaction.findings import Finding
 
-_PLACEHOLDER = re.compile(r"<([A-Z][A-Z0-9_]{1,40})_([0-9]{1,6})>")
-LONGEST = 52
-"""Characters of a placeholder, for whoever waits for the end of one."""
+_PLACEHOLDER = re.compile(r"<[A-Z][A-Z0-9_]{1,40}_[1-9][0-9]{0,7}>")
+"""A request is too short for more than eight digits: numbers are given in order, and each stands for a value in it."""
 
 
 class Placeholders:
     """Of one request, in its memory only: `<IBAN_CODE_1>` for the first IBAN, and so on."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        """`texts` is all that will be redacted: numbering begins above what looks like a placeholder in it."""
+        """`texts` is all that will be redacted: what looks like a placeholder in it is never given to a value."""
         self._by_value: dict[tuple[str, str], str] = {}
         self._values: dict[str, str] = {}
-        taken = (int(number) for text in texts for _, number in _PLACEHOLDER.findall(text))
-        self._next = max(taken, default=0) + 1
+        self._taken = {placeholder for text in texts for placeholder in _PLACEHOLDER.findall(text)}
         self._counts: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -36,9 +34,11 @@ class Placeholders:
         key = (entity, re.sub(r"[\s./-]+", "", value) if any(map(str.isdigit, value)) else value)
         if (known := self._by_value.get(key)) is not None:
             return known
-        number = self._counts.get(entity, self._next)
-        self._counts[entity] = number + 1
-        made = self._by_value[key] = f"<{entity}_{number}>"
+        number = self._counts.get(entity, 0) + 1
+        while (made := f"<{entity}_{number}>") in self._taken:
+            number += 1
+        self._counts[entity] = number
+        self._by_value[key] = made
         self._values[made] = value
         return made
 

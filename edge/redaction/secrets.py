@@ -74,7 +74,8 @@ SECRETS: tuple[Recogniser, ...] = (
     _token("vault", r"hv[sbr]\.[A-Za-z0-9_-]{20,200}"),
     _token("pulumi", r"pul-[0-9a-f]{40}"),
     _token("digitalocean", r"do[opr]_v1_[0-9a-f]{64}"),
-    _token("isthmus", r"isk_[A-Za-z0-9_-]{20,80}"),
+    # Keys of callers and of reviewers.
+    _token("isthmus", r"is[kr]_[A-Za-z0-9_-]{20,80}"),
     _token("jwt", r"eyJ[A-Za-z0-9_-]{8,200}\.eyJ[A-Za-z0-9_-]{8,200}(?:\.[A-Za-z0-9_-]{0,90})?"),
     Recogniser(
         SECRET,
@@ -130,11 +131,24 @@ SECRETS: tuple[Recogniser, ...] = (
         r"[A-Za-z0-9+/_-]{32,200}={0,2}",
         sort="token",
         check=_random,
-        context=("key", "secret", "token", "schlüssel", "clé", "chiave", "clave", "credential"),
+        context=(
+            "*key",
+            "*keys",
+            "*secret*",
+            "*token*",
+            "*schlüssel*",
+            "clé",
+            "clés",
+            "chiave",
+            "chiavi",
+            "clave*",
+            "credential*",
+        ),
         needs_context=True,
     ),
 )
 
-PRIVATE_KEY_BEGINS = "-----BEGIN "
-PRIVATE_KEY = r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-PRIVATE_KEY_ENDS = r"-----END (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+PRIVATE_KEY_BEGINS = "-----BEGIN"
+PRIVATE_KEY = r"-----BEGIN[ +](?:[A-Z0-9]{1,12}[ +]){0,3}PRIVATE[ +]KEY(?:[ +]BLOCK)?-----"
+PRIVATE_KEY_ENDS = r"-----END[ +](?:[A-Z0-9]{1,12}[ +]){0,3}PRIVATE[ +]KEY(?:[ +]BLOCK)?-----"
+"""In the body of a form a space is a plus sign."""

@@ -1,11 +1,13 @@
 """A text that comes in pieces: what a later piece could make part of an entity is held back until it is decided.
 
-What is let go is what would be let go of the whole text, however it is cut: a match is either whole in the window, and
-replaced, or begins in what is held. How much that is depends on what is looked for:
+Lengths are those of the text's normal forms (`normalise.py`): characters that nobody sees, or percent-encoding, make no
+match longer. What is let go is what would be let go of the whole text, however it is cut: a match is whole in the
+window, and replaced, or begins in what is held. How much that is depends on what is looked for:
 
 - keys and addresses are one token: the last one is held until a space ends it;
 - numbers come in groups: held is the row of tokens at the end that could be groups, words of four letters among them;
-- patterns of words (an organisation's own, names after a title) are held by their greatest width;
+- patterns of words (an organisation's own, names after a title) are held where the detector says that a match may be
+  in progress (`Detection.undecided`), and never by more than their greatest width;
 - names that a model finds are held by the line, since its language is told by the whole line.
 """
 
@@ -16,16 +18,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.redaction.findings import Finding
-from edge.redaction.redact import LONGEST as PLACEHOLDER
+from edge.redaction.normalise import Form, forms
 from edge.redaction.redact import hidden
 from edge.redaction.secrets import PRIVATE_KEY_BEGINS
 
 BEFORE = 128
-"""Characters of what was let go that are shown again: words that say what comes."""
+"""Characters, in their normal form, of what was let go that are shown again: words that say what comes."""
 MOST = 64 * 1024
 """Characters that may be held; a line or a key that is longer is nobody's."""
 LINE = 2_000
 _TOKEN = re.compile(r"\S+")
+_BEGUN = re.compile(r"<(?:[A-Z][A-Z0-9_]{0,50})?")
+"""What a placeholder may begin with."""
 _FIRST_LINE = 80
 """Characters of a private key's first line, which is several tokens."""
 
@@ -73,12 +77,17 @@ class Held:
 
     def ready(self) -> bool:
         """Whether a look could let anything go: else it can wait for the next piece."""
-        return self._cut() > 0
+        return self._cut(len(self.window)) > 0
 
-    def release(self, findings: Sequence[Finding], *, last: bool = False) -> str:
-        """What may go, with what was found in `window` replaced; after the `last` nothing is held."""
+    def release(
+        self, findings: Sequence[Finding], *, last: bool = False, undecided: int | None = None
+    ) -> str:
+        """What may go, with what was found in `window` replaced; after the `last` nothing is held.
+
+        `undecided` is the detection's: where in `window` a match of words may be in progress.
+        """
         begin = len(self._before)
-        cut = begin + (len(self._pending) if last else self._cut())
+        cut = begin + (len(self._pending) if last else self._cut(undecided))
         for one in reversed(findings):
             # Not decided yet, or not whole: from its first character on it waits.
             if one.start < cut < one.end or (one.end == cut and not last):
@@ -90,24 +99,40 @@ class Held:
             if one.end > begin and one.start < cut
         ]
         text = hidden(window[begin:cut], gone)
-        self._before, self._pending = window[max(0, cut - BEFORE) : cut], window[cut:]
+        self._before, self._pending = _shown_again(window[:cut]), window[cut:]
         return text
 
-    def _cut(self) -> int:
-        """How much of what is held no later piece can change."""
-        text, reach = self._pending, self._reach
-        length = len(text)
+    def _cut(self, undecided: int | None) -> int:
+        """How much of what is held no later piece can change. `undecided` of the window; None: it is not known."""
+        read = forms(self._pending)
+        cut = min(form.position(self._decided(form.text)) for form in read)
+        if self._reach.words:
+            words = min(form.position(max(0, len(form.text) - self._reach.words - 2)) for form in read)
+            cut = min(cut, max(words, 0 if undecided is None else undecided - len(self._before)))
+        return max(0, cut)
+
+    def _decided(self, text: str) -> int:
+        """The same of one form, but for patterns of words."""
+        reach, length = self._reach, len(text)
         cut = max(_row(text, reach.groups), length - reach.widest - 2)
-        if (key := text.rfind(PRIVATE_KEY_BEGINS.strip())) >= 0 and length - key < _FIRST_LINE:
+        if (key := text.rfind(PRIVATE_KEY_BEGINS)) >= 0 and length - key < _FIRST_LINE:
             cut = min(cut, key)
-        if reach.words:
-            cut = min(cut, length - reach.words - 2)
         if reach.lines:
             ended = text.rfind("\n") + 1
             if not ended and length > LINE:
                 ended = text.rfind(" ", 0, LINE) + 1
             cut = min(cut, ended)
         return max(0, cut)
+
+
+def _shown_again(gone: str) -> str:
+    """The end of what was let go that is shown again."""
+    end = gone[-MOST:]
+    return end[min(_tail(form) for form in forms(end)) :]
+
+
+def _tail(form: Form) -> int:
+    return form.position(max(0, len(form.text) - BEFORE))
 
 
 def _row(text: str, groups: bool) -> int:
@@ -134,7 +159,7 @@ class Placeholding:
         """What may be looked at for placeholders."""
         text = self._pending + piece
         opened = text.rfind("<")
-        held = not last and opened >= 0 and ">" not in text[opened:] and len(text) - opened <= PLACEHOLDER
+        held = not last and opened >= 0 and _BEGUN.fullmatch(text, opened) is not None
         cut = opened if held else len(text)
         self._pending = text[cut:]
         return text[:cut]

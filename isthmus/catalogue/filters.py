@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
-from isthmus.contracts import handling, inference_profiles, plan_capacity, plan_machines
+from isthmus.contracts import handling, inference_profiles, node_share, plan_capacity, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, At, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.plan import Plan
@@ -108,6 +108,17 @@ def on_machines(endpoint: dict[str, Any], *, machines: MachinesAt) -> dict[str, 
     mine = next(each for each in machines(endpoint["site"]) if endpoint["id"] in each.endpoints)
     cpu, memory = plan_machines.share(mine.instance, endpoint["tensor_parallel"] or 1)
     return {"pool": mine.name, "cpu": str(cpu), "memory": f"{memory}Gi"}
+
+
+def on_node(endpoint: dict[str, Any], *, requirements: Requirements) -> dict[str, str]:
+    """`cpu` and `memory` of an endpoint on-prem, where its nodes give less than its model's profile asks for."""
+    site = requirements.site(endpoint["site"])
+    pools = site.pools if isinstance(site, OnPremSite) else []
+    pool = next((pool for pool in pools if pool.gpu == endpoint["gpu"]), None)
+    if pool is None:
+        return {}
+    gpus = endpoint["tensor_parallel"] or 1
+    return node_share.node_requests(pool, endpoint["model"], gpus, endpoint["mig_profile"])
 
 
 def by_sensitivity(classes: Iterable[str]) -> list[str]:

@@ -29,10 +29,24 @@ def needed(platform: dict[str, Any]) -> list[Image]:
         or any(one.get("audit") for one in gateways),
         "detector": any(one.get("screening") is not None for one in gateways),
         "credential_helper": bool(by_certificate),
+        "resolver": _resolves(platform),
         "vllm": bool([one for one in served if one.get("engine") != "cpu"] or not endpoints),
         "vllm_cpu": any(one.get("engine") == "cpu" for one in served),
     }
     return [name for name in IMAGES if runs.get(name, True)]
+
+
+def _resolves(platform: dict[str, Any]) -> bool:
+    """Whether a gateway in a cluster asks a resolver of its class (`Site.cluster_dns`)."""
+    sites = {each.get("name"): each for each in platform.get("sites") or () if isinstance(each, dict)}
+    for gateway in platform.get("gateways") or ():
+        if not isinstance(gateway, dict) or gateway.get("class") == "restricted":
+            continue
+        dns = sites.get(gateway.get("site"), {}).get("cluster_dns")
+        filters = not isinstance(dns, dict) or dns.get("filter", True)
+        if gateway.get("runs_on", "kubernetes") == "kubernetes" and filters:
+            return True
+    return False
 
 
 def _uri(endpoint: dict[str, Any]) -> str:

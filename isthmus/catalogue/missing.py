@@ -13,14 +13,12 @@ from typing import Any
 from isthmus.catalogue import locked
 from isthmus.contracts import handling
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_screening import ENGLISH, as_yaml
 from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS, WHILE_LOADING
 
 _DIGEST = "sha256:<64 hex digits>"
-_NAMES = (
-    "{file: de_core_news_md-3.8.0-py3-none-any.whl, language: de, "
-    "sha256: b903f59220f1e76dd672acdaa7fa454d6703fe056c5ccd6457820e70874116d0}"
-)
-"""Explosion's German model, by the digest that `edge.redaction.models` trusts; a test holds the two together."""
+_NAMES = as_yaml(ENGLISH)
+"""The model in the detector's image, which finds English names; a test holds it to what the edge trusts."""
 
 
 def require(platform: dict[str, Any], where: str) -> None:
@@ -58,10 +56,13 @@ def _images(platform: dict[str, Any]) -> Missing:
     if not images.get("registry") and not all(
         images.get(name) for name in (*locked.needed(platform), "registries")
     ):
-        on_fargate = next(iter(_on_fargate(platform)), None)
-        account, region = _place(platform, on_fargate) if on_fargate is not None else ("", "")
+        # Tasks of Fargate, and nodes without a link to a site, reach Amazon ECR and no other registry.
+        linked = {link.get("to") for link in _parts(platform, "links")}
+        clusters = [cluster for cluster in _parts(platform, "clusters") if cluster.get("site") not in linked]
+        inside = next(iter([*_on_fargate(platform), *clusters]), None)
+        account, region = _place(platform, inside) if inside is not None else ("", "")
         ecr = f"{account}.dkr.ecr.{region}.amazonaws.com/llm"
-        missing.append(("images.registry", ecr if on_fargate is not None else "registry.example"))
+        missing.append(("images.registry", ecr if inside is not None else "registry.example"))
     hosted = [e for e in _parts(platform, "endpoints") if e.get("target") == "sagemaker"]
     if hosted and not images.get("sagemaker"):
         # SageMaker pulls from Amazon ECR alone, so no registry of the organisation's can give it.
@@ -206,9 +207,9 @@ def _on_fargate(platform: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for one in _parts(platform, "gateways") if one.get("runs_on") == "fargate"]
 
 
-def _place(platform: dict[str, Any], gateway: dict[str, Any]) -> tuple[str, str]:
-    """Account and region of a gateway's site, for examples."""
-    site = next((one for one in _parts(platform, "sites") if one.get("name") == gateway.get("site")), {})
+def _place(platform: dict[str, Any], part: dict[str, Any]) -> tuple[str, str]:
+    """Account and region of the site of a gateway or a cluster, for examples."""
+    site = next((one for one in _parts(platform, "sites") if one.get("name") == part.get("site")), {})
     return str(site.get("account_id") or "123456789012"), str(site.get("region") or "eu-central-1")
 
 

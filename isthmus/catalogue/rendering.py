@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.catalogue import filters, shelf
 from isthmus.contracts import plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
+from isthmus.contracts.platform_screening import ENGLISH
 
 if TYPE_CHECKING:
     from jinja2 import TemplateError
@@ -66,6 +67,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         links_in_use=filters.links_in_use,
         node_groups=functools.partial(filters.node_groups, machines=machines, requirements=requirements),
         on_machines=functools.partial(filters.on_machines, machines=machines),
+        on_node=functools.partial(filters.on_node, requirements=requirements),
         cut_gpus=functools.partial(filters.cut_gpus, plan=plan, requirements=requirements),
         retention_days=functools.partial(filters.retention_days, requirements=requirements),
         redacted=functools.partial(filters.redacted, requirements=requirements),
@@ -73,6 +75,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         pool_name=_pool_name,
         callers=callers,
         asks_for_people=lambda gateway: _asks_for_people(requirements, callers(gateway)),
+        english_model=ENGLISH,
         fail=filters.fail,
     )
     wanted, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)

@@ -78,7 +78,7 @@ ONWARD = [
 UNSCOPED = (
     *("ecr:GetAuthorizationToken", "sts:GetCallerIdentity", "bedrock:ListFoundationModels"),
     *("ec2:DescribeInstances", "ec2:DescribeInstanceTypes", "ec2:DescribeNetworkInterfaces"),
-    *("ec2:DescribeSubnets", "ec2:DescribeTags"),
+    *("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags"),
 )
 """Calls that know no resource (service authorization reference; as of knowledge, not checked): only for
 these may a policy's resource be `*`."""

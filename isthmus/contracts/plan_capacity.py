@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from isthmus.contracts import mig
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
+from isthmus.contracts.node_share import node_lacks
 from isthmus.contracts.packing import Replica, capacities, pack
 from isthmus.contracts.plan import Plan, PlannedEndpoint, pool_name, zone_name
 from isthmus.contracts.requirements import OnPremSite, Requirements
@@ -263,6 +264,17 @@ def _on_prem(plan: Plan, requirements: Requirements) -> Iterator[tuple[int, Plan
             yield index, endpoint, pool
 
 
+def nodes_hold_the_processes(plan: Plan, requirements: Requirements) -> None:
+    """A replica's part of a node has the CPU and the memory that its engine needs, where the pool states them."""
+    for index, endpoint, pool in _on_prem(plan, requirements):
+        if why := node_lacks(pool, endpoint.tensor_parallel or 1, endpoint.mig_profile):
+            raise At(
+                f"endpoint {endpoint.id} does not fit its nodes: {why}",
+                *("endpoints", index, "tensor_parallel"),
+                todo="Plan it on another pool, or state what the nodes really have in the requirements",
+            )
+
+
 CHECKS: tuple[Callable[[Plan, Requirements], None], ...] = (
     pools_exist,
     others_have_no_gpus,
@@ -271,5 +283,6 @@ CHECKS: tuple[Callable[[Plan, Requirements], None], ...] = (
     domains_add_up,
     survival_is_possible,
     slices_add_up,
+    nodes_hold_the_processes,
     everything_packs,
 )

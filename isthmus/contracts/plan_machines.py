@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.explain import did_you_mean
 from isthmus.contracts.instances import INSTANCES, Instance
+from isthmus.contracts.node_share import cpus_of, memory_of
 from isthmus.contracts.plan_capacity import survive_of
 from isthmus.contracts.words import Survive
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 ZONES = 2
 """Availability zones that an AWS site is used in."""
 _LONGEST = 40
-_SYSTEM_CPU, _SYSTEM_MEMORY = 1, 0.15
-"""Of a machine, what kubelet, plugins and monitoring take: vCPUs, and the part of its memory; an assumption."""
-_SIDECAR_CPU, _SIDECAR_GIB = 1, 1
-"""Of a replica's part, what its sidecar takes, rounded up."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +98,5 @@ def _name(site: str, stem: str) -> str:
 
 def share(instance: Instance, gpus: int) -> tuple[int, int]:
     """vCPUs and GiB of memory for a replica on so many of a machine's GPUs: its part of what the system leaves."""
-    cpu = (instance.vcpus - _SYSTEM_CPU) * gpus // instance.gpus - _SIDECAR_CPU
-    memory = math.floor(instance.memory_gib * (1 - _SYSTEM_MEMORY) * gpus / instance.gpus) - _SIDECAR_GIB
-    return max(1, cpu), max(1, memory)
+    part = gpus / instance.gpus
+    return max(1, cpus_of(instance.vcpus, part)), max(1, memory_of(instance.memory_gib, part))

@@ -7,14 +7,15 @@ Every part that can be named carries `name` or `id`, by which overrides merge li
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from isthmus.contracts import model_profiles
 from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.handling import Exception_, Redaction
 from isthmus.contracts.platform_accounts import EndpointCost, Traces
-from isthmus.contracts.platform_around import Issuer, Monitoring, Operators
+from isthmus.contracts.platform_around import Issuer, Monitoring, Operators, PodPriorities
 from isthmus.contracts.platform_aws import (
     Anomalies,
     Budget,
@@ -31,10 +32,11 @@ from isthmus.contracts.platform_aws import (
     Trust,
 )
 from isthmus.contracts.platform_callers import GatewayDatabase, GatewayTeam
+from isthmus.contracts.platform_dns import ClusterDns
 from isthmus.contracts.platform_eks import Cluster
 from isthmus.contracts.platform_fargate import Fargate, SecretArn
 from isthmus.contracts.platform_life import Life, OfTheOrganisation
-from isthmus.contracts.platform_pools import MigProfile, Pool
+from isthmus.contracts.platform_pools import LabelKey, MigProfile, Pool
 from isthmus.contracts.platform_records import Address, GatewayAudit
 from isthmus.contracts.platform_reviews import GatewayReviews, Reviewed
 from isthmus.contracts.platform_sagemaker import EcrImage, SageMaker
@@ -42,6 +44,8 @@ from isthmus.contracts.platform_screening import Screening
 from isthmus.contracts.platform_serving import (
     Adapter,
     Canary,
+    ChatTemplate,
+    CompileCache,
     Picker,
     PrefixCache,
     Router,
@@ -51,6 +55,7 @@ from isthmus.contracts.platform_serving import (
     Weights,
 )
 from isthmus.contracts.words import (
+    VLLM_TARGETS,
     AccountId,
     BucketName,
     Cidr,
@@ -78,8 +83,13 @@ class Site(OfTheOrganisation):
     """On-prem: the cluster's context. AWS: of its cluster, in place of an address that the stack works out."""
     cidrs: list[Cidr] = []
     """Networks of the site; for AWS the VPC's."""
+    failure_domain_label: LabelKey | None = None
+    """Node label that tells the cluster's failure domains apart: a zone, a rack, `kubernetes.io/hostname`. Absent:
+    `topology.kubernetes.io/zone` in AWS and where a pool has several failure domains, else `kubernetes.io/hostname`."""
     dns: list[str] = []
     """The site's own resolvers (addresses), which know no cloud zone."""
+    cluster_dns: ClusterDns = ClusterDns()
+    """Who resolves names in the site's cluster, and whether gateways and translators get an allow-list of names."""
     region: str | None = None
     account_id: AccountId | None = None
     assume_role: RoleArn | None = None
@@ -117,19 +127,33 @@ class Endpoint(Part):
     engine_version: str | None = None
     engine_args: list[str] = []
     """Further arguments of `vllm serve`; every flag must be one that the pinned version knows."""
+    model_family: str | None = None
+    """Family whose profile it takes; absent: the one that the model's name fits (docs/components-serving.md)."""
+    tool_call_parser: str | None = None
+    """vLLM's parser of tool calls, or `none`; absent: the profile's."""
+    reasoning_parser: str | None = None
+    """vLLM's parser of reasoning, or `none`; absent: the profile's."""
+    chat_template: ChatTemplate | None = None
+    """`model`: the one in the model's folder. Else a path: absolute in the image, or below the weights' mount. Absent:
+    the profile's."""
     engine: Literal["gpu", "cpu"] = "gpu"
     """`cpu`: vLLM without GPUs and without a pool, to develop against; for public and internal work."""
     task: Task = "chat"
     speculative: Speculative | None = None
     prefix_cache: PrefixCache = "shared"
+    compile_cache: CompileCache | None = None
+    """Absent: on the machines' own disks where the weights are kept there, else in the pod."""
     picker: Picker | None = None
     """Chooses each request's replica by load and cached prefixes, through an InferencePool; absent: the Service."""
     drain_s: int = Field(default=40, ge=5, le=3600)
     """Seconds for the answers under way when a replica ends; longer ones are cut."""
     cpu: Quantity = "8"
+    """CPUs of a replica on each of its machines; absent, with GPUs: its profile's, which grow with the GPUs."""
     memory: Quantity = "64Gi"
+    """Memory of a replica on each of its machines; absent, with GPUs: its profile's."""
     load_timeout_s: int = Field(default=1800, ge=60)
-    """How long starting may take: pulling the image and reading the weights."""
+    """How long starting may take: pulling the image and reading the weights. Absent, with GPUs: twice the profile's
+    startup, and 1800 at least."""
     surge: bool = False
     """Roll with one replica more: only where GPUs are kept for it (the pool's `reserved_gpus`)."""
     certificate_secret: KubeName | None = None
@@ -150,6 +174,26 @@ class Endpoint(Part):
     # On SageMaker
     sagemaker: SageMaker | None = None
     """Machines, keys, scaling and rollout of a SageMaker endpoint; `replicas` are its instances."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sized_by_profile(cls, data: Any) -> Any:
+        """Fills in what the model's profile says of a replica on GPUs, where the endpoint does not state it."""
+        if (
+            not isinstance(data, dict)
+            or data.get("target") not in VLLM_TARGETS
+            or data.get("engine") == "cpu"
+        ):
+            return data
+        model, gpus, family = data.get("model"), data.get("tensor_parallel", 1), data.get("model_family")
+        if not isinstance(model, str) or type(gpus) is not int or not isinstance(family, str | None):
+            return data  # the fields' own errors say more
+        return {**model_profiles.requests_of(model, gpus, family), **data}
+
+    @model_validator(mode="after")
+    def _known_parsers(self) -> Endpoint:
+        model_profiles.check_parsers(self.tool_call_parser, self.reasoning_parser)
+        return self
 
     @field_validator("engine_args")
     @classmethod
@@ -293,6 +337,8 @@ class AuditStore(Part):
     mode: Mode
     retention_days: Days
     """The strictest minimum of the classes whose records it holds."""
+    delete_after_retention: bool = True
+    """`manage`: whether S3 deletes records once `retention_days` are over; false keeps them, for a legal hold."""
     endpoint: str | None = None
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
     bucket: BucketName | None = None
@@ -326,6 +372,9 @@ class Images(Part):
     """Needed where an endpoint's engine is `cpu`."""
     detector: ImageReference | None = None
     """Needed where a gateway has a screening: the detector, with the entity models in `/models`."""
+    resolver: ImageReference | None = None
+    """CoreDNS: answers a class's gateway and translator for the names that they need. Needed where a site's
+    `cluster_dns` filters, and a gateway that is not restricted runs in its cluster."""
     credential_helper: ImageReference | None = None
     """AWS's `aws_signing_helper`, beside each translator with an identity."""
     sagemaker: EcrImage | None = None
@@ -373,6 +422,7 @@ class Platform(Life):
     issuer: Issuer | None = None
     monitoring: Monitoring
     operators: Operators = Operators()
+    pod_priorities: PodPriorities = PodPriorities()
     scaling: list[Scaling] = []
     tags: dict[str, str] = {}
     exceptions: list[Exception_] = []

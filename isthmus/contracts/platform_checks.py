@@ -28,6 +28,7 @@ from isthmus.contracts import (
     platform_screening_checks,
     platform_serving_checks,
     platform_slicing,
+    platform_system_nodes,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
@@ -246,7 +247,7 @@ def images_are_from_named_registries(platform: Platform) -> None:
         if not prefix.endswith("/") or len(prefix) < 2:
             what = f"`{prefix}` does not end in `/`, so `{prefix}.elsewhere/` would pass too"
             raise At(what, *("images", "registries", index), todo=f"Write `{prefix.rstrip('/')}/`")
-    for name in ("edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper"):
+    for name in ("edge", "translator", "detector", "vllm", "vllm_cpu", "credential_helper", "resolver"):
         reference = getattr(images, name)
         if reference is not None and not reference.startswith(tuple(images.registries)):
             raise At(
@@ -255,6 +256,22 @@ def images_are_from_named_registries(platform: Platform) -> None:
                 *("images", name),
                 todo="Mirror it into one of them, or name its registry in `images.registries`",
                 no=True,
+            )
+
+
+def names_have_a_resolver(platform: Platform) -> None:
+    """A class whose gateway asks a resolver of its own has an image of it."""
+    sites = {site.name: site for site in platform.sites}
+    for gateway in platform.gateways:
+        if gateway.runs_on != "kubernetes" or gateway.class_ == "restricted":
+            continue
+        if sites[gateway.site].cluster_dns.filter and platform.images.resolver is None:
+            raise At(
+                f"no image of the resolver is named, and gateway {gateway.name} asks one that answers for the names"
+                " it needs alone",
+                *("images", "resolver"),
+                todo="Name CoreDNS by digest, or add `resolver` to images.lock.yaml. Without one, set `cluster_dns:"
+                f" {{filter: false}}` of site {gateway.site}: pods can then spell data into names",
             )
 
 
@@ -340,6 +357,7 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     at_its_most(platform_mig.pools_state_their_cuts),
     *platform_pools_checks.CHECKS,
     images_are_from_named_registries,
+    names_have_a_resolver,
     certificates_come_from_somewhere,
     audit_is_kept,
     *platform_records.CHECKS,
@@ -350,5 +368,6 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_people.CHECKS,
     *platform_sagemaker_checks.CHECKS,
     *platform_eks_checks.CHECKS,
+    *platform_system_nodes.CHECKS,
     *platform_screening_checks.CHECKS,
 )

@@ -12,6 +12,7 @@ from isthmus.contracts import addresses, handling
 from isthmus.contracts.errors import At
 from isthmus.contracts.instances import INSTANCES
 from isthmus.contracts.platform_eks import RESERVED, cluster_at
+from isthmus.contracts.platform_fargate_checks import ECR
 from isthmus.contracts.unique import unique
 
 if TYPE_CHECKING:
@@ -250,6 +251,53 @@ def _bought(platform: Platform, index: int, group: NodeGroup) -> None:
             )
 
 
+def images_can_be_pulled(platform: Platform) -> None:
+    """Nodes in a network without a way out pull from Amazon ECR in their region only, or over a link to a site.
+
+    An internet gateway does not help: nodes get no public address. An existing network may have ways out that only
+    its owner knows.
+    """
+    for cluster in platform.clusters:
+        if cluster.mode == "existing" or network_of(platform, cluster).mode != "manage":
+            continue
+        region = platform.site(cluster.site).region or ""
+        linked = any(link.to == cluster.site and link.mode != "off" for link in platform.links)
+        for reference, path in _pulled_at(platform, cluster.site):
+            match = ECR.match(reference)
+            if match is not None and match[2] == region:
+                continue
+            if match is None and linked:
+                continue
+            raise At(
+                f"nodes of cluster {cluster.name} cannot pull `{reference}`: their network has private endpoints of "
+                f"Amazon ECR in {region} and no other way to a registry",
+                *path,
+                todo=f"Mirror it to ACCOUNT.dkr.ecr.{region}.amazonaws.com (docs/airgap.md), and name that in "
+                "`images.registry` and `registries`; or name a network of yours that has a way out (`mode: existing`)",
+            )
+
+
+def _pulled_at(platform: Platform, site: str) -> list[tuple[str, tuple[str | int, ...]]]:
+    """References that nodes of a site's cluster pull, each with the path of its setting."""
+    gateways = [one for one in platform.gateways if one.site == site and one.runs_on == "kubernetes"]
+    endpoints = [one for one in platform.endpoints if one.site == site and one.target == "eks-vllm"]
+    names = [
+        *(["edge"] if gateways or endpoints else []),
+        *(["translator"] if gateways else []),
+        *(["detector"] if any(gateway.screening for gateway in gateways) else []),
+        *(["vllm"] if any(endpoint.engine == "gpu" for endpoint in endpoints) else []),
+        *(["vllm_cpu"] if any(endpoint.engine == "cpu" for endpoint in endpoints) else []),
+    ]
+    images = [(getattr(platform.images, name), ("images", name)) for name in names]
+    pulled: list[tuple[str, tuple[str | int, ...]]] = [(image, path) for image, path in images if image]
+    for endpoint in endpoints:
+        uri = endpoint.weights.uri if endpoint.weights else ""
+        if uri.startswith("oci://"):
+            path = ("endpoints", platform.endpoints.index(endpoint), "weights", "uri")
+            pulled.append((uri.removeprefix("oci://"), path))
+    return pulled
+
+
 def models_fit_eks(platform: Platform) -> None:
     """A replica in AWS stands on one machine: no fabric between machines is set up there."""
     for index, endpoint in enumerate(platform.endpoints):
@@ -294,6 +342,7 @@ FIRST: tuple[Callable[[Platform], None], ...] = (clusters_are_whole, what_runs_i
 """Before the rules of what stands in a cluster."""
 CHECKS: tuple[Callable[[Platform], None], ...] = (
     pools_have_machines,
+    images_can_be_pulled,
     models_fit_eks,
     pod_identities_have_pods,
 )

@@ -5,12 +5,15 @@ What must hold across them is in `platform_pools_checks`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from isthmus.contracts.platform_eks import NodeGroup
 from isthmus.contracts.words import DnsLabel, KubeName, Part, Sensitivity, Sha256
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
 
 Evicts = Literal["never", "lower-priority"]
 Reclaims = Literal["never", "lower-priority", "any"]
@@ -171,6 +174,8 @@ class Fabric(Part):
     machines, by NVIDIA's DRA driver."""
 
 
+PciDevice = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$")]
+"""A device id as Node Feature Discovery writes it, e.g. `2330`."""
 MigProfile = Annotated[str, StringConstraints(pattern=r"^[1-9]g\.[1-9][0-9]{0,2}gb$")]
 """As NVIDIA names a slice: compute slices and memory, e.g. `3g.40gb`."""
 
@@ -196,13 +201,23 @@ class Pool(Part):
     gpus_per_node: int = Field(ge=1)
     failure_domains: int = Field(default=1, ge=1)
     reserved_gpus: int = Field(default=0, ge=0)
+    cpus_per_node: int | None = Field(default=None, ge=1)
+    """CPUs of each machine; absent: nothing holds its pods to them."""
+    memory_gib_per_node: int | None = Field(default=None, ge=1)
+    """Memory of each machine, GiB; absent: nothing holds its pods to it."""
     mig: list[CutGpus] = []
     """GPUs that are cut into slices; the others stay whole. Which machine's they are follows from what
     must be outlived (`mig.lay_out`), so the machines must be named."""
     node_names: list[str] = []
-    """The machines by name: each is labelled and tainted by server-side apply. Empty: a
-    NodeFeatureRule does it for every node that shows the product, by Node Feature Discovery. Where GPUs
+    """The machines by name: each is labelled by server-side apply, and tainted as `taint` says. Empty: a
+    NodeFeatureRule does it for every node that has such a GPU, by Node Feature Discovery. Where GPUs
     are cut, machine i is in failure domain i mod `failure_domains`."""
+    pci_devices: list[PciDevice] = []
+    """PCI device ids of the GPUs (vendor 10de), by which such a rule finds them before a driver is loaded; absent:
+    those of `gpu`."""
+    taint: Literal["manage", "existing"] = "manage"
+    """`nvidia.com/gpu=present:NoSchedule` on machines with names. `manage`: `isthmus up` adds it and keeps every other
+    taint. `existing`: you set it, and `isthmus up` refuses where it is missing."""
     node_group: NodeGroup | None = None
     """AWS, in a cluster that is managed: the machines to make, labelled and tainted from the start."""
     sharing: Sharing | None = None
@@ -232,6 +247,22 @@ class GpuOperatorRelease(Part):
     values: dict[str, Any] = {}
     """Further values of the chart, merged over those made here."""
     timeout_seconds: int = Field(default=600, ge=60)
+
+
+ZONE_LABEL, HOST_LABEL = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+
+
+def failure_domain_label(platform: Platform, site_name: str) -> str:
+    """Key of the node label over whose values gateways, and endpoints that outlive a domain, are spread at a site.
+
+    Cloud providers set the zone's label; on bare metal nobody does, and a required spread over it places no pod. So it
+    is taken on-prem only where the platform says that there are several domains.
+    """
+    site = platform.site(site_name)
+    if site.failure_domain_label is not None:
+        return site.failure_domain_label
+    several = any(pool.site == site_name and pool.failure_domains > 1 for pool in platform.pools)
+    return ZONE_LABEL if site.kind == "aws" or several else HOST_LABEL
 
 
 def unless_said(class_: str) -> int | None:

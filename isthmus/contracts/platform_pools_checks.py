@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from isthmus.contracts import platform_slicing
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.platform_pools import ClassShare, Pool, unless_said
+from isthmus.contracts.platform_pools import HOST_LABEL, ClassShare, Pool, failure_domain_label, unless_said
+from isthmus.contracts.quantities import amount
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import SENSITIVITIES
 
@@ -275,6 +276,22 @@ def the_operator_comes_from_somewhere(platform: Platform) -> None:
         raise At(what, *path, "driver", todo="Say `managed`, or take the driver out")
 
 
+def domains_have_a_label(platform: Platform) -> None:
+    """What must outlive a failure domain is spread over a label that tells domains apart, not machines."""
+    for index, endpoint in enumerate(platform.endpoints):
+        if endpoint.survive != "domain" or endpoint.pool is None:
+            continue
+        if failure_domain_label(platform, endpoint.site) == HOST_LABEL:
+            sites = [site.name for site in platform.sites]
+            raise At(
+                f"endpoint {endpoint.id} must outlive a failure domain, and domains at {endpoint.site} are told apart "
+                f"by `{HOST_LABEL}`, which is a machine",
+                *("sites", sites.index(endpoint.site), "failure_domain_label"),
+                todo=f"Name the node label of its zones or racks, or say `survive: node` for {endpoint.id} "
+                f"(endpoints[{index}])",
+            )
+
+
 def claims_and_counts_are_apart(platform: Platform) -> None:
     """A DRA driver gives out whole GPUs of a pool, or the device plugin gives out what it has."""
     for index, pool in enumerate(platform.pools):
@@ -322,6 +339,28 @@ def _once(values: Iterable[str], what: str, *path: str | int) -> None:
             raise At(f"{what} `{each}` stands twice", *path, number, todo="Leave one out")
 
 
+def pods_fit_a_machine(platform: Platform) -> None:
+    """A pod asks for no more CPU and memory than a machine of its pool has, where the pool states it."""
+    pools = {pool.name: pool for pool in platform.pools}
+    for index, endpoint in enumerate(platform.endpoints):
+        pool = pools.get(endpoint.pool or "")
+        if pool is None:
+            continue
+        asked = {
+            "cpu": (amount(endpoint.cpu), pool.cpus_per_node, "CPUs"),
+            "memory": (amount(endpoint.memory) / 2**30, pool.memory_gib_per_node, "GiB of memory"),
+        }
+        for key, (wanted, there, unit) in asked.items():
+            # The sidecar of a replica has a core and a GiB at most.
+            if there is not None and wanted + 1 > there:
+                raise At(
+                    f"a pod of endpoint {endpoint.id} asks for {float(wanted):g} {unit} and 1 for its sidecar, and a "
+                    f"machine of pool {pool.name} has {there}: it would wait for ever",
+                    *("endpoints", index, key),
+                    todo=f"State `{key}` of {there - 1} or less, or use a pool with larger machines",
+                )
+
+
 CHECKS: tuple[Callable[[Platform], None], ...] = (
     platform_slicing.shares_fit,
     shares_add_up,
@@ -330,6 +369,8 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     one_places_the_pods,
     drivers_are_one_kind,
     the_operator_comes_from_somewhere,
+    domains_have_a_label,
     claims_and_counts_are_apart,
     fabrics_keep_classes_apart,
+    pods_fit_a_machine,
 )

@@ -25,6 +25,12 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
+_TEMPLATE = StringConstraints(pattern=r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+CHAT_TEMPLATE = str(_TEMPLATE.pattern)
+"""A path that leads nowhere back up; `model` fits as well."""
+ChatTemplate = Annotated[str, _TEMPLATE]
+"""`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
+
 PrefixCache = Literal["shared", "salted", "off"]
 """Who hits the prefixes that the engine has computed: all of the endpoint's workloads, those of one team, nobody."""
 
@@ -118,6 +124,18 @@ class Weights(Part):
         return self.verify or self.public_key is not None or self.uri.startswith("s3://")
 
 
+class CompileCache(Part):
+    """Where what vLLM compiles at its start (torch.compile, Triton, FlashInfer, DeepGEMM) is kept."""
+
+    place: Literal["pod", "node", "volume"]
+    """`pod`: nowhere, each start compiles again. `node`: in the class's folder on the machine's own disk, where
+    `weights.cache.node_path` is. `volume`: in a claim of the endpoint's own."""
+    storage_class: KubeName | None = None
+    """`volume`: storage class whose volumes many machines can mount (ReadWriteMany); absent: the weights' cache's."""
+    size_gib: int = Field(default=20, ge=1)
+    """`volume`: size of the claim."""
+
+
 class Adapter(Part):
     name: DnsLabel
     rank: int = Field(ge=1)
@@ -153,6 +171,15 @@ class Picker(Part):
     """Of its pods: they may read the replicas' metrics."""
 
 
+class RouterParameters(Part):
+    """An object of the Gateway API's implementation with settings of one Gateway, in the class's namespace."""
+
+    group: str = ""
+    """Its API group; empty: core, as of a ConfigMap."""
+    kind: str = "ConfigMap"
+    name: KubeName
+
+
 class Router(Part):
     """A Gateway API gateway between ours and the model servers: it splits by weight, and asks pickers."""
 
@@ -167,6 +194,8 @@ class Router(Part):
     control_port: int = Field(ge=1, le=65535)
     certificate_secret: KubeName | None = None
     """A TLS Secret in place of a cert-manager Certificate."""
+    parameters: RouterParameters | None = None
+    """How the implementation makes Service and proxies; absent: Istio's annotation asks for a ClusterIP Service."""
 
 
 class Scaling(Part):
@@ -184,6 +213,8 @@ class Scaling(Part):
     """How long the load must be lower before a replica goes, and before the last one does."""
     cold_start_s: int | None = Field(default=None, ge=60)
     """How long callers may get no answer while the first replica starts: what the SLO allows. Needed for 0."""
+    fallback_replicas: int | None = Field(default=None, ge=0)
+    """Replicas while nothing measures the load, or those that run if they are more; absent: the endpoint's."""
     authentication: KubeName | None = None
     """TriggerAuthentication in the class's namespace by which KEDA reads the metrics."""
 

@@ -64,6 +64,14 @@ def scaling_is_possible(platform: Platform) -> None:
         if platform.operators.keda != "existing":
             what = f"{endpoint.id} is scaled by load, and KEDA is `{platform.operators.keda}`"
             raise At(what, "operators", "keda", todo="Say `existing`: this version installs no KEDA")
+        fallback = scaling.fallback_replicas
+        if fallback is not None and not scaling.min_replicas <= fallback <= scaling.max_replicas:
+            raise At(
+                f"{fallback} replicas of {endpoint.id} would serve while nothing measures the load, and there are "
+                f"{scaling.min_replicas} to {scaling.max_replicas}",
+                *(*path, "fallback_replicas"),
+                todo=f"Say a number from {scaling.min_replicas} to {scaling.max_replicas}, or leave it out",
+            )
         if scaling.min_replicas == 0:
             _may_sleep(platform, endpoint, scaling, path)
         elif scaling.min_replicas != endpoint.replicas:
@@ -194,6 +202,10 @@ def engines_can_do_it(platform: Platform) -> None:
             for key, usual in (("task", "chat"), ("speculative", None), ("prefix_cache", "shared")):
                 if getattr(endpoint, key) != usual:
                     raise At(f"`{key}` is vLLM's, and {endpoint.id} runs on {endpoint.target}", *path, key)
+            for key in ("model_family", "tool_call_parser", "reasoning_parser", "chat_template"):
+                if endpoint.target == "bedrock" and getattr(endpoint, key) is not None:
+                    what = f"`{key}` is vLLM's, and {endpoint.id} runs on Amazon Bedrock"
+                    raise At(what, *path, key, todo="Leave it out: Bedrock reads tool calls itself")
             continue
         if endpoint.task not in WRITES and endpoint.prefix_cache == "salted":
             what = f"a request for {endpoint.task} takes no salt"
@@ -217,6 +229,24 @@ def engines_can_do_it(platform: Platform) -> None:
             if argument.startswith("--spec"):
                 what = f"`{argument.partition('=')[0]}` is said by `speculative` already"
                 raise At(what, *path, "engine_args", number, todo="Leave one out")
+
+
+def compile_caches_have_a_place(platform: Platform) -> None:
+    """What is compiled is kept on a disk or in a volume that the endpoint has."""
+    for index, endpoint in enumerate(platform.endpoints):
+        cache, path = endpoint.compile_cache, ("endpoints", index, "compile_cache")
+        if cache is None:
+            continue
+        if endpoint.target not in VLLM_TARGETS:
+            what = f"`compile_cache` is of pods, and {endpoint.id} runs on {endpoint.target}"
+            raise At(what, *path, todo="Leave it out")
+        kept = endpoint.weights.cache if endpoint.weights is not None else None
+        if cache.place == "node" and (kept is None or kept.node_path is None):
+            what = f"no folder on the machines' disks is known for {endpoint.id}"
+            raise At(what, *path, "place", todo="State `weights.cache.node_path`, or `place: volume`")
+        if cache.place == "volume" and not (cache.storage_class or (kept is not None and kept.storage_class)):
+            what = f"no storage class is known for what {endpoint.id} compiles"
+            raise At(what, *path, "storage_class", todo="State one whose volumes many machines can mount")
 
 
 def cpus_are_for_development(platform: Platform) -> None:
@@ -272,6 +302,7 @@ CHECKS: tuple[Rule, ...] = (
     routers_fit,
     scaling_is_possible,
     weights_can_be_fetched,
+    compile_caches_have_a_place,
     canaries_are_alike,
     engines_can_do_it,
 )

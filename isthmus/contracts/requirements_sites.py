@@ -72,6 +72,10 @@ class Pool(FilePart):
     mig: Literal["off", "allowed"] = "off"
     reserved_gpus: int = Field(default=0, ge=0)
     """GPUs that the platform leaves alone."""
+    cpus_per_node: int | None = Field(default=None, ge=1)
+    """CPUs (hardware threads) of a node; absent: the planner takes it that they are enough."""
+    memory_gib_per_node: int | None = Field(default=None, ge=1)
+    """Memory of a node, GiB; absent: the planner takes it that it is enough."""
 
     @model_validator(mode="after")
     def _counts(self) -> Pool:

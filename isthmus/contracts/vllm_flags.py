@@ -40,14 +40,34 @@ RESERVED = {
 }
 """Flags that vLLM knows and `engine_args` may not bear, with the reason."""
 
+OWNER_FLAGS = (
+    *("--max-model-len", "--max-num-seqs", "--max-num-batched-tokens", "--gpu-memory-utilization"),
+    *("--kv-cache-dtype", "--seed"),
+)
+"""Flags that a model's owner may change in the cluster. None of them opens a port, loads code or writes a log."""
+
 
 @functools.cache
-def flags() -> frozenset[str]:
-    """Every flag, `--` included."""
+def _names(key: str) -> frozenset[str]:
     import json
     from pathlib import Path
 
-    return frozenset(json.loads(Path(__file__).with_name("vllm_flags.json").read_text("utf-8"))["flags"])
+    return frozenset(json.loads(Path(__file__).with_name("vllm_flags.json").read_text("utf-8"))[key])
+
+
+def flags() -> frozenset[str]:
+    """Every flag, `--` included."""
+    return _names("flags")
+
+
+def tool_call_parsers() -> frozenset[str]:
+    """Every value of `--tool-call-parser`."""
+    return _names("tool_call_parsers")
+
+
+def reasoning_parsers() -> frozenset[str]:
+    """Every value of `--reasoning-parser`."""
+    return _names("reasoning_parsers")
 
 
 def name_of(argument: str) -> str | None:

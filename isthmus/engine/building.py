@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 from isthmus.catalogue import break_glass
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import admission, backend, durable, layered, locks, moving, preflight, recovery, silence
+from isthmus.engine import (
+    admission,
+    backend,
+    durable,
+    layered,
+    locks,
+    moving,
+    nodes,
+    preflight,
+    recovery,
+    silence,
+)
 from isthmus.engine.automation import Engine
 from isthmus.engine.events import Run, Watcher
 from isthmus.engine.project import Stack
@@ -95,6 +106,9 @@ def up(
         if stack.layer in ("all", "platform"):
             preflight.of_clusters(platform, reached, say)
         layered.before_up(stack, platform, in_place=in_place)
+        if stack.layer in ("all", "platform"):
+            # Before anything that could settle on a machine with GPUs.
+            nodes.taints_are_set(platform, reached, say)
         engine = Engine(stack, say) if approval is None else _approved(stack, approval, say, watcher)
         engine.keep_copy()
         exported = recovery.settle(stack, engine, say, answers)
@@ -120,6 +134,9 @@ def up(
                 say("what is no longer in the plan is gone: quotas are the plan's own again")
                 with moving.told([]):
                     runs.append(engine.up(watcher, expected=_size(state)))
+        if stack.layer in ("all", "platform"):
+            # A patch of an earlier version that owned the taints has let go of them.
+            nodes.taints_are_set(platform, reached, say)
         with contextlib.suppress(IsthmusError):
             # What a later accident needs is this state; a full disk does not undo what is built.
             engine.keep_copy()
@@ -162,8 +179,11 @@ def destroy(
         state = exported.get("deployment") or {}
         durable.refuse_others(state, stack.name)
         durable.let_go(engine, exported, frozenset, say)
-        with silence.watched(_there(stack), say):
+        there = _there(stack)
+        with silence.watched(there, say):
             run = engine.destroy(watcher, expected=_size(state))
+        if there and stack.layer in ("all", "platform"):
+            nodes.taints_are_removed(stack.platform(), there, say)
     # The engine's step for what is retained is a deletion too, from the state alone.
     kept = len(durable.retained(state))
     counts = {**run.counts, "delete": max(0, run.counts.get("delete", 0) - kept), "retain": kept}

@@ -63,8 +63,15 @@ def boundaries_hold(
 
 
 def of_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
-    """Hold what the clusters hold already to the platform; raises what `identity_certificates.check` raises."""
-    from isthmus.engine import identity_certificates
+    """Hold what the clusters hold already to the platform.
 
+    Raises `EnvironmentFault` where no node carries the label over which pods are spread, and what
+    `identity_certificates.check` raises. A Prometheus that selects no PodMonitor of the platform is said.
+    """
+    from isthmus.engine import identity_certificates, monitors, nodes
+
+    nodes.domains_are_labelled(platform, reached, say)
+    for line in monitors.unselected(platform, reached):
+        say(line)
     for line in identity_certificates.check(platform, reached):
         say(line)

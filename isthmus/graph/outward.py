@@ -14,6 +14,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from isthmus.contracts import handling
+from isthmus.contracts.platform_dns import ClusterDns
 from isthmus.contracts.platform_eks import AGENT
 from isthmus.contracts.preview import Hop
 from isthmus.contracts.words import Sensitivity
@@ -25,7 +26,7 @@ from isthmus.graph.sealers import mounts_only
 from isthmus.graph.served import HOSTS
 from isthmus.graph.servers import Server, Servers, known, mislabelled
 from isthmus.graph.tasks import SERVICE, rules
-from isthmus.graph.translators import ASSOCIATION, ROLE_ARN, identity
+from isthmus.graph.translators import ASSOCIATION, ROLE_ARN, Translator, identity
 from isthmus.graph.verdicts import ALLOWED, Judge, Verdict, refused, undecided
 
 CLOUDS = (
@@ -39,12 +40,14 @@ CLOUDS = (
     "anthropic.com",
 )
 """Names under which clouds serve models: those that the edge refuses in a restricted gateway's file, too."""
+_AWS = CLOUDS[:3]
+"""In what the names of AWS's services end, by partition."""
 _HOST = re.compile(
     rf"[\w.${{}}-]+\.(?:{'|'.join(re.escape(each) for each in CLOUDS)})(?![\w-]|\.\w)", re.IGNORECASE
 )
 _PROXIES = "gateway.networking.k8s.io/gateway-name"
-_DNS = "kubernetes.io/metadata.name=kube-system, k8s-app=kube-dns"
-"""A cluster's own resolver, which every class but the restricted one may ask."""
+_RESOLVER = "resolver"
+"""Role of a class's own resolver, which alone of its pods asks the cluster's DNS where the site filters names."""
 
 
 Origin = Literal["network", "identity", "host"]
@@ -124,6 +127,8 @@ class Outside:
                     Hop(kind="network", name=cidr if port == "any" else f"{cidr} port {port}", where=site)
                 ]
                 hops += [Hop(kind="site", name=site)] if site else []
+                if self._resolves(class_, pods, cidr, port):
+                    continue
                 asks = self._asks_what_is_stated(class_, pods, cidr, port)
                 verdict = ALLOWED if asks else self._address(class_, cidr, port, space)
                 yield Outward("network", start, tuple(hops), verdict, about)
@@ -133,11 +138,38 @@ class Outside:
     ) -> Iterator[Outward]:
         """Pods that a policy lets in whom the graph does not hold: what they reach is not known."""
         said = self._network.beyond(peer, pods.namespace)
-        if not said or (said == _DNS and class_ != "restricted") or said in self._named(class_, space):
+        if not said or said in self._named(class_, space) or self._resolves(class_, pods, said):
             return
         why = f"{space} reaches {said}, whose own ways are not known"
         hop = Hop(kind="network", name=said, where=start.where)
         yield Outward("network", start, (hop,), self._judge.unsure(class_, why), self._namespace(space))
+
+    def _resolves(self, class_: str, pods: Pods, to: str, port: str = "") -> bool:
+        """Whether pods ask one of the resolvers that the platform states for their site's cluster, as they may.
+
+        Where the site filters names, only the class's own resolver and the proxies of a router do. `to`: an address
+        range with its `port`, or the selectors of pods. Restricted pods never do.
+        """
+        if class_ == "restricted":
+            return False
+        platform = self._judge.platform
+        sites = (
+            [ClusterDns(filter=False)] if platform is None else [site.cluster_dns for site in platform.sites]
+        )
+        proxies = any(key == _PROXIES for key, _ in pods.labels)
+        for dns in sites:
+            if dns.filter and pods.role != _RESOLVER and not proxies:
+                continue
+            for peer in dns.resolvers:
+                if peer.cidr is not None and (peer.cidr, str(peer.port)) == (to, port):
+                    return True
+                labels = [
+                    f"{NAMESPACE}={peer.namespace}",
+                    *(f"{key}={value}" for key, value in sorted(peer.labels.items())),
+                ]
+                if peer.cidr is None and to == ", ".join(labels):
+                    return True
+        return False
 
     def _named(self, class_: str, space: str) -> set[str]:
         """What lies around a router: its proxies, made for a Gateway that is made here, and by the platform's word
@@ -283,6 +315,8 @@ class Outside:
         told |= {str(route.get("url") or "") for each in server.configs for route in each.get("routes") or []}
         if class_ != "restricted" and server.role == "sealer" and self.role_of(server):
             told |= {str((each.get("store") or {}).get("endpoint") or "") for each in server.configs}
+        if class_ != "restricted" and server.role == _RESOLVER:
+            told |= self._called_beside(server)
         for host in sorted(set(self._hosts(server))):
             if any(host in each for each in told):
                 continue
@@ -290,6 +324,26 @@ class Outside:
             if verdict is not None:
                 hop = Hop(kind="network", name=host)
                 yield Outward("host", self._as_server(server), (hop,), verdict, server.resource)
+
+    def _called_beside(self, resolver: Server) -> set[str]:
+        """Hosts that the other pods of a resolver's namespace call, each judged there: it may answer for these."""
+        hosts: set[str] = set()
+        for server in self._servers.all:
+            if server.namespace != resolver.namespace or server is resolver:
+                continue
+            hosts |= set(self._hosts(server))
+            for model in (model for config in server.configs for model in _models(config)):
+                # Without an endpoint's URL, the SDK calls the service's own name.
+                service = HOSTS["sagemaker" if model.get("provider") == "sagemaker" else "bedrock"]
+                hosts |= {f"{service}.{model.get('region')}.{domain}" for domain in _AWS}
+            helper = (
+                Translator(server.name, server.namespace, server.class_, server.template)
+                if server.template
+                else None
+            )
+            if helper is not None and "--region" in helper.options:
+                hosts |= {f"rolesanywhere.{helper.options['--region']}.{domain}" for domain in _AWS}
+        return hosts
 
     def _host(self, class_: Sensitivity, host: str) -> Verdict | None:
         """What a host is to a class; None for the private endpoint of sessions, which takes no prompts."""

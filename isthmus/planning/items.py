@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.plan import CostItem, Sourced
-from isthmus.contracts.requirements import AwsSite, OnPremSite
-from isthmus.planning import costs, demand, gateways, hardware, instances
+from isthmus.contracts.requirements import OnPremSite
+from isthmus.planning import costs, demand, gateways, hardware
+from isthmus.planning.fixed_costs import FixedCosts
 from isthmus.planning.options import Column, OnApi
 from isthmus.planning.program import Choice, crosses
 
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 
 
 def items(
-    requirements: Requirements, choices: Mapping[str, Choice], replicas: Mapping[Column, int]
+    requirements: Requirements,
+    choices: Mapping[str, Choice],
+    replicas: Mapping[Column, int],
+    builds: Collection[str],
 ) -> list[CostItem]:
-    """All items: pools, sites, instances, APIs, links; what stands idle is not counted."""
+    """All items: pools, sites, instances, fixed parts in AWS, APIs, links; what stands idle is not counted.
+
+    `builds`: what the blueprint builds, which decides where gateways in AWS run.
+    """
     found = _pools(requirements, replicas)
     basis = requirements.objective.cost_basis
     used = {column.site for column in replicas}
@@ -37,14 +44,14 @@ def items(
             if isinstance(option, OnApi):
                 found += _api(requirements, name, option, share)
     found += _links(requirements, choices)
+    found += _fixed(requirements, choices, builds)
     return [each for each in found if each.monthly_usd or not each.counted]
 
 
 def _instances(requirements: Requirements, replicas: Mapping[Column, int]) -> list[CostItem]:
-    """What is bought of AWS by the hour: instances by the class that they serve, and clusters."""
+    """Instances that are bought of AWS by the hour, by the class that they serve."""
     found: list[CostItem] = []
     bought = hardware.bought(replicas)
-    hours = demand.HOURS
     for site in requirements.sites:
         mine = {of: count for of, count in bought.items() if of.site == site.name}
         for of in sorted(mine, key=str):
@@ -52,13 +59,32 @@ def _instances(requirements: Requirements, replicas: Mapping[Column, int]) -> li
             told = Sourced(kind=rate.kind, source=rate.source, as_of=rate.as_of)  # type: ignore[arg-type]
             whose = f", {of.owner.model}" if of.owner else ""
             title = f"{site.name}, {mine[of]} x {of.instance} ({rate.purchase}), {of.class_}{whose}"
-            found.append(_item(title, mine[of] * hours, "hours", rate.usd_per_hour, told))
-        if isinstance(site, AwsSite) and any(of.target == "eks-vllm" for of in mine):
-            rate = instances.cluster(site.region, site.prices)
-            if rate is not None:
-                told = Sourced(kind=rate.kind, source=rate.source, as_of=rate.as_of)  # type: ignore[arg-type]
-                found.append(_item(f"{site.name}: EKS cluster", hours, "hours", rate.usd_per_hour, told))
+            found.append(_item(title, mine[of] * demand.HOURS, "hours", rate.usd_per_hour, told))
     return found
+
+
+def _fixed(
+    requirements: Requirements, choices: Mapping[str, Choice], builds: Collection[str]
+) -> list[CostItem]:
+    """Parts of AWS sites that cost the same at any load, as far as the placements need them."""
+    fixed = FixedCosts(requirements, builds)
+    places = {
+        fixed.option_placed(workload.sensitivity, option)
+        for workload in requirements.workloads
+        if workload.name in choices
+        for option, _, _ in choices[workload.name].parts
+    }
+    return [
+        _item(
+            part.what,
+            part.quantity,
+            part.unit,
+            part.price.usd,
+            Sourced(kind=part.price.kind, source=part.price.source, as_of=part.price.as_of),  # type: ignore[arg-type]
+        )
+        for part in fixed.parts()
+        if any(fixed.applies(part.scope, place) for place in places)
+    ]
 
 
 def _links(requirements: Requirements, choices: Mapping[str, Choice]) -> list[CostItem]:

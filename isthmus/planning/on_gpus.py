@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import jurisdictions
+from isthmus.contracts import jurisdictions, node_share
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.planning import costs, demand, fits, gpus, instances, models
 from isthmus.planning.memory import Adapter
@@ -87,16 +87,16 @@ def _on_prem(case: Case) -> None:
 def _in_pool(case: Case, site: OnPremSite, pool: Pool) -> None:
     started = False
     for degree in _degrees(case.base, pool.gpus_per_node):
-        started |= _try(case, _column(case, site.name, pool.gpu, degree))
+        started |= _try(case, _column(case, site.name, pool.gpu, degree), pool=pool)
     if not started and "several-nodes" in case.rules.builds:
         for nodes in _stages(case, pool):
             degree = _degrees(case.base, pool.gpus_per_node)[-1]
-            if _try(case, _column(case, site.name, pool.gpu, degree, nodes=nodes)):
+            if _try(case, _column(case, site.name, pool.gpu, degree, nodes=nodes), pool=pool):
                 break
     if pool.mig == "allowed" and "mig" in case.rules.builds:
         for part in gpus.find(pool.gpu).slices:
             if part.instances > 1 and part.usable_mib is not None:
-                _try(case, _column(case, site.name, pool.gpu, 1, mig=part.profile))
+                _try(case, _column(case, site.name, pool.gpu, 1, mig=part.profile), pool=pool)
 
 
 def _stages(case: Case, pool: Pool) -> Iterator[int]:
@@ -210,9 +210,15 @@ def words(column: Column) -> str:
     return f"{over}{column.degree} x {column.gpu}{bought}"
 
 
-def _try(case: Case, column: Column, moved: float = 0.0) -> bool:
-    """Whether an engine starts there; where it keeps the workload's goals under some load it is an option."""
+def _try(case: Case, column: Column, moved: float = 0.0, *, pool: Pool | None = None) -> bool:
+    """Whether an engine starts there; where it keeps the workload's goals under some load it is an option.
+
+    `pool`: the column's, on-prem.
+    """
     label = f"{case.label} on {words(column)} at {column.site}"
+    if pool is not None and (why := _node_lacks(case, column, pool)):
+        case.reject(f"{label}: {why}")
+        return False
     context, adapters = _shared(case.requirements, case.workload.sensitivity, case.id)
     fit = fits.fit(
         case.base,
@@ -238,6 +244,19 @@ def _try(case: Case, column: Column, moved: float = 0.0) -> bool:
         return True
     case.take(OnGpus(case.workload.name, column, case.score, wanted.rate / top, moved))
     return True
+
+
+def _node_lacks(case: Case, column: Column, pool: Pool) -> str | None:
+    """Why no node of the pool has the CPU and the memory for a replica, where the requirements state them."""
+    if why := node_share.node_lacks(pool, column.degree, column.mig):
+        return why
+    if pool.memory_gib_per_node is None:
+        return None
+    # Weights pass through the memory of each node: those of a replica's own part of it.
+    gib = weight_bytes(models.find(case.base).architecture, case.precision) / 2**30 / column.nodes
+    if pool.memory_gib_per_node < HOST_MEMORY * gib:
+        return f"a node has {pool.memory_gib_per_node} GiB of memory, and {gib:.0f} GiB of weights pass through it"
+    return None
 
 
 def _shared(requirements: Requirements, class_: str, id: str) -> tuple[int, tuple[Adapter, ...]]:

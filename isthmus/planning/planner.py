@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from isthmus import __version__
-from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedGateway
+from isthmus.contracts import model_profiles, plan_machines
+from isthmus.contracts.instances import INSTANCES
+from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedEndpoint, PlannedGateway
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
 from isthmus.planning import (
@@ -35,6 +37,10 @@ from isthmus.planning.program import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements, Workload
+
+
+MATERIAL = 0.01
+"""Part of the monthly cost from which the age of a listed price matters."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +188,16 @@ def _judge(
 def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str]:
     """What of it the requirements can make use of: blueprints that differ in the rest only have one plan."""
     pools = [pool for site in requirements.sites if isinstance(site, OnPremSite) for pool in site.pools]
-    allowed = {name for site in requirements.sites if isinstance(site, AwsSite) for name in site.allow}
+    aws_sites = [site for site in requirements.sites if isinstance(site, AwsSite)]
+    allowed = {name for site in aws_sites for name in site.allow}
     useful = {
         "overflow": any(workload.allow_overflow for workload in requirements.workloads),
         "mig": any(pool.mig == "allowed" for pool in pools),
         "several-nodes": any(pool.nodes > 1 for pool in pools),
         "onprem-vllm": bool(pools),
         "bedrock": "bedrock" in allowed,
-        "eks-vllm": "eks" in allowed,
+        # A blueprint with clusters in AWS runs its gateways there, even where no model server may.
+        "eks-vllm": bool(aws_sites),
         "sagemaker": "sagemaker" in allowed,
     }
     return frozenset(each for each in builds if useful.get(each, True))
@@ -209,7 +217,7 @@ def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan |
             why = f"it is made for {offer.gpus_to} GPUs at most, and more are needed"
         return Judged(offer, rules, [why], found)
     solution, nodes = solved
-    costs = items.items(requirements, solution.choices, solution.replicas)
+    costs = items.items(requirements, solution.choices, solution.replicas, offer.builds)
     return Judged(offer, rules, [], found, solution, nodes, costs)
 
 
@@ -327,6 +335,7 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
                 else "no measurements of this case, sized from the card's data sheet"
             )
             found.append(f"{each.endpoint.id}: {why}")
+        found += profile_warnings(each.endpoint)
     if solution.pruned:
         found.append(
             f"there are so many ways that only the {program.LIKELY} likeliest of each workload were weighed"
@@ -338,12 +347,31 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
     return found
 
 
+def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
+    """An engine of ours whose model has no profile, or whose machine in AWS is short of CPUs for its processes."""
+    found: list[str] = []
+    if endpoint.target not in (*VLLM_TARGETS, "sagemaker"):
+        return found
+    if model_profiles.find_profile(endpoint.model) is None:
+        found.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
+    instance, gpus = INSTANCES.get(endpoint.instance_type or ""), endpoint.tensor_parallel or 1
+    if endpoint.target == "eks-vllm" and instance is not None:
+        cpus, least = plan_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
+        if cpus < least:
+            found.append(
+                f"{endpoint.id}: {endpoint.instance_type} leaves it {cpus} CPUs, and vLLM runs {least} processes; "
+                "a larger type answers faster"
+            )
+    return found
+
+
 def _oldest(costs: Sequence[CostItem]) -> str | None:
-    """The oldest day of a listed price; null where none is used."""
+    """The oldest day of a listed price that makes up `MATERIAL` of the cost or more; null where none is used."""
+    least = MATERIAL * items.total(list(costs))
     days = [
-        each.evidence.as_of
-        for each in costs
-        if each.evidence is not None and each.evidence.kind == "list-price"
+        item.evidence.as_of
+        for item in costs
+        if item.evidence is not None and item.evidence.kind == "list-price" and item.monthly_usd >= least
     ]
     return min(days, default=None)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from isthmus.contracts import bedrock_quotas
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.contracts.words import SURVIVES
-from isthmus.planning import capacity, costs, demand, gateways, hardware, instances, quotas
-from isthmus.planning.demand import HOURS
+from isthmus.planning import capacity, costs, demand, gateways, hardware, quotas
+from isthmus.planning.fixed_costs import FixedCosts, Placed
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Options
 from isthmus.planning.rows import Rows
 
@@ -270,9 +270,7 @@ class _Program:
             if isinstance(site, OnPremSite):
                 once = costs.of_site(site, self.requirements.objective.cost_basis)
                 self._once(once, [index for _, index in on_gpus])
-            elif rate := instances.cluster(site.region, site.prices):
-                eks = [index for column, index in on_gpus if column.target == "eks-vllm"]
-                self._once(rate.usd_per_hour * HOURS, eks)
+        self._fixed_in_aws()
         homes = {
             each.sensitivity: gateways.home(self.requirements, each.sensitivity)
             for each in self.requirements.workloads
@@ -286,6 +284,19 @@ class _Program:
                 )
             ]
             self._once(link.usd_per_month, over)
+
+    def _fixed_in_aws(self) -> None:
+        """Parts of AWS sites. Those with one condition are paid for together, as soon as one placement meets it."""
+        fixed = FixedCosts(self.requirements, self.problem.options.rules.builds)
+        users: dict[Placed, list[int]] = {}
+        for workload, choice, index in self._x:
+            for option, _, _ in choice.parts:
+                users.setdefault(fixed.option_placed(workload.sensitivity, option), []).append(index)
+        for scope, usd in fixed.monthly_usd_by_scope().items():
+            indices = {
+                index for place, mine in users.items() if fixed.applies(scope, place) for index in mine
+            }
+            self._once(usd, sorted(indices))
 
     def _once(self, cost: float, users: Sequence[int]) -> None:
         if cost and users:

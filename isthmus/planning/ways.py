@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from isthmus.contracts import bedrock_quotas, inference_profiles
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.requirements import AwsSite
-from isthmus.planning import bedrock, instances, models, on_apis, on_gpus
+from isthmus.planning import bedrock, fixed_prices, instances, models, on_apis, on_gpus
 from isthmus.planning.options import Case, Options, Rules
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ def _prices_are_of_something(requirements: Requirements) -> None:
         calls = {*bedrock.ids(), *(each.profile for each in inference_profiles.rows())}
         for key, given, buys in (("prices", site.prices, True), ("latency", site.latency, False)):
             for name in given:
-                if name in calls or (buys and instances.priced(name)):
+                if name in calls or (buys and (instances.priced(name) or name in fixed_prices.item_names())):
                     continue
                 from isthmus.contracts.explain import did_you_mean
 
-                known = sorted({*calls, *(instances.names() if buys else ())})
+                known = sorted({*calls, *((*instances.names(), *fixed_prices.item_names()) if buys else ())})
                 what = (
-                    "a model, an inference profile or an instance"
+                    "a model, an inference profile, an instance or a fixed part of an AWS site"
                     if buys
                     else "a model or an inference profile"
                 )

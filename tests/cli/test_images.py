@@ -102,7 +102,7 @@ def test_registries_that_cannot_be_reached_leave_the_lock_as_it_is(isthmus: Isth
     before = (project / images_lock.FILE).read_bytes()
     ran = isthmus("images", "bank-dev", "--resolve", "--registry", "http://127.0.0.1:1", "--project", project)
     assert (ran.code, ran.out) == (3, "")
-    assert "not resolved: vllm, credential_helper, cert-manager, gpu-operator, kueue" in ran.err
+    assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in ran.err
     assert (project / images_lock.FILE).read_bytes() == before
 
 

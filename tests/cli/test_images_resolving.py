@@ -164,7 +164,7 @@ def test_the_command_uses_the_credentials_that_docker_login_left(
     (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {with_passwords: {"auth": auth}}}))
     refused = isthmus(*made, DOCKER_CONFIG=str(tmp_path / "none"))
     assert refused.code == 3
-    assert "not resolved: vllm, credential_helper, cert-manager, gpu-operator, kueue" in refused.err
+    assert "not resolved: vllm, credential_helper, resolver, cert-manager, gpu-operator, kueue" in refused.err
     ran = isthmus(*made, DOCKER_CONFIG=str(tmp_path / "docker"))
     assert ran.code == 0, ran.err
     assert auth not in ran.err + ran.out

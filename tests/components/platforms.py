@@ -10,6 +10,8 @@ from tests.contracts.bank import records, screening
 
 DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
+CLOSED = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
+"""A default-deny policy that owns both lists: a rule that somebody merges in is not a field of nobody's."""
 EU = ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
 
 
@@ -219,6 +221,7 @@ def bank() -> dict[str, Any]:
             "detector": _image("detector"),
             "vllm": _image("vllm"),
             "credential_helper": _image("signing-helper"),
+            "resolver": _image("coredns"),
             "registries": [REGISTRY],
         },
         "issuer": {"name": "bank-llm"},

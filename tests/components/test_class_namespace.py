@@ -7,6 +7,7 @@ import pytest
 from components import ClassNamespace
 from isthmus.contracts.errors import InputError
 from tests.components.conftest import Engine
+from tests.components.platforms import CLOSED
 
 
 def deploy(engine: Engine, sensitivity: str, **more: Any) -> None:
@@ -25,7 +26,7 @@ def test_a_namespace_bears_its_class_and_the_restricted_standard(engine: Engine)
 def test_nothing_goes_in_or_out_by_default(engine: Engine) -> None:
     deploy(engine, "internal")
     deny = engine.only("NetworkPolicy", "n-default-deny").spec
-    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert deny == CLOSED
 
 
 def test_a_restricted_namespace_asks_the_sites_resolvers_only(engine: Engine) -> None:

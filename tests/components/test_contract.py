@@ -45,6 +45,7 @@ from components.onprem.gpu_operator import GpuOperatorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import (
     LoraAdapter,
+    ModelCompileCache,
     ModelPicker,
     ModelScaling,
     ModelServerArgs,
@@ -82,7 +83,10 @@ ELSEWHERE: dict[type, set[str]] = {
         # What accounts charge is its gateway's to know.
         "cost",
     },
-    platform.Pool: {"site", "gpu", "failure_domains", "node_group"},
+    # What a machine has, the planner and the rules on endpoints count with.
+    platform.Pool: {
+        *("site", "gpu", "failure_domains", "node_group", "cpus_per_node", "memory_gib_per_node"),
+    },
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
     platform.Gateway: {
         *("name", "host", "workloads", "identity", "proxy", "ca_bundle"),
@@ -164,6 +168,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (ModelWeights, platform.Weights),
     (ModelWeightStore, platform_serving.WeightStore),
     (ModelWeightCache, platform_serving.WeightCache),
+    (ModelCompileCache, platform_serving.CompileCache),
     (ModelSpeculative, platform_serving.Speculative),
     (ModelScaling, platform_serving.Scaling),
     (ModelPicker, platform_serving.Picker),

@@ -6,6 +6,7 @@ import pytest
 
 from components import GpuPool
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.gpus import GPUS
 from tests.components.conftest import Engine
 
 TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
@@ -23,13 +24,13 @@ def deploy(engine: Engine, **more: Any) -> None:
     engine.deploy(GpuPool, "p", given)
 
 
-def test_machines_named_are_labelled_and_tainted_each(engine: Engine) -> None:
+def test_machines_named_are_labelled_and_no_taint_of_others_is_touched(engine: Engine) -> None:
     deploy(engine, node_names=["a", "b"])
     for node in ("a", "b"):
         made = engine.only("NodePatch", f"p-node-{node}")
         assert made.meta["name"] == node
         assert made.meta["labels"] == {"isthmus.dev/pool": "h100"}, "other labels are not ours"
-        assert made.spec == {"taints": [TAINT]}
+        assert "spec" not in made.inputs, "taints are one list: who applies it removes those of others"
     assert not engine.all("NodeFeatureRule")
 
 
@@ -38,9 +39,51 @@ def test_without_names_machines_are_found_by_what_they_show(engine: Engine) -> N
     (rule,) = engine.only("NodeFeatureRule").spec["rules"]
     assert rule["labels"] == {"isthmus.dev/pool": "h100"}
     assert rule["taints"] == [TAINT]
-    (feature,) = rule["matchFeatures"]
-    assert feature["matchExpressions"]["nvidia.com/gpu.product"]["value"] == ["NVIDIA-H100-80GB-HBM3"]
     assert not engine.all("NodePatch")
+
+
+def feature(engine: Engine) -> dict[str, Any]:
+    (rule,) = engine.only("NodeFeatureRule").spec["rules"]
+    (matched,) = rule["matchFeatures"]
+    return matched
+
+
+def test_machines_are_found_by_their_pci_devices_which_are_there_before_a_driver(engine: Engine) -> None:
+    deploy(engine, driver={"version": "595.91.07"})
+    assert feature(engine) == {
+        "feature": "pci.device",
+        "matchExpressions": {
+            "vendor": {"op": "In", "value": ["10de"]},
+            "device": {"op": "In", "value": ["2330"]},
+        },
+    }
+    order = [made.name for made in engine.made]
+    assert order.index("p-nodes") < order.index("p-driver"), "the driver chooses machines by the pool's label"
+
+
+def test_pci_devices_that_are_named_take_the_place_of_the_product_s(engine: Engine) -> None:
+    deploy(engine, product="NVIDIA-H300", pci_devices=["3333"], driver={"version": "595.91.07"})
+    assert feature(engine)["matchExpressions"]["device"]["value"] == ["3333"]
+
+
+def test_a_product_without_known_pci_devices_is_found_by_its_label_where_no_driver_waits_for_it(
+    engine: Engine,
+) -> None:
+    deploy(engine, product="NVIDIA-H300")
+    assert feature(engine)["matchExpressions"]["nvidia.com/gpu.product"]["value"] == ["NVIDIA-H300"]
+
+
+def test_a_driver_that_would_wait_for_itself_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="the label would wait for the driver") as caught:
+        deploy(engine, product="NVIDIA-H300", driver={"version": "595.91.07"})
+    assert "lspci -nn -d 10de:" in str(caught.value)
+    deploy(engine, product="NVIDIA-H300", driver={"version": "595.91.07"}, node_names=["a", "b"])
+
+
+def test_every_gpu_of_the_table_has_pci_devices_of_its_own() -> None:
+    devices = [device for gpu in GPUS.values() for device in gpu.pci_devices]
+    assert all(gpu.pci_devices for gpu in GPUS.values())
+    assert len(devices) == len(set(devices)), "two products could not be told apart"
 
 
 @pytest.mark.parametrize(

@@ -263,5 +263,5 @@ def test_an_endpoint_over_two_nodes_counts_every_pod_in_its_classs_quota(
     assert quota["requests.nvidia.com/gpu"] == "32", "a group, and one more that is ending"
     gateway = 2 * 3
     assert int(quota["pods"]) == 2 * 2 + gateway
-    cpu = 2 * (2 * 16 + 0.5) + gateway
+    cpu = 2 * (2 * 16 + 1) + gateway
     assert int(quota["requests.cpu"]) == cpu

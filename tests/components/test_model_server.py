@@ -229,3 +229,84 @@ def test_an_unknown_class_is_refused_with_the_allowed_ones(engine: Engine) -> No
 def test_no_pod_monitor_where_prometheus_operator_is_absent(engine: Engine) -> None:
     deploy(engine, pod_monitors=False)
     assert not engine.all("PodMonitor")
+
+
+def test_cpu_and_memory_grow_with_the_gpus_of_a_replica(engine: Engine) -> None:
+    asked = {}
+    for gpus in (1, 8):
+        engine.made.clear()
+        asked[gpus] = deploy(engine, tensor_parallel=gpus)["containers"][0]["resources"]["requests"]
+    assert (asked[1]["cpu"], asked[1]["memory"]) == ("8", "64Gi")
+    assert (asked[8]["cpu"], asked[8]["memory"]) == ("22", "176Gi")
+
+
+def test_stated_cpu_and_memory_win_over_the_profile(engine: Engine) -> None:
+    asked = deploy(engine, cpu="5", memory="40Gi")["containers"][0]["resources"]["requests"]
+    assert (asked["cpu"], asked["memory"]) == ("5", "40Gi")
+
+
+def test_an_unknown_model_gives_a_warning_that_names_the_settings_to_fill_in(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, *_: warned.append(text))
+    deploy(engine, model="bank/own-model")
+    (warning,) = warned
+    for word in (
+        "llama",
+        "bank/own-model",
+        "tool_call_parser",
+        "reasoning_parser",
+        "chat_template",
+        "cpu",
+        "memory",
+    ):
+        assert word in warning
+    engine.made.clear()
+    deploy(engine, model="bank/own-model", tool_call_parser="hermes")
+    assert len(warned) == 1, "who states a parser has filled the gap"
+
+
+def test_a_hung_sidecar_is_started_again_and_not_the_engine_behind_it(engine: Engine) -> None:
+    pod = deploy(engine)
+    (vllm,), (sidecar,) = pod["containers"], pod["initContainers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert "httpGet" not in vllm[probe], "through the sidecar, its hang would end vLLM"
+        assert "'127.0.0.1', 8000" in vllm[probe]["exec"]["command"][2]
+        assert sidecar[probe]["httpGet"]["port"] == 9090
+    assert sidecar["livenessProbe"]["httpGet"]["path"] == "/live", (
+        "it must not end because vLLM is still loading"
+    )
+    assert sidecar["startupProbe"]["httpGet"]["path"] == "/live", "vLLM starts after it"
+    assert sidecar["readinessProbe"]["httpGet"]["path"] == "/health"
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_engines_probe_says_what_its_health_says(engine: Engine, status: int, code: int) -> None:
+    import http.server
+    import subprocess
+    import sys
+    import threading
+
+    class Health(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    program = deploy(engine)["containers"][0]["livenessProbe"]["exec"]["command"][2]
+    with http.server.HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here = program.replace("8000", str(server.server_port))
+        assert subprocess.run([sys.executable, "-c", here], check=False).returncode == code
+        server.shutdown()
+    assert subprocess.run([sys.executable, "-c", here], check=False, capture_output=True).returncode != 0
+
+
+@pytest.mark.parametrize(("streams", "cpu"), [(None, "1"), (256, "1"), (1024, "1"), (64, "450m")])
+def test_a_sidecar_has_cpu_for_its_streams(engine: Engine, streams: int | None, cpu: str) -> None:
+    more = {"max_num_seqs": streams} if streams else {}
+    (sidecar,) = deploy(engine, **more)["initContainers"]
+    assert sidecar["resources"]["limits"]["cpu"] == cpu

@@ -14,7 +14,7 @@ from edge.config import GatewayConfig, ReviewsConfig
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.conftest import Engine, build
-from tests.components.platforms import DIGEST, REGISTRY, bank, reviewed
+from tests.components.platforms import CLOSED, DIGEST, REGISTRY, bank, reviewed
 
 SPACE = "isthmus-confidential-reviews"
 TEXT = '{"isthmus_calibration": 1, "domain": "onboarding"}\n'
@@ -89,7 +89,7 @@ def test_reviewers_alone_get_in_and_nothing_but_the_database_is_reached(held: En
         made.meta["name"]: made.spec for made in held.all("NetworkPolicy") if made.meta["namespace"] == SPACE
     }
     assert set(policies) == {"default-deny", "confidential-reviews"}
-    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert policies["default-deny"] == CLOSED
     own = policies["confidential-reviews"]
     assert own["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.40.0.21/32"}}], "ports": [{"protocol": "TCP", "port": 5432}]}

@@ -89,7 +89,8 @@ def test_the_gateway_reaches_the_proxies_alone_and_they_its_models_and_pickers(e
     ways = engine.only("NetworkPolicy", "g-router-network").spec
     assert ways["podSelector"]["matchLabels"] == PROXIES
     reached = [
-        (next(iter(way["to"][0].values()))["matchLabels"], way["ports"][0]["port"]) for way in ways["egress"]
+        (next(iter(sorted(way["to"][0].items())))[1]["matchLabels"], way["ports"][0]["port"])
+        for way in ways["egress"]
     ]
     model = {"isthmus.dev/role": "model", "isthmus.dev/class": "confidential"}
     assert reached == [
@@ -97,7 +98,40 @@ def test_the_gateway_reaches_the_proxies_alone_and_they_its_models_and_pickers(e
         ({**model, "isthmus.dev/endpoint": "llama-v2"}, 8443),
         ({"app": "llama-picker"}, 9003),
         ({"kubernetes.io/metadata.name": "istio-system"}, 15012),
+        ({"kubernetes.io/metadata.name": "kube-system"}, 53),
     ]
+    (to,) = ways["egress"][-1]["to"]
+    assert to["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, "they cannot look up istiod"
+
+
+def test_its_service_is_no_load_balancer_and_its_proxies_bear_class_and_role(engine: Engine) -> None:
+    deploy(engine)
+    gateway = engine.only("Gateway")
+    inside = {"networking.istio.io/service-type": "ClusterIP"}
+    assert gateway.meta["annotations"]["networking.istio.io/service-type"] == "ClusterIP", (
+        "Istio reads it here"
+    )
+    assert gateway.spec["infrastructure"] == {
+        "labels": {"isthmus.dev/class": "confidential", "isthmus.dev/role": "router"},
+        "annotations": inside,
+    }
+
+
+def test_another_implementation_takes_its_settings_from_an_object(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    settings = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "inside"}
+    platform["gateways"][1]["router"] = {**ROUTER, "parameters": settings}
+    build(engine, platform)
+    assert engine.only("Gateway").spec["infrastructure"]["parametersRef"] == settings
+
+
+def test_proxies_look_names_up_where_the_site_says(engine: Engine, platform: dict[str, Any]) -> None:
+    platform["sites"][0]["cluster_dns"] = {"presets": ["openshift"]}
+    platform["gateways"][1]["router"] = ROUTER
+    build(engine, platform)
+    ways = engine.only("NetworkPolicy", "isthmus-fra1-confidential-gateway-router-network").spec["egress"]
+    assert [port["port"] for port in ways[-1]["ports"]] == [5353, 5353]
 
 
 def test_pods_are_told_to_go_only_when_the_router_leads_somewhere(engine: Engine) -> None:

@@ -60,10 +60,31 @@ def test_without_measurements_nothing_is_scaled(engine: Engine) -> None:
     )
 
 
+def test_without_measurements_the_planned_replicas_serve_and_no_running_one_is_taken_away(
+    engine: Engine,
+) -> None:
+    fallback = deploy(engine, {}, replicas=2)["fallback"]
+    assert fallback == {"failureThreshold": 8, "replicas": 2, "behavior": "currentReplicasIfHigher"}
+
+
+def test_more_replicas_may_be_stated_for_when_nothing_measures(engine: Engine) -> None:
+    assert deploy(engine, {"fallback_replicas": 5})["fallback"]["replicas"] == 5
+
+
+def test_a_fallback_outside_the_bounds_is_refused(engine: Engine) -> None:
+    with pytest.raises(InputError, match="7 replicas would serve, and there are 2 to 6"):
+        deploy(engine, {"fallback_replicas": 7})
+
+
 def test_a_replica_goes_only_when_the_load_has_been_lower_for_the_cooldown(engine: Engine) -> None:
     behaviour = deploy(engine, {"cooldown_s": 600})["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     assert behaviour["scaleDown"]["stabilizationWindowSeconds"] == 600
     assert behaviour["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 60}]
+
+
+def test_a_model_that_sleeps_is_woken_where_nothing_measures(engine: Engine) -> None:
+    asleep = {"min_replicas": 0, "max_replicas": 2, "cold_start_s": 1800, "woken_by": ["a"]}
+    assert deploy(engine, asleep, replicas=1)["fallback"]["replicas"] == 1
 
 
 def test_the_first_request_wakes_a_model_that_sleeps(engine: Engine) -> None:

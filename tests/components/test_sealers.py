@@ -15,7 +15,7 @@ from edge.config import SealerConfig
 from edge.config import check as read_by_the_edge
 from isthmus.contracts.errors import AnswerIsNo
 from tests.components.conftest import Engine, Made, build
-from tests.components.platforms import DIGEST, REGISTRY
+from tests.components.platforms import CLOSED, DIGEST, REGISTRY
 
 SPACE = "isthmus-restricted-sealer"
 
@@ -78,7 +78,7 @@ def test_its_one_way_out_is_the_store_by_address_and_it_asks_no_resolver(built: 
         made.meta["name"]: made.spec for made in built.all("NetworkPolicy") if made.meta["namespace"] == SPACE
     }
     assert set(policies) == {"default-deny", "restricted-sealer"}
-    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert policies["default-deny"] == CLOSED
     assert policies["restricted-sealer"]["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.40.0.9/32"}}], "ports": [{"protocol": "TCP", "port": 443}]}
     ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.onprem.spread import placement
+from components.onprem.spread import group_placement, over_domains, placement
 
 CHOSEN = {"app.kubernetes.io/name": "llama"}
 
@@ -50,3 +50,36 @@ def test_old_and_new_count_together_unless_rolled_with_surge() -> None:
 def test_machines_that_would_not_take_the_pod_do_not_count() -> None:
     made = hard(spread("domain"))
     assert made["nodeTaintsPolicy"] == made["nodeAffinityPolicy"] == "Honor"
+
+
+RACK = "topology.bank.example/rack"
+
+
+def test_a_rack_may_be_the_domain_that_must_be_outlived() -> None:
+    made = placement("domain", CHOSEN, replicas=2, failure_domains=2, surge=False, domain=RACK)
+    assert (hard(made)["topologyKey"], hard(made)["minDomains"]) == (RACK, 2)
+    group = group_placement(
+        *("domain", CHOSEN), leads=False, nodes=2, replicas=2, failure_domains=2, surge=False, domain=RACK
+    )
+    (near,) = group["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert near["topologyKey"] == RACK
+
+
+def test_gateways_without_zones_are_spread_over_machines_by_force() -> None:
+    made = over_domains(CHOSEN, "kubernetes.io/hostname")
+    assert [(each["topologyKey"], each["whenUnsatisfiable"]) for each in made] == [
+        ("kubernetes.io/hostname", "DoNotSchedule")
+    ], "a node without the zone's label would take no gateway"
+
+
+def test_where_machines_are_the_domains_nothing_asks_for_a_label_that_no_node_has() -> None:
+    host = "kubernetes.io/hostname"
+    alone = placement("node", CHOSEN, replicas=2, failure_domains=1, surge=False, domain=host)
+    group = [
+        group_placement(
+            *(survive, CHOSEN), leads=leads, nodes=2, replicas=2, failure_domains=1, surge=False, domain=host
+        )
+        for survive in ("none", "node")
+        for leads in (True, False)
+    ]
+    assert "topology.kubernetes.io/zone" not in str([alone, *group])

@@ -99,3 +99,90 @@ def test_another_version_of_vllm_is_refused() -> None:
     with pytest.raises(InputError, match=r"0\.32\.0 is asked for"):
         given(engine_version="0.32.0")
     assert given(engine_version="v0.33.0") == given()
+
+
+@pytest.mark.parametrize(
+    ("model", "tools", "reasoning"),
+    [
+        ("Qwen/Qwen3-8B", "hermes", "qwen3"),
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507", "hermes", None),
+        ("meta-llama/Llama-3.3-70B-Instruct", "llama3_json", None),
+        ("openai/gpt-oss-120b", "openai", "openai_gptoss"),
+        ("deepseek-ai/DeepSeek-V3-0324", "deepseek_v3", None),
+        ("deepseek-ai/DeepSeek-R1-0528", "deepseek_v3", "deepseek_r1"),
+        ("mistralai/Mistral-Small-3.2-24B-Instruct-2506", "mistral", None),
+        ("mistralai/Mistral-Medium-3.5-128B", "mistral", "mistral"),
+    ],
+)
+def test_tools_and_reasoning_are_read_by_the_parsers_of_the_models_family(
+    model: str, tools: str, reasoning: str | None
+) -> None:
+    made = given(model=model)
+    assert "--enable-auto-tool-choice" in made
+    assert f"--tool-call-parser={tools}" in made
+    assert [each for each in made if each.startswith("--reasoning-parser")] == (
+        [f"--reasoning-parser={reasoning}"] if reasoning else []
+    )
+    assert [
+        each for each in made if each.startswith("--") and not vllm_flags.is_known(each.partition("=")[0])
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "template"),
+    [
+        ("deepseek-ai/DeepSeek-R1", "tool_chat_template_deepseekr1.jinja"),
+        ("deepseek-ai/DeepSeek-V3", "tool_chat_template_deepseekv3.jinja"),
+        ("deepseek-ai/DeepSeek-V3.1", "tool_chat_template_deepseekv31.jinja"),
+    ],
+)
+def test_a_model_whose_own_template_lists_no_tools_takes_the_one_in_vllms_image(
+    model: str, template: str
+) -> None:
+    assert f"--chat-template=/vllm-workspace/examples/{template}" in given(model=model)
+
+
+def test_a_model_whose_own_template_lists_tools_keeps_it() -> None:
+    for model in ("Qwen/Qwen3-8B", "meta-llama/Llama-3.1-8B-Instruct", "mistralai/Mistral-7B-Instruct-v0.3"):
+        assert not [each for each in given(model=model) if each.startswith("--chat-template")], model
+
+
+def test_stated_parsers_and_template_win_over_the_profile() -> None:
+    made = given(
+        model="deepseek-ai/DeepSeek-R1",
+        tool_call_parser="hermes",
+        reasoning_parser="none",
+        chat_template="tools.jinja",
+    )
+    assert "--tool-call-parser=hermes" in made
+    assert "--chat-template=/models/tools.jinja" in made
+    assert not [each for each in made if each.startswith("--reasoning-parser")]
+    own = given(model="deepseek-ai/DeepSeek-R1", tool_call_parser="none", chat_template="model")
+    assert not [each for each in own if each.startswith(("--enable-auto", "--tool-call", "--chat-template"))]
+
+
+def test_a_flag_among_engine_args_wins_and_is_given_once() -> None:
+    made = given(model="Qwen/Qwen3-8B", engine_args=["--tool_call_parser=qwen3_xml"])
+    assert [each for each in made if "tool" in each and "parser" in each] == ["--tool_call_parser=qwen3_xml"]
+    assert "--enable-auto-tool-choice" in made
+
+
+def test_a_model_of_a_stated_family_is_served_as_that_family() -> None:
+    assert "--reasoning-parser=qwen3" in given(model="bank/kyc", model_family="qwen3")
+    with pytest.raises(InputError, match=r"endpoints\.llama\.model_family.*Did you mean `qwen3`"):
+        given(model="bank/kyc", model_family="qwen33")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("tool_call_parser", "llama"), ("reasoning_parser", "r1"), ("chat_template", "../x")]
+)
+def test_a_value_that_would_end_the_pod_at_its_start_is_refused(key: str, value: str) -> None:
+    with pytest.raises(InputError, match=rf"endpoints\.llama\.{key}"):
+        given(**{key: value})
+
+
+def test_a_guard_calls_no_tools_and_a_pooling_model_has_no_parser() -> None:
+    guard = given(model="openai/gpt-oss-safeguard-20b", task="guard")
+    assert "--reasoning-parser=openai_gptoss" in guard
+    assert "--enable-auto-tool-choice" not in guard
+    assert not [each for each in given(model="Qwen/Qwen3-Embedding-8B", task="embedding") if "parser" in each]

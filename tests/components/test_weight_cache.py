@@ -120,7 +120,8 @@ def test_every_byte_is_verified_before_the_sidecar_and_the_engine_start(engine: 
     assert "restartPolicy" not in first, "it must end, and well, before anything else starts"
     assert first["command"] == ["python", "-m", "edge.weights", "verify"]
     assert first["args"] == [f"--digest={DIGEST}", "/models"]
-    assert first["resources"]["limits"] == {"cpu": "8", "memory": "1Gi"}, "no more than the engine asks for"
+    cpu = pod["containers"][0]["resources"]["limits"]["cpu"]
+    assert first["resources"]["limits"] == {"cpu": cpu, "memory": "1Gi"}, "no more than the engine asks for"
     assert [each["name"] for each in first["volumeMounts"]] == ["weights", "tmp"]
 
 

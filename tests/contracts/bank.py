@@ -349,6 +349,7 @@ def platform_data() -> dict[str, Any]:
             "detector": f"{REGISTRY}detector@{DIGEST}",
             "vllm": f"{REGISTRY}vllm@{DIGEST}",
             "credential_helper": f"{REGISTRY}signing-helper@{DIGEST}",
+            "resolver": f"{REGISTRY}coredns@{DIGEST}",
             "registries": [REGISTRY],
         },
         "issuer": {"name": "bank-llm"},

@@ -138,7 +138,7 @@ def test_a_global_profile_is_refused():
     assert "every commercial region" in says
 
 
-@pytest.mark.parametrize("name", ["edge", "translator", "vllm", "credential_helper"])
+@pytest.mark.parametrize("name", ["edge", "translator", "vllm", "credential_helper", "resolver"])
 def test_an_image_from_an_unnamed_registry_is_refused(name: str):
     image = f"docker.io/somebody/{name}@{DIGEST}"
     says = refused(AnswerIsNo, lambda d: d["images"].update({name: image}))

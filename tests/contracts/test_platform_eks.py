@@ -203,3 +203,58 @@ def test_a_pools_name_is_no_longer_than_a_name_may_be_and_still_tells_pools_apar
     long = [plan_machines._name("frankfurt", f"confidential-{'x' * 40}-{end}") for end in "ab"]
     assert len(set(long)) == 2
     assert all(len(each) <= 40 for each in long)
+
+
+ELSEWHERE = "registry.insurer.example/llm/"
+
+
+def images(prefix: str = ELSEWHERE, **names: str) -> Change:
+    def change(data: dict[str, Any]) -> None:
+        data["images"]["registries"].append(prefix)
+        data["images"] |= {name: f"{prefix}{path}@{private.DIGEST}" for name, path in names.items()}
+
+    return change
+
+
+@pytest.mark.parametrize("name", ["edge", "translator", "detector", "vllm"])
+def test_an_image_outside_ecr_is_refused_where_nodes_have_no_way_to_its_registry(name: str):
+    said = refused(InputError, images(**{name: name}))
+    assert f"nodes of cluster frankfurt cannot pull `{ELSEWHERE}{name}@{private.DIGEST}`" in said
+    assert "Mirror it to ACCOUNT.dkr.ecr.eu-central-1.amazonaws.com" in said
+
+
+def test_an_image_of_ecr_in_another_region_is_refused_too():
+    other = private.ECR.replace("eu-central-1", "eu-west-1")
+    assert "cannot pull" in refused(InputError, images(other, edge="edge"))
+
+
+def test_weights_from_a_registry_outside_ecr_are_refused_where_nodes_have_no_way_to_it():
+    uri = f"oci://{ELSEWHERE}qwen@{private.DIGEST}"
+
+    def change(data: dict[str, Any]) -> None:
+        data["endpoints"][0]["weights"]["uri"] = uri
+
+    assert f"cannot pull `{uri.removeprefix('oci://')}`" in refused(InputError, change)
+
+
+def test_an_internet_gateway_gives_nodes_no_way_to_a_registry():
+    def change(data: dict[str, Any]) -> None:
+        images(edge="edge")(data)
+        data["networks"][0] |= {"internet": True, "classes": ["public"]}
+        for part in ("endpoints", "gateways"):
+            data[part] = data[part][1:]
+            data[part][0]["class"] = "public"
+        data["pools"], data["identities"][0]["class"] = [], "public"
+
+    assert "cannot pull" in refused(InputError, change)
+
+
+def test_an_existing_network_may_have_a_way_to_any_registry():
+    data = private.data()
+    images(edge="edge", translator="translator", detector="detector", vllm="vllm")(data)
+    data["networks"][0] |= {
+        **{"mode": "existing", "zones": [], "vpc": "vpc-1", "subnets": ["subnet-1", "subnet-2"]},
+        "route_tables": ["rtb-1"],
+    }
+    data["audit"][0]["address"] = "10.80.9.9"
+    parse(data)

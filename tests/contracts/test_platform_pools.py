@@ -10,7 +10,9 @@ from isthmus.contracts import platform_slicing, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.moving import move, standing
 from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_pools import failure_domain_label
 from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse, refused
 
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 NODES = ["l40s-0", "l40s-1"]
@@ -374,3 +376,54 @@ def test_a_fabric_that_nobody_could_use_is_refused(
         bank.one_group()
     fabric(bank, *networks)
     assert says in bank.refused()
+
+
+def test_a_pod_that_no_machine_of_its_pool_holds_is_refused() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["pools"][1]["cpus_per_node"] = 16
+        data["endpoints"][1]["cpu"] = "16"
+
+    said = refused(InputError, change)
+    assert (
+        "asks for 16 CPUs and 1 for its sidecar, and a machine of pool l40s has 16: it would wait for ever"
+        in said
+    )
+
+
+def bare_metal(data: dict[str, Any]) -> None:
+    """One failure domain at every on-prem site, as on machines that nobody labelled."""
+    on_prem = {site["name"] for site in data["sites"] if site["kind"] == "on-prem"}
+    for pool in data["pools"]:
+        if pool["site"] in on_prem:
+            pool["failure_domains"] = 1
+    for endpoint in data["endpoints"]:
+        if endpoint.get("survive") == "domain":
+            endpoint["survive"] = "node"
+
+
+def test_pods_are_spread_over_machines_on_bare_metal_and_over_zones_where_there_are_some():
+    data = platform_data()
+    assert failure_domain_label(parse(data), "fra1") == "topology.kubernetes.io/zone", (
+        "two domains are stated"
+    )
+    assert failure_domain_label(parse(data), "frankfurt") == "topology.kubernetes.io/zone"
+    bare_metal(data)
+    assert failure_domain_label(parse(data), "fra1") == "kubernetes.io/hostname"
+    next(site for site in data["sites"] if site["name"] == "fra1")["failure_domain_label"] = (
+        "bank.example/rack"
+    )
+    assert failure_domain_label(parse(data), "fra1") == "bank.example/rack"
+
+
+def test_what_must_outlive_a_domain_is_refused_where_a_machine_is_the_domain():
+    def change(data: dict[str, Any]) -> None:
+        site = next(site for site in data["sites"] if site["name"] == "fra1")
+        site["failure_domain_label"] = "kubernetes.io/hostname"
+        endpoint = next(one for one in data["endpoints"] if one["site"] == "fra1" and one.get("pool"))
+        pool = next(one for one in data["pools"] if one["name"] == endpoint["pool"])
+        pool["failure_domains"] = 2
+        endpoint["survive"] = "domain"
+
+    said = refused(InputError, change)
+    assert "must outlive a failure domain" in said
+    assert "Name the node label of its zones or racks" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +105,16 @@ def test_an_error_is_one_paragraph_of_what_where_and_what_to_do():
 def test_an_error_inside_a_validator_carries_its_path():
     assert At("x", "a", 1, todo="y").path == ("a", 1)
     assert not isinstance(At("x"), IsthmusError)
+
+
+def test_an_owner_of_a_model_may_change_only_flags_that_the_pinned_vllm_has():
+    assert [flag for flag in vllm_flags.OWNER_FLAGS if flag not in vllm_flags.flags()] == []
+    assert not set(vllm_flags.OWNER_FLAGS) & set(vllm_flags.RESERVED)
+
+
+def test_the_page_on_people_lists_the_flags_that_an_owner_may_change():
+    page = Path("docs/people.md").read_text("utf-8")
+    paragraph = next(
+        part for part in page.split("\n\n") if part.startswith("**What a model's owner may change.")
+    )
+    assert tuple(re.findall(r"`(--[a-z-]+)`", paragraph)) == vllm_flags.OWNER_FLAGS

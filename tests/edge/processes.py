@@ -36,8 +36,13 @@ class Edge:
         environment: dict[str, str] | None = None,
         program: str = "edge",
         within: Sequence[str] = (),
+        python: str = sys.executable,
+        code: Path = ROOT,
     ) -> None:
-        """`within` is a command that starts the process in its own place, such as one with another file system."""
+        """`within` is a command that starts the process in its own place, such as one with another file system.
+
+        `python` is the interpreter as that place names it, `code` the folder that holds the package `edge`.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for listener in ("listen", "health"):
             if listener == "health" or config["mode"] != "sealer":
@@ -53,8 +58,8 @@ class Edge:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "LITELLM"))}
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                [*within, sys.executable, "-m", program, "--config", str(file)],
-                cwd=ROOT,
+                [*within, python, "-m", program, "--config", str(file)],
+                cwd=code,
                 env={**clean, **(environment or {})},
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,9 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {"name": "left"},
                 {"name": "slow", "allowance": {"tokens_per_minute": 400}},
                 *({"name": name, "team": "insurance", "allowance": {"usd_per_month": 0.5}} for name in DEAR),
+                {"name": "aborting", "allowance": {"usd_per_month": 10}},
+                {"name": "abroad", "allowance": {"tokens_per_month": 100_000}},
+                {"name": "strange"},
                 {"name": "free", "team": "insurance"},
             ],
             "routes": [
@@ -42,6 +46,9 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {**made.place(), "workload": "left"},
                 *({**made.place(**by_token), "workload": name} for name in DEAR),
                 {**made.place(1, **by_gpu), "workload": "free", "name": "big"},
+                {**made.place(**by_token), "workload": "aborting"},
+                {**made.place(**by_token, target="onprem-vllm"), "workload": "strange"},
+                {**made.place(), "workload": "abroad"},
             ],
         }
         for _ in range(2):
@@ -147,6 +154,111 @@ def test_a_stream_that_its_reader_leaves_is_counted_by_what_was_written(site: Co
         time.sleep(0.2)
     else:
         raise AssertionError("what was written is not accounted")
+
+
+def accounted(site: Counted, workload: str, *, requests: int) -> Any:
+    """The workload's sums, when so many of its requests are in them."""
+    sums = "coalesce(sum(requests), 0)::int AS requests, sum(completion_tokens)::bigint AS completion, sum(usd) AS usd"
+    end = time.monotonic() + 15
+    while True:
+        (row,) = site.ask_database(f"SELECT {sums} FROM isthmus.accounts WHERE workload = '{workload}'")  # noqa: S608
+        if row["requests"] >= requests:
+            return row
+        assert time.monotonic() < end, f"{row['requests']} of {requests} requests are accounted"
+        time.sleep(0.2)
+
+
+def leave(site: Counted, key: str, **fields: Any) -> None:
+    """Ask, and go away before the answer."""
+    body = {"messages": [{"role": "user", "content": "x"}], **fields}
+    with contextlib.suppress(httpx.TimeoutException):
+        site.clients[(0, "app")].post(
+            "/v1/chat/completions", json=body, headers=bearer(key), timeout=httpx.Timeout(10, read=0.5)
+        )
+
+
+def test_an_answer_that_its_reader_does_not_wait_for_costs_what_was_reserved_for_it(site: Counted):
+    key = site.issue("aborting")
+    before = accounted(site, "aborting", requests=0)["requests"]
+    site.chat(key, "aborting", max_tokens=5)  # makes the client
+    site.models[0].reset("stall")
+    for _ in range(3):
+        leave(site, key, model="aborting", max_tokens=100)
+    row = accounted(site, "aborting", requests=before + 4)
+    assert row["completion"] >= 3 * 100, "three answers of 100 tokens were begun and not read"
+    assert row["usd"] >= 3 * 100 * 0.01
+    for _ in range(15):  # 15 USD more, of a budget of 10
+        leave(site, key, model="aborting", max_tokens=100)
+    refused = site.chat(key, "aborting", max_tokens=100)
+    assert (refused.status_code, code_of(refused)) == (402, "budget_exhausted")
+
+
+def test_an_event_of_a_stream_counts_as_the_tokens_of_its_text(site: Counted):
+    key = site.issue("left")
+    before = accounted(site, "left", requests=0)
+    site.models[0].reset("endless")
+    site.models[0].words = ["word " * 4000, " and more"]
+    body = {"model": "left", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    site.chat(key, "strange")  # makes the client
+    with site.clients[(0, "app")].stream(
+        "POST", "/v1/chat/completions", json=body, headers=bearer(key)
+    ) as read:
+        next(read.iter_lines())
+    assert site.models[0].cancelled.wait(5)
+    row = accounted(site, "left", requests=before["requests"] + 1)
+    assert row["completion"] - (before["completion"] or 0) >= 4000
+
+
+def test_a_model_server_tells_its_counts_with_every_event_and_the_caller_does_not_see_them(site: Counted):
+    seen = site.chat(site.issue("strange"), "strange", stream=True)
+    assert site.models[0].last_body()["stream_options"]["continuous_usage_stats"] is True
+    assert '"usage"' not in seen.text
+
+
+STRANGE = [
+    {"prompt_tokens": 10**20, "completion_tokens": 5},
+    {"prompt_tokens": -1, "completion_tokens": -5},
+    {"prompt_tokens": float("nan"), "completion_tokens": float("inf")},
+    {"prompt_tokens": "7", "completion_tokens": [5]},
+    {"prompt_tokens": True, "completion_tokens": None},
+    {"prompt_tokens": 1, "completion_tokens": 10**19},
+    [1, 2],
+]
+
+
+def test_a_strange_usage_is_not_believed_and_stops_no_account(site: Counted):
+    key, other = site.issue("strange"), site.issue("free")
+    before, others = accounted(site, "strange", requests=0), accounted(site, "free", requests=0)
+    for usage in STRANGE:
+        for stream in (False, True):
+            site.models[0].reset()
+            site.models[0].usage = usage
+            answer = site.chat(key, "strange", max_tokens=50, stream=stream)
+            assert answer.status_code == 200
+            line = site.gateways[0].wait_for_line("request", request_id=answer.headers["x-request-id"])
+            assert line["usd"] >= 0
+            for name in ("prompt_tokens", "completion_tokens"):
+                assert line[name] is None or 0 <= line[name] <= 10_000_000
+    assert site.chat(other, "big").status_code == 200
+    row = accounted(site, "strange", requests=before["requests"] + 2 * len(STRANGE))
+    assert row["usd"] > 0
+    assert 0 < row["completion"] < 10**6
+    accounted(site, "free", requests=others["requests"] + 1)
+    assert site.gateways[0].metric("isthmus_tokens_total", workload="strange") < 10**6
+
+
+def test_requests_in_parallel_do_not_pass_a_budget_because_they_state_no_maximum(site: Counted):
+    key = site.issue("abroad")
+    site.models[0].reset()
+    # The model writes as much as it is let: what the gateway states is what it reserved.
+    assert site.chat(key, "abroad").status_code == 200
+    stated = site.models[0].last_body()["max_tokens"]
+    site.models[0].usage = {"prompt_tokens": 7, "completion_tokens": stated}
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda _: site.chat(key, "abroad"), range(64)))
+    served = [answer.status_code for answer in answers].count(200)
+    assert served * (stated + 7) <= 100_000, "the month's tokens are passed"
+    assert {answer.status_code for answer in answers} == {200, 402}
 
 
 def test_gpu_time_is_divided_among_those_that_run_at_once_and_priced(site: Counted):

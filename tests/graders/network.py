@@ -21,6 +21,8 @@ from tests.graders import tools
 from tests.graders.manifests import Body, as_pods, pod
 
 SERVING, HEALTH, DNS, RENDEZVOUS, GROUP = "8443", "9090", "53", "29501", "40000-40999"
+OWN_DNS, OWN_DNS_METRICS = "1053", "9153"
+"""Of a class's own resolver."""
 WITH_DETECTOR = "9090-9091"
 """A gateway's health, and its detector's beside it."""
 CLASSES = ("public", "internal", "confidential", "restricted")
@@ -86,8 +88,14 @@ def _gateway(
         for protocol in ("TCP", "UDP"):
             if class_ == "restricted":
                 yield from (Way(edge, span(each), protocol, DNS) for each in site.get("dns") or [])
+            elif filters(site):
+                yield Way(edge, f"{space}/{class_}-resolver", protocol, OWN_DNS)
             else:
                 yield Way(edge, RESOLVER, protocol, DNS)
+    if class_ != "restricted" and filters(site):
+        yield Way(MONITORING, f"{space}/{class_}-resolver", "TCP", OWN_DNS_METRICS)
+        for protocol in ("TCP", "UDP"):
+            yield Way(f"{space}/{class_}-resolver", RESOLVER, protocol, DNS)
     if behind:
         yield Way(own, translator, "TCP", SERVING)
     reached = [guard.get("endpoint") for guard in (gateway.get("screening") or {}).get("guards") or []]
@@ -96,6 +104,11 @@ def _gateway(
     for id_ in dict.fromkeys(each for each in reached if each in servers):
         for server in serving(f"{space}/{id_}", servers[id_]):
             yield Way(own, server, "TCP", SERVING)
+
+
+def filters(site: dict[str, Any]) -> bool:
+    """Whether the site's classes have resolvers of their own, with an allow-list of names."""
+    return (site.get("cluster_dns") or {}).get("filter", True)
 
 
 def _sealer(gateway: dict[str, Any], platform: dict[str, Any]) -> Iterator[Way]:

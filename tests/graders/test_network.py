@@ -153,7 +153,11 @@ def test_a_policy_that_lets_through_more_is_seen(rendered, tmp_path: Path, what:
 
 @pytest.mark.parametrize(
     ("policy", "less"),
-    [("default-deny", False), ("dns", True), ("internal-gateway-to-internal-qwen3-14b", True)],
+    [
+        ("default-deny", False),
+        ("to-internal-resolver", True),
+        ("internal-gateway-to-internal-qwen3-14b", True),
+    ],
 )
 def test_a_policy_that_is_missing_is_seen(rendered, tmp_path: Path, policy: str, less: bool):
     (site,) = sites(rendered["pilot"])

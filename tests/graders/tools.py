@@ -1,14 +1,16 @@
-"""The graders, each in a folder of its own in the toolchain's cache: Python programs here, and a browser, actionlint.
+"""The graders, each in a folder of the toolchain's cache: Python programs here, and a browser, actionlint and CoreDNS.
 
     python -m tests.graders.tools        what `make graders` runs: make those that are not there
 
-The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`: `make lock`) agree neither with each other nor
-with the house's.
+The pins of the Python programs (`checkov.lock`, `nca.lock`, `ci.lock`, `iam.lock`: `make lock`) agree neither with each
+other nor with the house's.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,10 +18,12 @@ from pathlib import Path
 
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from sandbox.toolchain import cache
-from tests.graders import actionlint_install, browser_install
+from tests.graders import actionlint_install, browser_install, coredns_install
 
 HERE = Path(__file__).parent
-NAMES = ("checkov", "nca", "ci")
+IMAGE_TOOLS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap", "bubblewrap": "bwrap"}
+"""Debian packages, and a program of each."""
+NAMES = ("checkov", "nca", "ci", "iam", "sbom")
 
 
 def folder(name: str, locks: Path = HERE) -> Path:
@@ -76,12 +80,34 @@ def _say(name: str, seconds: float, where: Path) -> None:
     print(f"{name}: {f'made in {seconds:.0f} s, ' if seconds else ''}{where}")
 
 
+def install_image_tools() -> str:
+    """Install what builds and runs the edge's images, where this is root on Debian; what became of it, in words."""
+    missing = [package for package, program in IMAGE_TOOLS.items() if shutil.which(program) is None]
+    if not missing:
+        return "there"
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return f"not installed, so the tests of the images are skipped: apt-get install {' '.join(missing)}"
+    for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *missing]):
+        done = subprocess.run(["apt-get", *command], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return (
+                f"apt-get {command[0]} failed, so the tests of the images are skipped: {done.stderr[-200:]}"
+            )
+    return f"installed {' '.join(missing)}"
+
+
 def main() -> int:
+    print(f"image tools: {install_image_tools()}")
     try:
         for name in NAMES:
             seconds = install(name)
             _say(name, seconds, folder(name))
-        for name, other in (("browser", browser_install), ("actionlint", actionlint_install)):
+        programs = (
+            ("browser", browser_install),
+            ("actionlint", actionlint_install),
+            ("coredns", coredns_install),
+        )
+        for name, other in programs:
             _say(name, other.install(), other.folder())
     except IsthmusError as error:
         print(error, file=sys.stderr)

@@ -15,6 +15,7 @@ from bench.replay import CLASSES, TODAY, read
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import hardware, planner, program, ways
 from isthmus.planning.options import Column, OnApi, OnGpus, Option, Rules
+from tests.planning.fixed import fixed_usd
 from tests.planning.test_hardware import ALL, SLOW, copy
 
 
@@ -106,7 +107,7 @@ def prices(requirements: Requirements, chosen: tuple[Option, ...]) -> Iterator[f
         for shared, used in hardware.bought(counts).items():
             cost += used * 730 * hardware.hourly(requirements, shared).usd_per_hour
         cost += 12000 if any(column.site == "fra1" for column in counts) else 0
-        cost += 73 if any(column.target == "eks-vllm" for column in counts) else 0
+        cost += fixed_usd(requirements, chosen, ALL)
         cost += 400 if any(each.site == "frankfurt" for each in chosen) else 0
         yield cost
 

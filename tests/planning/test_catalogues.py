@@ -19,7 +19,7 @@ DAY = re.compile(r"^20\d\d(-\d\d(-\d\d)?)?$")
 
 def evidence(row: dict[str, Any]) -> None:
     told = row["evidence"]
-    assert told["kind"] in ("given", "list-price", "measured")
+    assert told["kind"] in ("given", "list-price", "measured", "estimated")
     assert len(told["source"]) > 5
     assert DAY.match(told["as_of"]), told["as_of"]
 

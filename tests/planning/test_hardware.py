@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.catalogue import render
-from isthmus.contracts import plan_checks
+from isthmus.contracts import model_profiles, plan_checks
 from isthmus.contracts.errors import InputError, IsthmusError
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.planning import hardware, instances, planner, solving, ways
@@ -279,3 +279,84 @@ def test_each_site_with_a_model_has_its_class_s_gateway_and_each_gateway_its_own
         IsthmusError, match=r"is at ber1, and the class has no gateway there|no private link joins"
     ):
         plan_checks.check(plan.model_copy(update={"gateways": moved}), read(data))
+
+
+# -- CPU and memory of nodes
+
+
+def test_a_node_short_of_cpus_holds_no_replica_and_the_plan_says_why() -> None:
+    data = small("none", cpus_per_node=8, gpus_per_node=8)
+    found = planner.plan(read(data), EVERYTHING, TODAY)
+    assert not found.plan.feasible
+    why = "a node has 8 CPUs, which leaves 0 for a replica on 1 of 8 GPUs, and vLLM needs 3"
+    assert any(why in text for texts in found.rejected.values() for text in texts)
+
+
+def test_a_rendered_platform_states_what_a_node_gives_and_its_pool_has() -> None:
+    data = copy()
+    for pool in data["sites"][0]["pools"]:
+        pool["cpus_per_node"] = 6 * pool["gpus_per_node"]
+    requirements = read(data)
+    plan = planner.plan(requirements, OFFERS, TODAY).plan
+    platform = render("regulated-hybrid", requirements, plan)
+    for endpoint in platform["endpoints"]:
+        if endpoint["target"] == "onprem-vllm":
+            gpus = endpoint["tensor_parallel"]
+            profile = model_profiles.size_of(endpoint["model"]).cpus(gpus)
+            assert ("cpu" in endpoint) == (6 * gpus - 2 < profile)
+            assert int(endpoint.get("cpu", profile)) + 1 <= 6 * gpus
+            assert "memory" not in endpoint, "its profile says it"
+    assert {pool["cpus_per_node"] // pool["gpus_per_node"] for pool in platform["pools"]} == {6}
+
+
+def test_a_node_with_enough_changes_no_plan() -> None:
+    stated = make(small("none", cpus_per_node=192, memory_gib_per_node=2048)).endpoints
+    assert stated == make(small("none")).endpoints
+
+
+def test_an_instance_of_aws_with_fewer_cpus_than_processes_is_warned_of() -> None:
+    plan = make(cloud())
+    narrow = of(plan, "confidential").model_copy(update={"instance_type": "g6.xlarge", "tensor_parallel": 1})
+    (warning,) = planner.profile_warnings(narrow)
+    assert "g6.xlarge leaves it 2 CPUs, and vLLM runs 3 processes" in warning
+    assert planner.profile_warnings(narrow.model_copy(update={"instance_type": "g6.4xlarge"})) == []
+    (warning,) = planner.profile_warnings(
+        narrow.model_copy(update={"model": "bank/own", "target": "onprem-vllm"})
+    )
+    assert "no profile is known for the model `bank/own`" in warning
+
+
+def test_replicas_are_rendered_with_their_part_of_a_node_where_it_is_less_than_the_profiles() -> None:
+    from isthmus.contracts import node_share
+
+    data = small("none", cpus_per_node=48, memory_gib_per_node=512, gpus_per_node=8, nodes=2)
+    requirements = read(data)
+    (pool,) = requirements.sites[0].pools  # type: ignore[union-attr]
+    model = "meta-llama/Llama-3.1-8B-Instruct"
+    asked = node_share.node_requests(pool, model, 1)
+    assert asked == {"cpu": "4", "memory": "53Gi"}
+    # Eight such replicas with their sidecars, of a core and a GiB each, leave the system its own.
+    assert 8 * (int(asked["cpu"]) + 1) <= 48 - 1
+    assert 8 * (int(asked["memory"][:-2]) + 1) <= 512 * 0.85
+    assert node_share.node_requests(pool.model_copy(update={"cpus_per_node": 192}), model, 1) == {
+        "memory": "53Gi"
+    }
+    bare = pool.model_copy(update={"cpus_per_node": None, "memory_gib_per_node": None})
+    assert node_share.node_requests(bare, model, 1) == {}
+
+
+def test_a_node_through_whose_memory_the_weights_do_not_pass_holds_no_replica() -> None:
+    data = small(
+        "none",
+        id="meta-llama/Llama-3.1-70B-Instruct",
+        memory_gib_per_node=64,
+        gpus_per_node=4,
+        nodes=1,
+        failure_domains=1,
+    )
+    data["sites"][0].pop("maintenance", None)
+    found = planner.plan(read(data), EVERYTHING, TODAY)
+    assert not found.plan.feasible
+    assert any(
+        "GiB of weights pass through it" in text for texts in found.rejected.values() for text in texts
+    )

@@ -17,6 +17,7 @@ from isthmus.contracts import jurisdictions, plan_checks
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import hardware, planner, program, solving, ways
 from isthmus.planning.options import OnApi, OnGpus, Rules
+from tests.planning.fixed import fixed_usd
 from tests.planning.test_planner import bank, recomputed
 
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-8B", "Qwen/Qwen3-14B")
@@ -98,6 +99,7 @@ def _cost_of(requirements: Requirements, chosen: tuple[Any, ...]) -> float | Non
             )
     if any(isinstance(each, OnApi) for each in chosen):
         cost += 400
+    cost += fixed_usd(requirements, chosen)
     if groups:
         cost += 12000
     # Workloads of one kind may share an endpoint or, where they ask to outlive different things, have their own.

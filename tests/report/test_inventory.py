@@ -59,7 +59,7 @@ def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
     platform = bank.platform().images
     listed = {getattr(platform, each.name) for each in banks.images}
     assert named == listed
-    assert len(named) == 5
+    assert len(named) == 6
 
 
 def test_each_image_says_who_runs_it(banks: Inventory):
@@ -114,7 +114,14 @@ def test_an_image_that_the_overrides_give_has_no_upstream_but_the_locks_own_dige
 
 
 def test_what_is_not_resolved_is_named_until_it_is(banks: Inventory):
-    assert set(banks.unresolved) == {"vllm", "credential_helper", "cert-manager", "gpu-operator", "kueue"}
+    assert set(banks.unresolved) == {
+        "vllm",
+        "credential_helper",
+        "resolver",
+        "cert-manager",
+        "gpu-operator",
+        "kueue",
+    }
     lock = LOCK.with_digests(dict.fromkeys(images_lock.IMAGES, DIGEST), dict.fromkeys(LOCK.charts, DIGEST))
     after = banks.with_digests(lock, bank.platform().images)
     assert after.unresolved == {}

@@ -72,7 +72,7 @@ def overrides(chart_digest: str) -> dict[str, Any]:
         "images": {
             **{
                 name: f"registry.example/{name}@{DIGEST}"
-                for name in ("edge", "translator", "detector", "vllm")
+                for name in ("edge", "translator", "detector", "vllm", "resolver")
             },
             "registries": ["registry.example/"],
         },

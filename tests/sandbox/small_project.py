@@ -70,7 +70,7 @@ PLAN: dict[str, Any] = {
 }
 OVERRIDES: dict[str, Any] = {
     "images": {
-        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "vllm")},
+        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "vllm", "resolver")},
         "registries": ["registry.example/"],
     },
     "issuer": {"name": "ca"},

@@ -32,7 +32,7 @@ OVERRIDES: dict[str, Any] = {
     "images": {
         **{
             name: f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/{name}@{DIGEST}"
-            for name in ("edge", "translator", "detector", "vllm")
+            for name in ("edge", "translator", "detector", "vllm", "resolver")
         },
         "registries": ["123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm/"],
     },

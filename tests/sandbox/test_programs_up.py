@@ -64,8 +64,7 @@ class World:
         assert outputs["service"] == f"{deployment}.isthmus-internal.svc:8443"
         path = f"/apis/apps/v1/namespaces/isthmus-internal/deployments/{deployment}"
         assert self.cluster.get(path)["status"]["readyReplicas"] == 1
-        taints = self.cluster.get(f"/api/v1/nodes/{NODE}")["spec"]["taints"]
-        assert any(each["key"] == "nvidia.com/gpu" for each in taints)
+        assert "isthmus.dev/pool" in self.cluster.get(f"/api/v1/nodes/{NODE}")["metadata"]["labels"]
 
     def down(self, at: Path, deployment: str) -> None:
         """Unchanged, and gone again."""

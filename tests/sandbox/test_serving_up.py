@@ -88,7 +88,10 @@ def fetched(digest: str, **cache: str) -> dict[str, Any]:
 
 OVERRIDES: dict[str, Any] = {
     "images": {
-        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "detector", "vllm")},
+        **{
+            name: f"registry.example/{name}@{DIGEST}"
+            for name in ("edge", "translator", "detector", "vllm", "resolver")
+        },
         "registries": ["registry.example/"],
     },
     "issuer": {"name": "ca"},

@@ -108,7 +108,10 @@ PLAN: dict[str, Any] = {
 
 OVERRIDES: dict[str, Any] = {
     "images": {
-        **{name: f"registry.example/{name}@{DIGEST}" for name in ("edge", "translator", "detector", "vllm")},
+        **{
+            name: f"registry.example/{name}@{DIGEST}"
+            for name in ("edge", "translator", "detector", "vllm", "resolver")
+        },
         "registries": ["registry.example/"],
     },
     "issuer": {"name": "ca"},

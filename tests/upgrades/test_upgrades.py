@@ -67,10 +67,14 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
             gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
     files = assembling.read(requirements.parent, requirements.name.partition(".")[0])
     rendered = catalogue.render(files.plan.blueprint, files.requirements, files.plan)
-    if "detector" in locked.needed(laying.merge(rendered, given)):
-        # Its lock is of then, and knows none.
-        registry = given["images"].get("registry") or given["images"]["registries"][0]
-        given["images"]["detector"] = f"{registry.rstrip('/')}/isthmus/detector@{DIGEST}"
+    if rendered.get("clusters") and not rendered.get("links") and given["images"].get("registry"):
+        # Nodes there reach Amazon ECR only.
+        given["images"]["registry"] = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm"
+    for image, path in (("detector", "isthmus/detector"), ("resolver", "coredns/coredns")):
+        if image in locked.needed(laying.merge(rendered, given)):
+            # Its lock is of then, and knows none.
+            registry = given["images"].get("registry") or given["images"]["registries"][0]
+            given["images"].setdefault(image, f"{registry.rstrip('/')}/{path}@{DIGEST}")
     left = [each for each in missing.wanted(laying.merge(rendered, given)) if each[0].startswith("gateways[")]
     said["config"]["isthmus:overrides"] = laying.merge(given, starting.overrides(left))
     yamlfile.dump(said, "", settings)

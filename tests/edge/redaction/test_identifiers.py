@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from edge.redaction import Detector, Rules
@@ -102,3 +104,141 @@ def test_an_amount_of_digits_takes_bounded_time(patterns: Detector):
     for text in ("1 " * 4_000, "1" * 8_000, "A1" * 4_000, "a.b@" * 2_000):
         patterns.detect(text)
     assert time.monotonic() - started < 15
+
+
+CARD = "4111111111111111"
+GROUPINGS = [
+    "  ",
+    ".",
+    "/",
+    "_",
+    "·",
+    "•",
+    "\n",
+    "\r\n",
+    " \n ",
+    "** **",
+    "` `",
+    " | ",
+    " · ",
+    "\t",
+    "\u00a0\u00a0",
+    "–",
+]
+
+
+@pytest.mark.parametrize("gap", GROUPINGS)
+def test_a_card_is_found_in_any_grouping(seen: Seen, gap: str):
+    card = gap.join(CARD[at : at + 4] for at in range(0, 16, 4))
+    assert seen(f"Pay with **{card}** today") == [("CREDIT_CARD", card)]
+    american = gap.join(("3782", "822463", "10005"))
+    assert seen(f"Pay with {american} today") == [("CREDIT_CARD", american)]
+
+
+@pytest.mark.parametrize("gap", [*GROUPINGS, "-", " "])
+def test_an_iban_is_found_whole_in_any_grouping(seen: Seen, gap: str):
+    for iban in ("DE89370400440532013000", "GB82WEST12345698765432"):
+        grouped = gap.join(iban[at : at + 4] for at in range(0, len(iban), 4))
+        assert seen(f"An {grouped}, bitte") == [("IBAN_CODE", grouped)]
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        "180016070420458",
+        "213176828496175",
+        "501864667909",
+        "630427373398",
+        "675984103431",
+        "676222165679",
+        "587428561654",
+    ],
+)
+def test_cards_of_jcb_with_15_digits_and_of_maestro_are_found(seen: Seen, card: str):
+    assert seen(f"What is the limit of {card}?") == [("CREDIT_CARD", card)]
+
+
+def test_a_card_with_a_wrong_digit_is_found_where_words_call_it_one(seen: Seen):
+    assert seen("my credit card number is 4111 1111 1111 1112.") == [("CREDIT_CARD", "4111 1111 1111 1112")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "| 4000 | 4100 | 4200 | 4300 |\n| 4400 | 4500 | 4600 | 4700 |",
+        "Versions 4.11.1, 5.2.0 and 6.10.3 of 2024-11-12 10:11:12.",
+        "4 111 111 111 111 EUR, 12.500,00 and 1,000,000.00",
+        "2019/2020/2021/2022 and 5-6-7-8-9-10-11-12",
+    ],
+)
+def test_columns_versions_and_amounts_are_no_cards(seen: Seen, text: str):
+    assert [each for each in seen(text) if each[0] == "CREDIT_CARD"] == []
+
+
+@pytest.mark.parametrize("number", ["900-12-3456", "987654321", "000-12-3456", "666 12 3456", "123.45.6789"])
+def test_a_social_security_number_counts_where_a_word_calls_it_one(seen: Seen, number: str):
+    for words in ("my SSN is {}", "Social Security number: {}", "SSN {} and", "ssn={}"):
+        assert ("US_SSN", number) in seen(words.format(number))
+    unsaid = [name for name, _ in seen(f"the part {number} is out of stock") if name == "US_SSN"]
+    assert unsaid == (["US_SSN"] if number.count("-") == 2 else []), (
+        "three, two and four digits with dashes are one"
+    )
+
+
+PHONES = """
+    +49 30 901820; +49 (0) 30 901820; +44 20 7946 0958; 0044 20 7946 0958; 011 44 20 7946 0958; +1-984-182-0190
+    001-518-640-0854; (579)888-3058; (579) 888-3058; 345-899-3560x4587; +1-604-696-5272x565; 345-899-3560 ext. 12
+    259.735.7502x459; 020 7946 0958; 01.23.45.67.89; 0699 211 15 14; (08) 9442 8843; (37) 788-063; 71-33-52-22
+    030/901820-12; 1-800-555-0199
+"""
+
+
+@pytest.mark.parametrize("number", re.split(r"[;\n] *", PHONES.strip()))
+def test_a_telephone_number_is_found_whole_as_each_country_writes_it(seen: Seen, number: str):
+    assert any(number in words for _, words in seen(f"It is {number}, he said."))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "call 78 651 450",
+        "They are not answering at 99 668472",
+        "781 1704 office",
+        "655 437 108 - Fax",
+        "my mobile: 699 956 915",
+    ],
+)
+def test_a_local_number_is_found_by_the_words_beside_it(seen: Seen, text: str):
+    assert [name for name, _ in seen(text)] == ["PHONE_NUMBER"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our intelligence unit filed 20231145 last week",
+        "A hotel booking, 1234567, was made",
+        "<PHONE_NUMBER_1> asked about 20231145",
+        "Please contact us about invoice 20231145",
+        "call about order no. 0123456780",
+        "I called regarding ticket #4455667",
+        "Bitte Rechnung 20231145 telefonisch klären",
+        "Contact: <PERSON_1>, invoice number: 20231145",
+    ],
+)
+def test_invoices_and_orders_are_no_telephone_numbers(seen: Seen, text: str):
+    assert seen(text) == []
+
+
+def test_words_of_an_organisations_own_are_whole_words_too():
+    def found(context: str, text: str) -> int:
+        rules = {"patterns": [{"entity": "CASE_NUMBER", "pattern": "[0-9]{6}", "context": [context]}]}
+        return len(
+            Detector(Rules.model_validate(rules)).detect(text, entities=frozenset(["CASE_NUMBER"])).findings
+        )
+
+    assert found("case", "The case 123456") == 1
+    assert found("case", "The staircase 123456") == 0
+    assert found("case", "The cases 123456") == 0
+    assert found("case*", "The cases 123456") == 1
+    assert found("*akte", "Kundenakte 123456") == 1
+    assert found("case number", "Case  number: 123456") == 1

@@ -31,6 +31,30 @@ def test_a_text_that_holds_placeholders_of_its_own_is_not_confused(patterns: Det
     assert placeholders.restore(made) == text
 
 
+def test_a_text_that_holds_the_largest_number_gets_its_values_back(patterns: Detector):
+    text = "Say <IBAN_CODE_999999>, <IBAN_CODE_9999999> or <IBAN_CODE_99999999> for DE89370400440532013000"
+    placeholders = Placeholders([text])
+    made = placeholders.redact(text, patterns.detect(text).findings)
+    assert made.count("<IBAN_CODE_") == 4
+    assert placeholders.restore(made) == text
+
+
+def test_no_number_is_given_that_stands_in_the_text_already():
+    text = "".join(f"<PERSON_{number}>" for number in range(1, 40, 2))
+    placeholders = Placeholders([text])
+    made = [placeholders.of("PERSON", f"name {number}") for number in range(30)]
+    assert len({*made}) == 30
+    assert not [each for each in made if each in text]
+
+
+def test_every_placeholder_of_a_request_with_very_many_values_is_put_back():
+    placeholders = Placeholders()
+    placeholders._counts["PERSON"] = 999_999  # as after a million values
+    made = placeholders.of("PERSON", "Ann")
+    assert made == "<PERSON_1000000>"
+    assert placeholders.restore(f"Dear {made}") == "Dear Ann"
+
+
 def test_within_json_values_are_written_as_json_writes_them():
     placeholders = Placeholders()
     name = placeholders.of("PERSON", 'Ann "Q" O\nNeil')

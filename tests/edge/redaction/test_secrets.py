@@ -20,6 +20,7 @@ TOKENS = [
     "hf_" + "abcDEF" * 6,
     "npm_" + "a1B2" * 9,
     "isk_" + "a1B2" * 10,
+    "isr_" + "a1B2" * 10,
     "eyJ" + "hbGciOiJI" + ".eyJ" + "zdWIiOiIx" + ".c2ln",
 ]
 

@@ -22,7 +22,8 @@ def streamed(detector: Detector, pieces: list[str], entities: frozenset[str] | N
     out = []
     for piece in pieces:
         held.add(piece)
-        out.append(held.release(detector.detect(held.window, entities=entities).findings))
+        seen = detector.detect(held.window, entities=entities)
+        out.append(held.release(seen.findings, undecided=seen.undecided))
     out.append(held.release(detector.detect(held.window, entities=entities).findings, last=True))
     return out
 
@@ -64,8 +65,50 @@ def test_names_of_a_model_are_held_by_the_line():
     assert held.release([]) == "Claire Dubois est partie hier soir pour toujours vraiment.\n"
 
 
-def test_patterns_of_the_organisations_own_are_held_by_their_width():
-    own = Detector(Rules(patterns=[{"entity": "PROJECT", "pattern": r"Project [A-Z][a-z]{2,10}"}]))  # type: ignore[list-item]
+def own_patterns(pattern: str = r"Project [A-Z][a-z]{2,10}") -> Detector:
+    return Detector(Rules.model_validate({"patterns": [{"entity": "PROJECT", "pattern": pattern}]}))
+
+
+def test_patterns_of_the_organisations_own_hold_nothing_back_that_cannot_become_a_match():
+    sought = frozenset(["PROJECT"])
+    for pattern in (
+        r"Project [A-Z][a-z]{2,10}",
+        r"(?i)project \p{L}{2,10}(?: (?:north|south))?",
+        r"\bX-[0-9]{1,200}\b",
+    ):
+        out = streamed(own_patterns(pattern), ["Short answer. ", "Another one, ", "yes. "], sought)
+        assert out == ["Short answer. ", "Another one, ", "yes. ", ""]
+    out = streamed(own_patterns(), ["We began Pro", "ject Blue", "bird then. "], sought)
+    assert out == ["We began ", "", "<PROJECT> then. ", ""]
+
+
+def test_without_the_detectors_word_patterns_of_words_are_held_by_their_width():
+    held = Held(own_patterns().reach(frozenset(["PROJECT"])))
+    held.add("Short answer. ")
+    assert held.release([]) == ""
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"Project [A-Z][a-z]{2,10}",
+        r"(?i:AZ|FZ)[ -]?[0-9]{1,4}/[0-9]{2}",
+        r"\b(?:north|northern) \p{Lu}\p{Ll}{1,8}(?: [A-Z]\w{1,5}){0,2}",
+        r"(?:ab?c|[^x]{2}z){1,3}!",
+    ],
+)
+def test_an_own_pattern_cut_at_every_position_never_leaks(pattern: str):
+    detector, sought = own_patterns(pattern), frozenset(["PROJECT"])
+    text = "The Project Bluebird, AZ 1234/56 of northern Wales Coast Path; abcabzacbcz! end"
+    expected = whole(detector, text, sought)
+    assert "<PROJECT>" in expected
+    for at in range(len(text)):
+        assert "".join(streamed(detector, [text[:at], text[at:]], sought)) == expected
+    assert "".join(streamed(detector, list(text), sought)) == expected
+
+
+def test_patterns_of_the_organisations_own_are_hidden_wherever_a_text_is_cut():
+    own = own_patterns()
     text = "We started Project Bluebird yesterday. " * 3
     for at in range(len(text)):
         out = "".join(streamed(own, [text[:at], text[at:]], None))
@@ -130,6 +173,7 @@ def _shared() -> Detector:
 
 def test_a_placeholder_cut_at_every_position_comes_whole():
     text = "Dear <PERSON_1>, a < b and <c>."
+    assert Placeholding().add("if a < b") == "if a < b", "it waits for what no placeholder begins with"
     for at in range(len(text)):
         holding = Placeholding()
         out = [holding.add(text[:at]), holding.add(text[at:]), holding.add("", last=True)]

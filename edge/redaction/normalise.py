@@ -1,0 +1,254 @@
+"""Normal forms of a text for detection, with the exact position of every character in the original.
+
+People and programs write one number in many ways: full-width or Arabic-Indic digits, characters that nobody sees
+between them, percent-encoding. Recognisers read a normal form (`Form`); what they find there is hidden in the original
+and nothing else of it changes.
+
+- Unicode NFKC, which also undoes full-width, mathematical, superscript and circled forms;
+- digits of any script become ASCII digits, dashes `-`, spaces and tabs a space, middle dots and bullets `·`;
+- format characters, variation selectors, tags, fillers and control characters are left out.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+_DEFAULT_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties; category Cf adds the rest."""
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_NESTED = 3
+"""Times that a text may have been percent-encoded over again."""
+_DASHES = frozenset("\u2043\u2212\u02d7\u2796")
+_DOTS = frozenset("\u2022\u2027\u2219\u22c5\u30fb\u25cf\u25e6\u2024\u0387")
+_STOPS = frozenset("\u3002\uff61\u06d4")
+_BREAKS = frozenset("\x85\u2028\u2029\x0b\x0c")
+_QUOTES = frozenset("\u2018\u2019\u201b\u02bc\u00b4\u02b9\u2032")
+"""Apostrophes in names; NFKC makes a space and an accent of U+00B4."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A normal form. `starts[i]` and `ends[i]` are where its character `i` begins and ends in the original.
+
+    Without `starts` and `ends` every character is at its own place.
+    """
+
+    text: str
+    starts: Sequence[int] | None = None
+    ends: Sequence[int] | None = None
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """The original's characters that a span of this form stands for; `end` exclusive and above `start`."""
+        if self.starts is None or self.ends is None:
+            return start, end
+        return self.starts[start], self.ends[end - 1]
+
+    def position(self, at: int) -> int:
+        """Where the original goes on that this form holds from `at`."""
+        if self.starts is None or self.ends is None:
+            return at
+        if at < len(self.starts):
+            return self.starts[at]
+        return self.ends[-1] if self.ends else 0
+
+
+def forms(text: str) -> list[Form]:
+    """The normal forms in which a text is read: one, and further ones where it can be read in another way.
+
+    A second one has its percent-encoding decoded. A third one has superscripts left out, which may be part of a number
+    or a footnote behind it.
+    """
+    decoded = _decode(text)
+    made = [_normalise(text)]
+    if decoded is not None:
+        made.append(_within(decoded, _normalise(decoded.text)))
+    if not text.isascii() and (raised := {character for character in set(text) if _is_raised(character)}):
+        made.append(_normalise(text.translate(dict.fromkeys(map(ord, raised), " "))))
+    return made
+
+
+def _normalise(text: str) -> Form:
+    if text.isascii() and _CONTROLS.search(text) is None:
+        return Form(text.translate(_ASCII))
+    characters = set(text)
+    marks = "".join(sorted(c for c in characters if unicodedata.category(c)[0] == "M" and not _ignorable(c)))
+    dropped = "".join(sorted(filter(_ignorable, characters)))
+    uneven = "".join(
+        sorted(c for c in characters if c not in marks and c not in dropped and len(_single(c)) != 1)
+    )
+    if not (marks or dropped or uneven):
+        return Form(text.translate(_TABLE))
+    pieces: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+
+    def copy(begin: int, end: int) -> None:
+        pieces.append(text[begin:end].translate(_TABLE))
+        starts.extend(range(begin, end))
+        ends.extend(range(begin + 1, end + 1))
+
+    def put(begin: int, end: int, clean: str) -> None:
+        pieces.append(clean)
+        starts.extend([begin] * len(clean))
+        ends.extend([end] * len(clean))
+
+    at = 0
+    for match in _pattern(marks + dropped, uneven).finditer(text):
+        begin, end = match.span()
+        if match.lastgroup == "uneven":
+            copy(at, begin)
+            put(begin, end, _single(match.group()))
+        elif run := match.group().rstrip(dropped):
+            # The accents belong to the character before them, unless that stands for several.
+            base = begin - 1 if begin > at else begin
+            copy(at, base)
+            put(base, begin + len(run), _compose(text[base : begin + len(run)]))
+        else:
+            copy(at, begin)
+        at = end
+    copy(at, len(text))
+    return Form("".join(pieces), starts, ends)
+
+
+def _pattern(joined: str, uneven: str) -> re.Pattern[str]:
+    parts = [f"(?P<joined>[{re.escape(joined)}]+)"] if joined else []
+    if uneven:
+        parts.append(f"(?P<uneven>[{re.escape(uneven)}])")
+    return re.compile("|".join(parts))
+
+
+def _compose(text: str) -> str:
+    """A character with its accents; an accent that makes no letter of an ASCII character is left out."""
+    clean = unicodedata.normalize("NFKC", "".join(c for c in text if not _ignorable(c)))
+    kept = [c for at, c in enumerate(clean) if unicodedata.category(c)[0] != "M" or not clean[:at].isascii()]
+    return "".join(kept).translate(_TABLE)
+
+
+@cache
+def _ignorable(character: str) -> bool:
+    return (
+        _DEFAULT_IGNORABLE.match(character) is not None
+        or unicodedata.category(character) == "Cf"
+        or _CONTROLS.match(character) is not None
+        or (unicodedata.category(character) == "Cc" and character not in "\t\n\r\x0b\x0c\x85")
+    )
+
+
+@cache
+def _is_raised(character: str) -> bool:
+    """Whether it is a digit only by its compatibility form: a superscript, a subscript, a circled digit."""
+    return (
+        not character.isascii()
+        and unicodedata.decimal(character, None) is None
+        and unicodedata.digit(character, None) is not None
+    )
+
+
+@cache
+def _single(character: str) -> str:
+    """What stands for one character by itself."""
+    if character.isascii():
+        return " " if character == "\t" else "\n" if character in _BREAKS else character
+    if (digit := unicodedata.digit(character, None)) is not None:
+        return str(digit)
+    if character in _QUOTES:
+        return "'"
+    if character in _BREAKS:
+        return "\n"
+    if character in _STOPS:
+        return "."
+    if character in _DOTS:
+        return "." if character == "\u2024" else "\u00b7"
+    if character in _DASHES or unicodedata.category(character) == "Pd":
+        return "-"
+    if unicodedata.category(character) == "Zs":
+        return " "
+    clean = unicodedata.normalize("NFKC", character)
+    if clean == character or any(unicodedata.category(c)[0] == "M" for c in clean[1:] if clean[0] == " "):
+        return character
+    return "".join(_single(c) if c != character else c for c in clean)
+
+
+class _Table(dict[int, str]):
+    """For `str.translate`: filled with what occurs."""
+
+    def __missing__(self, code: int) -> str:
+        made = self[code] = _single(chr(code))
+        return made
+
+
+_TABLE = _Table()
+_ASCII = {ord("\t"): " ", 0x0B: "\n", 0x0C: "\n"}
+
+
+def _decode(text: str) -> Form | None:
+    """The text with its percent-encoding decoded; None where it has none."""
+    if "%" not in text:
+        return None
+    form: Form | None = None
+    for _ in range(_NESTED):
+        once = _decode_once(text if form is None else form.text)
+        if once is None:
+            break
+        form = once if form is None else _within(form, once)
+    return form
+
+
+def _decode_once(text: str) -> Form | None:
+    pieces: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+    for match in _ENCODED.finditer(text):
+        for character, begin, end in _characters(match.group(), match.start()):
+            pieces.append(text[at:begin])
+            starts.extend(range(at, begin))
+            ends.extend(range(at + 1, begin + 1))
+            pieces.append(character)
+            starts.append(begin)
+            ends.append(end)
+            at = end
+    if not at:
+        return None
+    pieces.append(text[at:])
+    starts.extend(range(at, len(text)))
+    ends.extend(range(at + 1, len(text) + 1))
+    return Form("".join(pieces), starts, ends)
+
+
+def _characters(encoded: str, begin: int) -> Iterator[tuple[str, int, int]]:
+    """The characters that a run of encoded bytes stands for, each with its span; what is no UTF-8 is left as it is."""
+    raw = bytes.fromhex(encoded.replace("%", ""))
+    at = 0
+    while at < len(raw):
+        size = _size(raw[at])
+        try:
+            yield raw[at : at + size].decode(), begin + 3 * at, begin + 3 * (at + size)
+            at += size
+        except UnicodeDecodeError:
+            at += 1
+
+
+def _size(lead: int) -> int:
+    return 1 if lead < 0xC0 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+
+
+def _within(outer: Form, inner: Form) -> Form:
+    """The form `inner` of the text of `outer`, with positions in the original of `outer`."""
+    if outer.starts is None or outer.ends is None:
+        return inner
+    if inner.starts is None or inner.ends is None:
+        return Form(inner.text, outer.starts, outer.ends)
+    return Form(
+        inner.text,
+        [outer.starts[at] for at in inner.starts],
+        [outer.ends[at - 1] for at in inner.ends],
+    )

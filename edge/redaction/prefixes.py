@@ -1,0 +1,143 @@
+"""From a pattern the pattern of its beginnings: whether text that has come so far may grow into a match.
+
+RE2 has no partial matching, but the beginnings of the matches of a bounded pattern are a bounded pattern themselves:
+those of `ab` are those of `a`, and `a` followed by those of `b`. What Python's parser does not read gives None.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_CLASS = re.compile(r"\\[pP](?:\{\^?\w+\}|\w)")
+_STANDS_FOR_CLASS = 0xF0000
+"""Code points of private use, by which classes of Unicode get through Python's parser."""
+
+
+def beginnings(pattern: str) -> str | None:
+    """A pattern in RE2's syntax of all that a match of `pattern` begins with: from nothing to the whole match."""
+    from re import _constants, _parser  # type: ignore[attr-defined]
+
+    classes: list[str] = []
+
+    def put(found: re.Match[str]) -> str:
+        classes.append(found.group())
+        return chr(_STANDS_FOR_CLASS + len(classes) - 1)
+
+    try:
+        parsed = _parser.parse(_CLASS.sub(put, pattern))
+        made = _Writer(classes, _constants).beginnings(parsed)
+    except (re.error, OverflowError, RecursionError, _CannotWrite):
+        return None
+    flags = "".join(letter for letter, bit in _FLAGS if parsed.state.flags & bit)
+    return f"(?{flags}:{made})" if flags else made
+
+
+_FLAGS = (("i", re.IGNORECASE), ("s", re.DOTALL), ("m", re.MULTILINE))
+
+
+class _CannotWrite(Exception):
+    pass
+
+
+class _Writer:
+    """Writes what Python's parser read as RE2 reads it."""
+
+    def __init__(self, classes: list[str], constants: Any) -> None:
+        self._classes, self._c = classes, constants
+
+    def beginnings(self, items: Any) -> str:
+        """Of a row of items: the beginnings of the first, or all of it and those of the rest."""
+        made = ""
+        for item in reversed(list(items)):
+            here = self._begin(item)
+            made = f"(?:{self._whole(item)}(?:{made})|{here})" if made else here
+        return made
+
+    def _row(self, items: Any) -> str:
+        return "".join(map(self._whole, items))
+
+    def _begin(self, item: Any) -> str:
+        kind, value = item
+        c = self._c
+        if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
+            _, most, inner = value
+            begun = self.beginnings(inner)
+            if most is c.MAXREPEAT:
+                raise _CannotWrite
+            return f"(?:{self._row(inner)}){{0,{most - 1}}}(?:{begun})" if most > 1 else f"(?:{begun})"
+        if kind is c.SUBPATTERN:
+            return self._flagged(value, self.beginnings(value[-1]))
+        if kind is c.BRANCH:
+            return f"(?:{'|'.join(self.beginnings(branch) for branch in value[1])})"
+        if kind is c.AT:
+            return ""
+        return f"(?:{self._whole(item)})?"
+
+    def _whole(self, item: Any) -> str:
+        kind, value = item
+        c = self._c
+        if kind is c.LITERAL:
+            return self._literal(value)
+        if kind is c.NOT_LITERAL:
+            return f"[^{self._literal(value)}]"
+        if kind is c.ANY:
+            return "."
+        if kind is c.IN:
+            return self._set(value)
+        if kind in (c.MAX_REPEAT, c.MIN_REPEAT):
+            least, most, inner = value
+            if most is c.MAXREPEAT:
+                raise _CannotWrite
+            return f"(?:{self._row(inner)}){{{least},{most}}}{'?' if kind is c.MIN_REPEAT else ''}"
+        if kind is c.SUBPATTERN:
+            return self._flagged(value, self._row(value[-1]))
+        if kind is c.BRANCH:
+            return f"(?:{'|'.join(map(self._row, value[1]))})"
+        if kind is c.AT and (sign := _PLACES.get(str(value))) is not None:
+            return sign
+        raise _CannotWrite
+
+    def _flagged(self, value: Any, inner: str) -> str:
+        _, add, remove, _ = value
+        on = "".join(letter for letter, bit in _FLAGS if add & bit)
+        off = "".join(letter for letter, bit in _FLAGS if remove & bit)
+        return f"(?{on}{'-' + off if off else ''}:{inner})"
+
+    def _literal(self, code: int) -> str:
+        if code >= _STANDS_FOR_CLASS and code - _STANDS_FOR_CLASS < len(self._classes):
+            return self._classes[code - _STANDS_FOR_CLASS]
+        return f"\\x{{{code:x}}}"
+
+    def _set(self, items: Any) -> str:
+        made, negated, c = "", "", self._c
+        for kind, value in items:
+            if kind is c.NEGATE:
+                negated = "^"
+            elif kind is c.LITERAL:
+                made += self._literal(value)
+            elif kind is c.RANGE:
+                made += f"\\x{{{value[0]:x}}}-\\x{{{value[1]:x}}}"
+            elif kind is c.CATEGORY and (sign := _CATEGORIES.get(str(value))) is not None:
+                made += sign
+            else:
+                raise _CannotWrite
+        return f"[{negated}{made}]"
+
+
+_CATEGORIES = {
+    "CATEGORY_DIGIT": r"\d",
+    "CATEGORY_NOT_DIGIT": r"\D",
+    "CATEGORY_SPACE": r"\s",
+    "CATEGORY_NOT_SPACE": r"\S",
+    "CATEGORY_WORD": r"\w",
+    "CATEGORY_NOT_WORD": r"\W",
+}
+_PLACES = {
+    "AT_BEGINNING": "^",
+    "AT_BEGINNING_STRING": r"\A",
+    "AT_BOUNDARY": r"\b",
+    "AT_NON_BOUNDARY": r"\B",
+    "AT_END": "$",
+    "AT_END_STRING": r"\z",
+}

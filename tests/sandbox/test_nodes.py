@@ -1,0 +1,77 @@
+"""The pools' taint on a real API server: taints of others stay, whoever owned the list before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from components.kube import GPU_TAINT
+from isthmus.contracts.platform import Platform
+from isthmus.engine import kube, nodes
+from sandbox.cluster.client import KubeClient
+from tests.contracts.bank import platform_data
+from tests.contracts.test_platform import parse
+
+pytestmark = pytest.mark.sandbox
+
+NAME = "taints-of-many"
+PATH = f"{nodes.NODES}/{NAME}"
+TEAM = {"key": "team", "value": "risk", "effect": "NoExecute"}
+CORDON = {"key": "maintenance", "effect": "NoSchedule"}
+
+
+@pytest.fixture
+def client(sandbox: Any) -> Iterator[KubeClient]:
+    made = sandbox.client()
+    body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}, "spec": {"taints": [TEAM]}}
+    made.call("POST", nodes.NODES, body=body, params={"fieldManager": "others"})
+    yield made
+    made.call("DELETE", PATH)
+
+
+@pytest.fixture
+def cluster(sandbox: Any) -> kube.Cluster:
+    return kube.cluster("fra1", {"KUBECONFIG": str(sandbox.home / "kubeconfig")})
+
+
+def platform(*names: str) -> Platform:
+    """The bank's, with one pool on machines of these names."""
+    whole = parse(platform_data())
+    return whole.model_copy(update={"pools": [whole.pools[0].model_copy(update={"node_names": list(names)})]})
+
+
+def taints(client: KubeClient) -> list[dict[str, str]]:
+    return client.get(PATH)["spec"].get("taints", [])
+
+
+def test_our_taint_comes_and_goes_and_those_of_others_stay(client: KubeClient, cluster: kube.Cluster) -> None:
+    nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    assert [each["key"] for each in taints(client)] == ["team", "nvidia.com/gpu"]
+    merged = {"spec": {"taints": [*taints(client), CORDON]}}
+    client.call("PATCH", PATH, body=merged, media="application/merge-patch+json")
+    nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    assert {each["key"] for each in taints(client)} == {"team", "nvidia.com/gpu", "maintenance"}
+    nodes.taints_are_removed(platform(NAME), {"fra1": cluster}, lambda _: None)
+    assert {each["key"] for each in taints(client)} == {"team", "maintenance"}
+
+
+def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
+    client: KubeClient, cluster: kube.Cluster
+) -> None:
+    """As a NodePatch of an earlier version applied it, and as today's lets go of it."""
+
+    def apply(spec: dict[str, Any]) -> None:
+        client.call(
+            *("PATCH", PATH),
+            body={"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}, **spec},
+            params={"fieldManager": "pulumi-kubernetes-1", "force": "true"},
+            media="application/apply-patch+yaml",
+        )
+
+    apply({"spec": {"taints": [GPU_TAINT]}})
+    assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"], "it removed the others'"
+    nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    apply({})
+    assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"]
