@@ -324,6 +324,9 @@ class Identity(Part):
     permissions_boundary: PolicyArn | None = None
     """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
     trail and IAM out of reach."""
+    network_condition: Literal["own-region", "every-region"] = "own-region"
+    """Where calls of Bedrock must name the network (`aws:SourceVpc`): in the region in which they are made, or also in
+    each to which an inference profile routes them. AWS does not document that routed calls still name it."""
 
 
 class AuditStore(Part):
