@@ -55,7 +55,7 @@ class Sealing:
     async def serve(self) -> None:
         """Until a signal; the seal that is being made is finished, and what came since is sealed too."""
         from edge.journal import Metrics
-        from edge.server import Listener, bind, listener
+        from edge.server import bind, health_listener
         from edge.service import Service, State, application, health_application
 
         stop = asyncio.Event()
@@ -65,9 +65,7 @@ class Sealing:
             app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_nothing
         )
         state = State(Metrics(self._config.data_class))
-        health: Listener = listener(
-            health_application(service, state), http="auto", timeout_graceful_shutdown=1
-        )
+        health = health_listener(health_application(service, state))
         where = self._config.health
         serving = asyncio.create_task(health.serve(sockets=[bind(where.host, where.port, "health.port")]))
         write_line("started", mode="sealer", **{"class": self._config.data_class})

@@ -59,7 +59,8 @@ _OF_MESSAGE = {
 
 
 class FakeModel(Fake):
-    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, linger, stall, status-<n>, html, ill, full.
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, flood, slow, linger, stall, status-<n>, html, ill,
+    full, die, die-once.
 
     `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
     """
@@ -179,6 +180,9 @@ class _Handler(socketserver.BaseRequestHandler):
                 int(behaviour.removeprefix("status-")), json.dumps(error).encode(), "application/json"
             )
             return True
+        if behaviour in ("die", "die-once"):
+            self.server.behaviour = "die" if behaviour == "die" else "ok"
+            return False
         if behaviour == "html":
             self._answer(200, b"<html>", "text/html")
             return True
@@ -257,11 +261,12 @@ class _Handler(socketserver.BaseRequestHandler):
             self.server.words_sent.set()
         if behaviour == "cut":
             return False
-        if behaviour == "endless":
+        if behaviour in ("endless", "flood"):
+            text = "." if behaviour == "endless" else "word " * 20_000
             try:
                 while True:
                     time.sleep(0.05)
-                    self._event(asked, [{"index": 0, "delta": {"content": "."}, "finish_reason": None}])
+                    self._event(asked, [{"index": 0, "delta": {"content": text}, "finish_reason": None}])
             except OSError:
                 self.server.cancelled.set()
                 return False
