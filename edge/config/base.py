@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from edge.environment import as_file
 from edge.strict import Name, Strict
@@ -55,12 +55,22 @@ class Listen(TlsListen):
     """With `client_ca`, a client must show a certificate that this CA signed."""
 
     client_ca: File | None = None
+    crl: File | None = None
+    """PEM: the revocation list of `client_ca`."""
+
+    @model_validator(mode="after")
+    def _of_clients(self) -> Listen:
+        if self.crl is not None and self.client_ca is None:
+            raise ValueError("crl needs client_ca: it says which client certificates are revoked")
+        return self
 
 
 class MutualListen(TlsListen):
     """A listener that always demands a client certificate."""
 
     client_ca: File
+    crl: File | None = None
+    """PEM: the revocation list of `client_ca`."""
 
 
 class Health(Strict):
