@@ -65,7 +65,9 @@ class Stand:
         )
 
     def ask(self, client: httpx.Client, workload: str, text: str) -> int:
-        body = json.dumps({"model": workload, "messages": [{"role": "user", "content": text}]})
+        return self.send(client, workload, encoded(workload, text))
+
+    def send(self, client: httpx.Client, workload: str, body: bytes) -> int:
         headers = {"authorization": f"Bearer {KEYS[workload]}", "content-type": "application/json"}
         return client.post("/v1/chat/completions", content=body, headers=headers).status_code
 
@@ -103,16 +105,22 @@ class Stand:
         self._again(over, QUADRATIC)
 
     def _again(self, over: threading.Event, texts: list[str]) -> None:
+        bodies = [encoded("cloud", text) for text in texts]  # once: the callers run in this process too
         with self.client() as client:
             while not over.is_set():
-                for text in texts:
+                for body in bodies:
                     self.ready.set()
                     with contextlib.suppress(httpx.HTTPError):
-                        self.ask(client, "cloud", text)
+                        self.send(client, "cloud", body)
                     if over.wait(0.2):
                         return
 
     ready = threading.Event()
+
+
+def encoded(workload: str, text: str) -> bytes:
+    """A request's body."""
+    return json.dumps({"model": workload, "messages": [{"role": "user", "content": text}]}).encode()
 
 
 @contextlib.contextmanager
