@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from components.arguments_dns import needed_names
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
 from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.names import partition
@@ -58,10 +59,14 @@ def network_args(platform: Platform, network: Network) -> NetworkArgs:
         **given,
         "region": region_at(platform, network.site),
         "flow_log_days": network.flow_log_days,
+        "dns_mode": network.dns_mode,
         "tags": tags(platform),
         **bounded(site_of(platform, network.site)),
         **sealed(site_of(platform, network.site)),
     }
+    if network.dns_mode == "manage":
+        made["dns_names"] = needed_names(platform, network)
+        made["query_log_days"] = network.dns_firewall.query_log_days or network.flow_log_days
     for key in ("cidr", "vpc"):
         if getattr(network, key):
             made[key] = getattr(network, key)

@@ -55,7 +55,7 @@ def health_probe(
     }
 
 
-def ranked(priority_class: str | None) -> dict[str, str]:
+def ranked(priority_class: str | None) -> dict[str, Any]:
     """Field of a pod's spec by which the scheduler knows whom to evict first; empty: as the cluster has it."""
     return {"priorityClassName": priority_class} if priority_class else {}
 

@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
@@ -27,6 +28,7 @@ from edge.errand import Errand, price_of
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
+from edge.request_fields import vllm_fields
 from edge.reviews.holding import PATH as REVIEW_PATH
 from edge.reviews.holding import Holder
 from edge.revocation import while_allowed
@@ -40,6 +42,7 @@ from edge.tracing import Tracing, trace_id
 from edge.upstream import WORKLOAD, plain_headers
 
 MODELS_PATH = "/v1/models"
+MODEL_PATH = "/v1/models/{name}"
 HEARD_S = 5.0
 """Nothing is served on a database's word that is older than this."""
 FLUSH_S = 1.0
@@ -74,6 +77,7 @@ class Gateway:
         """The gateway as the process runs it."""
         routes = [HttpRoute(path, self.ask, methods=["POST"]) for path in self._tasks]
         routes.append(HttpRoute(MODELS_PATH, self.models, methods=["GET"]))
+        routes.append(HttpRoute("/v1/models/{name:path}", self.model, methods=["GET"]))
         if self._holder is not None:
             routes.append(HttpRoute(REVIEW_PATH, self.review, methods=["GET"]))
         endpoints, app = self._ways.endpoints, application(routes)
@@ -95,11 +99,22 @@ class Gateway:
     async def models(self, request: Request) -> Response:
         """The models of the caller's own workload, and no other."""
         caller = await self._caller(request)
-        models = [
-            {"id": name, "object": "model", "created": self._started, "owned_by": "isthmus"}
-            for name in self._ways.of(caller.workload)
-        ]
+        models = [self._described(name) for name in self._ways.of(caller.workload)]
         return JSONResponse({"object": "list", "data": models})
+
+    async def model(self, request: Request) -> Response:
+        """One model of the caller's own workload. Raises Refusal 404 for any other name."""
+        name = request.path_params["name"]
+        if not name:
+            raise HTTPException(404)
+        request.state.exchange.path = MODEL_PATH
+        caller = await self._caller(request)
+        if name not in self._ways.of(caller.workload):
+            raise _no_model()
+        return JSONResponse(self._described(name))
+
+    def _described(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._started, "owned_by": "isthmus"}
 
     async def review(self, request: Request) -> Response:
         """A held answer of the caller's own workload."""
@@ -160,9 +175,7 @@ class Gateway:
         asked = task.check(parse_object(raw))
         way = self._ways.of(caller.workload).get(asked["model"])
         if way is None:
-            raise Refusal(
-                404, "model_not_found", "This key has no model of this name; GET /v1/models lists it."
-            )
+            raise _no_model()
         served = tasks_of(way.route)
         if task not in served:
             raise Refusal(404, "wrong_task", f"This workload's model is asked at {served[0].path}.")
@@ -206,6 +219,8 @@ class Gateway:
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
         async def ask(upstream: Upstream, again: bool) -> Opened:
+            if (foreign := vllm_fields(errand.asked)) and not upstream.place.takes_vllm_fields:
+                raise NotTaken(foreign[0])
             body = self._body(errand, upstream, await self._leaving(errand, upstream))
             if (audited := audited_of(errand.request)) is not None:
                 await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
@@ -309,6 +324,22 @@ class Gateway:
             await self._screeners.close()
         if self._database is not None:
             await self._database.close()
+
+
+class NotTaken(Unsent):
+    """The place does not serve vLLM; another of the route's places may."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            400,
+            "unsupported_parameter",
+            f"The field {field!r} is vLLM's own, and no place of this model takes it now. Leave it out, or ask the"
+            " gateway's operators for `vllm_fields: true` where this model is served by vLLM.",
+        )
+
+
+def _no_model() -> Refusal:
+    return Refusal(404, "model_not_found", "This key has no model of this name; GET /v1/models lists it.")
 
 
 def _keys(config: GatewayConfig, database: Database | None) -> KeyStore:

@@ -25,6 +25,8 @@ def server_context(listen: Listen | MutualListen) -> ssl.SSLContext:
     _load_chain(context, listen.certificate, listen.key, "listen")
     if listen.client_ca is not None:
         _load_ca(context, listen.client_ca, "listen.client_ca")
+        for bundle in listen.client_ca_bundles:
+            _load_ca(context, bundle, "listen.client_ca_bundles")
         context.verify_mode = ssl.CERT_REQUIRED
     if listen.crl is not None:
         revoked_in(listen.crl)  # OpenSSL would take a file without any list, and then let nobody in
@@ -49,11 +51,13 @@ def revoked_in(path: Path) -> frozenset[tuple[bytes, int]]:
 
 
 def client_context(files: UpstreamTls) -> ssl.SSLContext:
-    """What the gateway shows upstream; it believes the named CA only. Raises ConfigError."""
+    """What the gateway shows upstream; it believes the named CAs only. Raises ConfigError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
     _load_chain(context, files.certificate, files.key, "upstream_tls")
     _load_ca(context, files.ca, "upstream_tls.ca")
+    for bundle in files.ca_bundles:
+        _load_ca(context, bundle, "upstream_tls.ca_bundles")
     return context
 
 
@@ -128,7 +132,8 @@ class RenewableServerContext:
 
     def __init__(self, listen: Listen | MutualListen) -> None:
         self._listen = listen
-        files = [listen.certificate, listen.key, *filter(None, (listen.client_ca, listen.crl))]
+        authorities = [listen.client_ca, *listen.client_ca_bundles] if listen.client_ca else []
+        files = [listen.certificate, listen.key, *authorities, *([listen.crl] if listen.crl else [])]
         self.watch = Watch(files, self._renew)  # before the first reading: no change falls between
         self.context = server_context(listen)
         self._current = self.context

@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.resources import Graph, Resource, place
-from policies import audit, cost, encryption, identity, operators, release, reliability, transit, workload
+from policies import (
+    audit,
+    cost,
+    encryption,
+    identity,
+    network,
+    operators,
+    release,
+    reliability,
+    transit,
+    workload,
+)
 from policies import workload_origin as origin
 from policies.asked_stated import ASKED, Asked
 from policies.documents import configurations, containers, principals, statements
@@ -310,6 +321,8 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
     "network/default-deny": _spaces,
     "network/buckets-shut": _shut,
     "network/groups-named": lambda subject: subject.graph.of(*_GROUPS),
+    "network/dns-firewall": network.networks_made,
+    "audit/names-logged": network.networks_made,
     "encryption/keys-rotate": _only(
         lambda each: each.inputs.get("keyUsage", "ENCRYPT_DECRYPT") == "ENCRYPT_DECRYPT", "aws:kms/key:Key"
     ),

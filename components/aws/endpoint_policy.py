@@ -5,7 +5,7 @@ account it is of no use.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
@@ -31,6 +31,8 @@ class EndpointGrant(TypedDict):
     """Actions of the service, each named, e.g. bedrock:InvokeModel."""
     resources: pulumi.Input[Sequence[pulumi.Input[str]]]
     """ARNs of what they may be done to. For rolesanywhere: of the trust anchors."""
+    account: NotRequired[pulumi.Input[str]]
+    """Number of the account that owns the resources; one of the same name elsewhere is not reached. Absent: any."""
 
 
 def check_grant(grant: EndpointGrant, where: str) -> None:
@@ -141,6 +143,8 @@ def _statement(service: str, at: int, grant: EndpointGrant) -> dict[str, Any]:
     who: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": named}}
     if service == "rolesanywhere":
         who = {"StringEquals": {"rolesanywhere:x509Subject/CN": named}}
+    if "account" in grant:
+        who["StringEquals"] = {**who.get("StringEquals", {}), "aws:ResourceAccount": grant["account"]}
     return {
         "Sid": f"Grant{at}",
         "Effect": "Allow",

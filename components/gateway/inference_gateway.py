@@ -194,10 +194,10 @@ class InferenceGateway(pulumi.ComponentResource):
                 monitoring_namespace=args["monitoring_namespace"],
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
+                resolving=resolving,
                 pod_priority=args.get("pod_priority"),
                 monitor_labels=args.get("monitor_labels"),
                 failure_domain_label=args.get("failure_domain_label", ZONE),
-                resolving=resolving,
             )
         serve(
             name,

@@ -232,8 +232,5 @@ ENVIRONMENT = {
     "HOME": CACHE,
     "XDG_CACHE_HOME": CACHE,
     "HF_HOME": f"{CACHE}/huggingface",
-    "VLLM_CACHE_ROOT": f"{CACHE}/vllm",
     "VLLM_CONFIG_ROOT": f"{CACHE}/vllm-config",
-    "TRITON_CACHE_DIR": f"{CACHE}/triton",
-    "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
 }

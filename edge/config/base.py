@@ -16,6 +16,7 @@ DataClass = Literal["public", "internal", "confidential", "restricted"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 File = Annotated[Path, BeforeValidator(as_file)]
 """A path, or `env:NAME`: the content of an environment variable (`edge.environment`)."""
+Files = Annotated[tuple[File, ...], Field(max_length=8)]
 
 # Names under which clouds serve models. The network is the boundary; this catches a wrong file early.
 CLOUD_DOMAINS = (
@@ -56,10 +57,16 @@ class Listen(TlsListen):
 
     client_ca: File | None = None
     crl: File | None = None
-    """PEM: the revocation list of `client_ca`."""
+    """PEM: the revocation lists, one for each CA of the clients."""
+    client_ca_bundles: Files = ()
+    """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 
     @model_validator(mode="after")
-    def _of_clients(self) -> Listen:
+    def _bundles_add_to_one(self) -> Listen:
+        if self.client_ca_bundles and self.client_ca is None:
+            raise ValueError(
+                "client_ca_bundles add to client_ca, and there is none. Set client_ca, or leave them out"
+            )
         if self.crl is not None and self.client_ca is None:
             raise ValueError("crl needs client_ca: it says which client certificates are revoked")
         return self
@@ -70,7 +77,9 @@ class MutualListen(TlsListen):
 
     client_ca: File
     crl: File | None = None
-    """PEM: the revocation list of `client_ca`."""
+    """PEM: the revocation lists, one for each CA of the clients."""
+    client_ca_bundles: Files = ()
+    """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 
 
 class Health(Strict):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,6 +12,7 @@ import httpx
 from edge.config import Limits, Place, UpstreamTls
 from edge.openai_api import Refusal
 from edge.routing.health import Health
+from edge.routing.rejection import rejection
 from edge.routing.sharing import Sharing
 from edge.tls import Watch, client_context
 from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, read_answer, refusal_of
@@ -38,7 +38,7 @@ class Endpoint:
         self.url, self.server_name = url, server_name
         self.name = f"{server_name}:{urlsplit(url).port or 443}"
         self.health, self.sharing = Health(), Sharing()
-        self.watch = Watch([tls.certificate, tls.key, tls.ca], self._renew)
+        self.watch = Watch([tls.certificate, tls.key, tls.ca, *tls.ca_bundles], self._renew)
         self._tls, self._limits = tls, limits
         self._client = Client(limits, client_context(tls))
         self._closing: set[asyncio.Task[None]] = set()
@@ -182,8 +182,7 @@ class Upstream:
             detail = b""
         status = response.status_code
         if status in (400, 422):
-            text = self._message(detail) or "The model server does not accept this request."
-            return Refusal(400, "rejected_by_model", text)
+            return rejection(detail)
         if status == 413:
             return Refusal(413, "request_too_large", "The request is too large for the model server.")
         if status == 429:
@@ -193,15 +192,3 @@ class Upstream:
             return kind(status, "model_unavailable", "The model is not available now; try again later.")
         kind = Broken if BROKEN in response.headers else Refusal
         return kind(502, "bad_gateway", "The model server failed on this request.")
-
-    def _message(self, detail: bytes) -> str:
-        """What the model server says of the caller's own mistake, with the model's name as the caller's."""
-        try:
-            document: Any = httpx.Response(200, content=detail).json()
-            inner = document.get("error", document)
-            message = inner.get("message")
-        except (ValueError, AttributeError):
-            return ""
-        if not isinstance(message, str):
-            return ""
-        return message.replace(self.place.model, self._called)[:400]

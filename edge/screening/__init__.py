@@ -34,7 +34,13 @@ class Screeners:
             return None
         judges = {name: judge for name, judge in self._judges.items() if any(g.name == name for g in guards)}
         return Screen(
-            self._detector.of(workload), judges, guards, exchange, asked, restore=self._settings.restore
+            self._detector.of(workload),
+            judges,
+            guards,
+            exchange,
+            asked,
+            restore=self._settings.restore,
+            images_pass=self._settings.images == "pass",
         )
 
     def redacts(self, place: Place) -> bool:

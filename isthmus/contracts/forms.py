@@ -5,6 +5,9 @@ from __future__ import annotations
 FORMS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$": "a wheel's name like `de_core_news_md-3.8.0-py3-none-any.whl`",
     r"^[a-z]{2,3}$": "a language like `de`",
+    r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$": (
+        "a path without `..` like `tools.jinja` or `/templates/tools.jinja`"
+    ),
     r"^[A-Z][A-Z0-9_]{1,40}$": "an entity like `IBAN_CODE`",
     r"^[A-Z][A-Z0-9_]{0,30}$": "a topic's name like `WEAPONS`",
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",

@@ -9,15 +9,15 @@ import math
 from typing import TYPE_CHECKING
 
 from isthmus.contracts import mig
-from isthmus.contracts.model_profiles import least_cpus, least_memory_gib, size_of
+from isthmus.contracts.model_profiles import least_cpus, least_memory_gib, sidecar_millicores, size_of
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements_sites import Pool
 
 _SYSTEM_CPU, _SYSTEM_MEMORY = 1, 0.15
 """Of a machine, what kubelet, plugins and monitoring take: vCPUs, and the part of its memory; an assumption."""
-_SIDECAR_CPU, _SIDECAR_GIB = 1, 1
-"""Of a replica's part, what its sidecar takes, rounded up."""
+_SIDECAR_CPU, _SIDECAR_GIB = math.ceil(sidecar_millicores(None) / 1000), 1
+"""Of a replica's part, what its sidecar takes at most, rounded up."""
 
 
 def cpus_of(machine: float, part: float) -> int:

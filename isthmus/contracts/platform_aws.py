@@ -90,6 +90,26 @@ Service = Literal[
 ]
 
 
+DNS_PATTERN = r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+DnsPattern = Annotated[str, Field(max_length=253), StringConstraints(pattern=DNS_PATTERN)]
+"""A whole DNS name, or `*.` and a zone of two labels at least. `*` alone, and `*.com`, are none."""
+
+
+class DnsFirewall(Part):
+    """Which names may be asked for in a network. Everything else does not exist there (Route 53 Resolver DNS Firewall).
+
+    Security groups do not see questions to the VPC's resolver, so data could leave spelled as names.
+    """
+
+    mode: Mode | None = None
+    """`manage`: a firewall is associated with the VPC. `existing`: the organisation associates its own, for example by
+    AWS Firewall Manager. `off`: only where every class of the network is public. Absent: as the network's `mode`."""
+    names: list[DnsPattern] = []
+    """Further names that are answered, beside those that the platform needs: `host.zone`, or `*.zone` for all below."""
+    query_log_days: Days | None = None
+    """How long the log of questions is kept; absent: as long as the flow logs."""
+
+
 class Network(Part):
     """A private network of an AWS site, and the private endpoints in it."""
 
@@ -115,6 +135,13 @@ class Network(Part):
     """Whether the services' public names lead to the endpoints; one of a VPC's endpoints of a service may."""
     flow_log_days: Days = 365
     """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
+    dns_firewall: DnsFirewall = DnsFirewall()
+    """Which names may be asked for in it."""
+
+    @property
+    def dns_mode(self) -> Mode:
+        """Who keeps its DNS firewall."""
+        return self.dns_firewall.mode or self.mode
 
 
 class Link(Part):
@@ -247,10 +274,21 @@ class Budget(Part):
     """`deny`: at 100 % no identity of that class at the site may call a model until someone lifts it."""
 
 
+MonitorArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:ce::[0-9]{12}:anomalymonitor/[a-f0-9-]+$")
+]
+
+
 class Anomalies(Part):
     """AWS's detector of unusual spend."""
 
     mode: Mode = "manage"
+    """`manage`: a monitor of the platform's tag is made, which AWS allows in an organisation's management account and
+    in an account of no organisation. `existing`: the account has a monitor; alerts are added where `monitor` names it.
+    Blueprints say `off`: in a member account a monitor of a tag is refused (AWS Cost Management user guide, "Getting
+    started with AWS Cost Anomaly Detection", read 2026-11)."""
+    monitor: MonitorArn | None = None
+    """`existing`: the account's monitor, whose findings are told. Member accounts may have one of all services."""
     site: DnsLabel | None = None
     """The AWS site in whose account it is; absent: the first."""
     threshold_usd: float = Field(default=100, ge=0.01, le=1e9)

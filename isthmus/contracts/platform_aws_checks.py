@@ -252,7 +252,15 @@ def budgets_mean_something(platform: Platform) -> None:
             what = f"budget {budget.name} would deny, and {whom}"
             todo = "Say `action: none`, or give it the site whose account has that identity"
             raise At(what, *(*path, "action"), todo=todo)
-    if (platform.budgets or platform.anomalies.mode == "manage") and not platform.contacts.cost:
+    anomalies = platform.anomalies
+    if anomalies.monitor is not None and anomalies.mode != "existing":
+        raise At(
+            f"anomalies names a monitor and says `mode: {anomalies.mode}`",
+            *("anomalies", "monitor"),
+            todo="Say `mode: existing` to be told what that monitor finds, or leave the monitor out",
+        )
+    heard = anomalies.mode == "manage" or anomalies.monitor is not None
+    if (platform.budgets or heard) and not platform.contacts.cost:
         what = "nobody is told of a budget that ends: contacts.cost is empty"
         raise At(what, *("contacts", "cost"), todo="Name the address of a group")
 

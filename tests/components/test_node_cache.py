@@ -185,10 +185,11 @@ def test_pods_read_their_own_folder_of_the_classs_read_only(engine: Engine) -> N
     pod = serving(engine)
     (volume,) = [each for each in pod["volumes"] if each["name"] == "weights"]
     claim = engine.only("PersistentVolumeClaim").meta["name"]
-    assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
+    # One folder of it can be written: where compiled code is kept (test_compile_cache).
+    assert volume["persistentVolumeClaim"] == {"claimName": claim}
     verify, engine_box = pod["initContainers"][0], pod["containers"][0]
     for box in (verify, engine_box):
-        (mount,) = [each for each in box["volumeMounts"] if each["name"] == "weights"]
+        (mount,) = [each for each in box["volumeMounts"] if each["mountPath"] == "/models"]
         # With a subPath, kubelet would make the folder that is missing.
         assert mount == {"name": "weights", "mountPath": "/models", "readOnly": True}
     assert verify["args"] == [f"--digest={DIGEST}", "--wait=1800", MINE]
@@ -227,9 +228,9 @@ def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
     claim = engine.only("PersistentVolumeClaim").meta["name"]
     for part in ("leaderTemplate", "workerTemplate"):
         spec = template[part]["spec"]
-        assert {"claimName": claim, "readOnly": True} in [
-            each.get("persistentVolumeClaim") for each in spec["volumes"]
-        ]
+        assert {"claimName": claim} in [each.get("persistentVolumeClaim") for each in spec["volumes"]]
+        (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["mountPath"] == "/models"]
+        assert mount["readOnly"] is True
         assert spec["containers"][0]["args"][0] == MINE
         assert spec["initContainers"][0]["args"][-2:] == ["--wait=1800", MINE]
     assert "m-fetch" in engine.only("LeaderWorkerSet").depends_on

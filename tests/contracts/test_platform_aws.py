@@ -302,6 +302,28 @@ def test_a_tag_that_money_is_counted_by_is_not_taken_away(part: str):
     assert "Say `isthmus-platform: bank`" in says
 
 
+MONITOR = "arn:aws:ce::111122223333:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
+
+
+def test_a_monitor_of_the_account_s_own_needs_somebody_who_is_told():
+    data = platform_data()
+    data |= {"anomalies": {"mode": "existing", "monitor": MONITOR}, "budgets": []}
+    assert parse(data).anomalies.monitor == MONITOR
+
+    def unheard(data: dict[str, Any]) -> None:
+        data |= {"anomalies": {"mode": "existing", "monitor": MONITOR}, "budgets": []}
+        data["contacts"]["cost"] = []
+
+    assert "contacts.cost is empty" in refused(InputError, unheard)
+
+
+def test_a_monitor_is_named_for_an_existing_one_only():
+    def change(data: dict[str, Any]) -> None:
+        data["anomalies"] = {"mode": "manage", "monitor": MONITOR}
+
+    assert "names a monitor and says `mode: manage`" in refused(InputError, change)
+
+
 def test_a_network_can_be_the_organisations_own():
     data = platform_data()
     network(data).update(

@@ -121,11 +121,11 @@ def test_an_upstreams_failure_is_told_without_its_internals(
     assert len(chain.model.received) == (3 if status == 503 else 1)
 
 
-def test_the_callers_own_mistake_is_told_in_the_models_words(chain: Site):
+def test_the_callers_own_mistake_is_told_in_the_gateways_words(chain: Site):
     chain.model.reset("status-400")
     response = chain.ask()
     assert (response.status_code, code_of(response)) == (400, "rejected_by_model")
-    assert response.json()["error"]["message"].startswith(f"{WORKLOAD} says no")
+    assert response.json()["error"]["message"] == "The model server does not accept this request."
 
 
 def test_an_upstream_that_is_down_is_503(chain: Site):
