@@ -25,6 +25,7 @@ from edge.flow import ClientLeft, while_connected
 from edge.journal import quiet_libraries, write_line
 from edge.looking import Look, LookBroken, LookMalformed, LookSlow, Workers
 from edge.redaction import Detector, NoModel, Rules, TooSlow
+from edge.reloading import Reloading
 
 DETECT_PATH = "/v1/detect"
 MOST_CONNECTIONS = 1024
@@ -32,13 +33,13 @@ WORKLOAD = "x-isthmus-workload"
 """Whose texts they are: workloads take turns. As `edge.upstream` has it, which this image has no need of."""
 
 
-def run(config: DetectorConfig) -> None:
+def run(config: DetectorConfig, reloading: Reloading) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError where a model is not the promised one."""
     from edge.server import loop_factory
 
     quiet_libraries()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(Detection(config).serve())
+        runner.run(Detection(config).serve(reloading))
 
 
 class Detection:
@@ -49,7 +50,7 @@ class Detection:
         self._asked = self._slow = self._left = 0
         self._workers = Workers(_begin, config.rules.model_dump(mode="json"), config.workers)
 
-    async def serve(self) -> None:
+    async def serve(self, reloading: Reloading) -> None:
         """Until a signal."""
         from edge.connections import affordable
         from edge.metrics import Metrics
@@ -59,6 +60,7 @@ class Detection:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        reloading.listen(stop)
         try:
             version = await self._workers.start()
         except LookBroken:
@@ -125,8 +127,7 @@ class Detection:
 
 _KEYS = ("listen.port", "health.port")
 _FIRST_TEXT = (
-    "Frau Muster, 4111 1111 1111 1111, a@example.com: Grüße aus Bern.\nPaid to Jane Doe, DE02 1203 0000.\n"
-    * 20
+    "Frau Muster, 4111 1111 1111 1111, a@example.com: Grüße.\nPaid to Jane Doe, DE02 1203 0000.\n" * 20
 )
 
 

@@ -31,6 +31,7 @@ from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.request_fields import vllm_fields
 from edge.reviews.holding import PATH as REVIEW_PATH
 from edge.reviews.holding import Holder
+from edge.revocation import while_allowed
 from edge.routing import Endpoint, Opened, Unsent, Upstream, Ways
 from edge.routing.way import first_that_takes
 from edge.salt import Salts
@@ -250,7 +251,7 @@ class Gateway:
             if (audited := audited_of(errand.request)) is not None:
                 await audited.outcome(ended_well=True)
 
-        pieces = relay(errand, response, complete)
+        pieces = while_allowed(relay(errand, response, complete), errand, self._identify)
         end = partial(errand.end, self._accounts, self._tracing.end)
         return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
 
