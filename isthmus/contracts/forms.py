@@ -4,6 +4,7 @@ from __future__ import annotations
 
 FORMS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$": "a wheel's name like `de_core_news_md-3.8.0-py3-none-any.whl`",
+    r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
     r"^[a-z]{2,3}$": "a language like `de`",
     r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$": (
         "a path without `..` like `tools.jinja` or `/templates/tools.jinja`"
