@@ -33,7 +33,10 @@ def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
 
 
 def protocol_class(
-    allowed_clients: list[str] | None, on_refused: Callable[[], None], draining: Callable[[], bool]
+    allowed_clients: list[str] | None,
+    on_refused: Callable[[], None],
+    draining: Callable[[], bool],
+    is_revoked: Callable[[bytes | None], bool] = lambda certificate: False,
 ) -> type[asyncio.Protocol]:
     """uvicorn's protocol for one listener; with `allowed_clients`, only these DNS names may speak.
 
@@ -47,6 +50,7 @@ def protocol_class(
     class EdgeProtocol(Base):
         connection: Connection
         refused = False
+        client_revoked: Callable[[], bool]
         in_headers = False
         header_bytes = partial_bytes = 0
 
@@ -67,7 +71,9 @@ def protocol_class(
                 transport.abort()
                 return
             # Each request's scope begins as a copy of this.
-            self.app_state = {**self.app_state, "client_names": names}
+            shown = tls.getpeercert(binary_form=True) if tls is not None else None
+            self.client_revoked = lambda: is_revoked(shown)
+            self.app_state = {**self.app_state, "client_names": names, "client_revoked": self.client_revoked}
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.connection.close()
@@ -110,6 +116,11 @@ def protocol_class(
 
         def on_headers_complete(self) -> None:
             self.in_headers = False
+            if self.client_revoked():  # since the handshake
+                self.refused = True
+                on_refused()
+                self.transport.abort()
+                return
             super().on_headers_complete()
 
         def on_header(self, name: bytes, value: bytes) -> None:

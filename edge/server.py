@@ -17,6 +17,7 @@ from edge.connections import Acceptor, Connections, affordable
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.metrics import Metrics
 from edge.protocol import protocol_class
+from edge.reloading import Reloading
 from edge.service import Service, State, health_application
 from edge.tls import RenewableServerContext
 
@@ -57,14 +58,14 @@ class Listener(uvicorn.Server):
         self.started = True
 
 
-def run(config: Served) -> None:
+def run(config: Served, reloading: Reloading) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError or EnvironmentFault before anything listens."""
     quiet_libraries()
     # LiteLLM makes its own connections, on sockets that uvloop may close twice (`edge.transport.OwnSocket`).
     with asyncio.Runner(
         loop_factory=None if isinstance(config, TranslatorConfig) else loop_factory()
     ) as runner:
-        runner.run(_serve(config))
+        runner.run(_serve(config, reloading))
 
 
 def loop_factory() -> Any:
@@ -94,7 +95,7 @@ def _make_service(config: Served, state: State) -> Service:
     return Translator(config, state).service()
 
 
-async def _serve(config: Served) -> None:
+async def _serve(config: Served, reloading: Reloading) -> None:
     state = State(Metrics(config.data_class))
     tls = RenewableServerContext(config.listen)
     service = _make_service(config, state)
@@ -119,7 +120,7 @@ async def _serve(config: Served) -> None:
     main = listener(
         journal,
         Connections(most, min(config.limits.max_connections_per_client, most * 3 // 4)),
-        http=protocol_class(allowed, count_refused, lambda: state.draining),
+        http=protocol_class(allowed, count_refused, lambda: state.draining, tls.is_revoked),
         ssl_certfile=str(config.listen.certificate),
         ssl_context_factory=lambda _config, _default: tls.context,
         timeout_graceful_shutdown=int(drain_s + LAST_WORDS_S + 1),
@@ -132,6 +133,7 @@ async def _serve(config: Served) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    reloading.listen(stop)
     serving = [
         asyncio.create_task(main.serve(sockets=[main_socket])),
         asyncio.create_task(health.serve(sockets=[health_socket])),

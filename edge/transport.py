@@ -58,7 +58,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 ssl=self._verify,
                 limit=self._limits.max_connections or 0,
                 socket_factory=_socket,
-                **{"force_close": True} if fresh else {"keepalive_timeout": self._limits.keepalive_expiry},
+                force_close=fresh,
+                keepalive_timeout=None if fresh else self._limits.keepalive_expiry,
             )
             self._sessions[fresh] = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False

@@ -56,6 +56,8 @@ class Listen(TlsListen):
     """With `client_ca`, a client must show a certificate that this CA signed."""
 
     client_ca: File | None = None
+    crl: File | None = None
+    """PEM: the revocation lists, one for each CA of the clients."""
     client_ca_bundles: Files = ()
     """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 
@@ -65,6 +67,8 @@ class Listen(TlsListen):
             raise ValueError(
                 "client_ca_bundles add to client_ca, and there is none. Set client_ca, or leave them out"
             )
+        if self.crl is not None and self.client_ca is None:
+            raise ValueError("crl needs client_ca: it says which client certificates are revoked")
         return self
 
 
@@ -72,6 +76,8 @@ class MutualListen(TlsListen):
     """A listener that always demands a client certificate."""
 
     client_ca: File
+    crl: File | None = None
+    """PEM: the revocation lists, one for each CA of the clients."""
     client_ca_bundles: Files = ()
     """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 

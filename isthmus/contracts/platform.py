@@ -324,6 +324,9 @@ class Identity(Part):
     permissions_boundary: PolicyArn | None = None
     """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
     trail and IAM out of reach."""
+    network_condition: Literal["own-region", "every-region"] = "own-region"
+    """Where calls of Bedrock must name the network (`aws:SourceVpc`): in the region in which they are made, or also in
+    each to which an inference profile routes them. AWS does not document that routed calls still name it."""
 
 
 class AuditStore(Part):
@@ -417,6 +420,9 @@ class Platform(Life):
     contacts: Contacts = Contacts()
     images: Images
     issuer: Issuer | None = None
+    trust_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in every class's namespace: CAs that gateways, translators and model servers believe
+    besides those of their own Secrets. With the old and the new CA in it, a CA is replaced without an outage."""
     monitoring: Monitoring
     operators: Operators = Operators()
     pod_priorities: PodPriorities = PodPriorities()
