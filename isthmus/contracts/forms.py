@@ -12,6 +12,7 @@ FORMS = {
     r"^[A-Z][A-Z0-9_]{1,40}$": "an entity like `IBAN_CODE`",
     r"^[A-Z][A-Z0-9_]{0,30}$": "a topic's name like `WEAPONS`",
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
+    r"^[0-9a-f]{4}$": "four hexadecimal digits of a PCI device like `2330`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
     r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$": (
         "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX` (SageMaker: with a `/` at the end)"
