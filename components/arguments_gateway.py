@@ -100,6 +100,8 @@ def gateway_args(
         made["screening"] = screening_args(platform, gateway, cluster_ips)
     if gateway.router is not None:
         made["router"] = {**gateway.router.model_dump(exclude_none=True), "dns": dns_peers(site)}
+    if platform.trust_bundle:
+        made["trust_bundle"] = platform.trust_bundle
     names = resolver_args(platform, site, gateway.class_)
     if names is not None:
         made["names"] = names

@@ -81,7 +81,10 @@ def _no_cloud_names(subject: Subject) -> Iterator[Broken]:
 
 def _endpoints_name(subject: Subject) -> Iterator[Broken]:
     known = routes.networks(subject.graph, subject.platform)
-    return of_faults(endpoints.loose(subject.graph, known, stated=subject.platform is not None))
+    networks = subject.platform.networks if subject.platform else []
+    deployers = {role for network in networks for role in network.deployers}
+    stated = subject.platform is not None
+    return of_faults(endpoints.loose(subject.graph, known, stated=stated, deployers=deployers))
 
 
 def _calls(subject: Subject) -> Iterator[Broken]:

@@ -15,7 +15,7 @@ from components.gateway.callers import (
     way_to,
 )
 from components.gateway.confidence import Calibrations
-from components.gateway.config import config_map, gateway_config
+from components.gateway.config import config_map, gateway_config, trusting
 from components.gateway.held import GatewayHeld, Held
 from components.gateway.name_resolver import NameResolver, Resolving, aws_names, name_resolver
 from components.gateway.records import GatewayAudit, Records
@@ -38,7 +38,7 @@ from components.kube import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.onprem.spread import ZONE
-from components.pods import NO_RESOLVER, ranked, same
+from components.pods import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -74,6 +74,8 @@ class InferenceGatewayArgs(TypedDict):
     """The cert-manager issuer of its certificates."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in place of a cert-manager Certificate."""
+    trust_bundle: NotRequired[str]
+    """ConfigMap in the namespace with `ca.crt`: CAs that are believed besides the Secret's own."""
     monitoring_namespace: str
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
@@ -167,7 +169,8 @@ class InferenceGateway(pulumi.ComponentResource):
         database = args.get("database")
         scored = Calibrations(name, service, space, own, [dict(route) for route in args["routes"]], child)
         callers = known_callers(database, args.get("teams", []), scored.routes)
-        told = gateway_config(held, args["site"], routes, callers)
+        trust_bundle = args.get("trust_bundle")
+        told = trusting(gateway_config(held, args["site"], routes, callers), trust_bundle)
         traces = args.get("traces")
         known = [(database["address"], database["host"])] if database is not None else []
         known += [(traces["address"], host_of(traces))] if traces is not None else []
@@ -194,10 +197,11 @@ class InferenceGateway(pulumi.ComponentResource):
                 monitoring_namespace=args["monitoring_namespace"],
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
+                resolving=resolving,
+                trust_bundle=trust_bundle,
                 pod_priority=args.get("pod_priority"),
                 monitor_labels=args.get("monitor_labels"),
                 failure_domain_label=args.get("failure_domain_label", ZONE),
-                resolving=resolving,
             )
         serve(
             name,
@@ -212,6 +216,7 @@ class InferenceGateway(pulumi.ComponentResource):
             resources=same("1", "1Gi"),
             config=config,
             tls_secret=secret,
+            trust_bundle=trust_bundle,
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"]), *looked.ingress],
             egress=[
                 *way_to(database, held, args.get("site_cidrs", []), service),
@@ -232,6 +237,7 @@ class InferenceGateway(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            securityContext=share_security(GATEWAY_USER),
             **ranked(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),

@@ -26,9 +26,6 @@ _CONFIG = "/etc/isthmus/config"
 _MODELS = "/models"
 _START_S = 180
 """Reading a model takes seconds, on a busy machine many."""
-_BASE, _WORKER, _MODEL = 192, 192, 512
-"""Memory (MiB) of the process that asks, of each that looks, and of each model in it: measured, by patterns alone they
-take 65 and 164, a worker with `fr_core_news_md` 540 MB (docs/redaction.md)."""
 
 
 class ScreeningModel(TypedDict):
@@ -124,8 +121,7 @@ def _read(args: GatewayScreening) -> Screening:
 
 def asked(screening: Screening) -> tuple[str, str]:
     """CPUs and memory that a detector asks for."""
-    memory = _BASE + screening.processes * (_WORKER + len(screening.models) * _MODEL)
-    return screening.cpu or str(screening.processes), screening.memory or f"{memory}Mi"
+    return screening.room
 
 
 def judges(args: GatewayScreening | None) -> list[ScreeningGuard]:

@@ -27,6 +27,7 @@ def serve(
     resources: dict[str, Any],
     config: Any,
     tls_secret: str,
+    trust_bundle: str | None = None,
     ingress: list[dict[str, Any]],
     egress: list[dict[str, Any]],
     before: list[pulumi.Resource],
@@ -68,7 +69,7 @@ def serve(
     policy = NetworkPolicy(
         f"{name}-network", metadata=metadata(service, own, namespace=namespace), spec=ways, opts=child
     )
-    box = edge_container(container, image, mounts or [], resources)
+    box = edge_container(container, image, mounts or [], resources, trusts=trust_bundle is not None)
     if variables:
         box["env"] = variables
     # `/live`: a restart does not repair a database or a sealer that is down. Readiness alone asks whether it can serve.
@@ -88,7 +89,7 @@ def serve(
             "spec": pod(
                 service,
                 [box],
-                [*edge_volumes(config.metadata["name"], tls_secret), *(volumes or [])],
+                [*edge_volumes(config.metadata["name"], tls_secret, trust_bundle), *(volumes or [])],
                 grace_s=330,
                 pull_secrets=pull_secrets,
                 topologySpreadConstraints=over_domains(chosen, failure_domain_label),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from components.kube import ENGINE_PORT, GPU_TOLERATION
+from components.onprem import compile_cache
 from components.onprem.devices import device_claims, device_resources
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
 from components.onprem.machines import machines
@@ -59,7 +60,7 @@ def model_pod(
     return pod(
         account,
         [engine],
-        [*edge_volumes(config_name, tls_secret), *_volumes(args)],
+        [*edge_volumes(config_name, tls_secret, args.get("trust_bundle")), *_volumes(args)],
         grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
         **ranked(args.get("pod_priority")),
@@ -99,7 +100,7 @@ def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
     millicores = sidecar_millicores(args.get("max_num_seqs"))
     cpu = f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
     return {
-        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi")),
+        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi"), trusts="trust_bundle" in args),
         "restartPolicy": "Always",
         "startupProbe": health_probe(2, 60, "/live"),
         "readinessProbe": health_probe(5, 3),
@@ -119,7 +120,7 @@ def engine_probe(period: int, failures: int) -> dict[str, Any]:
 
 def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
     """vLLM's container, without its probes."""
-    fixed = dict(ENVIRONMENT)
+    fixed = {**ENVIRONMENT, **compile_cache.variables(args)}
     if member is not None:
         fixed.pop("VLLM_HOST_IP")  # the loopback does not reach another machine
     return {
@@ -132,6 +133,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
         "volumeMounts": [
             weights_mount(args),
             {"name": "cache", "mountPath": CACHE},
+            *compile_cache.mounts(args),
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
         ],
@@ -148,6 +150,7 @@ def grace(args: ModelServerArgs) -> int:
 def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
     return [
         weights_volume(args),
+        *compile_cache.volumes(args),
         *key_volume(args),
         {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from edge.environment import as_file
 from edge.strict import Name, Strict
@@ -16,6 +16,7 @@ DataClass = Literal["public", "internal", "confidential", "restricted"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 File = Annotated[Path, BeforeValidator(as_file)]
 """A path, or `env:NAME`: the content of an environment variable (`edge.environment`)."""
+Files = Annotated[tuple[File, ...], Field(max_length=8)]
 
 # Names under which clouds serve models. The network is the boundary; this catches a wrong file early.
 CLOUD_DOMAINS = (
@@ -55,12 +56,30 @@ class Listen(TlsListen):
     """With `client_ca`, a client must show a certificate that this CA signed."""
 
     client_ca: File | None = None
+    crl: File | None = None
+    """PEM: the revocation lists, one for each CA of the clients."""
+    client_ca_bundles: Files = ()
+    """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
+
+    @model_validator(mode="after")
+    def _bundles_add_to_one(self) -> Listen:
+        if self.client_ca_bundles and self.client_ca is None:
+            raise ValueError(
+                "client_ca_bundles add to client_ca, and there is none. Set client_ca, or leave them out"
+            )
+        if self.crl is not None and self.client_ca is None:
+            raise ValueError("crl needs client_ca: it says which client certificates are revoked")
+        return self
 
 
 class MutualListen(TlsListen):
     """A listener that always demands a client certificate."""
 
     client_ca: File
+    crl: File | None = None
+    """PEM: the revocation lists, one for each CA of the clients."""
+    client_ca_bundles: Files = ()
+    """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 
 
 class Health(Strict):
@@ -79,6 +98,11 @@ class Limits(Strict):
     drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Places that one request is offered to. The next is asked only when the one before took nothing of it."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 2048
+    """Of clients at once, as far as the process may open files. A full listener gives up the connection that has waited
+    longest for a whole request."""
+    max_connections_per_client: Annotated[int, Field(ge=8, le=100_000)] = 1024
+    """From one address."""
     answer_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 4096
     """Of each answer, where the request states no maximum and a limit in tokens or USD applies: so much is reserved,
     and the model server is told to write no more."""

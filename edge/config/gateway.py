@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from edge.config.audit import AuditSettings
-from edge.config.base import DataClass, File, Health, Limits, Listen, Name, Strict, in_cloud
+from edge.config.base import DataClass, File, Files, Health, Limits, Listen, Name, Strict, in_cloud
 from edge.config.confidence import Confidence
 from edge.config.database import DatabaseConfig
 from edge.config.review import LOW_CONFIDENCE, Impact, ReviewRule, Reviews
@@ -24,6 +24,8 @@ class UpstreamTls(Strict):
     certificate: File
     key: File
     ca: File
+    ca_bundles: Files = ()
+    """Files with further CAs, whose servers are believed too: the old and the new one while a CA is replaced."""
 
 
 class Allowance(Strict):

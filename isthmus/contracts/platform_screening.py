@@ -81,6 +81,11 @@ class ScreeningGuard(Part):
     then: Literal["refuse", "redact", "record", "review"] = "refuse"
 
 
+_BASE_MIB, _WORKER_MIB, _MODEL_MIB = 192, 192, 512
+"""Memory of the process that asks, of each that looks, and of each model in it: measured, by patterns alone they
+take 65 and 164, a worker with `fr_core_news_md` 540 MB (docs/redaction.md)."""
+
+
 class Screening(Part):
     """The detector beside each copy of a gateway, and what follows of what it finds."""
 
@@ -113,6 +118,12 @@ class Screening(Part):
     def processes(self) -> int:
         """Workers: a model takes a core for seconds, patterns for milliseconds."""
         return self.workers or (2 if self.models else 1)
+
+    @property
+    def room(self) -> tuple[str, str]:
+        """CPUs and memory that the detector asks for."""
+        memory = _BASE_MIB + self.processes * (_WORKER_MIB + len(self.models) * _MODEL_MIB)
+        return self.cpu or str(self.processes), self.memory or f"{memory}Mi"
 
     @property
     def judges(self) -> list[str]:

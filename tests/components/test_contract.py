@@ -45,6 +45,7 @@ from components.onprem.gpu_operator import GpuOperatorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.model_args import (
     LoraAdapter,
+    ModelCompileCache,
     ModelPicker,
     ModelScaling,
     ModelServerArgs,
@@ -167,6 +168,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (ModelWeights, platform.Weights),
     (ModelWeightStore, platform_serving.WeightStore),
     (ModelWeightCache, platform_serving.WeightCache),
+    (ModelCompileCache, platform_serving.CompileCache),
     (ModelSpeculative, platform_serving.Speculative),
     (ModelScaling, platform_serving.Scaling),
     (ModelPicker, platform_serving.Picker),

@@ -1,13 +1,15 @@
 """The gateway of a class, and the translator behind it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from components import InferenceGateway
+from edge.config import check as read_by_the_edge
 from isthmus.contracts.errors import AnswerIsNo, InputError
-from tests.components.conftest import Engine
+from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 
 ONPREM = {
@@ -146,6 +148,38 @@ def test_the_way_to_a_server_is_a_policy_of_its_own_so_that_a_roll_has_both(engi
     ways = {made.name for made in engine.all("NetworkPolicy")}
     assert ways == {"g-network", "g-to-llama", "g-to-qwen"}
     assert ways <= {*engine.only("Deployment").depends_on}, "pods could be rolled before their way is open"
+
+
+def test_a_bundle_of_cas_is_believed_beside_the_secrets_own(engine: Engine, tmp_path: Path) -> None:
+    internal(engine, trust_bundle="authorities")
+    bundle = ["/etc/isthmus/trust/ca.crt"]
+    gateway, behind = config(engine), config(engine, "g-translator-config")
+    assert gateway["listen"]["client_ca_bundles"] == gateway["upstream_tls"]["ca_bundles"] == bundle
+    assert behind["listen"]["client_ca_bundles"] == bundle
+    assert read_by_the_edge(gateway, tmp_path)
+    assert read_by_the_edge(behind, tmp_path)
+    for name in ("internal-gateway", "internal-translator"):
+        pod = engine.pods()[name]
+        volume = {"name": "trust", "configMap": {"name": "authorities", "defaultMode": 0o440}}
+        assert volume in pod["volumes"], name
+        (box,) = pod["containers"]
+        # A whole folder: a file by subPath would never be written anew.
+        mount = {"name": "trust", "mountPath": "/etc/isthmus/trust", "readOnly": True}
+        assert mount in box["volumeMounts"], name
+
+
+def test_callers_of_a_public_gateway_need_no_certificate_with_a_bundle_either(engine: Engine) -> None:
+    deploy(engine, "public", trust_bundle="authorities")
+    assert "client_ca_bundles" not in config(engine)["listen"]
+
+
+def test_the_platforms_bundle_is_believed_by_every_class(engine: Engine, platform: dict[str, Any]) -> None:
+    platform["trust_bundle"] = "authorities"
+    build(engine, platform)
+    for name, pod in engine.pods().items():
+        trusts = {"name": "authorities", "defaultMode": 0o440} in [v.get("configMap") for v in pod["volumes"]]
+        serves_inside = not name.endswith(("-sealer", "-reviews", "-resolver"))
+        assert trusts is serves_inside, name
 
 
 def test_a_restricted_gateway_asks_no_cluster_dns(engine: Engine) -> None:

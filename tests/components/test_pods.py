@@ -138,9 +138,9 @@ def test_probes_ask_the_health_port_since_kubelet_has_no_certificate(bank: Engin
         for box in [*pod["containers"], *sidecars]:
             if box["name"] == "vllm":
                 continue
-            # A restart repairs neither a database, a store nor an engine that is down: such pods wait.
-            waits = ("-gateway", "-translator", "-sealer", "-reviews")
-            running = "/live" if box in sidecars or name.endswith(waits) else "/health"
+            # A restart repairs neither a database, a store nor an engine that is down: such containers wait.
+            waits = name.endswith(("-gateway", "-translator", "-sealer", "-reviews"))
+            running = "/live" if box in sidecars or waits else "/health"
             for probe, path in (
                 ("startupProbe", running),
                 ("readinessProbe", "/health"),

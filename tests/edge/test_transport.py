@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 
 from edge.config import Limits
 from edge.upstream import Client
@@ -143,3 +148,42 @@ def test_a_port_that_is_closed_is_a_failure_to_connect():
 def test_a_server_that_never_shakes_hands_is_a_failure_to_connect_in_time(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(httpx.ConnectTimeout):
         ask(f"https://127.0.0.1:{deaf.getsockname()[1]}/", verify=Authority(tmp_path).client(None))
+
+
+def test_connections_that_are_reset_while_they_are_made_close_no_other_file():
+    """uvloop leaves the number of a closed file behind; closed again, it would be another client's connection."""
+
+    async def run(port: int) -> int:
+        client, lost = (
+            Client(Limits(connect_timeout_s=1, request_timeout_s=1), ssl.create_default_context()),
+            0,
+        )
+        for _ in range(300):
+            with contextlib.suppress(httpx.HTTPError):
+                await client.send("POST", f"https://127.0.0.1:{port}/", body=b"{}", headers={}, fresh=True)
+            others = os.pipe()
+            gc.collect()
+            await asyncio.sleep(0)
+            for file in others:
+                try:
+                    os.close(file)
+                except OSError:
+                    lost += 1
+        await client.aclose()
+        return lost
+
+    gc.freeze()  # what is loaded is not looked through again and again
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            threading.Thread(target=_reset_all, args=[listening], daemon=True).start()
+            assert uvloop.run(run(listening.getsockname()[1])) == 0
+    finally:
+        gc.unfreeze()
+
+
+def _reset_all(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            accepted, _ = listening.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()

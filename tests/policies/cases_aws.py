@@ -45,6 +45,16 @@ LOCK = made(
     "lock",
     {"bucket": "${bucket.id}", "rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 366}}},
 )
+LOCKED_DAYS = 366
+
+
+def expiring(days: int, status: str = "Enabled", **more: Any) -> Resource:
+    """Lifecycle rules of the trail's bucket that expire records after so many days."""
+    rule = {"id": "expire", "status": status, "filter": {"prefix": ""}, "expiration": {"days": days, **more}}
+    inputs = {"bucket": "${bucket.id}", "rules": [rule]}
+    return made("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "expiry", inputs)
+
+
 LINK: dict[str, Any] = {
     f"tunnel{number}{key}": value
     for number in (1, 2)
@@ -147,6 +157,12 @@ SEES = made(
     "aws:cloudtrail/trail:Trail",
     "trail",
     {"advancedEventSelectors": [selector("AWS::Bedrock::Guardrail"), selector("AWS::Bedrock::Model")]},
+)
+HOSTED = made("aws:sagemaker/endpoint:Endpoint", "hosted", {"name": "hosted"})
+SEES_HOSTED = made(
+    "aws:cloudtrail/trail:Trail",
+    "trail",
+    {"advancedEventSelectors": [selector("AWS::SageMaker::Endpoint")]},
 )
 VPC = made("aws:ec2/vpc:Vpc", "vpc", {"cidrBlock": "10.0.0.0/16"})
 FLOW = made("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "${vpc.id}", "trafficType": "ALL"})
