@@ -48,14 +48,13 @@ class Server:
             self._serve(connection, self.connections[-1])
 
     def _serve(self, connection: socket.socket, seen: list[bytes]) -> None:
-        with connection:
+        with connection, contextlib.suppress(OSError):  # whoever asked may have given up
             while data := connection.recv(65536):
                 seen.append(data)
                 reply = next(self._replies)
                 if reply is None:  # gone, with the request in hand
                     return
-                with contextlib.suppress(OSError):  # whoever asked has given up
-                    connection.sendall(reply)
+                connection.sendall(reply)
 
     def close(self) -> None:
         self._socket.close()
