@@ -7,7 +7,7 @@ FORMS = {
     r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
     r"^[a-z]{2,3}$": "a language like `de`",
     r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$": (
-        "a path without `..` like `tools.jinja` or `/templates/tools.jinja`"
+        "a path without two dots in a row, like `tools.jinja` or `/templates/tools.jinja`"
     ),
     r"^[A-Z][A-Z0-9_]{1,40}$": "an entity like `IBAN_CODE`",
     r"^[A-Z][A-Z0-9_]{0,30}$": "a topic's name like `WEAPONS`",
