@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from edge.allowance import Allowances, Ledger, estimate
 from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
+from edge.audit.log import Unrecorded
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
 from edge.confidence.choosing import Scores
 from edge.config import GatewayConfig
@@ -29,6 +31,7 @@ from edge.openai_api import Refusal, dump, parse_object, read_body
 from edge.request_fields import vllm_fields
 from edge.reviews.holding import PATH as REVIEW_PATH
 from edge.reviews.holding import Holder
+from edge.revocation import while_allowed
 from edge.routing import Endpoint, Opened, Unsent, Upstream, Ways
 from edge.routing.way import first_that_takes
 from edge.salt import Salts
@@ -88,6 +91,7 @@ class Gateway:
             background=[
                 *(endpoint.probing for endpoint in endpoints),
                 self._flushing,
+                *([self._auditor.telling] if self._auditor else []),
                 *([self._auditor.expiring] if self._auditor and self._auditor.keys else []),
             ],
         )
@@ -214,14 +218,14 @@ class Gateway:
         """The answer of the first endpoint that takes the request; raises Refusal."""
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
-        async def ask(upstream: Upstream) -> Opened:
+        async def ask(upstream: Upstream, again: bool) -> Opened:
             if (foreign := vllm_fields(errand.asked)) and not upstream.place.takes_vllm_fields:
                 raise NotTaken(foreign[0])
             body = self._body(errand, upstream, await self._leaving(errand, upstream))
             if (audited := audited_of(errand.request)) is not None:
                 await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
             try:
-                return await errand.offer(upstream, body, self._headers(errand))
+                return await errand.offer(upstream, body, self._headers(errand), fresh=again)
             except Unsent:
                 self._state.metrics.unsent(upstream.endpoint)
                 raise
@@ -247,7 +251,7 @@ class Gateway:
             if (audited := audited_of(errand.request)) is not None:
                 await audited.outcome(ended_well=True)
 
-        pieces = relay(errand, response, complete)
+        pieces = while_allowed(relay(errand, response, complete), errand, self._identify)
         end = partial(errand.end, self._accounts, self._tracing.end)
         return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
 
@@ -309,6 +313,8 @@ class Gateway:
 
     async def _close(self) -> None:
         if self._auditor is not None:
+            with contextlib.suppress(Unrecorded):
+                await self._auditor.tell_refused()
             await self._auditor.log.close()
         await self._flush(last=True)
         for endpoint in self._ways.endpoints:

@@ -34,7 +34,7 @@ class Screeners:
             return None
         judges = {name: judge for name, judge in self._judges.items() if any(g.name == name for g in guards)}
         return Screen(
-            self._detector,
+            self._detector.of(workload),
             judges,
             guards,
             exchange,

@@ -117,7 +117,8 @@ def test_an_upstreams_failure_is_told_without_its_internals(
     assert (response.status_code, code_of(response)) == (status, code)
     assert MODEL not in response.text
     assert "10.1.2.3" not in response.text
-    assert len(chain.model.received) == 1, "a failed request was sent again"
+    # Of one that takes nothing another replica is asked, three times in all; never of one that answered.
+    assert len(chain.model.received) == (3 if status == 503 else 1)
 
 
 def test_the_callers_own_mistake_is_told_in_the_gateways_words(chain: Site):
