@@ -40,19 +40,22 @@ COPY_RATE = 300.0
 never pause the second copy, the generator and the model server would fight for a processor."""
 CLIENTS = 16
 FEW, MANY = 5_000, 50_000
+AGAINST = 1.1
+"""Times what another checkout (`--against DIR`) adds at the median."""
 PARTS = ("latency", "throughput", "copies", "memory")
 
 
 class Bench:
     """The generator, the sides, and what was found."""
 
-    def __init__(self, generator: Generator, sides: Sides) -> None:
+    def __init__(self, generator: Generator, sides: Sides, against: Path | None = None) -> None:
         self.generator, self.sides = generator, sides
         self.direct = sides.direct()
         self.gateway = sides.gateway()
         self.chain = sides.chain()
         self.bare = sides.chain(records=False)
         self.rival = sides.rival()
+        self.other = sides.chain(root=against) if against else None
         self.fine = True
 
     def hold(self, holds: bool, claim: str) -> None:
@@ -65,6 +68,7 @@ class Bench:
             kind = f"streams of {WORDS} events, {PACE_S * 1000:g} ms apart" if stream else "whole answers"
             print(f"latency: {kind}, {rate:g} a second, {ROUNDS} rounds of {SECONDS:g} s in turn", flush=True)
             each = [self.direct, self.gateway, self.chain, self.bare, self.rival]
+            each += [self.other] if self.other else []
             found: dict[str, list[float]] = {side.name: [] for side in each}
             for side in each:
                 self.generator.at_rate(side.target, rate, WARM_S, stream=stream)
@@ -80,12 +84,22 @@ class Bench:
                     f"  {side.name:24} {_three(at)}   added {_three(added)}   {len(found[side.name])} requests"
                 )
             self._judge(base, percentiles(found[self.chain.name]), percentiles(found[self.rival.name]))
+            if self.other:
+                self._judge_other(
+                    base[0], *(percentiles(found[side.name])[0] for side in (self.chain, self.other))
+                )
 
     def _judge(self, base: Sequence[float], ours: Sequence[float], theirs: Sequence[float]) -> None:
         added = ours[0] - base[0]
+        half = added / (theirs[0] - base[0])
+        self.hold(half <= 0.5, f"added at the median: {half:.2f} of what LiteLLM's proxy adds")
         self.hold(added <= ADDED_MS, f"at most {ADDED_MS:g} ms added at the median, {added:.1f} are")
         for name, mine, other in zip(("median", "95th", "99th"), ours, theirs, strict=True):
             self.hold(mine < other, f"ahead of LiteLLM's proxy at the {name}: {mine:.1f} ms, {other:.1f} ms")
+
+    def _judge_other(self, base: float, ours: float, other: float) -> None:
+        times = (ours - base) / (other - base)
+        self.hold(times <= AGAINST, f"added at the median: {times:.2f} times what the other checkout adds")
 
     def throughput(self) -> None:
         print(
@@ -176,6 +190,14 @@ def prepare() -> Path:
 def main(words: list[str]) -> int:
     from isthmus.contracts.errors import IsthmusError
 
+    if words == ["attack"]:
+        from bench import edge_attack
+
+        return edge_attack.main()
+    against = None
+    if "--against" in words:
+        at = words.index("--against")
+        against, words = Path(words[at + 1]).resolve(), [*words[:at], *words[at + 2 :]]
     unknown = sorted(set(words) - set(PARTS))
     if unknown or not {GENERATOR_CPU, MEASURED_CPU} <= os.sched_getaffinity(0):
         what = f"there is no part {', '.join(unknown)}" if unknown else "two processors are needed"
@@ -188,7 +210,7 @@ def main(words: list[str]) -> int:
             stack.enter_context(on(GENERATOR_CPU))
             load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
             print(f"edge: Python {sys.version.split()[0]}, load averages before the start {load}")
-            bench = Bench(Generator(program, folder), Sides(folder, stack))
+            bench = Bench(Generator(program, folder), Sides(folder, stack), against)
             for part in words or PARTS:
                 getattr(bench, part)()
             return 0 if bench.fine else 1

@@ -98,12 +98,13 @@ class Sides:
         name = "gateway" if len(cpus) == 1 else f"{len(cpus)} copies of the gateway"
         return Side(name, self._as_application(edges), [psutil.Process(each.process.pid) for each in edges])
 
-    def chain(self, *, records: bool = True) -> Side:
+    def chain(self, *, records: bool = True, root: Path = ROOT) -> Side:
         """Gateway and sidecar, as they stand on-prem; the model server is plain, on the sidecar's loopback.
 
         Without records it is no gateway that may serve, but shows what they cost.
         """
         what = "gateway and sidecar" if records else "the same, no audit"
+        what = what if root == ROOT else f"the same of {root.name}"
         config = {
             "mode": "sidecar",
             "class": "restricted",
@@ -112,10 +113,10 @@ class Sides:
             "upstream": f"http://127.0.0.1:{self._model_port}",
         }
         with on(MEASURED_CPU):
-            sidecar = Edge(self._folder / f"sidecar-{free_port()}", config)
+            sidecar = Edge(self._folder / f"sidecar-{free_port()}", config, code=root)
         self._stack.callback(sidecar.stop)
         sidecar.wait_until_up()
-        gateway = self._edge(f"gateway-{free_port()}", sidecar.port, records=records)
+        gateway = self._edge(f"gateway-{free_port()}", sidecar.port, records=records, root=root)
         pids = (gateway.process.pid, sidecar.process.pid)
         return Side(what, self._as_application([gateway]), [psutil.Process(pid) for pid in pids])
 
@@ -143,13 +144,15 @@ class Sides:
         _wait(f"{url}/health/liveliness", process)
         return Side("LiteLLM's proxy", Target((url,), WORKLOAD, bearer(_MASTER_KEY)), [process])
 
-    def _edge(self, name: str, model_port: int, cpu: int = MEASURED_CPU, *, records: bool = True) -> Edge:
+    def _edge(
+        self, name: str, model_port: int, cpu: int = MEASURED_CPU, *, records: bool = True, root: Path = ROOT
+    ) -> Edge:
         config = gateway_config(self._folder, model_port)
         del config["limits"]  # those that it has when the file says nothing
         if records:
             config["audit"] = self._audit(name)
         with on(cpu):
-            edge = Edge(self._folder / name, config)
+            edge = Edge(self._folder / name, config, code=root)
         self._stack.callback(edge.stop)
         _wait(edge.health_url + "/health", psutil.Process(edge.process.pid))
         return edge

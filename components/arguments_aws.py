@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from components.arguments_dns import needed_names
 from components.aws.bedrock_access import BedrockAccessArgs, BedrockModel
 from components.aws.invocation_logging import InvocationLoggingArgs
 from components.aws.names import partition
@@ -19,9 +20,11 @@ from components.gateway.translator import CloudModel, TranslatorSettings
 from components.kube import class_namespace, dns_name
 from components.link.site_link import SiteLinkArgs
 from components.lookups import exception, model_name, region_of, regions_of
+from isthmus.contracts import guardrail_tiers
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Endpoint, Gateway, Identity, Platform, Site
 from isthmus.contracts.platform_aws import InvocationLogging, Link, Network, Trust
+from isthmus.contracts.platform_aws_checks import tier_of
 from isthmus.contracts.words import Target
 
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
@@ -58,10 +61,14 @@ def network_args(platform: Platform, network: Network) -> NetworkArgs:
         **given,
         "region": region_at(platform, network.site),
         "flow_log_days": network.flow_log_days,
+        "dns_mode": network.dns_mode,
         "tags": tags(platform),
         **bounded(site_of(platform, network.site)),
         **sealed(site_of(platform, network.site)),
     }
+    if network.dns_mode == "manage":
+        made["dns_names"] = needed_names(platform, network)
+        made["query_log_days"] = network.dns_firewall.query_log_days or network.flow_log_days
     for key in ("cidr", "vpc"):
         if getattr(network, key):
             made[key] = getattr(network, key)
@@ -130,12 +137,15 @@ def bounds(
                 for endpoint, _ in served_by(platform, identity, "bedrock")
                 for each in (region_of(platform, endpoint), *regions_of(platform, endpoint))
             }
+            | set(_guardrail_regions(platform, identity)[1])
         ),
         "tags": tags(platform),
         **exception(platform, [workload for _, workload in served_by(platform, identity)]),
     }
     if vpc is not None:
         made["source_vpc"] = vpc
+        if identity.network_condition == "own-region":
+            made |= _routed(platform, identity, account)
     made |= bounded(site_of(platform, identity.site))
     if identity.permissions_boundary:
         made["permissions_boundary"] = identity.permissions_boundary
@@ -175,7 +185,47 @@ def _reach(platform: Platform, identity: Identity, account: pulumi.Input[str]) -
         pulumi.Output.format("arn:{}:bedrock:{}:{}:inference-profile/{}", of, region, account, profile)
         for profile in profiles
     ]
+    wide += _guardrail_profile(platform, identity, account)
     return [*wide, *sorted(exact)]
+
+
+def _guardrail_profile(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
+    """The profile by which the identity's guardrail looks at content, in whichever region. A session's policy is
+    short; the regions are the boundary's to bound."""
+    named, regions = _guardrail_regions(platform, identity)
+    if not regions:
+        return []
+    return [
+        pulumi.Output.format(f"arn:{partition(regions[0])}:bedrock:*:{{}}:guardrail-profile/{named}", account)
+    ]
+
+
+def _routed(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> dict[str, Any]:
+    """What Bedrock asks for in other regions when it serves a call there, and those regions."""
+    served = served_by(platform, identity, "bedrock")
+    own = {region_of(platform, endpoint) for endpoint, _ in served}
+    routed = {
+        endpoint.model: set(regions_of(platform, endpoint)) - own
+        for endpoint, _ in served
+        if set(regions_of(platform, endpoint)) - own
+    }
+    regions = set().union(*routed.values(), set(_guardrail_regions(platform, identity)[1]) - own)
+    if not regions:
+        return {}
+    of = partition(min(regions))
+    models = [f"arn:{of}:bedrock:*::foundation-model/{model}" for model in sorted(routed)]
+    return {
+        "routed_resources": [*models, *_guardrail_profile(platform, identity, account)],
+        "routed_regions": sorted(regions),
+    }
+
+
+def _guardrail_regions(platform: Platform, identity: Identity) -> tuple[str, tuple[str, ...]]:
+    """Profile of the identity's guardrail and the regions in which it looks at content; none in the Classic tier."""
+    found = next((each for each in platform.guardrails if each.name == identity.guardrail), None)
+    if found is None or found.mode != "manage" or tier_of(platform, found) != "standard":
+        return "", ()
+    return guardrail_tiers.profile(region_at(platform, found.site))
 
 
 def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) -> BedrockAccessArgs:
@@ -196,9 +246,14 @@ def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) ->
     }
     if vpc is not None:
         made["source_vpc"] = vpc
+    if identity.network_condition != "own-region":
+        made["network_condition"] = identity.network_condition
     guardrail = next((each for each in platform.guardrails if each.name == identity.guardrail), None)
     if guardrail is not None:
-        made["guardrail"] = guardrail.model_dump(exclude={"name", "site", "class_"}, exclude_none=True)
+        exclude = {"name", "site", "class_", "languages", "unfiltered_languages", "tier"}
+        made["guardrail"] = guardrail.model_dump(exclude=exclude, exclude_none=True)
+        if guardrail.mode == "manage" and tier_of(platform, guardrail) == "standard":
+            made["guardrail"]["tier"] = "standard"
     return made  # type: ignore[return-value]
 
 

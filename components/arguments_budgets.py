@@ -13,7 +13,9 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
     """The budgets in the account of a site; `roles`: an identity's name to its role's. None: there are none."""
     mine = [budget for budget in platform.budgets if budget.site == site.name]
     first = next((each.name for each in platform.sites if each.kind == "aws"), None)
-    watched = platform.anomalies.mode == "manage" and (platform.anomalies.site or first) == site.name
+    anomalies = platform.anomalies
+    heard = anomalies.mode == "manage" or (anomalies.mode == "existing" and anomalies.monitor is not None)
+    watched = heard and (anomalies.site or first) == site.name
     if not mine and not watched:
         return None
     settings: list[dict[str, Any]] = []
@@ -36,7 +38,9 @@ def budgets_args(platform: Platform, site: Site, roles: dict[str, Any]) -> Budge
         **bounded(site),
     }
     if watched:
-        made["anomaly_usd"] = platform.anomalies.threshold_usd
+        made["anomaly_usd"] = anomalies.threshold_usd
+        if anomalies.mode == "existing":
+            made["anomaly_monitor"] = anomalies.monitor
     return made  # type: ignore[return-value]
 
 

@@ -17,6 +17,7 @@ from components.aws.private_endpoints import EndpointGrant
 from components.kube import class_namespace, sealer_namespace
 from isthmus.contracts.platform_eks import Cluster, nodes_by_zone
 from isthmus.contracts.platform_records import sealed_in_aws, share_is_made
+from isthmus.contracts.platform_system_nodes import sized
 
 if TYPE_CHECKING:
     import pulumi
@@ -85,7 +86,8 @@ def _machines(platform: Platform, cluster: Any) -> dict[str, Any]:
 
 def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[str, Any]) -> EksNodeGroupArgs:
     """Machines without GPUs, in every zone of the network, and the addons that need machines."""
-    wanted = nodes_by_zone(cluster.system_nodes.nodes, list(by_zone))
+    size = sized(platform, cluster)
+    wanted = nodes_by_zone(size.nodes, list(by_zone))
     zones = [zone for zone, count in wanted.items() if count]
     later = ["coredns", *(["aws-ebs-csi-driver"] if cluster.ebs_csi_role else [])]
     later += ["aws-efs-csi-driver"] if shares_at(platform, cluster) else []
@@ -95,7 +97,7 @@ def system_args(platform: Platform, cluster: Cluster, made: Any, by_zone: dict[s
         "name": "system",
         "subnets": {zone: by_zone[zone] for zone in zones},
         "nodes": {zone: wanted[zone] for zone in zones},
-        "instance_type": cluster.system_nodes.instance_type,
+        "instance_type": size.instance_type,
         "volume_gib": cluster.system_nodes.volume_gib,
         "addons": {name: versions.get(name, "") for name in later},
     }

@@ -142,12 +142,14 @@ def _fetches(name: str, endpoint: Endpoint, region: str, account: pulumi.Input[s
         # Ours has a name of which AWS's plugin makes the end up.
         bucket = settings.capture.bucket or f"{bucket_name(own)}-*"
         captured = f"arn:{partition(region)}:s3:::{bucket}/{endpoint_name(own)}/*"
-        made.append(
-            {
-                "service": "s3",
-                "principals": [role_arn(own, region, account)],
-                "actions": ["s3:PutObject"],
-                "resources": [captured],
-            }
-        )
+        capture: EndpointGrant = {
+            "service": "s3",
+            "principals": [role_arn(own, region, account)],
+            "actions": ["s3:PutObject"],
+            "resources": [captured],
+        }
+        if settings.capture.bucket is None:
+            # Anybody may make a bucket whose name fits the pattern. The organisation's own may be another account's.
+            capture["account"] = account
+        made.append(capture)
     return made

@@ -13,7 +13,7 @@ from isthmus.contracts.platform_node_cache import fetchers
 from isthmus.contracts.platform_serving import scaled
 from isthmus.contracts.words import VLLM_TARGETS
 
-_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine"}
+_ENGINE = {"task", "speculative", "prefix_cache", "drain_s", "picker", "engine", "compile_cache"}
 
 
 def serving_args(platform: Platform, endpoint: Endpoint) -> dict[str, Any]:

@@ -7,14 +7,28 @@ from typing import Any
 
 from components.kube import GPU, HEALTH_PORT, SERVING_PORT
 
+GATEWAY_USER = 2000
+"""Of all pods but sealers, which are 2001."""
 POD_SECURITY: dict[str, Any] = {
     "runAsNonRoot": True,
-    "runAsUser": 2000,
+    "runAsUser": GATEWAY_USER,
     "runAsGroup": 0,
     "fsGroup": 2000,
     "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+
+
+def share_security(user: int) -> dict[str, Any]:
+    """Of pods that mount the shared records: `user`, which is its own further group, and no `fsGroup`.
+
+    With an `fsGroup`, kubelet would give both folders of the share to one group, to be written by it, where the CSI
+    driver says `fsGroupPolicy: File`: gateway and sealer could each write the other's. Where NFS squashes root, it
+    fails, and no pod starts. Secrets and other files of the pod are read by group 0.
+    """
+    kept = {key: value for key, value in POD_SECURITY.items() if not key.startswith("fsGroup")}
+    return {**kept, "runAsUser": user, "supplementalGroups": [user]}
+
 
 TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
 CONFIG_MOUNT = {"name": "config", "mountPath": "/etc/isthmus/config", "readOnly": True}

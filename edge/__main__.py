@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from edge.config import ConfigError, DetectorConfig, SealerConfig, load
+from edge.reloading import Reloading
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,22 +26,24 @@ def main(arguments: list[str] | None = None) -> int:
         config = load(options.config)
     except ConfigError as error:
         return _fail(str(error), error.exit_code)
+    reloading = Reloading(options.config, config.mode)
     try:
         # Imported after the file is known to be good: they import the servers.
         if isinstance(config, SealerConfig):
             from edge.audit import sealing
 
-            sealing.run(config)
+            sealing.run(config, reloading)
         elif isinstance(config, DetectorConfig):
             from edge import detection
 
-            detection.run(config)
+            detection.run(config, reloading)
         else:
             from edge import server
 
-            server.run(config)
+            server.run(config, reloading)
     except ConfigError as error:
         return _fail(f"{options.config}: {error}", error.exit_code)
+    reloading.begin_anew()
     return 0
 
 

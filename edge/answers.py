@@ -25,15 +25,14 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
     try:
         async with while_connected(errand.request.receive):
             raw = await errand.deadline.wait(read_answer(response))
-        answer = json.loads(raw)
-        if not isinstance(answer, dict) or errand.task.holds not in answer:
-            raise ValueError
+        answer = errand.task.answer.validate_python(json.loads(raw))
     except httpx.HTTPError as error:
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
         raise Refusal(502, "bad_gateway", "The model server's answer cannot be read.") from None
-    if not errand.exchange.note_usage(answer.get("usage")):
-        del answer["usage"]  # no caller can use what is no count
+    errand.exchange.note_usage(answer.get("usage"))
+    if answer.get("usage") is None:  # there is none, or not of counts, and no caller can use that
+        answer.pop("usage", None)
     errand.exchange.pieces = tokens_of_choices(answer.get("choices"))
     if errand.listening is not None:
         errand.listening.whole(answer)
@@ -60,8 +59,10 @@ async def relay(
             chunk = json.loads(data)
             if not isinstance(chunk, dict) or "error" in chunk or "choices" not in chunk:
                 raise Refusal(502, "stream_failed", "The model server failed within the stream.")
+            chunk = _passing(errand.task, chunk)
             # The model server counts with every event, so that a stream which is left is settled by what was written.
-            if not exchange.note_usage(chunk.get("usage")) or chunk["choices"]:
+            exchange.note_usage(chunk.get("usage"))
+            if chunk["choices"] or chunk.get("usage") is None:
                 chunk.pop("usage", None)
             exchange.pieces += tokens_of_choices(chunk["choices"])
             if errand.listening is not None:
@@ -95,9 +96,15 @@ async def relay(
         )
 
 
+def _passing(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
+    """What may pass of a stream's event; raises ValueError."""
+    if task.chunk is None:
+        raise ValueError("this task is not streamed")
+    return task.chunk.validate_python(chunk)
+
+
 def _renamed(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
-    task: Task = errand.task
-    return {**{field: answer[field] for field in task.answer if field in answer}, "model": errand.called}
+    return {**answer, "model": errand.called}
 
 
 def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:

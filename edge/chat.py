@@ -1,139 +1,201 @@
-"""A chat request held against its allow-list: messages, tools, and what shape an answer is to have."""
+"""A chat request: its messages, its tools, and the shape that its answer is to have."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, Required
 
-from edge.openai_api import bad, check_stream, known
+from pydantic import Discriminator, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
 
-CHAT_FIELDS = frozenset(
-    [
-        "model",
-        "messages",
-        "stream",
-        "stream_options",
-        "temperature",
-        "top_p",
-        "n",
-        "stop",
-        "max_tokens",
-        "max_completion_tokens",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-        "seed",
-        "response_format",
-        "tools",
-        "tool_choice",
-        "parallel_tool_calls",
-        "reasoning_effort",
-        "user",
-    ]
+from edge.openai_api import bad
+from edge.request_fields import STRICT, Harmless, Model, Name, Sampling, Tokens, VllmFields, validated
+
+FUNCTION_NAME = r"^[A-Za-z0-9_.:/-]{1,128}$"
+FunctionName = Annotated[str, Field(pattern=FUNCTION_NAME)]
+
+
+@with_config(STRICT)
+class TextPart(TypedDict):
+    """A part of a message that is text."""
+
+    type: Literal["text"]
+    text: str
+
+
+@with_config(STRICT)
+class ImageUrl(TypedDict):
+    """An image within the request. A server that fetches addresses would be a way out, and a way into the site."""
+
+    url: Annotated[str, Field(pattern=r"^data:image/")]
+    detail: NotRequired[Literal["auto", "low", "high"] | None]
+
+
+@with_config(STRICT)
+class ImagePart(TypedDict):
+    """A part of a message that is an image."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+@with_config(STRICT)
+class CalledFunction(TypedDict):
+    """What a model wrote of a call."""
+
+    name: Annotated[str, Field(max_length=256)]
+    arguments: str
+    parsed_arguments: NotRequired[Any]
+    """openai for Python leaves them there. They are not forwarded."""
+
+
+@with_config(STRICT)
+class ToolCall(TypedDict):
+    """A call of a function, as an answer told it."""
+
+    id: NotRequired[Annotated[str, Field(max_length=256)] | None]
+    type: NotRequired[Literal["function"] | None]
+    function: CalledFunction
+    index: NotRequired[int | None]
+
+
+@with_config(STRICT)
+class Message(TypedDict):
+    """One message, of any role: a conversation comes back as clients received and kept it."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: NotRequired[str | list[Annotated[TextPart | ImagePart, Discriminator("type")]] | None]
+    name: NotRequired[Name | None]
+    tool_calls: NotRequired[list[ToolCall] | None]
+    tool_call_id: NotRequired[Annotated[str, Field(max_length=256)] | None]
+    refusal: NotRequired[str | None]
+    # Of an answer, and accepted when it comes back. Nothing of them is forwarded.
+    annotations: NotRequired[list[Any] | None]
+    audio: NotRequired[None]
+    confidence: NotRequired[dict[str, Any] | None]
+    function_call: NotRequired[None]
+    images: NotRequired[list[Any] | None]
+    parsed: NotRequired[Any]
+    provider_specific_fields: NotRequired[Any]
+    thinking_blocks: NotRequired[list[Any] | None]
+    reasoning: NotRequired[str | None]
+    reasoning_content: NotRequired[str | None]
+
+
+DROPPED = frozenset(
+    """
+    annotations audio confidence function_call images parsed provider_specific_fields reasoning reasoning_content
+    thinking_blocks
+    """.split()  # noqa: SIM905  a list would take a line for each
 )
-MESSAGE_FIELDS = frozenset(["role", "content", "name", "tool_calls", "tool_call_id", "refusal"])
-ROLES = frozenset(["system", "developer", "user", "assistant", "tool"])
-_FUNCTION_FIELDS = frozenset(["name", "description", "parameters", "strict"])
-_FORMATS = {
-    "text": frozenset(["type"]),
-    "json_object": frozenset(["type"]),
-    "json_schema": frozenset(["type", "json_schema"]),
-}
-_SCHEMA_FIELDS = frozenset(["name", "description", "schema", "strict"])
-_CHOICES = ("none", "auto", "required")
+"""Fields of messages that are not forwarded: answers have them, or clients (openai, LiteLLM) add them to answers."""
+
+
+@with_config(STRICT)
+class Function(TypedDict):
+    """A function that the model may call."""
+
+    name: FunctionName
+    description: NotRequired[str | None]
+    parameters: NotRequired[dict[str, Any] | None]
+    strict: NotRequired[bool | None]
+
+
+@with_config(STRICT)
+class Tool(TypedDict):
+    """A tool of the only kind that the caller runs by itself."""
+
+    type: Literal["function"]
+    function: Function
+
+
+@with_config(STRICT)
+class NamedFunction(TypedDict):
+    """A function by its name."""
+
+    name: FunctionName
+
+
+@with_config(STRICT)
+class NamedTool(TypedDict):
+    """The function that the model must call."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+@with_config(STRICT)
+class PlainFormat(TypedDict):
+    """Text, or any JSON object."""
+
+    type: Literal["text", "json_object"]
+
+
+@with_config(STRICT)
+class JsonSchema(TypedDict, total=False):
+    """A schema by a name."""
+
+    name: Name
+    description: str | None
+    schema: dict[str, Any] | None
+    strict: bool | None
+
+
+@with_config(STRICT)
+class SchemaFormat(TypedDict):
+    """JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: NotRequired[JsonSchema]
+
+
+@with_config(STRICT)
+class TemplateOptions(TypedDict, total=False):
+    """The options of chat templates that switch thinking. Others could replace what a template says."""
+
+    enable_thinking: bool | None
+    thinking: bool | None
+
+
+@with_config(STRICT)
+class ChatRequest(Sampling, Harmless, VllmFields, total=False):
+    """`POST /v1/chat/completions`."""
+
+    model: Required[Model]
+    messages: Required[Annotated[list[Message], Field(min_length=1)]]
+    max_completion_tokens: Tokens | None
+    logprobs: bool | None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None
+    response_format: Annotated[PlainFormat | SchemaFormat, Discriminator("type")] | None
+    tools: list[Tool] | None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None
+    parallel_tool_calls: bool | None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
+    chat_template_kwargs: TemplateOptions | None
+
+
+_CHAT: TypeAdapter[Any] = TypeAdapter(ChatRequest)
 
 
 def check_chat(body: dict[str, Any]) -> dict[str, Any]:
-    """A chat request held against the allow-list, without its null fields; raises Refusal 400.
-
-    Besides names it refuses what makes a server fetch something: an image by address, a tool that
-    is not a function.
-    """
-    chat = known(body, CHAT_FIELDS)
-    check_stream(chat)
-    messages = chat.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise bad("invalid_messages", "The field 'messages' must be a list that is not empty.")
-    for number, message in enumerate(messages):
-        _check_message(number, message)
-    _check_tools(chat)
-    _check_format(chat)
+    """The request as it may be forwarded, without null and harmless fields; raises Refusal 400."""
+    chat = validated(_CHAT, body)
+    chat["messages"] = [_forwarded(number, message) for number, message in enumerate(chat["messages"])]
     return chat
 
 
-def _check_message(number: int, message: Any) -> None:
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        raise bad("invalid_messages", f"messages[{number}] must be an object with a known 'role'.")
-    for field in message:
-        if field not in MESSAGE_FIELDS:
-            raise bad("unknown_field", f"The field {field[:80]!r} of messages[{number}] is not accepted.")
-    calls = message.get("tool_calls")
-    if calls is not None and not (isinstance(calls, list) and all(_is_call(call) for call in calls)):
-        raise bad("invalid_messages", f"messages[{number}].tool_calls must be a list of calls of functions.")
-    content = message.get("content")
-    if content is None or isinstance(content, str):
-        return
-    if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
-        raise bad("invalid_messages", f"messages[{number}].content must be text or a list of parts.")
-    for part in content:
-        kind = part.get("type")
-        if kind == "text" and set(part) <= {"type", "text"} and isinstance(part.get("text"), str):
-            continue
-        if (
-            kind == "image_url"
-            and set(part) <= {"type", "image_url"}
-            and _inline_image(part.get("image_url"))
-        ):
-            continue
-        # A server that fetches addresses would be a way out, and a way into the site.
-        raise bad("invalid_content", f"messages[{number}].content takes text and images as data: URLs only.")
+def _forwarded(number: int, message: dict[str, Any]) -> dict[str, Any]:
+    if len(message) == 2 and message.get("content") is not None:  # a role and a text: most of them
+        return message
+    fields = {name: value for name, value in message.items() if value is not None and name not in DROPPED}
+    if calls := fields.pop("tool_calls", None):  # an empty list, as vLLM tells it, is none
+        fields["tool_calls"] = [_forwarded_call(call) for call in calls]
+    if "content" not in fields:
+        if fields["role"] != "assistant":
+            raise bad("invalid_messages", f"The field 'messages[{number}].content' is required.")
+        fields["content"] = None
+    return fields
 
 
-def _inline_image(value: Any) -> bool:
-    url = value.get("url") if isinstance(value, dict) else None
-    return isinstance(url, str) and url.startswith("data:image/") and set(value) <= {"url", "detail"}
-
-
-def _check_tools(chat: dict[str, Any]) -> None:
-    tools = chat.get("tools", [])
-    if not isinstance(tools, list) or not all(_is_function(tool, _FUNCTION_FIELDS) for tool in tools):
-        raise bad("invalid_tools", "The field 'tools' must be a list of tools of type 'function'.")
-    choice = chat.get("tool_choice", "auto")
-    if choice not in _CHOICES and not _is_function(choice, frozenset(["name"])):
-        raise bad(
-            "invalid_tool_choice", "The field 'tool_choice' must be none, auto, required or a function."
-        )
-
-
-def _check_format(chat: dict[str, Any]) -> None:
-    wanted = chat.get("response_format", {"type": "text"})
-    kind = wanted.get("type") if isinstance(wanted, dict) else None
-    schema = wanted.get("json_schema", {}) if isinstance(wanted, dict) else None
-    if (
-        not isinstance(kind, str)
-        or not set(wanted) <= _FORMATS.get(kind, frozenset())
-        or not isinstance(schema, dict)
-        or not set(schema) <= _SCHEMA_FIELDS
-    ):
-        raise bad("invalid_response_format", "The field 'response_format' takes text, JSON or a JSON schema.")
-
-
-def _is_function(value: Any, fields: frozenset[str]) -> bool:
-    """An object of type `function`, of a named function and these fields only."""
-    if not isinstance(value, dict) or value.get("type") != "function" or set(value) != {"type", "function"}:
-        return False
-    function = value["function"]
-    return isinstance(function, dict) and isinstance(function.get("name"), str) and set(function) <= fields
-
-
-def _is_call(value: Any) -> bool:
-    if not isinstance(value, dict) or not set(value) <= {"id", "type", "function", "index"}:
-        return False
-    function = value.get("function")
-    return (
-        value.get("type", "function") == "function"
-        and isinstance(function, dict)
-        and set(function) <= {"name", "arguments"}
-        and all(isinstance(part, str) for part in function.values())
-    )
+def _forwarded_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = {name: call["function"][name] for name in ("name", "arguments")}
+    return {**({"id": call["id"]} if call.get("id") else {}), "type": "function", "function": function}

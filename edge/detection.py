@@ -8,13 +8,10 @@ gateway's image.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import hashlib
 import json
-import multiprocessing
 import signal
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -24,73 +21,72 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from edge.config import ConfigError, DetectorConfig
+from edge.flow import ClientLeft, while_connected
 from edge.journal import quiet_libraries, write_line
+from edge.looking import Look, LookBroken, LookMalformed, LookSlow, Workers
 from edge.redaction import Detector, NoModel, Rules, TooSlow
+from edge.reloading import Reloading
 
 DETECT_PATH = "/v1/detect"
-_PR_SET_PDEATHSIG = 1
+MOST_CONNECTIONS = 1024
+WORKLOAD = "x-isthmus-workload"
+"""Whose texts they are: workloads take turns. As `edge.upstream` has it, which this image has no need of."""
 
 
-def run(config: DetectorConfig) -> None:
+def run(config: DetectorConfig, reloading: Reloading) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError where a model is not the promised one."""
     from edge.server import loop_factory
 
     quiet_libraries()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(Detection(config).serve())
+        runner.run(Detection(config).serve(reloading))
 
 
 class Detection:
     """The processes that look, and the listener before them."""
 
     def __init__(self, config: DetectorConfig) -> None:
-        self._config, self._fault = config, ""
-        self._asked = self._slow = 0
-        # Spawned, not forked: a forked copy of a running loop may hang.
-        self._pool = ProcessPoolExecutor(
-            config.workers,
-            multiprocessing.get_context("spawn"),
-            _begin,
-            (config.rules.model_dump(mode="json"),),
-        )
+        self._config = config
+        self._asked = self._slow = self._left = 0
+        self._workers = Workers(_begin, config.rules.model_dump(mode="json"), config.workers)
 
-    async def serve(self) -> None:
+    async def serve(self, reloading: Reloading) -> None:
         """Until a signal."""
+        from edge.connections import affordable
         from edge.metrics import Metrics
-        from edge.server import bind, listener
+        from edge.server import bind, health_listener, plain_listener
         from edge.service import Service, State, health_application
 
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        reloading.listen(stop)
         try:
-            versions = await asyncio.gather(
-                *(loop.run_in_executor(self._pool, _version) for _ in range(self._config.workers))
-            )
-        except BrokenProcessPool:
+            version = await self._workers.start()
+        except LookBroken:
             raise ConfigError("rules.models: a model cannot be used, see above.") from None
         app = Starlette(routes=[Route(DETECT_PATH, self.detect, methods=["POST"])])
         service = Service(app, {DETECT_PATH}, self._problem, self._metrics, _nothing)
         state = State(Metrics(self._config.data_class))
-        main = listener(app, http="auto", timeout_graceful_shutdown=10)
-        health = listener(health_application(service, state), http="auto", timeout_graceful_shutdown=1)
+        main = plain_listener(app, affordable(MOST_CONNECTIONS), timeout_graceful_shutdown=10)
+        health = health_listener(health_application(service, state))
         where = self._config.listen, self._config.health
         sockets = [bind(each.host, each.port, key) for each, key in zip(where, _KEYS, strict=True)]
         serving = [
             asyncio.create_task(each.serve(sockets=[socket]))
             for each, socket in zip((main, health), sockets, strict=True)
         ]
-        write_line("started", mode="detector", rules=versions[0], **{"class": self._config.data_class})
+        write_line("started", mode="detector", rules=version, **{"class": self._config.data_class})
         await stop.wait()
         state.draining = True
         for each, task in zip((main, health), serving, strict=True):
             each.should_exit = True
             await task
-        self._pool.shutdown(cancel_futures=True)
+        self._workers.close()
         write_line("stopped", mode="detector", **{"class": self._config.data_class})
 
     async def detect(self, request: Request) -> Response:
-        """Texts in, findings out. Nothing of either is written anywhere."""
+        """Texts in, findings out. Nothing of either is written anywhere. Who goes away ends the work."""
         body = bytearray()
         async for piece in request.stream():
             body += piece
@@ -98,61 +94,76 @@ class Detection:
                 return _error(413, "too_large")
         self._asked += 1
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._pool, look, bytes(body))
-        except TooSlow:
+            async with while_connected(request.receive):
+                answer = await self._workers.look(request.headers.get(WORKLOAD, "")[:200], bytes(body))
+        except ClientLeft:
+            self._left += 1
+            return _error(499, "client_closed_request")
+        except LookSlow:
             self._slow += 1
             return _error(503, "too_slow")
-        except (ValueError, KeyError, TypeError):
+        except LookMalformed:
             return _error(400, "malformed")
-        except BrokenProcessPool:
-            self._fault = "a process of the detector ended"
+        except LookBroken:
             return _error(500, "broken")
         return Response(answer, media_type="application/json")
 
     async def _problem(self) -> str | None:
-        return self._fault or None
+        return None if self._workers.alive else "the process with the rules ended"
 
     async def _metrics(self) -> Response:
-        return PlainTextResponse(
-            f"# TYPE isthmus_detections_total counter\nisthmus_detections_total {self._asked}\n"
-            f"# TYPE isthmus_detections_slow_total counter\nisthmus_detections_slow_total {self._slow}\n"
-        )
+        counts = {
+            "detections_total counter": self._asked,
+            "detections_slow_total counter": self._slow,
+            "detections_left_total counter": self._left,
+            "detections_lost_total counter": self._workers.lost,
+            "detections_running gauge": self._workers.busy,
+        }
+        lines = [
+            f"# TYPE isthmus_{name}\nisthmus_{name.split()[0]} {value}\n" for name, value in counts.items()
+        ]
+        return PlainTextResponse("".join(lines))
 
 
 _KEYS = ("listen.port", "health.port")
-_detector: Detector | None = None
-"""In a worker."""
+_FIRST_TEXT = (
+    "Frau Muster, 4111 1111 1111 1111, a@example.com: Grüße.\nPaid to Jane Doe, DE02 1203 0000.\n" * 20
+)
 
 
-def _begin(rules: dict[str, Any]) -> None:
-    """A worker's beginning."""
-    global _detector
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with its parent, however that ends
+def _begin(rules: dict[str, Any]) -> tuple[str, Look]:
+    """In the process that workers are forked from."""
     try:
-        _detector = Detector(Rules.model_validate(rules))
+        detector = Detector(Rules.model_validate(rules))
     except NoModel as error:
         write_line("detector_failed", reason=str(error))
-        raise
+        raise SystemExit(1) from None
+
+    # A pattern's automaton is built by the first text: a second's work, which no worker is to do again.
+    detector.detect(_FIRST_TEXT)
+
+    def looking(body: bytes) -> bytes:
+        try:
+            return look(body, detector)
+        except TooSlow:
+            raise TimeoutError from None
+
+    return detector.version, looking
 
 
-def _version() -> str:
-    assert _detector is not None
-    return _detector.version
-
-
-def look(body: bytes, detector: Detector | None = None) -> bytes:
+def look(body: bytes, using: Detector) -> bytes:
     """The answer to a request. Raises TooSlow, and ValueError, KeyError or TypeError on one that is none."""
-    using = detector or _detector
-    assert using is not None
     asked = json.loads(body)
+    until = time.monotonic() + float(
+        asked["limit_s"]
+    )  # for all texts together: it is how long the gateway waits
     entities = None if asked["entities"] is None else frozenset(asked["entities"])
     later = None if asked["later"] is None else frozenset(asked["later"])
-    results = [
-        using.detect(text, asked["languages"], entities=entities, limit_s=float(asked["limit_s"]))
-        for text in asked["texts"]
-    ]
+    results = []
+    for text in asked["texts"]:
+        if (left := until - time.monotonic()) <= 0:
+            raise TooSlow
+        results.append(using.detect(text, asked["languages"], entities=entities, limit_s=left))
     said = {
         "sha256": hashlib.sha256(body).hexdigest(),
         "version": using.version,

@@ -31,6 +31,11 @@ def as_file(value: object) -> object:
     return _made[name]
 
 
+def restored() -> dict[str, str]:
+    """The environment with the variables that were taken out of it, for a process that begins anew."""
+    return {**os.environ, **{name: path.read_text() for name, path in _made.items()}}
+
+
 def _in_memory(name: str, content: bytes) -> Path:
     descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     with os.fdopen(os.dup(descriptor), "wb") as file:

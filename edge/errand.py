@@ -57,14 +57,14 @@ class Errand:
         """The model's name for the caller."""
         return self.way.route.called
 
-    async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str]) -> Opened:
+    async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str], *, fresh: bool) -> Opened:
         """Until the upstream's answer begins. However that fails, but for Unsent, the work there is accounted."""
         self.exchange.attempts = (self.exchange.attempts or 0) + 1
         self.exchange.endpoint = upstream.endpoint.name
         self.opened = opened = Opened(upstream)
         self._sent_at = time.monotonic()
         try:
-            await opened.send(self.task.path, body, headers)
+            await opened.send(self.task.path, body, headers, fresh=fresh)
         except Unsent:
             self.opened = None
             await opened.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as HttpRoute
@@ -17,6 +19,7 @@ from edge.allowance import Allowances, Ledger, estimate
 from edge.allowance.estimate import answered_at_length, answers, prompt_tokens, states_maximum
 from edge.answers import relay, whole
 from edge.audit.auditor import Auditor, audited_of
+from edge.audit.log import Unrecorded
 from edge.callers import Caller, FileKeys, Identify, KeyStore, PostgresKeys
 from edge.confidence.choosing import Scores
 from edge.config import GatewayConfig
@@ -25,8 +28,10 @@ from edge.errand import Errand, price_of
 from edge.flow import Deadline, Relay, while_connected
 from edge.journal import Exchange
 from edge.openai_api import Refusal, dump, parse_object, read_body
+from edge.request_fields import vllm_fields
 from edge.reviews.holding import PATH as REVIEW_PATH
 from edge.reviews.holding import Holder
+from edge.revocation import while_allowed
 from edge.routing import Endpoint, Opened, Unsent, Upstream, Ways
 from edge.routing.way import first_that_takes
 from edge.salt import Salts
@@ -37,6 +42,7 @@ from edge.tracing import Tracing, trace_id
 from edge.upstream import WORKLOAD, plain_headers
 
 MODELS_PATH = "/v1/models"
+MODEL_PATH = "/v1/models/{name}"
 HEARD_S = 5.0
 """Nothing is served on a database's word that is older than this."""
 FLUSH_S = 1.0
@@ -71,6 +77,7 @@ class Gateway:
         """The gateway as the process runs it."""
         routes = [HttpRoute(path, self.ask, methods=["POST"]) for path in self._tasks]
         routes.append(HttpRoute(MODELS_PATH, self.models, methods=["GET"]))
+        routes.append(HttpRoute("/v1/models/{name:path}", self.model, methods=["GET"]))
         if self._holder is not None:
             routes.append(HttpRoute(REVIEW_PATH, self.review, methods=["GET"]))
         endpoints, app = self._ways.endpoints, application(routes)
@@ -84,6 +91,7 @@ class Gateway:
             background=[
                 *(endpoint.probing for endpoint in endpoints),
                 self._flushing,
+                *([self._auditor.telling] if self._auditor else []),
                 *([self._auditor.expiring] if self._auditor and self._auditor.keys else []),
             ],
         )
@@ -91,11 +99,22 @@ class Gateway:
     async def models(self, request: Request) -> Response:
         """The models of the caller's own workload, and no other."""
         caller = await self._caller(request)
-        models = [
-            {"id": name, "object": "model", "created": self._started, "owned_by": "isthmus"}
-            for name in self._ways.of(caller.workload)
-        ]
+        models = [self._described(name) for name in self._ways.of(caller.workload)]
         return JSONResponse({"object": "list", "data": models})
+
+    async def model(self, request: Request) -> Response:
+        """One model of the caller's own workload. Raises Refusal 404 for any other name."""
+        name = request.path_params["name"]
+        if not name:
+            raise HTTPException(404)
+        request.state.exchange.path = MODEL_PATH
+        caller = await self._caller(request)
+        if name not in self._ways.of(caller.workload):
+            raise _no_model()
+        return JSONResponse(self._described(name))
+
+    def _described(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._started, "owned_by": "isthmus"}
 
     async def review(self, request: Request) -> Response:
         """A held answer of the caller's own workload."""
@@ -156,9 +175,7 @@ class Gateway:
         asked = task.check(parse_object(raw))
         way = self._ways.of(caller.workload).get(asked["model"])
         if way is None:
-            raise Refusal(
-                404, "model_not_found", "This key has no model of this name; GET /v1/models lists it."
-            )
+            raise _no_model()
         served = tasks_of(way.route)
         if task not in served:
             raise Refusal(404, "wrong_task", f"This workload's model is asked at {served[0].path}.")
@@ -201,12 +218,14 @@ class Gateway:
         """The answer of the first endpoint that takes the request; raises Refusal."""
         upstreams, errand.exchange.variant = errand.way.next(errand.task.path)
 
-        async def ask(upstream: Upstream) -> Opened:
+        async def ask(upstream: Upstream, again: bool) -> Opened:
+            if (foreign := vllm_fields(errand.asked)) and not upstream.place.takes_vllm_fields:
+                raise NotTaken(foreign[0])
             body = self._body(errand, upstream, await self._leaving(errand, upstream))
             if (audited := audited_of(errand.request)) is not None:
                 await audited.intent(errand.asked, upstream.place, lambda: errand.settle(self._accounts))
             try:
-                return await errand.offer(upstream, body, self._headers(errand))
+                return await errand.offer(upstream, body, self._headers(errand), fresh=again)
             except Unsent:
                 self._state.metrics.unsent(upstream.endpoint)
                 raise
@@ -232,7 +251,7 @@ class Gateway:
             if (audited := audited_of(errand.request)) is not None:
                 await audited.outcome(ended_well=True)
 
-        pieces = relay(errand, response, complete)
+        pieces = while_allowed(relay(errand, response, complete), errand, self._identify)
         end = partial(errand.end, self._accounts, self._tracing.end)
         return Relay(pieces, errand.deadline, end, headers=sse.HEADERS)
 
@@ -294,6 +313,8 @@ class Gateway:
 
     async def _close(self) -> None:
         if self._auditor is not None:
+            with contextlib.suppress(Unrecorded):
+                await self._auditor.tell_refused()
             await self._auditor.log.close()
         await self._flush(last=True)
         for endpoint in self._ways.endpoints:
@@ -303,6 +324,22 @@ class Gateway:
             await self._screeners.close()
         if self._database is not None:
             await self._database.close()
+
+
+class NotTaken(Unsent):
+    """The place does not serve vLLM; another of the route's places may."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__(
+            400,
+            "unsupported_parameter",
+            f"The field {field!r} is vLLM's own, and no place of this model takes it now. Leave it out, or ask the"
+            " gateway's operators for `vllm_fields: true` where this model is served by vLLM.",
+        )
+
+
+def _no_model() -> Refusal:
+    return Refusal(404, "model_not_found", "This key has no model of this name; GET /v1/models lists it.")
 
 
 def _keys(config: GatewayConfig, database: Database | None) -> KeyStore:

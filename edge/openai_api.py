@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
+from edge import strict_json
+
 CHAT_PATH, COMPLETIONS_PATH = "/v1/chat/completions", "/v1/completions"
 
-_COUNTS = ("n", "best_of", "max_tokens", "max_completion_tokens")
 _TYPES = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -91,52 +92,24 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object; raises Refusal 400."""
+    """The body as a JSON object that only one reading is possible of (`edge.strict_json`); raises Refusal 400."""
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "malformed_json", "The body is not valid JSON in UTF-8.") from None
+        value = strict_json.parse(body)
+    except strict_json.NotStrict as error:
+        raise Refusal(400, "malformed_json", f"The body {error}. Send one JSON object in UTF-8.") from None
     if not isinstance(value, dict):
         raise Refusal(400, "malformed_json", "The body must be a JSON object.")
     return value
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
 def dump(value: Any) -> bytes:
-    """JSON in UTF-8, compact; raises Refusal 400 for text that UTF-8 cannot hold."""
+    """JSON in UTF-8, compact; raises Refusal 400 for text that UTF-8 cannot hold, and for infinite numbers."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    except (UnicodeEncodeError, RecursionError):
-        raise Refusal(400, "malformed_json", "The body holds text that is not valid Unicode.") from None
-
-
-def known(body: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
-    """A request that has these fields only and names a model, without its null fields; raises Refusal 400."""
-    for field in body:
-        if field not in fields:
-            raise bad("unknown_field", f"The field {field[:80]!r} is not accepted.")
-    asked = {field: value for field, value in body.items() if value is not None}
-    if not isinstance(asked.get("model"), str):
-        raise bad("invalid_model", "The field 'model' must be a string.")
-    for field in _COUNTS:
-        # They are multiplied and held against budgets before any model looks at them.
-        if field in asked and (type(asked[field]) is not int or not 0 <= asked[field] <= 10_000_000):
-            raise bad(f"invalid_{field}", f"The field {field!r} must be a whole number that is not negative.")
-    return asked
-
-
-def check_stream(asked: dict[str, Any]) -> None:
-    """`stream` and its options; raises Refusal 400."""
-    if not isinstance(asked.get("stream", False), bool):
-        raise bad("invalid_stream", "The field 'stream' must be true or false.")
-    options = asked.get("stream_options", {})
-    if not isinstance(options, dict) or set(options) - {"include_usage"}:
-        raise bad("unknown_field", "The field 'stream_options' takes 'include_usage' only.")
-    if options and not asked.get("stream"):
-        raise bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise Refusal(
+            400, "malformed_json", "The body holds text that is not valid Unicode, or an infinite number."
+        ) from None
 
 
 def bad(code: str, message: str) -> Refusal:

@@ -1,10 +1,12 @@
-"""The HTTP protocol of the TLS listener: it looks at the client's certificate before any byte is read."""
+"""The HTTP protocol of every listener: who may speak is known before any byte is read, and for how long is watched."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
+
+from edge.connections import HEADERS_S, Connection
 
 Base: Any  # one of two classes with the same hooks
 try:
@@ -16,8 +18,9 @@ except ImportError:  # httptools has no wheel for this machine
 
     Base = H11Protocol
 
-FIRST_REQUEST_S = 15
 MAX_HEADER_BYTES = 32 * 1024
+IDLE_S = 70.0
+"""Between requests: uvicorn's own limit, and a little more."""
 
 
 def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
@@ -30,7 +33,10 @@ def names_of(certificate: dict[str, Any] | None) -> frozenset[str]:
 
 
 def protocol_class(
-    allowed_clients: list[str] | None, on_refused: Callable[[], None], draining: Callable[[], bool]
+    allowed_clients: list[str] | None,
+    on_refused: Callable[[], None],
+    draining: Callable[[], bool],
+    is_revoked: Callable[[bytes | None], bool] = lambda certificate: False,
 ) -> type[asyncio.Protocol]:
     """uvicorn's protocol for one listener; with `allowed_clients`, only these DNS names may speak.
 
@@ -42,11 +48,17 @@ def protocol_class(
     allowed = None if allowed_clients is None else frozenset(name.lower() for name in allowed_clients)
 
     class EdgeProtocol(Base):
+        connection: Connection
         refused = False
-        header_bytes = 0
+        client_revoked: Callable[[], bool]
+        in_headers = False
+        header_bytes = partial_bytes = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self.connection.abort = transport.abort
+            self.connection.reading_paused = lambda: self.flow.read_paused
+            self.connection.wait(HEADERS_S)
             if draining():
                 self.refused = True
                 transport.abort()
@@ -59,24 +71,65 @@ def protocol_class(
                 transport.abort()
                 return
             # Each request's scope begins as a copy of this.
-            self.app_state = {**self.app_state, "client_names": names}
-            # uvicorn limits the time between requests, not the time before the first one.
-            self.timeout_keep_alive_task = self.loop.call_later(
-                FIRST_REQUEST_S, self.timeout_keep_alive_handler
-            )
+            shown = tls.getpeercert(binary_form=True) if tls is not None else None
+            self.client_revoked = lambda: is_revoked(shown)
+            self.app_state = {**self.app_state, "client_names": names, "client_revoked": self.client_revoked}
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.connection.close()
+            super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if not self.refused:
-                super().data_received(data)
+            if self.refused:
+                return
+            super().data_received(data)
+            cycle = self.cycle
+            if cycle is not None and not cycle.response_complete:
+                self.partial_bytes = 0
+                if cycle.more_body:
+                    self.connection.receive_body(len(data))
+                else:
+                    self.connection.work()
+                return
+            # Between requests: of the next header block, or of a body that nobody reads any more.
+            self.connection.receive_headers()
+            self.partial_bytes += 0 if cycle is not None and cycle.more_body else len(data)
+            if self.partial_bytes > 2 * MAX_HEADER_BYTES and not self.transport.is_closing():
+                self.send_400_response("Invalid HTTP request received.")
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.cycle.response_complete:  # and no other was sent behind it
+                self.connection.wait(IDLE_S)
+
+        def pause_writing(self) -> None:
+            self.connection.stall()
+            super().pause_writing()
+
+        def resume_writing(self) -> None:
+            self.connection.flow()
+            super().resume_writing()
 
         def on_message_begin(self) -> None:
-            self.header_bytes = 0
+            self.header_bytes, self.in_headers = 0, True
             super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self.in_headers = False
+            if self.client_revoked():  # since the handshake
+                self.refused = True
+                on_refused()
+                self.transport.abort()
+                return
+            super().on_headers_complete()
 
         def on_header(self, name: bytes, value: bytes) -> None:
             self.header_bytes += len(name) + len(value)
             if self.header_bytes > MAX_HEADER_BYTES:
                 raise ValueError("headers too large")  # the parser turns it into a 400
-            super().on_header(name, value)
+            if (
+                self.in_headers
+            ):  # else a trailer, which uvicorn would take for a header: of who asks, among others
+                super().on_header(name, value)
 
     return EdgeProtocol

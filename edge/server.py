@@ -13,9 +13,11 @@ from typing import Any
 import uvicorn
 
 from edge.config import EnvironmentFault, GatewayConfig, ReviewsConfig, SidecarConfig, TranslatorConfig
+from edge.connections import Acceptor, Connections, affordable
 from edge.journal import Journal, quiet_libraries, write_line
 from edge.metrics import Metrics
 from edge.protocol import protocol_class
+from edge.reloading import Reloading
 from edge.service import Service, State, health_application
 from edge.tls import RenewableServerContext
 
@@ -28,19 +30,42 @@ LAST_WORDS_S = 3
 Served = GatewayConfig | ReviewsConfig | SidecarConfig | TranslatorConfig
 
 
+HEALTH_CONNECTIONS = 64
+
+
 class Listener(uvicorn.Server):
-    """uvicorn without its signal handlers: the process has one, for both listeners."""
+    """uvicorn without its signal handlers and its way to accept: the process has its own, for both listeners."""
+
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
+        super().__init__(config)
+        self.connections = connections
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept on sockets that are bound already."""
+        await self.lifespan.startup()
+        config = self.config
 
-def run(config: Served) -> None:
+        def protocol() -> Any:
+            made: Any = config.http_protocol_class
+            return made(config=config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        accepting: Any = [Acceptor(each, self.connections, config.ssl, protocol) for each in sockets or []]
+        self.servers = accepting
+        self.started = True
+
+
+def run(config: Served, reloading: Reloading) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigError or EnvironmentFault before anything listens."""
     quiet_libraries()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(config))
+    # LiteLLM makes its own connections, on sockets that uvloop may close twice (`edge.transport.OwnSocket`).
+    with asyncio.Runner(
+        loop_factory=None if isinstance(config, TranslatorConfig) else loop_factory()
+    ) as runner:
+        runner.run(_serve(config, reloading))
 
 
 def loop_factory() -> Any:
@@ -70,7 +95,7 @@ def _make_service(config: Served, state: State) -> Service:
     return Translator(config, state).service()
 
 
-async def _serve(config: Served) -> None:
+async def _serve(config: Served, reloading: Reloading) -> None:
     state = State(Metrics(config.data_class))
     tls = RenewableServerContext(config.listen)
     service = _make_service(config, state)
@@ -91,14 +116,16 @@ async def _serve(config: Served) -> None:
         paths=service.paths,
     )
     drain_s = config.limits.drain_s
+    most = affordable(config.limits.max_connections)
     main = listener(
         journal,
-        http=protocol_class(allowed, count_refused, lambda: state.draining),
+        Connections(most, min(config.limits.max_connections_per_client, most * 3 // 4)),
+        http=protocol_class(allowed, count_refused, lambda: state.draining, tls.is_revoked),
         ssl_certfile=str(config.listen.certificate),
         ssl_context_factory=lambda _config, _default: tls.context,
         timeout_graceful_shutdown=int(drain_s + LAST_WORDS_S + 1),
     )
-    health = listener(health_application(service, state), http="auto", timeout_graceful_shutdown=1)
+    health = health_listener(health_application(service, state))
     main_socket = bind(config.listen.host, config.listen.port, "listen.port")
     health_socket = bind(config.health.host, config.health.port, "health.port")
 
@@ -106,6 +133,7 @@ async def _serve(config: Served) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    reloading.listen(stop)
     serving = [
         asyncio.create_task(main.serve(sockets=[main_socket])),
         asyncio.create_task(health.serve(sockets=[health_socket])),
@@ -154,7 +182,18 @@ async def _watch(config: Served, watches: list[Any]) -> None:
                 write_line("certificate", mode=config.mode, result=result, **{"class": config.data_class})
 
 
-def listener(app: Any, **options: Any) -> Listener:
+def health_listener(app: Any) -> Listener:
+    """The plain HTTP listener of probes and monitoring, with room of its own."""
+    return plain_listener(app, HEALTH_CONNECTIONS, timeout_graceful_shutdown=1)
+
+
+def plain_listener(app: Any, most: int, **options: Any) -> Listener:
+    """A listener without TLS that answers whoever reaches it."""
+    http = protocol_class(None, lambda: None, lambda: False)
+    return listener(app, Connections(most, most), http=http, **options)
+
+
+def listener(app: Any, connections: Connections, **options: Any) -> Listener:
     """A server of an application, not started yet."""
     return Listener(
         uvicorn.Config(
@@ -167,7 +206,8 @@ def listener(app: Any, **options: Any) -> Listener:
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             **options,
-        )
+        ),
+        connections,
     )
 
 

@@ -14,7 +14,7 @@ from edge.flow import Deadline, Relay, while_connected
 from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, read_body
 from edge.service import Service, State, application
 from edge.tracing import passed
-from edge.upstream import UNANSWERED, Client, plain_headers, refusal_of
+from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, plain_headers, refusal_of
 
 # vLLM serves much more on the same port: loading adapters, sleeping, resetting caches, calling its workers.
 POST_PATHS = (CHAT_PATH, COMPLETIONS_PATH, "/v1/embeddings", "/v1/rerank")
@@ -75,7 +75,10 @@ class Sidecar:
         try:
             return await self._client.send(asked.method, self._upstream + path, body=body, headers=headers)
         except httpx.HTTPError as error:
-            raise refusal_of(error) from error
+            refusal = refusal_of(error)
+            if is_broken(error):
+                refusal.headers[BROKEN] = "1"
+            raise refusal from error
 
     async def _relay(self, response: httpx.Response, deadline: Deadline) -> AsyncIterator[bytes]:
         """The body's bytes. A broken body raises, which breaks our own: the gateway must see the cut."""

@@ -1,40 +1,79 @@
-"""What the gateway serves beside chat: completions, embeddings, reranking, by allow-lists as short as the chat's."""
+"""What the gateway serves beside chat: completions, embeddings, reranking; and what passes of each answer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, Required
 
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from edge.answer_models import (
+    CHAT_ANSWER,
+    CHAT_CHUNK,
+    COMPLETION_ANSWER,
+    EMBEDDING_ANSWER,
+    RERANK_ANSWER,
+)
 from edge.chat import check_chat
 from edge.config import Route
-from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH, bad, check_stream, known
+from edge.openai_api import CHAT_PATH, COMPLETIONS_PATH
+from edge.request_fields import (
+    STRICT,
+    Answers,
+    Harmless,
+    Model,
+    Sampling,
+    Text,
+    TokenId,
+    VllmFields,
+    validated,
+)
 
 EMBEDDINGS_PATH, RERANK_PATH = "/v1/embeddings", "/v1/rerank"
-_EMBEDDING_FIELDS = frozenset(["model", "input", "encoding_format", "dimensions", "user"])
-_COMPLETION_FIELDS = frozenset(
-    [
-        "model",
-        "prompt",
-        "suffix",
-        "echo",
-        "stream",
-        "stream_options",
-        "temperature",
-        "top_p",
-        "n",
-        "best_of",
-        "stop",
-        "max_tokens",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "seed",
-        "user",
-    ]
+Tokens = Annotated[list[TokenId], Field(min_length=1)]
+OneOrSeveral = (
+    Text | Tokens | Annotated[list[Text], Field(min_length=1)] | Annotated[list[Tokens], Field(min_length=1)]
 )
-_RERANK_FIELDS = frozenset(["model", "query", "documents", "top_n"])
+
+
+@with_config(STRICT)
+class CompletionRequest(Sampling, Harmless, VllmFields, total=False):
+    """`POST /v1/completions`: a text to go on with, several, or tokens. Embeddings as a prompt are not taken."""
+
+    model: Required[Model]
+    prompt: Required[OneOrSeveral]
+    suffix: str | None
+    echo: bool | None
+    best_of: Answers | None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None
+
+
+@with_config(STRICT)
+class EmbeddingRequest(TypedDict, total=False):
+    """`POST /v1/embeddings`: a text, several, or tokens."""
+
+    model: Required[Model]
+    input: Required[OneOrSeveral]
+    encoding_format: Literal["float", "base64"] | None
+    dimensions: Annotated[int, Field(ge=1, le=65_536)] | None
+    user: Annotated[str, Field(max_length=512)] | None
+
+
+@with_config(STRICT)
+class RerankRequest(TypedDict, total=False):
+    """`POST /v1/rerank`: a question, and texts to put in order. Other documents hold addresses, which servers fetch."""
+
+    model: Required[Model]
+    query: Required[Text]
+    documents: Required[Annotated[list[str], Field(min_length=1)]]
+    top_n: Annotated[int, Field(ge=0, le=1_000_000)] | None
+
+
+_COMPLETION: TypeAdapter[Any] = TypeAdapter(CompletionRequest)
+_EMBEDDING: TypeAdapter[Any] = TypeAdapter(EmbeddingRequest)
+_RERANK: TypeAdapter[Any] = TypeAdapter(RerankRequest)
 
 
 @dataclass(frozen=True)
@@ -46,63 +85,32 @@ class Task:
     """The request without its null fields; raises Refusal 400."""
     holds: str
     """The field without which an answer is none."""
-    answer: tuple[str, ...]
-    """Names of models, servers and debugging fields stay behind."""
+    answer: TypeAdapter[Any]
+    """What passes of a whole answer."""
+    chunk: TypeAdapter[Any] | None = None
+    """What passes of an event of its stream; None: it is not streamed."""
 
 
 def check_completion(body: dict[str, Any]) -> dict[str, Any]:
-    """A completion: a text to go on with, several, or tokens. Embeddings as a prompt are not taken."""
-    asked = known(body, _COMPLETION_FIELDS)
-    check_stream(asked)
-    if not _one_or_several(asked.get("prompt")):
-        raise bad("invalid_prompt", "The field 'prompt' must be text, tokens, or a list of either.")
-    return asked
+    """The request as it may be forwarded; raises Refusal 400."""
+    return validated(_COMPLETION, body)
 
 
 def check_embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    """An embeddings request: a text, several, or tokens."""
-    asked = known(body, _EMBEDDING_FIELDS)
-    if not _one_or_several(asked.get("input")):
-        raise bad("invalid_input", "The field 'input' must be text, tokens, or a list of either.")
-    return asked
+    """The request as it may be forwarded; raises Refusal 400."""
+    return validated(_EMBEDDING, body)
 
 
 def check_rerank(body: dict[str, Any]) -> dict[str, Any]:
-    """A rerank request: a question, and texts to put in order."""
-    asked = known(body, _RERANK_FIELDS)
-    documents = asked.get("documents")
-    if not isinstance(asked.get("query"), str) or not asked["query"]:
-        raise bad("invalid_query", "The field 'query' must be text.")
-    if (
-        not isinstance(documents, list)
-        or not documents
-        or not all(isinstance(each, str) for each in documents)
-    ):
-        # Other kinds hold addresses, which a server would fetch.
-        raise bad("invalid_documents", "The field 'documents' must be a list of texts.")
-    return asked
+    """The request as it may be forwarded; raises Refusal 400."""
+    return validated(_RERANK, body)
 
 
-def _one_or_several(value: Any) -> bool:
-    if _text_or_tokens(value):
-        return True
-    return isinstance(value, list) and bool(value) and all(_text_or_tokens(each) for each in value)
-
-
-def _text_or_tokens(value: Any) -> bool:
-    if isinstance(value, str):
-        return bool(value)
-    return isinstance(value, list) and bool(value) and all(type(token) is int for token in value)
-
-
-_CHOICES = ("id", "object", "created", "choices", "usage")
 TASKS = {
-    "chat": Task(CHAT_PATH, check_chat, "choices", _CHOICES),
-    "completion": Task(COMPLETIONS_PATH, check_completion, "choices", _CHOICES),
-    "embedding": Task(
-        EMBEDDINGS_PATH, check_embeddings, "data", ("id", "object", "created", "data", "usage")
-    ),
-    "rerank": Task(RERANK_PATH, check_rerank, "results", ("id", "results", "usage")),
+    "chat": Task(CHAT_PATH, check_chat, "choices", CHAT_ANSWER, CHAT_CHUNK),
+    "completion": Task(COMPLETIONS_PATH, check_completion, "choices", COMPLETION_ANSWER, COMPLETION_ANSWER),
+    "embedding": Task(EMBEDDINGS_PATH, check_embeddings, "data", EMBEDDING_ANSWER),
+    "rerank": Task(RERANK_PATH, check_rerank, "results", RERANK_ANSWER),
 }
 """By the task that a route names; `completion` beside `chat` where the route says so."""
 

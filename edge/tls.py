@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography import x509
+
 from edge.config import ConfigError, Listen, MutualListen, UpstreamTls
 from edge.files import Stamp, stamp
 
@@ -26,7 +28,26 @@ def server_context(listen: Listen | MutualListen) -> ssl.SSLContext:
         for bundle in listen.client_ca_bundles:
             _load_ca(context, bundle, "listen.client_ca_bundles")
         context.verify_mode = ssl.CERT_REQUIRED
+    if listen.crl is not None:
+        revoked_in(listen.crl)  # OpenSSL would take a file without any list, and then let nobody in
+        _load_ca(context, listen.crl, "listen.crl")
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return context
+
+
+def revoked_in(path: Path) -> frozenset[tuple[bytes, int]]:
+    """Issuer and number of each certificate that a revocation list names. Raises ConfigError."""
+    _readable(path, "listen.crl")
+    try:
+        lists = [
+            x509.load_pem_x509_crl(b"-----BEGIN X509 CRL-----" + part)
+            for part in path.read_bytes().split(b"-----BEGIN X509 CRL-----")[1:]
+        ]
+        if not lists:
+            raise ValueError
+        return frozenset((each.issuer.public_bytes(), one.serial_number) for each in lists for one in each)
+    except ValueError:
+        raise ConfigError(f"listen.crl: {path} holds no PEM revocation list.") from None
 
 
 def client_context(files: UpstreamTls) -> ssl.SSLContext:
@@ -112,14 +133,23 @@ class RenewableServerContext:
     def __init__(self, listen: Listen | MutualListen) -> None:
         self._listen = listen
         authorities = [listen.client_ca, *listen.client_ca_bundles] if listen.client_ca else []
-        files = [listen.certificate, listen.key, *authorities]
+        files = [listen.certificate, listen.key, *authorities, *([listen.crl] if listen.crl else [])]
         self.watch = Watch(files, self._renew)  # before the first reading: no change falls between
         self.context = server_context(listen)
         self._current = self.context
+        self._revoked = revoked_in(listen.crl) if listen.crl else frozenset()
         self.context.sni_callback = self._swap
+
+    def is_revoked(self, certificate: bytes | None) -> bool:
+        """Whether a client's certificate, in DER, is in the revocation list by now: its connection may be older."""
+        if not self._revoked or certificate is None:
+            return False
+        known = x509.load_der_x509_certificate(certificate)
+        return (known.issuer.public_bytes(), known.serial_number) in self._revoked
 
     def _renew(self) -> None:
         self._current = server_context(self._listen)
+        self._revoked = revoked_in(self._listen.crl) if self._listen.crl else frozenset()
 
     def _swap(
         self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, context: ssl.SSLContext

@@ -8,11 +8,17 @@ away after it had the request it says "could not connect", and such a request mu
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import httpx
+
+SILENT_S = 6
+"""After so long without a word a server's machine is asked whether it is there; after twice that it is given up."""
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -20,13 +26,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, verify: ssl.SSLContext | bool, limits: httpx.Limits) -> None:
         self._verify, self._limits = verify, limits
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, and give the answer with its body unread."""
         times = request.extensions["timeout"]
         with _errors(request):
-            response = await self._open().request(
+            response = await self._open(fresh=request.extensions.get("fresh", False)).request(
                 request.method,
                 str(request.url),
                 headers=[(name, value) for name, value in request.headers.items() if name != "host"],
@@ -42,20 +48,66 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Give back every connection."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:  # it belongs to the loop that runs, so it is made under one
+    def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
+        """The session that keeps connections, or the one that makes a new one for each request."""
+        if fresh not in self._sessions:  # it belongs to the loop that runs, so it is made under one
             connector = aiohttp.TCPConnector(
                 ssl=self._verify,
                 limit=self._limits.max_connections or 0,
-                keepalive_timeout=self._limits.keepalive_expiry,
+                socket_factory=_socket,
+                force_close=fresh,
+                keepalive_timeout=None if fresh else self._limits.keepalive_expiry,
             )
-            self._session = aiohttp.ClientSession(
+            self._sessions[fresh] = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             )
-        return self._session
+        return self._sessions[fresh]
+
+
+class OwnSocket(socket.socket):
+    """A socket that closes its own file only.
+
+    uvloop 0.22 and 0.23 close the file of a connection that is reset while it is made, and leave its number with the
+    Python object, whose end would close it again: by then perhaps another client's connection.
+    """
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        super().__init__(family, kind, protocol)
+        self._inode = os.fstat(self.fileno()).st_ino
+
+    def close(self) -> None:
+        """As every socket, unless the number is another file's by now."""
+        self._leave_others()
+        super().close()
+
+    def __del__(self) -> None:
+        self._leave_others()
+
+    def _leave_others(self) -> None:
+        number = self.fileno()
+        if number < 0:
+            return
+        try:
+            own = os.fstat(number).st_ino == self._inode
+        except OSError:
+            own = False
+        if not own:
+            self.detach()
+
+
+def _socket(address: Any) -> socket.socket:
+    """A socket on which a machine that went away is noticed, with a request under way or without."""
+    family, kind, protocol, *_ = address
+    made = OwnSocket(family, kind, protocol)
+    for option, value in ((socket.TCP_KEEPIDLE, SILENT_S), (socket.TCP_KEEPINTVL, SILENT_S // 2)):
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * SILENT_S * 1000)
+    return made
 
 
 class _Body(httpx.AsyncByteStream):

@@ -19,6 +19,8 @@ MAX_GOTTEN_BYTES = 8 * 1024 * 1024
 UNANSWERED = (httpx.HTTPError, TimeoutError, Refusal)
 """What comes of `get` where there is no answer: none, too late, too large."""
 WORKLOAD = "x-isthmus-workload"
+BROKEN = "x-isthmus-broken"
+"""A sidecar says by it that its model server broke off before the first byte of an answer."""
 # Less than the 65 s for which our own listeners keep a connection: no request meets a closing one.
 KEEP_ALIVE_S = 30
 _POOL = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=KEEP_ALIVE_S)
@@ -43,21 +45,25 @@ class Client:
         body: bytes | None = None,
         headers: dict[str, str],
         server_name: str | None = None,
+        fresh: bool = False,
     ) -> httpx.Response:
-        """The answer with its body unread; the server's certificate must bear `server_name`. Raises httpx.HTTPError."""
-        extensions: dict[str, Any] = {"timeout": self._timeout}
+        """The answer with its body unread; the server's certificate must bear `server_name`. Raises httpx.HTTPError.
+
+        `fresh`: over a new connection, which may lead to another replica.
+        """
+        extensions: dict[str, Any] = {"timeout": self._timeout, "fresh": fresh}
         if server_name is not None:
             extensions["sni_hostname"] = server_name
         request = httpx.Request(method, _parsed(url), headers=headers, content=body, extensions=extensions)
         return await self._transport.handle_async_request(request)
 
     async def get(
-        self, url: str, timeout_s: float, *, server_name: str | None = None
+        self, url: str, timeout_s: float, *, server_name: str | None = None, fresh: bool = False
     ) -> tuple[httpx.Response, bytes]:
         """What is answered in time, and its body; raises one of `UNANSWERED`."""
         async with asyncio.timeout(timeout_s):
             response = await self.send(
-                "GET", url, headers=plain_headers("text/plain"), server_name=server_name
+                "GET", url, headers=plain_headers("text/plain"), server_name=server_name, fresh=fresh
             )
             return response, await read_answer(response, MAX_GOTTEN_BYTES)
 
@@ -103,6 +109,13 @@ def refusal_of(error: Exception) -> Refusal:
     if isinstance(error, httpx.TimeoutException):
         return Refusal(504, "timeout", "The model did not answer within the time limit.")
     return Refusal(502, "bad_gateway", "The connection to the model server broke.")
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether a connection was made, and broke before the answer began. What was late may still run."""
+    return isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)) and not (
+        _is_tls(error) or isinstance(error, httpx.ConnectError)
+    )
 
 
 def _is_tls(error: BaseException | None) -> bool:

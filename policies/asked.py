@@ -12,7 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from isthmus.graph.resources import Graph, Resource, place
-from policies import audit, cost, encryption, identity, operators, release, reliability, transit, workload
+from policies import (
+    audit,
+    cost,
+    encryption,
+    identity,
+    network,
+    operators,
+    release,
+    reliability,
+    transit,
+    workload,
+)
 from policies import workload_origin as origin
 from policies.asked_stated import ASKED, Asked
 from policies.documents import configurations, containers, principals, statements
@@ -116,13 +127,13 @@ def _deputies(role: Resource) -> bool:
 
 def _first_trail(subject: Subject) -> Iterator[Resource]:
     """All trails together see what is to be seen, and the first answers for them."""
-    if subject.platform or audit.bedrock(subject.graph):
+    if subject.platform or audit.bedrock(subject.graph) or any(subject.graph.of(audit.HOSTED)):
         yield from list(subject.graph.of("aws:cloudtrail/trail:Trail"))[:1]
 
 
 def _locks(subject: Subject) -> Iterator[Resource]:
     for bucket in audit.record_buckets(subject.graph):
-        yield from encryption.attached(subject.graph, bucket, audit.LOCK)
+        yield from encryption.attached(subject.graph, bucket, audit.LOCK, *audit.LIFECYCLE)
 
 
 def _by_region(subject: Subject) -> Iterable[Resource]:
@@ -310,6 +321,8 @@ _ASKED: dict[str, Callable[[Subject], Asked]] = {
     "network/default-deny": _spaces,
     "network/buckets-shut": _shut,
     "network/groups-named": lambda subject: subject.graph.of(*_GROUPS),
+    "network/dns-firewall": network.networks_made,
+    "audit/names-logged": network.networks_made,
     "encryption/keys-rotate": _only(
         lambda each: each.inputs.get("keyUsage", "ENCRYPT_DECRYPT") == "ENCRYPT_DECRYPT", "aws:kms/key:Key"
     ),

@@ -11,6 +11,7 @@ from isthmus.graph.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.encryption import BUCKETS, attached
 from policies.links import referred
+from policies.network import networks_made
 from policies.pods import of_box, pods
 from policies.rule import Broken, Rule, Subject
 from policies.values import at, unknown
@@ -26,6 +27,9 @@ _CONTENT = (
     "videoDataDeliveryEnabled",
 )
 _MANDATORY = ("AWS::Bedrock::Guardrail", "AWS::Bedrock::Model")
+HOSTED = "aws:sagemaker/endpoint:Endpoint"
+_HOSTED_CALLS = "AWS::SageMaker::Endpoint"
+LIFECYCLE = (":BucketLifecycleConfiguration", ":BucketLifecycleConfigurationV2")
 _PROMPTS = ("--enable-log-requests", "--enable-log-outputs", "--log-requests")
 """Flags by which vLLM writes prompts or answers into its log."""
 
@@ -46,7 +50,10 @@ def region(resource: Resource) -> str:
 def _sees_bedrock(subject: Subject) -> Iterator[Broken]:
     trails = list(subject.graph.of(_TRAIL))
     # A platform's trail is its whole account's: others may call Bedrock there, whatever is made here.
-    if not trails or (subject.platform is None and not bedrock(subject.graph)):
+    wanted: list[str] = list(_MANDATORY) if subject.platform is not None or bedrock(subject.graph) else []
+    if any(subject.graph.of(HOSTED)):
+        wanted.append(_HOSTED_CALLS)
+    if not trails or not wanted:
         return
     seen: set[str] = set()
     for trail in trails:
@@ -56,7 +63,7 @@ def _sees_bedrock(subject: Subject) -> Iterator[Broken]:
             return
         for selector in selectors or []:
             seen |= set(_data_events(selector))
-    missing = [each for each in _MANDATORY if each not in seen]
+    missing = [type_ for type_ in wanted if type_ not in seen]
     if missing:
         yield Broken(f"{trails[0].name} leaves out data events of {', '.join(missing)}", trails[0])
 
@@ -139,6 +146,32 @@ def _locked_long_enough(subject: Subject) -> Iterator[Broken]:
                 yield Broken(
                     f"{lock.name} locks records for {locked:g} days, and {wanted} are the least", lock
                 )
+            yield from _hidden_while_locked(subject.graph, bucket, locked)
+
+
+def _hidden_while_locked(graph: Graph, bucket: Resource, locked: float) -> Iterator[Broken]:
+    """Lifecycle rules that hide records whose lock still holds: S3 lays a delete marker over a locked record too."""
+    for lifecycle in attached(graph, bucket, *LIFECYCLE):
+        rules = lifecycle.inputs.get("rules")
+        if unknown(rules):
+            yield Broken(f"what {lifecycle.name} expires is not known yet", lifecycle, "undecided")
+            continue
+        for rule in rules or []:
+            days, date = at(rule, "expiration.days"), at(rule, "expiration.date")
+            if at(rule, "status") == "Disabled":
+                continue
+            if unknown(days) or unknown(date):
+                yield Broken(f"when {lifecycle.name} expires records is not known", lifecycle, "undecided")
+            elif date:
+                yield Broken(
+                    f"{lifecycle.name} hides records at a date, however long they are locked", lifecycle
+                )
+            elif days and days <= locked:
+                yield Broken(
+                    f"{lifecycle.name} hides records after {days:g} days, and they are locked for {locked:g}",
+                    lifecycle,
+                    patch=f"rules: expiration.days={locked + 1:g}",
+                )
 
 
 def _calls_logged(subject: Subject) -> Iterator[Broken]:
@@ -219,6 +252,19 @@ def _flows_logged(subject: Subject) -> Iterator[Broken]:
     for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
         if vpc.urn not in logged:
             yield Broken(f"of what goes through {vpc.name}, accepted and refused, no record is kept", vpc)
+
+
+def _names_logged(subject: Subject) -> Iterator[Broken]:
+    logged = {
+        vpc.urn
+        for log in subject.graph.of(
+            "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation"
+        )
+        for vpc in referred(subject.graph, log, "resourceId", ":Vpc")
+    }
+    for vpc in networks_made(subject):
+        if vpc.urn not in logged:
+            yield Broken(f"of the names that are asked for in {vpc.name} no record is kept", vpc)
 
 
 def _alarms_heard(subject: Subject) -> Iterator[Broken]:
@@ -317,6 +363,16 @@ RULES = (
         "Set enabledClusterLogTypes to api, audit and authenticator at least",
         _cluster_logs,
         ("aws:eks/cluster:Cluster",),
+    ),
+    Rule(
+        "audit/names-logged",
+        "Networks keep a record of the names that are asked for",
+        "medium",
+        (*fw.nist("AU-2", "AU-12"), *fw.iso_27001("A.8.15")),
+        "Who tries to send data out as names is seen in the questions, allowed or blocked, and nowhere else",
+        "Associate a ResolverQueryLogConfig with the VPC",
+        _names_logged,
+        ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "audit/flows-logged",

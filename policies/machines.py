@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from isthmus.contracts.platform import Platform, Pool
+from isthmus.contracts.platform_system_nodes import sized
 from isthmus.graph.resources import Resource
 from policies import frameworks as fw
 from policies.capacity import Sum, number, summed
@@ -32,7 +33,7 @@ def _kinds(platform: Platform, resource: Resource) -> set[str]:
     if pool is not None and pool.node_group is not None:
         return {pool.node_group.instance_type}
     if tag(resource, _POOL) == _SYSTEM:
-        return {each.system_nodes.instance_type for each in platform.clusters}
+        return {sized(platform, each).instance_type for each in platform.clusters if each.mode == "manage"}
     return set()
 
 
@@ -108,7 +109,7 @@ def _bounded(subject: Subject) -> Iterator[Broken]:
 def _most(platform: Platform, name: str) -> int | None:
     """Machines that a pool, or a cluster's own system, has at most; None where the platform states no such."""
     if name == _SYSTEM:
-        return sum(each.system_nodes.nodes for each in platform.clusters)
+        return sum(sized(platform, each).nodes for each in platform.clusters if each.mode == "manage")
     pool = next((each for each in platform.pools if each.name == name and each.node_group), None)
     if pool is None or pool.node_group is None:
         return None

@@ -20,6 +20,9 @@ _GROUP = "aws:ec2/securityGroup:SecurityGroup"
 _RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 _EVERYWHERE = ("0.0.0.0/0", "::/0")
 _BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+_ASSOCIATION = "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation"
+_FIREWALL_RULE = "aws:route53/resolverFirewallRule:ResolverFirewallRule"
+_FIREWALL_CONFIG = "aws:route53/resolverFirewallConfig:ResolverFirewallConfig"
 _BALANCERS = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
 
 
@@ -181,6 +184,78 @@ def _endpoint_names(subject: Subject) -> Iterator[Broken]:
             )
 
 
+def networks_made(subject: Subject) -> Iterator[Resource]:
+    """The VPCs made here whose DNS firewall is made here too: the platform may leave it to the organisation."""
+    platform = subject.platform
+    elsewhere = {each.cidr for each in platform.networks if each.dns_mode != "manage"} if platform else set()
+    for vpc in subject.graph.of("aws:ec2/vpc:Vpc"):
+        if vpc.inputs.get("cidrBlock") not in elsewhere:
+            yield vpc
+
+
+def _names_are_named(subject: Subject) -> Iterator[Broken]:
+    for vpc in networks_made(subject):
+        associations = _of_vpc(subject, vpc, _ASSOCIATION, "vpcId")
+        if not associations:
+            yield Broken(f"{vpc.name} has no DNS firewall: its resolver asks for any name", vpc)
+        else:
+            yield from _allow_list(subject, vpc, associations)
+        closed = _of_vpc(subject, vpc, _FIREWALL_CONFIG, "resourceId")
+        if not closed:
+            yield Broken(f"nothing says what the resolver of {vpc.name} does when its firewall fails", vpc)
+        for config in closed:
+            open_ = config.inputs.get("firewallFailOpen")
+            if unknown(open_):
+                yield Broken(f"{config.name}: firewallFailOpen is not known yet", vpc, "undecided")
+            elif open_ != "DISABLED":
+                yield Broken(f"the resolver of {vpc.name} answers for any name when its firewall fails", vpc)
+
+
+def _of_vpc(subject: Subject, vpc: Resource, kind: str, key: str) -> list[Resource]:
+    return [each for each in subject.graph.of(kind) if vpc in referred(subject.graph, each, key, ":Vpc")]
+
+
+def _allow_list(subject: Subject, vpc: Resource, associations: list[Resource]) -> Iterator[Broken]:
+    """What the rules of a VPC's firewall leave open, in the order in which AWS asks them."""
+
+    def order(resource: Resource) -> float:
+        found = resource.inputs.get("priority")
+        return found if isinstance(found, int | float) else 0
+
+    rules = [
+        rule
+        for association in sorted(associations, key=order)
+        for group in referred(subject.graph, association, "firewallRuleGroupId", ":ResolverFirewallRuleGroup")
+        for rule in sorted(subject.graph.of(_FIREWALL_RULE), key=order)
+        if group in referred(subject.graph, rule, "firewallRuleGroupId", ":ResolverFirewallRuleGroup")
+    ]
+    for rule in rules:
+        action, names = rule.inputs.get("action"), _names_of(subject, rule)
+        if unknown(action) or names is None:
+            yield Broken(f"what {rule.name} of {vpc.name} covers is not known yet", vpc, "undecided")
+            return
+        everything = any(not name.rstrip(".").removeprefix("*").removeprefix(".") for name in names)
+        if action == "BLOCK":
+            if everything:
+                return
+            continue
+        for name in names:
+            # `*.com` is the zone of everybody as much as `*` is.
+            if name.startswith("*") and name.rstrip(".").count(".") < 2:
+                yield Broken(f"{rule.name} of {vpc.name} lets {name} be asked for", vpc)
+                return
+    yield Broken(f"the DNS firewall of {vpc.name} does not end in a block of all other names", vpc)
+
+
+def _names_of(subject: Subject, rule: Resource) -> list[str] | None:
+    """The names that a firewall's rule is about; None where they are not known."""
+    lists = referred(subject.graph, rule, "firewallDomainListId", ":ResolverFirewallDomainList")
+    names = [name for each in lists for name in each.inputs.get("domains") or []]
+    if not lists or any(unknown(each.inputs.get("domains")) for each in lists):
+        return None
+    return None if any(unknown(name) for name in names) else [str(name) for name in names]
+
+
 def _notebooks(subject: Subject) -> Iterator[Broken]:
     for each in subject.graph.of("aws:sagemaker/notebookInstance:NotebookInstance"):
         if each.inputs.get("directInternetAccess", "Enabled") != "Disabled":
@@ -289,6 +364,22 @@ RULES = (
         "Set privateDnsEnabled: true",
         _endpoint_names,
         ("aws:ec2/vpcEndpoint:VpcEndpoint",),
+    ),
+    Rule(
+        "network/dns-firewall",
+        "A network's resolver answers for named names only, and for none when its DNS firewall fails",
+        "critical",
+        (
+            *fw.nist("SC-7", "SC-7(5)"),
+            *fw.pci("1.3.2"),
+            *fw.iso_27001("A.8.20", "A.8.12"),
+            *fw.dora("Art. 9(4)(b)"),
+        ),
+        "Security groups do not see questions to the resolver: data leaves spelled as names of a stranger's zone",
+        "Associate a ResolverFirewallRuleGroup with the VPC that allows a list and ends in a BLOCK of `*`, and set"
+        " firewallFailOpen: DISABLED in a ResolverFirewallConfig",
+        _names_are_named,
+        ("aws:ec2/vpc:Vpc",),
     ),
     Rule(
         "network/notebooks-inside",

@@ -134,6 +134,7 @@ TOGETHER = {
     # One detector each, whose patterns are compiled once.
     "tests/edge/redaction": "redaction",
     "tests/edge/screening": "screening",
+    "tests/edge/privacy": "privacy",
 }
 """Files, or rooms of files, that one worker runs, one after the other."""
 FIRST = (

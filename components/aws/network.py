@@ -6,10 +6,11 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
+from components.aws import dns_firewall
 from components.aws.addresses import ipv4_network
 from components.aws.boundary import boundary_arn
 from components.aws.log_group import SealedLogGroup, retention, sealed_log_group
-from components.aws.names import aws_name, partition
+from components.aws.names import aws_name, domain, partition
 from components.aws.role_policy import role_policy
 from components.checks import MODES, one_of
 from isthmus.contracts.errors import InputError
@@ -45,6 +46,12 @@ class NetworkArgs(TypedDict):
     """Whether there is an internet gateway, with a route to it (default false)."""
     flow_log_days: int
     """How long flow logs are kept, days; CloudWatch Logs takes the next longer period that it knows."""
+    dns_mode: NotRequired[str]
+    """Who keeps the DNS firewall: `manage`, `existing` (the organisation) or `off`; absent: as `mode`."""
+    dns_names: NotRequired[list[str]]
+    """The only names that are answered, each whole or `*.zone`; absent: those of AWS in the region."""
+    query_log_days: NotRequired[int]
+    """How long the log of DNS questions is kept, days (default: `flow_log_days`)."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
     """ARN of the policy that bounds the flow logs' role; absent, one is made beside it."""
     kms_key: NotRequired[pulumi.Input[str]]
@@ -54,7 +61,8 @@ class NetworkArgs(TypedDict):
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with a private subnet in each zone, one route table, no open security group, and flow logs.
+    """A VPC with a private subnet in each zone, one route table, no open security group, flow logs, and a DNS firewall
+    that answers named names only.
 
     `retained` names what stays when the stack is destroyed: the record of who spoke with whom, and its key.
     """
@@ -68,7 +76,7 @@ class Network(pulumi.ComponentResource):
     cidr: pulumi.Output[str]
     """The VPC's network; empty where none is named."""
     retained: pulumi.Output[list[str]]
-    """ARNs of what is left on purpose when the stack is destroyed: the flow logs and their key."""
+    """ARNs of what is left on purpose when the stack is destroyed: the logs of flows and questions, and their keys."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("isthmus:index:Network", name, dict(args), opts)
@@ -78,7 +86,14 @@ class Network(pulumi.ComponentResource):
         subnets: list[Any] = []
         route_tables: list[Any] = []
         vpc: pulumi.Input[str] = ""
-        self.retained = pulumi.Output.from_input([])
+        self._made: list[pulumi.Output[str]] = []
+        dns = one_of(args.get("dns_mode", mode), MODES, f"{where}.dns_mode")
+        names = []
+        if mode != "off" and dns == "manage":
+            given = args.get("dns_names")
+            names = dns_firewall.check_names(
+                regional_names(args["region"]) if given is None else given, f"{where}.dns_names"
+            )
         if mode == "existing":
             _check_existing(args, where)
             vpc = args.get("vpc", "")
@@ -87,6 +102,20 @@ class Network(pulumi.ComponentResource):
             retention(args["flow_log_days"], f"{where}.flow_log_days")
             plan = subnet_plan(args.get("cidr", ""), args.get("zones", []), args["region"], where)
             vpc, subnets, route_tables = self._make(name, args, plan)
+        if names:
+            self._made += dns_firewall.make(
+                name,
+                vpc=vpc,
+                names=names,
+                region=args["region"],
+                account=self._account(),
+                log_days=args.get("query_log_days", args["flow_log_days"]),
+                kms_key=args.get("kms_key"),
+                tags=args.get("tags", {}),
+                parent=self,
+                where=where,
+            )
+        self.retained = pulumi.Output.all(*self._made)
         self.subnets = subnets
         self.route_tables = route_tables
         self.vpc_id = pulumi.Output.from_input(vpc)
@@ -156,12 +185,12 @@ class Network(pulumi.ComponentResource):
         return vpc.id, subnets, [table.id]
 
     def _flow_logs(self, name: str, args: NetworkArgs, vpc: pulumi.Output[str]) -> None:
-        from pulumi_aws import ec2, get_caller_identity_output
+        from pulumi_aws import ec2
         from pulumi_aws.iam import Role
 
         region, tags = args["region"], args.get("tags", {})
         child = pulumi.ResourceOptions(parent=self)
-        account = get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+        account = self._account()
         group = sealed_log_group(
             f"{name}-flow",
             f"/isthmus/network/{name}/flow-",
@@ -200,7 +229,22 @@ class Network(pulumi.ComponentResource):
             # A role without its policy writes nothing, and AWS says so in the flow log's state only.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
-        self.retained = pulumi.Output.all(*group.made)
+        self._made += group.made
+
+    def _account(self) -> pulumi.Output[str]:
+        from pulumi_aws import get_caller_identity_output
+
+        return get_caller_identity_output(opts=pulumi.InvokeOutputOptions(parent=self)).account_id
+
+
+def regional_names(region: str) -> list[str]:
+    """Names of AWS's services in a region, and of what is in the VPC: nobody but AWS answers for their zones."""
+    return [f"*.{region}.{domain(region)}", f"s3.{region}.{domain(region)}", inside(region)]
+
+
+def inside(region: str) -> str:
+    """Names that AWS gives to machines of a VPC; its resolver asks nobody for them."""
+    return "*.ec2.internal" if region == "us-east-1" else f"*.{region}.compute.internal"
 
 
 def subnet_plan(cidr: str, zones: list[str], region: str, where: str) -> dict[str, str]:

@@ -62,7 +62,9 @@ class Calibrations:
             said = route.get("confidence")
             if said is not None:
                 named = [_file(each, files, route) for each in said["calibrations"]]
-                route = {**route, "confidence": {"domain": said["domain"], "calibrations": named}}
+                digests = sorted({each["digest"] for each in said["calibrations"]})
+                confidence = {"domain": said["domain"], "calibrations": named, "digests": digests}
+                route = {**route, "confidence": confidence}
             self.routes.append(route)
         self.before: list[pulumi.Resource] = []
         self.mounts: list[dict[str, Any]] = []

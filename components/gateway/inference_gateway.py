@@ -38,7 +38,7 @@ from components.kube import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.onprem.spread import ZONE
-from components.pods import NO_RESOLVER, ranked, same
+from components.pods import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -244,6 +244,7 @@ class InferenceGateway(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            securityContext=share_security(GATEWAY_USER),
             **ranked(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),

@@ -26,9 +26,6 @@ _CONFIG = "/etc/isthmus/config"
 _MODELS = "/models"
 _START_S = 180
 """Reading a model takes seconds, on a busy machine many."""
-_BASE, _WORKER, _MODEL = 192, 192, 512
-"""Memory (MiB) of the process that asks, of each that looks, and of each model in it: measured, by patterns alone they
-take 65 and 164, a worker with `fr_core_news_md` 540 MB (docs/redaction.md)."""
 
 
 class ScreeningModel(TypedDict):
@@ -108,6 +105,8 @@ class GatewayScreening(TypedDict):
     """Seconds after which a detector is down (default 2)."""
     restore: NotRequired[bool]
     """Whether an answer gets back what was taken out of its prompt (default true)."""
+    images: NotRequired[str]
+    """What happens to an image where a guard judges prompts, which no guard can read: refuse (default) or pass."""
     workers: NotRequired[int]
     """Processes of the detector; absent: 2 with models, 1 with patterns alone."""
     cpu: NotRequired[str]
@@ -124,8 +123,7 @@ def _read(args: GatewayScreening) -> Screening:
 
 def asked(screening: Screening) -> tuple[str, str]:
     """CPUs and memory that a detector asks for."""
-    memory = _BASE + screening.processes * (_WORKER + len(screening.models) * _MODEL)
-    return screening.cpu or str(screening.processes), screening.memory or f"{memory}Mi"
+    return screening.room
 
 
 def judges(args: GatewayScreening | None) -> list[ScreeningGuard]:
@@ -224,6 +222,8 @@ def section(args: GatewayScreening, stated: Screening, space: str) -> dict[str, 
         "languages": stated.spoken,
         "restore": stated.restore,
     }
+    if stated.images == "pass":
+        made["images"] = "pass"
     if args.get("redacted"):
         made["redacted"] = list(args.get("redacted", []))
     if guards := args.get("guards"):

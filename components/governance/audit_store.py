@@ -11,6 +11,8 @@ from components.aws.names import for_auto_name, partition
 from components.aws.private_bucket import BUCKET_NAME, private, tls_only
 
 CLOUDTRAIL = {"Service": "cloudtrail.amazonaws.com"}
+UPLOAD_DAYS = 7
+"""After so many days S3 drops what was never uploaded whole."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,11 @@ def make_store(
     parent: pulumi.Resource,
     kms_key: pulumi.Input[str] | None = None,
     sealers: Sequence[pulumi.Input[str]] = (),
+    delete_after_retention: bool = True,
 ) -> Store:
-    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay for ever.
+    """The bucket, locked in COMPLIANCE mode for `retention_days`, and its key; both stay when the stack goes.
 
+    `delete_after_retention`: whether S3 deletes records whose lock has ended.
     `sealers`: patterns of the ARNs of the roles that alone may put; the trail, if any, delivers besides.
     """
     from pulumi_aws import s3
@@ -88,6 +92,13 @@ def make_store(
         rule={"default_retention": {"mode": "COMPLIANCE", "days": retention_days}},
         opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning]),
     )
+    s3.BucketLifecycleConfiguration(
+        f"{name}-expiry",
+        bucket=bucket.id,
+        rules=expiry(retention_days, delete_after_retention),
+        # The rules of a bucket without versions delete at once; the lock comes first.
+        opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=True, depends_on=[versioning, locked]),
+    )
     encrypted, closed, owned = private(name, bucket.id, key_arn, kept)
     policy = s3.BucketPolicy(
         f"{name}-policy",
@@ -99,6 +110,41 @@ def make_store(
     if key is None:
         return Store(bucket.id, bucket.arn, key_arn, [bucket.arn], ready)
     return Store(bucket.id, bucket.arn, key_arn, [bucket.arn, key_arn], [*ready, key])
+
+
+def expiry(retention_days: int, delete_after_retention: bool) -> list[Any]:
+    """Lifecycle rules: records go when their lock has ended, and never before.
+
+    S3 hides a record a day after its lock ended, and deletes it a day later. It deletes no version that is locked or
+    under a legal hold, whatever the rules say; but it would hide one, so the rules wait for the lock. A denial in the
+    bucket's policy does not stop S3's own deletion (S3 User Guide, "Object Lock considerations", "Managing S3 Lifecycle
+    policies with Object Lock", and "Expiring objects").
+    """
+    everything = {"status": "Enabled", "filter": {"prefix": ""}}
+    rules: list[Any] = [
+        {
+            **everything,
+            "id": "drop-unfinished-uploads",
+            "abort_incomplete_multipart_upload": {"days_after_initiation": UPLOAD_DAYS},
+        }
+    ]
+    if delete_after_retention:
+        rules += [
+            {
+                **everything,
+                "id": "delete-after-retention",
+                # The sealer's clock sets the lock of a seal, and S3's the rule: a day covers the difference.
+                "expiration": {"days": retention_days + 1},
+                "noncurrent_version_expiration": {"noncurrent_days": 1},
+            },
+            # S3 takes this in no rule that has days.
+            {
+                **everything,
+                "id": "drop-markers-of-nothing",
+                "expiration": {"expired_object_delete_marker": True},
+            },
+        ]
+    return rules
 
 
 def make_key(

@@ -24,6 +24,8 @@ class AuditTrailArgs(TypedDict):
     """`manage`: made here, on AWS. `existing`: the organisation's, named below. `off`: none."""
     retention_days: int
     """How long no one can delete a record, days."""
+    delete_after_retention: NotRequired[bool]
+    """`manage`: whether S3 deletes records once `retention_days` are over (the default); false keeps them."""
     region: NotRequired[str]
     """AWS region, for `manage` and for a trail."""
     endpoint: NotRequired[str]
@@ -156,6 +158,7 @@ class AuditTrail(pulumi.ComponentResource):
                 region=region,
                 account=account,
                 retention_days=args["retention_days"],
+                delete_after_retention=args.get("delete_after_retention", True),
                 delivery=to,
                 tags=tags,
                 parent=self,

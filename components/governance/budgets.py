@@ -58,6 +58,8 @@ class BudgetsArgs(TypedDict):
     """Name of the platform: value of the tag `isthmus-platform`, by which unusual spend is watched."""
     anomaly_usd: NotRequired[float]
     """Alert on unusual spend with a total impact of at least so much, USD; absent, it is not watched."""
+    anomaly_monitor: NotRequired[str]
+    """ARN of the account's own monitor, whose findings are told; absent, one of the platform's tag is made."""
     notify: list[str]
     """E-mail addresses told of alerts."""
     cost_tags: NotRequired[str]
@@ -217,19 +219,21 @@ def _publishers(account: pulumi.Input[str], partition: pulumi.Output[str]) -> li
 def _anomalies(
     name: str, args: BudgetsArgs, topic: Topic, told: list[str], child: pulumi.ResourceOptions
 ) -> None:
-    """A monitor of what bears the platform's tag. An account has one monitor of all services at most, often
-    made by AWS already, so it is not that one. At once to the topic, daily by e-mail: AWS pairs them so."""
+    """A monitor of what bears the platform's tag, or the account's own. An account has one monitor of all services at
+    most, often made by AWS already, so none is made. At once to the topic, daily by e-mail: AWS pairs them so."""
     from pulumi_aws.costexplorer import AnomalyMonitor, AnomalySubscription
 
-    monitor = AnomalyMonitor(
-        f"{name}-monitor",
-        # What it counts by cannot be changed: another platform is another monitor, with another name.
-        name=aws_name(f"{name}-monitor", BUDGET_NAME, args["platform"]),
-        monitor_type="CUSTOM",
-        monitor_specification=json.dumps(_counted(args["platform"])),
-        tags=args.get("tags", {}),
-        opts=child,
-    )
+    monitor: pulumi.Input[str] | None = args.get("anomaly_monitor")
+    if monitor is None:
+        monitor = AnomalyMonitor(
+            f"{name}-monitor",
+            # What it counts by cannot be changed: another platform is another monitor, with another name.
+            name=aws_name(f"{name}-monitor", BUDGET_NAME, args["platform"]),
+            monitor_type="CUSTOM",
+            monitor_specification=json.dumps(_counted(args["platform"])),
+            tags=args.get("tags", {}),
+            opts=child,
+        ).arn
     ways: dict[str, tuple[str, list[Any]]] = {
         "at-once": ("IMMEDIATE", [{"type": "SNS", "address": topic.arn}]),
         "daily": ("DAILY", [{"type": "EMAIL", "address": address} for address in told]),
@@ -239,7 +243,7 @@ def _anomalies(
             f"{name}-{suffix}",
             name=aws_name(f"{name}-{suffix}", BUDGET_NAME),
             frequency=frequency,
-            monitor_arn_lists=[monitor.arn],
+            monitor_arn_lists=[monitor],
             subscribers=subscribers,
             threshold_expression={
                 "dimension": {

@@ -30,6 +30,10 @@ BEDROCK_DATA = [
 other than InvokeModel and Converse, which are management events. Source: CloudTrail User Guide, "Logging data
 events" (read 2026-11-25). `AWS::Bedrock::Prompt`, which other pages name, is not among them, and others report that
 CloudTrail refuses it; one unknown type would make it refuse all selectors."""
+SAGEMAKER_DATA = ["AWS::SageMaker::Endpoint"]
+"""Calls of models on SageMaker. CloudTrail records InvokeEndpointWithResponseStream by this type, and documents nothing
+of InvokeEndpoint, which the gateway's own records have. Source: CloudTrail User Guide, "CloudTrail concepts", table of
+data events (read 2026-11-29)."""
 
 
 class TrailSettings(TypedDict):
@@ -154,7 +158,8 @@ def make_trail(
 
 
 def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
-    """All management events, read and write (calls of models are among them); data events of Bedrock and the store.
+    """All management events, read and write (calls of models on Bedrock are among them); data events of Bedrock,
+    SageMaker's endpoints and the store.
 
     Of the store all but CloudTrail's own deliveries: each would be an event, which would be delivered, and so on.
     """
@@ -171,6 +176,7 @@ def event_selectors(bucket: pulumi.Input[str], prefix: str) -> list[Any]:
             "field_selectors": [{"field": "eventCategory", "equals": ["Management"]}],
         },
         *(_data(f"Bedrock {kind.rpartition(':')[2]}", kind, []) for kind in BEDROCK_DATA),
+        *(_data(f"SageMaker {kind.rpartition(':')[2]}", kind, []) for kind in SAGEMAKER_DATA),
         _data(
             "Audit store, all but writes",
             "AWS::S3::Object",

@@ -56,6 +56,17 @@ class ModelWeights(TypedDict):
     """ConfigMap with `weights.pub`: whose signature `SHA256SUMS` must bear, in `SHA256SUMS.sig`."""
 
 
+class ModelCompileCache(TypedDict):
+    """Where what the engine compiles at its start is kept."""
+
+    place: str
+    """`pod` (each start compiles again), `node` (in the class's folder on the machine's disk) or `volume` (a claim)."""
+    storage_class: NotRequired[str]
+    """For `volume`: storage class whose volumes many machines can mount; absent: that of the weights' cache."""
+    size_gib: NotRequired[int]
+    """For `volume`: size of the claim, GiB (default 20)."""
+
+
 class LoraAdapter(TypedDict):
     """A LoRA adapter served beside the base model, under its own name."""
 
@@ -196,6 +207,8 @@ class ModelServerArgs(TypedDict):
     """Speculative decoding; absent: none."""
     prefix_cache: NotRequired[str]
     """Who shares computed prefixes: shared (default), salted (the gateway's workloads say by whom), off."""
+    compile_cache: NotRequired[ModelCompileCache]
+    """Where compiled code is kept; absent: on the machines' disks where the weights are kept there, else in the pod."""
     drain_s: NotRequired[int]
     """Seconds for the answers under way when a replica ends (default 40); longer ones are cut."""
     picker: NotRequired[ModelPicker]
@@ -279,5 +292,5 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
         )
     except At as error:
         raise InputError(error.what, where=f"{args['id']}.model_family", todo=error.todo) from None
-    made: Any = {**profile, **args}
-    return made
+    sized: Any = {**profile, **args}
+    return sized

@@ -3,6 +3,7 @@
 from typing import Any
 
 from components.kube import ENGINE_PORT, GPU_TOLERATION
+from components.onprem import compile_cache
 from components.onprem.devices import device_claims, device_resources
 from components.onprem.groups import PORT_RANGE, Member, worker_probe
 from components.onprem.machines import machines
@@ -119,7 +120,7 @@ def engine_probe(period: int, failures: int) -> dict[str, Any]:
 
 def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
     """vLLM's container, without its probes."""
-    fixed = dict(ENVIRONMENT)
+    fixed = {**ENVIRONMENT, **compile_cache.variables(args)}
     if member is not None:
         fixed.pop("VLLM_HOST_IP")  # the loopback does not reach another machine
     return {
@@ -132,6 +133,7 @@ def _engine(args: ModelServerArgs, member: Member | None) -> dict[str, Any]:
         "volumeMounts": [
             weights_mount(args),
             {"name": "cache", "mountPath": CACHE},
+            *compile_cache.mounts(args),
             {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 (a volume of the pod)
             {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108
         ],
@@ -148,6 +150,7 @@ def grace(args: ModelServerArgs) -> int:
 def _volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
     return [
         weights_volume(args),
+        *compile_cache.volumes(args),
         *key_volume(args),
         {"name": "cache", "emptyDir": {"sizeLimit": "20Gi"}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "2Gi"}},

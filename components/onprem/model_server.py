@@ -7,7 +7,7 @@ from components.checks import one_of, sensitivity
 from components.gateway.config import config_map, sidecar_config, trusting
 from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor
-from components.onprem import inference_pool, scaling, weight_cache
+from components.onprem import compile_cache, inference_pool, scaling, weight_cache
 from components.onprem.devices import check_devices, device_objects
 from components.onprem.door import ADDRESS, model_service, network
 from components.onprem.groups import LEADS, nodes_of
@@ -80,6 +80,7 @@ class ModelServer(pulumi.ComponentResource):
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
         before += weight_cache.cached(name, args, space, self)
+        before += compile_cache.claim(name, args, space, own, self)
         found = args.get("door")
         if found is None:
             inference_pool.make(name, args, space, own, serving, child)

@@ -18,6 +18,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edge.audit.chain_files import now
 from edge.audit.content import MOST_ANSWER_BYTES, Hmacs, encrypt, key_name, reference
 from edge.audit.keys import Keys, expire, read_key
 from edge.audit.log import AuditLog, Unrecorded
@@ -27,6 +28,9 @@ from edge.metrics import Metrics
 from edge.openai_api import Refusal
 
 EXPIRE_S = 3600.0
+ANONYMOUS_S = 60.0
+ANONYMOUS = 20
+"""Refused requests of nobody known that have a record each in every `ANONYMOUS_S`; the others are counted in one."""
 
 
 def audited_of(request: Request) -> AuditedRequest | None:
@@ -48,6 +52,45 @@ class Auditor:
                 settings.content.keys, _key(settings.content.wrapping_key, "audit.content.wrapping_key")
             )
         self.log = AuditLog(settings, config.data_class, config.site, metrics)
+        self._anonymous = 0
+        self._refused: dict[str, int] = {}
+        self._since = now()
+
+    def counts_only(self, exchange: Exchange) -> bool:
+        """Whether a request that is over is only counted: of nobody known, refused, and one of many.
+
+        Who has no key could fill the disk otherwise, on which every request depends.
+        """
+        if exchange.identity or exchange.status != 401:
+            return False
+        self._anonymous += 1
+        if self._anonymous <= ANONYMOUS:
+            return False
+        self._refused[exchange.code] = self._refused.get(exchange.code, 0) + 1
+        return True
+
+    async def tell_refused(self) -> None:
+        """Record how many refused requests were only counted; raises Unrecorded, and what was not told stays."""
+        self._anonymous = 0
+        if not self._refused:
+            self._since = now()
+            return
+        codes, self._refused = self._refused, {}
+        place = {"class": self.data_class, "site": self.site, "gateway": self.log.name}
+        try:
+            await self.log.append("refused", {**place, "since": self._since, "codes": codes})
+        except Unrecorded:
+            for code, count in codes.items():
+                self._refused[code] = self._refused.get(code, 0) + count
+            raise
+        self._since = now()
+
+    async def telling(self) -> None:
+        """Record refused requests that were only counted, every minute and for ever."""
+        while True:
+            await asyncio.sleep(ANONYMOUS_S)
+            with contextlib.suppress(Unrecorded):
+                await self.tell_refused()
 
     async def review(self, fields: dict[str, Any]) -> None:
         """An act upon a held answer: durable, or it is not done. Raises Refusal 503."""
@@ -151,6 +194,8 @@ class AuditedRequest:
         self.done = True
         self.settle()
         exchange = self.exchange
+        if not self.attempts and self.auditor.counts_only(exchange):
+            return
         content, kept = await self._content()
         fields = {
             **self._common(),

@@ -71,6 +71,7 @@ _SHAPES: dict[str, dict[str, type | tuple[type, ...]]] = {
         "verdicts": list,
         "content": (dict, NoneType),
     },
+    "refused": {"class": str, "site": str, "gateway": str, "since": str, "codes": dict},
     "close": {},
     "review": {**_SAID, "act": str, "state": str, "version": int, "reason": str, "sha256": str},
     "erase": {"subject": str, "by": str},

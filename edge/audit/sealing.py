@@ -11,22 +11,24 @@ from typing import Any
 from starlette.responses import Response
 
 from edge.audit import seal_format
+from edge.audit.folders import require_writable
 from edge.audit.seal_format import Seal, Signer
 from edge.audit.sealer import MOST_BYTES, Sealer
 from edge.audit.stores import S3Store, StoreFault
 from edge.config import ConfigError, SealerConfig
 from edge.journal import quiet_libraries, write_line
+from edge.reloading import Reloading
 
 POLL_S = 0.5
 """A new writer waits for its first seal before it serves: it is looked for so often."""
 RETRY_S = 5.0
 
 
-def run(config: SealerConfig) -> None:
+def run(config: SealerConfig, reloading: Reloading) -> None:
     """Seal until SIGTERM or SIGINT. Raises ConfigError before anything is sealed."""
     quiet_libraries()
     sealing = Sealing(config)
-    asyncio.run(sealing.serve())
+    asyncio.run(sealing.serve(reloading))
 
 
 class Sealing:
@@ -34,6 +36,7 @@ class Sealing:
 
     def __init__(self, config: SealerConfig) -> None:
         self._config = config
+        require_writable(config.seals, "seals")
         store = S3Store(_client(config), config.store.bucket, config.store.prefix)
         self._sealer = Sealer(
             store,
@@ -52,22 +55,21 @@ class Sealing:
         self._looked = self._tried = self._sealed = -math.inf
         self._records = self._alarms = 0
 
-    async def serve(self) -> None:
+    async def serve(self, reloading: Reloading) -> None:
         """Until a signal; the seal that is being made is finished, and what came since is sealed too."""
         from edge.journal import Metrics
-        from edge.server import Listener, bind, listener
+        from edge.server import bind, health_listener
         from edge.service import Service, State, application, health_application
 
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        reloading.listen(stop)
         service = Service(
             app=application([]), paths=set(), problem=self._problem, metrics=self._metrics, close=_nothing
         )
         state = State(Metrics(self._config.data_class))
-        health: Listener = listener(
-            health_application(service, state), http="auto", timeout_graceful_shutdown=1
-        )
+        health = health_listener(health_application(service, state))
         where = self._config.health
         serving = asyncio.create_task(health.serve(sockets=[bind(where.host, where.port, "health.port")]))
         write_line("started", mode="sealer", **{"class": self._config.data_class})

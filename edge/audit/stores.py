@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +79,8 @@ class S3Store:
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
         self._first: dict[str, str] = {}
         self._odd: list[str] = []
+        self._markers: dict[str, datetime.datetime] = {}
+        """When each name was hidden first, by a delete marker."""
 
     def put(self, name: str, data: bytes, keep_days: int) -> None:
         until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=keep_days)
@@ -118,7 +121,17 @@ class S3Store:
         return sorted(name for name in self._first if name.startswith(prefix) and name > after)
 
     def oddities(self) -> list[str]:
-        return [*self.unlocked(), *sorted(set(self._odd))]
+        return [*self.unlocked(), *sorted({*self._odd, *self._hidden_early()})]
+
+    def _hidden_early(self) -> Iterator[str]:
+        """Names that were hidden while their first version was locked. Later, the bucket's own rules delete them."""
+        for name, hidden in self._markers.items():
+            if name not in self._first:
+                # Its record was deleted, and the chain tells whether that is missing.
+                continue
+            until = self.locked_until(name)
+            if until is None or hidden < until:
+                yield f"{name}: a delete marker of {hidden:%Y-%m-%d %H:%M} hides it"
 
     def _list(self, prefix: str, after: str) -> None:
         """Note the first version of each name, and what came after it."""
@@ -132,8 +145,8 @@ class S3Store:
             for version in page.get("Versions", []):
                 versions.setdefault(version["Key"].removeprefix(self._prefix), []).append(version)
             for mark in page.get("DeleteMarkers", []):
-                name = mark["Key"].removeprefix(self._prefix)
-                self._odd.append(f"{name}: a delete marker of {mark['LastModified']:%Y-%m-%d %H:%M} hides it")
+                name, hidden = mark["Key"].removeprefix(self._prefix), mark["LastModified"]
+                self._markers[name] = min(hidden, self._markers.get(name, hidden))
         for name, found in versions.items():
             # The store lists the newest first, and times are of whole seconds.
             first = found[-1]

@@ -40,6 +40,8 @@ class Identify:
     async def caller(self, request: Request) -> Caller:
         """Whose request this is."""
         shown: frozenset[str] = getattr(request.state, "client_names", frozenset())
+        if getattr(request.state, "client_revoked", lambda: False)():
+            raise Refusal(401, "revoked_certificate", "This client's certificate was revoked.")
         values = request.headers.getlist("authorization")
         if not values or values == [f"Bearer {BY_CERTIFICATE}"]:
             return self._by_certificate(shown)

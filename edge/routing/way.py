@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import random
 from collections.abc import Awaitable, Callable
 
 from edge.config import GatewayConfig, Limits, Place, Route, UpstreamTls
 from edge.openai_api import COMPLETIONS_PATH
-from edge.routing.endpoint import Endpoint, Opened, Unsent, Upstream
+from edge.routing.endpoint import Broken, Endpoint, Opened, Unsent, Upstream
 from edge.split import Split
+
+AGAIN_S = 0.1
+"""Before a place is asked a second time; twice as long before the third."""
 
 
 class Way:
@@ -35,7 +40,7 @@ class Way:
         """Who is asked for this request, one after the other; and the name by which it is counted apart."""
         if self._split is not None and self._canary is not None and self._split.next():
             return [self._canary], "canary"  # alone: its failures are to be seen
-        return self._ordered(path)[: self._attempts], ""
+        return self._ordered(path), ""
 
     def _ordered(self, path: str) -> list[Upstream]:
         # The first of those that are alike changes from request to request.
@@ -43,7 +48,7 @@ class Way:
         turned = [*self._own[turn:], *self._own[:turn]]
         own = sorted(turned, key=lambda each: (not each.endpoint.health.good, each.endpoint.load))
         if self._overflow is None or path == COMPLETIONS_PATH:
-            return own
+            return self._again(own, self._attempts)
         full = self.route.overflow.when_waiting if self.route.overflow else None
         able = [
             each
@@ -51,19 +56,35 @@ class Way:
             if each.endpoint.health.good and (full is None or each.endpoint.waiting < full)
         ]
         if able or not self._overflow.endpoint.health.good:
-            return [*own[: max(1, self._attempts - 1)], self._overflow]
-        return [self._overflow, *own]
+            return [*self._again(own, max(1, self._attempts - 1)), self._overflow]
+        return [self._overflow, *own][: self._attempts]
+
+    def _again(self, own: list[Upstream], attempts: int) -> list[Upstream]:
+        """Each place, and then the same ones again: behind one address there may be several replicas."""
+        return list(itertools.islice(itertools.cycle(own), attempts))
 
 
-async def first_that_takes(upstreams: list[Upstream], ask: Callable[[Upstream], Awaitable[Opened]]) -> Opened:
-    """The answer of the first that takes the request; raises what the last one said."""
-    *others, last = upstreams
-    for upstream in others:
+async def first_that_takes(
+    upstreams: list[Upstream], ask: Callable[[Upstream, bool], Awaitable[Opened]]
+) -> Opened:
+    """The answer of the first that takes the request; raises what the last one said.
+
+    A place that is asked again is asked over a new connection, and after a pause.
+    """
+    asked: list[Upstream] = []
+    broken = 0
+    for number, upstream in enumerate(upstreams, 1):
+        again = asked.count(upstream)
+        if again:
+            await asyncio.sleep(AGAIN_S * 2 ** (again - 1) * random.uniform(0.5, 1))  # noqa: S311 (no secret)
+        asked.append(upstream)
         try:
-            return await ask(upstream)
-        except Unsent:
-            continue
-    return await ask(last)
+            return await ask(upstream, again > 0)
+        except Unsent as error:
+            broken += isinstance(error, Broken)
+            if number == len(upstreams) or broken > 1:
+                raise
+    raise AssertionError("a way has at least one place")
 
 
 class Ways:

@@ -33,7 +33,15 @@ class Screeners:
         if not guards and not self._redacts_what_leaves:
             return None
         judges = {name: judge for name, judge in self._judges.items() if any(g.name == name for g in guards)}
-        return Screen(self._detector, judges, guards, exchange, asked, restore=self._settings.restore)
+        return Screen(
+            self._detector.of(workload),
+            judges,
+            guards,
+            exchange,
+            asked,
+            restore=self._settings.restore,
+            images_pass=self._settings.images == "pass",
+        )
 
     def redacts(self, place: Place) -> bool:
         """Whether what goes to the place is redacted first."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -16,7 +18,7 @@ from edge.config import Limits, Screening
 from edge.openai_api import Refusal
 from edge.redaction import Detection, Finding, Reach
 from edge.redaction.secrets import SECRET
-from edge.upstream import Client, plain_headers, read_answer
+from edge.upstream import WORKLOAD, Client, plain_headers, read_answer
 
 PATH = "/v1/detect"
 MOST_BYTES = 64 * 1024 * 1024
@@ -41,6 +43,13 @@ class DetectorClient:
         self._config = config
         # Plain HTTP on loopback, as the configuration demands.
         self._client = Client(limits, verify=False)
+        self._workload = ""
+
+    def of(self, workload: str) -> DetectorClient:
+        """The same, for a workload: the detector looks through the workloads' texts in turn."""
+        own = copy.copy(self)
+        own._workload = workload
+        return own
 
     async def look(
         self,
@@ -81,7 +90,10 @@ class DetectorClient:
 
     async def _answer(self, body: bytes) -> bytes:
         response = await self._client.send(
-            "POST", self._config.detector + PATH, body=body, headers=plain_headers("application/json")
+            "POST",
+            self._config.detector + PATH,
+            body=body,
+            headers={**plain_headers("application/json"), WORKLOAD: quote(self._workload)},
         )
         raw = await read_answer(response, MOST_BYTES)
         if response.status_code != 200:

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge.confidence.listening import FIELD
 from edge.openai_api import Refusal
 from edge.redaction import Held, Placeholders, Placeholding, Reach, TooLong, hidden
 from edge.redaction.streaming import MOST
-from edge.screening.texts import replaced, texts_of, without_fields
+from edge.screening.texts import SPOKEN, Kind, walk_arguments, without_fields
 
 if TYPE_CHECKING:
     from edge.screening.screen import Screen
 
 KNOWN = ("role", "index", "finish_reason")
-TEXTS = ("content", "refusal", "reasoning_content", "reasoning", "text")
+TEXTS = (*SPOKEN, "text")
 Chunk = dict[str, Any]
 
 
 class Pieces:
     """One answer's chunks, in and out."""
 
-    def __init__(self, screen: Screen, reach: Reach | None, placeholders: Placeholders | None) -> None:
+    def __init__(
+        self,
+        screen: Screen,
+        reach: Reach | None,
+        placeholders: Placeholders | None,
+        *,
+        names: Mapping[str, str] | None = None,
+        in_json: bool = False,
+    ) -> None:
+        """`names`: what redacted names of functions were. `in_json`: the content is JSON, and values are escaped."""
         self._screen, self._reach, self._placeholders = screen, reach, placeholders
+        self._names, self._in_json = names or {}, in_json
+        self._named: set[tuple[int, int]] = set()
+        """Calls whose name has gone on."""
         self._held: dict[tuple[int, str], Held] = {}
         self._holding: dict[tuple[int, str], Placeholding] = {}
         self._calls: dict[int, dict[int, str]] = {}
@@ -80,7 +93,7 @@ class Pieces:
         for name, value in texts.items():
             made[name] = await self._text(index, name, value)
         calls = spoken.get("tool_calls")
-        if isinstance(calls, list) and (named := self._call(index, calls)):
+        if isinstance(calls, list) and (named := await self._call(index, calls)):
             made["tool_calls"] = named
         if choice.get("finish_reason") is not None:
             for name, value in (await self._rest(index)).items():
@@ -109,28 +122,46 @@ class Pieces:
         self._said[key] = self._said.get(key, "") + (piece if self._screen.judges_answers else "")
         if self._placeholders is None:
             return piece
-        return self._placeholders.restore(self._holding.setdefault(key, Placeholding()).add(piece, last=last))
+        ready = self._holding.setdefault(key, Placeholding()).add(piece, last=last)
+        return self._placeholders.restore(ready, in_json=self._in_json and key[1] in ("content", "text"))
 
-    def _call(self, index: int, calls: list[Any]) -> list[Any]:
+    async def _call(self, index: int, calls: list[Any]) -> list[Any]:
         """The calls' names go on; their arguments wait, since JSON can be read only when it is whole."""
         made = []
         waits = self._reach is not None or self._placeholders is not None or self._screen.judges_answers
         for call in calls:
-            function = call.get("function") if isinstance(call, dict) else None
-            text = function.get("arguments") if isinstance(function, dict) else None
-            if isinstance(text, str) and isinstance(function, dict):
+            function = call.get("function") or {}
+            text = function.get("arguments")
+            at = call.get("index", 0)
+            if text is not None:
                 self._measure(text)
-                if waits:
-                    mine = self._calls.setdefault(index, {})
-                    at = call.get("index", 0)
-                    mine[at] = mine.get(at, "") + text
-                    if len(mine[at]) > MOST:
-                        raise too_long()
-                    if not call.get("id") and not function.get("name"):
-                        continue
-                    call = {**call, "function": {**function, "arguments": ""}}
-            made.append(_known_call(call) if self._looks and isinstance(call, dict) else call)
+            if not waits:
+                made.append(call)
+                continue
+            if text is not None:
+                mine = self._calls.setdefault(index, {})
+                mine[at] = mine.get(at, "") + text
+                if len(mine[at]) > MOST:
+                    raise too_long()
+            # A name is told once: in pieces it could not be screened.
+            if not (call.get("id") or function.get("name")) or (index, at) in self._named:
+                continue
+            self._named.add((index, at))
+            made.append(await self._name(call, function))
         return made
+
+    async def _name(self, call: Chunk, function: Chunk) -> Chunk:
+        """A call's beginning: its id and its name, screened and put back, and no arguments yet."""
+        id_, name = await self._screened([call.get("id") or "", function.get("name") or ""])
+        made = {field: call[field] for field in ("index", "type") if field in call}
+        made["function"] = {"name": self._names.get(name, name), "arguments": ""}
+        return {**made, "id": id_} if id_ else made
+
+    async def _screened(self, texts: list[str]) -> list[str]:
+        if self._reach is None:
+            return texts
+        seen = await self._screen.found(texts)
+        return [hidden(each, found.findings) for each, found in zip(texts, seen, strict=True)]
 
     async def _rest(self, index: int) -> Chunk:
         """All that is held of a choice, as its last delta."""
@@ -150,28 +181,27 @@ class Pieces:
         return {name: value for name, value in made.items() if value}
 
     async def _arguments(self, index: int, at: int, text: str) -> str:
-        value = {"arguments": text}
         if self._reach is not None:
-            texts = texts_of(value)
-            seen = await self._screen.found(texts)
-            value = replaced(
-                value, [hidden(each, found.findings) for each, found in zip(texts, seen, strict=True)]
-            )
-        self._said[index, f"call {at}"] = value["arguments"]
-        if self._placeholders is not None:
-            value = replaced(value, [self._placeholders.restore(each) for each in texts_of(value)])
-        return value["arguments"]
+            texts: list[str] = []
+
+            def take(text: str, kind: Kind) -> str:
+                texts.append(text)
+                return text
+
+            walk_arguments(text, take)
+            following = iter(await self._screened(texts))
+            text = walk_arguments(text, lambda _text, _kind: next(following))
+        self._said[index, f"call {at}"] = text
+        return walk_arguments(text, self._restored) if self._placeholders is not None else text
+
+    def _restored(self, text: str, kind: Kind) -> str:
+        if kind == "name" and text in self._names:
+            return self._names[text]
+        return self._placeholders.restore(text) if self._placeholders is not None else text
 
     def _measure(self, piece: str) -> None:
         self._length += len(piece)
         self._screen.measured(self._length)
-
-
-def _known_call(call: Chunk) -> Chunk:
-    made = {name: value for name, value in call.items() if name in ("index", "id", "type")}
-    if isinstance(function := call.get("function"), dict):
-        made["function"] = {name: value for name, value in function.items() if name in ("name", "arguments")}
-    return made
 
 
 def _bare(choice: Chunk) -> Chunk:

@@ -1,83 +1,91 @@
-"""Every text of a request or an answer, in one order: taken out to be looked at, and put back as it may go on."""
+"""Every text of a request or an answer, in one order: taken out to be screened, and put back as it may go on.
+
+Fields are known by their place in OpenAI's protocol, never by their name alone: a property that a schema calls
+`format`, or an example under `type`, is somebody's data.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
 
 from edge.confidence.listening import FIELD
+from edge.strict_json import MOST_DEPTH
 
-Put = Callable[[str], str]
-_STRUCTURE = """
-    model role type id index tool_call_id finish_reason object format detail encoding_format reasoning_effort
-    tool_choice name $ref $schema
-"""
-STRUCTURE = frozenset(_STRUCTURE.split())
-"""Fields that hold words of the protocol or names that code goes by, not prose."""
-WRITTEN = "arguments"
-"""The field whose text is JSON: of a tool's call."""
+Kind = Literal["text", "code", "name", "fixed"]
+"""`text`: prose, in some language. `code`: no language is told of it, such as a regular expression or a number.
+`name`: code too, which others refer to (a function, a property, the id of a call). `fixed`: no text can replace it."""
+Put = Callable[[str, Kind], str]
+"""Gets each text, and gives what goes on in its place."""
 _LONG_NUMBER = 6
+"""Digits. A number with fewer is no identifier of anybody."""
+_MOST_NESTED = 8
+"""JSON texts within strings of each other."""
+_ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
-class Opaque(Exception):
-    """What is there cannot be looked through: an image, tokens, or depth beyond all measure."""
+def request_texts(request: Mapping[str, Any]) -> list[tuple[str, Kind]]:
+    """All texts of a request, in order."""
+    return _taken(lambda put: walk_request(request, put))
 
 
-def texts_of(value: Any) -> list[str]:
-    """In order."""
-    found: list[str] = []
+def answer_texts(choices: Any) -> list[str]:
+    """All texts of an answer's choices, in order."""
+    return [text for text, _ in _taken(lambda put: walk_choices(choices, put))]
 
-    def put(text: str) -> str:
-        found.append(text)
+
+def replace_request(request: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
+    """The request, with these texts in place of those that `request_texts` gave."""
+    following = iter(texts)
+    return walk_request(request, lambda _text, _kind: next(following))
+
+
+def replace_answer(choices: Any, texts: list[str]) -> Any:
+    """The choices, with these texts in place of those that `answer_texts` gave."""
+    following = iter(texts)
+    return walk_choices(choices, lambda _text, _kind: next(following))
+
+
+def _taken(walk: Callable[[Put], Any]) -> list[tuple[str, Kind]]:
+    texts: list[tuple[str, Kind]] = []
+
+    def put(text: str, kind: Kind) -> str:
+        texts.append((text, kind))
         return text
 
-    walked(value, put)
-    return found
+    walk(put)
+    return texts
 
 
-def replaced(value: Any, texts: list[str]) -> Any:
-    """The same, with these texts in place of those that `texts_of` gave."""
-    left = iter(texts)
-    return walked(value, lambda _: next(left))
+def walk_request(request: Mapping[str, Any], put: Put) -> dict[str, Any]:
+    """A copy in which each text is what `put` makes of it."""
+    return {
+        field: _FIELDS[field](value, put) if field in _FIELDS else _plain(value, put)
+        for field, value in request.items()
+    }
 
 
-def walked(value: Any, put: Put, field: str = "") -> Any:
-    """A copy in which each text is what `put` makes of it. Raises RecursionError."""
-    if isinstance(value, str):
-        if field in STRUCTURE:
-            return value
-        return _written(value, put) if field == WRITTEN else put(value)
-    if isinstance(value, list):
-        return [walked(each, put, field) for each in value]
-    if isinstance(value, dict):
-        return {key: walked(each, put, key) for key, each in value.items()}
-    return value
+def walk_choices(choices: list[dict[str, Any]], put: Put) -> list[dict[str, Any]]:
+    """A copy of an answer's choices. Log-probabilities and scores of fields are not among the texts."""
+    return [_choice(choice, put) for choice in choices]
 
 
-def _written(text: str, put: Put) -> str:
-    """JSON within a text: of an object its own texts, keys and long numbers; of anything else the text as it stands."""
+def walk_arguments(text: str, put: Put, nested: int = 0) -> str:
+    """JSON within a text: its strings, keys and long numbers, each of several that have one key. Else the text itself.
+
+    The text stays as it was written, to the last space, unless `put` changes something.
+    """
     try:
-        value = json.loads(text)
-    except ValueError:
-        return put(text)
-    if not isinstance(value, dict | list):
-        return put(text)
-    made = _free(value, put)
-    return text if made == value else json.dumps(made, ensure_ascii=False)
-
-
-def _free(value: Any, put: Put) -> Any:
-    if isinstance(value, str):
-        return put(value)
-    if isinstance(value, list):
-        return [_free(each, put) for each in value]
-    if isinstance(value, dict):
-        return {put(key): _free(each, put) for key, each in value.items()}
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(value)) >= _LONG_NUMBER:
-        said = put(str(value))
-        return value if said == str(value) else said
-    return value
+        value = _READ.decode(text)
+        rewritten = _written(value, put, nested)
+    except (ValueError, RecursionError):
+        return _decoded(text, put)
+    if rewritten is None:
+        return _decoded(text, put)
+    return text if rewritten == _written(value, _same, nested) else rewritten
 
 
 def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
@@ -87,14 +95,334 @@ def without_fields(choice: dict[str, Any]) -> dict[str, Any]:
     return {**choice, FIELD: {name: value for name, value in ours.items() if name != "fields"}}
 
 
-def opaque(asked: dict[str, Any]) -> bool:
-    """Whether a request holds what no detector reads: images, or tokens in place of text."""
-    for message in asked.get("messages", ()):
+def unreadable(request: Mapping[str, Any]) -> str | None:
+    """What a request holds that no detector reads: `images`, or `tokens` in place of text; None: nothing."""
+    if any(_is_tokens(request.get(field)) for field in ("prompt", "input")):
+        return "tokens"
+    for message in request.get("messages", ()):
         content = message.get("content")
         if isinstance(content, list) and any(part.get("type") != "text" for part in content):
-            return True
-    return any(_tokens(asked.get(field)) for field in ("prompt", "input"))
+            return "images"
+    return None
 
 
-def _tokens(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(each, int) or _tokens(each) for each in value)
+def _is_tokens(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(each, int) or _is_tokens(each) for each in value)
+
+
+# Requests
+
+
+def _message(message: dict[str, Any], put: Put) -> dict[str, Any]:
+    return {
+        field: _OF_MESSAGE[field](value, put) if field in _OF_MESSAGE else value
+        for field, value in message.items()
+    }
+
+
+def _content(content: Any, put: Put) -> Any:
+    if not isinstance(content, list):
+        return _plain(content, put)
+    return [
+        {**part, "text": _plain(part["text"], put)} if part.get("type") == "text" else part
+        for part in content
+    ]
+
+
+def _call(call: dict[str, Any], put: Put) -> dict[str, Any]:
+    copy = dict(call)
+    if isinstance(call.get("id"), str):
+        copy["id"] = put(call["id"], "name")
+    if isinstance(function := call.get("function"), dict):
+        copy["function"] = dict(function)
+        if isinstance(name := function.get("name"), str) and name:
+            copy["function"]["name"] = put(name, "name")
+        if isinstance(arguments := function.get("arguments"), str):
+            copy["function"]["arguments"] = walk_arguments(arguments, put)
+    return copy
+
+
+def _tool(tool: dict[str, Any], put: Put) -> dict[str, Any]:
+    return {**tool, "function": _described(tool["function"], put)}
+
+
+def _described(described: dict[str, Any], put: Put) -> dict[str, Any]:
+    """A function, or the schema of an answer, with its name and its description."""
+    return {
+        field: _OF_FUNCTION[field](value, put) if field in _OF_FUNCTION else value
+        for field, value in described.items()
+    }
+
+
+def _tool_choice(choice: Any, put: Put) -> Any:
+    if not isinstance(choice, dict):
+        return choice
+    return {**choice, "function": {"name": put(choice["function"]["name"], "name")}}
+
+
+def _response_format(wanted: dict[str, Any], put: Put) -> dict[str, Any]:
+    schema = wanted.get("json_schema")
+    return {**wanted, "json_schema": _described(schema, put)} if isinstance(schema, dict) else wanted
+
+
+def _structured_outputs(wanted: dict[str, Any], put: Put) -> dict[str, Any]:
+    copy = dict(wanted)
+    for field in ("regex", "grammar", "whitespace_pattern"):
+        if isinstance(text := wanted.get(field), str):
+            copy[field] = put(text, "code")
+    if isinstance(wanted.get("choice"), list):
+        copy["choice"] = _plain(wanted["choice"], put)
+    schema = wanted.get("json")
+    if isinstance(schema, dict):
+        copy["json"] = _schema(schema, put)
+    elif isinstance(schema, str):
+        copy["json"] = walk_arguments(schema, put)
+    return copy
+
+
+def _seed(seed: Any, put: Put) -> Any:
+    if isinstance(seed, int) and len(str(abs(seed))) >= _LONG_NUMBER:
+        put(str(abs(seed)), "fixed")
+    return seed
+
+
+def _unchanged(value: Any, put: Put) -> Any:
+    """Words of the protocol, and numbers whose bounds hold no identifier (`edge.request_fields`)."""
+    return value
+
+
+_FIELDS: dict[str, Callable[[Any, Put], Any]] = {
+    "messages": lambda messages, put: [_message(message, put) for message in messages],
+    "tools": lambda tools, put: [_tool(tool, put) for tool in tools],
+    "tool_choice": _tool_choice,
+    "response_format": _response_format,
+    "structured_outputs": _structured_outputs,
+    "seed": _seed,
+    **dict.fromkeys(
+        ("model", "logit_bias", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged
+    ),
+}
+"""Of a request; every other field is text, or lists of texts."""
+
+
+# JSON Schema
+
+_SCHEMA_WORDS = """
+    $anchor $comment $defs $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary additionalItems additionalProperties
+    allOf anyOf const contains contentEncoding contentMediaType contentSchema default definitions dependencies
+    dependentRequired dependentSchemas deprecated description discriminator else enum enumDescriptions example examples
+    exclusiveMaximum exclusiveMinimum format if items maxContains maxItems maxLength maxProperties maximum minContains
+    minItems minLength minProperties minimum multipleOf not nullable oneOf pattern patternProperties prefixItems
+    properties propertyNames propertyOrdering readOnly required strict then title type unevaluatedItems
+    unevaluatedProperties uniqueItems writeOnly
+"""
+_KEYWORDS = frozenset(_SCHEMA_WORDS.split())
+_BY_NAME = frozenset(
+    (
+        "properties",
+        "patternProperties",
+        "$defs",
+        "definitions",
+        "dependentSchemas",
+        "dependentRequired",
+        "dependencies",
+    )
+)
+"""Objects whose keys are names that the schema's author gave."""
+_DATA = frozenset(("default", "const", "enum", "example", "examples"))
+"""Values as a caller could send them: any JSON."""
+_PROSE = frozenset(("description", "title", "$comment", "enumDescriptions"))
+_KNOWN_VALUES = """
+    array boolean integer null number object string
+    date date-time duration email hostname idn-email idn-hostname int32 int64 ipv4 ipv6 iri iri-reference
+    json-pointer regex relative-json-pointer time uri uri-reference uri-template uuid float double byte binary
+    http://json-schema.org/draft-07/schema# https://json-schema.org/draft/2020-12/schema
+"""
+_WORDS = frozenset(_KNOWN_VALUES.split())
+"""Values of `type`, `format` and `$schema` that say nothing of anybody."""
+
+
+def _schema(value: Any, put: Put, field: str = "") -> Any:
+    """A JSON Schema, at any depth: its keywords stay, its names, numbers and texts are put."""
+    if isinstance(value, dict):
+        return {
+            (key if key in _KEYWORDS else put(key, "name")): _within(key, part, put)
+            for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_schema(part, put, field) for part in value]
+    if isinstance(value, str):
+        if value in _WORDS:
+            return value
+        if field in _PROSE:
+            return _plain(value, put)
+        return put(value, "code" if field == "pattern" else "name")
+    return _number(value, put)
+
+
+def _within(key: str, part: Any, put: Put) -> Any:
+    if key in _DATA:
+        return _data(part, put)
+    if key in _BY_NAME and isinstance(part, dict):
+        return {put(name, "name"): _schema(inner, put) for name, inner in part.items()}
+    return _schema(part, put, key)
+
+
+def _data(value: Any, put: Put) -> Any:
+    """Any JSON: its strings, keys and long numbers."""
+    if isinstance(value, str):
+        return walk_arguments(value, put) if value[:1] in ("{", "[") else _plain(value, put)
+    if isinstance(value, list):
+        return [_data(part, put) for part in value]
+    if isinstance(value, dict):
+        return {put(key, "name"): _data(part, put) for key, part in value.items()}
+    return _number(value, put)
+
+
+# Answers
+
+
+def _choice(choice: dict[str, Any], put: Put) -> dict[str, Any]:
+    copy = dict(choice)
+    for field in ("message", "delta"):
+        if isinstance(spoken := choice.get(field), dict):
+            copy[field] = _spoken(spoken, put)
+    if isinstance(text := choice.get("text"), str):
+        copy["text"] = _plain(text, put)
+    return copy
+
+
+SPOKEN = ("content", "refusal", "reasoning_content", "reasoning")
+"""The texts of a choice's message."""
+
+
+def _spoken(spoken: dict[str, Any], put: Put) -> dict[str, Any]:
+    copy = dict(spoken)
+    for field in SPOKEN:
+        if isinstance(text := spoken.get(field), str):
+            copy[field] = _plain(text, put)
+    if isinstance(calls := spoken.get("tool_calls"), list):
+        copy["tool_calls"] = [_call(call, put) for call in calls]
+    return copy
+
+
+# Texts and numbers
+
+
+def _plain(value: Any, put: Put) -> Any:
+    if isinstance(value, str):
+        return _decoded(value, put)
+    if isinstance(value, list):
+        return [_plain(part, put) for part in value]
+    return value
+
+
+def _name(value: Any, put: Put) -> Any:
+    return put(value, "name") if isinstance(value, str) else value
+
+
+def _decoded(text: str, put: Put) -> str:
+    r"""A text, screened as its reader would read it: with the letters in place of JSON's `\u` escapes."""
+    plain = _ESCAPE.sub(_letters, text) if "\\u" in text else text
+    replaced = put(plain, "text")
+    return text if replaced == plain else replaced
+
+
+def _letters(match: re.Match[str]) -> str:
+    units = bytes.fromhex(match.group().replace("\\u", ""))
+    return units.decode("utf-16-be", "replace")
+
+
+def _number(value: Any, put: Put) -> Any:
+    """A number; a text in its place, where `put` makes another of its digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    digits = _digits(repr(value))
+    if len(digits) < _LONG_NUMBER:
+        return value
+    replaced = put(digits, "code")
+    return value if replaced == digits else replaced
+
+
+def _digits(written: str) -> str:
+    """A number as people write it: 4111111111111111 for 4.111111111111111e15 and for 4111111111111111.0."""
+    try:
+        number = Decimal(written)
+        if abs(number.adjusted()) > 40:
+            return written
+        plain = f"{number:f}"
+    except InvalidOperation:
+        return written
+    return plain.rstrip("0").removesuffix(".") if "." in plain else plain
+
+
+_OF_MESSAGE: dict[str, Callable[[Any, Put], Any]] = {
+    "content": _content,
+    "refusal": _plain,
+    "name": _name,
+    "tool_call_id": _name,
+    "tool_calls": lambda calls, put: [_call(call, put) for call in calls],
+}
+_OF_FUNCTION: dict[str, Callable[[Any, Put], Any]] = {
+    "name": _name,
+    "description": _plain,
+    "parameters": _schema,
+    "schema": _schema,
+}
+
+
+class _Written(str):
+    """A number, as it is written."""
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object, with every value of a key that stands in it twice."""
+
+
+_READ = json.JSONDecoder(
+    object_pairs_hook=_Pairs, parse_int=_Written, parse_float=_Written, parse_constant=_Written
+)
+
+
+def _same(text: str, kind: Kind) -> str:
+    return text
+
+
+def _written(value: Any, put: Put, nested: int, depth: int = 0) -> str | None:
+    """JSON again, with what `put` makes of its texts; None where the value is a single one."""
+    if not depth and not isinstance(value, list):
+        return None
+    if depth > MOST_DEPTH:
+        raise RecursionError
+    if isinstance(value, _Pairs):
+        pairs = (
+            f"{json.dumps(put(key, 'name'), ensure_ascii=False)}: {_written(part, put, nested, depth + 1)}"
+            for key, part in value
+        )
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(str(_written(part, put, nested, depth + 1)) for part in value) + "]"
+    if isinstance(value, _Written):
+        digits = _digits(value)
+        replaced = put(digits, "code") if len(digits) >= _LONG_NUMBER else digits
+        return str(value) if replaced == digits else json.dumps(replaced, ensure_ascii=False)
+    if isinstance(value, str):
+        inner = nested < _MOST_NESTED and value.lstrip()[:1] in ("{", "[")
+        text = walk_arguments(value, put, nested + 1) if inner else _decoded(value, put)
+        return json.dumps(text, ensure_ascii=False)
+    return json.dumps(value)
+
+
+__all__ = [
+    "SPOKEN",
+    "Kind",
+    "Put",
+    "answer_texts",
+    "replace_answer",
+    "replace_request",
+    "request_texts",
+    "unreadable",
+    "walk_arguments",
+    "walk_choices",
+    "without_fields",
+]

@@ -13,14 +13,12 @@ from typing import Any
 from isthmus.catalogue import locked
 from isthmus.contracts import handling
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform_screening import ENGLISH, as_yaml
 from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS, WHILE_LOADING
 
 _DIGEST = "sha256:<64 hex digits>"
-_NAMES = (
-    "{file: de_core_news_md-3.8.0-py3-none-any.whl, language: de, "
-    "sha256: b903f59220f1e76dd672acdaa7fa454d6703fe056c5ccd6457820e70874116d0}"
-)
-"""Explosion's German model, by the digest that `edge.redaction.models` trusts; a test holds the two together."""
+_NAMES = as_yaml(ENGLISH)
+"""The model in the detector's image, which finds English names; a test holds it to what the edge trusts."""
 
 
 def require(platform: dict[str, Any], where: str) -> None:

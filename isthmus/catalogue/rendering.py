@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.catalogue import filters, shelf
 from isthmus.contracts import gateway_size, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
+from isthmus.contracts.platform_screening import ENGLISH
 
 if TYPE_CHECKING:
     from jinja2 import TemplateError
@@ -77,6 +78,7 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
             workload for workload in requirements.workloads if workload.name in callers(gateway)
         ),
         asks_for_people=lambda gateway: _asks_for_people(requirements, callers(gateway)),
+        english_model=ENGLISH,
         fail=filters.fail,
     )
     wanted, planned = requirements.model_dump(by_alias=True), plan.model_dump(by_alias=True)

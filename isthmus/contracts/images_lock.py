@@ -34,6 +34,8 @@ class Locked(FilePart):
 
     purpose: str = Field(min_length=1)
     """What it is for, in words."""
+    source: str | None = None
+    """What shows that this version is published, and when that was looked up. Only a digest proves it."""
     digest: Sha256 | None = None
     """Of the manifest that the registry gave; null until it is resolved."""
 
@@ -155,7 +157,8 @@ def text(lock: ImagesLock) -> str:
 
 def _ordered(each: Locked, keys: tuple[str, ...]) -> dict[str, Any]:
     data = each.model_dump()
-    return {key: data[key] for key in ("purpose", *keys, "digest")}
+    stated = ("source",) if each.source is not None else ()
+    return {key: data[key] for key in ("purpose", *keys, *stated, "digest")}
 
 
 def check_packed(path: Path, digest: str | None, where: str) -> None:

@@ -43,7 +43,7 @@ _NOT_PLATFORM = ("audit", "trails", "invocation_logging", "blueprint")
 _OF_A_RELEASE = (
     *("weights", "precision", "max_model_len", "max_num_seqs", "gpu_memory_utilization", "kv_cache_dtype"),
     *("adapters", "engine_version", "engine_args", "load_timeout_s", "certificate_secret"),
-    *("speculative", "drain_s", "tool_call_parser", "reasoning_parser", "chat_template"),
+    *("speculative", "drain_s", "tool_call_parser", "reasoning_parser", "chat_template", "compile_cache"),
 )
 """Fields of an endpoint that nothing below serving is made from: what a release of a model changes. A field that is
 not named here is the platform's, too, so that one forgotten costs a run that changes nothing and hides nothing."""

@@ -45,6 +45,7 @@ from isthmus.contracts.platform_serving import (
     Adapter,
     Canary,
     ChatTemplate,
+    CompileCache,
     Picker,
     PrefixCache,
     Router,
@@ -140,6 +141,8 @@ class Endpoint(Part):
     task: Task = "chat"
     speculative: Speculative | None = None
     prefix_cache: PrefixCache = "shared"
+    compile_cache: CompileCache | None = None
+    """Absent: on the machines' own disks where the weights are kept there, else in the pod."""
     picker: Picker | None = None
     """Chooses each request's replica by load and cached prefixes, through an InferencePool; absent: the Service."""
     drain_s: int = Field(default=40, ge=5, le=3600)
@@ -327,6 +330,9 @@ class Identity(Part):
     permissions_boundary: PolicyArn | None = None
     """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
     trail and IAM out of reach."""
+    network_condition: Literal["own-region", "every-region"] = "own-region"
+    """Where calls of Bedrock must name the network (`aws:SourceVpc`): in the region in which they are made, or also in
+    each to which an inference profile routes them. AWS does not document that routed calls still name it."""
 
 
 class AuditStore(Part):
@@ -337,6 +343,8 @@ class AuditStore(Part):
     mode: Mode
     retention_days: Days
     """The strictest minimum of the classes whose records it holds."""
+    delete_after_retention: bool = True
+    """`manage`: whether S3 deletes records once `retention_days` are over; false keeps them, for a legal hold."""
     endpoint: str | None = None
     """`existing`: URL of the S3-compatible service (on-prem), absent for AWS's own."""
     bucket: BucketName | None = None

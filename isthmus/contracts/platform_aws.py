@@ -6,7 +6,7 @@ names what the organisation has, `off` goes without. What must hold between part
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
@@ -70,8 +70,23 @@ SERVICES = (
     "eks",
     "eks-auth",
     "secretsmanager",
+    "cloudtrail",
+    "monitoring",
+    "events",
+    "sns",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "ecs",
+    "sagemaker.api",
+    "application-autoscaling",
 )
 """AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
+CONTROL_SERVICES = tuple(
+    each
+    for each in SERVICES
+    if each not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
+)
+"""Of these, the ones by which infrastructure is made. The others carry prompts, answers, images and identities."""
 Service = Literal[
     "bedrock-runtime",
     "bedrock",
@@ -87,7 +102,42 @@ Service = Literal[
     "eks",
     "eks-auth",
     "secretsmanager",
+    "cloudtrail",
+    "monitoring",
+    "events",
+    "sns",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "ecs",
+    "sagemaker.api",
+    "application-autoscaling",
 ]
+
+
+DnsPattern = Annotated[
+    str,
+    Field(max_length=253),
+    StringConstraints(
+        pattern=r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+    ),
+]
+"""A whole DNS name, or `*.` and a zone of two labels at least. `*` alone, and `*.com`, are none."""
+DNS_PATTERN: str = get_args(DnsPattern)[2].pattern
+
+
+class DnsFirewall(Part):
+    """Which names may be asked for in a network. Everything else does not exist there (Route 53 Resolver DNS Firewall).
+
+    Security groups do not see questions to the VPC's resolver, so data could leave spelled as names.
+    """
+
+    mode: Mode | None = None
+    """`manage`: a firewall is associated with the VPC. `existing`: the organisation associates its own, for example by
+    AWS Firewall Manager. `off`: only where every class of the network is public. Absent: as the network's `mode`."""
+    names: list[DnsPattern] = []
+    """Further names that are answered, beside those that the platform needs: `host.zone`, or `*.zone` for all below."""
+    query_log_days: Days | None = None
+    """How long the log of questions is kept; absent: as long as the flow logs."""
 
 
 class Network(Part):
@@ -115,6 +165,16 @@ class Network(Part):
     """Whether the services' public names lead to the endpoints; one of a VPC's endpoints of a service may."""
     flow_log_days: Days = 365
     """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
+    dns_firewall: DnsFirewall = DnsFirewall()
+    """Which names may be asked for in it."""
+    deployers: list[RoleArn] = []
+    """Roles by which `isthmus up` runs on a machine in this network. Endpoints of services by which infrastructure is
+    made admit them; none that carries prompts does."""
+
+    @property
+    def dns_mode(self) -> Mode:
+        """Who keeps its DNS firewall."""
+        return self.dns_firewall.mode or self.mode
 
 
 class Link(Part):
@@ -185,6 +245,9 @@ class Pii(Part):
     action: Literal["block", "anonymize"] = "anonymize"
 
 
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+
+
 class Guardrail(Part):
     """A Bedrock guardrail: on top of the boundary, never the boundary."""
 
@@ -206,6 +269,13 @@ class Guardrail(Part):
     grounding: float | None = Field(default=None, ge=0, le=0.99)
     """Least score of grounding and relevance; absent: not asked for (it needs a source in the request)."""
     blocked_message: str = Field(default="This request was blocked by policy.", min_length=1, max_length=500)
+    languages: list[LanguageCode] = []
+    """Languages of prompts and answers; absent: those of the screening of the gateways that use it, else English."""
+    tier: Literal["classic", "standard"] | None = None
+    """`classic` filters English, French and Spanish, in the guardrail's own region. `standard` filters most languages,
+    in any region of its geography. Absent: by the languages."""
+    unfiltered_languages: list[LanguageCode] = []
+    """With `tier: classic`: languages that somebody has decided to leave unfiltered."""
 
 
 class InvocationLogging(Part):
@@ -247,10 +317,21 @@ class Budget(Part):
     """`deny`: at 100 % no identity of that class at the site may call a model until someone lifts it."""
 
 
+MonitorArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:ce::[0-9]{12}:anomalymonitor/[a-f0-9-]+$")
+]
+
+
 class Anomalies(Part):
     """AWS's detector of unusual spend."""
 
     mode: Mode = "manage"
+    """`manage`: a monitor of the platform's tag is made, which AWS allows in an organisation's management account and
+    in an account of no organisation. `existing`: the account has a monitor; alerts are added where `monitor` names it.
+    Blueprints say `off`: in a member account a monitor of a tag is refused (AWS Cost Management user guide, "Getting
+    started with AWS Cost Anomaly Detection", read 2026-11)."""
+    monitor: MonitorArn | None = None
+    """`existing`: the account's monitor, whose findings are told. Member accounts may have one of all services."""
     site: DnsLabel | None = None
     """The AWS site in whose account it is; absent: the first."""
     threshold_usd: float = Field(default=100, ge=0.01, le=1e9)

@@ -28,6 +28,7 @@ from isthmus.contracts import (
     platform_screening_checks,
     platform_serving_checks,
     platform_slicing,
+    platform_system_nodes,
 )
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
@@ -367,5 +368,6 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     *platform_people.CHECKS,
     *platform_sagemaker_checks.CHECKS,
     *platform_eks_checks.CHECKS,
+    *platform_system_nodes.CHECKS,
     *platform_screening_checks.CHECKS,
 )

@@ -77,9 +77,10 @@ class HybridNodes(Part):
 class SystemNodes(Part):
     """Machines without GPUs: for gateways, and for what runs the cluster."""
 
-    instance_type: InstanceType = "m7i.xlarge"
-    nodes: int = Field(default=2, ge=2)
-    """Two at least, in two zones."""
+    instance_type: InstanceType | None = None
+    """Absent: the smallest general-purpose one that holds what the platform runs (`system_nodes`)."""
+    nodes: int | None = Field(default=None, ge=2)
+    """Two at least, in two zones; absent: as many as hold it."""
     volume_gib: int = Field(default=100, ge=20, le=16384)
 
 

@@ -38,6 +38,7 @@ def networks_are_whole(platform: Platform) -> None:
             )
         if network.mode == "off":
             continue
+        _asks_for_named_names(network, *path, "dns_firewall")
         for number, one in enumerate(network.classes):
             other = carried.setdefault((network.site, one), network.name)
             if other != network.name:
@@ -58,6 +59,31 @@ def networks_are_whole(platform: Platform) -> None:
         if network.mode == "existing" and not network.route_tables:
             what = f"the existing network {network.name} names no route_tables"
             raise At(what, *(*path, "route_tables"), todo="Name those of its private subnets")
+
+
+SHARED_ZONES = ("ac", "co", "com", "edu", "gov", "gob", "ne", "net", "or", "org")
+"""Second labels of two below which anybody registers a name, like `co.uk`. A wildcard there would be no boundary."""
+
+
+def _asks_for_named_names(network: Network, *path: str | int) -> None:
+    """A network above public has a DNS firewall, and no wildcard in it covers names that anybody can register."""
+    above = [held for held in network.classes if held != "public"]
+    if network.dns_mode == "off" and above:
+        raise At(
+            f"network {network.name} carries {', '.join(above)} work and has no DNS firewall",
+            *(*path, "mode"),
+            todo="Say `manage`, or `existing` where your organisation associates its own with the VPC",
+            no=True,
+        )
+    for number, name in enumerate(network.dns_firewall.names):
+        labels = name.removeprefix("*.").split(".")
+        if name.startswith("*.") and len(labels) == 2 and len(labels[1]) == 2 and labels[0] in SHARED_ZONES:
+            raise At(
+                f"`{name}` covers every name that anybody registers below {'.'.join(labels)}",
+                *(*path, "names", number),
+                todo=f"Name your own zone, like *.bank.{'.'.join(labels)}",
+                no=True,
+            )
 
 
 def _managed(platform: Platform, index: int) -> None:

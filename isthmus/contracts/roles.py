@@ -145,7 +145,11 @@ ACCOUNT: dict[RoleName, dict[str, tuple[str, ...]]] = {
 }
 """The table, the account's half: role, thing, actions. An application team has no role there: it calls a gateway."""
 LOG_ACTIONS = ("logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "logs:StartQuery")
-BUCKET_ACTIONS = ("s3:GetBucketLocation", "s3:GetBucketObjectLockConfiguration", "s3:ListBucket")
+BUCKET_ACTIONS = (
+    *("s3:GetBucketLocation", "s3:GetBucketObjectLockConfiguration"),
+    # `isthmus audit verify` reads the first version of each record.
+    *("s3:ListBucket", "s3:ListBucketVersions"),
+)
 OBJECT_ACTIONS = ("s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion")
 
 

@@ -12,7 +12,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from isthmus.contracts import handling, system_nodes
+from isthmus.contracts.platform_screening import Screening
+from isthmus.contracts.quantities import amount
 from isthmus.contracts.requirements import AwsSite, OnPremSite
+from isthmus.contracts.system_nodes import ADDONS, OPERATORS, Room, Size, gateway_pods, smallest
 from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
 from isthmus.planning import demand, fixed_prices, gateways, instances
 from isthmus.planning.demand import HOURS
@@ -47,6 +51,13 @@ FARGATE_VCPUS = 1.0
 FARGATE_GIB = 2.0
 SECRETS_PER_FARGATE_GATEWAY = 5
 """Certificates of gateway and translator, callers, the audit key, the sealer's key."""
+
+GATEWAY_REPLICAS = 2
+"""Copies of a gateway, and of where people decide (`Gateway.replicas`, `GatewayReviews.replicas`)."""
+_VCPUS_PRICED = 4
+"""Of `m7i.xlarge`, whose price the table has."""
+_DETECTOR = Room(int(amount(Screening().room[0]) * 1000), int(amount(Screening().room[1]) / 2**20))
+"""Beside each copy of a gateway whose answers are looked through for secrets, by patterns alone."""
 
 SYSTEM_NODE_GIB = 100
 """Volume of an EKS system node (`SystemNodes.volume_gib`)."""
@@ -160,7 +171,7 @@ class FixedCosts:
         zones = len(site.existing.subnets or []) or ZONES
         network = Scope("network", site.name)
         existing = site.existing
-        keys = ["flow log", "alarms", "budget alerts"]
+        keys = ["flow log", "DNS query log", "alarms", "budget alerts"]
         keys += [] if existing.audit_bucket else ["audit bucket"]
         keys += [] if existing.trail else ["trail log"]
         yield self._part(site, network, "kms-key", len(keys), f"keys ({', '.join(keys)})")
@@ -217,20 +228,39 @@ class FixedCosts:
         if "eks-vllm" not in self.builds:
             return
         scope = Scope("cluster", site.name)
-        nodes = self.system_nodes()
+        size = self.system_nodes(zones)
         yield self._endpoints(site, scope, EKS_ENDPOINTS, zones)
         if rate := instances.cluster(site.region, site.prices):
             price = UnitPrice(rate.usd_per_hour, "hour", rate.kind, rate.source, rate.as_of)
             yield FixedCost(scope, instances.CLUSTER, f"{site.name}: EKS cluster", HOURS, "hours", price)
         yield self._part(site, scope, "kms-key", 2, "keys (EKS secrets, EKS logs)")
         yield self._part(site, scope, "logs", LOG_GB_PER_CLUSTER, "EKS control-plane logs")
-        yield self._part(site, scope, "m7i.xlarge", nodes * HOURS, f"{nodes} EKS system nodes (m7i.xlarge)")
-        yield self._part(site, scope, "volume", nodes * SYSTEM_NODE_GIB, "volumes of EKS system nodes")
+        what = f"{size.nodes} EKS system nodes ({size.instance_type})"
+        # AWS's prices of one family are proportional to its vCPUs.
+        hours = size.vcpus / _VCPUS_PRICED * HOURS
+        yield self._part(site, scope, "m7i.xlarge", hours, what)
+        yield self._part(site, scope, "volume", size.nodes * SYSTEM_NODE_GIB, "volumes of EKS system nodes")
 
-    def system_nodes(self) -> int:
-        """Nodes for gateways and add-ons of a cluster in AWS: a third where people decide on held answers."""
-        held = any(workload.review is not None for workload in self.requirements.workloads)
-        return 3 if held else 2
+    def system_nodes(self, zones: int) -> Size:
+        """Nodes for gateways and add-ons of a cluster in AWS, as the platform sizes them.
+
+        Every class that may stand there counts, wherever the plan then places it.
+        """
+        pods = [*ADDONS, *OPERATORS]
+        for sensitivity in self._sensitivities():
+            handled = handling.of(sensitivity)
+            if "eks-vllm" not in handled.targets:
+                continue
+            workloads = [one for one in self.requirements.workloads if one.sensitivity == sensitivity]
+            pods += gateway_pods(
+                sensitivity,
+                GATEWAY_REPLICAS,
+                detector=_DETECTOR if "secrets-in-outputs" in handled.redacted else None,
+                translated="bedrock" in self.builds and "bedrock" in handled.targets,
+                reviews=GATEWAY_REPLICAS if any(one.review is not None for one in workloads) else 0,
+            )
+        size = smallest(pods, [str(zone) for zone in range(zones)])
+        return size or Size(system_nodes.TYPES[-1], system_nodes.MOST_NODES)
 
     def _link(self, link: Link) -> Iterator[FixedCost]:
         ends = [self.requirements.site(name) for name in (link.from_, link.to)]

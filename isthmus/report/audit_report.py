@@ -74,6 +74,9 @@ class AuditReport:
             self._judge(record)
         elif record["kind"] == "outcome" and self.covers(record["time"]):
             self._count(record)
+        elif record["kind"] == "refused" and self.covers(record["time"]):
+            key = (record["class"], record["site"], record["gateway"], NOWHERE)
+            self.counts.setdefault(key, Count()).requests += sum(record["codes"].values())
         if record["kind"] in ("outcome", "review"):
             self.reviews.add(record, counted=self.covers(record["time"]))
 

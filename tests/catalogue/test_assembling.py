@@ -168,8 +168,15 @@ def test_what_the_organisation_has_redacted_beside_what_a_class_demands_is_redac
     own = ["secrets-in-outputs"]
     data["handling"] = {"public": {"redacted": [*own, "prompts-leaving-site"]}}
     write(tmp_path, data, plan_data())
+    out_of_the_box = platform(tmp_path).gateways
+    assert [
+        model.language
+        for each in out_of_the_box
+        if each.name == "public-fra1"
+        for model in each.screening.models
+    ] == ["en"]
     with pytest.raises(InputError, match=r"`gateways\[public-fra1\]\.screening\.models`"):
-        platform(tmp_path)
+        platform(tmp_path, gateways=[{"name": "public-fra1", "screening": {"models": []}}])
     models = next(each for each in overrides()["gateways"] if each["name"] == "internal-fra1")["screening"]
     public = {"name": "public-fra1", "screening": {"models": models["models"]}}
     built = platform(tmp_path, gateways=[public])

@@ -16,6 +16,7 @@ from isthmus.catalogue import filters, rendering
 from isthmus.contracts import handling, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
+from isthmus.contracts.platform_screening import ENGLISH
 from isthmus.contracts.requirements import Requirements
 from tests.catalogue.bank import both, plan_data, requirements_data, write
 from tests.catalogue.test_shelf import HEADER, shelf
@@ -146,14 +147,21 @@ def _screened(rendered: dict[str, Any]) -> dict[str, Any]:
     return {each["class"]: each["screening"] for each in rendered["gateways"] if "screening" in each}
 
 
-def test_a_gateway_whose_answers_are_redacted_is_looked_through_by_patterns(tmp_path: Path):
-    assert _screened(catalogue.render(NAME, *both())) == {"public": {}, "internal": {}}
+def test_answers_are_looked_through_by_patterns_and_english_that_leaves_by_the_images_model(tmp_path: Path):
+    assert _screened(catalogue.render(NAME, *both())) == {"public": {}, "internal": {"models": [ENGLISH]}}
     data = requirements_data()
     data["handling"] = {
         "confidential": {"redacted": [*handling.of("confidential").redacted, "secrets-in-outputs"]}
     }
     write(tmp_path, data, plan_data())
     assert {*_screened(catalogue.render(NAME, *both(tmp_path)))} == {"public", "internal", "confidential"}
+    requirements, plan = both()
+    away = {each.id for each in plan.endpoints if each.class_ == "internal" and each.site != "fra1"}
+    assert away
+    home = plan.model_copy(
+        update={"placements": [each for each in plan.placements if each.endpoint not in away]}
+    )
+    assert _screened(catalogue.render(NAME, requirements, home))["internal"] == {}, "nothing leaves"
 
 
 def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
@@ -169,6 +177,10 @@ def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
         [],
     ]
     assert rendered["endpoints"][0]["mig_profile"] == "3g.40gb"
+
+
+def test_no_blueprint_asks_for_a_monitor_that_a_member_account_may_not_make():
+    assert catalogue.render(NAME, *both())["anomalies"] == {"mode": "off"}
 
 
 def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():

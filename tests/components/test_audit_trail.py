@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.aws.names import aws_name
-from components.governance.cloud_trail import BEDROCK_DATA
+from components.governance.cloud_trail import BEDROCK_DATA, SAGEMAKER_DATA
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.components.conftest import ACCOUNT, Engine
 from tests.components.policies import allowed
@@ -37,6 +37,29 @@ def test_an_audit_bucket_is_write_once_in_compliance_mode(engine: Engine) -> Non
     rule = engine.only("BucketObjectLockConfiguration").inputs["rule"]
     assert rule == {"defaultRetention": {"mode": "COMPLIANCE", "days": 1826}}
     assert engine.only("BucketVersioning").inputs["versioningConfiguration"] == {"status": "Enabled"}
+
+
+def rules(engine: Engine) -> dict[str, Any]:
+    return {rule["id"]: rule for rule in engine.only("BucketLifecycleConfiguration").inputs["rules"]}
+
+
+def test_records_go_once_their_lock_has_ended_and_not_before(engine: Engine) -> None:
+    audit(engine)
+    locked = engine.only("BucketObjectLockConfiguration").inputs["rule"]["defaultRetention"]["days"]
+    expiry = rules(engine)["delete-after-retention"]
+    assert expiry["expiration"]["days"] == locked + 1, "earlier, a marker would hide a locked record"
+    assert expiry["noncurrentVersionExpiration"] == {"noncurrentDays": 1}
+    assert expiry["filter"] == {"prefix": ""}
+    assert rules(engine)["drop-unfinished-uploads"]["abortIncompleteMultipartUpload"] == {
+        "daysAfterInitiation": 7
+    }
+    assert rules(engine)["drop-markers-of-nothing"]["expiration"] == {"expiredObjectDeleteMarker": True}
+    assert all(rule["status"] == "Enabled" for rule in rules(engine).values())
+
+
+def test_records_stay_where_the_organisation_says_so(engine: Engine) -> None:
+    audit(engine, delete_after_retention=False)
+    assert set(rules(engine)) == {"drop-unfinished-uploads"}
 
 
 def test_an_audit_bucket_is_sealed_with_a_key_of_our_own(engine: Engine) -> None:
@@ -176,7 +199,8 @@ def test_a_trail_records_calls_of_models_and_data_events_of_bedrock(engine: Engi
     management = [each for each in fields if each["eventCategory"]["equals"] == ["Management"]]
     assert [set(each) for each in management] == [{"eventCategory"}], "read and write, of every service"
     data = {each["resources.type"]["equals"][0] for each in fields if "resources.type" in each}
-    assert data == {*BEDROCK_DATA, "AWS::S3::Object"}
+    assert data == {*BEDROCK_DATA, *SAGEMAKER_DATA, "AWS::S3::Object"}
+    assert "AWS::SageMaker::Endpoint" in data
     for part in ("AgentAlias", "Guardrail", "FlowAlias", "PromptVersion", "KnowledgeBase"):
         assert f"AWS::Bedrock::{part}" in data
 
@@ -334,6 +358,7 @@ def test_everything_that_can_bear_tags_bears_them(engine: Engine) -> None:
     bare = {
         *("BucketVersioning", "BucketObjectLockConfiguration", "BucketServerSideEncryptionConfiguration"),
         *("BucketPublicAccessBlock", "BucketOwnershipControls", "BucketPolicy", "RolePolicy"),
+        "BucketLifecycleConfiguration",
         *("TopicPolicy", "TopicSubscription", "EventTarget", "LogMetricFilter"),
     }
     for made in engine.made:

@@ -225,6 +225,13 @@ def test_unusual_spend_of_the_platform_is_told_at_once_and_daily(engine: Engine)
         assert limit["values"] == ["250"]
 
 
+def test_a_member_account_is_told_what_its_own_monitor_finds(engine: Engine) -> None:
+    mine = f"arn:aws:ce::{ACCOUNT}:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"
+    budgets(engine, anomaly_usd=250, anomaly_monitor=mine)
+    assert not engine.all("AnomalyMonitor"), "AWS makes monitors of tags in management accounts only"
+    assert [each.inputs["monitorArnLists"] for each in engine.all("AnomalySubscription")] == [[mine], [mine]]
+
+
 def test_another_platform_has_a_monitor_of_another_name(engine: Engine) -> None:
     budgets(engine, anomaly_usd=250)
     budgets(engine, anomaly_usd=250, platform="insurer")

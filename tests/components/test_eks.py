@@ -9,6 +9,10 @@ from components import EksCluster, EksNodeGroup, WorkloadIdentity
 from components.aws.eks_roles import CNI_CHANGES
 from components.llm_platform import LlmPlatform
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.platform_system_nodes import sized, system_pods
+from isthmus.contracts.quantities import amount
+from isthmus.contracts.system_nodes import ADDONS, OPERATORS
 from tests import private
 from tests.components.conftest import ACCOUNT, Engine, providers
 from tests.components.policies import allowed
@@ -269,6 +273,36 @@ def test_an_aws_site_with_a_cluster_has_what_an_on_prem_one_has(whole: Engine) -
     assert not whole.all("NodeFeatureRule"), "machines come labelled and tainted"
     kinds = {each.provider for each in whole.all("Deployment")}
     assert kinds == {"frankfurt-kubernetes"}
+
+
+def rendered_pods(engine: Engine) -> dict[str, tuple[int, int, int]]:
+    """Replicas, millicores and MiB of each Deployment that stands on machines without GPUs."""
+    pods = {}
+    for each in engine.all("Deployment"):
+        if "isthmus.dev/pool" in each.pod.get("nodeSelector", {}):
+            continue
+        first = [box for box in each.pod.get("initContainers", []) if box.get("restartPolicy") == "Always"]
+        asked = [box["resources"]["requests"] for box in (*each.pod["containers"], *first)]
+        pods[each.meta["name"]] = (
+            each.spec["replicas"],
+            int(sum(amount(one["cpu"]) for one in asked) * 1000),
+            int(sum(amount(one["memory"]) for one in asked) / 2**20),
+        )
+    return pods
+
+
+def test_system_nodes_are_sized_from_the_pods_that_are_rendered() -> None:
+    engine, platform = Engine(), Platform.model_validate(private.reviewed())
+    engine.run(lambda: LlmPlatform("insurer", platform, providers("frankfurt", "frankfurt/kubernetes")))
+    counted = {
+        one.name.replace("-frankfurt", ""): (one.count, one.each.millicores, one.each.mib)
+        for one in system_pods(platform, platform.clusters[0])
+        if one not in (*ADDONS, *OPERATORS)
+    }
+    assert rendered_pods(engine) == counted
+    size = sized(platform, platform.clusters[0])
+    groups = [each for each in engine.all("NodeGroup") if "-system-" in each.name]
+    assert sum(each.inputs["scalingConfig"]["desiredSize"] for each in groups) == size.nodes
 
 
 def test_models_wait_for_machines_and_machines_for_the_endpoints_they_call(whole: Engine) -> None:

@@ -85,7 +85,8 @@ def test_the_default_security_group_lets_nothing_in_or_out(engine: Engine) -> No
 
 def test_all_traffic_is_logged_to_a_sealed_group_that_outlives_the_stack(engine: Engine) -> None:
     build(engine, flow_log_days=300)
-    log, group, key = engine.only("FlowLog"), engine.only("LogGroup"), engine.only("Key")
+    log = engine.only("FlowLog")
+    group, key = engine.only("LogGroup", "net-flow-logs"), engine.only("Key", "net-flow-log-key")
     assert log.inputs["trafficType"] == "ALL"
     assert log.inputs["vpcId"] == "net-vpc-id"
     assert log.inputs["maxAggregationInterval"] == 60
@@ -95,7 +96,7 @@ def test_all_traffic_is_logged_to_a_sealed_group_that_outlives_the_stack(engine:
     assert group.inputs["kmsKeyId"] == f"arn:aws:kms/key:::{key.name}"
     assert group.retained
     assert key.retained, "without its key the record cannot be read"
-    assert engine.outputs["retained"] == [group_arn(group.name), f"arn:aws:kms/key:::{key.name}"]
+    assert engine.outputs["retained"][:2] == [group_arn(group.name), f"arn:aws:kms/key:::{key.name}"]
     assert key.inputs["enableKeyRotation"]
 
 
@@ -105,8 +106,8 @@ def group_arn(name: str) -> str:
 
 def test_the_logs_key_serves_groups_of_this_network_only(engine: Engine) -> None:
     build(engine)
-    prefix = engine.only("LogGroup").inputs["namePrefix"]
-    admin, logs = policy(engine.only("Key").inputs["policy"])
+    prefix = engine.only("LogGroup", "net-flow-logs").inputs["namePrefix"]
+    admin, logs = policy(engine.only("Key", "net-flow-log-key").inputs["policy"])
     assert "kms:Decrypt" not in admin["Action"]
     assert logs["Principal"] == {"Service": f"logs.{REGION}.amazonaws.com"}
     arn = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{prefix}*"
@@ -125,7 +126,7 @@ def test_the_flow_logs_role_is_for_this_accounts_flow_logs_and_writes_to_one_gro
     }
     assert engine.only("RolePolicy").inputs["name"] == aws_name("net-flow-policy", 128)
     write, find = policy(engine.only("RolePolicy").inputs["policy"])
-    group = group_arn(engine.only("LogGroup").name)
+    group = group_arn(engine.only("LogGroup", "net-flow-logs").name)
     assert write["Resource"] == [group, f"{group}:*"]
     assert find["Action"] == ["logs:DescribeLogGroups"]
 
@@ -150,7 +151,10 @@ def test_the_flow_logs_role_has_a_boundary_named_or_made(engine: Engine) -> None
 def test_whatever_bears_tags_has_them(engine: Engine) -> None:
     build(engine, internet=True)
     bare = {made.kind for made in engine.made if made.inputs.get("tags", {}).get("owner") != "bank"}
-    assert bare == {"RouteTableAssociation", "Route", "RolePolicy"}
+    assert bare == {
+        *("RouteTableAssociation", "Route", "RolePolicy", "ResolverFirewallConfig"),
+        *("ResolverFirewallRule", "ResolverQueryLogConfigAssociation"),
+    }
 
 
 def test_an_existing_network_is_passed_on_and_nothing_is_made(engine: Engine) -> None:
@@ -238,3 +242,87 @@ def test_logs_are_kept_for_the_next_longer_period(days: int) -> None:
         assert kept in RETENTIONS
         assert kept >= days
         assert not any(days <= known < kept for known in RETENTIONS)
+
+
+NAMES = ["bedrock-runtime.eu-central-1.amazonaws.com", "*.fra1.bank.example"]
+
+
+def answer(engine: Engine, name: str) -> tuple[str, str]:
+    """What the firewall's rules decide of a question, by their priorities: action and answer."""
+    domains = {each.name: each.inputs["domains"] for each in engine.all("ResolverFirewallDomainList")}
+    for rule in sorted(engine.all("ResolverFirewallRule"), key=lambda each: each.inputs["priority"]):
+        for pattern in domains[rule.inputs["firewallDomainListId"].removesuffix("-id")]:
+            # AWS: `*.` covers what is below a zone and not the zone itself.
+            covers = f"{name}.".endswith(pattern[1:]) if pattern.startswith("*") else f"{name}." == pattern
+            if covers:
+                return rule.inputs["action"], rule.inputs.get("blockResponse", "")
+    return "ALLOW", "no rule says anything"
+
+
+@pytest.mark.parametrize(
+    ("name", "decided"),
+    [
+        ("bedrock-runtime.eu-central-1.amazonaws.com", ("ALLOW", "")),
+        ("db.fra1.bank.example", ("ALLOW", "")),
+        ("fra1.bank.example", ("BLOCK", "NXDOMAIN")),
+        ("cHJvbXB0.attacker.example", ("BLOCK", "NXDOMAIN")),
+        ("bedrock-runtime.eu-central-1.amazonaws.com.attacker.example", ("BLOCK", "NXDOMAIN")),
+        ("attackerfra1.bank.example", ("BLOCK", "NXDOMAIN")),
+    ],
+)
+def test_names_of_the_list_are_answered_and_all_others_do_not_exist(
+    engine: Engine, name: str, decided: tuple[str, str]
+) -> None:
+    build(engine, dns_names=NAMES)
+    assert answer(engine, name) == decided
+
+
+def test_the_firewall_is_associated_with_the_vpc_and_fails_closed(engine: Engine) -> None:
+    build(engine, dns_names=NAMES)
+    association = engine.only("ResolverFirewallRuleGroupAssociation")
+    assert association.inputs["vpcId"] == "net-vpc-id"
+    assert association.inputs["firewallRuleGroupId"] == "net-dns-id"
+    assert {"net-dns-needed", "net-dns-others"} <= set(association.depends_on), "it would block or allow all"
+    config = engine.only("ResolverFirewallConfig").inputs
+    assert (config["resourceId"], config["firewallFailOpen"]) == ("net-vpc-id", "DISABLED")
+    every = [each.inputs["domains"] for each in engine.all("ResolverFirewallDomainList")]
+    assert all(name.endswith(".") for names in every for name in names), "AWS gives them back so"
+
+
+def test_a_network_that_names_nothing_answers_for_aws_s_own_names_only(engine: Engine) -> None:
+    build(engine)
+    assert answer(engine, "s3.eu-central-1.amazonaws.com") == ("ALLOW", "")
+    assert answer(engine, "ip-10-60-0-7.eu-central-1.compute.internal") == ("ALLOW", "")
+    assert answer(engine, "cHJvbXB0.attacker.example") == ("BLOCK", "NXDOMAIN")
+
+
+def test_every_question_is_logged_to_a_sealed_group_that_outlives_the_stack(engine: Engine) -> None:
+    build(engine, query_log_days=80)
+    log, to = engine.only("ResolverQueryLogConfig"), engine.only("ResolverQueryLogConfigAssociation")
+    group, key = engine.only("LogGroup", "net-queries-logs"), engine.only("Key", "net-queries-log-key")
+    assert log.inputs["destinationArn"] == group_arn(group.name)
+    assert to.inputs == {"resolverQueryLogConfigId": "net-queries-id", "resourceId": "net-vpc-id"}
+    assert group.inputs["retentionInDays"] == 90
+    assert group.inputs["kmsKeyId"] == f"arn:aws:kms/key:::{key.name}"
+    assert (group.retained, key.retained) == (True, True)
+    assert group_arn(group.name) in engine.outputs["retained"]
+
+
+def test_an_existing_network_gets_a_firewall_where_it_is_asked_for(engine: Engine) -> None:
+    existing = {"mode": "existing", "vpc": "vpc-0a1b", "subnets": ["subnet-1", "subnet-2"]}
+    build(engine, **existing)
+    assert not engine.all("ResolverFirewallRuleGroupAssociation"), "other tenants may live in that VPC"
+
+
+def test_an_existing_network_whose_firewall_is_made_here(engine: Engine) -> None:
+    existing = {"mode": "existing", "vpc": "vpc-0a1b", "subnets": ["subnet-1", "subnet-2"]}
+    build(engine, **existing, dns_mode="manage", dns_names=NAMES)
+    assert engine.only("ResolverFirewallRuleGroupAssociation").inputs["vpcId"] == "vpc-0a1b"
+
+
+@pytest.mark.parametrize(
+    "name", ["*", "*.", "*.com", "bank", "bank.example.", "Bank.example", "a.*.example", ""]
+)
+def test_what_is_no_name_or_every_name_is_refused(engine: Engine, name: str) -> None:
+    with pytest.raises(InputError, match="neither a whole DNS name nor a zone"):
+        build(engine, dns_names=[*NAMES, name])

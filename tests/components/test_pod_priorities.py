@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from components import ModelServer
 from isthmus.contracts.errors import InputError
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
+from tests.components.test_model_server import args
+from tests.components.test_weight_cache import S3, TRANSLATOR
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused
 
@@ -31,6 +34,12 @@ def test_every_pod_bears_the_priority_of_its_kind(built: Engine) -> None:
     for name, pod in built.pods().items():
         expected = "isthmus-model" if name in models else "isthmus-gateway"
         assert pod["priorityClassName"] == expected, name
+
+
+def test_what_fetches_weights_goes_with_the_models_that_wait_for_it(engine: Engine) -> None:
+    more = {"weights": S3, "fetch_image": TRANSLATOR, "pod_priority": "isthmus-model"}
+    engine.deploy(ModelServer, "m", args(**more))
+    assert engine.only("Job").pod["priorityClassName"] == "isthmus-model"
 
 
 def test_kueues_order_stands_beside_it(built: Engine) -> None:

@@ -306,3 +306,17 @@ def test_a_wrong_setting_is_refused_before_anything_is_made(engine: Engine, wron
 
 def test_a_name_is_within_what_aws_takes() -> None:
     assert len(endpoint_name("b" * 80)) == 63
+
+
+def test_tools_and_reasoning_are_read_as_the_models_family_needs(engine: Engine) -> None:
+    make(engine)
+    found = variables(engine)
+    assert (found["SM_VLLM_ENABLE_AUTO_TOOL_CHOICE"], found["SM_VLLM_TOOL_CALL_PARSER"]) == ("", "hermes")
+    assert found["SM_VLLM_REASONING_PARSER"] == "qwen3"
+
+
+def test_a_stated_parser_is_given_once_and_no_template_of_another_image_is_named(engine: Engine) -> None:
+    make(engine, model="deepseek-ai/DeepSeek-R1", engine_args=["--tool-call-parser=deepseek_v31"])
+    found = variables(engine)
+    assert found["SM_VLLM_TOOL_CALL_PARSER"] == "deepseek_v31"
+    assert "SM_VLLM_CHAT_TEMPLATE" not in found, "an image of AWS's may not have it, and would not start"

@@ -87,6 +87,13 @@ def test_the_s3_endpoint_lets_sagemakers_role_fetch_these_weights_and_write_capt
     assert (write["Action"], write["Resource"]) == (["s3:PutObject"], [f"arn:aws:s3:::{bucket}-*/{name}/*"])
 
 
+def test_a_capture_goes_to_a_bucket_of_this_account_whoever_else_has_one_of_the_name(hosted: Engine) -> None:
+    made = hosted.only("VpcEndpoint", "hosted-frankfurt-endpoints-s3").inputs
+    fetch, write = json.loads(made["policy"])["Statement"]
+    assert write["Condition"]["StringEquals"] == {"aws:ResourceAccount": ACCOUNT}
+    assert "StringEquals" not in fetch["Condition"], "weights may lie in another account of the organisation"
+
+
 def test_the_translator_is_told_endpoint_model_and_address(hosted: Engine) -> None:
     (config,) = [
         made.inputs["data"]["config.yaml"]

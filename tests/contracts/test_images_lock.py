@@ -87,3 +87,18 @@ def test_a_charts_version_is_a_tag_as_helm_writes_it():
     chart = images_lock.load(FILE).charts["kueue"].model_copy(update={"version": "1.2.3+build.4"})
     assert str(chart.upstream("kueue")) == "registry.k8s.io/kueue/charts/kueue:1.2.3_build.4"
     assert images_lock.load(FILE).charts["gpu-operator"].upstream("gpu-operator") is None
+
+
+def test_what_shows_that_a_version_exists_is_kept_when_digests_are_written(tmp_path: Path):
+    lock = images_lock.load(FILE)
+    seen = lock.images["credential_helper"].source
+    assert seen
+    assert "looked up 20" in seen
+    after = lock.with_digests({"credential_helper": f"sha256:{'a' * 64}"}, {})
+    (tmp_path / images_lock.FILE).write_text(images_lock.text(after))
+    assert images_lock.load(tmp_path / images_lock.FILE).images["credential_helper"].source == seen
+
+
+def test_every_image_of_the_lock_says_what_shows_that_its_tag_exists():
+    lock = images_lock.load(FILE)
+    assert [name for name, image in lock.images.items() if not image.source] == []

@@ -20,7 +20,6 @@ OTHER_MODELS = [
 """Another workload's, the server's own name for it, the cloud's, the translator's, none."""
 
 UNKNOWN_FIELDS = [
-    "metadata",
     "tags",
     "fallbacks",
     "api_base",
@@ -30,9 +29,6 @@ UNKNOWN_FIELDS = [
     "extra_headers",
     "cache_salt",
     "chat_template",
-    "service_tier",
-    "store",
-    "prompt_cache_key",
     "guided_json",
     "priority",
     "kv_transfer_params",
@@ -40,6 +36,20 @@ UNKNOWN_FIELDS = [
     "class",
 ]
 """Options of model servers, of LiteLLM and of the cloud, by which a caller could choose where a request goes."""
+
+HARMLESS_FIELDS = [
+    "metadata",
+    "modalities",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+]
+"""Fields that clients send by themselves. They are accepted, and no model server sees them."""
 
 LEADING_OUT: list[dict[str, Any]] = [
     {"messages": []},
@@ -54,6 +64,22 @@ LEADING_OUT: list[dict[str, Any]] = [
     {"stream_options": {"include_usage": True}},
     {"stream": True, "stream_options": {"continuous_usage_stats": True}},
     {"model": 3},
+    {"messages": [{"role": [], "content": "x"}]},
+    {"messages": [{"role": "user", "name": {"a": 1}, "content": "x"}]},
+    {"stop": {"a": 1}},
+    {"stop": [["a"]]},
+    {"user": ["erika"]},
+    {"n": 10_000_000},
+    {"n": 0},
+    {"n": True},
+    {"temperature": "1"},
+    {"top_p": 1.5},
+    {"logit_bias": {"4111 1111 1111 1111": 1}},
+    {"reasoning_effort": "DE89 3704 0044 0532 0130 00"},
+    {"modalities": ["text", "audio"]},
+    {"functions": []},
+    {"tools": [{"type": "function", "function": {"name": "a b"}}]},
+    {"response_format": {"type": "json_schema", "json_schema": []}},
 ]
 """Malformed, or something that a server would fetch."""
 
@@ -66,6 +92,9 @@ NOT_JSON = [
     b'{"temperature": NaN}',
     b"[" * 60_000,
     b'{"n": ' + b"9" * 5000 + b"}",
+    b'{"messages": [{"role": "user", "content": "a", "content": "b"}]}',
+    b'{"metadata": ' + b"[" * 600 + b"]" * 600 + b"}",
+    b'{"metadata": "\\ud800"}',
 ]
 
 CLOUD_HEADERS = {

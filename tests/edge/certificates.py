@@ -52,6 +52,23 @@ class Authority:
         certificate_path.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
         return certificate_path, key_path
 
+    def revoke(self, *files: str, days: int = 1) -> Path:
+        """The revocation list with these leaves; overwrites its file."""
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._certificate.subject)
+            .last_update(now - timedelta(days=2))
+            .next_update(now + timedelta(days=days))
+        )
+        for file in files:
+            leaf = x509.load_pem_x509_certificate((self.folder / f"{file}.crt").read_bytes())
+            revoked = x509.RevokedCertificateBuilder().serial_number(leaf.serial_number).revocation_date(now)
+            builder = builder.add_revoked_certificate(revoked.build())
+        path = self.folder / "ca.crl"
+        path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
+
     def client(self, file: str | None) -> ssl.SSLContext:
         """A client's context that believes this CA and shows the named leaf, or none."""
         context = ssl.create_default_context(cafile=str(self.path))

@@ -1,4 +1,8 @@
-"""A model server for tests: speaks enough HTTP, records every byte it is sent, and can misbehave."""
+"""A model server for tests: answers as vLLM 0.33 does, records every byte it is sent, and can misbehave.
+
+Whole answers bear all fields of vLLM's response classes, most of them null; events of a stream only those that vLLM
+sets (`vllm/entrypoints/openai/chat_completion/protocol.py` and `serving.py`, `completion/protocol.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,44 @@ ARGUMENTS = '{"city": "Bern"}'
 TOOL_CALL = {"id": "call-1", "type": "function", "function": {"name": "rate", "arguments": ARGUMENTS}}
 USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 VECTORS = {
+    "id": "embd-1",
     "object": "list",
-    "data": [{"embedding": [0.1]}],
-    "usage": {"prompt_tokens": 3},
+    "created": 1,
+    "data": [{"index": 0, "object": "embedding", "embedding": [0.1]}],
+    "usage": {"prompt_tokens": 3, "total_tokens": 3, "completion_tokens": 0, "prompt_tokens_details": None},
     "secret": "10.1.2.3",
 }
-ORDER = {"id": "r", "results": [{"index": 0, "relevance_score": 0.9}], "usage": {"total_tokens": 3}}
+ORDER = {
+    "id": "rerank-1",
+    "results": [{"index": 0, "document": {"text": "a"}, "relevance_score": 0.9}],
+    "usage": {"total_tokens": 3},
+}
+# What is null in an answer of vLLM to a request that asks for nothing special.
+_OF_ANSWER = {
+    "service_tier": None,
+    "system_fingerprint": "vllm-0.33.0-host-7",
+    "prompt_logprobs": None,
+    "prompt_token_ids": None,
+    "prompt_text": None,
+    "kv_transfer_params": None,
+    "ec_transfer_params": None,
+    "metrics": None,
+}
+_OF_CHOICE = {"logprobs": None, "stop_reason": None, "token_ids": None, "routed_experts": None}
+_OF_COMPLETION = {"prompt_logprobs": None, "prompt_token_ids": None}
+_OF_MESSAGE = {
+    "refusal": None,
+    "annotations": None,
+    "audio": None,
+    "function_call": None,
+    "tool_calls": [],
+    "reasoning": None,
+}
 
 
 class FakeModel(Fake):
-    """`behaviour` is one of: ok, cut, no-done, error-event, endless, slow, linger, stall, status-<n>, html, ill, full.
+    """`behaviour` is one of: ok, cut, no-done, error-event, endless, flood, slow, linger, stall, status-<n>, html, ill,
+    full, die, die-once.
 
     `ill` says so of itself and answers nevertheless; `full` says that it is well, and takes nothing.
     """
@@ -36,6 +68,8 @@ class FakeModel(Fake):
     words: list[str]
     logprobs: list[float] | None
     """Of the words, told where they are asked for; None: it knows none, whoever asks."""
+    changes: dict[str, Any]
+    """Fields of whole answers and of a stream's events that it tells differently."""
     usage: Any
     """What an answer counts, or whatever else stands there."""
 
@@ -44,7 +78,7 @@ class FakeModel(Fake):
         self.cancelled = threading.Event()
         self.words_sent = threading.Event()
         self.metrics = HEALTHY
-        self.words, self.logprobs, self.arguments, self.usage = WORDS, None, ARGUMENTS, USAGE
+        self.reset_words()
         super().__init__(_Handler, address)
 
     def reset(self, behaviour: str = "ok") -> None:
@@ -58,14 +92,28 @@ class FakeModel(Fake):
     def reset_words(self) -> None:
         """What it answers with."""
         self.words, self.logprobs, self.arguments, self.usage = WORDS, None, ARGUMENTS, USAGE
+        self.function, self.call_id = "rate", "call-1"
+        self.changes: dict[str, Any] = {}
 
     def call(self) -> dict[str, Any]:
         """The call of a tool that it answers with, where there are tools."""
-        return {**TOOL_CALL, "function": {"name": "rate", "arguments": self.arguments}}
+        function = {"name": self.function, "arguments": self.arguments}
+        return {"id": self.call_id, "type": "function", "function": function}
 
     def answers(self, path: str) -> dict[str, Any] | None:
         """The fixed answer of a path beside chat."""
         return None
+
+    def answer_to(self, path: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer to a request of a path beside chat."""
+        return self.answers(path)
+
+    def prepare(self, asked: dict[str, Any]) -> None:
+        """Choose the answer to a request of chat or completions, where that is not the test's."""
+
+    def calls_tool(self, asked: dict[str, Any]) -> bool:
+        """Whether it calls a tool in place of saying something."""
+        return "tools" in asked
 
     def last_body(self) -> dict[str, Any]:
         return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
@@ -95,13 +143,13 @@ class _Handler(socketserver.BaseRequestHandler):
                 self._answer(200, self.server.metrics.encode(), "text/plain; version=0.0.4")
             elif path == "/v1/models":
                 self._answer(200, json.dumps({"data": [{"id": MODEL}]}).encode(), "application/json")
-            elif (fixed := self.server.answers(path)) is not None:
-                self.server.received.append(raw)
-                self._answer(200, json.dumps(fixed).encode(), "application/json")
             else:
                 self.server.received.append(raw)
+                asked = json.loads(body)
                 self._chats = path.endswith("/chat/completions")
-                if not self._complete(json.loads(body)):
+                if (other := self.server.answer_to(path, asked)) is not None:
+                    self._answer(200, json.dumps(other).encode(), "application/json")
+                elif not self._complete(asked):
                     return
 
     def _read(self) -> bytes:
@@ -123,13 +171,18 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def _complete(self, asked: dict[str, Any]) -> bool:
         """Answer; whether the connection goes on."""
+        self.server.prepare(asked)
         behaviour = self.server.behaviour.replace("full", "status-503")
         if behaviour.startswith("status-"):
-            error = {"error": {"message": f"{MODEL} says no: 10.1.2.3", "type": "x", "code": 1}}
+            message = f"{MODEL} says no: 10.1.2.3"
+            error = {"error": {"message": message, "type": "BadRequestError", "param": None, "code": 400}}
             self._answer(
                 int(behaviour.removeprefix("status-")), json.dumps(error).encode(), "application/json"
             )
             return True
+        if behaviour in ("die", "die-once"):
+            self.server.behaviour = "die" if behaviour == "die" else "ok"
+            return False
         if behaviour == "html":
             self._answer(200, b"<html>", "text/html")
             return True
@@ -143,9 +196,10 @@ class _Handler(socketserver.BaseRequestHandler):
                 "object": "chat.completion" if self._chats else "text_completion",
                 "created": 1,
                 "model": asked["model"],
-                "system_fingerprint": "vllm-host-7",
                 "choices": [self._choice(asked)],
-                "usage": usage,
+                "usage": _counted(usage),
+                **_OF_ANSWER,
+                **self.server.changes,
             }
             self._answer(200, json.dumps(answer, ensure_ascii=False).encode(), "application/json")
             return True
@@ -154,14 +208,15 @@ class _Handler(socketserver.BaseRequestHandler):
     def _choice(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Text, or the call of a tool where there are any."""
         if not self._chats:
-            return {"index": 0, "text": "".join(self.server.words), "logprobs": None, "finish_reason": "stop"}
-        if "tools" in asked:
-            message = {"role": "assistant", "content": None, "tool_calls": [self.server.call()]}
-            called = {"index": 0, "message": message, "finish_reason": "tool_calls"}
-            return called | self._logprobs(asked, range(len(self.server.words)))
-        message = {"role": "assistant", "content": "".join(self.server.words)}
-        whole = {"index": 0, "message": message, "finish_reason": "stop"}
-        return whole | self._logprobs(asked, range(len(self.server.words)))
+            told = {"index": 0, "text": "".join(self.server.words), "finish_reason": "stop"}
+            return {**told, **_OF_CHOICE, **_OF_COMPLETION}
+        message = {"role": "assistant", "content": "".join(self.server.words), **_OF_MESSAGE}
+        reason = "stop"
+        if self.server.calls_tool(asked):
+            message |= {"content": None, "tool_calls": [self.server.call()]}
+            reason = "tool_calls"
+        told = {"index": 0, "message": message, "finish_reason": reason, **_OF_CHOICE}
+        return told | self._logprobs(asked, range(len(self.server.words)))
 
     def _logprobs(self, asked: dict[str, Any], numbers: Iterable[int]) -> dict[str, Any]:
         """Of words by their numbers, as vLLM tells them."""
@@ -175,19 +230,25 @@ class _Handler(socketserver.BaseRequestHandler):
         return {"logprobs": {"content": told}}
 
     def _piece(self, word: str, last: str | None) -> dict[str, Any]:
+        own = {"logprobs": None, "finish_reason": last, "token_ids": None}
+        own |= {} if last is None else {"stop_reason": None}
         if not self._chats:
-            return {"index": 0, "text": word, "logprobs": None, "finish_reason": last}
-        return {"index": 0, "delta": {"content": word}, "finish_reason": last}
+            return {"index": 0, "text": word, **own}
+        return {"index": 0, "delta": {"content": word}, **own}
 
     def _stream(self, asked: dict[str, Any], usage: Any, behaviour: str) -> bool:
         self.request.sendall(
             b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
             b"x-upstream-secret: 1\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        for index, part in enumerate(_tool_deltas(self.server.arguments) if "tools" in asked else ()):
+        if self._chats:
+            begins = {"index": 0, "delta": {"role": "assistant", "content": ""}}
+            self._event(asked, [{**begins, "logprobs": None, "finish_reason": None}])
+        for index, part in enumerate(self._tool_deltas() if self.server.calls_tool(asked) else ()):
             last = "tool_calls" if index == 2 else None
-            self._event(asked, [{"index": 0, "delta": {"tool_calls": [part]}, "finish_reason": last}])
-        for number, word in enumerate(() if "tools" in asked else self.server.words):
+            told = {"index": 0, "delta": {"tool_calls": [part]}, "logprobs": None, "finish_reason": last}
+            self._event(asked, [told])
+        for number, word in enumerate(() if self.server.calls_tool(asked) else self.server.words):
             if behaviour in ("cut", "no-done", "error-event") and number == 3:
                 break
             if behaviour == "slow" and number:
@@ -200,11 +261,12 @@ class _Handler(socketserver.BaseRequestHandler):
             self.server.words_sent.set()
         if behaviour == "cut":
             return False
-        if behaviour == "endless":
+        if behaviour in ("endless", "flood"):
+            text = "." if behaviour == "endless" else "word " * 20_000
             try:
                 while True:
                     time.sleep(0.05)
-                    self._event(asked, [{"index": 0, "delta": {"content": "."}, "finish_reason": None}])
+                    self._event(asked, [{"index": 0, "delta": {"content": text}, "finish_reason": None}])
             except OSError:
                 self.server.cancelled.set()
                 return False
@@ -220,14 +282,22 @@ class _Handler(socketserver.BaseRequestHandler):
         self.request.sendall(b"0\r\n\r\n")
         return True
 
+    def _tool_deltas(self) -> list[dict[str, Any]]:
+        """A call as it comes in pieces: its name, and then its arguments."""
+        call, arguments = self.server.call(), self.server.arguments
+        named = {"index": 0, **call, "function": {**call["function"], "arguments": ""}}
+        parts = (arguments[:9], arguments[9:])
+        return [named, *({"index": 0, "function": {"arguments": part}} for part in parts)]
+
     def _event(self, asked: dict[str, Any], choices: list[Any], usage: Any = None) -> None:
-        chunk = {
+        chunk: dict[str, Any] = {
             "id": "chatcmpl-1",
             "object": "chat.completion.chunk" if self._chats else "text_completion",
             "created": 1,
             "model": asked["model"],
             "choices": choices,
-            "usage": usage,
+            **({} if usage is None else {"usage": _counted(usage)}),
+            **self.server.changes,
         }
         self._chunk(b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n")
 
@@ -250,8 +320,8 @@ class _Handler(socketserver.BaseRequestHandler):
             self.server.cancelled.set()
 
 
-def _tool_deltas(arguments: str) -> list[dict[str, Any]]:
-    """A call as it comes in pieces: its name, and then its arguments."""
-    first, rest = arguments[:9], arguments[9:]
-    named = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "rate", "arguments": ""}}
-    return [named, *({"index": 0, "function": {"arguments": part}} for part in (first, rest))]
+def _counted(usage: Any) -> Any:
+    """As vLLM tells it; what is no object is told as it is."""
+    if not isinstance(usage, dict):
+        return usage
+    return {**usage, "prompt_tokens_details": None, "completion_tokens_details": None}

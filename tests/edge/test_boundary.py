@@ -10,6 +10,7 @@ import pytest
 
 from tests.edge import asking
 from tests.edge.conftest import KEYS, WORKLOAD, Site, bearer, callers_text, chat, code_of
+from tests.edge.fake_model import MODEL
 
 CHAT = "/v1/chat/completions"
 
@@ -54,9 +55,62 @@ def test_a_field_outside_the_list_is_400_and_named(chain: Site, field: str):
     assert chain.model.received == []
 
 
+@pytest.mark.parametrize("field", asking.HARMLESS_FIELDS)
+def test_a_harmless_field_is_accepted_and_dropped(chain: Site, field: str):
+    value: Any = ["text"] if field == "modalities" else {"a": "DE89 3704 0044 0532 0130 00"}
+    assert chain.ask(**{field: value}).status_code == 200
+    assert set(chain.model.last_body()) == {"model", "messages"}
+
+
+@pytest.mark.parametrize("field", ["audio", "function_call", "functions", "moderation", "web_search_options"])
+def test_a_field_that_asks_for_what_is_not_served_is_accepted_as_a_null_only(chain: Site, field: str):
+    fields: dict[str, Any] = {field: None}
+    assert chain.ask(**fields).status_code == 200
+    fields[field] = {}
+    assert chain.ask(**fields).status_code == 400
+
+
+def test_a_conversation_comes_back_as_it_was_received(chain: Site):
+    messages: list[Any] = [{"role": "user", "content": "a"}]
+    message = chain.ask(messages=messages).json()["choices"][0]["message"]
+    of_other_servers = {
+        "annotations": [],
+        "audio": None,
+        "function_call": None,
+        "reasoning": "Let me see",
+        "reasoning_content": None,
+        "refusal": None,
+        "tool_calls": [],
+        "confidence": {"score": 0.9},
+    }
+    messages += [message, {"role": "user", "content": "b"}, {**message, **of_other_servers}]
+    answer = chain.ask(messages=[*messages, {"role": "user", "content": "c"}])
+    assert answer.status_code == 200, answer.text
+    said = {"role": "assistant", "content": message["content"]}
+    assert chain.model.last_body()["messages"] == [
+        {"role": "user", "content": "a"},
+        said,
+        {"role": "user", "content": "b"},
+        said,
+        {"role": "user", "content": "c"},
+    ]
+
+
+def test_a_caller_sees_its_own_model_and_no_other(chain: Site):
+    models = chain.client.get("/v1/models", headers=bearer(KEYS[WORKLOAD])).json()["data"]
+    own = chain.client.get(f"/v1/models/{WORKLOAD}", headers=bearer(KEYS[WORKLOAD]))
+    assert (own.status_code, own.json()) == (200, models[0])
+    for name in ("claims", MODEL, "%00", "..%2f..%2fmetrics"):
+        other = chain.client.get(f"/v1/models/{name}", headers=bearer(KEYS[WORKLOAD]))
+        assert (other.status_code, code_of(other)) == (404, "model_not_found"), name
+    assert chain.client.get(f"/v1/models/{WORKLOAD}").status_code == 401
+
+
 @pytest.mark.parametrize("fields", asking.LEADING_OUT)
 def test_a_malformed_or_leading_out_request_is_400(chain: Site, fields: dict[str, Any]):
-    assert chain.ask(**fields).status_code == 400
+    answer = chain.ask(**fields)
+    assert answer.status_code == 400
+    assert code_of(answer) == "unknown_field" or code_of(answer).startswith("invalid_")
     assert chain.model.received == []
 
 
@@ -80,7 +134,8 @@ def test_an_image_by_address_is_refused_and_an_inline_one_is_not(chain: Site, ur
         ("DELETE", "/v1/models", 405),
         ("POST", "/v1/completions", 404),
         ("POST", "/v1/embeddings", 404),
-        ("GET", f"/v1/models/{WORKLOAD}", 404),
+        ("POST", f"/v1/models/{WORKLOAD}", 405),
+        ("DELETE", f"/v1/models/{WORKLOAD}", 405),
         ("GET", "/v1/models/", 404),
         ("POST", "/v1/chat/completions/", 404),
         ("POST", "/v1/../v1/load_lora_adapter", 404),
@@ -122,6 +177,16 @@ def test_a_body_that_is_not_json_is_400(chain: Site, content: bytes):
     assert chain.model.received == []
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
+def test_an_infinite_number_goes_nowhere(chain: Site, number: str):
+    tool = '{"type": "function", "function": {"name": "x", "parameters": {"default": NUMBER}}}'
+    for field in ('"temperature": NUMBER', f'"tools": [{tool}]', '"logit_bias": {"1": NUMBER}'):
+        body = json.dumps(chat())[:-1] + ", " + field.replace("NUMBER", number) + "}"
+        response = post_raw(chain, body)
+        assert response.status_code == 400, field
+    assert chain.model.received == []
+
+
 def test_another_content_type_or_an_encoded_body_is_415(chain: Site):
     body = json.dumps(chat()).encode()
     assert post_raw(chain, body, **{"content-type": "text/plain"}).status_code == 415
@@ -131,7 +196,8 @@ def test_another_content_type_or_an_encoded_body_is_415(chain: Site):
 
 def test_a_name_given_twice_cannot_mean_two_things(chain: Site):
     body = json.dumps(chat()).replace('"messages"', '"model": "gpt-4o", "messages"')
-    assert post_raw(chain, body).status_code == 404
+    response = post_raw(chain, body)
+    assert (response.status_code, code_of(response)) == (400, "malformed_json")
     assert chain.model.received == []
 
 

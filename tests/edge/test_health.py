@@ -14,7 +14,8 @@ from edge.accounts import cost
 from edge.config import Place
 from edge.openai_api import Refusal
 from edge.routing import Opened, Unsent, Upstream
-from edge.routing.health import FIRST_S, LONGEST_S, Health
+from edge.routing.endpoint import Broken
+from edge.routing.health import FIRST_S, IN_A_ROW, LONGEST_S, Health
 from edge.routing.sharing import Sharing
 
 
@@ -29,6 +30,9 @@ def test_one_that_refuses_is_left_alone_for_twice_as_long_each_time():
     clock = Clock()
     health = Health(clock)
     pauses = []
+    for _ in range(IN_A_ROW - 1):
+        health.refused()
+        assert health.good, "one replica of several may be dead"
     for _ in range(8):
         assert health.good
         health.refused()
@@ -38,9 +42,20 @@ def test_one_that_refuses_is_left_alone_for_twice_as_long_each_time():
         pauses.append(clock.now - began)
     assert pauses == [FIRST_S, 2, 4, 8, 16, LONGEST_S, LONGEST_S, LONGEST_S]
     health.took()
-    health.refused()
+    for _ in range(IN_A_ROW):
+        health.refused()
+    assert not health.good
     clock.now += FIRST_S
     assert health.good, "what it took in between began the count anew"
+
+
+def test_one_that_takes_requests_in_between_is_never_left_alone():
+    health = Health(Clock())
+    for _ in range(20):
+        for _ in range(IN_A_ROW - 1):
+            health.refused()
+        assert health.good
+        health.took()
 
 
 def test_several_that_fail_at_once_count_as_one():
@@ -94,35 +109,37 @@ def test_what_other_copies_run_there_makes_a_share_smaller():
     assert sharing.leave(began) == 2
 
 
-class Broken:
+class Failing:
     """An endpoint that fails as it is told."""
 
     def __init__(self, error: httpx.HTTPError) -> None:
         self.error, self.sharing, self.health = error, Sharing(), Health()
 
-    async def post(self, path: str, headers: dict[str, str], body: bytes) -> Any:
+    async def post(self, path: str, headers: dict[str, str], body: bytes, *, fresh: bool) -> Any:
         raise self.error
 
 
 @pytest.mark.parametrize(
-    ("error", "unsent"),
+    ("error", "kind"),
     [
-        (httpx.ConnectError(""), True),
-        (httpx.ConnectTimeout(""), True),
-        (httpx.PoolTimeout(""), True),
-        (httpx.ReadTimeout(""), False),
-        (httpx.ReadError(""), False),
-        (httpx.WriteError(""), False),
-        (httpx.RemoteProtocolError(""), False),
+        (httpx.ConnectError(""), Unsent),
+        (httpx.ConnectTimeout(""), Unsent),
+        (httpx.PoolTimeout(""), Unsent),
+        (httpx.ReadTimeout(""), Refusal),
+        (httpx.ReadError(""), Broken),
+        (httpx.WriteError(""), Broken),
+        (httpx.RemoteProtocolError(""), Broken),
     ],
 )
-def test_only_what_was_never_connected_counts_as_unsent(error: httpx.HTTPError, unsent: bool):
-    endpoint: Any = Broken(error)
+def test_what_may_still_run_is_never_offered_again(error: httpx.HTTPError, kind: type[Refusal]):
+    endpoint: Any = Failing(error)
     opened = Opened(Upstream(Place(**PLACE), endpoint, "m"))
+    for _ in range(IN_A_ROW - 1):
+        endpoint.health.refused()
     with pytest.raises(Refusal) as caught:
         asyncio.run(opened.send("/v1/chat/completions", b"{}", {}))
-    assert isinstance(caught.value, Unsent) is unsent, "what may have been done would be done twice"
-    assert endpoint.health.good is not unsent
+    assert type(caught.value) is kind
+    assert endpoint.health.good is (kind is Refusal)
 
 
 PLACE: Any = {"url": "https://m.svc:8443", "server_name": "m.svc", "model": "m"}

@@ -88,6 +88,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
                     "cache_salt": "payments",
                     "canary": canary,
                 },
+                {
+                    **place(0, PRIMARY, "llama-v1"),
+                    "workload": CHAT,
+                    "name": "sampling",
+                    "target": "onprem-vllm",
+                    "also": [place(1, NEXT, "llama-v2")],
+                },
                 {**place(0, PRIMARY, "bge"), "workload": EMBED, "task": "embedding"},
                 {**place(0, PRIMARY, "ranker"), "workload": RERANK, "task": "rerank"},
             ],
@@ -145,6 +152,52 @@ def test_prefixes_are_cached_by_the_teams_salt_and_a_caller_cannot_name_one(ways
     refused = ways.ask(CHAT, cache_salt="theirs")
     assert (refused.status_code, code_of(refused)) == (400, "unknown_field")
     assert len(ways.first.received) == 1, "and it does not get that far"
+
+
+VLLM_FIELDS: dict[str, Any] = {
+    "top_k": 20,
+    "min_p": 0.1,
+    "repetition_penalty": 1.1,
+    "structured_outputs": {"choice": ["yes", "no"]},
+    "chat_template_kwargs": {"enable_thinking": False},
+    "bad_words": ["x"],
+    "stop_token_ids": [7],
+}
+
+
+def test_vllms_own_fields_go_to_vllm_and_nowhere_else(ways: Ways) -> None:
+    for _ in range(6):
+        assert ways.ask(CHAT, model="sampling", **VLLM_FIELDS).status_code == 200
+    assert (len(ways.first.received), len(ways.second.received)) == (6, 0), (
+        "the second is not known to be vLLM"
+    )
+    assert {name: ways.first.last_body()[name] for name in VLLM_FIELDS} == VLLM_FIELDS
+    ways.clear()
+    for name, value in VLLM_FIELDS.items():
+        refused = ways.ask(CHAT, **{name: value})
+        assert (refused.status_code, code_of(refused)) == (400, "unsupported_parameter"), name
+        assert repr(name) in refused.json()["error"]["message"]
+    assert ways.first.received == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"structured_outputs": {"structural_tag": "{}"}},
+        {"chat_template_kwargs": {"chat_template": "{{ messages }}"}},
+        {"top_k": "20"},
+        {"top_k": 1.5},
+        {"min_p": 2},
+        {"stop_token_ids": [4111111111111111]},
+        {"guided_json": {}},
+        {"use_beam_search": True},
+        {"prompt_logprobs": 1},
+        {"vllm_xargs": {}},
+    ],
+)
+def test_of_vllms_fields_only_those_of_sampling_pass(ways: Ways, fields: dict[str, Any]) -> None:
+    assert ways.ask(CHAT, model="sampling", **fields).status_code == 400
+    assert ways.first.received == []
 
 
 def test_embeddings_pass_by_their_list(ways: Ways) -> None:

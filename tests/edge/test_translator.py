@@ -245,7 +245,7 @@ def test_a_field_that_bedrock_lacks_is_refused_not_forgotten(stage: Stage, field
     "field",
     [
         *("api_key", "api_base", "base_url", "aws_region_name", "aws_access_key_id", "aws_role_name"),
-        *("aws_bedrock_runtime_endpoint", "extra_headers", "fallbacks", "metadata", "mock_response"),
+        *("aws_bedrock_runtime_endpoint", "extra_headers", "fallbacks", "mock_response"),
         *("model_list", "guardrailConfig", "performanceConfig", "custom_llm_provider", "thinking"),
     ],
 )

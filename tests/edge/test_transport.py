@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import gzip
+import os
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +17,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 
 from edge.config import Limits
-from edge.upstream import Client
+from edge.openai_api import Refusal
+from edge.upstream import Client, read_answer
 from tests.edge.certificates import Authority
 from tests.edge.processes import free_port
 
@@ -41,7 +48,7 @@ class Server:
             self._serve(connection, self.connections[-1])
 
     def _serve(self, connection: socket.socket, seen: list[bytes]) -> None:
-        with connection:
+        with connection, contextlib.suppress(OSError):  # whoever asked may have given up
             while data := connection.recv(65536):
                 seen.append(data)
                 reply = next(self._replies)
@@ -143,3 +150,70 @@ def test_a_port_that_is_closed_is_a_failure_to_connect():
 def test_a_server_that_never_shakes_hands_is_a_failure_to_connect_in_time(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as deaf, pytest.raises(httpx.ConnectTimeout):
         ask(f"https://127.0.0.1:{deaf.getsockname()[1]}/", verify=Authority(tmp_path).client(None))
+
+
+def test_connections_that_are_reset_while_they_are_made_close_no_other_file():
+    """uvloop leaves the number of a closed file behind; closed again, it would be another client's connection."""
+
+    async def run(port: int) -> int:
+        client, lost = (
+            Client(Limits(connect_timeout_s=1, request_timeout_s=1), ssl.create_default_context()),
+            0,
+        )
+        for _ in range(300):
+            with contextlib.suppress(httpx.HTTPError):
+                await client.send("POST", f"https://127.0.0.1:{port}/", body=b"{}", headers={}, fresh=True)
+            others = os.pipe()
+            gc.collect()
+            await asyncio.sleep(0)
+            for file in others:
+                try:
+                    os.close(file)
+                except OSError:
+                    lost += 1
+        await client.aclose()
+        return lost
+
+    gc.freeze()  # what is loaded is not looked through again and again
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            threading.Thread(target=_reset_all, args=[listening], daemon=True).start()
+            assert uvloop.run(run(listening.getsockname()[1])) == 0
+    finally:
+        gc.unfreeze()
+
+
+def _reset_all(listening: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            accepted, _ = listening.accept()
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            accepted.close()
+
+
+def answer_of(reply: bytes, most: int) -> bytes:
+    """What the edge reads of a server's reply, at most so many bytes."""
+
+    async def run() -> bytes:
+        client = Client(Limits(connect_timeout_s=1, request_timeout_s=5), verify=False)
+        try:
+            return await read_answer(await client.send("POST", server.url, body=b"{}", headers={}), most)
+        finally:
+            await client.aclose()
+
+    with serving(reply) as server:
+        return asyncio.run(run())
+
+
+def test_an_answer_beyond_all_measure_is_given_up():
+    large = b"HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n" + b"x" * 300_000
+    assert len(answer_of(large, 300_000)) == 300_000
+    with pytest.raises(Refusal, match="too large"):
+        answer_of(large, 100_000)
+
+
+def test_an_answer_that_unpacks_beyond_all_measure_is_given_up():
+    packed = gzip.compress(b"0" * 10_000_000)
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n".encode()
+    with pytest.raises(Refusal, match="too large"):
+        answer_of(head + packed, 1_000_000)

@@ -113,7 +113,8 @@ def _join(part: Resource, resources: list[Resource], entries: dict[str, Json]) -
         raise Untranslated(f"{part['urn']} belongs to {len(owners)} resources of {rule['owner']}")
     entry = entries[logical_id(owners[0])]
     schema = _schema(entry["Type"])
-    rest = {key: value for key, value in part["inputs"].items() if key not in {*rule["match"], *OWN}}
+    inputs = _REBUILT.get(part["type"], dict)(part["inputs"])
+    rest = {key: value for key, value in inputs.items() if key not in {*rule["match"], *OWN}}
     # A part may be one property of its owner, or several.
     value = {rule["as"]: rest.get(rule["of"], rest) if "of" in rule else rest}
     for name, translated in translate(
@@ -295,6 +296,17 @@ def _launch_template(inputs: dict[str, Json]) -> dict[str, Json]:
     return {"launchTemplateData": inputs, "tagSpecifications": tags, **own}
 
 
+def _lifecycle(inputs: dict[str, Json]) -> dict[str, Json]:
+    def flat(rule: dict[str, Json]) -> dict[str, Json]:
+        rest = {key: value for key, value in rule.items() if key not in ("expiration", "filter")}
+        expiration = dict(rule.get("expiration", {}))
+        if "days" in expiration:
+            rest["expirationInDays"] = expiration.pop("days")
+        return {**rest, **expiration, **rule.get("filter", {})}
+
+    return {**inputs, "rules": [flat(rule) for rule in inputs["rules"]]}
+
+
 def _vpn_connection(inputs: dict[str, Json]) -> dict[str, Json]:
     tunnels: dict[str, dict[str, Json]] = {"1": {}, "2": {}}
     rest = {}
@@ -351,6 +363,7 @@ _REBUILT = {
     "aws:budgets/budget:Budget": _budget,
     "aws:ec2/launchTemplate:LaunchTemplate": _launch_template,
     "aws:ec2/vpnConnection:VpnConnection": _vpn_connection,
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": _lifecycle,
     "aws:lb/loadBalancer:LoadBalancer": _load_balancer,
     "aws:lb/targetGroup:TargetGroup": _target_group,
 }

@@ -10,6 +10,7 @@ import pytest
 from isthmus import catalogue
 from isthmus.contracts import plan as plans
 from isthmus.contracts import requirements as wanted
+from isthmus.contracts.system_nodes import vcpus as vcpus_of
 from isthmus.planning.fixed_costs import FARGATE_GIB, FARGATE_VCPUS, HOURS, FixedCosts
 from tests.graders import examples
 from tests.graders.examples import Rendering
@@ -48,6 +49,7 @@ def rendered_quantities(rendering: Rendering) -> dict[str, float]:
         json.loads(path.read_text())["inputs"] for path in rendering.aws if "-eks-system-" in path.name
     ]
     nodes = sum(group["scalingConfig"]["desiredSize"] for group in system_groups if "scalingConfig" in group)
+    (kind,) = {group["instanceType"] for group in system_groups if "instanceType" in group} or {"m7i.xlarge"}
     return {
         "interface-endpoint": sum(len(endpoint["subnetIds"]) for endpoint in endpoints),
         "kms-key": len(resources(rendering, "Key")),
@@ -66,7 +68,7 @@ def rendered_quantities(rendering: Rendering) -> dict[str, float]:
         "fargate-vcpu": vcpus,
         "fargate-gib": gib,
         "eks-cluster": len([each for each in resources(rendering, "Cluster") if "roleArn" in each]),
-        "m7i.xlarge": nodes,
+        "m7i.xlarge": nodes * (vcpus_of(kind) or 0) / 4,
     }
 
 

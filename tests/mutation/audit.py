@@ -103,6 +103,11 @@ def flow_log_of_refusals_alone(inputs: Any, seen: Seen) -> None:
     inputs["trafficType"] = "REJECT"
 
 
+@FAMILY.drops("aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation")
+def questions_that_nobody_logs(inputs: Any, seen: Seen) -> None:
+    """The names that are asked for in a network are not logged."""
+
+
 @FAMILY.changes("aws:eks/cluster:Cluster", where=lambda inputs, _: inputs.get("enabledClusterLogTypes"))
 def cluster_without_an_audit_log(inputs: Any, seen: Seen) -> None:
     """The control plane of a cluster writes no audit log."""

@@ -28,6 +28,35 @@ def endpoint_without_a_policy(inputs: Any, seen: Seen) -> None:
     del inputs["policy"]
 
 
+_DNS = "aws:route53/resolverFirewall{0}:ResolverFirewall{0}"
+
+
+@FAMILY.drops(_DNS.format("RuleGroupAssociation"), also=["network"])
+def network_without_a_dns_firewall(inputs: Any, seen: Seen) -> None:
+    """No DNS firewall is associated with a network: its resolver carries any name out."""
+
+
+@FAMILY.changes(_DNS.format("Rule"), also=["network"], where=lambda inputs, _: inputs["action"] == "BLOCK")
+def dns_firewall_that_only_alerts(inputs: Any, seen: Seen) -> None:
+    """The last rule of a DNS firewall tells of other names, and answers them."""
+    inputs["action"] = "ALERT"
+    del inputs["blockResponse"]
+
+
+@FAMILY.changes(
+    _DNS.format("DomainList"), also=["network"], where=lambda inputs, _: inputs["domains"] != ["*."]
+)
+def dns_allow_list_of_every_name(inputs: Any, seen: Seen) -> None:
+    """The list of names that are answered holds `*`."""
+    inputs["domains"] = [*inputs["domains"], "*."]
+
+
+@FAMILY.changes(_DNS.format("Config"), also=["network"])
+def dns_firewall_that_fails_open(inputs: Any, seen: Seen) -> None:
+    """The resolver of a network answers for any name while its DNS firewall fails."""
+    inputs["firewallFailOpen"] = "ENABLED"
+
+
 def calls_aws(config: Any, _: Seen) -> bool:
     return config["mode"] == "translator" and config["class"] in CLOSED
 

@@ -84,8 +84,8 @@ def test_the_bank_s_cost_is_the_hand_check_s(bank_plan: planner.Planned) -> None
     requests = 0.4 * 3600 * 730
     haiku = requests * (3500 * 1.1 + 350 * 5.5) / 1e6
     nova = 0.1 * 3600 * 730 * (600 * 0.078 + 500 * 0.312) / 1e6
-    # Keys 7, alarms 0.2, logs 3.12, endpoints in two zones 4, attachments 2, resolver addresses 2, one VPN.
-    aws = 7 + 0.2 + 5 * 0.625 + 730 * (4 * 0.012 + 1.25 * (2 * 0.05 + 2 * 0.125 + 0.05))
+    # Keys 8, alarms 0.2, logs 3.12, endpoints in two zones 4, attachments 2, resolver addresses 2, one VPN.
+    aws = 8 + 0.2 + 5 * 0.625 + 730 * (4 * 0.012 + 1.25 * (2 * 0.05 + 2 * 0.125 + 0.05))
     by_hand = gpus * (capital + space + power) + 12000 + 400 + haiku + nova + aws
     assert plan.monthly_cost_usd == pytest.approx(by_hand, abs=2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from isthmus.engine.recorder import Resource
 from tests.policies.cases import Case
 from tests.policies.making import made
 
@@ -44,6 +45,16 @@ LOCK = made(
     "lock",
     {"bucket": "${bucket.id}", "rule": {"defaultRetention": {"mode": "COMPLIANCE", "days": 366}}},
 )
+LOCKED_DAYS = 366
+
+
+def expiring(days: int, status: str = "Enabled", **more: Any) -> Resource:
+    """Lifecycle rules of the trail's bucket that expire records after so many days."""
+    rule = {"id": "expire", "status": status, "filter": {"prefix": ""}, "expiration": {"days": days, **more}}
+    inputs = {"bucket": "${bucket.id}", "rules": [rule]}
+    return made("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "expiry", inputs)
+
+
 LINK: dict[str, Any] = {
     f"tunnel{number}{key}": value
     for number in (1, 2)
@@ -147,8 +158,52 @@ SEES = made(
     "trail",
     {"advancedEventSelectors": [selector("AWS::Bedrock::Guardrail"), selector("AWS::Bedrock::Model")]},
 )
+HOSTED = made("aws:sagemaker/endpoint:Endpoint", "hosted", {"name": "hosted"})
+SEES_HOSTED = made(
+    "aws:cloudtrail/trail:Trail",
+    "trail",
+    {"advancedEventSelectors": [selector("AWS::SageMaker::Endpoint")]},
+)
 VPC = made("aws:ec2/vpc:Vpc", "vpc", {"cidrBlock": "10.0.0.0/16"})
 FLOW = made("aws:ec2/flowLog:FlowLog", "flow", {"vpcId": "${vpc.id}", "trafficType": "ALL"})
+RULE_GROUP = made("aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup", "dns", {"name": "dns"})
+NEEDED = made(
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList",
+    "needed",
+    {"domains": ["*.eu-central-1.vpce.amazonaws.com.", "s3.eu-central-1.amazonaws.com."]},
+)
+OTHERS = made(
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList", "others", {"domains": ["*."]}
+)
+
+
+def names_rule(name: str, action: str, priority: int, group: str = "dns") -> Resource:
+    inputs = {
+        "action": action,
+        "priority": priority,
+        "firewallRuleGroupId": f"${{{group}.id}}",
+        "firewallDomainListId": f"${{{name}.id}}",
+    }
+    return made("aws:route53/resolverFirewallRule:ResolverFirewallRule", f"{name}-rule", inputs)
+
+
+BLOCKS, ALLOWS = names_rule("others", "BLOCK", 200), names_rule("needed", "ALLOW", 100)
+FOLLOWS = made(
+    "aws:route53/resolverFirewallRuleGroupAssociation:ResolverFirewallRuleGroupAssociation",
+    "follows",
+    {"vpcId": "${vpc.id}", "firewallRuleGroupId": "${dns.id}", "priority": 101},
+)
+CLOSED = made(
+    "aws:route53/resolverFirewallConfig:ResolverFirewallConfig",
+    "closed",
+    {"resourceId": "${vpc.id}", "firewallFailOpen": "DISABLED"},
+)
+ASKS = made(
+    "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation",
+    "asks",
+    {"resourceId": "${vpc.id}", "resolverQueryLogConfigId": "${queries.id}"},
+)
+DNS = [CLOSED, BLOCKS, ALLOWS, RULE_GROUP, NEEDED, OTHERS, FOLLOWS, VPC]
 ALARM = made(
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     "alarm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.contracts.platform import Endpoint
-from isthmus.contracts.platform_eks import Cluster
+from isthmus.contracts.platform_eks import Cluster, SystemNodes
 from isthmus.contracts.platform_pools import Pool
 from tests.policies.cases import Case
 from tests.policies.cases_cluster import BOX, GPU, QUOTA, deployment
@@ -28,7 +28,9 @@ WORD = stated(
             }
         )
     ],
-    clusters=[Cluster(name="eks", site="frankfurt")],
+    clusters=[
+        Cluster(name="eks", site="frankfurt", system_nodes=SystemNodes(instance_type="m7i.xlarge", nodes=2))
+    ],
     endpoints=[
         Endpoint.model_validate(
             {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.policies.cases import Case
 from tests.policies.cases_aws import (
     ALARM,
+    ASKS,
     BOUNDARY,
     BUCKET,
     CLUSTER,
@@ -12,17 +13,21 @@ from tests.policies.cases_aws import (
     FLOW,
     GROUP,
     GUARD,
+    HOSTED,
     LOCK,
+    LOCKED_DAYS,
     LOGGING,
     PROFILE,
     RULE,
     SEES,
+    SEES_HOSTED,
     TARGET,
     TLS_ONLY,
     TRAIL,
     TRUST,
     VPC,
     allow,
+    expiring,
     grant,
     policy,
     role,
@@ -175,7 +180,8 @@ CASES = [
         fails=[{"advancedEventSelectors": [selector("AWS::Bedrock::Model")]}],
         missing=["advancedEventSelectors"],
         unknown=["advancedEventSelectors"],
-        also=[[TRAIL]],
+        broken=[[SEES, GUARD, HOSTED], [TRAIL, HOSTED]],
+        also=[[TRAIL], [SEES_HOSTED, HOSTED]],
         one_keeps_it=True,
     ),
     Case(
@@ -203,6 +209,14 @@ CASES = [
         fails=[{"rule.defaultRetention.days": 30}],
         missing=["rule"],
         unknown=["rule.defaultRetention.days"],
+        broken=[
+            [LOCK, BUCKET, TRAIL, expiring(LOCKED_DAYS)],
+            [LOCK, BUCKET, TRAIL, expiring(LOCKED_DAYS + 1, date="2027-01-01T00:00:00Z")],
+        ],
+        also=[
+            [LOCK, BUCKET, TRAIL, expiring(LOCKED_DAYS + 1)],
+            [LOCK, BUCKET, TRAIL, expiring(1, status="Disabled")],
+        ],
     ),
     Case(
         "audit/logs-kept",
@@ -239,6 +253,7 @@ CASES = [
         missing=["enabledClusterLogTypes"],
         unknown=["enabledClusterLogTypes"],
     ),
+    Case("audit/names-logged", [ASKS, VPC], missing=["resourceId"], broken=[[VPC]]),
     Case("audit/flows-logged", [FLOW, VPC], fails=[{"trafficType": "REJECT"}], broken=[[VPC]]),
     Case(
         "audit/alarms-heard",

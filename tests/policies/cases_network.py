@@ -2,12 +2,65 @@
 
 from __future__ import annotations
 
-from tests.policies.cases import Case
-from tests.policies.cases_aws import BALANCER, BLOCK, BUCKET, CLUSTER, ENDPOINT, INGRESS, SERVICE, VPC
+from typing import Any
+
+from isthmus.engine.recorder import Resource
+from tests.policies.cases import Case, changed
+from tests.policies.cases_aws import (
+    ALLOWS,
+    BALANCER,
+    BLOCK,
+    BLOCKS,
+    BUCKET,
+    CLOSED,
+    CLUSTER,
+    DNS,
+    ENDPOINT,
+    FOLLOWS,
+    INGRESS,
+    NEEDED,
+    OTHERS,
+    SERVICE,
+    VPC,
+)
 from tests.policies.cases_cluster import CLUSTER_IP, DENY, GW, OPENS, SPACE
 from tests.policies.making import made
 
+
+def without(*gone: Resource) -> list[Resource]:
+    """The network with its DNS firewall, less some parts."""
+    return [each for each in DNS if each not in gone]
+
+
+def with_(old: Resource, **values: Any) -> list[Resource]:
+    """The network with its DNS firewall, one part changed."""
+    return [changed([each], values)[0] if each is old else each for each in DNS]
+
+
 CASES = [
+    Case(
+        "network/dns-firewall",
+        DNS,
+        fails=[
+            {"firewallFailOpen": "ENABLED"},
+            {"firewallFailOpen": "USE_LOCAL_RESOURCE_SETTING"},
+        ],
+        missing=["firewallFailOpen"],
+        unknown=["firewallFailOpen"],
+        broken=[
+            [VPC],
+            without(FOLLOWS),
+            without(CLOSED),
+            without(BLOCKS),
+            with_(BLOCKS, action="ALERT"),
+            with_(BLOCKS, action="ALLOW"),
+            with_(OTHERS, domains=["*.attacker.example."]),
+            with_(NEEDED, domains=["*."]),
+            with_(NEEDED, domains=["*"]),
+            with_(NEEDED, domains=["*.com."]),
+        ],
+        also=[with_(ALLOWS, priority=300), with_(BLOCKS, blockResponse="NODATA"), without(ALLOWS)],
+    ),
     Case(
         "network/nothing-public",
         [BALANCER, SERVICE],

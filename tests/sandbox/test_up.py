@@ -234,6 +234,8 @@ RETAINED = {
     "bank-frankfurt-calls-log-key",
     "bank-frankfurt-network-flow-logs",
     "bank-frankfurt-network-flow-log-key",
+    "bank-frankfurt-network-queries-logs",
+    "bank-frankfurt-network-queries-log-key",
     "bank-fra1-confidential-namespace",
     "bank-fra1-confidential-llama-3-1-8b-instruct",
     "bank-fra1-restricted-namespace",

@@ -114,6 +114,15 @@ def test_neither_the_sealer_nor_anybody_takes_a_seal_away_and_what_is_laid_over_
     ]
 
 
+def test_a_seal_that_the_bucket_s_own_rules_hide_after_its_time_is_no_finding(bucket: Bucket):
+    store, locked, over = bucket.store, "seals/000000000001.seal", "seals/000000000002.seal"
+    for name, days in ((locked, 30), (over, -1)):
+        store.put(name, b"a seal", days)
+        bucket.s3.delete_object(Bucket=bucket.name, Key=f"{PREFIX}/{name}")
+    assert store.names("seals/") == [locked, over]
+    assert [finding.partition(":")[0] for finding in store.oddities()] == [locked]
+
+
 def test_a_bucket_without_object_lock_is_not_sealed_into(place: Place, service: tuple[Any, str]):
     service[0].create_bucket(Bucket="unlocked-bucket")
     bucket = Bucket(*service, "unlocked-bucket")

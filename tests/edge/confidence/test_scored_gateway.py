@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -249,6 +250,16 @@ def test_a_file_that_is_none_ends_the_start_with_one_paragraph(
     with pytest.raises(ConfigError, match=said) as error:
         Scores(_checked(configured(site, tmp_path, calibrations=files)))
     assert WORKLOAD in str(error.value)
+
+
+def test_a_file_of_another_digest_ends_the_start(site: Site, tmp_path: Path):
+    file = written(tmp_path, "a", MODEL)
+    digest = f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    stated: dict[str, Any] = {"calibrations": [str(file)], "digests": [digest]}
+    Scores(_checked(configured(site, tmp_path, **stated)))
+    file.write_text(file.read_text().replace('"as_of"', ' "as_of"'))
+    with pytest.raises(ConfigError, match="its digest is sha256:"):
+        Scores(_checked(configured(site, tmp_path, **stated)))
 
 
 def _checked(config: dict[str, Any]) -> Any:

@@ -203,6 +203,35 @@ def test_a_reviewer_sees_only_the_workloads_of_the_key_and_a_revoked_one_nothing
     assert code_of(site.at_desk(other, "GET", "")) == "wrong_class"
 
 
+@pytest.mark.parametrize(
+    "user",
+    [
+        "an\u200bna@bank",
+        "ANNA@BANK\u00a0",
+        "\uff41nna@bank",
+        "\u00e1nna@bank",
+        "anna@bank\ufe0f\u034f\U000e0041",
+    ],
+)
+def test_a_name_that_looks_the_same_is_the_same_person(site: Reviewed, people: dict[str, str], user: str):
+    refused = site.at_desk(people["anna"], "POST", f"/{site.hold(user=user)}/claim")
+    assert (refused.status_code, code_of(refused)) == (403, "own_request")
+
+
+def test_a_user_is_named_by_a_text(site: Reviewed):
+    for user in (["anna@bank"], {"name": "anna@bank"}, 7):
+        refused = site.ask(user=user)
+        assert (refused.status_code, code_of(refused)) == (400, "invalid_user")
+
+
+def test_an_id_that_none_can_have_is_not_found(site: Reviewed, people: dict[str, str]):
+    for held in ("%00", "x", "0" * 31, "\u0663" * 32):
+        for method, path in (("GET", f"/{held}"), ("POST", f"/{held}/claim")):
+            refused = site.at_desk(people["anna"], method, path)
+            assert (refused.status_code, code_of(refused)) == (404, "review_not_found"), held
+        assert site.look(held).status_code == 404
+
+
 def test_what_waits_is_listed_page_by_page_the_oldest_first(site: Reviewed):
     key = site.reviewer("lister@bank", "--workload", "claims")
     made = [site.hold("claims") for _ in range(5)]
@@ -217,7 +246,12 @@ def test_what_waits_is_listed_page_by_page_the_oldest_first(site: Reviewed):
     first = site.at_desk(key, "GET", "?limit=1").json()["data"][0]
     assert (first["why"], first["domain"], first["approvers"]) == (["no-score"], "payments", 2)
     assert SECRET not in json.dumps(first)
-    for query in ("?limit=0", "?limit=x", "?state=approved", "?after=x", "?order=asc"):
+    naive, held = "2026-11-01T00:00:00", "0" * 32
+    for query in (
+        *("?limit=0", "?limit=x", "?limit=\u00b2", "?limit=\u0663", "?limit=%00"),
+        *("?state=approved", "?order=asc", "?after=x"),
+        *(f"?after={naive}~{held}", f"?after={naive}%2B00:00~x%00", f"?after={naive}%2B00:00"),
+    ):
         assert site.at_desk(key, "GET", query).status_code == 400
 
 

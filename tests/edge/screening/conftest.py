@@ -17,7 +17,7 @@ from tests.edge.screening.standing import Screened
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screened]:
     folder = tmp_path_factory.mktemp("screened")
     authority = standing.authority_of(folder)
-    models = {name: FakeModel() for name in ("own", "cloud", "judge")}
+    models = {"own": FakeModel(), "cloud": standing.Ranking(), "judge": FakeModel()}
     sidecars = {
         name: Edge(folder / name, standing.sidecar_config(folder, model)) for name, model in models.items()
     }

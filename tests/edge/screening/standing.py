@@ -19,7 +19,7 @@ from tests.edge.processes import Edge
 
 GATEWAY, MODELS = "internal-gateway.isthmus-internal.svc", "models.isthmus-internal.svc"
 IBAN = "DE89 3704 0044 0532 0130 00"
-KEYS = {name: f"key-of-{name}" for name in ("own", "cloud", "both", "guarded", "judged")}
+KEYS = {name: f"key-of-{name}" for name in ("own", "cloud", "both", "guarded", "judged", "ranked")}
 
 
 @dataclass
@@ -45,6 +45,11 @@ class Screened:
         return self.client.post(
             "/v1/chat/completions", json=body, headers={"authorization": f"Bearer {KEYS[workload]}"}
         )
+
+    def post(self, workload: str, path: str, **fields: Any) -> httpx.Response:
+        """A request of another task."""
+        headers = {"authorization": f"Bearer {KEYS[workload]}"}
+        return self.client.post(path, json={"model": workload, **fields}, headers=headers)
 
     def verdicts(self, answer: httpx.Response) -> list[str]:
         """What is on record of the request."""
@@ -93,6 +98,19 @@ def german_model(folder: Path) -> dict[str, str]:
     return {"file": str(made), "sha256": hashlib.sha256(made.read_bytes()).hexdigest(), "language": "de"}
 
 
+class Ranking(FakeModel):
+    """A model server that ranks too, and repeats the documents as vLLM does."""
+
+    def answer_to(self, path: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        if path != "/v1/rerank":
+            return None
+        results = [
+            {"index": index, "document": {"text": text}, "relevance_score": 0.5}
+            for index, text in enumerate(asked["documents"])
+        ]
+        return {"id": "rerank-1", "model": MODEL, "results": results, "usage": {"total_tokens": 9}}
+
+
 def detector_config(**rules: Any) -> dict[str, Any]:
     return {"mode": "detector", "class": "internal", "rules": {"languages": ["de"], **rules}, "workers": 1}
 
@@ -134,7 +152,8 @@ def gateway_config(folder: Path, detector: str, ports: Mapping[str, int]) -> dic
             {"workload": "own", **own},
             {"workload": "cloud", **cloud},
             {"workload": "both", **own, "overflow": {k: v for k, v in cloud.items() if k != "site"}},
-            {"workload": "guarded", **own, "site": "fra1"},
+            {"workload": "guarded", **own, "site": "fra1", "completions": True},
+            {"workload": "ranked", **cloud, "task": "rerank"},
             {"workload": "judged", **own},
         ],
         "screening": {

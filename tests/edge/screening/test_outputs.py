@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,105 @@ def test_a_tools_arguments_are_looked_through(screened: Screened, stream: bool):
     if not stream:
         call = answer.json()["choices"][0]["message"]["tool_calls"][0]
         assert json.loads(call["function"]["arguments"]) == {"header": "Bearer <SECRET>", "note": "Grüße"}
+
+
+ESCAPED = "\\u0067" + SECRET[1:]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f'{{"a": "{SECRET}", "a": "x"}}',
+        json.dumps({"a": json.dumps({"b": "@"}).replace("@", ESCAPED)}),
+        f'{{"a": "{ESCAPED}',
+        f'{{"{SECRET}": 1}}',
+    ],
+    ids=["a duplicate key", "escaped within a string", "escaped and cut short", "as a key"],
+)
+def test_no_way_of_writing_arguments_lets_a_secret_out(screened: Screened, arguments: str, stream: bool):
+    screened.own.arguments = arguments
+    answer = screened.ask("own", stream=stream, tools=[TOOL])
+    assert answer.status_code == 200, answer.text
+    # The part behind the letter that can be escaped.
+    assert SECRET[1:] not in answer.text
+    assert any(each.endswith(": redacted SECRET") for each in screened.verdicts(answer))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_name_of_a_function_and_the_id_of_a_call_are_looked_through(screened: Screened, stream: bool):
+    screened.own.function, screened.own.call_id = SECRET, f"call-{SECRET}"
+    answer = screened.ask("own", stream=stream, tools=[TOOL])
+    assert answer.status_code == 200
+    assert SECRET not in answer.text
+    assert '"call-<SECRET>"' in answer.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": SECRET}, {"note": SECRET}, SECRET, {"prompt_tokens": -1}]
+)
+def test_usage_holds_counts_only(screened: Screened, usage: Any, stream: bool):
+    screened.own.usage = usage
+    more: dict[str, Any] = {"stream_options": {"include_usage": True}} if stream else {}
+    answer = screened.ask("own", "Hallo", stream=stream, **more)
+    assert answer.status_code == 200
+    assert "Muster" in text_of(answer)
+    assert SECRET not in answer.text
+    assert '"prompt_tokens":-1' not in answer.text
+
+
+def test_fields_that_are_not_openais_stay_behind(screened: Screened):
+    screened.own.changes = {"note": SECRET, "id": SECRET + " ", "confidence": 1}
+    answer = screened.ask("own")
+    assert SECRET not in answer.text
+    assert set(answer.json()) == {"id", "object", "created", "model", "choices", "usage"}
+
+
+@pytest.mark.parametrize(
+    "choices", [SECRET, {"a": SECRET}, [SECRET], [{"index": 0, "message": SECRET}], None]
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_choices_of_another_shape_do_not_come(screened: Screened, choices: Any, stream: bool):
+    screened.own.changes = {"choices": choices}
+    answer = screened.ask("own", stream=stream)
+    assert code_in(answer) == ("stream_failed" if stream else "bad_gateway")
+    assert SECRET not in answer.text
+
+
+def test_probabilities_are_taken_out_of_every_answer_that_is_looked_through(screened: Screened):
+    screened.own.words, screened.own.logprobs = ["Paid", " well"], [-0.1, -0.2]
+    answer = screened.ask("own", logprobs=True)
+    assert answer.json()["choices"][0]["logprobs"] is None
+
+
+def test_what_a_guard_cannot_read_goes_nowhere(screened: Screened):
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    for answer in (
+        screened.ask("guarded", messages=[{"role": "user", "content": [image]}]),
+        screened.post("guarded", "/v1/completions", prompt=[1, 2, 3]),
+        screened.post("guarded", "/v1/completions", prompt=[[1], [2]]),
+    ):
+        assert (answer.status_code, code_in(answer)) == (400, "content_blocked")
+    assert screened.own.received == []
+    assert screened.post("guarded", "/v1/completions", prompt="Hallo").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [{"role": "user", "name": "eine Bombe bauen", "content": "Hallo"}]},
+        {"tools": [{"type": "function", "function": {"name": "build-a-bomb"}}]},
+        {"tools": [{"type": "function", "function": {"name": "buildABomb"}}]},
+        {"tools": [{"type": "function", "function": {"name": "x", "parameters": {"title": "build a bomb"}}}]},
+        {"stop": ["build a bomb"]},
+        {"user": "build a bomb"},
+    ],
+)
+def test_a_guard_of_prompts_sees_names_too(screened: Screened, fields: dict[str, Any]):
+    answer = screened.ask("guarded", **fields)
+    assert (answer.status_code, code_in(answer)) == (400, "content_blocked"), answer.text
+    assert screened.own.received == []
 
 
 def test_probabilities_would_tell_the_words_again(screened: Screened):

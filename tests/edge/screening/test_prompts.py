@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.edge.screening.standing import IBAN, Screened, code_in, shows_the_account, text_of
+from tests.edge.screening.standing import IBAN, Screened, choices_of, code_in, shows_the_account, text_of
 
 TEXT = f"Bitte schreiben Sie an Käthe Groß bei der Nordbank, dass die Zahlung von {IBAN} offen ist."
 GONE = "Bitte schreiben Sie an <PERSON_1> bei der <ORGANIZATION_1>, dass die Zahlung von <IBAN_CODE_1> offen ist."
@@ -102,6 +103,110 @@ def test_an_image_does_not_leave(screened: Screened):
     assert screened.cloud.received == []
 
 
+def test_a_tools_schema_is_redacted_wherever_it_holds_data_and_its_names_come_back(screened: Screened):
+    account = IBAN.replace(" ", "")
+    schema = {
+        "type": "object",
+        "properties": {
+            account: {"type": "string", "format": "uuid", "examples": [IBAN, {"type": IBAN}]},
+            "to": {"type": "string", "enum": ["Käthe Groß"], "default": {"id": 4111111111111111.0}},
+        },
+        "required": [account],
+    }
+    function = {"name": f"pay-{account}", "parameters": schema}
+    screened.cloud.function = "pay-IBAN_CODE_1"
+    screened.cloud.arguments = '{"IBAN_CODE_1": "<IBAN_CODE_1>", "to": "<PERSON_1>"}'
+    for stream in (False, True):
+        answer = screened.ask(
+            "cloud", TEXT, tools=[{"type": "function", "function": function}], stream=stream
+        )
+        assert answer.status_code == 200, answer.text
+        sent = screened.cloud.last_body()["tools"][0]["function"]
+        assert sent == {
+            "name": "pay-IBAN_CODE_1",
+            "parameters": {
+                "type": "object",
+                "properties": {
+                    "IBAN_CODE_1": {
+                        "type": "string",
+                        "format": "uuid",
+                        "examples": ["<IBAN_CODE_1>", {"type": "<IBAN_CODE_1>"}],
+                    },
+                    "to": {
+                        "type": "string",
+                        "enum": ["<PERSON_1>"],
+                        "default": {"id": "<CREDIT_CARD_1>"},
+                    },
+                },
+                "required": ["IBAN_CODE_1"],
+            },
+        }
+        assert _arguments(answer, function["name"]) == {account: IBAN, "to": "Käthe Groß"}
+
+
+def test_arguments_leave_redacted_however_they_are_written(screened: Screened):
+    for arguments in (
+        '{"a": "Käthe Groß", "a": "x"}',
+        '{"n": 4111111111111111.0}',
+        '{"n": 4.111111111111111e15}',
+        '{"a": "K\\u00e4the Groß"',
+        json.dumps({"a": json.dumps({"b": "Käthe Groß"})}),
+    ):
+        call = {"id": "c", "type": "function", "function": {"name": "pay", "arguments": arguments}}
+        messages = [
+            {"role": "user", "content": "Hallo"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "gut"},
+        ]
+        assert screened.ask("cloud", messages=messages).status_code == 200
+        sent = json.dumps(screened.cloud.last_body(), ensure_ascii=False)
+        for value in ("Groß", "4111", "4.111"):
+            assert value not in sent, arguments
+
+
+def test_a_schema_as_deep_as_json_may_be_is_redacted(screened: Screened):
+    schema: dict[str, Any] = {"examples": ["Käthe Groß"]}
+    for _ in range(94):
+        schema = {"properties": {"a": schema}}
+    tool = {"type": "function", "function": {"name": "deep", "parameters": schema}}
+    answer = screened.ask("cloud", TEXT, tools=[tool])
+    assert answer.status_code == 200, answer.text
+    assert "Groß" not in json.dumps(screened.cloud.last_body(), ensure_ascii=False)
+    for _ in range(4):
+        schema = {"properties": {"a": schema}}
+    tool["function"] = {"name": "deeper", "parameters": schema}
+    answer = screened.ask("cloud", TEXT, tools=[tool])
+    assert (answer.status_code, code_in(answer)) == (400, "malformed_json")
+
+
+def test_a_seed_that_is_somebodys_number_does_not_leave(screened: Screened):
+    answer = screened.ask("cloud", TEXT, seed=4111111111111111)
+    assert (answer.status_code, code_in(answer)) == (422, "may_not_leave")
+    assert screened.ask("cloud", TEXT, seed=42).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_in_json_gets_its_values_back_as_json(screened: Screened, stream: bool):
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----"
+    screened.cloud.words = ['{"key": "<SEC', 'RET_1>", "to": "<PERSON_1>"}']
+    wanted = {"type": "json_object"}
+    answer = screened.ask("cloud", f"An Käthe Groß: {key}", response_format=wanted, stream=stream)
+    assert json.loads(text_of(answer)) == {"key": key, "to": "Käthe Groß"}
+
+
+def test_a_prompt_with_a_high_placeholder_of_its_own_gets_its_values_back(screened: Screened):
+    screened.cloud.words = ["<IBAN_CODE_1>"]
+    assert text_of(screened.ask("cloud", f"<PERSON_999999> {IBAN}")) == IBAN
+
+
+def test_ranked_documents_are_the_callers_own(screened: Screened):
+    documents = [f"Konto {IBAN}", "Schreib Käthe Groß."]
+    answer = screened.post("ranked", "/v1/rerank", query="Wer?", documents=documents)
+    assert answer.status_code == 200, answer.text
+    assert screened.cloud.last_body()["documents"] == ["Konto <IBAN_CODE_1>", "Schreib <PERSON_1>."]
+    assert [each["document"]["text"] for each in answer.json()["results"]] == documents
+
+
 def test_nothing_that_was_found_is_in_the_log(screened: Screened):
     screened.ask("cloud", TEXT)
     said = screened.gateway.output() + screened.detector.output()
@@ -109,11 +214,11 @@ def test_nothing_that_was_found_is_in_the_log(screened: Screened):
     assert not shows_the_account(said)
 
 
-def _arguments(answer) -> dict[str, str]:
-    from tests.edge.screening.standing import choices_of
-
+def _arguments(answer: Any, name: str = "rate") -> dict[str, str]:
     if answer.headers["content-type"].startswith("application/json"):
-        return json.loads(answer.json()["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"])
+        (call,) = answer.json()["choices"][0]["message"]["tool_calls"]
+        assert call["function"]["name"] == name
+        return json.loads(call["function"]["arguments"])
     calls = [call for choice in choices_of(answer) for call in choice["delta"].get("tool_calls", ())]
-    assert calls[0]["function"]["name"] == "rate"
+    assert calls[0]["function"]["name"] == name
     return json.loads("".join(call["function"].get("arguments", "") for call in calls))

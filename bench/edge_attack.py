@@ -1,0 +1,181 @@
+"""`python -m bench.edge attack`: what clients that attack do to the others' time, as ratios within one run.
+
+One gateway with its detector, audit records on memory, one model server. Callers of one workload ask one after the
+other, first undisturbed, then while another workload's client attacks; that five times in turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.attack import percentiles
+from tests.edge.audit.audited import settings
+from tests.edge.audit.harness import Place
+from tests.edge.certificates import Authority
+from tests.edge.fake_model import FakeModel
+from tests.edge.processes import Edge
+from tests.edge.screening import standing
+from tests.edge.screening.standing import KEYS
+
+ROUNDS, REQUESTS = 5, 120
+MOST = 2.0
+"""Times the undisturbed 99th percentile."""
+SLOW = 500
+LONG = "Frau Muster zahlt 4111 1111 1111 1111 an a1-b2-c3. " * 78_000  # 4 MB
+QUADRATIC = ["a1-" * 20_000, "4" * 60_000, "a@" * 30_000, "-----BEGIN " * 5_000, "ghp_" * 15_000]
+ANSWER_S = 30
+Attack = Callable[[threading.Event], None]
+
+
+class Stand:
+    """All that runs; ended with its stack."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.authority: Authority = standing.authority_of(folder)
+        model = FakeModel()
+        stack.callback(model.server_close)
+        stack.callback(model.shutdown)
+        sidecar = Edge(folder / "sidecar", standing.sidecar_config(folder, model))
+        detector = Edge(folder / "detector", standing.detector_config())
+        place = Place.at(folder / "audit")
+        ports: dict[str, int] = dict.fromkeys(("own", "cloud", "judge"), sidecar.port)
+        config = standing.gateway_config(folder, f"http://127.0.0.1:{detector.port}", ports)
+        config["audit"] = settings(folder, place)
+        config["limits"] = {"max_body_bytes": 8 * 1024 * 1024}
+        self.gateway = Edge(folder / "gateway", config)
+        for edge in (sidecar, detector, self.gateway):
+            stack.callback(edge.stop)
+            edge.wait_until_up()
+        place.sealer().seal()
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.gateway.url, verify=self.authority.client("app"), trust_env=False, timeout=ANSWER_S
+        )
+
+    def ask(self, client: httpx.Client, workload: str, text: str) -> int:
+        return self.send(client, workload, encoded(workload, text))
+
+    def send(self, client: httpx.Client, workload: str, body: bytes) -> int:
+        headers = {"authorization": f"Bearer {KEYS[workload]}", "content-type": "application/json"}
+        return client.post("/v1/chat/completions", content=body, headers=headers).status_code
+
+    def milliseconds(self) -> list[float]:
+        """What callers of `guarded`, whose texts are looked through, wait; each must be answered."""
+        took = []
+        with self.client() as client:
+            for _ in range(REQUESTS):
+                began = time.perf_counter()
+                status = self.ask(client, "guarded", "Guten Tag")
+                took.append((time.perf_counter() - began) * 1000)
+                assert status == 200, f"a caller who does not attack got {status}"
+        return took
+
+    def slow_headers(self, over: threading.Event) -> None:
+        """500 connections, each with a header block that does not end."""
+        context = self.authority.client("app")
+        with contextlib.ExitStack() as stack:
+            for _ in range(SLOW):
+                if over.is_set():
+                    return
+                plain = stack.enter_context(socket.create_connection(("127.0.0.1", self.gateway.port)))
+                with contextlib.suppress(OSError):
+                    tls = stack.enter_context(context.wrap_socket(plain, server_hostname="127.0.0.1"))
+                    tls.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n")
+            self.ready.set()
+            over.wait()
+
+    def long_prompt(self, over: threading.Event) -> None:
+        """A prompt of 4 MB, again and again, looked through for another workload."""
+        self._again(over, [LONG])
+
+    def quadratic(self, over: threading.Event) -> None:
+        """Texts that take long for their length."""
+        self._again(over, QUADRATIC)
+
+    def _again(self, over: threading.Event, texts: list[str]) -> None:
+        bodies = [encoded("cloud", text) for text in texts]  # once: the callers run in this process too
+        with self.client() as client:
+            while not over.is_set():
+                for body in bodies:
+                    self.ready.set()
+                    with contextlib.suppress(httpx.HTTPError):
+                        self.send(client, "cloud", body)
+                    if over.wait(0.2):
+                        return
+
+    ready = threading.Event()
+
+
+def encoded(workload: str, text: str) -> bytes:
+    """A request's body."""
+    return json.dumps({"model": workload, "messages": [{"role": "user", "content": text}]}).encode()
+
+
+@contextlib.contextmanager
+def under(stand: Stand, attack: Attack) -> Iterator[None]:
+    """While somebody attacks."""
+    over = threading.Event()
+    stand.ready.clear()
+    thread = threading.Thread(target=attack, args=[over])
+    thread.start()
+    stand.ready.wait(60)
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def measure() -> dict[str, list[float]]:
+    """Per attack, the ratio of the 99th percentiles of each round."""
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 (records on memory, of the benchmark)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-attack-", dir=memory)))
+        stand = Stand(folder, stack)
+        attacks: list[tuple[str, Any]] = [
+            (f"{SLOW} connections with slow headers", stand.slow_headers),
+            ("a prompt of 4 MB", stand.long_prompt),
+            ("quadratic texts", stand.quadratic),
+        ]
+        stand.milliseconds()  # warm
+        ratios: dict[str, list[float]] = {name: [] for name, _ in attacks}
+        for _ in range(ROUNDS):
+            for name, attack in attacks:
+                normal = percentiles(stand.milliseconds())[2]
+                with under(stand, attack):
+                    attacked = percentiles(stand.milliseconds())[2]
+                ratios[name].append(attacked / normal)
+                print(f"  {name:40} p99 {normal:8.1f} ms, attacked {attacked:8.1f} ms", flush=True)
+        return ratios
+
+
+def main() -> int:
+    print(
+        f"attack: {ROUNDS} rounds of {REQUESTS} requests, the 99th percentile under attack by the normal one"
+    )
+    fine = True
+    for name, ratios in measure().items():
+        median = statistics.median(ratios)
+        holds = median <= MOST
+        fine = fine and holds
+        told = " ".join(f"{each:.2f}" for each in sorted(ratios))
+        print(
+            f"  {'holds' if holds else 'DOES NOT HOLD'}: {name}: {median:.2f} times at most {MOST:g} ({told})"
+        )
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

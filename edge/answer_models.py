@@ -1,0 +1,276 @@
+"""What passes of an upstream's answers: fields of OpenAI's protocol, each of its type. Everything else stays behind.
+
+The types are pydantic's TypedDicts: what comes out is a plain dictionary without the fields that are not named here
+(names of models and servers, token ids, transfer parameters, a `confidence` that is not ours).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NotRequired
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    with_config,
+)
+from typing_extensions import TypedDict
+
+from edge.journal import MOST_TOKENS
+
+_NAMED_ONLY = ConfigDict(extra="ignore", strict=True)
+
+
+def _or_null(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """The value; null where it is not of its type, since the answer is good without it."""
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+_OrNull = WrapValidator(_or_null)
+_Number = int | FiniteFloat
+_Word = Annotated[str, Field(pattern=r"^[a-z_.]{1,40}$")]
+_Id = Annotated[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,256}$")] | None, _OrNull]
+_Index = Annotated[int, Field(ge=0, le=1_000_000)]
+_Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None
+_CallId = Annotated[str, Field(max_length=256)]
+
+
+@with_config(_NAMED_ONLY)
+class PromptDetails(TypedDict):
+    """Of `prompt_tokens`."""
+
+    cached_tokens: NotRequired[_Count]
+    audio_tokens: NotRequired[_Count]
+
+
+@with_config(_NAMED_ONLY)
+class CompletionDetails(TypedDict):
+    """Of `completion_tokens`."""
+
+    reasoning_tokens: NotRequired[_Count]
+    audio_tokens: NotRequired[_Count]
+    accepted_prediction_tokens: NotRequired[_Count]
+    rejected_prediction_tokens: NotRequired[_Count]
+
+
+@with_config(_NAMED_ONLY)
+class Usage(TypedDict):
+    """Counts, and nothing but counts."""
+
+    prompt_tokens: NotRequired[_Count]
+    completion_tokens: NotRequired[_Count]
+    total_tokens: NotRequired[_Count]
+    prompt_tokens_details: NotRequired[PromptDetails | None]
+    completion_tokens_details: NotRequired[CompletionDetails | None]
+
+
+_Usage = Annotated[Usage | None, _OrNull]
+
+
+@with_config(_NAMED_ONLY)
+class _Head(TypedDict):
+    id: NotRequired[_Id]
+    object: NotRequired[_Word]
+    created: NotRequired[Annotated[int, Field(ge=0, le=2**53)]]
+    usage: NotRequired[_Usage]
+
+
+@with_config(_NAMED_ONLY)
+class TokenProbability(TypedDict):
+    """A token that could have been written."""
+
+    token: str
+    logprob: _Number
+    bytes: NotRequired[list[Annotated[int, Field(ge=0, le=255)]] | None]
+
+
+@with_config(_NAMED_ONLY)
+class WrittenToken(TokenProbability):
+    """A token that was written."""
+
+    top_logprobs: NotRequired[list[TokenProbability] | None]
+
+
+@with_config(_NAMED_ONLY)
+class ChatLogprobs(TypedDict):
+    """`logprobs` of a choice."""
+
+    content: NotRequired[list[WrittenToken] | None]
+    refusal: NotRequired[list[WrittenToken] | None]
+
+
+@with_config(_NAMED_ONLY)
+class CompletionLogprobs(TypedDict):
+    """`logprobs` of a completion's choice."""
+
+    text_offset: NotRequired[list[int] | None]
+    token_logprobs: NotRequired[list[_Number | None] | None]
+    tokens: NotRequired[list[str] | None]
+    top_logprobs: NotRequired[list[dict[str, _Number] | None] | None]
+
+
+@with_config(_NAMED_ONLY)
+class Function(TypedDict):
+    """A function that is called."""
+
+    name: str
+    arguments: str
+
+
+@with_config(_NAMED_ONLY)
+class Call(TypedDict):
+    """A call of a tool."""
+
+    id: NotRequired[_CallId | None]
+    type: NotRequired[_Word | None]
+    function: Function
+
+
+@with_config(_NAMED_ONLY)
+class _Texts(TypedDict):
+    role: NotRequired[_Word | None]
+    content: NotRequired[str | None]
+    refusal: NotRequired[str | None]
+    reasoning: NotRequired[str | None]
+    reasoning_content: NotRequired[str | None]
+
+
+@with_config(_NAMED_ONLY)
+class Message(_Texts):
+    """What a choice says."""
+
+    tool_calls: NotRequired[list[Call] | None]
+
+
+@with_config(_NAMED_ONLY)
+class FunctionDelta(TypedDict):
+    """A piece of a function that is called."""
+
+    name: NotRequired[str | None]
+    arguments: NotRequired[str | None]
+
+
+@with_config(_NAMED_ONLY)
+class CallDelta(TypedDict):
+    """A piece of a call."""
+
+    index: NotRequired[_Index]
+    id: NotRequired[_CallId | None]
+    type: NotRequired[_Word | None]
+    function: NotRequired[FunctionDelta | None]
+
+
+@with_config(_NAMED_ONLY)
+class Delta(_Texts):
+    """A piece of what a choice says."""
+
+    tool_calls: NotRequired[list[CallDelta] | None]
+
+
+@with_config(_NAMED_ONLY)
+class _Choice(TypedDict):
+    index: NotRequired[_Index]
+    finish_reason: NotRequired[_Word | None]
+
+
+@with_config(_NAMED_ONLY)
+class _ChatPart(_Choice):
+    logprobs: NotRequired[Annotated[ChatLogprobs | None, _OrNull]]
+
+
+@with_config(_NAMED_ONLY)
+class ChatChoice(_ChatPart):
+    """One answer."""
+
+    message: Message
+
+
+@with_config(_NAMED_ONLY)
+class ChatChunkChoice(_ChatPart):
+    """A piece of one answer."""
+
+    delta: Delta
+
+
+@with_config(_NAMED_ONLY)
+class CompletionChoice(_Choice):
+    """One text, or a piece of it."""
+
+    text: str
+    logprobs: NotRequired[Annotated[CompletionLogprobs | None, _OrNull]]
+
+
+@with_config(_NAMED_ONLY)
+class ChatAnswer(_Head):
+    """Of `POST /v1/chat/completions`."""
+
+    choices: list[ChatChoice]
+
+
+@with_config(_NAMED_ONLY)
+class ChatChunk(_Head):
+    """An event of its stream."""
+
+    choices: list[ChatChunkChoice]
+
+
+@with_config(_NAMED_ONLY)
+class CompletionAnswer(_Head):
+    """Of `POST /v1/completions`, and an event of its stream."""
+
+    choices: list[CompletionChoice]
+
+
+@with_config(_NAMED_ONLY)
+class Vector(TypedDict):
+    """One embedding: numbers, or their bytes in Base64."""
+
+    object: NotRequired[_Word]
+    index: NotRequired[_Index]
+    embedding: list[FiniteFloat] | Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+
+
+@with_config(_NAMED_ONLY)
+class EmbeddingAnswer(_Head):
+    """Of `POST /v1/embeddings`."""
+
+    data: list[Vector]
+
+
+@with_config(_NAMED_ONLY)
+class RankedDocument(TypedDict):
+    """A document, as it was asked about."""
+
+    text: NotRequired[str | None]
+
+
+@with_config(_NAMED_ONLY)
+class Rank(TypedDict):
+    """A document's place."""
+
+    index: _Index
+    relevance_score: _Number
+    document: NotRequired[Annotated[RankedDocument | None, _OrNull]]
+
+
+@with_config(_NAMED_ONLY)
+class RerankAnswer(TypedDict):
+    """Of `POST /v1/rerank`."""
+
+    id: NotRequired[_Id]
+    results: list[Rank]
+    usage: NotRequired[_Usage]
+
+
+CHAT_ANSWER: TypeAdapter[Any] = TypeAdapter(ChatAnswer)
+CHAT_CHUNK: TypeAdapter[Any] = TypeAdapter(ChatChunk)
+COMPLETION_ANSWER: TypeAdapter[Any] = TypeAdapter(CompletionAnswer)
+EMBEDDING_ANSWER: TypeAdapter[Any] = TypeAdapter(EmbeddingAnswer)
+RERANK_ANSWER: TypeAdapter[Any] = TypeAdapter(RerankAnswer)

@@ -1,0 +1,244 @@
+"""Accepts connections: bounds how many there are, in all and of one client, and gives up those that take too long.
+
+A connection waits for a request until it has all of one; a listener that is full gives up the one that waits longest,
+so that slow clients hold up no others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+HANDSHAKE_S = 10.0
+HEADERS_S = 15.0
+"""For a whole header block from its first byte, and for the first request of a connection."""
+BODY_S, BODY_BYTES_A_SECOND = 20.0, 2048
+"""A body has so long, and a second more for so many bytes that came of it."""
+STALLED_S = 30.0
+"""For a client to take what is written to it, when buffers are full."""
+SWEEP_S = 1.0
+RESERVED_FILES = 160
+"""For the health listener, files, the database and whatever else the process opens."""
+
+
+class Connection:
+    """One client's connection, from its acceptance on."""
+
+    def __init__(self, connections: Connections, client: str) -> None:
+        self._connections, self.client = connections, client
+        self.ends = 0.0
+        """When it is given up, as long as it waits for a request."""
+        self.abort: Callable[[], None] = lambda: None
+        self.reading_paused: Callable[[], bool] = lambda: False
+        self._partial = self._body = self._closed = False
+        self.wait(HANDSHAKE_S + HEADERS_S)
+
+    def wait(self, seconds: float) -> None:
+        """No request is under way; one must come in so long."""
+        self._partial = self._body = False
+        self._wait_until(time.monotonic() + seconds)
+
+    def receive_headers(self) -> None:
+        """A part of a header block came. More of it gives no more time."""
+        if not self._partial:
+            self._partial = True
+            self._wait_until(min(self.ends, time.monotonic() + HEADERS_S))
+
+    def receive_body(self, size: int) -> None:
+        """A part of a body came."""
+        now = time.monotonic()
+        if not self._body:
+            self._body, self.ends = True, now + BODY_S
+        # What came fast saves up no more than a pause.
+        self._wait_until(min(self.ends + size / BODY_BYTES_A_SECOND, now + 2 * BODY_S))
+
+    def work(self) -> None:
+        """All of a request is here: it is answered, and nobody waits for the client."""
+        self._connections.leave_waiting(self)
+
+    def stall(self) -> None:
+        """The client does not take what is written to it."""
+        self._connections.stalled[self] = time.monotonic() + STALLED_S
+
+    def flow(self) -> None:
+        """It takes it again."""
+        self._connections.stalled.pop(self, None)
+
+    def close(self) -> None:
+        """The connection is over."""
+        if not self._closed:
+            self._closed = True
+            self._connections.remove(self)
+
+    def _wait_until(self, ends: float) -> None:
+        self.ends = ends
+        if not self._closed:
+            self._connections.enter_waiting(self)
+
+
+class Connections:
+    """Those of one listener."""
+
+    def __init__(self, most: int, most_per_client: int) -> None:
+        self.most, self.most_per_client = most, most_per_client
+        self.stalled: dict[Connection, float] = {}
+        self.given_up = 0
+        """Connections that were closed because they took too long, or for others."""
+        self._open: dict[str, int] = {}
+        self._count = 0
+        self._waiting: dict[str, OrderedDict[Connection, None]] = {}
+
+    def admit(self, client: str) -> Connection | None:
+        """A new connection of a client, for which another may be given up; None where there is no room."""
+        if self._open.get(client, 0) >= self.most_per_client and not self._give_up_one_of(client):
+            return None
+        if self._count >= self.most:
+            # Of the client that has most of them: the others are not the reason.
+            crowd = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
+            if crowd is None or not self._give_up_one_of(crowd):
+                return None
+        self._count += 1
+        self._open[client] = self._open.get(client, 0) + 1
+        return Connection(self, client)
+
+    def make_room(self) -> None:
+        """Give one up, where the process can open no more files."""
+        crowd = max(self._waiting, key=lambda name: len(self._waiting[name]), default=None)
+        if crowd is not None:
+            self._give_up_one_of(crowd)
+
+    def enter_waiting(self, connection: Connection) -> None:
+        """Count it among those that wait for their client; the longest wait stands first."""
+        self._waiting.setdefault(connection.client, OrderedDict()).setdefault(connection)
+
+    def leave_waiting(self, connection: Connection) -> None:
+        """It waits no more."""
+        waiting = self._waiting.get(connection.client)
+        if waiting is not None:
+            waiting.pop(connection, None)
+            if not waiting:
+                del self._waiting[connection.client]
+
+    def remove(self, connection: Connection) -> None:
+        """It is over."""
+        self.leave_waiting(connection)
+        self.stalled.pop(connection, None)
+        self._count -= 1
+        self._open[connection.client] -= 1
+        if not self._open[connection.client]:
+            del self._open[connection.client]
+
+    def sweep(self) -> None:
+        """Give up those whose time is over."""
+        now = time.monotonic()
+        for waiting in list(self._waiting.values()):
+            for connection in list(waiting):
+                if connection.reading_paused():
+                    connection.ends += SWEEP_S  # the edge itself does not read just now
+                elif now >= connection.ends:
+                    self._give_up(connection)
+        for connection in [each for each, ends in self.stalled.items() if now >= ends]:
+            self._give_up(connection)
+
+    def _give_up_one_of(self, client: str) -> bool:
+        connection = next(iter(self._waiting.get(client, ())), None)
+        if connection is None:
+            return False
+        self._give_up(connection)
+        return True
+
+    def _give_up(self, connection: Connection) -> None:
+        self.given_up += 1
+        connection.abort()
+        connection.close()
+
+
+class Acceptor:
+    """Accepts on one socket until it is closed. uvicorn takes it for a server."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        connections: Connections,
+        tls: ssl.SSLContext | None,
+        protocol: Callable[[], Any],
+    ) -> None:
+        self._socket, self._connections, self._tls, self._protocol = listening, connections, tls, protocol
+        self._beginning: set[asyncio.Task[None]] = set()
+        listening.setblocking(False)
+        self._tasks = [asyncio.create_task(self._accept()), asyncio.create_task(self._sweep())]
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._tasks[0].cancel()
+
+    async def wait_closed(self) -> None:
+        """When no connection is left that uvicorn knows of."""
+        for task in (*self._tasks, *self._beginning):
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._beginning, return_exceptions=True)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(self._socket)
+            except OSError:  # no file is left, or the client is gone already
+                self._connections.make_room()
+                await asyncio.sleep(0.01)
+                continue
+            connection = self._connections.admit(str(address[0]))
+            if connection is None:
+                accepted.close()
+                continue
+            task = asyncio.create_task(self._begin(accepted, connection))
+            self._beginning.add(task)
+            task.add_done_callback(self._beginning.discard)
+
+    async def _begin(self, accepted: socket.socket, connection: Connection) -> None:
+        """The handshake, and the protocol from then on."""
+        task = asyncio.current_task()
+        assert task is not None
+        connection.abort = lambda: (task.cancel(), None)[1]
+
+        def protocol() -> Any:
+            made = self._protocol()
+            made.connection = connection
+            return made
+
+        begun = False
+        try:
+            with contextlib.suppress(OSError):  # the client is gone already, which the handshake tells
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # From here on the socket is the loop's. To close it here too would close another's of the same number.
+            await asyncio.get_running_loop().connect_accepted_socket(
+                protocol,
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S if self._tls is not None else None,
+            )
+            begun = True
+        except (OSError, TimeoutError):  # no handshake: nothing that anybody must hear of
+            pass
+        finally:
+            if not begun:
+                connection.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._connections.sweep()
+
+
+def affordable(wanted: int) -> int:
+    """Connections that the process's limit of open files allows: two files each, of the client and the model server."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return wanted if hard == resource.RLIM_INFINITY else max(8, min(wanted, (hard - RESERVED_FILES) // 2))

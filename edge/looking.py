@@ -1,0 +1,326 @@
+"""The processes that look through texts for the detector: long work beside short, given up when nobody waits for it.
+
+One process has the rules and models in its memory. It is forked for each worker, which takes milliseconds and shares
+that memory, so that a worker whose work is abandoned can be killed, and one that takes long be replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import multiprocessing
+import os
+import signal
+import socket
+import struct
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Any
+
+SHORT_BYTES = 64 * 1024
+"""A longer request is looked through by processes of their own, after all others."""
+SLOW_S = 0.25
+"""After so long a short request's worker is replaced, and ends its work after all others."""
+MOST_SLOW = 4
+"""Workers that were replaced and are still at work; one more is given up."""
+NICE = 5
+_PR_SET_PDEATHSIG = 1
+_HEAD = struct.Struct(">BI")
+OK, SLOW, MALFORMED = 0, 1, 2
+
+
+class LookSlow(Exception):
+    """The time was over, or too much else is slow."""
+
+
+class LookMalformed(Exception):
+    """The request is none."""
+
+
+class LookBroken(Exception):
+    """A worker ended."""
+
+
+Look = Callable[[bytes], bytes]
+"""The answer to a request. Raises TimeoutError, and ValueError, KeyError or TypeError on one that is none."""
+
+
+class Workers:
+    """Those of one detector. `begin` is called once in a process of its own, and gives the version and the look."""
+
+    def __init__(self, begin: Callable[[Any], tuple[str, Look]], settings: Any, workers: int) -> None:
+        own, other = socket.socketpair()
+        # Spawned, not forked: a forked copy of a running loop may hang.
+        context = multiprocessing.get_context("spawn")
+        self._parent = context.Process(target=_parent, args=(begin, settings, other), daemon=True)
+        self._parent.start()
+        other.close()
+        self._control = own
+        self._workers = workers
+        self.lost = 0
+        """Workers that ended by themselves."""
+        self.short = Lane(self, 0)
+        self.long = Lane(self, NICE)
+
+    async def start(self) -> str:
+        """When all are there: the version of the rules. Raises LookBroken where they cannot be used."""
+        version = await asyncio.to_thread(self._control.recv, 1024)
+        if not version:
+            raise LookBroken
+        for _ in range(self._workers):
+            self.short.add(await self.fork(0))
+        for _ in range(max(1, self._workers // 2)):
+            self.long.add(await self.fork(NICE))
+        return version.decode()
+
+    @property
+    def alive(self) -> bool:
+        """Whether new workers can be made."""
+        return self._parent.is_alive()
+
+    @property
+    def busy(self) -> int:
+        """Requests that are being looked through."""
+        return self.short.busy + self.long.busy
+
+    async def look(self, workload: str, body: bytes) -> bytes:
+        """The answer; whoever is cancelled here ends the work. Raises LookSlow, LookMalformed or LookBroken."""
+        lane = self.short if len(body) <= SHORT_BYTES else self.long
+        return await lane.look(workload, body)
+
+    async def fork(self, nice: int) -> Worker:
+        """A new worker. Raises LookBroken."""
+        own, other = socket.socketpair()
+        try:
+            socket.send_fds(self._control, [bytes([nice])], [other.fileno()])
+        except OSError:
+            own.close()
+            raise LookBroken from None
+        finally:
+            other.close()
+        own.setblocking(False)
+        return await Worker.known(own)
+
+    def close(self) -> None:
+        """End them all: they end with the process that they were forked from."""
+        self._control.close()
+        self._parent.join(2)
+        if self._parent.is_alive():
+            self._parent.kill()
+
+
+class Worker:
+    """One process, as the detector's loop sees it."""
+
+    def __init__(self, channel: socket.socket, pid: int) -> None:
+        self._channel, self._pid = channel, pid
+        try:
+            self._handle = os.pidfd_open(pid)
+        except OSError:
+            channel.close()
+            raise LookBroken from None
+
+    @classmethod
+    async def known(cls, channel: socket.socket) -> Worker:
+        """With its process id, which it says first."""
+        try:
+            (pid,) = struct.unpack(">I", await _exactly(channel, 4))
+        except (OSError, LookBroken):
+            channel.close()
+            raise LookBroken from None
+        return cls(channel, pid)
+
+    async def look(self, body: bytes) -> bytes:
+        """One request's answer."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.sock_sendall(self._channel, _HEAD.pack(0, len(body)) + body)
+            kind, size = _HEAD.unpack(await _exactly(self._channel, _HEAD.size))
+            answer = await _exactly(self._channel, size)
+        except OSError:
+            raise LookBroken from None
+        if kind == SLOW:
+            raise LookSlow
+        if kind == MALFORMED:
+            raise LookMalformed
+        return answer
+
+    def yield_to_others(self) -> None:
+        """What it still does comes after all others' work."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._pid, NICE)
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        if self._handle >= 0:
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+            os.close(self._handle)
+            self._handle = -1
+            self._channel.close()
+
+
+class Lane:
+    """Workers for requests of one length, which workloads take in turn."""
+
+    def __init__(self, workers: Workers, nice: int) -> None:
+        self._workers, self._nice = workers, nice
+        self._idle: list[Worker] = []
+        self._waiting: OrderedDict[str, deque[asyncio.Future[Worker]]] = OrderedDict()
+        self._making: set[asyncio.Task[None]] = set()
+        self.busy = self._slow = 0
+
+    def add(self, worker: Worker) -> None:
+        """A worker that is free: the next workload's."""
+        while self._waiting:
+            workload, queue = self._waiting.popitem(last=False)
+            waiting = queue.popleft()
+            if queue:
+                self._waiting[workload] = queue  # behind the other workloads
+            if not waiting.done():
+                waiting.set_result(worker)
+                return
+        self._idle.append(worker)
+
+    async def look(self, workload: str, body: bytes) -> bytes:
+        """See `Workers.look`."""
+        worker = await self._next(workload)
+        self.busy += 1
+        looking = asyncio.ensure_future(worker.look(body))
+        replaced = False
+        try:
+            if self._nice == 0:
+                await asyncio.wait([looking], timeout=SLOW_S)
+                if not looking.done():
+                    if self._slow >= MOST_SLOW:
+                        raise LookSlow
+                    self._slow += 1
+                    replaced = True
+                    worker.yield_to_others()
+                    self._make()
+            answer = await looking
+        except (LookSlow, LookMalformed) as error:
+            self._end(worker, replaced, kill=not looking.done() or looking.cancelled())
+            if not looking.done():
+                looking.cancel()
+            raise error
+        except BaseException as error:
+            looking.cancel()
+            self._workers.lost += isinstance(error, LookBroken)
+            self._end(worker, replaced, kill=True)
+            raise
+        else:
+            self._end(worker, replaced, kill=False)
+            return answer
+        finally:
+            self.busy -= 1
+            self._slow -= replaced
+
+    async def _next(self, workload: str) -> Worker:
+        if self._idle:
+            return self._idle.pop()
+        waiting: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(workload, deque()).append(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():  # it was given one at the same moment
+                self.add(waiting.result())
+            raise
+
+    def _end(self, worker: Worker, replaced: bool, *, kill: bool) -> None:
+        if replaced:
+            worker.kill()  # another has its place
+        elif kill:
+            worker.kill()
+            self._make()
+        else:
+            self.add(worker)
+
+    def _make(self) -> None:
+        """Have a new worker made."""
+
+        async def make() -> None:
+            pause = 0.05
+            while self._workers.alive:
+                try:
+                    self.add(await self._workers.fork(self._nice))
+                except LookBroken:
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, 2.0)
+                else:
+                    return
+
+        task = asyncio.ensure_future(make())
+        self._making.add(task)
+        task.add_done_callback(self._making.discard)
+
+
+async def _exactly(channel: socket.socket, size: int) -> bytes:
+    loop, data = asyncio.get_running_loop(), bytearray()
+    while len(data) < size:
+        piece = await loop.sock_recv(channel, min(size - len(data), 1 << 20))
+        if not piece:
+            raise LookBroken
+        data += piece
+    return bytes(data)
+
+
+def _parent(begin: Callable[[Any], tuple[str, Look]], settings: Any, control: socket.socket) -> None:
+    """Load everything once, and fork a worker for each socket that comes."""
+    _end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    version, look = begin(settings)
+    gc.collect()
+    gc.freeze()  # else each worker copies what it never changes
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no worker that ended waits for anybody
+    control.sendall(version.encode())
+    while True:
+        message, files, _, _ = socket.recv_fds(control, 1, 1)
+        if not message or not files:
+            return
+        if os.fork() == 0:
+            status = 1
+            try:
+                control.close()
+                _work(socket.socket(fileno=files[0]), message[0], look)
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(files[0])
+
+
+def _work(channel: socket.socket, nice: int, look: Look) -> None:
+    """One worker: request after request."""
+    _end_with_parent()
+    os.nice(nice)
+    channel.setblocking(True)
+    channel.sendall(struct.pack(">I", os.getpid()))
+    while head := _read(channel, _HEAD.size):
+        _, size = _HEAD.unpack(head)
+        body = _read(channel, size)
+        try:
+            kind, answer = OK, look(body)
+        except TimeoutError:
+            kind, answer = SLOW, b""
+        except (ValueError, KeyError, TypeError, RecursionError):
+            kind, answer = MALFORMED, b""
+        channel.sendall(_HEAD.pack(kind, len(answer)) + answer)
+
+
+def _read(channel: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        piece = channel.recv(min(size - len(data), 1 << 20))
+        if not piece:
+            return b""
+        data += piece
+    return bytes(data)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with its parent, however that ends

