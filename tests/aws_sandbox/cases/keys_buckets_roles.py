@@ -119,6 +119,28 @@ _EXPIRE = {
     "abortIncompleteMultipartUpload": {"daysAfterInitiation": 3},
     "transitions": [{"days": 10, "storageClass": "GLACIER"}],
 }
+_AFTER_A_LOCK = [
+    {
+        "id": "drop-unfinished-uploads",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7},
+    },
+    {
+        "id": "delete-after-retention",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "expiration": {"days": 60},
+        "noncurrentVersionExpiration": {"noncurrentDays": 1},
+    },
+    {
+        "id": "drop-markers-of-nothing",
+        "status": "Enabled",
+        "filter": {"prefix": ""},
+        "expiration": {"expiredObjectDeleteMarker": True},
+    },
+]
+"""As the audit store has them."""
 
 CASES: dict[str, Case] = {
     "aws:kms/key:Key": Case(
@@ -224,7 +246,7 @@ CASES: dict[str, Case] = {
     ),
     "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Case(
         make=lambda world: {"bucket": world.bucket(), "rules": [_EXPIRE]},
-        change=changed(rules=[{**_EXPIRE, "expiration": {"days": 60}}]),
+        change=changed(rules=_AFTER_A_LOCK),
         replace=_other_bucket,
         behind=_s3(
             "rules",
