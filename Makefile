@@ -59,6 +59,7 @@ toolchain: install
 
 graders: install
 	$(BIN)/python -m tests.graders.tools
+	$(BIN)/python -m tests.edge.clients.install
 
 test: lint toolchain graders ## everything, on the real engine, cluster and AWS endpoint
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not soak'
@@ -81,7 +82,7 @@ images: graders ## build the edge's three images and their SBOMs (BASE=image@sha
 lock: ## pin the dependencies anew
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --all-extras --group dev pyproject.toml -o requirements.lock --quiet
 	@# The graders' own and LiteLLM's proxy's, which agree with nobody's: each is alone in its environment.
-	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom tests/graders/iam bench/litellm-proxy bench/presidio bench/outside tests/edge/privacy/privacy; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
+	for each in tests/graders/checkov tests/graders/nca tests/graders/ci tests/graders/sbom tests/graders/iam tests/edge/clients/langchain tests/edge/clients/llamaindex tests/edge/clients/instructor tests/edge/clients/litellm bench/litellm-proxy bench/presidio bench/outside tests/edge/privacy/privacy; do uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 --custom-compile-command "make lock" $$each.in -o $$each.lock --quiet || exit 1; done
 
 clean: ## what was made in the checkout
 	rm -rf $(VENV) out .pytest_cache .ruff_cache .hypothesis

@@ -76,13 +76,13 @@ class Figures:
 def cards_of(text: str) -> list[Card]:
     """The GPUs in what `nvidia-smi --query-gpu=name,memory.total --format=csv,noheader,nounits` prints."""
     products = {gpu.product: gpu.id for gpu in GPUS.values()}
-    found = []
+    cards = []
     for line in text.splitlines():
         name, _, memory = line.rpartition(",")
         if name.strip() and memory.strip().isdigit():
             product = name.strip().replace(" ", "-")
-            found.append(Card(name.strip(), int(memory), products.get(product)))
-    return found
+            cards.append(Card(name.strip(), int(memory), products.get(product)))
+    return cards
 
 
 def find_cards() -> tuple[list[Card], str]:
@@ -97,8 +97,8 @@ def find_cards() -> tuple[list[Card], str]:
         return [], f"nvidia-smi does not answer: {error}"
     if done.returncode:
         return [], f"nvidia-smi ends with {done.returncode}: {(done.stderr or done.stdout).strip()[:200]}"
-    found = cards_of(done.stdout)
-    return found, "" if found else "nvidia-smi lists no GPU"
+    cards = cards_of(done.stdout)
+    return cards, "" if cards else "nvidia-smi lists no GPU"
 
 
 def install() -> Path:
@@ -204,14 +204,14 @@ def logged(text: str) -> tuple[float, float] | None:
     return (float(weights[1]), float(tokens[1].replace(",", ""))) if weights and tokens else None
 
 
-def compare(measured: Figures, told: Figures) -> list[tuple[str, float, float, float, bool]]:
+def compare(measured: Figures, prediction: Figures) -> list[tuple[str, float, float, float, bool]]:
     """For each figure: its name, measured, predicted, their ratio, and whether that is within its bound."""
-    found = []
+    rows = []
     for name, value in measured.rows().items():
-        expected, (low, high) = told.rows()[name], BOUNDS[name]
+        expected, (low, high) = prediction.rows()[name], BOUNDS[name]
         ratio = value / expected if expected else float("inf")
-        found.append((name, value, expected, ratio, low <= ratio <= high))
-    return found
+        rows.append((name, value, expected, ratio, low <= ratio <= high))
+    return rows
 
 
 @contextlib.contextmanager
@@ -282,12 +282,12 @@ def measure(python: Path, model: str, folder: Path) -> Figures:
     log = folder / "vllm.log"
     with serving(serve_command(python, model, folder / "model", port), port, log):
         rate = throughput(port, model, config["vocab_size"])
-    found = logged(log.read_text("utf-8", "replace"))
-    if found is None:
+    figures = logged(log.read_text("utf-8", "replace"))
+    if figures is None:
         raise EnvironmentFault(
             "vLLM's log names neither weights nor KV cache", todo=f"Look whether vLLM {VERSION} is what runs"
         )
-    return Figures(*found, rate)
+    return Figures(*figures, rate)
 
 
 def main() -> int:
@@ -306,12 +306,12 @@ def main() -> int:
         python = install()
         for model in MODELS:
             try:
-                told = predicted(model, card.id)
+                prediction = predicted(model, card.id)
             except InputError as error:
                 print(f"{model}: left out: {error}")
                 continue
             with tempfile.TemporaryDirectory(prefix="isthmus-gpu-") as folder:
-                rows = compare(measure(python, model, Path(folder)), told)
+                rows = compare(measure(python, model, Path(folder)), prediction)
             for name, value, expected, ratio, within in rows:
                 low, high = BOUNDS[name]
                 verdict = "ok" if within else f"OUT of {low} to {high}"

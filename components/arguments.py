@@ -16,6 +16,7 @@ from components.arguments_serving import (
 from components.gateway.name_resolver import CPU, MEMORY, REPLICAS, NameResolver
 from components.governance.audit_trail import AuditTrailArgs
 from components.kube import GPU
+from components.onprem.admission import AdmissionGuardArgs
 from components.onprem.door import ModelDoorArgs
 from components.onprem.gpu_pool import GpuPoolArgs
 from components.onprem.mig import CutMachine, MigLayoutsArgs, is_partial, on_machine
@@ -31,7 +32,7 @@ from isthmus.contracts.moving import Standing
 from isthmus.contracts.platform import AuditStore, Endpoint, Platform, Pool, Site
 from isthmus.contracts.platform_pools import ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import at_most
-from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS
+from isthmus.contracts.words import CALLED_TARGETS, SENSITIVITIES, VLLM_TARGETS, Sensitivity
 
 EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
 """What the sidecar of a model server asks for at most: a release that changes its streams needs no other quota."""
@@ -39,8 +40,8 @@ EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
 PROXIES = Decimal(4)
 """Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
 
-TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("2.1"), Decimal(3 * 2**30 + 64 * 2**20)
-"""A gateway's copy, a translator's and the credential helper's beside it."""
+TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("1.1"), Decimal(2 * 2**30 + 64 * 2**20)
+"""A translator's copy and the credential helper's beside it."""
 
 
 def classes_at(platform: Platform, site: Site) -> list[str]:
@@ -107,10 +108,10 @@ def namespace_args(
         if gateway.class_ != held or gateway.site != site.name:
             continue
         # Doubled: while one rolls, old pods finish their answers beside the new.
-        copies = 2 * (gateway.replicas + 1)
+        copies = 2 * (max(gateway.replicas, gateway.max_replicas or 0) + 1)
         translated = any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads)
-        cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
-        memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
+        cpu += copies * (amount(gateway.cpu) + (TRANSLATED_CPU if translated else 0))
+        memory += copies * (amount(gateway.memory) + (TRANSLATED_MEMORY if translated else 0))
         beside = screening_room(gateway)
         cpu, memory = cpu + copies * beside[0], memory + copies * beside[1]
         pods += copies * (2 if translated else 1)
@@ -145,7 +146,7 @@ def dns_peers(site: Site) -> list[Any]:
     return [peer.model_dump(exclude_none=True) for peer in site.cluster_dns.resolvers]
 
 
-def resolver_args(platform: Platform, site: Site, held: str) -> NameResolver | None:
+def resolver_args(platform: Platform, site: Site, held: Sensitivity) -> NameResolver | None:
     """The resolver of a class at a site; None where its pods ask the site's or the cluster's own."""
     if held == "restricted" or not site.cluster_dns.filter:
         return None
@@ -156,11 +157,26 @@ def resolver_args(platform: Platform, site: Site, held: str) -> NameResolver | N
             todo=f"Name CoreDNS by digest; or set `cluster_dns: {{filter: false}}` of site {site.name}: its pods can"
             " then spell data into names",
         )
-    return {
+    settings: NameResolver = {
         "image": platform.images.resolver,
         "domain": site.cluster_dns.domain,
         "peers": dns_peers(site),
     }
+    if held in site.cluster_dns.addresses:
+        settings["address"] = site.cluster_dns.addresses[held]
+    return settings
+
+
+def admission_args(platform: Platform, site: Site) -> AdmissionGuardArgs:
+    """What a site's cluster lets in, and who may open shells in an emergency."""
+    found: AdmissionGuardArgs = {"registries": list(platform.images.registries)}
+    glass = platform.people.break_glass if platform.people is not None else None
+    if glass is not None:
+        found["emergency_users"] = sorted(each.user for each in glass.keyholders)
+    routed = {each.class_ for each in platform.gateways if each.site == site.name and each.router is not None}
+    if routed:
+        found["routed_classes"] = sorted(routed)
+    return found
 
 
 def pool_args(platform: Platform, pool: Pool, going: Sequence[Standing] = ()) -> GpuPoolArgs:
@@ -254,6 +270,7 @@ def model_args(
     made: dict[str, Any] = {
         **{key: given[key] for key in same if key in given},
         **shared(platform, endpoint.certificate_secret),
+        **({"trust_bundle": platform.trust_bundle} if platform.trust_bundle else {}),
         "sensitivity": endpoint.class_,
         "vllm_image": platform.images.vllm if pool is not None else platform.images.vllm_cpu,
         "edge_image": platform.images.edge,

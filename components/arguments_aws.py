@@ -20,9 +20,11 @@ from components.gateway.translator import CloudModel, TranslatorSettings
 from components.kube import class_namespace, dns_name
 from components.link.site_link import SiteLinkArgs
 from components.lookups import exception, model_name, region_of, regions_of
+from isthmus.contracts import guardrail_tiers
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Endpoint, Gateway, Identity, Platform, Site
 from isthmus.contracts.platform_aws import InvocationLogging, Link, Network, Trust
+from isthmus.contracts.platform_aws_checks import tier_of
 from isthmus.contracts.words import Target
 
 INVOKE = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
@@ -135,12 +137,15 @@ def bounds(
                 for endpoint, _ in served_by(platform, identity, "bedrock")
                 for each in (region_of(platform, endpoint), *regions_of(platform, endpoint))
             }
+            | set(_guardrail_regions(platform, identity)[1])
         ),
         "tags": tags(platform),
         **exception(platform, [workload for _, workload in served_by(platform, identity)]),
     }
     if vpc is not None:
         made["source_vpc"] = vpc
+        if identity.network_condition == "own-region":
+            made |= _routed(platform, identity, account)
     made |= bounded(site_of(platform, identity.site))
     if identity.permissions_boundary:
         made["permissions_boundary"] = identity.permissions_boundary
@@ -180,7 +185,47 @@ def _reach(platform: Platform, identity: Identity, account: pulumi.Input[str]) -
         pulumi.Output.format("arn:{}:bedrock:{}:{}:inference-profile/{}", of, region, account, profile)
         for profile in profiles
     ]
+    wide += _guardrail_profile(platform, identity, account)
     return [*wide, *sorted(exact)]
+
+
+def _guardrail_profile(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> list[Any]:
+    """The profile by which the identity's guardrail looks at content, in whichever region. A session's policy is
+    short; the regions are the boundary's to bound."""
+    named, regions = _guardrail_regions(platform, identity)
+    if not regions:
+        return []
+    return [
+        pulumi.Output.format(f"arn:{partition(regions[0])}:bedrock:*:{{}}:guardrail-profile/{named}", account)
+    ]
+
+
+def _routed(platform: Platform, identity: Identity, account: pulumi.Input[str]) -> dict[str, Any]:
+    """What Bedrock asks for in other regions when it serves a call there, and those regions."""
+    served = served_by(platform, identity, "bedrock")
+    own = {region_of(platform, endpoint) for endpoint, _ in served}
+    routed = {
+        endpoint.model: set(regions_of(platform, endpoint)) - own
+        for endpoint, _ in served
+        if set(regions_of(platform, endpoint)) - own
+    }
+    regions = set().union(*routed.values(), set(_guardrail_regions(platform, identity)[1]) - own)
+    if not regions:
+        return {}
+    of = partition(min(regions))
+    models = [f"arn:{of}:bedrock:*::foundation-model/{model}" for model in sorted(routed)]
+    return {
+        "routed_resources": [*models, *_guardrail_profile(platform, identity, account)],
+        "routed_regions": sorted(regions),
+    }
+
+
+def _guardrail_regions(platform: Platform, identity: Identity) -> tuple[str, tuple[str, ...]]:
+    """Profile of the identity's guardrail and the regions in which it looks at content; none in the Classic tier."""
+    found = next((each for each in platform.guardrails if each.name == identity.guardrail), None)
+    if found is None or found.mode != "manage" or tier_of(platform, found) != "standard":
+        return "", ()
+    return guardrail_tiers.profile(region_at(platform, found.site))
 
 
 def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) -> BedrockAccessArgs:
@@ -201,9 +246,14 @@ def bedrock_args(platform: Platform, identity: Identity, role: Any, vpc: Any) ->
     }
     if vpc is not None:
         made["source_vpc"] = vpc
+    if identity.network_condition != "own-region":
+        made["network_condition"] = identity.network_condition
     guardrail = next((each for each in platform.guardrails if each.name == identity.guardrail), None)
     if guardrail is not None:
-        made["guardrail"] = guardrail.model_dump(exclude={"name", "site", "class_"}, exclude_none=True)
+        exclude = {"name", "site", "class_", "languages", "unfiltered_languages", "tier"}
+        made["guardrail"] = guardrail.model_dump(exclude=exclude, exclude_none=True)
+        if guardrail.mode == "manage" and tier_of(platform, guardrail) == "standard":
+            made["guardrail"]["tier"] = "standard"
     return made  # type: ignore[return-value]
 
 
@@ -330,6 +380,7 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         "image": platform.images.translator,
         "models": cloud_models(platform, identity, side),
         "replicas": gateway.replicas,
+        **({"max_replicas": gateway.max_replicas} if gateway.max_replicas is not None else {}),
     }
     if trust is None:
         made["pod_identity"] = side.role

@@ -17,7 +17,12 @@ MACHINES = ("ec2", "ecr.api", "ecr.dkr", "eks", "eks-auth", "s3", "sts")
 """Services that machines and addons of a cluster call before they are any use."""
 _TASKS = ("ecr.api", "ecr.dkr", "logs", "s3", "secretsmanager")
 """Services that start a task on Fargate."""
-_HOSTS = {"ecr.api": "api.ecr", "ecr.dkr": "dkr.ecr", "sagemaker.runtime": "runtime.sagemaker"}
+_HOSTS = {
+    "ecr.api": "api.ecr",
+    "ecr.dkr": "dkr.ecr",
+    "sagemaker.runtime": "runtime.sagemaker",
+    "sagemaker.api": "api.sagemaker",
+}
 """A service's host, where it is not the service's own name."""
 _BELOW = ("ecr.dkr", "s3")
 """Services whose registries and buckets have names of their own below the host."""

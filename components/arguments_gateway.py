@@ -80,6 +80,9 @@ def gateway_args(
         "routes": routes,
         "callers_secret": gateway.callers_secret,
         "replicas": gateway.replicas,
+        "cpu": gateway.cpu,
+        "memory": gateway.memory,
+        **({"max_replicas": gateway.max_replicas} if gateway.max_replicas is not None else {}),
         "destinations": [way.model_dump() for way in gateway.destinations],
         "site_cidrs": on_prem_networks(platform),
         "resolvers": list(site.dns),
@@ -100,6 +103,8 @@ def gateway_args(
         made["screening"] = screening_args(platform, gateway, cluster_ips)
     if gateway.router is not None:
         made["router"] = {**gateway.router.model_dump(exclude_none=True), "dns": dns_peers(site)}
+    if platform.trust_bundle:
+        made["trust_bundle"] = platform.trust_bundle
     names = resolver_args(platform, site, gateway.class_)
     if names is not None:
         made["names"] = names

@@ -9,7 +9,7 @@ from typing import Any
 from components.arguments_aws import INVOKE
 from components.aws.private_endpoints import EndpointGrant
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform_aws import Network
+from isthmus.contracts.platform_aws import CONTROL_SERVICES, Network
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,13 @@ def grants(
                     "resources": anchors,
                 }
             )
+        elif network.deployers and service in CONTROL_SERVICES:
+            continue  # called by who runs `isthmus up`, which every such endpoint admits
         else:
             raise InputError(
                 f"network '{network.name}' asks for a private endpoint of {service}, which nothing here calls",
                 where=f"networks.{network.name}.services",
-                todo="Callers of this platform need bedrock-runtime, rolesanywhere and sts; make others with"
-                " PrivateEndpoints, for callers of your own",
+                todo="Callers of this platform need bedrock-runtime, rolesanywhere and sts. Where `isthmus up` runs in"
+                " the network, name its role under `deployers`; for callers of your own use PrivateEndpoints",
             )
     return made

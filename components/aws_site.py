@@ -22,7 +22,7 @@ from components.fargate_gateways import FargateGateways
 from components.scope import WHOLE, Scope
 from components.sealing_site import SealingSite
 from isthmus.contracts.platform import Identity, Platform, Site
-from isthmus.contracts.platform_aws import Link
+from isthmus.contracts.platform_aws import CONTROL_SERVICES, Link
 from isthmus.contracts.platform_eks import cluster_at
 
 if TYPE_CHECKING:
@@ -285,7 +285,15 @@ class AwsSite:
                 "sources": sorted(let_in),
                 **fargate.inside(network),
                 # Machines stand in the network itself; whoever crosses a link comes from a named site.
-                **({"vpc_cidr": network.cidr} if machines and network.cidr else {}),
+                **({"vpc_cidr": network.cidr} if (machines or network.deployers) and network.cidr else {}),
+                **(
+                    {
+                        "deployers": list(network.deployers),
+                        "deployment_services": [s for s in network.services if s in CONTROL_SERVICES],
+                    }
+                    if network.deployers
+                    else {}
+                ),
                 "grants": arguments_grants.grants(network, callers, vouched, more, machines),
                 "private_dns": network.private_dns,
                 "tags": arguments.tags(self._platform),

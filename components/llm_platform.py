@@ -8,6 +8,7 @@ import pulumi
 from components import stated
 from components.adoption import Adopting
 from components.arguments import (
+    admission_args,
     audit_args,
     classes_at,
     door_args,
@@ -187,8 +188,7 @@ class LlmPlatform(pulumi.ComponentResource):
         guard: list[pulumi.Resource] = []
         spaces: dict[str, pulumi.Resource] = {}
         if scope.owns("platform"):
-            registries = list(platform.images.registries)
-            guard.append(AdmissionGuard(f"{at}-admission", {"registries": registries}, self._at(key)))
+            guard.append(AdmissionGuard(f"{at}-admission", admission_args(platform, site), self._at(key)))
             if not self._only_admission:
                 # A pod that names a class which is not there is refused.
                 guard += pod_priorities(

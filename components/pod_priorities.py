@@ -35,12 +35,12 @@ def pod_priorities(name: str, settings: PodPriorities, opts: pulumi.ResourceOpti
     return [
         PriorityClass(
             f"{name}-{kind}",
-            metadata=metadata(called, labels(_NAME)),
+            metadata=metadata(class_name, labels(_NAME)),
             value=value,
             preemption_policy=preemption,
             global_default=False,
             description=description,
             opts=pulumi.ResourceOptions.merge(opts, fixed),
         )
-        for kind, called, value, preemption, description in rows
+        for kind, class_name, value, preemption, description in rows
     ]

@@ -7,17 +7,33 @@ from typing import Any
 
 from components.kube import GPU, HEALTH_PORT, SERVING_PORT
 
+GATEWAY_USER = 2000
+"""Of all pods but sealers, which are 2001."""
 POD_SECURITY: dict[str, Any] = {
     "runAsNonRoot": True,
-    "runAsUser": 2000,
+    "runAsUser": GATEWAY_USER,
     "runAsGroup": 0,
     "fsGroup": 2000,
     "fsGroupChangePolicy": "OnRootMismatch",
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 
+
+def share_security(user: int) -> dict[str, Any]:
+    """Of pods that mount the shared records: `user`, which is its own further group, and no `fsGroup`.
+
+    With an `fsGroup`, kubelet would give both folders of the share to one group, to be written by it, where the CSI
+    driver says `fsGroupPolicy: File`: gateway and sealer could each write the other's. Where NFS squashes root, it
+    fails, and no pod starts. Secrets and other files of the pod are read by group 0.
+    """
+    kept = {key: value for key, value in POD_SECURITY.items() if not key.startswith("fsGroup")}
+    return {**kept, "runAsUser": user, "supplementalGroups": [user]}
+
+
 TLS_MOUNT = {"name": "tls", "mountPath": "/etc/isthmus/tls", "readOnly": True}
 CONFIG_MOUNT = {"name": "config", "mountPath": "/etc/isthmus/config", "readOnly": True}
+TRUST_MOUNT = {"name": "trust", "mountPath": "/etc/isthmus/trust", "readOnly": True}
+"""Of a bundle with further CAs: `ca.crt` in it."""
 TMP_MOUNT = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 (a volume of the pod)
 TMP_VOLUME = {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}
 NO_RESOLVER = "127.0.0.1"
@@ -67,8 +83,12 @@ def edge_container(
     resources: dict[str, Any],
     *,
     serves: bool = True,
+    trusts: bool = False,
 ) -> dict[str, Any]:
-    """A container of the edge's image, in the mode that its configuration names; `serves`: one that has callers."""
+    """A container of the edge's image, in the mode that its configuration names.
+
+    `serves`: one that has callers; `trusts`: one that believes a bundle of further CAs.
+    """
     return {
         "name": name,
         "image": image,
@@ -77,18 +97,30 @@ def edge_container(
             *([{"name": "https", "containerPort": SERVING_PORT, "protocol": "TCP"}] if serves else []),
             {"name": "health", "containerPort": HEALTH_PORT, "protocol": "TCP"},
         ],
-        "volumeMounts": [CONFIG_MOUNT, *([TLS_MOUNT] if serves else []), *mounts, TMP_MOUNT],
+        "volumeMounts": [
+            CONFIG_MOUNT,
+            *([TLS_MOUNT] if serves else []),
+            *([TRUST_MOUNT] if trusts else []),
+            *mounts,
+            TMP_MOUNT,
+        ],
         "resources": resources,
         "securityContext": container_security(),
     }
 
 
-def edge_volumes(config_map: Any, tls_secret: str | None) -> list[dict[str, Any]]:
-    """Volumes of such a container: configuration, certificate where it serves, and a small scratch."""
+def edge_volumes(
+    config_map: Any, tls_secret: str | None, trust_bundle: str | None = None
+) -> list[dict[str, Any]]:
+    """Volumes of such a container: configuration, certificate where it serves, and a small scratch.
+
+    `trust_bundle`: a ConfigMap with `ca.crt`, further CAs."""
+    bundle: dict[str, Any] = {"name": trust_bundle, "defaultMode": 0o440}
     tls: list[dict[str, Any]] = [{"name": "tls", "secret": {"secretName": tls_secret, "defaultMode": 0o440}}]
     return [
         {"name": "config", "configMap": {"name": config_map, "defaultMode": 0o440}},
         *(tls if tls_secret is not None else []),
+        *([{"name": "trust", "configMap": bundle}] if trust_bundle is not None else []),
         TMP_VOLUME,
     ]
 

@@ -73,15 +73,21 @@ class Message(TypedDict):
     audio: NotRequired[None]
     confidence: NotRequired[dict[str, Any] | None]
     function_call: NotRequired[None]
+    images: NotRequired[list[Any] | None]
     parsed: NotRequired[Any]
+    provider_specific_fields: NotRequired[Any]
+    thinking_blocks: NotRequired[list[Any] | None]
     reasoning: NotRequired[str | None]
     reasoning_content: NotRequired[str | None]
 
 
 DROPPED = frozenset(
-    ["annotations", "audio", "confidence", "function_call", "parsed", "reasoning", "reasoning_content"]
+    """
+    annotations audio confidence function_call images parsed provider_specific_fields reasoning reasoning_content
+    thinking_blocks
+    """.split()  # noqa: SIM905  a list would take a line for each
 )
-"""Fields of messages that are not forwarded."""
+"""Fields of messages that are not forwarded: answers have them, or clients (openai, LiteLLM) add them to answers."""
 
 
 @with_config(STRICT)

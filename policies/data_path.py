@@ -81,7 +81,10 @@ def _no_cloud_names(subject: Subject) -> Iterator[Broken]:
 
 def _endpoints_name(subject: Subject) -> Iterator[Broken]:
     known = routes.networks(subject.graph, subject.platform)
-    return of_faults(endpoints.loose(subject.graph, known, stated=subject.platform is not None))
+    networks = subject.platform.networks if subject.platform else []
+    deployers = {role for network in networks for role in network.deployers}
+    stated = subject.platform is not None
+    return of_faults(endpoints.loose(subject.graph, known, stated=stated, deployers=deployers))
 
 
 def _calls(subject: Subject) -> Iterator[Broken]:
@@ -116,7 +119,9 @@ def carried(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
         profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
         if not profile:
             continue
-        word = "" if unknown(profile) else str(profile).rpartition("/")[2].partition(".")[0]
+        # Of an ARN the account may be unknown yet; the profile's own name says the geography.
+        own = str(profile).rpartition("/")[2]
+        word = "" if unknown(own) else own.partition(".")[0]
         geography, said = _EVALUATED.get(word, ""), tag(guardrail, CLASS)
         home = places.of(guardrail).jurisdiction or _of_region(guardrail)
         class_ = said if said in get_args(Sensitivity) else ""

@@ -12,7 +12,7 @@ from isthmus.contracts import aws_calls
 from isthmus.contracts.platform import Platform
 from isthmus.graph.permissions import Role, covers, roles
 from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources import Graph, Resource, listed
 from policies import frameworks as fw
 from policies.documents import actions, conditions, principals, resources, statements
 from policies.identity import BY_RESOURCE
@@ -153,6 +153,8 @@ def _held(document: list[dict[str, Any]], call: str) -> bool:
         denies = each.get("Effect") == "Deny" and "*" in resources(each) and len(list(conditions(each))) == 1
         if denies and keys & set(_FROM) and any(covers(action, call) for action in actions(each)):
             return True
+    if _held_where_it_is_made(document, call):
+        return True
     allowed = [
         each
         for each in document
@@ -162,6 +164,32 @@ def _held(document: list[dict[str, Any]], call: str) -> bool:
         {key.lower() for operator, key, _ in conditions(each) if _tests(each, operator)} & set(_FROM)
         for each in allowed
     )
+
+
+def _held_where_it_is_made(document: list[dict[str, Any]], call: str) -> bool:
+    """Whether a call is denied from elsewhere but in regions to which Bedrock routes it, and there past its profile.
+
+    Two denials together: one but for some regions, one in these very regions for what names no application profile.
+    """
+    outside: set[str] = set()
+    routed: set[str] = set()
+    for each in document:
+        if each.get("Effect") != "Deny" or "*" not in resources(each):
+            continue
+        if not any(covers(action, call) for action in actions(each)):
+            continue
+        found = {(operator, key.lower()): value for operator, key, value in conditions(each)}
+        keys = {key for _, key in found}
+        if (
+            len(found) == 2
+            and keys & set(_FROM)
+            and all(operator == "StringNotEquals" for operator, _ in found)
+        ):
+            outside |= set(listed(found.get(("StringNotEquals", "aws:requestedregion"))))
+        profiles = listed(found.get(("ArnNotLike", "bedrock:inferenceprofilearn")))
+        if len(found) == 2 and profiles and all(":application-inference-profile/" in arn for arn in profiles):
+            routed |= set(listed(found.get(("StringEquals", "aws:requestedregion"))))
+    return bool(outside) and outside <= routed
 
 
 def _tests(statement: dict[str, Any], operator: str) -> bool:

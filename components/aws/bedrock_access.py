@@ -19,6 +19,7 @@ from components.aws.boundary import fitting
 from components.aws.guardrail import UNFILTERED, GuardrailInUse, GuardrailSettings, guardrail
 from components.aws.names import aws_name
 from components.checks import may_use_aws, one_of, sensitivity
+from isthmus.contracts import guardrail_tiers
 from isthmus.contracts.errors import InputError
 
 _COMMITMENTS = {"none": None, "one-month": "OneMonth", "six-months": "SixMonths"}
@@ -35,6 +36,9 @@ class ProvisionedSettings(TypedDict):
     """How many units."""
     commitment: str
     """`none`, `one-month` or `six-months`: AWS deletes it no earlier."""
+
+
+CONDITIONS = ("own-region", "every-region")
 
 
 class BedrockAccessArgs(TypedDict):
@@ -54,6 +58,8 @@ class BedrockAccessArgs(TypedDict):
     """Throughput bought ahead, for endpoints among the models."""
     source_vpc: NotRequired[pulumi.Input[str]]
     """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    network_condition: NotRequired[str]
+    """Where calls must name the VPC: `own-region` (default), where they are made; `every-region`, where routed too."""
     exception: NotRequired[str]
     """Reference of the recorded exception by which a confidential class may use AWS."""
     tags: NotRequired[dict[str, str]]
@@ -102,7 +108,21 @@ class BedrockAccess(pulumi.ComponentResource):
         guarded = (filtered.arn, filtered.named()) if filtered else None
         vpc = args.get("source_vpc")
         key = args.get("guardrail", {}).get("kms_key")
-        policy = call_policy(args["models"], called, set(bought), guarded, vpc, self._account, key)
+        condition = one_of(
+            args.get("network_condition", "own-region"), CONDITIONS, f"{where}.network_condition"
+        )
+        policy = call_policy(
+            args["models"],
+            called,
+            set(bought),
+            guarded,
+            vpc,
+            self._account,
+            key,
+            filtered.profiles if filtered else (),
+            _guardrail_regions(args),
+            condition,
+        )
         RolePolicy(
             f"{name}-policy",
             # The role is not ours alone: another region's access may write its policy there too.
@@ -140,8 +160,8 @@ class BedrockAccess(pulumi.ComponentResource):
             return None
         region = args["models"][0]["region"]
 
-        def named(id: str) -> pulumi.Input[str]:
-            return bedrock_arn(region, self._account, f"guardrail/{id}")
+        def named(of: str, rest: str) -> pulumi.Input[str]:
+            return bedrock_arn(of, self._account, rest)
 
         return guardrail(self._name, settings, f"{where}.guardrail", region, named, self._tags, self._child)
 
@@ -238,6 +258,14 @@ def _check(args: BedrockAccessArgs, where: str) -> None:
     _check_length(args, bought, where)
 
 
+def _guardrail_regions(args: BedrockAccessArgs) -> tuple[str, ...]:
+    """Where a guardrail made here looks at content; none in the Classic tier, which stays in its region."""
+    settings = args.get("guardrail")
+    if settings is None or settings["mode"] != "manage" or settings.get("tier") != "standard":
+        return ()
+    return guardrail_tiers.profile(args["models"][0]["region"])[1]
+
+
 def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None:
     """The policy with ARNs of the length that AWS gives: too long is said before anything is made."""
     account = "0" * 12
@@ -251,7 +279,23 @@ def _check_length(args: BedrockAccessArgs, bought: set[str], where: str) -> None
         versions = ("1", *settings.get("earlier_versions", []))
         guarded = (arn, [f"{arn}:{version}" for version in versions])
     vpc = None if args.get("source_vpc") is None else f"vpc-{0:017}"
-    policy = call_policy(args["models"], called, bought, guarded, vpc, account)
+    profiles: list[str] = []
+    for each in _guardrail_regions(args):
+        profile = guardrail_tiers.profile(each)[0]
+        profiles.append(str(bedrock_arn(each, account, f"guardrail-profile/{profile}")))
+    condition = args.get("network_condition", "own-region")
+    policy = call_policy(
+        args["models"],
+        called,
+        bought,
+        guarded,
+        vpc,
+        account,
+        None,
+        profiles,
+        _guardrail_regions(args),
+        condition,
+    )
     fitting(json.dumps(policy), f"{where} (policy)", INLINE_CHARACTERS)
 
 

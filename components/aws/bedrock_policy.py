@@ -1,6 +1,6 @@
 """The policy of who calls models on Amazon Bedrock: what is called, and what may be reached only through it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -38,6 +38,9 @@ def call_policy(
     vpc: pulumi.Input[str] | None,
     account: pulumi.Input[str],
     key: pulumi.Input[str] | None = None,
+    profiles: Sequence[pulumi.Input[str]] = (),
+    guardrail_regions: Sequence[str] = (),
+    network_condition: str = "own-region",
 ) -> dict[str, Any]:
     """The role's policy: what is called, what may be reached through it only, and two denials above both.
 
@@ -45,7 +48,13 @@ def call_policy(
     the model in each region that this may route to; `bedrock:InferenceProfileArn` is then the application
     profile (Bedrock user guide, prerequisites for inference profiles; "Enforce Amazon Bedrock usage through
     tagged application inference profiles", AWS re:Post; read 2026-11). `guarded`: the guardrail's ARN, and
-    the values of `bedrock:GuardrailIdentifier` that a call may have; `key`: what seals its settings.
+    the values of `bedrock:GuardrailIdentifier` that a call may have; `key`: what seals its settings; `profiles`: of the
+    guardrail's profile in each region (user guide, "Permissions for using cross-Region inference with Guardrails").
+
+    `network_condition`: where Bedrock routes a call on, it asks IAM again in the destination, whose region is then
+    `aws:RequestedRegion` (AWS samples, service-control-policy-examples #26, tried on an organisation, 2026-04). Whether
+    that request still says `aws:SourceVpc` AWS does not document. With `own-region` it need not: a call enters by an
+    application profile in the own region, from the VPC, and goes elsewhere through that profile only.
     """
     named = guarded[1] if guarded else []
     when: dict[str, Any] = {"bedrock:GuardrailIdentifier": named} if named else {}
@@ -67,14 +76,43 @@ def call_policy(
         statements.append(_allow(f"OnlyThrough{at}", ACTIONS, below, {**only, **when}))
     denied = list(ACTIONS)
     if guarded:
-        statements.append(_allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guarded[0]], {}))
+        statements.append(_allow("ApplyGuardrail", ["bedrock:ApplyGuardrail"], [guarded[0], *profiles], {}))
         statements.append(_deny("NoCallPastTheGuardrail", ACTIONS, {"bedrock:GuardrailIdentifier": named}))
         denied.append("bedrock:ApplyGuardrail")
         if key is not None:
             statements.append(open_guardrail(key))
     if vpc is not None:
-        statements.append(_deny("NoCallFromElsewhere", denied, {"aws:SourceVpc": vpc}))
+        elsewhere = routed_regions(models, guardrail_regions)
+        if network_condition == "every-region" or not elsewhere:
+            statements.append(_deny("NoCallFromElsewhere", denied, {"aws:SourceVpc": vpc}))
+        else:
+            both = {"aws:SourceVpc": vpc, "aws:RequestedRegion": elsewhere}
+            statements.append(_deny("NoCallFromElsewhere", denied, both))
+            own = sorted({model["region"] for model in models})
+            statements.append(_past_the_profile(own, elsewhere, account))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def routed_regions(models: Sequence[BedrockModel], more: Sequence[str] = ()) -> list[str]:
+    """Regions to which Bedrock may route what is called in another. `more`: those of a guardrail's profile."""
+    own = {model["region"] for model in models}
+    found = {region for model in models for region in model.get("destination_regions") or []}
+    return sorted((found | set(more)) - own)
+
+
+def _past_the_profile(own: list[str], elsewhere: list[str], account: pulumi.Input[str]) -> dict[str, Any]:
+    """No call in a destination that does not come through an application profile of the account's own regions."""
+    profiles = [bedrock_arn(region, account, "application-inference-profile/*") for region in own]
+    return {
+        "Sid": "NoCallPastTheProfile",
+        "Effect": "Deny",
+        "Action": ACTIONS,
+        "Resource": "*",
+        "Condition": {
+            "StringEquals": {"aws:RequestedRegion": elsewhere},
+            "ArnNotLike": {"bedrock:InferenceProfileArn": profiles},
+        },
+    }
 
 
 def open_guardrail(key: pulumi.Input[str]) -> dict[str, Any]:

@@ -12,9 +12,16 @@ import pulumi
 from components.aws.names import partition
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
 from isthmus.contracts.errors import InputError
-from isthmus.contracts.platform_aws import SERVICES
+from isthmus.contracts.platform_aws import CONTROL_SERVICES, SERVICES
 
-PREFIX = {"bedrock-runtime": "bedrock", "ecr.api": "ecr", "ecr.dkr": "ecr", "sagemaker.runtime": "sagemaker"}
+PREFIX = {
+    "bedrock-runtime": "bedrock",
+    "ecr.api": "ecr",
+    "ecr.dkr": "ecr",
+    "sagemaker.runtime": "sagemaker",
+    "sagemaker.api": "sagemaker",
+    "monitoring": "cloudwatch",
+}
 """Of a service's actions in IAM, where it is not the service's own name."""
 LATER = "known later"
 """In place of a resource that is an output: it is looked at once it is known."""
@@ -106,7 +113,12 @@ def _principal(service: str, principal: str, where: str) -> str:
 
 
 def endpoint_policy(
-    service: str, grants: list[EndpointGrant], region: str, *, layers: bool = False
+    service: str,
+    grants: list[EndpointGrant],
+    region: str,
+    *,
+    layers: bool = False,
+    deployers: Sequence[str] = (),
 ) -> pulumi.Output[str]:
     """The policy of a service's endpoint as JSON: a statement for each grant, in their order.
 
@@ -114,6 +126,7 @@ def endpoint_policy(
     endpoint. The policy of Roles Anywhere is evaluated before the certificate is, so its principal is `*`,
     its resource the trust anchor, and the certificate's common name stands in a condition (IAM Roles
     Anywhere user guide, "VPC endpoint policy for CreateSession", read 2026-11-25).
+    `deployers`: roles that make infrastructure by the service: what they may do, their own policies say.
     `layers`: image layers of Amazon ECR may be read, which it hands out as signed links to its own bucket.
     """
     statements = [_statement(service, at, grant) for at, grant in enumerate(grants)]
@@ -128,7 +141,25 @@ def endpoint_policy(
                 "Resource": [f"{bucket}/*"],
             }
         )
+    if deployers and service in CONTROL_SERVICES:
+        statements.append(_deployment(service, deployers))
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _deployment(service: str, deployers: Sequence[str]) -> dict[str, Any]:
+    """Roles by which infrastructure is made may call the service; S3 in their own account only, so that no bucket of
+    anybody else's is reached through it."""
+    condition: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": list(deployers)}}
+    if service == "s3":
+        condition["StringEquals"] = {"aws:ResourceAccount": "${aws:PrincipalAccount}"}
+    return {
+        "Sid": "Deployers",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": [f"{PREFIX.get(service, service)}:*"],
+        "Resource": ["*"],
+        "Condition": condition,
+    }
 
 
 def _statement(service: str, at: int, grant: EndpointGrant) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pulumi
 
 from components.aws.names import aws_name
 from components.checks import MODES, one_of
+from isthmus.contracts import guardrail_tiers
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.explain import did_you_mean
 
@@ -27,6 +28,7 @@ PII = (
 UNFILTERED = ("embed", "rerank", "sonic")
 """In the ids of models that take no guardrail (user guide, supported models for guardrails, read 2026-11)."""
 GUARDRAIL = r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):[0-9]*:guardrail/[a-z0-9]+"
+TIERS = ("classic", "standard")
 STRENGTHS = ("none", "low", "medium", "high")
 _CONTENT = ("HATE", "INSULTS", "SEXUAL", "VIOLENCE", "MISCONDUCT")
 
@@ -61,6 +63,8 @@ class GuardrailSettings(TypedDict):
     """Least score of grounding and relevance, 0 to 0.99; absent: not looked at."""
     blocked_message: NotRequired[str]
     """What a caller reads in place of what was blocked."""
+    tier: NotRequired[str]
+    """`classic` (default): English, French, Spanish. `standard`: most languages, in any region of the geography."""
     kms_key: NotRequired[pulumi.Input[str]]
     """ARN of the key that seals its settings; absent: AWS's own. Its policy must let in the role that calls."""
 
@@ -72,6 +76,8 @@ class GuardrailInUse:
     arn: pulumi.Output[str]
     version: pulumi.Output[str]
     earlier: tuple[str, ...] = ()
+    profiles: tuple[pulumi.Input[str], ...] = ()
+    """ARNs of the guardrail profile, in each region in which content may be looked at."""
 
     def named(self) -> list[pulumi.Output[str]]:
         """Values of the condition key `bedrock:GuardrailIdentifier`: ARN and version, joined by a colon."""
@@ -99,6 +105,8 @@ def settings_of(given: GuardrailSettings, where: str) -> dict[str, Any]:
         "blocked_outputs_messaging": message,
         "content_policy_config": {"filters_configs": filters},
     }
+    if one_of(given.get("tier", "classic"), TIERS, f"{where}.tier") == "standard":
+        made["content_policy_config"]["tier_configs"] = [{"tier_name": "STANDARD"}]
     if given.get("pii"):
         made["sensitive_information_policy_config"] = {
             "pii_entities_configs": _pii(given.get("pii", []), f"{where}.pii")
@@ -119,16 +127,16 @@ def guardrail(
     given: GuardrailSettings,
     where: str,
     region: str,
-    arn_of: Callable[[str], pulumi.Input[str]],
+    arn_in: Callable[[str, str], pulumi.Input[str]],
     tags: dict[str, str],
     opts: pulumi.ResourceOptions,
 ) -> GuardrailInUse | None:
     """The guardrail of one class in one region, made or named; None where it is off.
 
-    `arn_of`: from an id to the ARN. Children: `NAME-guardrail`, `NAME-version`. The
-    version's description holds a digest of the settings, so that a change of them makes a new version; the
-    old one stays, since pods that roll still name it, and goes with the guardrail. No guardrail profile is
-    named: content is looked at in the region itself.
+    `arn_in`: from a region, and kind and id (`guardrail/ID`), to the ARN. Children: `NAME-guardrail`, `NAME-version`.
+    The version's description holds a digest of the settings, so that a change of them makes a new version; the
+    old one stays, since pods that roll still name it, and goes with the guardrail. In the Classic tier content
+    is looked at in the region itself, in the Standard tier in any region of the region's guardrail profile.
     """
     mode = one_of(given["mode"], MODES, f"{where}.mode")
     earlier = tuple(
@@ -157,11 +165,19 @@ def guardrail(
                 )
             arn = pulumi.Output.from_input(id)
         else:
-            arn = pulumi.Output.from_input(arn_of(id))
+            arn = pulumi.Output.from_input(arn_in(region, f"guardrail/{id}"))
         return GuardrailInUse(arn, pulumi.Output.from_input(version), earlier)
     from pulumi_aws import bedrock
 
     settings = settings_of(given, where)
+    across: dict[str, Any] = {}
+    profiles: tuple[pulumi.Input[str], ...] = ()
+    if given.get("tier") == "standard":
+        profile, regions = guardrail_tiers.profile(region)
+        named_in = [arn_in(each, f"guardrail-profile/{profile}") for each in (region, *regions)]
+        # By its ARN: given the id, AWS answers with the ARN, and every run would see a change.
+        across = {"cross_region_config": {"guardrail_profile_identifier": named_in[0]}}
+        profiles = tuple(named_in[1:])
     made = bedrock.Guardrail(
         f"{name}-guardrail",
         name=aws_name(f"{name}-guardrail", 50),
@@ -171,6 +187,7 @@ def guardrail(
         tags=tags,
         opts=opts,
         **settings,
+        **across,
     )
     version = bedrock.GuardrailVersion(
         f"{name}-version",
@@ -181,7 +198,7 @@ def guardrail(
         skip_destroy=True,
         opts=opts,
     )
-    return GuardrailInUse(made.guardrail_arn, version.version, earlier)
+    return GuardrailInUse(made.guardrail_arn, version.version, earlier, profiles)
 
 
 def digest(settings: dict[str, Any]) -> str:

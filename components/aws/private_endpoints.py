@@ -9,6 +9,7 @@ from components.aws.addresses import ipv4_networks
 from components.aws.endpoint_policy import EndpointGrant, check_grant, endpoint_policy
 from components.aws.security_group import one_way_group
 from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.contracts.platform_aws import CONTROL_SERVICES
 
 ECR = ("ecr.api", "ecr.dkr")
 
@@ -32,6 +33,10 @@ class PrivateEndpointsArgs(TypedDict):
     """The VPC's own network; absent, only `sources` are let in."""
     grants: list[EndpointGrant]
     """Who may do what through which service's endpoint. A service that no grant names gets no endpoint."""
+    deployers: NotRequired[list[str]]
+    """ARNs of roles that make infrastructure from within; no endpoint of a service that carries prompts admits them."""
+    deployment_services: NotRequired[list[str]]
+    """Services that only they call; each gets an endpoint too."""
     private_dns: NotRequired[bool]
     """Whether the services' public names lead here in the VPC (default true); of a VPC's endpoints one may."""
     tags: NotRequired[dict[str, str]]
@@ -68,6 +73,15 @@ class PrivateEndpoints(pulumi.ComponentResource):
         for at, grant in enumerate(args["grants"]):
             check_grant(grant, f"{where}.grants.{at}")
             by_service.setdefault(grant["service"], []).append(grant)
+        deployers = args.get("deployers", [])
+        for at, service in enumerate(args.get("deployment_services", []) if deployers else []):
+            if service not in CONTROL_SERVICES:
+                raise InputError(
+                    f"'{service}' makes no infrastructure",
+                    where=f"{where}.deployment_services.{at}",
+                    todo=f"Known: {', '.join(CONTROL_SERVICES)}",
+                )
+            by_service.setdefault(service, [])
         pulls = any(service in by_service for service in ECR)
         if pulls:
             # An image's layers come from S3: without it a pull ends half-way.
@@ -116,7 +130,11 @@ class PrivateEndpoints(pulumi.ComponentResource):
                 f"{name}-{service.replace('.', '-')}",
                 service_name=f"com.amazonaws.{args['region']}.{service}",
                 policy=endpoint_policy(
-                    service, by_service[service], args["region"], layers=pulls and service == "s3"
+                    service,
+                    by_service[service],
+                    args["region"],
+                    layers=pulls and service == "s3",
+                    deployers=deployers,
                 ),
                 tags={**tags, "Name": f"{name}-{service}"},
                 **kind,

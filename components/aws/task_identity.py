@@ -28,6 +28,10 @@ class TaskIdentityArgs(TypedDict):
     """Every region in which a call may be served; named, the boundary denies all others."""
     source_vpc: NotRequired[pulumi.Input[str]]
     """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    routed_resources: NotRequired[list[pulumi.Input[str]]]
+    """ARNs that Bedrock asks for in another region than a call was made in; no VPC is asked for there."""
+    routed_regions: NotRequired[list[str]]
+    """The other regions in which it may ask so."""
     guardrail_key: NotRequired[pulumi.Input[str]]
     """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
@@ -64,7 +68,14 @@ class TaskIdentity(pulumi.ComponentResource):
                 where=f"{where}.resources",
                 todo="Name patterns of ARNs",
             )
-        most = at_most(args["actions"], args["resources"], args.get("source_vpc"), args.get("guardrail_key"))
+        most = at_most(
+            args["actions"],
+            args["resources"],
+            args.get("source_vpc"),
+            args.get("guardrail_key"),
+            args.get("routed_resources", []),
+            args.get("routed_regions", []),
+        )
         boundary_policy(most)  # refused before anything is made, even where the boundary is given
         role, bound = task_role(
             name,

@@ -1,6 +1,7 @@
 """An AWS identity for pods outside AWS: a role that one certificate can assume, and what bounds its sessions."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -47,6 +48,10 @@ class WorkloadIdentityArgs(TypedDict):
     """Every region in which a call may be served; named, the boundary denies all others."""
     source_vpc: NotRequired[pulumi.Input[str]]
     """Id of the VPC whose endpoints calls must come through; absent: from anywhere."""
+    routed_resources: NotRequired[list[pulumi.Input[str]]]
+    """ARNs that Bedrock asks for in another region than a call was made in; no VPC is asked for there."""
+    routed_regions: NotRequired[list[str]]
+    """The other regions in which it may ask so."""
     guardrail_key: NotRequired[pulumi.Input[str]]
     """ARN of the key that seals the guardrail's settings, which its users must be able to open."""
     permissions_boundary: NotRequired[pulumi.Input[str]]
@@ -86,7 +91,14 @@ class WorkloadIdentity(pulumi.ComponentResource):
             if any(each.startswith(action) for each in args["actions"]):
                 may_use_aws(held, where, args.get("exception", ""), target)
         _check(args, where)
-        most = at_most(args["actions"], args["resources"], args.get("source_vpc"), args.get("guardrail_key"))
+        most = at_most(
+            args["actions"],
+            args["resources"],
+            args.get("source_vpc"),
+            args.get("guardrail_key"),
+            args.get("routed_resources", []),
+            args.get("routed_regions", []),
+        )
         boundary_policy(most)  # refused before anything is made, even where the boundary is given
         child = pulumi.ResourceOptions(parent=self)
         tags = {
@@ -198,11 +210,17 @@ def _account(parent: pulumi.Resource) -> pulumi.Output[str]:
 
 
 def at_most(
-    actions: list[str], resources: list[pulumi.Input[str]], vpc: Any = None, key: Any = None
+    actions: list[str],
+    resources: list[pulumi.Input[str]],
+    vpc: Any = None,
+    key: Any = None,
+    routed: Sequence[pulumi.Input[str]] = (),
+    routed_regions: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """What sessions may do at most: in the boundary and in the session policy alike.
 
-    `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings.
+    `vpc`: whose endpoints calls come through; `key`: what seals the guardrail's settings; `routed`: what Bedrock asks
+    for in `routed_regions` when it serves a call there, perhaps without naming the VPC (`bedrock_policy.call_policy`).
     """
     statement: dict[str, Any] = {
         "Sid": "AtMost",
@@ -212,8 +230,19 @@ def at_most(
     }
     if vpc is not None:
         statement["Condition"] = {"StringEquals": {"aws:SourceVpc": vpc}}
+    made = [statement]
+    if vpc is not None and routed and routed_regions:
+        made.append(
+            {
+                "Sid": "Routed",
+                "Effect": "Allow",
+                "Action": [each for each in actions if each.startswith("bedrock:")],
+                "Resource": list(routed),
+                "Condition": {"StringEquals": {"aws:RequestedRegion": sorted(routed_regions)}},
+            }
+        )
     # Bedrock opens it in the caller's name, from its own network: no VPC is asked for.
-    return [statement, *([open_guardrail(key)] if key is not None else [])]
+    return [*made, *([open_guardrail(key)] if key is not None else [])]
 
 
 def _check(args: WorkloadIdentityArgs, where: str) -> None:

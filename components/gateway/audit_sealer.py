@@ -15,13 +15,13 @@ from components.observability.pod_monitor import pod_monitor, scraped_from
 from components.onprem.namespace import closed, pod_security
 from components.pods import (
     NO_RESOLVER,
-    POD_SECURITY,
     edge_container,
     edge_volumes,
     health_probe,
     pod,
     ranked,
     same,
+    share_security,
 )
 from isthmus.contracts.errors import AnswerIsNo
 from isthmus.contracts.platform_eks import AGENT
@@ -259,7 +259,7 @@ class AuditSealer(pulumi.ComponentResource):
                     ],
                     pull_secrets=args.get("pull_secrets"),
                     **ranked(args.get("pod_priority")),
-                    securityContext={**POD_SECURITY, "runAsUser": USER},
+                    securityContext=share_security(USER),
                     # It knows one name, by its hosts file.
                     dnsPolicy="None",
                     dnsConfig={"nameservers": [NO_RESOLVER]},

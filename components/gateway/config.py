@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from components.gateway.records import RECORDS, SEALS
 from components.kube import ENGINE_PORT, HEALTH_PORT, SERVING_PORT, metadata
+from components.pods import TRUST_MOUNT
 
 LIMITS = {"max_body_bytes": 4 * 1024 * 1024, "connect_timeout_s": 5, "request_timeout_s": 300}
 _TLS = "/etc/isthmus/tls"
@@ -97,6 +98,22 @@ def translator_config(
         "models": models,
         **({"outbound": outbound} if outbound else {}),
     }
+
+
+def trusting(config: dict[str, Any], trust_bundle: str | None) -> dict[str, Any]:
+    """The same configuration, believing a bundle of further CAs besides the one of its own Secret.
+
+    While a CA is replaced some Secrets hold certificates of the old one and some of the new: a bundle with both keeps
+    each side of a call believed. Without a bundle nothing changes.
+    """
+    if trust_bundle is None:
+        return config
+    more, changed = [f"{TRUST_MOUNT['mountPath']}/ca.crt"], dict(config)
+    if "client_ca" in config["listen"]:
+        changed["listen"] = {**config["listen"], "client_ca_bundles": more}
+    if "upstream_tls" in config:
+        changed["upstream_tls"] = {**config["upstream_tls"], "ca_bundles": more}
+    return changed
 
 
 def to_yaml(config: Any) -> str:

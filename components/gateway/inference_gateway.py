@@ -15,7 +15,7 @@ from components.gateway.callers import (
     way_to,
 )
 from components.gateway.confidence import Calibrations
-from components.gateway.config import config_map, gateway_config
+from components.gateway.config import config_map, gateway_config, trusting
 from components.gateway.held import GatewayHeld, Held
 from components.gateway.name_resolver import NameResolver, Resolving, aws_names, name_resolver
 from components.gateway.records import GatewayAudit, Records
@@ -38,7 +38,7 @@ from components.kube import (
 )
 from components.observability.pod_monitor import scraped_from
 from components.onprem.spread import ZONE
-from components.pods import NO_RESOLVER, ranked, same
+from components.pods import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.words import CALLED_TARGETS, Target
 
@@ -70,10 +70,18 @@ class InferenceGatewayArgs(TypedDict):
     """How long answers are held for people, who decide in `Reviews`; absent: none is, and no route may ask for it."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
+    max_replicas: NotRequired[int]
+    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
+    cpu: NotRequired[str]
+    """CPUs of each copy (default 1)."""
+    memory: NotRequired[str]
+    """Memory of each copy (default 1Gi)."""
     issuer: NotRequired[CertificateIssuer]
     """The cert-manager issuer of its certificates."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in place of a cert-manager Certificate."""
+    trust_bundle: NotRequired[str]
+    """ConfigMap in the namespace with `ca.crt`: CAs that are believed besides the Secret's own."""
     monitoring_namespace: str
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
@@ -167,7 +175,8 @@ class InferenceGateway(pulumi.ComponentResource):
         database = args.get("database")
         scored = Calibrations(name, service, space, own, [dict(route) for route in args["routes"]], child)
         callers = known_callers(database, args.get("teams", []), scored.routes)
-        told = gateway_config(held, args["site"], routes, callers)
+        trust_bundle = args.get("trust_bundle")
+        told = trusting(gateway_config(held, args["site"], routes, callers), trust_bundle)
         traces = args.get("traces")
         known = [(database["address"], database["host"])] if database is not None else []
         known += [(traces["address"], host_of(traces))] if traces is not None else []
@@ -195,6 +204,7 @@ class InferenceGateway(pulumi.ComponentResource):
                 pod_monitors=args.get("pod_monitors", True),
                 pull_secrets=args.get("pull_secrets"),
                 resolving=resolving,
+                trust_bundle=trust_bundle,
                 pod_priority=args.get("pod_priority"),
                 monitor_labels=args.get("monitor_labels"),
                 failure_domain_label=args.get("failure_domain_label", ZONE),
@@ -209,9 +219,11 @@ class InferenceGateway(pulumi.ComponentResource):
             container="edge",
             image=args["image"],
             replicas=args.get("replicas", 2),
-            resources=same("1", "1Gi"),
+            max_replicas=args.get("max_replicas"),
+            resources=same(args.get("cpu", "1"), args.get("memory", "1Gi")),
             config=config,
             tls_secret=secret,
+            trust_bundle=trust_bundle,
             ingress=[_applications(held), scraped_from(args["monitoring_namespace"]), *looked.ingress],
             egress=[
                 *way_to(database, held, args.get("site_cidrs", []), service),
@@ -232,6 +244,7 @@ class InferenceGateway(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            securityContext=share_security(GATEWAY_USER),
             **ranked(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),

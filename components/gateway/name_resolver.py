@@ -40,6 +40,8 @@ class NameResolver(TypedDict):
     """The cluster's domain (default cluster.local)."""
     peers: NotRequired[list[DnsPeer]]
     """The cluster's resolvers, which it alone may ask; absent: the pods of kube-dns."""
+    address: NotRequired[str]
+    """Fixed ClusterIP of its Service; absent: the cluster chooses."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
 
@@ -237,6 +239,7 @@ def name_resolver(
     )
     ports: Any = {
         "type": "ClusterIP",
+        **({"clusterIP": settings["address"]} if "address" in settings else {}),
         "selector": chosen,
         "ports": [
             {"name": "dns", "port": 53, "targetPort": DNS_PORT, "protocol": "UDP"},
@@ -259,7 +262,7 @@ def name_resolver(
     PodDisruptionBudget(f"{name}-disruption", metadata=meta, spec=budget, opts=child)
     if pod_monitors:
         pod_monitor(name, service, namespace, own, chosen, child, ["metrics"], monitor_labels)
-    address = front.spec.apply(lambda each: str(each.cluster_ip))
+    address = settings.get("address") or front.spec.apply(lambda each: str(each.cluster_ip))
     return Resolving(
         {
             "dnsPolicy": "None",

@@ -33,7 +33,7 @@ from components.kube import (
 from components.observability.pod_monitor import scraped_from
 from components.onprem.namespace import closed, pod_security
 from components.onprem.spread import ZONE
-from components.pods import NO_RESOLVER, ranked, same
+from components.pods import GATEWAY_USER, NO_RESOLVER, ranked, same, share_security
 from isthmus.contracts.errors import InputError
 
 _SECRET = "/etc/isthmus/reviews"  # noqa: S105 (where it is mounted)
@@ -181,6 +181,7 @@ class Reviews(pulumi.ComponentResource):
             annotations={},
             pod_monitors=args.get("pod_monitors", True),
             pull_secrets=args.get("pull_secrets"),
+            securityContext=share_security(GATEWAY_USER),
             **ranked(args.get("pod_priority")),
             monitor_labels=args.get("monitor_labels"),
             failure_domain_label=args.get("failure_domain_label", ZONE),

@@ -105,6 +105,8 @@ class GatewayScreening(TypedDict):
     """Seconds after which a detector is down (default 2)."""
     restore: NotRequired[bool]
     """Whether an answer gets back what was taken out of its prompt (default true)."""
+    images: NotRequired[str]
+    """What happens to an image where a guard judges prompts, which no guard can read: refuse (default) or pass."""
     workers: NotRequired[int]
     """Processes of the detector; absent: 2 with models, 1 with patterns alone."""
     cpu: NotRequired[str]
@@ -220,6 +222,8 @@ def section(args: GatewayScreening, stated: Screening, space: str) -> dict[str, 
         "languages": stated.spoken,
         "restore": stated.restore,
     }
+    if stated.images == "pass":
+        made["images"] = "pass"
     if args.get("redacted"):
         made["redacted"] = list(args.get("redacted", []))
     if guards := args.get("guards"):

@@ -7,7 +7,7 @@ import pulumi
 
 from components.certificates import CertificateIssuer, certificate
 from components.checks import network
-from components.gateway.config import config_map, translator_config
+from components.gateway.config import config_map, translator_config, trusting
 from components.gateway.credential_helper import NO_HELPER, AwsIdentity, credential_helper
 from components.gateway.way_out import TranslatorProxy, way_out
 from components.gateway.workload import serve
@@ -81,6 +81,8 @@ class TranslatorSettings(TypedDict):
     """ConfigMap with `ca.crt`: who vouches for AWS, in place of the public authorities; not for confidential."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
+    max_replicas: NotRequired[int]
+    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in place of a cert-manager Certificate."""
 
@@ -109,6 +111,7 @@ def translator(
     pod_monitors: bool,
     pull_secrets: list[str] | None,
     resolving: Any,
+    trust_bundle: str | None = None,
     pod_priority: str | None = None,
     monitor_labels: Mapping[str, str] | None = None,
     failure_domain_label: str = ZONE,
@@ -132,7 +135,7 @@ def translator(
     )
     models = [{**model, "endpoint_url": model.get("endpoint_url")} for model in settings["models"]]
     gateway = dns_name(f"{sensitivity}-gateway", namespace)
-    told = translator_config(sensitivity, gateway, models, out.config)
+    told = trusting(translator_config(sensitivity, gateway, models, out.config), trust_bundle)
     config = config_map(name, service, namespace, own, told, child)
     from_gateway = {
         "from": [{"podSelector": {"matchLabels": {ROLE_LABEL: "gateway", CLASS_LABEL: sensitivity}}}],
@@ -158,10 +161,12 @@ def translator(
         container="translator",
         image=settings["image"],
         replicas=settings.get("replicas", 2),
+        max_replicas=settings.get("max_replicas"),
         # LiteLLM's libraries alone take 200 MB.
         resources=same("1", "2Gi"),
         config=config,
         tls_secret=secret,
+        trust_bundle=trust_bundle,
         ingress=[from_gateway, scraped_from(monitoring_namespace)],
         egress=[*ways_out([*destinations, *([agent] if by_place else [])], service), *out.egress],
         before=[*before, *helper.before, *resolving.before],

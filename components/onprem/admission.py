@@ -7,14 +7,31 @@ API server can check the types of its expressions.
 """
 
 import json
-from typing import Any, TypedDict
+from collections.abc import Iterable
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.kube import CLASS_LABEL, enforced, labels
+from components.kube import (
+    CLASS_LABEL,
+    GATEWAY_LABEL,
+    NAMESPACE_LABEL,
+    class_namespace,
+    enforced,
+    labels,
+    reviews_namespace,
+    sealer_namespace,
+)
 from isthmus.contracts.errors import InputError
+from isthmus.contracts.words import SENSITIVITIES
 
 _NAME = "isthmus-restricted"
+_OWN_NAME = "isthmus-class"
+"""Of policies for the platform's own namespaces, of every class."""
+_POD_SECURITY = "pod-security.kubernetes.io"
+ASSIGN = ("isthmus.dev", "classes", "assign")
+"""API group, resource and verb of the permission to give a namespace a class. No such resource exists: RBAC alone
+decides on the permission, so that a cluster's administrators have it and others get it by a ClusterRole."""
 _BOTH = ["CREATE", "UPDATE"]
 
 Rule = tuple[str, str, list[str]]
@@ -57,6 +74,10 @@ class AdmissionGuardArgs(TypedDict):
 
     registries: list[str]
     """Image prefixes that are let in, each ending in `/`."""
+    emergency_users: NotRequired[list[str]]
+    """Who may open shells in restricted and confidential pods, while an emergency access lasts; absent: nobody."""
+    routed_classes: NotRequired[list[str]]
+    """Classes with a router, whose proxies its implementation may name by tag (default none)."""
 
 
 class AdmissionGuard(pulumi.ComponentResource):
@@ -80,12 +101,20 @@ class AdmissionGuard(pulumi.ComponentResource):
                 todo="Name at least one prefix, each ending in '/': without it registry.bank also matches"
                 " registry.bank.example",
             )
-        names = [self._policy(name, shape, spec) for shape, spec in admission_policies(registries).items()]
+        names = [
+            self._policy(name, shape, f"{_NAME}-{shape}", spec)
+            for shape, spec in admission_policies(registries).items()
+        ]
+        names += [
+            self._policy(name, topic, f"{_OWN_NAME}-{topic}", spec)
+            for topic, spec in class_policies(
+                args.get("emergency_users", []), args.get("routed_classes", [])
+            ).items()
+        ]
         self.policies = pulumi.Output.from_input(names)
         self.register_outputs({"policies": self.policies})
 
-    def _policy(self, name: str, shape: str, spec: Any) -> str:
-        called = f"{_NAME}-{shape}"
+    def _policy(self, name: str, shape: str, called: str, spec: Any) -> str:
         enforced(f"{name}-{shape}", called, labels(_NAME), spec, self)
         return called
 
@@ -96,6 +125,150 @@ def admission_policies(registries: list[str]) -> dict[str, dict[str, Any]]:
         shape: _pod_policy(rules, spec, when, registries) for shape, (rules, spec, when) in SHAPES.items()
     }
     return {**made, "namespaces": _namespace_policy()}
+
+
+NAMESPACE_WRITES = ["namespaces", "namespaces/status", "namespaces/finalize"]
+"""Each of these writes can change a namespace's labels."""
+SHELLS = ["pods/exec", "pods/attach", "pods/portforward", "pods/proxy"]
+"""Connections into a running pod."""
+
+
+def own_namespaces(classes: Iterable[str]) -> list[str]:
+    """The platform's namespaces of these classes."""
+    return sorted(
+        name
+        for held in classes
+        for name in (class_namespace(held), sealer_namespace(held), reviews_namespace(held))
+    )
+
+
+def class_policies(emergency_users: list[str], routed_classes: list[str]) -> dict[str, dict[str, Any]]:
+    """The spec of each policy for the platform's own namespaces, by its topic."""
+    by_shape = {shape: SHAPES[shape][:2] for shape in ("pods", "templates")}
+    return {
+        **{
+            f"digests-{shape}": _digest_policy(rules, spec, routed_classes)
+            for shape, (rules, spec) in by_shape.items()
+        },
+        "shells": _shell_policy(emergency_users, ["CONNECT"], SHELLS),
+        "debugging": _shell_policy(emergency_users, ["UPDATE"], ["pods/ephemeralcontainers"]),
+        "labels": _label_policy(),
+    }
+
+
+def _named_like(names: list[str]) -> dict[str, Any]:
+    """Selects namespaces by the name that the API server itself writes as a label."""
+    return {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "In", "values": names}]}
+
+
+def _digest_policy(rules: list[Rule], spec: str, routed_classes: list[str]) -> dict[str, Any]:
+    """A tag can be moved to another image after it was reviewed: pods name images by digest."""
+    kinds = ["containers", "initContainers", *(["ephemeralContainers"] if spec == "object.spec" else [])]
+    by_tag = " + ".join(
+        f"{spec}.?{kind}.orValue([]).filter(c, !c.?image.orValue('').matches('@sha256:[0-9a-f]{{64}}$'))"
+        ".map(c, c.name + ' runs ' + c.?image.orValue('no image'))"
+        for kind in kinds
+    )
+    mounted = (
+        f"{spec}.?volumes.orValue([]).filter(v, has(v.image) &&"
+        " !v.image.?reference.orValue('').matches('@sha256:[0-9a-f]{64}$'))"
+        ".map(v, v.name + ' mounts ' + v.image.?reference.orValue('no image'))"
+    )
+    about = "images are named by digest in this namespace (NAME@sha256:…)"
+    labels_of = "object" if spec == "object.spec" else "object.spec.template"
+    proxies = (
+        f"!(request.namespace in {json.dumps([class_namespace(held) for held in sorted(routed_classes)])} &&"
+        f" '{GATEWAY_LABEL}' in {labels_of}.metadata.?labels.orValue({{}}))"
+    )
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": _named_like(own_namespaces(SENSITIVITIES)),
+            "resourceRules": _rules(rules, _BOTH),
+        },
+        # The implementation of a router names its proxies' image, by tag unless it is told otherwise.
+        **(
+            {"matchConditions": [{"name": "no-proxy-of-a-router", "expression": proxies}]}
+            if routed_classes
+            else {}
+        ),
+        "variables": [{"name": "tagged", "expression": f"{by_tag} + {mounted}"}],
+        "validations": [
+            {
+                "expression": "variables.tagged.size() == 0",
+                "message": about,
+                "messageExpression": f"{json.dumps(about + ': ', ensure_ascii=False)} + variables.tagged.join(', ')",
+                "reason": "Forbidden",
+            }
+        ],
+    }
+
+
+def _shell_policy(users: list[str], operations: list[str], resources: list[str]) -> dict[str, Any]:
+    """Whoever gets into a running pod reads what passes through it, whatever RBAC somebody was given."""
+    where = own_namespaces(("confidential", "restricted"))
+    message = (
+        "nobody opens a shell, a port or a debug container in restricted and confidential pods, except by an"
+        " emergency access of this platform (docs/people.md)"
+    )
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "namespaceSelector": _named_like(where),
+            "resourceRules": _rules([("", "v1", resources)], operations),
+        },
+        "validations": [
+            {
+                "expression": f"request.userInfo.username in {json.dumps(sorted(users))}",
+                "message": message,
+                "reason": "Forbidden",
+            }
+        ],
+    }
+
+
+def _label_policy() -> dict[str, Any]:
+    """Who gives a namespace a class lets its pods call that class's gateway; Pod Security holds what runs in ours."""
+    group, resource, verb = ASSIGN
+    before = f"oldObject == null ? 'none' : oldObject.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
+    after = f"object.metadata.?labels[?'{CLASS_LABEL}'].orValue('none')"
+    ours = json.dumps(own_namespaces(SENSITIVITIES))
+    kept = " && ".join(
+        f"object.metadata.?labels[?'{_POD_SECURITY}/{key}'].orValue('none') =="
+        f" oldObject.metadata.?labels[?'{_POD_SECURITY}/{key}'].orValue('none')"
+        for key in ("enforce", "enforce-version")
+    )
+    held = f"oldObject.metadata.?labels[?'{_POD_SECURITY}/enforce'].orValue('none') == 'restricted'"
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "matchPolicy": "Equivalent",
+            "resourceRules": [
+                *_rules([("", "v1", NAMESPACE_WRITES)], ["UPDATE"]),
+                *_rules([("", "v1", ["namespaces"])], ["CREATE"]),
+            ],
+        },
+        "variables": [{"name": "before", "expression": before}, {"name": "after", "expression": after}],
+        "validations": [
+            {
+                "expression": "variables.after == variables.before ||"
+                f" authorizer.group('{group}').resource('{resource}').name(variables.after)"
+                f".check('{verb}').allowed()",
+                "message": f"a namespace gets its class from whoever may `{verb}` `{resource}.{group}`",
+                "messageExpression": "'you may not give a namespace the class ' + variables.after + ': that takes"
+                f" the verb {verb} on {resource}.{group}, which a ClusterRole can grant'",
+                "reason": "Forbidden",
+            },
+            {
+                "expression": f"oldObject == null || !(object.metadata.name in {ours}) || !({held}) || ({kept})",
+                "message": f"the labels {_POD_SECURITY}/enforce and enforce-version of this namespace stay: its pods"
+                " are held to the standard `restricted`",
+                "reason": "Forbidden",
+            },
+        ],
+    }
 
 
 def _rules(rules: list[Rule], operations: list[str]) -> list[dict[str, Any]]:
@@ -178,7 +351,7 @@ def _namespace_policy() -> dict[str, Any]:
         "failurePolicy": "Fail",
         "matchConstraints": {
             "matchPolicy": "Equivalent",
-            "resourceRules": _rules([("", "v1", ["namespaces"])], ["UPDATE"]),
+            "resourceRules": _rules([("", "v1", NAMESPACE_WRITES)], ["UPDATE"]),
         },
         "matchConditions": [
             {

@@ -1,9 +1,9 @@
 """Where a model server keeps what it compiles at its start, so that the next start need not compile it again.
 
 torch.compile, Triton, FlashInfer and DeepGEMM take minutes. What they write is code that the engine runs, so it is
-kept only where nobody else writes: below the class's own folder on a machine's disk, or in a claim of the endpoint's.
-The folder is named after the image and the weights: another version of either begins with an empty one. vLLM locks
-the folder while it compiles, so replicas on one machine share it.
+kept only where nobody else writes: in a folder or a claim of the endpoint's own, apart from the weights, which stay
+read-only. In it a folder is named after the image and the weights: another version of either begins with an empty one.
+vLLM locks the folder while it compiles, so replicas on one machine share it.
 """
 
 import hashlib
@@ -14,12 +14,15 @@ import pulumi
 from components.checks import one_of
 from components.kube import metadata
 from components.onprem.model_args import ModelServerArgs
-from components.onprem.node_cache import node_path
+from components.onprem.node_cache import (
+    COMPILED,
+    compiled_claim_name,
+    compiled_volume_and_claim,
+    node_path,
+)
 from isthmus.contracts.errors import InputError
 
 PLACES = ("pod", "node", "volume")
-FOLDER = ".compiled"
-"""In the class's folder on a machine. No endpoint's own folder begins with a dot."""
 MOUNT = "/compiled"
 _IN_POD = "/cache"
 _VOLUME = "compiled"
@@ -67,40 +70,52 @@ def variables(args: ModelServerArgs) -> dict[str, str]:
 
 
 def mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
-    """Mounts of the engine's container: nothing but its own folder, which kubelet makes where it is missing."""
-    place = place_of(args)
-    if place == "pod":
+    """Mounts of the engine's container: the folder of this image and these weights, which kubelet makes."""
+    if place_of(args) == "pod":
         return []
     key = pulumi.Output.from_input(args["vllm_image"]).apply(lambda image: _key(image, args))
-    if place == "volume":
-        return [{"name": _VOLUME, "mountPath": MOUNT, "subPath": key}]
-    below = key.apply(lambda name: f"{FOLDER}/{args['id']}/{name}")
-    return [{"name": "weights", "mountPath": MOUNT, "subPath": below}]
+    return [{"name": _VOLUME, "mountPath": MOUNT, "subPath": key}]
+
+
+def fetcher_mounts(args: ModelServerArgs) -> list[dict[str, Any]]:
+    """Mounts by which kubelet makes the endpoint's folder on a machine, before its pods need it there."""
+    if place_of(args) != "node":
+        return []
+    return [{"name": "weights", "mountPath": MOUNT, "subPath": f"{COMPILED}/{args['id']}"}]
 
 
 def volumes(args: ModelServerArgs) -> list[dict[str, Any]]:
     """Volumes of the pod beside the weights'."""
-    if place_of(args) != "volume":
+    place = place_of(args)
+    if place == "pod":
         return []
-    return [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": _claim_name(args)}}]
+    name = compiled_claim_name(args, _storage(args)) if place == "node" else _claim_name(args)
+    return [{"name": _VOLUME, "persistentVolumeClaim": {"claimName": name}}]
 
 
 def claim(
-    name: str, args: ModelServerArgs, namespace: str, own: dict[str, str], opts: pulumi.ResourceOptions
+    name: str, args: ModelServerArgs, namespace: str, own: dict[str, str], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
-    """The claim that holds what is compiled, where the endpoint has one."""
-    if place_of(args) != "volume":
+    """The claim that holds what is compiled, where the endpoint has one, and its volume on the machines' disks."""
+    place = place_of(args)
+    if place == "pod":
         return []
+    if place == "node":
+        return compiled_volume_and_claim(name, args, _storage(args), own, parent)
     from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
-    size = args.get("compile_cache", {}).get("size_gib", 20)
     spec: Any = {
         "accessModes": ["ReadWriteMany"],
         "storageClassName": _storage_class(args),
-        "resources": {"requests": {"storage": f"{size}Gi"}},
+        "resources": {"requests": {"storage": _storage(args)}},
     }
     meta = metadata(_claim_name(args), own, namespace=namespace)
-    return [PersistentVolumeClaim(f"{name}-compiled", metadata=meta, spec=spec, opts=opts)]
+    options = pulumi.ResourceOptions(parent=parent)
+    return [PersistentVolumeClaim(f"{name}-compiled", metadata=meta, spec=spec, opts=options)]
+
+
+def _storage(args: ModelServerArgs) -> str:
+    return f"{args.get('compile_cache', {}).get('size_gib', 20)}Gi"
 
 
 def _storage_class(args: ModelServerArgs) -> str | None:

@@ -249,6 +249,8 @@ class ModelServerArgs(TypedDict):
     """The cert-manager issuer of its certificate."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in the namespace, in place of a cert-manager Certificate."""
+    trust_bundle: NotRequired[str]
+    """ConfigMap in the namespace with `ca.crt`: CAs that are believed besides the Secret's own."""
     monitoring_namespace: str
     """The only namespace that may scrape it."""
     pod_monitors: NotRequired[bool]
@@ -290,5 +292,5 @@ def sized_by_profile(args: ModelServerArgs) -> ModelServerArgs:
         )
     except At as error:
         raise InputError(error.what, where=f"{args['id']}.model_family", todo=error.todo) from None
-    made: Any = {**profile, **args}
-    return made
+    sized: Any = {**profile, **args}
+    return sized

@@ -60,7 +60,7 @@ def model_pod(
     return pod(
         account,
         [engine],
-        [*edge_volumes(config_name, tls_secret), *_volumes(args)],
+        [*edge_volumes(config_name, tls_secret, args.get("trust_bundle")), *_volumes(args)],
         grace_s=grace(args),
         pull_secrets=args.get("pull_secrets"),
         **ranked(args.get("pod_priority")),
@@ -100,7 +100,7 @@ def _sidecar(args: ModelServerArgs) -> dict[str, Any]:
     millicores = sidecar_millicores(args.get("max_num_seqs"))
     cpu = f"{millicores}m" if millicores % 1000 else str(millicores // 1000)
     return {
-        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi")),
+        **edge_container("edge", args["edge_image"], [], same(cpu, "512Mi"), trusts="trust_bundle" in args),
         "restartPolicy": "Always",
         "startupProbe": health_probe(2, 60, "/live"),
         "readinessProbe": health_probe(5, 3),
@@ -200,9 +200,10 @@ def weights_volume(args: ModelServerArgs) -> dict[str, Any]:
     """A claim, or an image whose file system is the weights."""
     uri = args["weights"]["uri"]
     if uri.startswith("s3://"):
-        # Mounted to be read; where what is compiled lies beside them, that folder alone can be written.
-        writes = {} if compile_cache.place_of(args) == "node" else {"readOnly": True}
-        return {"name": "weights", "persistentVolumeClaim": {"claimName": cache_claim(args), **writes}}
+        return {
+            "name": "weights",
+            "persistentVolumeClaim": {"claimName": cache_claim(args), "readOnly": True},
+        }
     if uri.startswith("pvc://"):
         claim = uri.removeprefix("pvc://").partition("/")[0]
         return {"name": "weights", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}

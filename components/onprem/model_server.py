@@ -4,7 +4,7 @@ import pulumi
 
 from components.certificates import certificate
 from components.checks import one_of, sensitivity
-from components.gateway.config import config_map, sidecar_config
+from components.gateway.config import config_map, sidecar_config, trusting
 from components.kube import SERVING_PORT, class_namespace, dns_name, labels, metadata, selector
 from components.observability.pod_monitor import pod_monitor
 from components.onprem import compile_cache, inference_pool, scaling, weight_cache
@@ -68,12 +68,19 @@ class ModelServer(pulumi.ComponentResource):
         )
         gateway = dns_name(f"{held}-gateway", space)
         clients = [gateway, *([dns_name(args["router"], space)] if "router" in args else [])]
-        config = config_map(name, endpoint, space, own, sidecar_config(held, clients), child)
+        config = config_map(
+            name,
+            endpoint,
+            space,
+            own,
+            trusting(sidecar_config(held, clients), args.get("trust_bundle")),
+            child,
+        )
         claimed = claim(f"{name}-weights", args["weights"], space, own, child)
         before += [claimed] if claimed is not None else []
         before += device_objects(name, args, space, own, child)
         before += weight_cache.cached(name, args, space, self)
-        before += compile_cache.claim(name, args, space, own, child)
+        before += compile_cache.claim(name, args, space, own, self)
         found = args.get("door")
         if found is None:
             inference_pool.make(name, args, space, own, serving, child)

@@ -23,6 +23,8 @@ from components.onprem.model_args import ModelServerArgs
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform_serving import CACHE_TODO, FOLDER_TODO, NO_FOLDER, is_folder
 
+COMPILED = ".compiled"
+"""Below the class's folder: what endpoints compile. No endpoint's own folder begins with a dot."""
 KEPT = 2
 """Versions that each machine keeps: the one that is served, and the one before it, while pods are rolled."""
 
@@ -58,44 +60,86 @@ def check(args: ModelServerArgs) -> None:
 
 
 def claim_name(args: ModelServerArgs) -> str:
-    """Name of the claim, new with whatever it or its volume is made of."""
-    made_of = json.dumps([_volume(args), _claim(args)], sort_keys=True)
-    return f"{args['id']}-weights-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}"
+    """Name of the weights' claim, new with whatever it or its volume is made of."""
+    return _disk_name(args, "weights", _class_folder(args), _size(args))
 
 
 def volume_name(args: ModelServerArgs) -> str:
-    """Name of the volume, which no other class or endpoint of the cluster has."""
+    """Name of the weights' volume, which no other class or endpoint of the cluster has."""
     return f"{class_namespace(args['sensitivity'])}-{claim_name(args)}"
 
 
 def volume_and_claim(
     name: str, args: ModelServerArgs, own: dict[str, str], parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
+    """The weights' volume and its claim."""
+    path, storage = _class_folder(args), _size(args)
+    return _pair((f"{name}-disks", f"{name}-cache"), claim_name(args), args, path, storage, own, parent)
+
+
+def compiled_claim_name(args: ModelServerArgs, storage: str) -> str:
+    """Name of the claim on the folder where what the endpoint compiles is kept."""
+    return _disk_name(args, "compiled", _compiled_folder(args), storage)
+
+
+def compiled_volume_and_claim(
+    name: str, args: ModelServerArgs, storage: str, own: dict[str, str], parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """A volume and a claim of that folder alone: whoever writes there reaches no weights and no other endpoint."""
+    called, path = compiled_claim_name(args, storage), _compiled_folder(args)
+    names = f"{name}-compiled-disks", f"{name}-compiled"
+    return _pair(names, called, args, path, storage, own, parent)
+
+
+def _pair(
+    resources: tuple[str, str],
+    called: str,
+    args: ModelServerArgs,
+    path: str,
+    storage: str,
+    own: dict[str, str],
+    parent: pulumi.Resource,
+) -> list[pulumi.Resource]:
+    """A volume and its claim. `resources`: their names in the stack."""
     from pulumi_kubernetes.core.v1 import PersistentVolume, PersistentVolumeClaim
 
-    space, claimed = class_namespace(args["sensitivity"]), claim_name(args)
+    space = class_namespace(args["sensitivity"])
+    cluster_name = f"{space}-{called}"
     of: Any = {
-        **_volume(args),
+        **_volume(args, path, storage),
         # No other claim can have it, and its own no other volume.
         "claimRef": {
             **{"apiVersion": "v1", "kind": "PersistentVolumeClaim"},
-            **{"namespace": space, "name": claimed},
+            **{"namespace": space, "name": called},
         },
     }
     volume = PersistentVolume(
-        f"{name}-disks",
-        metadata=metadata(volume_name(args), own),
+        resources[0],
+        metadata=metadata(cluster_name, own),
         spec=of,
         opts=pulumi.ResourceOptions(parent=parent),
     )
-    spec: Any = {**_claim(args), "volumeName": volume_name(args)}
+    spec: Any = {**_claim(storage), "volumeName": cluster_name}
     claim = PersistentVolumeClaim(
-        f"{name}-cache",
-        metadata=metadata(claimed, own, namespace=space),
+        resources[1],
+        metadata=metadata(called, own, namespace=space),
         spec=spec,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[volume]),
     )
     return [volume, claim]
+
+
+def _disk_name(args: ModelServerArgs, kind: str, path: str, storage: str) -> str:
+    made_of = json.dumps([_volume(args, path, storage), _claim(storage)], sort_keys=True)
+    return f"{args['id']}-{kind}-{hashlib.sha256(made_of.encode()).hexdigest()[:10]}"
+
+
+def _class_folder(args: ModelServerArgs) -> str:
+    return f"{node_path(args)}/{args['sensitivity']}"
+
+
+def _compiled_folder(args: ModelServerArgs) -> str:
+    return f"{_class_folder(args)}/{COMPILED}/{args['id']}"
 
 
 def fetcher_spec(
@@ -116,31 +160,30 @@ def fetcher_spec(
     }
 
 
-def _volume(args: ModelServerArgs) -> dict[str, Any]:
+def _volume(args: ModelServerArgs, path: str, storage: str) -> dict[str, Any]:
     chosen = [
         {"key": key, "operator": "In", "values": [value]} for key, value in sorted(machines(args).items())
     ]
     return {
-        "local": {"path": f"{node_path(args)}/{args['sensitivity']}"},
+        "local": {"path": path},
         "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": chosen}]}},
         "persistentVolumeReclaimPolicy": "Retain",
-        **_alike(args),
-        "capacity": {"storage": _size(args)},
+        **_ALIKE,
+        "capacity": {"storage": storage},
     }
 
 
-def _claim(args: ModelServerArgs) -> dict[str, Any]:
-    return {**_alike(args), "resources": {"requests": {"storage": _size(args)}}}
+def _claim(storage: str) -> dict[str, Any]:
+    return {**_ALIKE, "resources": {"requests": {"storage": storage}}}
 
 
-def _alike(args: ModelServerArgs) -> dict[str, Any]:
-    return {
-        # What kubelet's plugin for local volumes offers. It tells how many machines may attach a volume, and what
-        # is there already is attached by nobody: how many pods mount it, it does not say.
-        "accessModes": ["ReadWriteOnce"],
-        # No class: only the named volume will do, and none is provisioned in its place.
-        "storageClassName": "",
-    }
+_ALIKE: dict[str, Any] = {
+    # What kubelet's plugin for local volumes offers. It tells how many machines may attach a volume, and what
+    # is there already is attached by nobody: how many pods mount it, it does not say.
+    "accessModes": ["ReadWriteOnce"],
+    # No class: only the named volume will do, and none is provisioned in its place.
+    "storageClassName": "",
+}
 
 
 def _size(args: ModelServerArgs) -> str:

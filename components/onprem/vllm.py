@@ -113,15 +113,15 @@ def parsers(settings: Mapping[str, Any], model: str, root: str, where: str) -> l
         reasoning = profile.reasoning_parser if reasoning is None else reasoning
         if template is None and tools == profile.tool_call_parser:
             template = profile.chat_template
-    made: list[str] = []
+    flags: list[str] = []
     if tools not in (None, model_profiles.NONE):
-        made += ["--enable-auto-tool-choice", f"--tool-call-parser={tools}"]
+        flags += ["--enable-auto-tool-choice", f"--tool-call-parser={tools}"]
     if reasoning not in (None, model_profiles.NONE):
-        made.append(f"--reasoning-parser={reasoning}")
+        flags.append(f"--reasoning-parser={reasoning}")
     if template not in (None, model_profiles.OWN_TEMPLATE):
-        made.append(f"--chat-template={template if template.startswith('/') else f'{root}/{template}'}")
+        flags.append(f"--chat-template={template if template.startswith('/') else f'{root}/{template}'}")
     stated = {(name_of(argument) or "").replace("_", "-") for argument in settings.get("engine_args", [])}
-    return [argument for argument in made if name_of(argument) not in stated]
+    return [argument for argument in flags if name_of(argument) not in stated]
 
 
 def check_version(version: str, where: str) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from components.kube import GPU_TOLERATION, labels, metadata, selector
-from components.onprem import node_cache
+from components.onprem import compile_cache, node_cache
 from components.onprem.machines import machines
 from components.onprem.model_args import ModelServerArgs, ModelWeightCache, ModelWeightStore
 from components.onprem.verified import cache_claim, key_flag, key_mount, key_volume
@@ -249,6 +249,7 @@ def _box(
         "args": [*(f"--{key}={value}" for key, value in told.items()), *key_flag(args), *into],
         "volumeMounts": [
             {"name": "weights", "mountPath": MODELS},
+            *compile_cache.fetcher_mounts(args),
             *mounts,
             *key_mount(args),
             TMP_MOUNT,

@@ -16,6 +16,7 @@ from typing import Any
 
 from edge.audit import chain_files
 from edge.audit.committing import Committer
+from edge.audit.folders import require_writable
 from edge.audit.seal_format import read_pem
 from edge.audit.watching import SealWatch, clear
 from edge.config import AuditSettings, ConfigError, DataClass
@@ -52,6 +53,7 @@ class AuditLog:
             keys = read_pem(settings.seal_key)
         except (OSError, ValueError) as error:
             raise ConfigError(f"audit.seal_key: {settings.seal_key} cannot be used: {error}.") from None
+        require_writable(settings.records, "audit.records")
         self._settings, self._limit_s = settings, settings.limit_s(data_class)
         self._name = settings.name or socket.gethostname().lower()
         self._opening = {"class": data_class, "site": site, "gateway": self._name, "policy": settings.policy}

@@ -11,6 +11,7 @@ from typing import Any
 from starlette.responses import Response
 
 from edge.audit import seal_format
+from edge.audit.folders import require_writable
 from edge.audit.seal_format import Seal, Signer
 from edge.audit.sealer import MOST_BYTES, Sealer
 from edge.audit.stores import S3Store, StoreFault
@@ -35,6 +36,7 @@ class Sealing:
 
     def __init__(self, config: SealerConfig) -> None:
         self._config = config
+        require_writable(config.seals, "seals")
         store = S3Store(_client(config), config.store.bucket, config.store.prefix)
         self._sealer = Sealer(
             store,

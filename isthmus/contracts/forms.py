@@ -4,13 +4,15 @@ from __future__ import annotations
 
 FORMS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}\.whl$": "a wheel's name like `de_core_news_md-3.8.0-py3-none-any.whl`",
+    r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
     r"^[a-z]{2,3}$": "a language like `de`",
     r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$": (
-        "a path without `..` like `tools.jinja` or `/templates/tools.jinja`"
+        "a path without two dots in a row, like `tools.jinja` or `/templates/tools.jinja`"
     ),
     r"^[A-Z][A-Z0-9_]{1,40}$": "an entity like `IBAN_CODE`",
     r"^[A-Z][A-Z0-9_]{0,30}$": "a topic's name like `WEAPONS`",
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
+    r"^[0-9a-f]{4}$": "four hexadecimal digits of a PCI device like `2330`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
     r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$": (
         "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX` (SageMaker: with a `/` at the end)"
@@ -94,6 +96,12 @@ FORMS = {
     r"^[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,119}$": "a team or an application like `claims-desk`",
     r"^[a-z0-9][a-z0-9._@+-]{0,119}$": "a person's name in lower case like `erika@bank.example`",
     r"^[0-9]{12}$": "an account's 12 digits",
+    r"^arn:aws[a-z-]*:ce::[0-9]{12}:anomalymonitor/[a-f0-9-]+$": (
+        "a monitor's ARN like `arn:aws:ce::123456789012:anomalymonitor/0a1b2c3d-4e5f-6789-abcd-0123456789ab`"
+    ),
+    r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$": (
+        "a DNS name like `licence.vendor.example`, or all below a zone like `*.tools.bank.example`"
+    ),
     r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$": (
         "a label's key like `topology.kubernetes.io/zone`"
     ),

@@ -82,9 +82,9 @@ class ModelProfile:
 @functools.cache
 def profiles() -> tuple[ModelProfile, ...]:
     """Every family, in the order in which names are tried."""
-    told = _data()
-    sizes = {name: _size(row) for name, row in told["sizes"].items()}
-    return tuple(ModelProfile(**{**row, "size": sizes[row["size"]]}) for row in told["families"])
+    data = _data()
+    sizes = {name: _size(row) for name, row in data["sizes"].items()}
+    return tuple(ModelProfile(**{**row, "size": sizes[row["size"]]}) for row in data["families"])
 
 
 def families() -> tuple[str, ...]:

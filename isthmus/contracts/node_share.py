@@ -38,14 +38,14 @@ def node_requests(pool: Pool, model: str, gpus: int, mig_profile: str | None = N
     Empty where the requirements do not state the node, or where the part is large enough. Raises `At` for a slice that
     the GPU does not make.
     """
-    size, part, found = size_of(model), _part(pool, gpus, mig_profile), {}
+    size, part, requests = size_of(model), _part(pool, gpus, mig_profile), {}
     if pool.cpus_per_node is not None and (cpus := cpus_of(pool.cpus_per_node, part)) < size.cpus(gpus):
-        found["cpu"] = str(max(1, cpus))
+        requests["cpu"] = str(max(1, cpus))
     if pool.memory_gib_per_node is not None:
         memory = memory_of(pool.memory_gib_per_node, part)
         if memory < size.memory(gpus):
-            found["memory"] = f"{max(1, memory)}Gi"
-    return found
+            requests["memory"] = f"{max(1, memory)}Gi"
+    return requests
 
 
 def node_lacks(pool: Pool, gpus: int, mig_profile: str | None = None) -> str | None:
@@ -54,17 +54,17 @@ def node_lacks(pool: Pool, gpus: int, mig_profile: str | None = None) -> str | N
     Raises `At` for a slice that the GPU does not make.
     """
     part = _part(pool, gpus, mig_profile)
-    of = f"{gpus} of {pool.gpus_per_node} GPUs" if mig_profile is None else f"a slice {mig_profile}"
+    devices = f"{gpus} of {pool.gpus_per_node} GPUs" if mig_profile is None else f"a slice {mig_profile}"
     least, memory = least_cpus(gpus), least_memory_gib(gpus)
     if pool.cpus_per_node is not None and (cpus := cpus_of(pool.cpus_per_node, part)) < least:
         return (
-            f"a node has {pool.cpus_per_node} CPUs, which leaves {max(0, cpus)} for a replica on {of}, and vLLM "
+            f"a node has {pool.cpus_per_node} CPUs, which leaves {max(0, cpus)} for a replica on {devices}, and vLLM "
             f"needs {least}"
         )
     if pool.memory_gib_per_node is not None and (gib := memory_of(pool.memory_gib_per_node, part)) < memory:
         return (
-            f"a node has {pool.memory_gib_per_node} GiB of memory, which leaves {max(0, gib)} for a replica on {of}, "
-            f"and vLLM needs {memory}"
+            f"a node has {pool.memory_gib_per_node} GiB of memory, which leaves {max(0, gib)} for a replica on "
+            f"{devices}, and vLLM needs {memory}"
         )
     return None
 

@@ -269,6 +269,12 @@ class Gateway(Part):
     """In the site's cluster, or, at an AWS site without one, on AWS Fargate."""
     host: str
     replicas: int = Field(default=2, ge=1)
+    """Copies; the blueprint plans them by the load (`isthmus.contracts.gateway_size`)."""
+    max_replicas: int | None = Field(default=None, ge=2)
+    """In a cluster: an autoscaler adds copies by their CPU, from `replicas` to so many. Absent: none does."""
+    cpu: Quantity = "1"
+    """Of each copy, request and limit."""
+    memory: Quantity = "1Gi"
     workloads: list[Workload]
     identity: DnsLabel | None = None
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""
@@ -324,6 +330,9 @@ class Identity(Part):
     permissions_boundary: PolicyArn | None = None
     """The organisation's own boundary for this identity; absent, its site's; else one is made that keeps the
     trail and IAM out of reach."""
+    network_condition: Literal["own-region", "every-region"] = "own-region"
+    """Where calls of Bedrock must name the network (`aws:SourceVpc`): in the region in which they are made, or also in
+    each to which an inference profile routes them. AWS does not document that routed calls still name it."""
 
 
 class AuditStore(Part):
@@ -417,6 +426,9 @@ class Platform(Life):
     contacts: Contacts = Contacts()
     images: Images
     issuer: Issuer | None = None
+    trust_bundle: KubeName | None = None
+    """ConfigMap with `ca.crt` in every class's namespace: CAs that gateways, translators and model servers believe
+    besides those of their own Secrets. With the old and the new CA in it, a CA is replaced without an outage."""
     monitoring: Monitoring
     operators: Operators = Operators()
     pod_priorities: PodPriorities = PodPriorities()

@@ -6,7 +6,7 @@ names what the organisation has, `off` goes without. What must hold between part
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
@@ -70,8 +70,23 @@ SERVICES = (
     "eks",
     "eks-auth",
     "secretsmanager",
+    "cloudtrail",
+    "monitoring",
+    "events",
+    "sns",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "ecs",
+    "sagemaker.api",
+    "application-autoscaling",
 )
 """AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
+CONTROL_SERVICES = tuple(
+    each
+    for each in SERVICES
+    if each not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
+)
+"""Of these, the ones by which infrastructure is made. The others carry prompts, answers, images and identities."""
 Service = Literal[
     "bedrock-runtime",
     "bedrock",
@@ -87,12 +102,27 @@ Service = Literal[
     "eks",
     "eks-auth",
     "secretsmanager",
+    "cloudtrail",
+    "monitoring",
+    "events",
+    "sns",
+    "elasticfilesystem",
+    "elasticloadbalancing",
+    "ecs",
+    "sagemaker.api",
+    "application-autoscaling",
 ]
 
 
-DNS_PATTERN = r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
-DnsPattern = Annotated[str, Field(max_length=253), StringConstraints(pattern=DNS_PATTERN)]
+DnsPattern = Annotated[
+    str,
+    Field(max_length=253),
+    StringConstraints(
+        pattern=r"^(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$"
+    ),
+]
 """A whole DNS name, or `*.` and a zone of two labels at least. `*` alone, and `*.com`, are none."""
+DNS_PATTERN: str = get_args(DnsPattern)[2].pattern
 
 
 class DnsFirewall(Part):
@@ -137,6 +167,9 @@ class Network(Part):
     """How long flow logs are kept (as CloudWatch Logs knows it: the next longer period)."""
     dns_firewall: DnsFirewall = DnsFirewall()
     """Which names may be asked for in it."""
+    deployers: list[RoleArn] = []
+    """Roles by which `isthmus up` runs on a machine in this network. Endpoints of services by which infrastructure is
+    made admit them; none that carries prompts does."""
 
     @property
     def dns_mode(self) -> Mode:
@@ -212,6 +245,9 @@ class Pii(Part):
     action: Literal["block", "anonymize"] = "anonymize"
 
 
+LanguageCode = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")]
+
+
 class Guardrail(Part):
     """A Bedrock guardrail: on top of the boundary, never the boundary."""
 
@@ -233,6 +269,13 @@ class Guardrail(Part):
     grounding: float | None = Field(default=None, ge=0, le=0.99)
     """Least score of grounding and relevance; absent: not asked for (it needs a source in the request)."""
     blocked_message: str = Field(default="This request was blocked by policy.", min_length=1, max_length=500)
+    languages: list[LanguageCode] = []
+    """Languages of prompts and answers; absent: those of the screening of the gateways that use it, else English."""
+    tier: Literal["classic", "standard"] | None = None
+    """`classic` filters English, French and Spanish, in the guardrail's own region. `standard` filters most languages,
+    in any region of its geography. Absent: by the languages."""
+    unfiltered_languages: list[LanguageCode] = []
+    """With `tier: classic`: languages that somebody has decided to leave unfiltered."""
 
 
 class InvocationLogging(Part):

@@ -10,14 +10,15 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from isthmus.contracts import handling
-from isthmus.contracts.errors import At, IsthmusError, Where
+from isthmus.contracts import guardrail_tiers, handling, jurisdictions
+from isthmus.contracts.errors import At, InputError, IsthmusError, Where
 from isthmus.contracts.unique import unique
 
 if TYPE_CHECKING:
     import datetime
 
-    from isthmus.contracts.platform import Identity, Platform
+    from isthmus.contracts.platform import Identity, Platform, Workload
+    from isthmus.contracts.platform_aws import Guardrail
 
 _TAG = re.compile(r"[\w .:/=+@-]+")
 """Letters and digits of any script, and the signs that every service takes (AWS's tagging guide)."""
@@ -265,6 +266,77 @@ def budgets_mean_something(platform: Platform) -> None:
         raise At(what, *("contacts", "cost"), todo="Name the address of a group")
 
 
+def languages_of(platform: Platform, guardrail: Guardrail) -> list[str]:
+    """Languages of what a guardrail looks at: as stated, else those of the screenings before it, else English."""
+    if guardrail.languages:
+        return list(guardrail.languages)
+    users = {each.name for each in platform.identities if each.guardrail == guardrail.name}
+    spoken = [
+        language
+        for gateway in platform.gateways
+        if gateway.identity in users and gateway.screening is not None
+        for language in gateway.screening.spoken
+    ]
+    return list(dict.fromkeys(spoken)) or ["en"]
+
+
+def tier_of(platform: Platform, guardrail: Guardrail) -> str:
+    """The tier of a guardrail: as stated, else the one that knows its languages."""
+    if guardrail.tier is not None:
+        return guardrail.tier
+    missed = guardrail_tiers.unfiltered(languages_of(platform, guardrail))
+    return "standard" if set(missed) - set(guardrail.unfiltered_languages) else "classic"
+
+
+def guardrails_know_the_languages(platform: Platform) -> None:
+    """A guardrail filters each language of its class, and looks at content where the class's workloads may be."""
+    for index, guardrail in enumerate(platform.guardrails):
+        if guardrail.mode != "manage":
+            continue
+        path = ("guardrails", index)
+        missed = guardrail_tiers.unfiltered(languages_of(platform, guardrail))
+        open_ = [each for each in missed if each not in guardrail.unfiltered_languages]
+        if tier_of(platform, guardrail) == "classic":
+            if open_:
+                raise At(
+                    f"guardrail {guardrail.name} is of the Classic tier, which does not filter {', '.join(open_)}",
+                    *(*path, "tier"),
+                    todo="Say `tier: standard`, or name them in unfiltered_languages if that is decided",
+                )
+            continue
+        try:
+            profile, regions = guardrail_tiers.profile(platform.site(guardrail.site).region or "")
+        except InputError as unknown:
+            raise At(unknown.what, *(*path, "tier"), todo=unknown.todo) from None
+        for workload in _looked_at(platform, guardrail):
+            for region in regions:
+                place = jurisdictions.of_region(region)
+                if workload.residency and not jurisdictions.meets(place, workload.residency):
+                    raise At(
+                        f"guardrail {guardrail.name} looks at {', '.join(missed) or 'content'} by {profile}, in "
+                        f"{region} too: workload {workload.name} may be in {', '.join(workload.residency)} only",
+                        *(*path, "tier"),
+                        todo="Say `tier: classic`, and name in unfiltered_languages what it does not filter",
+                        no=True,
+                    )
+
+
+def _looked_at(platform: Platform, guardrail: Guardrail) -> list[Workload]:
+    """Workloads whose calls name the guardrail."""
+    called = {
+        identity.name: set(identity.endpoints)
+        for identity in platform.identities
+        if identity.guardrail == guardrail.name
+    }
+    return [
+        workload
+        for gateway in platform.gateways
+        if gateway.identity in called
+        for workload in gateway.workloads
+        if set(workload.reaches) & called[gateway.identity]
+    ]
+
+
 def _denied(platform: Platform, scope: str, of: str, identity: Identity) -> bool:
     """Whether a budget's denial has this identity to deny: its class's, or that of one workload alone."""
     if scope == "class":
@@ -336,5 +408,6 @@ CHECKS: tuple[Callable[[Platform], None], ...] = (
     identities_are_vouched_for,
     logs_and_trails_follow_the_strictest,
     budgets_mean_something,
+    guardrails_know_the_languages,
     tags_are_taken,
 )

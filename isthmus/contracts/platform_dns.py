@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from isthmus.contracts.errors import At
-from isthmus.contracts.words import Cidr, DnsLabel, KubeName, Part
+from isthmus.contracts.words import Cidr, DnsLabel, KubeName, Part, Sensitivity
 
 DnsPreset = Literal["kube-dns", "node-local-dns", "gke-cloud-dns", "openshift"]
 DomainName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+Ipv4 = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}\.){3}\d{1,3}$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -83,6 +84,10 @@ class ClusterDns(Part):
     filter: bool = True
     """Gateways and translators ask a resolver of their class, which answers for the names that they need and no
     others. `false`: they ask the cluster's DNS, which forwards any name, so that a name can carry data out."""
+
+    addresses: dict[Sensitivity, Ipv4] = {}
+    """Fixed ClusterIPs of the classes' resolvers; absent: the cluster chooses. Manifests for GitOps need them: pods
+    name their resolver by address, and a rendering does not know what a cluster will choose."""
 
     @model_validator(mode="after")
     def _somebody_answers(self) -> ClusterDns:

@@ -102,6 +102,8 @@ class Screening(Part):
     """A detector that takes longer is down."""
     restore: bool = True
     """Whether an answer gets back what was taken out of its prompt."""
+    images: Literal["refuse", "pass"] = "refuse"
+    """What happens to an image where a guard judges prompts. No guard reads images."""
     workers: int | None = Field(default=None, ge=1, le=16)
     """Processes of the detector, each with the models in its memory; absent: 2 with models, 1 with patterns alone."""
     cpu: Quantity | None = None

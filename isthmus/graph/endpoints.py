@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
+from isthmus.contracts.platform_aws import CONTROL_SERVICES
 from isthmus.graph.permissions import covers
 from isthmus.graph.reach import public, within
 from isthmus.graph.resources import Fault, Graph, Resource, listed, not_known, statements, unread
@@ -28,9 +29,12 @@ def own(graph: Graph, url: Any, service: str) -> Resource | None:
     return next((each for each in graph.of("aws:ec2/vpcEndpoint:VpcEndpoint") if each.name == found[1]), None)
 
 
-def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fault]:
+def loose(
+    graph: Graph, networks: list[str], *, stated: bool = True, deployers: Collection[str] = ()
+) -> list[Fault]:
     """Endpoints whose policy lets in anybody, for anything, or whose security group is open beyond `networks`.
 
+    `deployers`: roles that the platform states make infrastructure, for which a service of that kind may be open.
     Not `stated`: nobody says which networks are the organisation's, so private addresses are undecided.
     """
     broken: list[Fault] = []
@@ -42,6 +46,8 @@ def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fau
             why = f"{endpoint.name} has no policy, so AWS lets anybody in for anything"
             broken.append(Fault(why, endpoint))
         for statement in (one for document in said for one in document if one.get("Effect") == "Allow"):
+            if _for_deployers(endpoint, statement, deployers):
+                continue
             broken += [
                 Fault(f"the policy of {endpoint.name} lets {why}", endpoint) for why in _wide(statement)
             ]
@@ -56,6 +62,16 @@ def loose(graph: Graph, networks: list[str], *, stated: bool = True) -> list[Fau
                 if not within(source, networks)
             ]
     return broken
+
+
+def _for_deployers(endpoint: Resource, statement: dict[str, Any], deployers: Collection[str]) -> bool:
+    """Whether a statement lets in stated deployers and nobody else, to a service by which infrastructure is made; to S3
+    in their own account only."""
+    service = str(endpoint.inputs.get("serviceName") or "").partition("com.amazonaws.")[2].partition(".")[2]
+    named = _named(statement, "aws:PrincipalArn")
+    if service not in CONTROL_SERVICES or not named or not set(named) <= set(deployers):
+        return False
+    return service != "s3" or "${aws:PrincipalAccount}" in _named(statement, "aws:ResourceAccount")
 
 
 def _where(known: bool) -> str:

@@ -349,20 +349,20 @@ def _warnings(made: Sequence[Made], solution: Solution) -> list[str]:
 
 def profile_warnings(endpoint: PlannedEndpoint) -> list[str]:
     """An engine of ours whose model has no profile, or whose machine in AWS is short of CPUs for its processes."""
-    found: list[str] = []
+    warnings: list[str] = []
     if endpoint.target not in (*VLLM_TARGETS, "sagemaker"):
-        return found
+        return warnings
     if model_profiles.find_profile(endpoint.model) is None:
-        found.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
+        warnings.append(model_profiles.unknown_family(endpoint.id, endpoint.model))
     instance, gpus = INSTANCES.get(endpoint.instance_type or ""), endpoint.tensor_parallel or 1
     if endpoint.target == "eks-vllm" and instance is not None:
         cpus, least = plan_machines.share(instance, gpus)[0], model_profiles.least_cpus(gpus)
         if cpus < least:
-            found.append(
+            warnings.append(
                 f"{endpoint.id}: {endpoint.instance_type} leaves it {cpus} CPUs, and vLLM runs {least} processes; "
                 "a larger type answers faster"
             )
-    return found
+    return warnings
 
 
 def _oldest(costs: Sequence[CostItem]) -> str | None:

@@ -102,13 +102,14 @@ class KubeClient:
         params: dict[str, str] | None = None,
         accept: str = "application/json",
         timeout: float = 30.0,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         """One call, whatever its status; `body` goes as JSON, `content` as it is."""
         payload = content if content is not None else (json.dumps(body) if body is not None else None)
-        headers = {"accept": accept} | ({"content-type": media} if payload is not None else {})
+        sent = {"accept": accept} | ({"content-type": media} if payload is not None else {}) | (headers or {})
         try:
             return self._http.request(
-                method, path, content=payload, headers=headers, params=params, timeout=timeout
+                method, path, content=payload, headers=sent, params=params, timeout=timeout
             )
         except httpx.TransportError as error:
             raise EnvironmentFault(

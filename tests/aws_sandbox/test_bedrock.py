@@ -80,7 +80,13 @@ def _filter(kind: str, prompt: str, answer: str) -> dict[str, str]:
         {"contextualGroundingPolicyConfig": {"filtersConfig": [{"type": "GROUNDING", "threshold": 1.0}]}},
         {"sensitiveInformationPolicyConfig": {"piiEntitiesConfig": [{"type": "EMAILS", "action": "BLOCK"}]}},
         {"blockedInputMessaging": "x" * 501},
-        {"crossRegionConfig": {"guardrailProfileIdentifier": "eu.guardrail.v1:0"}},
+        {"crossRegionConfig": {"guardrailProfileIdentifier": "us.guardrail.v1:0"}},
+        {
+            "contentPolicyConfig": {
+                "filtersConfig": [_filter("HATE", "HIGH", "HIGH")],
+                "tierConfig": {"tierName": "STANDARD"},
+            }
+        },
     ],
 )
 def test_a_guardrail_that_aws_would_refuse_is_refused(bedrock: Any, wrong: dict[str, Any]) -> None:

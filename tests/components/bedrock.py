@@ -14,7 +14,7 @@ SYSTEM = f"{OWN}:inference-profile/{PROFILE}"
 CLAIMS = f"{OWN}:application-inference-profile/a-haiku-claims"
 LETTERS = f"{OWN}:application-inference-profile/a-haiku-letters"
 GUARDRAIL = f"{OWN}:guardrail/g1"
-MANAGED = {"mode": "manage", "pii": [{"name": "EMAIL", "action": "anonymize"}]}
+MANAGED: Any = {"mode": "manage", "pii": [{"name": "EMAIL", "action": "anonymize"}]}
 FILTERED = {"bedrock_GuardrailIdentifier": f"{GUARDRAIL}:1"}
 
 

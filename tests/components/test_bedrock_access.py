@@ -127,6 +127,44 @@ def test_calls_from_another_network_are_denied(engine: Engine) -> None:
     assert allowed(policy(engine), "bedrock:ApplyGuardrail", GUARDRAIL, aws_SourceVpc="vpc-1")
 
 
+ELSEWHERE = {"aws_RequestedRegion": "eu-west-1"}
+AT_HOME = {"aws_RequestedRegion": "eu-central-1"}
+
+
+def test_a_call_that_bedrock_routes_on_need_not_name_the_vpc_where_it_is_served(engine: Engine) -> None:
+    access(engine, source_vpc="vpc-1", guardrail=MANAGED)
+    through = {"bedrock_InferenceProfileArn": CLAIMS, **FILTERED}
+    assert may(engine, foundation("eu-west-1"), **through, **ELSEWHERE)
+    assert may(engine, foundation("eu-west-1"), **through, **ELSEWHERE, aws_SourceVpc="vpc-1")
+    assert not may(engine, foundation("eu-central-1"), **through, **AT_HOME), "made from elsewhere"
+    assert not may(engine, CLAIMS, **FILTERED, **AT_HOME), "nobody enters from elsewhere"
+    assert not may(engine, foundation("us-east-1"), **through, aws_RequestedRegion="us-east-1")
+
+
+def test_no_other_policy_lets_a_call_past_the_profile_in_a_destination(engine: Engine) -> None:
+    access(engine, source_vpc="vpc-1")
+    wide = policy(engine)
+    wide["Statement"].append({"Effect": "Allow", "Action": ["bedrock:InvokeModel"], "Resource": ["*"]})
+    direct = foundation("eu-west-1")
+    assert not allowed(wide, "bedrock:InvokeModel", direct, **ELSEWHERE)
+    assert not allowed(wide, "bedrock:InvokeModel", direct, **ELSEWHERE, aws_SourceVpc="vpc-1")
+    assert not allowed(wide, "bedrock:InvokeModel", direct, **ELSEWHERE, bedrock_InferenceProfileArn=SYSTEM)
+    assert allowed(wide, "bedrock:InvokeModel", direct, **ELSEWHERE, bedrock_InferenceProfileArn=CLAIMS)
+
+
+def test_every_region_asks_for_the_vpc_where_that_is_chosen(engine: Engine) -> None:
+    access(engine, source_vpc="vpc-1", network_condition="every-region")
+    through = {"bedrock_InferenceProfileArn": CLAIMS, **ELSEWHERE}
+    assert not may(engine, foundation("eu-west-1"), **through)
+    assert may(engine, foundation("eu-west-1"), **through, aws_SourceVpc="vpc-1")
+
+
+def test_a_model_that_is_served_in_its_region_is_asked_for_the_vpc_always(engine: Engine) -> None:
+    access(engine, source_vpc="vpc-1", models=[PLAIN])
+    (denial,) = [each for each in policy(engine)["Statement"] if each["Effect"] == "Deny"]
+    assert denial["Condition"] == {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}}
+
+
 # -- throughput bought ahead
 
 

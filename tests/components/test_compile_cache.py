@@ -51,11 +51,24 @@ def test_without_a_safe_place_each_pod_compiles_for_itself(engine: Engine) -> No
 
 def test_with_weights_on_the_machines_disk_a_start_finds_what_the_last_one_compiled(engine: Engine) -> None:
     pod = on_disk(engine)
-    below = folder(pod)
-    assert below is not None
-    assert below.startswith(".compiled/llama/"), "no endpoint's own folder begins with a dot"
+    key = folder(pod)
+    assert key
     assert {variables(pod)[name].split("/")[1] for name in CACHES} == {"compiled"}
-    assert folder(on_disk(engine)) == below
+    disk = engine.only("PersistentVolume", "m-compiled-disks")
+    assert disk.spec["local"] == {"path": "/mnt/nvme/isthmus/restricted/.compiled/llama"}, (
+        "no endpoint's own folder"
+    )
+    assert disk.spec["claimRef"]["name"] == engine.only("PersistentVolumeClaim", "m-compiled").meta["name"]
+    assert folder(on_disk(engine)) == key
+
+
+def test_the_folder_is_there_before_the_pods_that_mount_it(engine: Engine) -> None:
+    on_disk(engine)
+    (fetch,) = engine.only("DaemonSet").pod["initContainers"]
+    assert {"name": "weights", "mountPath": "/compiled", "subPath": ".compiled/llama"} in fetch[
+        "volumeMounts"
+    ], "kubelet makes a subPath, and no folder of a local volume"
+    assert {"m-fetch", "m-compiled"} <= set(engine.only("Deployment", "m-server").depends_on)
 
 
 @pytest.mark.parametrize(
@@ -63,41 +76,48 @@ def test_with_weights_on_the_machines_disk_a_start_finds_what_the_last_one_compi
     [
         {"vllm_image": f"{REGISTRY}vllm@sha256:{'b' * 64}"},
         {"weights": {"digest": "sha256:" + "b" * 64}},
-        {"id": "qwen"},
     ],
 )
-def test_another_image_other_weights_and_another_endpoint_begin_anew(
-    engine: Engine, change: dict[str, Any]
-) -> None:
+def test_another_image_and_other_weights_begin_anew(engine: Engine, change: dict[str, Any]) -> None:
     assert folder(on_disk(engine)) != folder(on_disk(engine, **change))
 
 
-def test_another_class_has_another_disk_folder_and_another_claim(engine: Engine) -> None:
-    places = set()
-    for held in ("restricted", "internal"):
-        pod = on_disk(engine, sensitivity=held)
-        (weights,) = [each for each in pod["volumes"] if each["name"] == "weights"]
-        claim = engine.only("PersistentVolumeClaim")
-        assert weights["persistentVolumeClaim"]["claimName"] == claim.meta["name"]
-        places.add((claim.meta["namespace"], engine.only("PersistentVolume").spec["local"]["path"]))
-    assert places == {
-        ("isthmus-restricted", "/mnt/nvme/isthmus/restricted"),
-        ("isthmus-internal", "/mnt/nvme/isthmus/internal"),
-    }
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"sensitivity": "internal"}, "internal/.compiled/llama"),
+        ({"id": "qwen"}, "restricted/.compiled/qwen"),
+    ],
+)
+def test_another_class_and_another_endpoint_have_a_folder_a_volume_and_a_claim_of_their_own(
+    engine: Engine, change: dict[str, Any], path: str
+) -> None:
+    seen = []
+    for more in ({}, change):
+        pod = on_disk(engine, **more)
+        (volume,) = [each for each in pod["volumes"] if each["name"] == "compiled"]
+        claim = engine.only("PersistentVolumeClaim", "m-compiled")
+        assert volume["persistentVolumeClaim"] == {"claimName": claim.meta["name"]}
+        disk = engine.only("PersistentVolume", "m-compiled-disks")
+        seen.append((disk.meta["name"], disk.spec["local"]["path"]))
+    assert seen[0][0] != seen[1][0]
+    assert [each[1].removeprefix("/mnt/nvme/isthmus/") for each in seen] == [
+        "restricted/.compiled/llama",
+        path,
+    ]
 
 
 def test_the_engine_writes_into_its_own_folder_and_into_no_weights(engine: Engine) -> None:
     pod = on_disk(engine)
-    for box in (*pod["containers"], *pod["initContainers"]):
-        for mount in box["volumeMounts"]:
-            if mount["name"] == "weights" and mount["mountPath"] != "/compiled":
-                assert mount["readOnly"] is True, box["name"]
-    assert not [
-        mount
-        for box in pod["initContainers"]
+    (weights,) = [each for each in pod["volumes"] if each["name"] == "weights"]
+    assert weights["persistentVolumeClaim"]["readOnly"] is True
+    written = [
+        (box["name"], mount["name"])
+        for box in (*pod["containers"], *pod["initContainers"])
         for mount in box["volumeMounts"]
-        if mount["mountPath"] == "/compiled"
+        if mount["name"] in ("weights", "compiled") and not mount.get("readOnly")
     ]
+    assert written == [("vllm", "compiled")]
 
 
 def test_a_stated_volume_is_the_endpoints_own(engine: Engine) -> None:

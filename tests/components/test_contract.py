@@ -86,6 +86,8 @@ ELSEWHERE: dict[type, set[str]] = {
     # What a machine has, the planner and the rules on endpoints count with.
     platform.Pool: {
         *("site", "gpu", "failure_domains", "node_group", "cpus_per_node", "memory_gib_per_node"),
+        # A site's NodeFeatureRule sets it; preflight asks for one that exists.
+        "taint",
     },
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.
     platform.Gateway: {
@@ -131,11 +133,13 @@ ELSEWHERE: dict[type, set[str]] = {
     platform.AuditStore: {"address"},
     platform_serving.Scaling: {"endpoint"},
     # Classes decide which callers are let in; services and names are PrivateEndpoints' to make.
-    platform_aws.Network: {"site", "classes", "services", "private_dns"},
+    # The site works out the names of its DNS firewall, and names deployers in policies of endpoints.
+    platform_aws.Network: {"site", "classes", "services", "private_dns", "dns_firewall", "deployers"},
     platform_aws.Link: {"from_", "to"},
     # What signs and rotates certificates is the translator's, in the cluster.
     platform_aws.Trust: {"site", "issuer", "certificate_hours", "session_seconds"},
-    platform_aws.Guardrail: {"name", "site", "class_"},
+    # They decide on its tier.
+    platform_aws.Guardrail: {"name", "site", "class_", "languages", "unfiltered_languages"},
     platform_aws.InvocationLogging: {"site"},
     platform_aws.Trail: {"name", "site"},
     platform_aws.Budget: {"site"},

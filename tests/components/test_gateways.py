@@ -1,13 +1,15 @@
 """The gateway of a class, and the translator behind it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
 from components import InferenceGateway
+from edge.config import check as read_by_the_edge
 from isthmus.contracts.errors import AnswerIsNo, InputError
-from tests.components.conftest import Engine
+from tests.components.conftest import Engine, build
 from tests.components.platforms import DIGEST, REGISTRY
 
 ONPREM = {
@@ -146,6 +148,69 @@ def test_the_way_to_a_server_is_a_policy_of_its_own_so_that_a_roll_has_both(engi
     ways = {made.name for made in engine.all("NetworkPolicy")}
     assert ways == {"g-network", "g-to-llama", "g-to-qwen"}
     assert ways <= {*engine.only("Deployment").depends_on}, "pods could be rolled before their way is open"
+
+
+def test_a_gateway_that_scales_leaves_its_copies_to_the_autoscaler_and_has_the_quota_for_them(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    build(engine, platform)
+    (gateway,) = [each for each in platform["gateways"] if each["class"] == "internal"]
+    before = engine.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
+    gateway |= {"replicas": 3, "max_replicas": 8, "cpu": "1500m", "memory": "2Gi"}
+    scaled = Engine()
+    build(scaled, platform)
+    for part in ("gateway", "translator"):
+        (server,) = [each for each in scaled.all("Deployment") if each.meta["name"] == f"internal-{part}"]
+        assert "replicas" not in server.spec, "each `up` would set back what the autoscaler chose"
+        (scaler,) = [
+            each for each in scaled.all("HorizontalPodAutoscaler") if each.meta["name"] == f"internal-{part}"
+        ]
+        assert (scaler.spec["minReplicas"], scaler.spec["maxReplicas"]) == (3, 8)
+        assert scaler.spec["scaleTargetRef"]["name"] == f"internal-{part}"
+    (box,) = scaled.pods()["internal-gateway"]["containers"]
+    assert box["resources"]["limits"] == {"cpu": "1500m", "memory": "2Gi"}
+    after = scaled.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
+    assert int(after["pods"]) - int(before["pods"]) == 2 * 2 * (8 - 2), (
+        "gateway and translator, doubled for a roll"
+    )
+
+
+def test_without_a_maximum_nothing_scales_a_gateway(engine: Engine) -> None:
+    deploy(engine, replicas=4)
+    assert engine.only("Deployment").spec["replicas"] == 4
+    assert not engine.all("HorizontalPodAutoscaler")
+
+
+def test_a_bundle_of_cas_is_believed_beside_the_secrets_own(engine: Engine, tmp_path: Path) -> None:
+    internal(engine, trust_bundle="authorities")
+    bundle = ["/etc/isthmus/trust/ca.crt"]
+    gateway, behind = config(engine), config(engine, "g-translator-config")
+    assert gateway["listen"]["client_ca_bundles"] == gateway["upstream_tls"]["ca_bundles"] == bundle
+    assert behind["listen"]["client_ca_bundles"] == bundle
+    assert read_by_the_edge(gateway, tmp_path)
+    assert read_by_the_edge(behind, tmp_path)
+    for name in ("internal-gateway", "internal-translator"):
+        pod = engine.pods()[name]
+        volume = {"name": "trust", "configMap": {"name": "authorities", "defaultMode": 0o440}}
+        assert volume in pod["volumes"], name
+        (box,) = pod["containers"]
+        # A whole folder: a file by subPath would never be written anew.
+        mount = {"name": "trust", "mountPath": "/etc/isthmus/trust", "readOnly": True}
+        assert mount in box["volumeMounts"], name
+
+
+def test_callers_of_a_public_gateway_need_no_certificate_with_a_bundle_either(engine: Engine) -> None:
+    deploy(engine, "public", trust_bundle="authorities")
+    assert "client_ca_bundles" not in config(engine)["listen"]
+
+
+def test_the_platforms_bundle_is_believed_by_every_class(engine: Engine, platform: dict[str, Any]) -> None:
+    platform["trust_bundle"] = "authorities"
+    build(engine, platform)
+    for name, pod in engine.pods().items():
+        trusts = {"name": "authorities", "defaultMode": 0o440} in [v.get("configMap") for v in pod["volumes"]]
+        serves_inside = not name.endswith(("-sealer", "-reviews", "-resolver"))
+        assert trusts is serves_inside, name
 
 
 def test_a_restricted_gateway_asks_no_cluster_dns(engine: Engine) -> None:

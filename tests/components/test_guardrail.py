@@ -43,6 +43,36 @@ def test_a_call_past_the_guardrail_or_through_another_version_is_denied(engine: 
     assert (engine.outputs["guardrail_id"], engine.outputs["guardrail_version"]) == (GUARDRAIL, "1")
 
 
+def test_a_guardrail_of_the_standard_tier_names_the_profile_of_its_geography(engine: Engine) -> None:
+    access(engine, guardrail={**MANAGED, "tier": "standard"})
+    made = engine.only("Guardrail", "a-guardrail").inputs
+    assert made["contentPolicyConfig"]["tierConfigs"] == [{"tierName": "STANDARD"}]
+    profile = f"{OWN}:guardrail-profile/eu.guardrail.v1:0"
+    assert made["crossRegionConfig"] == {"guardrailProfileIdentifier": profile}
+    elsewhere = OWN.replace("eu-central-1", "eu-west-3")
+    for arn in (GUARDRAIL, profile, f"{elsewhere}:guardrail-profile/eu.guardrail.v1:0"):
+        assert allowed(policy(engine), "bedrock:ApplyGuardrail", arn), arn
+    other = OWN.replace("eu-central-1", "us-east-1")
+    assert not allowed(
+        policy(engine), "bedrock:ApplyGuardrail", f"{other}:guardrail-profile/us.guardrail.v1:0"
+    )
+
+
+def test_a_guardrail_of_the_classic_tier_looks_at_content_in_its_own_region(engine: Engine) -> None:
+    access(engine, guardrail=MANAGED)
+    made = engine.only("Guardrail", "a-guardrail").inputs
+    assert "crossRegionConfig" not in made
+    assert "tierConfigs" not in made["contentPolicyConfig"]
+    assert not allowed(policy(engine), "bedrock:ApplyGuardrail", f"{OWN}:guardrail-profile/eu.guardrail.v1:0")
+
+
+def test_another_tier_makes_another_version() -> None:
+    tiers: list[Any] = [{**MANAGED, "tier": tier} for tier in ("classic", "standard")]
+    classic, standard = (settings_of(each, "g") for each in tiers)
+    assert digest(classic) == digest(settings_of(MANAGED, "g")), "an upgrade would make a version for nothing"
+    assert digest(standard) != digest(classic)
+
+
 def test_an_earlier_version_may_be_named_while_pods_roll(engine: Engine) -> None:
     access(engine, guardrail={**MANAGED, "earlier_versions": ["3"]})
     for version, good in (("1", True), ("3", True), ("2", False)):

@@ -54,7 +54,8 @@ class Image:
 
     def command(self, security: dict[str, int], mounts: list[str], folder: Path | None = None) -> list[str]:
         """What starts a program in the image, with a pod's security context and its empty volumes at `mounts`."""
-        user, group, shared = (security[key] for key in ("runAsUser", "runAsGroup", "fsGroup"))
+        user, group = security["runAsUser"], security["runAsGroup"]
+        shared = ",".join(map(str, security.get("supplementalGroups") or [security["fsGroup"]]))
         command = [
             "bwrap",
             "--die-with-parent",
@@ -132,7 +133,7 @@ def empty_mounts(spec: dict[str, Any], container: str) -> list[str]:
 def give_to(folder: Path, security: dict[str, int]) -> None:
     """Hand a folder to a pod's user and group, as kubelet does with its volumes."""
     for path in [folder, *folder.rglob("*")]:
-        os.chown(path, security["runAsUser"], security["fsGroup"])
+        os.chown(path, security["runAsUser"], security.get("fsGroup", security["runAsGroup"]))
         path.chmod(0o770 if path.is_dir() else 0o640)
 
 

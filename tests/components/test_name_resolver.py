@@ -149,6 +149,17 @@ def test_a_preset_names_the_resolvers_of_its_kind_of_cluster(
     ]
 
 
+def test_an_address_that_is_stated_is_the_services_and_known_to_the_pods(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    platform["sites"][0]["cluster_dns"] = {"addresses": {"internal": "10.96.3.53"}}
+    build(engine, platform)
+    service = engine.only("Service", "isthmus-fra1-internal-gateway-resolver-service")
+    assert service.spec["clusterIP"] == "10.96.3.53"
+    for name in ("internal-gateway", "internal-translator"):
+        assert engine.pods()[name]["dnsConfig"]["nameservers"] == ["10.96.3.53"], name
+
+
 def test_a_site_may_name_resolvers_of_its_own(engine: Engine, platform: dict[str, Any]) -> None:
     own = {"name": "dns-service", "cidr": "10.96.0.10/32"}
     platform["sites"][0]["cluster_dns"] = {"presets": [], "peers": [own], "domain": "k8s.bank.example"}

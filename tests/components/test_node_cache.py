@@ -47,7 +47,7 @@ def test_the_volume_is_the_classs_folder_on_every_machine_of_the_pool_and_of_non
     engine: Engine,
 ) -> None:
     deploy(engine)
-    spec = engine.only("PersistentVolume").spec
+    spec = engine.only("PersistentVolume", "m-disks").spec
     assert spec["local"] == {"path": "/mnt/nvme/isthmus/restricted"}, "one folder a class"
     (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
     bound = {each["key"]: each["values"] for each in term["matchExpressions"]}
@@ -59,7 +59,10 @@ def test_the_volume_is_the_classs_folder_on_every_machine_of_the_pool_and_of_non
 
 def test_claim_and_volume_are_each_others_and_nobody_elses(engine: Engine) -> None:
     deploy(engine)
-    volume, claim = engine.only("PersistentVolume"), engine.only("PersistentVolumeClaim")
+    volume, claim = (
+        engine.only("PersistentVolume", "m-disks"),
+        engine.only("PersistentVolumeClaim", "m-cache"),
+    )
     assert claim.spec["volumeName"] == volume.meta["name"]
     assert volume.spec["claimRef"]["namespace"] == claim.meta["namespace"] == "isthmus-restricted"
     assert volume.spec["claimRef"]["name"] == claim.meta["name"]
@@ -83,8 +86,8 @@ def test_what_cannot_change_has_another_name_so_that_the_old_stands_until_pods_h
     weights: dict[str, Any], more: dict[str, Any]
 ) -> None:
     before, again, after = built(), built(), built(weights, **more)
-    for kind in ("PersistentVolume", "PersistentVolumeClaim"):
-        one, same, other = (each.only(kind).meta["name"] for each in (before, again, after))
+    for kind, name in (("PersistentVolume", "m-disks"), ("PersistentVolumeClaim", "m-cache")):
+        one, same, other = (each.only(kind, name).meta["name"] for each in (before, again, after))
         assert one == same
         assert one != other, kind
 
@@ -92,7 +95,9 @@ def test_what_cannot_change_has_another_name_so_that_the_old_stands_until_pods_h
 def test_other_weights_are_fetched_into_the_same_volume(engine: Engine) -> None:
     deploy(engine)
     other = built({"digest": "sha256:" + "b" * 64})
-    assert other.only("PersistentVolume").inputs == engine.only("PersistentVolume").inputs
+    assert (
+        other.only("PersistentVolume", "m-disks").inputs == engine.only("PersistentVolume", "m-disks").inputs
+    )
     assert other.only("DaemonSet").meta["name"] == engine.only("DaemonSet").meta["name"], "it rolls"
     assert other.only("DaemonSet").spec["template"] != engine.only("DaemonSet").spec["template"]
 
@@ -173,7 +178,7 @@ def test_pods_are_rolled_after_every_machine_has_them(engine: Engine) -> None:
         engine.only("DaemonSet").timeouts["create"] == engine.only("DaemonSet").timeouts["update"] == "720s"
     )
     assert {"m-cache", "m-fetch-network"} <= set(engine.only("DaemonSet").depends_on)
-    assert "m-disks" in engine.only("PersistentVolumeClaim").depends_on
+    assert "m-disks" in engine.only("PersistentVolumeClaim", "m-cache").depends_on
 
 
 def test_pods_read_their_own_folder_of_the_classs_read_only(engine: Engine) -> None:
@@ -184,9 +189,8 @@ def test_pods_read_their_own_folder_of_the_classs_read_only(engine: Engine) -> N
     )
     pod = serving(engine)
     (volume,) = [each for each in pod["volumes"] if each["name"] == "weights"]
-    claim = engine.only("PersistentVolumeClaim").meta["name"]
-    # One folder of it can be written: where compiled code is kept (test_compile_cache).
-    assert volume["persistentVolumeClaim"] == {"claimName": claim}
+    claim = engine.only("PersistentVolumeClaim", "m-cache").meta["name"]
+    assert volume["persistentVolumeClaim"] == {"claimName": claim, "readOnly": True}
     verify, engine_box = pod["initContainers"][0], pod["containers"][0]
     for box in (verify, engine_box):
         (mount,) = [each for each in box["volumeMounts"] if each["mountPath"] == "/models"]
@@ -214,7 +218,7 @@ def test_slices_shares_and_claimed_gpus_stand_where_their_weights_are(
     deploy(engine, **more)
     pod = serving(engine)
     assert engine.only("DaemonSet").pod["nodeSelector"] == pod["nodeSelector"]
-    (term,) = engine.only("PersistentVolume").spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
+    (term,) = engine.only("PersistentVolume", "m-disks").spec["nodeAffinity"]["required"]["nodeSelectorTerms"]
     assert {each["key"] for each in term["matchExpressions"]} == set(pod["nodeSelector"])
     assert ("slices.isthmus.dev/llama" in pod["nodeSelector"]) == ("slices" in more)
     assert pod["containers"][0]["args"][0] == MINE
@@ -225,12 +229,12 @@ def test_slices_shares_and_claimed_gpus_stand_where_their_weights_are(
 def test_every_pod_of_a_group_reads_its_machines_disk(engine: Engine) -> None:
     deploy(engine, nodes_per_replica=2)
     template = engine.only("LeaderWorkerSet").spec["leaderWorkerTemplate"]
-    claim = engine.only("PersistentVolumeClaim").meta["name"]
+    claim = engine.only("PersistentVolumeClaim", "m-cache").meta["name"]
     for part in ("leaderTemplate", "workerTemplate"):
         spec = template[part]["spec"]
-        assert {"claimName": claim} in [each.get("persistentVolumeClaim") for each in spec["volumes"]]
-        (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["mountPath"] == "/models"]
-        assert mount["readOnly"] is True
+        assert {"claimName": claim, "readOnly": True} in [
+            each.get("persistentVolumeClaim") for each in spec["volumes"]
+        ]
         assert spec["containers"][0]["args"][0] == MINE
         assert spec["initContainers"][0]["args"][-2:] == ["--wait=1800", MINE]
     assert "m-fetch" in engine.only("LeaderWorkerSet").depends_on

@@ -133,6 +133,8 @@ def test_an_auditor_reads_records_and_the_trail_and_no_log_of_calls() -> None:
     policy = statements("auditor")
     assert allowed(policy, "s3:GetObject", f"{BUCKET}/cloudtrail/a.json.gz")
     assert not allowed(policy, "s3:GetObject", "arn:aws:s3:::weights/model.safetensors")
+    for action in ("s3:ListBucket", "s3:ListBucketVersions"):
+        assert allowed(policy, action, BUCKET), "`isthmus audit verify` lists versions"
     assert allowed(policy, "kms:Decrypt", KEY, kms_ViaService=VIA)
     assert not allowed(policy, "kms:Decrypt", KEY), "the key opens through the store alone"
     assert allowed(policy, "logs:GetLogEvents", f"{LOGS}:log-stream:s")

@@ -11,6 +11,7 @@ from components import PrivateEndpoints
 from components.aws.endpoint_policy import endpoint_policy
 from isthmus.contracts.errors import EnvironmentFault, InputError
 from tests.components.conftest import COMPUTED, Engine
+from tests.components.policies import allowed
 
 REGION = "eu-central-1"
 ROLE = "arn:aws:iam::123456789012:role/internal-translator"
@@ -321,3 +322,35 @@ def test_wrong_networks_are_refused_with_their_place(
         build(engine, BEDROCK, **change)
     assert refused.value.where == f"networks.frankfurt.{where}"
     assert not engine.made
+
+
+DEPLOYER = "arn:aws:iam::123456789012:role/isthmus-deploy"
+
+
+def admits(engine: Engine, service: str, action: str, role: str, **context: str) -> bool:
+    document = {"Statement": statements(engine, service)}
+    return allowed(document, action, "arn:aws:x:::y", aws_PrincipalArn=role, **context)
+
+
+def test_who_runs_up_in_the_network_is_admitted_where_infrastructure_is_made(engine: Engine) -> None:
+    build(
+        engine, BEDROCK, STORE, deployers=[DEPLOYER], deployment_services=["eks", "kms", "cloudtrail", "s3"]
+    )
+    for service, action in (
+        ("eks", "eks:CreateCluster"),
+        ("kms", "kms:CreateKey"),
+        ("cloudtrail", "cloudtrail:CreateTrail"),
+    ):
+        assert admits(engine, service, action, DEPLOYER), service
+        assert not admits(engine, service, action, ROLE), "a role of the platform's makes nothing"
+    own = {"aws_ResourceAccount": "${aws:PrincipalAccount}"}
+    assert admits(engine, "s3", "s3:PutBucketPolicy", DEPLOYER, **own)
+    assert not admits(engine, "s3", "s3:PutObject", DEPLOYER, aws_ResourceAccount="999999999999")
+
+
+def test_who_runs_up_is_not_admitted_where_prompts_pass(engine: Engine) -> None:
+    build(engine, BEDROCK, SESSIONS, deployers=[DEPLOYER])
+    assert not admits(engine, "bedrock-runtime", "bedrock:InvokeModel", DEPLOYER)
+    assert [each["Sid"] for each in statements(engine, "rolesanywhere")] == ["Grant0"]
+    with pytest.raises(InputError, match="'bedrock-runtime' makes no infrastructure"):
+        build(engine, STORE, deployers=[DEPLOYER], deployment_services=["bedrock-runtime"])

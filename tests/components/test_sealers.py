@@ -73,6 +73,22 @@ def test_gateway_and_sealer_share_no_secret_no_account_and_no_user(built: Engine
     assert one["securityContext"]["runAsUser"] != other["securityContext"]["runAsUser"]
 
 
+def test_kubelet_gives_no_group_the_folders_of_the_share(built: Engine) -> None:
+    """With an fsGroup one group could write both folders, and NFS with root squashed would refuse the mount."""
+    users = {}
+    for made in built.all("Deployment"):
+        claims = [
+            each["persistentVolumeClaim"] for each in made.pod["volumes"] if "persistentVolumeClaim" in each
+        ]
+        if not any(str(claim["claimName"]).endswith("records") for claim in claims):
+            continue
+        security = made.pod["securityContext"]
+        assert not [key for key in security if key.startswith("fsGroup")], made.name
+        assert security["supplementalGroups"] == [security["runAsUser"]]
+        users[made.meta["name"].rpartition("-")[2]] = security["runAsUser"]
+    assert users == {"gateway": 2000, "sealer": 2001}
+
+
 def test_its_one_way_out_is_the_store_by_address_and_it_asks_no_resolver(built: Engine) -> None:
     policies = {
         made.meta["name"]: made.spec for made in built.all("NetworkPolicy") if made.meta["namespace"] == SPACE

@@ -69,6 +69,19 @@ def test_calls_from_another_network_are_outside_boundary_and_session(engine: Eng
         assert not allowed(policy, "bedrock:InvokeModel", profile)
 
 
+def test_what_bedrock_routes_on_is_inside_boundary_and_session_in_its_destinations_only(
+    engine: Engine,
+) -> None:
+    model = "arn:aws:bedrock:*::foundation-model/m"
+    there = "arn:aws:bedrock:eu-west-1::foundation-model/m"
+    identity(engine, source_vpc="vpc-1", routed_resources=[model], routed_regions=["eu-west-1"])
+    for policy in (document(engine, "Policy", "policy"), document(engine, "Profile", "sessionPolicy")):
+        assert allowed(policy, "bedrock:InvokeModel", there, aws_RequestedRegion="eu-west-1")
+        for region in ("eu-central-1", "us-east-1"):
+            assert not allowed(policy, "bedrock:InvokeModel", there, aws_RequestedRegion=region)
+        assert not allowed(policy, "bedrock:InvokeModel", f"{there}2", aws_RequestedRegion="eu-west-1")
+
+
 def test_a_guardrails_key_may_be_opened_by_boundary_and_session(engine: Engine) -> None:
     key = "arn:aws:kms:eu-central-1:1:key/k"
     identity(engine, source_vpc="vpc-1", guardrail_key=key)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.platform_aws_checks import languages_of, tier_of
 from tests import authority
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused
@@ -300,6 +301,60 @@ def test_a_tag_that_money_is_counted_by_is_not_taken_away(part: str):
     says = refused(InputError, without)
     assert says.startswith("platform (tags)")
     assert "Say `isthmus-platform: bank`" in says
+
+
+def spoken(*languages: str, residency: str = "eu", **more: Any) -> Any:
+    """The platform's guardrail for prompts in these languages."""
+
+    def change(data: dict[str, Any]) -> None:
+        data["guardrails"][0] |= {"languages": list(languages), **more}
+        for gateway in data["gateways"]:
+            if gateway.get("identity") == data["identities"][0]["name"]:
+                for workload in gateway["workloads"]:
+                    workload["residency"] = [residency]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("languages", "tier"), [(["en"], "classic"), (["fr", "es"], "classic"), (["de", "en"], "standard")]
+)
+def test_a_guardrail_is_of_the_tier_that_knows_its_languages(languages: list[str], tier: str):
+    data = platform_data()
+    spoken(*languages)(data)
+    platform = parse(data)
+    assert tier_of(platform, platform.guardrails[0]) == tier
+
+
+def test_a_guardrail_s_languages_are_those_of_the_screening_before_it():
+    data = platform_data()
+    data["guardrails"][0].pop("languages", None)
+    platform = parse(data)
+    gateway = next(each for each in platform.gateways if each.identity == platform.identities[0].name)
+    wanted = gateway.screening.spoken if gateway.screening is not None else ["en"]
+    assert languages_of(platform, platform.guardrails[0]) == wanted
+
+
+def test_german_behind_a_guardrail_of_the_classic_tier_is_refused():
+    says = refused(InputError, spoken("de", "en", tier="classic"))
+    assert "is of the Classic tier, which does not filter de" in says
+    assert "Say `tier: standard`" in says
+    data = platform_data()
+    spoken("de", "en", tier="classic", unfiltered_languages=["de"])(data)
+    platform = parse(data)
+    assert tier_of(platform, platform.guardrails[0]) == "classic", "somebody has decided so"
+
+
+def test_the_standard_tier_does_not_look_at_content_outside_the_residency():
+    def change(data: dict[str, Any]) -> None:
+        spoken("de", residency="de")(data)
+        for endpoint in data["endpoints"]:
+            if endpoint["id"] in data["identities"][0]["endpoints"]:
+                del endpoint["inference_profile"], endpoint["destination_regions"]
+
+    says = refused(AnswerIsNo, change)
+    assert "by eu.guardrail.v1:0, in eu-north-1 too" in says
+    assert "may be in de only" in says
 
 
 MONITOR = "arn:aws:ce::111122223333:anomalymonitor/0a1b2c3d-0000-4000-8000-000000000000"

@@ -108,6 +108,13 @@ class FakeModel(Fake):
         """The answer to a request of a path beside chat."""
         return self.answers(path)
 
+    def prepare(self, asked: dict[str, Any]) -> None:
+        """Choose the answer to a request of chat or completions, where that is not the test's."""
+
+    def calls_tool(self, asked: dict[str, Any]) -> bool:
+        """Whether it calls a tool in place of saying something."""
+        return "tools" in asked
+
     def last_body(self) -> dict[str, Any]:
         return json.loads(self.received[-1].split(b"\r\n\r\n", 1)[1])
 
@@ -164,6 +171,7 @@ class _Handler(socketserver.BaseRequestHandler):
 
     def _complete(self, asked: dict[str, Any]) -> bool:
         """Answer; whether the connection goes on."""
+        self.server.prepare(asked)
         behaviour = self.server.behaviour.replace("full", "status-503")
         if behaviour.startswith("status-"):
             message = f"{MODEL} says no: 10.1.2.3"
@@ -204,7 +212,7 @@ class _Handler(socketserver.BaseRequestHandler):
             return {**told, **_OF_CHOICE, **_OF_COMPLETION}
         message = {"role": "assistant", "content": "".join(self.server.words), **_OF_MESSAGE}
         reason = "stop"
-        if "tools" in asked:
+        if self.server.calls_tool(asked):
             message |= {"content": None, "tool_calls": [self.server.call()]}
             reason = "tool_calls"
         told = {"index": 0, "message": message, "finish_reason": reason, **_OF_CHOICE}
@@ -236,11 +244,11 @@ class _Handler(socketserver.BaseRequestHandler):
         if self._chats:
             begins = {"index": 0, "delta": {"role": "assistant", "content": ""}}
             self._event(asked, [{**begins, "logprobs": None, "finish_reason": None}])
-        for index, part in enumerate(self._tool_deltas() if "tools" in asked else ()):
+        for index, part in enumerate(self._tool_deltas() if self.server.calls_tool(asked) else ()):
             last = "tool_calls" if index == 2 else None
             told = {"index": 0, "delta": {"tool_calls": [part]}, "logprobs": None, "finish_reason": last}
             self._event(asked, [told])
-        for number, word in enumerate(() if "tools" in asked else self.server.words):
+        for number, word in enumerate(() if self.server.calls_tool(asked) else self.server.words):
             if behaviour in ("cut", "no-done", "error-event") and number == 3:
                 break
             if behaviour == "slow" and number:

@@ -60,6 +60,9 @@ def test_what_only_the_cluster_knows_and_what_others_own_stands_apart_and_is_tol
     apart = {path.rpartition("/")[2] for path in files if path.startswith("unfilled/")}
     assert "deployment-restricted-gateway.yaml" in apart, "its model's address is the cluster's to choose"
     assert "deployment-internal-translator.yaml" in apart, "its role is AWS's"
+    assert "deployment-confidential-gateway.yaml" in apart, (
+        "its resolver's address is the cluster's to choose"
+    )
     patches = [path for path in files if path.startswith("patches/")]
     assert patches
     assert all("node-patch" in path for path in patches)
@@ -80,7 +83,6 @@ def test_what_refuses_comes_before_what_it_guards_and_that_before_pods(argocd: d
         wave(bodies, "Namespace", "", space),
         wave(bodies, "NetworkPolicy", space, "confidential-llama-3-1-8b"),
         wave(bodies, "Deployment", space, "confidential-llama-3-1-8b"),
-        wave(bodies, "Deployment", space, "confidential-gateway"),
         wave(bodies, "PodDisruptionBudget", space, "confidential-gateway"),
     ]
     assert order == sorted(set(order)), order

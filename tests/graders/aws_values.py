@@ -32,6 +32,9 @@ IDS = {
     "aws:efs/accessPoint:AccessPoint": "fsap-{hex}",
     "aws:efs/fileSystem:FileSystem": "fs-{hex}",
     "aws:route53/resolverEndpoint:ResolverEndpoint": "rslvr-out-{hex}",
+    "aws:route53/resolverFirewallDomainList:ResolverFirewallDomainList": "rslvr-fdl-{hex}",
+    "aws:route53/resolverFirewallRuleGroup:ResolverFirewallRuleGroup": "rslvr-frg-{hex}",
+    "aws:route53/resolverQueryLogConfig:ResolverQueryLogConfig": "rqlc-{hex}",
     "aws:route53/resolverRule:ResolverRule": "rslvr-rr-{hex}",
     "aws:s3/bucket:Bucket": "{name}",
 }

@@ -1,7 +1,8 @@
 """The real API server takes every rendered manifest as it is, and its Pod Security admission every pod.
 
-Nothing is stored but namespaces and service accounts of names of their own; all else is a server-side dry run with
-strict validation of fields. It validates, defaults and admits; no pod is scheduled, no controller acts.
+Nothing is stored but namespaces, service accounts and PriorityClasses of names of their own; all else is a
+server-side dry run with strict validation of fields. It validates, defaults and admits; no pod is scheduled, no
+controller acts.
 
 Pod Security's evaluator is the one that is compiled into the API server. Of a workload it would only warn, and of a
 kind that it does not know (LeaderWorkerSet) say nothing, so each template is given to it as a pod.
@@ -41,6 +42,7 @@ class Cluster:
         self.client = client
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
         self._made: set[str] = set()
+        self._priorities: set[str] = set()
 
     def try_(self, body: Body, rendering: str) -> None:
         """Server-side apply without storing; `ApiError` where the API server refuses."""
@@ -54,6 +56,8 @@ class Cluster:
         self._apply(
             self._placed({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}, rendering)
         )
+        if named := spec.get("priorityClassName"):
+            spec = {**spec, "priorityClassName": self._name(named, rendering)}
         self.try_(manifests.pod("graded", template.namespace, template.labels, spec), rendering)
 
     def space(self, body: Body, rendering: str) -> None:
@@ -62,7 +66,15 @@ class Cluster:
         self._apply({**body, "metadata": {"name": name, "labels": body["metadata"].get("labels") or {}}})
         self._made.add(name)
 
+    def priority(self, body: Body, rendering: str) -> None:
+        """A PriorityClass like a rendered one: a pod that names one that is not there is refused."""
+        name = self._name(body["metadata"]["name"], rendering)
+        self._apply({**body, "metadata": {"name": name}})
+        self._priorities.add(name)
+
     def clean(self) -> None:
+        for name in self._priorities:
+            self.client.delete(f"/apis/scheduling.k8s.io/v1/priorityclasses/{name}")
         for name in self._made:
             self.client.delete(f"/api/v1/namespaces/{name}")
 
@@ -116,6 +128,8 @@ def cluster(sandbox: Sandbox, rendered: dict[str, Rendering]) -> Iterator[Cluste
         for each in rendered.values():
             for space in [*manifests.of_kind(bodies(each), "Namespace"), *of_others(bodies(each))]:
                 made.space(space, each.name)
+            for priority in manifests.of_kind(bodies(each), "PriorityClass"):
+                made.priority(priority, each.name)
         yield made
     finally:
         made.clean()

@@ -12,6 +12,7 @@ import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from components.aws.endpoint_policy import PREFIX
+from isthmus.contracts import roles as roles_of_people
 from tests.graders import aws_values, iam_documents, parliament, terraform
 from tests.graders.examples import Rendering, data
 from tests.graders.iam_documents import Document
@@ -31,7 +32,30 @@ def filled(rendered: dict[str, Rendering]) -> dict[str, list[Resource]]:
 
 @pytest.fixture(scope="module")
 def documents(filled: dict[str, list[Resource]]) -> list[Document]:
-    return [document for name, resources in filled.items() for document in iam_documents.of(name, resources)]
+    rendered = [
+        document for name, resources in filled.items() for document in iam_documents.of(name, resources)
+    ]
+    return [*rendered, *people()]
+
+
+def people() -> list[Document]:
+    """The policies of people's roles, which no example has: it names nobody."""
+    place = f"{aws_values.REGION}:{aws_values.ACCOUNT}"
+    records = roles_of_people.Records(
+        log_group=f"arn:aws:logs:{place}:log-group:trail",
+        bucket="arn:aws:s3:::records",
+        key=f"arn:aws:kms:{place}:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        via=f"s3.{aws_values.REGION}.amazonaws.com",
+    )
+    return [
+        Document(
+            "people",
+            f"urn:pulumi:x::isthmus::aws:iam/role:Role::people-{role}",
+            "identity",
+            json.dumps({"Version": "2012-10-17", "Statement": roles_of_people.in_account(role, records)}),
+        )
+        for role in roles_of_people.ACCOUNT
+    ]
 
 
 @pytest.fixture(scope="module")

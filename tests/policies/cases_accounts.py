@@ -91,6 +91,21 @@ SEALED = made("aws:sns/topicPolicy:TopicPolicy", "sealed", {"arn": "${topic.arn}
 FROM_A_VPC = {**MODELS, "Condition": {"StringEquals": {"aws:SourceVpc": "vpc-1"}}}
 LOOSELY = {**ELSEWHERE, "Condition": {"StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"}}}
 
+_THERE = ["eu-west-1"]
+BUT_ROUTED = {
+    **ELSEWHERE,
+    "Condition": {"StringNotEquals": {"aws:SourceVpc": "${vpc.id}", "aws:RequestedRegion": _THERE}},
+}
+PAST_THE_PROFILE = {
+    **ELSEWHERE,
+    "Condition": {
+        "StringEquals": {"aws:RequestedRegion": _THERE},
+        "ArnNotLike": {
+            "bedrock:InferenceProfileArn": ["arn:aws:bedrock:eu-central-1:1:application-inference-profile/*"]
+        },
+    },
+}
+
 CASES = [
     Case(
         "identity/our-accounts",
@@ -122,12 +137,31 @@ CASES = [
         "identity/from-our-networks",
         [granted(MODELS, ELSEWHERE), borne(TASKS)],
         fails=[
+            # Held where it is made, and in a destination not to a profile, or not in each of them.
+            {"policy": policy(MODELS, BUT_ROUTED)},
+            {"policy": policy(MODELS, PAST_THE_PROFILE)},
+            {
+                "policy": policy(
+                    MODELS,
+                    {
+                        **BUT_ROUTED,
+                        "Condition": {
+                            "StringNotEquals": {
+                                "aws:SourceVpc": "vpc-1",
+                                "aws:RequestedRegion": [*_THERE, "us-east-1"],
+                            }
+                        },
+                    },
+                    PAST_THE_PROFILE,
+                )
+            },
             {"policy": policy(MODELS)},
             {"policy": policy(MODELS, LOOSELY)},
             {"policy": policy(MODELS, {**ELSEWHERE, "Action": "bedrock:ApplyGuardrail"})},
         ],
         also=[
             [granted(FROM_A_VPC), borne(TASKS)],
+            [granted(MODELS, BUT_ROUTED, PAST_THE_PROFILE), borne(TASKS)],
             [granted(MODELS), borne(TASKS, tags={"isthmus.dev/class": "public"})],
             [granted(allow("s3:GetObject")), borne(TASKS)],
         ],

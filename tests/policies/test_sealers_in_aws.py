@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.contracts import overrides
 from isthmus.contracts.platform import Platform
 from isthmus.engine import project, render
 from isthmus.graph import stated
@@ -162,3 +163,18 @@ def test_a_sealers_configuration_that_is_not_known_yet_is_undecided() -> None:
     said = found([*left, *graph.resources])
     assert ("audit/sealed-at-home", "undecided") in {(policy, verdict) for policy, verdict, _ in said}
     assert {verdict for _, verdict, _ in said} == {"undecided"}, said
+
+
+def test_who_runs_up_in_the_network_is_admitted_and_no_rule_is_broken() -> None:
+    data = private.data()
+    deployer = "arn:aws:iam::123456789012:role/isthmus-deploy"
+    services = [*data["networks"][0].get("services", []), "kms", "logs", "cloudtrail"]
+    data["networks"][0] |= {"deployers": [deployer], "services": services}
+    allowing = overrides.validate(data)
+    resources = recorded(allowing).resources
+    made = {each.name: each for each in resources if each.type.endswith(":VpcEndpoint")}
+    assert deployer in made["insurer-frankfurt-endpoints-cloudtrail"].inputs["policy"]
+    assert deployer not in made["insurer-frankfurt-endpoints-bedrock-runtime"].inputs["policy"]
+    before = {(each.policy, each.message) for each in judge(rendered().resources, platform())}
+    after = {(each.policy, each.message) for each in judge(resources, allowing)}
+    assert after <= before, after - before

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from components.onprem.admission import SHAPES, admission_policies
+from components.onprem.admission import SHAPES, admission_policies, class_policies
 from sandbox.cluster.client import ApiError, KubeClient
 
 pytestmark = pytest.mark.sandbox
 
 REGISTRY = "registry.bank.example/llm/"
+DIGEST = "sha256:" + "a" * 64
+KEYHOLDER = "oidc:erika@bank.example"
+TOPICS = sorted(class_policies([], []))
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 ROOT_OF = {
     "Pod": ("v1", "pods"),
@@ -61,7 +65,7 @@ class Space:
 def pod() -> dict[str, Any]:
     box = {
         "name": "main",
-        "image": f"{REGISTRY}edge",
+        "image": f"{REGISTRY}edge@{DIGEST}",
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
     return {
@@ -93,6 +97,11 @@ def holding(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template, **extra}}
 
 
+def tagged(spec: dict[str, Any], where: str = "containers") -> dict[str, Any]:
+    spec[where][0]["image"] = f"{REGISTRY}edge:latest"
+    return spec
+
+
 def with_variable(spec: dict[str, Any], where: str = "containers") -> dict[str, Any]:
     spec[where][0]["env"] = [{"name": "AWS_ACCESS_KEY_ID", "value": "x"}, {"name": "HARMLESS", "value": "x"}]
     return spec
@@ -107,7 +116,9 @@ def space(sandbox: Any) -> Iterator[Space]:
     # Bound to this namespace only: other tests use the cluster at the same time.
     only = {"matchLabels": {"kubernetes.io/metadata.name": made.name}}
     kept = []
-    for shape, spec in admission_policies([REGISTRY]).items():
+    # The platform's own namespaces are known by name; here this one stands for them.
+    text = json.dumps(class_policies([KEYHOLDER], [])).replace("isthmus-restricted", made.name)
+    for shape, spec in {**admission_policies([REGISTRY]), **json.loads(text)}.items():
         called = f"{made.name}-{shape}"
         policy, binding = (
             f"{ADMISSION}/validatingadmissionpolicies",
@@ -127,6 +138,11 @@ def space(sandbox: Any) -> Iterator[Space]:
         all(made.refused(kind, with_variable(pod())) for kind in KINDS)
         and all(set_refused(made, part) for part in TEMPLATES)
         and relabel_refused(made)
+        and made.refused("Pod", tagged(pod()))
+        and made.refused("Deployment", tagged(pod()))
+        and "opens a shell" in exec_answer(client, made.name, "nobody")
+        and label_answer(made, "", {"pod-security.kubernetes.io/enforce": "baseline"})
+        and debug_refused(made)
     ):
         assert time.monotonic() < deadline, "the policies are not enforced"
         time.sleep(0.2)
@@ -175,7 +191,7 @@ def test_weights_as_an_image_come_from_named_registries_too(space: Space) -> Non
     spec = pod()
     spec["volumes"] = [{"name": "weights", "image": {"reference": "quay.io/someone/llama"}}]
     assert "weights mounts quay.io/someone/llama" in space.refused("Deployment", spec)
-    spec["volumes"][0]["image"]["reference"] = f"{REGISTRY}llama"
+    spec["volumes"][0]["image"]["reference"] = f"{REGISTRY}llama@{DIGEST}"
     assert space.refused("Deployment", spec) == ""
 
 
@@ -191,6 +207,8 @@ def test_an_ephemeral_container_is_refused_what_others_are(space: Space) -> None
                 body={"spec": {"ephemeralContainers": [debug]}},
                 media="application/strategic-merge-patch+json",
                 params={"dryRun": "All"},
+                # Others may add none at all.
+                headers={"Impersonate-User": KEYHOLDER, "Impersonate-Group": "system:masters"},
             )
     finally:
         client.delete(f"{space.path('Pod')}/live")
@@ -241,6 +259,160 @@ def test_a_namespaces_other_labels_are_its_owners(space: Space) -> None:
     relabel(space, {"team": "aml"})
 
 
+@pytest.mark.parametrize("subresource", ["", "/status", "/finalize"])
+@pytest.mark.parametrize("value", [None, "public"])
+def test_no_way_to_write_a_namespace_changes_its_class(
+    space: Space, subresource: str, value: str | None
+) -> None:
+    why = label_answer(space, subresource, {"isthmus.dev/class": value})
+    assert "cannot be changed or taken away: it is restricted" in why
+
+
+@pytest.mark.parametrize("subresource", ["", "/status", "/finalize"])
+@pytest.mark.parametrize("value", [None, "baseline", "privileged"])
+def test_no_way_to_write_a_namespace_lowers_its_pod_security(
+    space: Space, subresource: str, value: str | None
+) -> None:
+    why = label_answer(space, subresource, {"pod-security.kubernetes.io/enforce": value})
+    assert "its pods are held to the standard `restricted`" in why
+
+
+def test_an_older_version_of_the_standard_is_refused_too(space: Space) -> None:
+    why = label_answer(space, "", {"pod-security.kubernetes.io/enforce-version": "v1.20"})
+    assert "enforce-version of this namespace stay" in why
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Deployment"])
+@pytest.mark.parametrize("where", ["containers", "initContainers"])
+def test_an_image_by_tag_is_refused(space: Space, kind: str, where: str) -> None:
+    why = space.refused(kind, tagged(pod(), where))
+    assert f"{'main' if where == 'containers' else 'first'} runs {REGISTRY}edge:latest" in why
+    assert "by digest" in why
+
+
+def test_a_volume_of_an_image_by_tag_is_refused(space: Space) -> None:
+    spec = pod()
+    spec["volumes"] = [{"name": "weights", "image": {"reference": f"{REGISTRY}llama:v1"}}]
+    assert f"weights mounts {REGISTRY}llama:v1" in space.refused("Pod", spec)
+
+
+@pytest.mark.parametrize("way", ["exec", "attach", "portforward"])
+def test_nobody_gets_into_a_running_pod_not_even_a_cluster_administrator(space: Space, way: str) -> None:
+    assert "opens a shell" in exec_answer(space.client, space.name, "admin@bank.example", way)
+
+
+def test_a_keyholder_of_the_emergency_access_is_not_refused_by_admission(space: Space) -> None:
+    answer = exec_answer(space.client, space.name, KEYHOLDER)
+    # Past admission, the API server looks for the pod.
+    assert "not found" in answer, answer
+
+
+def test_a_debug_container_is_refused(space: Space) -> None:
+    assert "opens a shell" in debug_refused(space)
+
+
+def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(space: Space) -> None:
+    client, labeller = space.client, f"labeller-{time.time_ns()}@bank.example"
+    role = f"labels-{time.time_ns()}"
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    allowed = [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "patch", "create"]}]
+    client.create(f"{rbac}/clusterroles", {"metadata": {"name": role}, "rules": allowed})
+    ref = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+    person = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": labeller}
+    client.create(
+        f"{rbac}/clusterrolebindings", {"metadata": {"name": role}, "roleRef": ref, "subjects": [person]}
+    )
+    plain = f"{space.name}-plain"
+    client.create("/api/v1/namespaces", {"metadata": {"name": plain, "labels": {"try": space.name}}})
+    policy = f"{role}-policy"
+    client.create(
+        f"{ADMISSION}/validatingadmissionpolicies",
+        {"metadata": {"name": policy}, "spec": class_policies([], [])["labels"]},
+    )
+    bound = {
+        "policyName": policy,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": plain}}},
+    }
+    client.create(
+        f"{ADMISSION}/validatingadmissionpolicybindings", {"metadata": {"name": policy}, "spec": bound}
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not (why := give_class(client, plain, labeller)):
+            assert time.monotonic() < deadline, "the policy is not enforced"
+            time.sleep(0.2)
+        assert "you may not give a namespace the class restricted" in why
+        assign = [{"apiGroups": ["isthmus.dev"], "resources": ["classes"], "verbs": ["assign"]}]
+        client.call(
+            "PUT", f"{rbac}/clusterroles/{role}", body={"metadata": {"name": role}, "rules": allowed + assign}
+        )
+        while why := give_class(client, plain, labeller):
+            assert time.monotonic() < deadline + 30, why
+            time.sleep(0.2)
+    finally:
+        client.delete(f"{ADMISSION}/validatingadmissionpolicybindings/{policy}")
+        client.delete(f"{ADMISSION}/validatingadmissionpolicies/{policy}")
+        client.delete(f"{rbac}/clusterrolebindings/{role}")
+        client.delete(f"{rbac}/clusterroles/{role}")
+        client.delete(f"/api/v1/namespaces/{plain}")
+
+
+def give_class(client: KubeClient, namespace: str, user: str) -> str:
+    """Why this user may not give the namespace a class; empty where it may."""
+    answer = client.request(
+        "PATCH",
+        f"/api/v1/namespaces/{namespace}",
+        body={"metadata": {"labels": {"isthmus.dev/class": "restricted"}}},
+        media="application/merge-patch+json",
+        params={"dryRun": "All"},
+        headers={"Impersonate-User": user},
+    )
+    return "" if answer.status_code == 200 else answer.text
+
+
+def exec_answer(client: KubeClient, namespace: str, user: str, way: str = "exec") -> str:
+    """What the API server says to a cluster administrator of this name who opens a way into a pod that is not there."""
+    answer = client.request(
+        "POST",
+        f"/api/v1/namespaces/{namespace}/pods/absent/{way}",
+        params={"command": "sh", "stdout": "true", "container": "main"} if way == "exec" else {"ports": "80"},
+        headers={"Impersonate-User": user, "Impersonate-Group": "system:masters"},
+    )
+    return answer.text
+
+
+def label_answer(space: Space, subresource: str, labels: dict[str, str | None]) -> str:
+    """Why labels of the namespace may not change by a write to this subresource; empty where they may."""
+    path = f"/api/v1/namespaces/{space.name}"
+    body = space.client.get(path)
+    for key, value in labels.items():
+        body["metadata"]["labels"].pop(key, None)
+        if value is not None:
+            body["metadata"]["labels"][key] = value
+    answer = space.client.request("PUT", f"{path}{subresource}", body=body, params={"dryRun": "All"})
+    return "" if answer.status_code == 200 else answer.text
+
+
+def debug_refused(space: Space) -> str:
+    """Why a debug container of a named registry, by digest, is refused; empty where it is let in."""
+    client = space.client
+    client.create(space.path("Pod"), {"metadata": {"name": "debugged"}, "spec": pod()})
+    try:
+        client.call(
+            "PATCH",
+            f"{space.path('Pod')}/debugged/ephemeralcontainers",
+            body={"spec": {"ephemeralContainers": [{**pod()["containers"][0], "name": "debug"}]}},
+            media="application/strategic-merge-patch+json",
+            params={"dryRun": "All"},
+        )
+    except ApiError as error:
+        return str(error)
+    finally:
+        client.call("DELETE", f"{space.path('Pod')}/debugged", params={"gracePeriodSeconds": "0"})
+    return ""
+
+
 def relabel(space: Space, labels: dict[str, str | None]) -> None:
     space.client.call(
         "PATCH",
@@ -252,7 +424,7 @@ def relabel(space: Space, labels: dict[str, str | None]) -> None:
 
 
 def test_every_expression_is_of_the_right_type(space: Space) -> None:
-    for shape in (*SHAPES, "namespaces"):
+    for shape in (*SHAPES, "namespaces", *TOPICS):
         path = f"{ADMISSION}/validatingadmissionpolicies/{space.name}-{shape}"
         deadline = time.monotonic() + 30
         while "typeChecking" not in (found := space.client.get(path).get("status", {})):

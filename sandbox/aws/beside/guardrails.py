@@ -25,7 +25,11 @@ _POLICIES = (
     "contextualGroundingPolicyConfig",
 )
 _PLAIN = ("name", "description", "blockedInputMessaging", "blockedOutputsMessaging")
-_UNSERVED = ("crossRegionConfig", "automatedReasoningPolicyConfig")
+_UNSERVED = ("automatedReasoningPolicyConfig",)
+_PROFILE = re.compile(
+    r"(?:arn:[^:]+:bedrock:(?P<region>[a-z0-9-]+):[0-9]{12}:guardrail-profile/)?"
+    r"(?P<id>(?P<of>[a-z-]+)\.guardrail\.v[0-9:]+)"
+)
 
 
 @dataclass
@@ -61,9 +65,29 @@ def _settings(asked: Asked) -> Entry:
             raise Refused("ValidationException", 400, message)
     made = {name: given[name] for name in _PLAIN if name in given}
     made |= {name.removesuffix("Config"): _read_shape(given[name]) for name in _POLICIES if given.get(name)}
+    across = _across(asked)
+    tier = (given.get("contentPolicyConfig") or {}).get("tierConfig", {}).get("tierName", "CLASSIC")
+    if tier == "STANDARD" and not across:
+        message = "The standard tier needs a guardrail profile: set crossRegionConfig."
+        raise Refused("ValidationException", 400, message)
+    made |= across
     if "kmsKeyId" in given:
         made["kmsKeyArn"] = _key_arn(asked, given["kmsKeyId"])
     return made
+
+
+def _across(asked: Asked) -> Entry:
+    """The guardrail profile, which is of the region's own geography."""
+    if "crossRegionConfig" not in asked.params:
+        return {}
+    named = asked.params["crossRegionConfig"]["guardrailProfileIdentifier"]
+    found = _PROFILE.fullmatch(named)
+    geography = "us-gov" if asked.region.startswith("us-gov-") else asked.region.partition("-")[0]
+    if found is None or found["of"] != geography or found["region"] not in (None, asked.region):
+        message = f"The guardrail profile {named} cannot be used in {asked.region}."
+        raise Refused("ValidationException", 400, message)
+    profile = arn(asked, "guardrail-profile", found["id"])
+    return {"crossRegionDetails": {"guardrailProfileId": found["id"], "guardrailProfileArn": profile}}
 
 
 def _key_arn(asked: Asked, key: str) -> str:

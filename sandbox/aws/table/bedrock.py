@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from sandbox.aws.model import AutoName, Call, Facet, Scope, Tagging, Type, pairs
-from sandbox.aws.schema import Prop
+from sandbox.aws.schema import Prop, to_api
 from sandbox.aws.table.kms import REGION, TAGS
 
 _GONE = ("ResourceNotFoundException",)
@@ -67,7 +67,8 @@ _POLICIES = {
                 outputModalities=Prop("list", computed=True),
                 **_CHOSEN,
             ),
-        )
+        ),
+        tierConfigs=_list("tierConfig", _object(tierName=_MUST)),
     ),
     "contextualGroundingPolicyConfig": _object(
         filtersConfigs=_list("filtersConfig", _object(type=_MUST, threshold=Prop("number", required=True)))
@@ -90,7 +91,7 @@ _POLICIES = {
     ),
 }
 _READ_POLICIES = {
-    "contentPolicyConfig": "contentPolicy.{filtersConfig: filters}",
+    "contentPolicyConfig": "contentPolicy.{filtersConfig: filters, tierConfig: tier && [tier]}",
     "contextualGroundingPolicyConfig": "contextualGroundingPolicy.{filtersConfig: filters}",
     "sensitiveInformationPolicyConfig": "sensitiveInformationPolicy"
     ".{piiEntitiesConfig: piiEntities, regexesConfig: regexes}",
@@ -98,6 +99,16 @@ _READ_POLICIES = {
     "wordPolicyConfig": "wordPolicy.{managedWordListsConfig: managedWordLists, wordsConfig: words}",
 }
 """AWS answers what it was sent as `filtersConfig` by the name `filters`."""
+
+
+def _content(scope: Scope) -> Any:
+    """pulumi-aws has a list of one tier where the API has the tier."""
+    sent = to_api(_POLICIES["contentPolicyConfig"], scope.get("contentPolicyConfig"))
+    if sent and sent.get("tierConfig"):
+        sent["tierConfig"] = sent["tierConfig"][0]
+    return sent
+
+
 _SETTINGS = {
     "name": "$name",
     "description": "$description",
@@ -105,6 +116,8 @@ _SETTINGS = {
     "blockedOutputsMessaging": "$blockedOutputsMessaging",
     "kmsKeyId": "$kmsKeyArn",
     **{name: f"${name}" for name in _POLICIES},
+    "contentPolicyConfig": _content,
+    "crossRegionConfig": "$crossRegionConfig",
 }
 
 
@@ -132,6 +145,7 @@ GUARDRAIL = Type(
     inputs={
         "blockedInputMessaging": _MUST,
         "blockedOutputsMessaging": _MUST,
+        "crossRegionConfig": _object(guardrailProfileIdentifier=_MUST),
         "description": Prop(),
         "kmsKeyArn": Prop(),
         "name": Prop(),
@@ -171,6 +185,7 @@ GUARDRAIL = Type(
                 "blockedInputMessaging": "blockedInputMessaging",
                 "blockedOutputsMessaging": "blockedOutputsMessaging",
                 "kmsKeyArn": "kmsKeyArn",
+                "crossRegionConfig": "crossRegionDetails.{guardrailProfileIdentifier: guardrailProfileArn}",
                 **_READ_POLICIES,
             },
             absent=_GONE,
@@ -185,6 +200,7 @@ GUARDRAIL = Type(
                 "blockedInputMessaging",
                 "blockedOutputsMessaging",
                 "kmsKeyArn",
+                "crossRegionConfig",
                 *_POLICIES,
             ),
             put=Call("update_guardrail", {"guardrailIdentifier": "$guardrailId", **_SETTINGS}),
@@ -194,7 +210,7 @@ GUARDRAIL = Type(
     delete=Call("delete_guardrail", {"guardrailIdentifier": "$guardrailId"}, absent=_GONE),
     autoname=AutoName("name", None, longest=50),
     unknowable="Kept and checked for form; no prompt is looked at. That the key may be used is not checked. "
-    "Tiers, cross-region guardrails and automated reasoning are not served.",
+    "Nor is whether a tier knows a language. Tiers of denied topics and automated reasoning are not served.",
 )
 
 _VERSION = {"guardrailIdentifier": "$guardrailArn", "guardrailVersion": "$version"}

@@ -18,6 +18,8 @@ _CONTENT = {
         {"type": "HATE", "inputStrength": "MEDIUM", "outputStrength": "MEDIUM"},
     ]
 }
+_STANDARD = {**_CONTENT, "tierConfigs": [{"tierName": "STANDARD"}]}
+_PROFILE = f"arn:aws:bedrock:{REGION}:{_ACCOUNT}:guardrail-profile/eu.guardrail.v1:0"
 _PII = {
     "piiEntitiesConfigs": [
         {"type": "EMAIL", "action": "ANONYMIZE"},
@@ -154,6 +156,8 @@ CASES: dict[str, Case] = {
         },
         change=lambda world, inputs: {
             "name": world.name("renamed"),
+            "contentPolicyConfig": _STANDARD,
+            "crossRegionConfig": {"guardrailProfileIdentifier": _PROFILE},
             "blockedInputMessaging": "No.",
             "blockedOutputsMessaging": "No.",
             "sensitiveInformationPolicyConfig": {"piiEntitiesConfigs": [{"type": "NAME", "action": "BLOCK"}]},

@@ -1,0 +1,46 @@
+"""Checks at start that a process may write its own folder of the share, and says who owns it where it may not.
+
+Folder `records` is the gateway's and folder `seals` the sealer's. Kubelet creates a folder that is missing below a
+`subPath` as root's, and NFS with root squashed lets nobody change that from a pod: without this look each record would
+fail, and nothing would say why.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from edge.config import EnvironmentFault
+
+
+def require_writable(folder: Path, key: str) -> None:
+    """Raise `EnvironmentFault` where this process may not make files in its folder.
+
+    `key`: the setting that names the folder. Other faults (a full disk, a share that does not answer) may pass, and are
+    left to who writes.
+    """
+    trial = folder / f".start-{secrets.token_hex(8)}"
+    try:
+        trial.mkdir()
+        trial.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM):
+            return
+        raise EnvironmentFault(f"{key}: {_owner(folder)}") from None
+
+
+def _owner(folder: Path) -> str:
+    user, groups = os.geteuid(), ", ".join(str(group) for group in sorted({os.getegid(), *os.getgroups()}))
+    who = f"user {user} (groups {groups}) may not write the folder {folder}"
+    fix = (
+        f"Fix: on the share, as its owner, run `chown {user} {folder.name}`, or `chgrp {user} {folder.name} && chmod "
+        f"g+rwx {folder.name}`: a pod has its user's number as a group too, and no fsGroup changes a share."
+    )
+    try:
+        found = folder.stat()
+    except OSError as error:
+        return f"{who} ({error.strerror}). {fix}"
+    mode = f"{found.st_mode & 0o7777:o}"
+    return f"{who}, which belongs to user {found.st_uid} and group {found.st_gid} with mode {mode}. {fix}"

@@ -1,0 +1,184 @@
+"""Clients that applications use, unmodified and each in an environment of its own, against the running gateway.
+
+They are installed by `make graders` (`python -m tests.edge.clients.install`). OpenAI's client for Python is tried in
+`tests/edge/test_openai_client.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.edge.clients import install
+from tests.edge.counted import Counted, counted
+from tests.edge.fake_model import ARGUMENTS, WORDS, FakeModel
+from tests.edge.postgres import Postgres
+
+pytestmark = pytest.mark.service
+
+PROGRAMS = Path(__file__).with_name("programs")
+TEXT = "".join(WORDS)
+VECTOR = [0.5, 0.25]
+RATE = "0.97 in Bern"
+
+
+class Helpful(FakeModel):
+    """A model server that answers each request as a model would: JSON where it is asked for, a tool once a question."""
+
+    def prepare(self, asked: dict[str, Any]) -> None:
+        wanted = asked.get("response_format", {}).get("type", "text")
+        self.words = [ARGUMENTS] if wanted != "text" else WORDS
+        choice = asked.get("tool_choice")
+        named = choice if isinstance(choice, dict) else next(iter(asked.get("tools", ())), None)
+        self.function = named["function"]["name"] if named else ""
+
+    def calls_tool(self, asked: dict[str, Any]) -> bool:
+        return "tools" in asked and asked["messages"][-1]["role"] != "tool"
+
+    def answer_to(self, path: str, asked: dict[str, Any]) -> dict[str, Any] | None:
+        if path != "/v1/embeddings":
+            return None
+        texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+        packed = base64.b64encode(struct.pack("<2f", *VECTOR)).decode()
+        vector = packed if asked.get("encoding_format") == "base64" else VECTOR
+        data = [{"index": at, "object": "embedding", "embedding": vector} for at, _ in enumerate(texts)]
+        return {
+            "id": "embd-1",
+            "object": "list",
+            "created": 1,
+            "model": "bge",
+            "data": data,
+            "usage": self.usage,
+        }
+
+
+@pytest.fixture(scope="module")
+def gateway(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
+    """Of class public: its clients show a key and no certificate, as these do by themselves."""
+    with counted(tmp_path_factory.mktemp("clients"), postgres, "clients", [Helpful()], "public") as site:
+        files = {"certificate": str(site.folder / "gateway.crt"), "key": str(site.folder / "gateway.key")}
+        site.start(
+            **{"class": "public", "listen": files},
+            workloads=[{"name": "app"}],
+            routes=[
+                {**site.place(), "workload": "app", "name": "fast", "target": "onprem-vllm"},
+                {**site.place(model="bge"), "workload": "app", "name": "vectors", "task": "embedding"},
+            ],
+        )
+        for each in (*site.sidecars, *site.gateways):
+            each.wait_until_up()
+        yield site
+
+
+def run(gateway: Counted, command: list[str], folder: Path) -> dict[str, Any]:
+    """What the program printed. It has the gateway's address, a key, the CA, and nothing else of this process."""
+    ca = str(gateway.authority.path)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "BASE_URL": gateway.gateways[0].url + "/v1",
+        "KEY": gateway.issue("app", "public"),
+        "SSL_CERT_FILE": ca,
+        "NODE_EXTRA_CA_CERTS": ca,
+        # LlamaIndex and LangChain would look for files of their own there.
+        "NLTK_DATA": str(folder),
+        "TIKTOKEN_CACHE_DIR": str(folder),
+    }
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:] or done.stdout[-3000:]
+    return json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
+
+
+def python_of(name: str) -> str:
+    found = install.python(name)
+    if found is None:
+        pytest.fail(f"{name} is not installed: make graders")
+    return str(found)
+
+
+def run_node(gateway: Counted, program: str, folder: Path) -> dict[str, Any]:
+    clients = install.node_folder()
+    if not clients.exists():
+        pytest.fail("the clients for Node are not installed: make graders")
+    # A program finds its packages beside itself.
+    (folder / "node_modules").symlink_to(clients / "node_modules")
+    (folder / program).write_text((PROGRAMS / program).read_text())
+    return run(gateway, ["node", program], folder)
+
+
+def test_langchain(gateway: Counted, tmp_path: Path):
+    program = str(PROGRAMS / "langchain_client.py")
+    assert run(gateway, [python_of("langchain"), program], tmp_path) == {
+        "chat": TEXT,
+        "tools": [RATE, TEXT],
+        "stream": TEXT,
+        "streamed_tools": [{"city": "Bern"}],
+        "json_schema": "Bern",
+        "function_calling": "Bern",
+        "embeddings": [VECTOR, VECTOR],
+    }
+
+
+def test_llamaindex(gateway: Counted, tmp_path: Path):
+    program = str(PROGRAMS / "llamaindex_client.py")
+    assert run(gateway, [python_of("llamaindex"), program], tmp_path) == {
+        "chat": TEXT,
+        "stream": TEXT,
+        "tools": [RATE, TEXT],
+        "embeddings": [VECTOR, VECTOR],
+    }
+
+
+def test_instructor(gateway: Counted, tmp_path: Path):
+    program = str(PROGRAMS / "instructor_client.py")
+    steps = run(gateway, [python_of("instructor"), program], tmp_path)
+    assert len(steps) == 3
+    assert set(steps.values()) == {"Bern"}
+
+
+def test_litellm(gateway: Counted, tmp_path: Path):
+    program = str(PROGRAMS / "litellm_client.py")
+    assert run(gateway, [python_of("litellm"), program], tmp_path) == {
+        "chat": TEXT,
+        "stream": TEXT,
+        "tools": [RATE, TEXT],
+        "streamed_tools": [{"city": "Bern"}],
+        "again": TEXT,
+        "embeddings": [VECTOR, VECTOR],
+    }
+
+
+def test_openai_for_node(gateway: Counted, tmp_path: Path):
+    assert run_node(gateway, "openai_client.mjs", tmp_path) == {
+        "models": ["fast", "vectors"],
+        "model": "fast",
+        "chat": TEXT,
+        "tools": [RATE, TEXT],
+        "stream": TEXT,
+        "streamed_tools": [{"city": "Bern"}],
+        "again": TEXT,
+        "run_tools": TEXT,
+        "embeddings": [VECTOR, VECTOR],
+    }
+
+
+def test_vercels_ai_sdk(gateway: Counted, tmp_path: Path):
+    assert run_node(gateway, "ai_sdk_client.mjs", tmp_path) == {
+        "chat": TEXT,
+        "tools": [RATE, TEXT],
+        "stream": TEXT,
+        "streamed_tools": [{"city": "Bern"}],
+        "again": TEXT,
+        "object": "Bern",
+        "embeddings": [VECTOR, VECTOR],
+    }
