@@ -40,8 +40,8 @@ EDGE_CPU, EDGE_MEMORY = Decimal(sidecar_millicores(None)) / 1000, Decimal(2**29)
 PROXIES = Decimal(4)
 """Of a router, each of the size that the namespace gives to who asks for none: 500m and 512Mi."""
 
-TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("2.1"), Decimal(3 * 2**30 + 64 * 2**20)
-"""A gateway's copy, a translator's and the credential helper's beside it."""
+TRANSLATED_CPU, TRANSLATED_MEMORY = Decimal("1.1"), Decimal(2 * 2**30 + 64 * 2**20)
+"""A translator's copy and the credential helper's beside it."""
 
 
 def classes_at(platform: Platform, site: Site) -> list[str]:
@@ -108,10 +108,10 @@ def namespace_args(
         if gateway.class_ != held or gateway.site != site.name:
             continue
         # Doubled: while one rolls, old pods finish their answers beside the new.
-        copies = 2 * (gateway.replicas + 1)
+        copies = 2 * (max(gateway.replicas, gateway.max_replicas or 0) + 1)
         translated = any(targets[workload.endpoint] in CALLED_TARGETS for workload in gateway.workloads)
-        cpu += copies * (TRANSLATED_CPU if translated else Decimal(1))
-        memory += copies * (TRANSLATED_MEMORY if translated else Decimal(2**30))
+        cpu += copies * (amount(gateway.cpu) + (TRANSLATED_CPU if translated else 0))
+        memory += copies * (amount(gateway.memory) + (TRANSLATED_MEMORY if translated else 0))
         beside = screening_room(gateway)
         cpu, memory = cpu + copies * beside[0], memory + copies * beside[1]
         pods += copies * (2 if translated else 1)

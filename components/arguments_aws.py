@@ -380,6 +380,7 @@ def translator_args(platform: Platform, gateway: Gateway, side: CloudSide) -> Tr
         "image": platform.images.translator,
         "models": cloud_models(platform, identity, side),
         "replicas": gateway.replicas,
+        **({"max_replicas": gateway.max_replicas} if gateway.max_replicas is not None else {}),
     }
     if trust is None:
         made["pod_identity"] = side.role

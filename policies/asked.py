@@ -127,13 +127,13 @@ def _deputies(role: Resource) -> bool:
 
 def _first_trail(subject: Subject) -> Iterator[Resource]:
     """All trails together see what is to be seen, and the first answers for them."""
-    if subject.platform or audit.bedrock(subject.graph):
+    if subject.platform or audit.bedrock(subject.graph) or any(subject.graph.of(audit.HOSTED)):
         yield from list(subject.graph.of("aws:cloudtrail/trail:Trail"))[:1]
 
 
 def _locks(subject: Subject) -> Iterator[Resource]:
     for bucket in audit.record_buckets(subject.graph):
-        yield from encryption.attached(subject.graph, bucket, audit.LOCK)
+        yield from encryption.attached(subject.graph, bucket, audit.LOCK, *audit.LIFECYCLE)
 
 
 def _by_region(subject: Subject) -> Iterable[Resource]:

@@ -27,9 +27,9 @@ _CONTENT = (
     "videoDataDeliveryEnabled",
 )
 _MANDATORY = ("AWS::Bedrock::Guardrail", "AWS::Bedrock::Model")
-_HOSTED = "aws:sagemaker/endpoint:Endpoint"
+HOSTED = "aws:sagemaker/endpoint:Endpoint"
 _HOSTED_CALLS = "AWS::SageMaker::Endpoint"
-_LIFECYCLE = (":BucketLifecycleConfiguration", ":BucketLifecycleConfigurationV2")
+LIFECYCLE = (":BucketLifecycleConfiguration", ":BucketLifecycleConfigurationV2")
 _PROMPTS = ("--enable-log-requests", "--enable-log-outputs", "--log-requests")
 """Flags by which vLLM writes prompts or answers into its log."""
 
@@ -51,7 +51,7 @@ def _sees_bedrock(subject: Subject) -> Iterator[Broken]:
     trails = list(subject.graph.of(_TRAIL))
     # A platform's trail is its whole account's: others may call Bedrock there, whatever is made here.
     wanted: list[str] = list(_MANDATORY) if subject.platform is not None or bedrock(subject.graph) else []
-    if any(subject.graph.of(_HOSTED)):
+    if any(subject.graph.of(HOSTED)):
         wanted.append(_HOSTED_CALLS)
     if not trails or not wanted:
         return
@@ -151,7 +151,7 @@ def _locked_long_enough(subject: Subject) -> Iterator[Broken]:
 
 def _hidden_while_locked(graph: Graph, bucket: Resource, locked: float) -> Iterator[Broken]:
     """Lifecycle rules that hide records whose lock still holds: S3 lays a delete marker over a locked record too."""
-    for lifecycle in attached(graph, bucket, *_LIFECYCLE):
+    for lifecycle in attached(graph, bucket, *LIFECYCLE):
         rules = lifecycle.inputs.get("rules")
         if unknown(rules):
             yield Broken(f"what {lifecycle.name} expires is not known yet", lifecycle, "undecided")

@@ -119,7 +119,9 @@ def carried(subject: Subject) -> Iterator[tuple[Resource, Any, str, str, str]]:
         profile = at(guardrail.inputs, "crossRegionConfig.guardrailProfileIdentifier")
         if not profile:
             continue
-        word = "" if unknown(profile) else str(profile).rpartition("/")[2].partition(".")[0]
+        # Of an ARN the account may be unknown yet; the profile's own name says the geography.
+        own = str(profile).rpartition("/")[2]
+        word = "" if unknown(own) else own.partition(".")[0]
         geography, said = _EVALUATED.get(word, ""), tag(guardrail, CLASS)
         home = places.of(guardrail).jurisdiction or _of_region(guardrail)
         class_ = said if said in get_args(Sensitivity) else ""

@@ -70,6 +70,12 @@ class InferenceGatewayArgs(TypedDict):
     """How long answers are held for people, who decide in `Reviews`; absent: none is, and no route may ask for it."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
+    max_replicas: NotRequired[int]
+    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
+    cpu: NotRequired[str]
+    """CPUs of each copy (default 1)."""
+    memory: NotRequired[str]
+    """Memory of each copy (default 1Gi)."""
     issuer: NotRequired[CertificateIssuer]
     """The cert-manager issuer of its certificates."""
     certificate_secret: NotRequired[str]
@@ -213,7 +219,8 @@ class InferenceGateway(pulumi.ComponentResource):
             container="edge",
             image=args["image"],
             replicas=args.get("replicas", 2),
-            resources=same("1", "1Gi"),
+            max_replicas=args.get("max_replicas"),
+            resources=same(args.get("cpu", "1"), args.get("memory", "1Gi")),
             config=config,
             tls_secret=secret,
             trust_bundle=trust_bundle,

@@ -81,6 +81,8 @@ class TranslatorSettings(TypedDict):
     """ConfigMap with `ca.crt`: who vouches for AWS, in place of the public authorities; not for confidential."""
     replicas: NotRequired[int]
     """Copies (default 2)."""
+    max_replicas: NotRequired[int]
+    """A HorizontalPodAutoscaler adds copies by their CPU, from `replicas` to so many; absent: none does."""
     certificate_secret: NotRequired[str]
     """A TLS Secret in place of a cert-manager Certificate."""
 
@@ -159,6 +161,7 @@ def translator(
         container="translator",
         image=settings["image"],
         replicas=settings.get("replicas", 2),
+        max_replicas=settings.get("max_replicas"),
         # LiteLLM's libraries alone take 200 MB.
         resources=same("1", "2Gi"),
         config=config,

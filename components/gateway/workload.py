@@ -9,6 +9,7 @@ from components.kube import SERVING_PORT, metadata
 from components.observability.pod_monitor import pod_monitor
 from components.onprem.spread import ZONE, over_domains
 from components.pods import edge_container, edge_volumes, health_probe, pod
+from isthmus.contracts.gateway_size import USED
 
 _START_S = 120
 
@@ -27,6 +28,7 @@ def serve(
     resources: dict[str, Any],
     config: Any,
     tls_secret: str,
+    max_replicas: int | None = None,
     trust_bundle: str | None = None,
     ingress: list[dict[str, Any]],
     egress: list[dict[str, Any]],
@@ -45,6 +47,8 @@ def serve(
 ) -> Any:
     """Account, network policy, Deployment, Service, disruption budget, PodMonitor of the ports `measured`. Returns the
     Service.
+
+    `max_replicas`: where more than `replicas`, a HorizontalPodAutoscaler owns the number of copies.
 
     `inside`: a namespace that is made with them."""
     from pulumi_kubernetes.apps.v1 import Deployment
@@ -78,8 +82,10 @@ def serve(
     box["livenessProbe"] = health_probe(10, 6, "/live")
     # Long enough for kube-proxy everywhere to forget the pod; then answers under way are finished.
     box["lifecycle"] = {"preStop": {"sleep": {"seconds": 15}}}
+    scaled = max_replicas is not None and max_replicas > replicas
     spec: Any = {
-        "replicas": replicas,
+        # A number here would set back at each `up` what the autoscaler has chosen.
+        **({} if scaled else {"replicas": replicas}),
         "selector": {"matchLabels": chosen},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "progressDeadlineSeconds": 600,
@@ -97,7 +103,7 @@ def serve(
             ),
         },
     }
-    Deployment(
+    server = Deployment(
         f"{name}-server",
         metadata=metadata(service, own, namespace=namespace),
         spec=spec,
@@ -107,6 +113,8 @@ def serve(
             custom_timeouts=pulumi.CustomTimeouts(create="12m", update="30m", delete="10m"),
         ),
     )
+    if scaled:
+        _scale(name, service, namespace, own, replicas, max_replicas, [server], parent)
     port: Any = {
         "type": "ClusterIP",
         "selector": chosen,
@@ -133,3 +141,37 @@ def serve(
     if pod_monitors:
         pod_monitor(name, service, namespace, own, chosen, child, measured, monitor_labels)
     return made
+
+
+def _scale(
+    name: str,
+    service: str,
+    namespace: str,
+    own: dict[str, str],
+    least: int,
+    most: int | None,
+    after: list[pulumi.Resource],
+    parent: pulumi.ComponentResource,
+) -> None:
+    """Copies by their CPU, up at once and down slowly: an ending copy first finishes its answers."""
+    from pulumi_kubernetes.autoscaling.v2 import HorizontalPodAutoscaler
+
+    cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": round(100 * USED)}}
+    spec: Any = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": service},
+        "minReplicas": least,
+        "maxReplicas": most,
+        "metrics": [{"type": "Resource", "resource": cpu}],
+        "behavior": {
+            "scaleDown": {
+                "stabilizationWindowSeconds": 600,
+                "policies": [{"type": "Pods", "value": 1, "periodSeconds": 300}],
+            }
+        },
+    }
+    HorizontalPodAutoscaler(
+        f"{name}-scaling",
+        metadata=metadata(service, own, namespace=namespace),
+        spec=spec,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=after),
+    )

@@ -104,7 +104,7 @@ def closed(
         ]
     }
     most: Any = {"hard": quota}
-    # Both lists are stated, so that server-side apply owns them: a rule that somebody adds is a conflict, not a merge.
+    # Both lists are stated: the next server-side apply then takes out a rule that somebody added, and else leaves it.
     deny: Any = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
     meta = metadata("isthmus", own, namespace=space)
     return [

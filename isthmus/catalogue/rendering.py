@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.catalogue import filters, shelf
-from isthmus.contracts import plan_machines
+from isthmus.contracts import gateway_size, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError, Where
 from isthmus.contracts.platform_screening import ENGLISH
 
@@ -74,6 +74,9 @@ def text(blueprint: shelf.Blueprint, requirements: Requirements, plan: Plan) -> 
         redacted_besides=functools.partial(filters.redacted_besides, requirements=requirements),
         pool_name=_pool_name,
         callers=callers,
+        gateway_copies=lambda gateway: gateway_size.planned_copies(
+            workload for workload in requirements.workloads if workload.name in callers(gateway)
+        ),
         asks_for_people=lambda gateway: _asks_for_people(requirements, callers(gateway)),
         english_model=ENGLISH,
         fail=filters.fail,

@@ -7,11 +7,12 @@ FORMS = {
     r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$": "a label's value like `kube-prometheus-stack`",
     r"^[a-z]{2,3}$": "a language like `de`",
     r"^/?[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$": (
-        "a path without `..` like `tools.jinja` or `/templates/tools.jinja`"
+        "a path without two dots in a row, like `tools.jinja` or `/templates/tools.jinja`"
     ),
     r"^[A-Z][A-Z0-9_]{1,40}$": "an entity like `IBAN_CODE`",
     r"^[A-Z][A-Z0-9_]{0,30}$": "a topic's name like `WEAPONS`",
     r"^\d{4}-\d{2}-\d{2}$": "a date like `2026-11-25`",
+    r"^[0-9a-f]{4}$": "four hexadecimal digits of a PCI device like `2330`",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits",
     r"^(pvc://[a-z0-9.-]+(/[\w./-]*)?|oci://\S+@sha256:[0-9a-f]{64}|s3://[a-z0-9.-]+/[\w.@=+/-]*[\w/-])$": (
         "`pvc://CLAIM/PATH`, `oci://REFERENCE@sha256:DIGEST` or `s3://BUCKET/PREFIX` (SageMaker: with a `/` at the end)"

@@ -269,6 +269,12 @@ class Gateway(Part):
     """In the site's cluster, or, at an AWS site without one, on AWS Fargate."""
     host: str
     replicas: int = Field(default=2, ge=1)
+    """Copies; the blueprint plans them by the load (`isthmus.contracts.gateway_size`)."""
+    max_replicas: int | None = Field(default=None, ge=2)
+    """In a cluster: an autoscaler adds copies by their CPU, from `replicas` to so many. Absent: none does."""
+    cpu: Quantity = "1"
+    """Of each copy, request and limit."""
+    memory: Quantity = "1Gi"
     workloads: list[Workload]
     identity: DnsLabel | None = None
     """The AWS identity of the translator behind it; never with a class that may not use AWS."""

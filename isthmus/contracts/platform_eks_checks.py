@@ -284,6 +284,7 @@ def _pulled_at(platform: Platform, site: str) -> list[tuple[str, tuple[str | int
     names = [
         *(["edge"] if gateways or endpoints else []),
         *(["translator"] if gateways else []),
+        *(["resolver"] if gateways and platform.site(site).cluster_dns.filter else []),
         *(["detector"] if any(gateway.screening for gateway in gateways) else []),
         *(["vllm"] if any(endpoint.engine == "gpu" for endpoint in endpoints) else []),
         *(["vllm_cpu"] if any(endpoint.engine == "cpu" for endpoint in endpoints) else []),

@@ -21,7 +21,8 @@ def system_pods(platform: Platform, cluster: Cluster) -> list[Replicas]:
     pods = [*ADDONS, *OPERATORS]
     for gateway in platform.gateways:
         if gateway.site == cluster.site and gateway.runs_on == "kubernetes":
-            pods += _of_gateway(gateway)
+            resolved = platform.site(cluster.site).cluster_dns.filter and gateway.class_ != "restricted"
+            pods += _of_gateway(gateway, resolved=resolved)
     for endpoint in platform.endpoints:
         if endpoint.site == cluster.site and endpoint.target == "eks-vllm" and endpoint.engine == "cpu":
             room = Room(_millicores(endpoint.cpu) + 1000, _mib(endpoint.memory) + 512)
@@ -29,7 +30,7 @@ def system_pods(platform: Platform, cluster: Cluster) -> list[Replicas]:
     return pods
 
 
-def _of_gateway(gateway: Gateway) -> list[Replicas]:
+def _of_gateway(gateway: Gateway, *, resolved: bool) -> list[Replicas]:
     screening = gateway.screening
     detector = None
     if screening is not None:
@@ -40,6 +41,7 @@ def _of_gateway(gateway: Gateway) -> list[Replicas]:
         gateway.replicas,
         detector=detector,
         translated=gateway.identity is not None,
+        resolved=resolved,
         reviews=gateway.reviews.replicas if gateway.reviews is not None else 0,
         sealed=gateway.audit is not None,
     )

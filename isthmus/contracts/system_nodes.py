@@ -80,6 +80,7 @@ class Size:
 GATEWAY = Room(1000, 1024)
 TRANSLATOR = Room(1000, 2048)
 REVIEWS = Room(500, 512)
+RESOLVER = Room(250, 128)
 SEALER = Room(500, 1024)
 """What each asks for; a test compares them with what the components render."""
 DAEMONS = Room(50 + 100 + 10 + 30 + 30, 32 + 32 + 32 + 120 + 120, 5)
@@ -187,6 +188,7 @@ def gateway_pods(
     *,
     detector: Room | None = None,
     translated: bool = False,
+    resolved: bool = True,
     reviews: int = 0,
     sealed: bool = True,
 ) -> list[Replicas]:
@@ -202,6 +204,8 @@ def gateway_pods(
     pods = [Replicas(f"{name}-gateway", replicas, edge)]
     if translated:
         pods.append(Replicas(f"{name}-translator", replicas, TRANSLATOR))
+    if resolved:
+        pods.append(Replicas(f"{name}-resolver", 2, RESOLVER))
     if reviews:
         pods.append(Replicas(f"{name}-reviews", reviews, REVIEWS))
     if sealed:

@@ -11,7 +11,7 @@ from tests.contracts.bank import records, screening
 DIGEST = "sha256:" + "a" * 64
 REGISTRY = "registry.bank.example/llm/"
 CLOSED = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"], "ingress": [], "egress": []}
-"""A default-deny policy that owns both lists: a rule that somebody merges in is not a field of nobody's."""
+"""A default-deny policy that states both lists: the next apply takes out a rule that somebody merged in."""
 EU = ["eu-central-1", "eu-north-1", "eu-west-1", "eu-west-3"]
 
 

@@ -86,7 +86,7 @@ ELSEWHERE: dict[type, set[str]] = {
     # What a machine has, the planner and the rules on endpoints count with.
     platform.Pool: {
         *("site", "gpu", "failure_domains", "node_group", "cpus_per_node", "memory_gib_per_node"),
-        # A site's NodeFeatureRule sets it; preflight asks for one that exists.
+        # `isthmus up` sets it: a patch would own the taints of others too.
         "taint",
     },
     # A gateway's address follows from its class; routes are made of its workloads; what leads out is its translator's.

@@ -150,6 +150,37 @@ def test_the_way_to_a_server_is_a_policy_of_its_own_so_that_a_roll_has_both(engi
     assert ways <= {*engine.only("Deployment").depends_on}, "pods could be rolled before their way is open"
 
 
+def test_a_gateway_that_scales_leaves_its_copies_to_the_autoscaler_and_has_the_quota_for_them(
+    engine: Engine, platform: dict[str, Any]
+) -> None:
+    build(engine, platform)
+    (gateway,) = [each for each in platform["gateways"] if each["class"] == "internal"]
+    before = engine.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
+    gateway |= {"replicas": 3, "max_replicas": 8, "cpu": "1500m", "memory": "2Gi"}
+    scaled = Engine()
+    build(scaled, platform)
+    for part in ("gateway", "translator"):
+        (server,) = [each for each in scaled.all("Deployment") if each.meta["name"] == f"internal-{part}"]
+        assert "replicas" not in server.spec, "each `up` would set back what the autoscaler chose"
+        (scaler,) = [
+            each for each in scaled.all("HorizontalPodAutoscaler") if each.meta["name"] == f"internal-{part}"
+        ]
+        assert (scaler.spec["minReplicas"], scaler.spec["maxReplicas"]) == (3, 8)
+        assert scaler.spec["scaleTargetRef"]["name"] == f"internal-{part}"
+    (box,) = scaled.pods()["internal-gateway"]["containers"]
+    assert box["resources"]["limits"] == {"cpu": "1500m", "memory": "2Gi"}
+    after = scaled.only("ResourceQuota", "isthmus-fra1-internal-quota").spec["hard"]
+    assert int(after["pods"]) - int(before["pods"]) == 2 * 2 * (8 - 2), (
+        "gateway and translator, doubled for a roll"
+    )
+
+
+def test_without_a_maximum_nothing_scales_a_gateway(engine: Engine) -> None:
+    deploy(engine, replicas=4)
+    assert engine.only("Deployment").spec["replicas"] == 4
+    assert not engine.all("HorizontalPodAutoscaler")
+
+
 def test_a_bundle_of_cas_is_believed_beside_the_secrets_own(engine: Engine, tmp_path: Path) -> None:
     internal(engine, trust_bundle="authorities")
     bundle = ["/etc/isthmus/trust/ca.crt"]

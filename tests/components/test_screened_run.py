@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from isthmus import catalogue
+from tests.catalogue.bank import both
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
 from tests.components.rendered import given, shown, told
@@ -25,6 +27,7 @@ from tests.edge.certificates import Authority
 from tests.edge.conftest import bearer
 from tests.edge.fake_model import FakeModel
 from tests.edge.processes import Edge
+from tests.edge.redaction.models import fetch_english_model
 from tests.edge.screening.standing import IBAN, german_model, shows_the_account
 from tests.s3_service import client, s3_service
 
@@ -89,9 +92,11 @@ def running(
     }
     started: list[Edge] = []
     with s3_service() as url:
-        client(url).create_bucket(Bucket="llm-audit", ObjectLockEnabledForBucket=True)
+        # Of its own: two gateways of one class are two lines of seals.
+        bucket = f"llm-audit-{folder.name}"
+        client(url).create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
         sealing = told(engine, f"isthmus-fra1-{class_}-sealer-config", mounts.sealer)
-        sealing["store"]["endpoint"] = url
+        sealing["store"] |= {"endpoint": url, "bucket": bucket}
         tls = shown(authority, folder / "gateway-tls", f"{class_}-gateway", space)
         gateways = f"isthmus-fra1-{class_}-gateway"
         front = told(engine, f"{gateways}-config", {**mounts.gateway, "/etc/isthmus/tls": tls})
@@ -123,6 +128,24 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     folder = tmp_path_factory.mktemp("screened")
     mounted = {"/models": folder / "models"}
     with running(folder, rendered(folder), "internal", WORKLOAD, mounted) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def english(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
+    """The internal gateway, as a blueprint renders it, with the model of the detector's image."""
+    (screening,) = [
+        each["screening"]
+        for each in catalogue.render("regulated-hybrid", *both())["gateways"]
+        if each["class"] == "internal"
+    ]
+    platform = bank()
+    internal = next(each for each in platform["gateways"] if each["class"] == "internal")
+    internal["screening"] = {**screening, "limit_s": 30}
+    engine, folder = Engine(), tmp_path_factory.mktemp("english")
+    build(engine, platform)
+    mounted = {"/models": fetch_english_model().parent}
+    with running(folder, engine, "internal", WORKLOAD, mounted) as found:
         yield found
 
 
@@ -174,6 +197,22 @@ def test_a_language_without_a_model_does_not_leave(standing: Standing) -> None:
     answer = standing.ask(english)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "may_not_leave")
     assert standing.cloud.received == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_english_leaves_redacted_and_comes_back_restored_without_a_model_of_the_organisations_own(
+    english: Standing, stream: bool
+) -> None:
+    english.cloud.reset()
+    english.cloud.words = ["Dear <PER", "SON_1>, about <IBAN_CODE", "_1>."]
+    text = f"Please write to Margaret Thompson that the payment from {IBAN} has been open since last month."
+    answer = english.ask(text, stream=stream)
+    assert answer.status_code == 200, answer.text
+    left = english.cloud.last_body()["messages"][0]["content"]
+    assert "Thompson" not in left
+    assert not shows_the_account(left)
+    assert "Margaret Thompson" in answer.text
+    assert IBAN in answer.text
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -200,3 +200,42 @@ def test_trailers_are_no_headers(chain: Site):
                     answer += piece
         assert answer.split(b" ")[1] == status, answer
         assert all(b"a" * 32 not in raw for raw in chain.model.received)
+
+
+INNER = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+        "content-length: 0\r\ncontent-length: 5\r\n\r\n",
+        "content-length: +5\r\n\r\nhello",
+        "content-length: 5, 5\r\n\r\nhello",
+        "content-length : 0\r\n\r\n",
+        "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "transfer-encoding:\x0bchunked\r\n\r\n0\r\n\r\n",
+        "x: y\r\n transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n1;x=\n0\r\n\r\n\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\nffffffffffffffff1\r\n",
+        "content-length: 0\n\n",
+    ],
+)
+def test_nothing_is_smuggled_behind_a_request_whose_end_can_be_read_in_two_ways(chain: Site, framing: str):
+    """What stands behind it is never a request of its own that is served, and none of it reaches the model."""
+    chain.model.reset()
+    start = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    with ExitStack() as stack:
+        connection = open_connection(chain.gateway, chain.authority.client("app"), stack)
+        connection.sendall((start + f"authorization: Bearer {KEYS[WORKLOAD]}\r\n" + framing + INNER).encode())
+        connection.settimeout(1)
+        answer = b""
+        with contextlib.suppress(OSError):
+            while piece := connection.recv(65536):
+                answer += piece
+    statuses = [line.split(b" ")[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    assert b"200" not in statuses
+    assert b"500" not in statuses
+    assert chain.model.received == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import gzip
 import os
 import socket
 import ssl
@@ -19,7 +20,8 @@ import pytest
 import uvloop
 
 from edge.config import Limits
-from edge.upstream import Client
+from edge.openai_api import Refusal
+from edge.upstream import Client, read_answer
 from tests.edge.certificates import Authority
 from tests.edge.processes import free_port
 
@@ -46,7 +48,7 @@ class Server:
             self._serve(connection, self.connections[-1])
 
     def _serve(self, connection: socket.socket, seen: list[bytes]) -> None:
-        with connection:
+        with connection, contextlib.suppress(OSError):  # whoever asked may have given up
             while data := connection.recv(65536):
                 seen.append(data)
                 reply = next(self._replies)
@@ -187,3 +189,31 @@ def _reset_all(listening: socket.socket) -> None:
             accepted, _ = listening.accept()
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             accepted.close()
+
+
+def answer_of(reply: bytes, most: int) -> bytes:
+    """What the edge reads of a server's reply, at most so many bytes."""
+
+    async def run() -> bytes:
+        client = Client(Limits(connect_timeout_s=1, request_timeout_s=5), verify=False)
+        try:
+            return await read_answer(await client.send("POST", server.url, body=b"{}", headers={}), most)
+        finally:
+            await client.aclose()
+
+    with serving(reply) as server:
+        return asyncio.run(run())
+
+
+def test_an_answer_beyond_all_measure_is_given_up():
+    large = b"HTTP/1.1 200 OK\r\ncontent-length: 300000\r\n\r\n" + b"x" * 300_000
+    assert len(answer_of(large, 300_000)) == 300_000
+    with pytest.raises(Refusal, match="too large"):
+        answer_of(large, 100_000)
+
+
+def test_an_answer_that_unpacks_beyond_all_measure_is_given_up():
+    packed = gzip.compress(b"0" * 10_000_000)
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n".encode()
+    with pytest.raises(Refusal, match="too large"):
+        answer_of(head + packed, 1_000_000)

@@ -77,6 +77,7 @@ LIMITS = made(
 HELPER = deployment({key: value for key, value in BOX.items() if key != "ports"}, "job")
 ASKED = config({**BEHIND, "allowed_clients": ["internal-gateway.space.svc"]})
 
+_PROFILES = "arn:aws:bedrock:us-east-1:${aws.accountId}:guardrail-profile"
 CASES = [
     Case(
         "data-path/lets-in-own-class",
@@ -191,6 +192,7 @@ CASES = [
         fails=[
             {"crossRegionConfig": {"guardrailProfileIdentifier": "us.guardrail.v1:0"}},
             {"crossRegionConfig": {"guardrailProfileIdentifier": "eu.guardrail.v1:0"}},
+            {"crossRegionConfig": {"guardrailProfileIdentifier": f"{_PROFILES}/eu.guardrail.v1:0"}},
         ],
         unknown=["crossRegionConfig.guardrailProfileIdentifier"],
         also=[

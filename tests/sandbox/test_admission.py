@@ -12,6 +12,7 @@ import pytest
 
 from components.onprem.admission import SHAPES, admission_policies, class_policies
 from sandbox.cluster.client import ApiError, KubeClient
+from tests.components.platforms import CLOSED
 
 pytestmark = pytest.mark.sandbox
 
@@ -356,6 +357,32 @@ def test_who_may_label_namespaces_but_not_assign_classes_makes_none_of_a_class(s
         client.delete(f"{rbac}/clusterrolebindings/{role}")
         client.delete(f"{rbac}/clusterroles/{role}")
         client.delete(f"/api/v1/namespaces/{plain}")
+
+
+def test_a_rule_that_somebody_adds_to_default_deny_goes_with_the_next_apply(space: Space) -> None:
+    base = f"/apis/networking.k8s.io/v1/namespaces/{space.name}/networkpolicies"
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "default-deny"},
+    }
+    applied = json.dumps({**body, "spec": CLOSED})
+
+    def apply() -> None:
+        space.client.call(
+            "PATCH",
+            f"{base}/default-deny",
+            content=applied,
+            media="application/apply-patch+yaml",
+            params={"fieldManager": "isthmus-test", "force": "true"},
+        )
+
+    apply()
+    opened = {"spec": {"egress": [{}]}}
+    space.client.call("PATCH", f"{base}/default-deny", body=opened, media="application/merge-patch+json")
+    assert space.client.get(f"{base}/default-deny")["spec"]["egress"] == [{}]
+    apply()
+    assert "egress" not in space.client.get(f"{base}/default-deny")["spec"]
 
 
 def give_class(client: KubeClient, namespace: str, user: str) -> str:

@@ -40,7 +40,7 @@ def test_content_is_kept_encrypted_and_destroying_the_key_erases_it(
     assert "".join(WORDS) in json.loads(said["answer"])["choices"][0]["message"]["content"]
     streamed = decrypt(keys, kept[nameless])
     assert streamed is not None
-    assert streamed["answer"].count(b"data: ") == len(WORDS)
+    assert streamed["answer"].count(b"data: ") == 1 + len(WORDS), "the role comes first, then the words"
 
     audited.gateway.wait_for_line("audit_expired", keys=0)
     assert erase(keys_folder, Hmacs(bytes.fromhex(SITE_KEY)).subject("erika")) == 1

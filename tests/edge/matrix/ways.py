@@ -16,7 +16,7 @@ from tests.edge.processes import Edge, free_port
 NOBODY, OWN, CLOUD = "nobody", "its class's model", "the cloud"
 REDACTED = "its class's model, redacted"
 TOOL = {"type": "function", "function": {"name": "look_up", "parameters": {"type": "object"}}}
-FALLBACKS = ("fallbacks", "api_base", "base_url", "service_tier")
+FALLBACKS = ("fallbacks", "api_base", "base_url", "extra_body")
 Tries = Callable[[Lane, Standing, str], Iterable[Answer]]
 
 

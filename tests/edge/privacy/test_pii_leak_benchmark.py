@@ -12,7 +12,9 @@ import pytest
 from tests.edge.privacy import benchmarks
 from tests.edge.privacy.standing import WORKLOAD, Standing, standing
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.timeout(1800)]
+LIMIT_S = 1500
+"""Some 380 requests: two minutes alone, ten and more beside other tests."""
 SIX = {"AWS_ACCESS_KEY_ID", "CREDIT_CARD", "EMAIL", "GITHUB_TOKEN", "SLACK_TOKEN", "SSN"}
 
 
@@ -63,6 +65,7 @@ def test_a_value_that_a_model_says_does_not_come_out_however_its_stream_is_split
         *("-m", "pii_leak_benchmark.v2_emitter", "--out", str(tmp_path), "--only", "isthmus"),
         *("--gateway-url", f"{stands.url}/chat/completions", "--upstream-port", str(stands.capture_port)),
         *("--model", WORKLOAD, "--seed", "a1b2c3d4e5f60001", "--exhaustive-splits", "--partial-emission"),
+        limit_s=LIMIT_S,
     )
     benchmarks.keep(tmp_path)
     assert (tmp_path / "isthmus.json").exists(), ran.stdout + ran.stderr
