@@ -52,7 +52,7 @@ class Image:
         self.root = edge_image.buildah("mount", self.container)
         self.environment = edge_image.environment(self.name)
 
-    def command(self, security: dict[str, int], mounts: list[str], folder: Path | None = None) -> list[str]:
+    def command(self, security: dict[str, Any], mounts: list[str], folder: Path | None = None) -> list[str]:
         """What starts a program in the image, with a pod's security context and its empty volumes at `mounts`."""
         user, group = security["runAsUser"], security["runAsGroup"]
         shared = ",".join(map(str, security.get("supplementalGroups") or [security["fsGroup"]]))

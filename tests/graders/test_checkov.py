@@ -159,6 +159,18 @@ def test_only_the_model_s_own_container_may_write_to_its_root(rendered):
     assert writable == {"vllm"}
 
 
+def test_only_the_resolver_adds_a_capability_and_only_the_one_that_the_standard_permits(rendered):
+    added = {
+        (container["name"], capability)
+        for each in rendered.values()
+        for body in manifests.read(each.manifests)
+        for template in manifests.templates(body)
+        for container in [*template.spec["containers"], *template.spec.get("initContainers", [])]
+        for capability in container["securityContext"].get("capabilities", {}).get("add", [])
+    }
+    assert added == {("resolver", "NET_BIND_SERVICE")}
+
+
 # Each breaks one thing; Checkov must then name the check, on the resource.
 Change = Callable[[Any], None]
 
