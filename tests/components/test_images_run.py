@@ -54,8 +54,8 @@ class Image:
 
     def command(self, security: dict[str, Any], mounts: list[str], folder: Path | None = None) -> list[str]:
         """What starts a program in the image, with a pod's security context and its empty volumes at `mounts`."""
-        user, group = security["runAsUser"], security["runAsGroup"]
-        shared = ",".join(map(str, security.get("supplementalGroups") or [security["fsGroup"]]))
+        user, group = security["user"], security["group"]
+        shared = ",".join(map(str, security["groups"]))
         command = [
             "bwrap",
             "--die-with-parent",
@@ -106,10 +106,12 @@ def images() -> Iterator[dict[str, Image]]:
                 image.remove()
 
 
-def pod_security(engine: Engine, name: str) -> dict[str, int]:
+def pod_security(engine: Engine, name: str) -> dict[str, Any]:
     """Ids of a rendered pod's security context. The engine keeps whole numbers as floats."""
     context = pod_spec(engine, name)["securityContext"]
-    return {key: int(context[key]) for key in ("runAsUser", "runAsGroup", "fsGroup")}
+    groups = [int(group) for group in context.get("supplementalGroups", [])]
+    groups += [int(context["fsGroup"])] if "fsGroup" in context else []
+    return {"user": int(context["runAsUser"]), "group": int(context["runAsGroup"]), "groups": groups}
 
 
 def pod_spec(engine: Engine, name: str) -> dict[str, Any]:
@@ -130,10 +132,10 @@ def empty_mounts(spec: dict[str, Any], container: str) -> list[str]:
     ]
 
 
-def give_to(folder: Path, security: dict[str, int]) -> None:
+def give_to(folder: Path, security: dict[str, Any]) -> None:
     """Hand a folder to a pod's user and group, as kubelet does with its volumes."""
     for path in [folder, *folder.rglob("*")]:
-        os.chown(path, security["runAsUser"], security.get("fsGroup", security["runAsGroup"]))
+        os.chown(path, security["user"], security["groups"][0])
         path.chmod(0o770 if path.is_dir() else 0o640)
 
 
@@ -206,7 +208,7 @@ def test_an_image_runs_as_the_pods_user_and_cannot_write_its_root(
     command = [*images[target].command(security, []), "python", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     user, group, app, packages, scratch = json.loads(done.stdout)
-    assert (user, group) == (security["runAsUser"], security["runAsGroup"])
+    assert (user, group) == (security["user"], security["group"])
     # 13 is EACCES, 30 EROFS.
     assert {app, packages} <= {13, 30}
     assert scratch == 0
