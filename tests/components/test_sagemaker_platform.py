@@ -99,7 +99,7 @@ def test_the_translator_is_told_endpoint_model_and_address(hosted: Engine) -> No
         made.inputs["data"]["config.yaml"]
         for made in hosted.all("ConfigMap")
         if made.meta["namespace"] == "isthmus-confidential"
-        and "provider" in made.inputs["data"]["config.yaml"]
+        and "provider" in made.inputs["data"].get("config.yaml", "")
     ]
     assert "provider: sagemaker" in config
     assert f"endpoint: {hosted.only('Endpoint').inputs['name']}" in config
@@ -167,7 +167,8 @@ def test_an_identity_that_calls_both_has_a_policy_for_each_and_the_guardrail_for
     ends = {each.name.rpartition("endpoints-")[2] for each in made.all("VpcEndpoint")}
     assert ends == {"bedrock-runtime", "rolesanywhere", "sagemaker-runtime", "s3"}
     profile = next(each for each in made.all("Profile") if "internal" in each.name)
-    (most,) = json.loads(profile.inputs["sessionPolicy"])["Statement"]
+    most, routed = json.loads(profile.inputs["sessionPolicy"])["Statement"]
+    assert not set(CALLS) & set(routed["Action"]), "only Bedrock routes a call to another region"
     assert set(CALLS) | {"bedrock:InvokeModel", "bedrock:ApplyGuardrail"} <= set(most["Action"])
     assert the_arn(made) in most["Resource"]
     inline = json.loads(made.only("RolePolicy", "isthmus-internal-bedrock-policy").inputs["policy"])
