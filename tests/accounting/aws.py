@@ -232,6 +232,8 @@ PARTS = {
     "aws:efs/mountTarget:MountTarget",
     "aws:lb/listener:Listener",
     "aws:route53/record:Record",
+    "aws:route53/resolverFirewallConfig:ResolverFirewallConfig",
+    "aws:route53/resolverFirewallRule:ResolverFirewallRule",
     "aws:ec2transitgateway/route:Route",
     "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
     "aws:eks/accessEntry:AccessEntry",

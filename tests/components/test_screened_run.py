@@ -8,7 +8,7 @@ place stands a server under its name, which keeps every byte that it is sent.
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -253,8 +253,10 @@ def _tree(pid: int) -> Iterator[int]:
 
 
 def _resident(pid: int) -> int:
-    """Bytes that it holds, those that it shares with others among them."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Bytes that it holds, with its share of what forked processes have together, as a container is charged."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    [kib] = re.findall(r"^Pss: +(\d+) kB$", rollup, re.M)
+    return int(kib) * 1024
 
 
 @pytest.mark.parametrize("which", ["standing", "plain"])
