@@ -15,7 +15,7 @@ from policies.values import at, unknown
 
 _CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 _SERVICE, _TASK = "aws:ecs/service:Service", "aws:ecs/taskDefinition:TaskDefinition"
-_SERVES = ("gateway", "translator")
+_SERVES = ("gateway", "translator", "resolver")
 DEPLOYED = ("kubernetes:apps/v1:Deployment", "kubernetes:apps/v1:StatefulSet")
 
 

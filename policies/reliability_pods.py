@@ -81,7 +81,7 @@ def apart(subject: Subject) -> Iterator[tuple[Pod, tuple[str, ...]]]:
 def _places(subject: Subject, pod: Pod) -> tuple[str, ...]:
     """Labels of which a pod's replicas are spread over one by force; empty where nothing asks for it."""
     platform, one = subject.platform, endpoint(subject, pod.labels)
-    if pod.role in ("gateway", "translator", "reviews"):
+    if pod.role in ("gateway", "translator", "resolver", "reviews"):
         if platform is None:
             return (ZONE_LABEL,)
         class_ = class_of(subject.graph, pod)

@@ -40,7 +40,7 @@ def test_every_pod_pulls_with_all_of_the_platforms_secrets(platform: dict[str, A
     made = Engine()
     build(made, platform)
     pods = made.pods()
-    assert len(pods) == 12
+    assert len(pods) == 15
     for name, pod in pods.items():
         assert pod["imagePullSecrets"] == [{"name": "old"}, {"name": "mirror"}], name
 

@@ -62,10 +62,12 @@ def log_kept_longer(inputs: Any, seen: Seen) -> None:
     inputs["retentionInDays"] = 731
 
 
-@FAMILY.changes("aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration")
-def records_locked_longer(inputs: Any, seen: Seen) -> None:
-    """Records are locked for another year."""
-    inputs["rule"]["defaultRetention"]["days"] += 365
+@FAMILY.changes("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration")
+def records_stay_longer(inputs: Any, seen: Seen) -> None:
+    """Records stay for another year after their lock has ended."""
+    for rule in inputs["rules"]:
+        if "expiration" in rule and "days" in rule["expiration"]:
+            rule["expiration"]["days"] += 365
 
 
 @FAMILY.changes("aws:cloudtrail/trail:Trail")

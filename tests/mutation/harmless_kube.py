@@ -119,7 +119,7 @@ def ports_in_another_order(box: Any, seen: Seen) -> None:
     box["ports"].reverse()
 
 
-@FAMILY.changes(*WORKLOADS, lens=PODS)
+@FAMILY.changes(*WORKLOADS, lens=PODS, where=lambda pod, _: len(pod["spec"].get("volumes") or []) > 1)
 def volumes_in_another_order(pod: Any, seen: Seen) -> None:
     """A pod's volumes are listed in another order."""
     pod["spec"]["volumes"].reverse()
