@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -19,13 +20,15 @@ from edge.openai_api import Refusal, dump
 from edge.tasks import Task
 from edge.upstream import read_answer, refusal_of
 
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
 
 async def whole(errand: Errand, response: httpx.Response) -> Response:
     """The answer, with its counts noted; raises Refusal."""
     try:
         async with while_connected(errand.request.receive):
             raw = await errand.deadline.wait(read_answer(response))
-        answer = errand.task.answer.validate_python(json.loads(raw))
+        answer = errand.task.answer.validate_python(_parse(raw))
     except httpx.HTTPError as error:
         raise refusal_of(error) from error
     except (ValueError, RecursionError):
@@ -40,6 +43,18 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
     if errand.screen is not None:
         answer = await errand.deadline.wait(errand.screen.whole(answer))
     return Response(dump(_renamed(answer, errand)), media_type="application/json")
+
+
+def _parse(raw: bytes) -> Any:
+    """The JSON of an answer; raises ValueError.
+
+    Python also reads half of a surrogate pair, which UTF-8 cannot encode. That is an error of the model server (502).
+    Without this check the caller gets a 400 when the answer is written.
+    """
+    value = json.loads(raw)
+    if _ESCAPED_SURROGATE.search(raw):
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
 
 
 async def relay(

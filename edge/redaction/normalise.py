@@ -11,6 +11,7 @@ and nothing else of it changes.
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -23,9 +24,15 @@ _DEFAULT_IGNORABLE = re.compile(
 )
 """Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties; category Cf adds the rest."""
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
-_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_ENCODED = re.compile(
+    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,24});"
+)
+"""Percent-encoding, or a character reference of HTML."""
 _NESTED = 3
-"""Times that a text may have been percent-encoded over again."""
+"""Times that a text may have been encoded over again."""
+_TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
+"""Unicode's tag characters. No screen shows them, but a language model reads them as the ASCII that they encode."""
+_TAG = re.compile("[\U000e0020-\U000e007e]")
 _DASHES = frozenset("\u2043\u2212\u02d7\u2796")
 _DOTS = frozenset("\u2022\u2027\u2219\u22c5\u30fb\u25cf\u25e6\u2024\u0387")
 _STOPS = frozenset("\u3002\uff61\u06d4")
@@ -63,8 +70,8 @@ class Form:
 def forms(text: str) -> list[Form]:
     """The normal forms in which a text is read: one, and further ones where it can be read in another way.
 
-    A second one has its percent-encoding decoded. A third one has superscripts left out, which may be part of a number
-    or a footnote behind it.
+    A second one has its percent-encoding and its HTML character references decoded. A third one has superscripts left
+    out, which may be part of a number or a footnote behind it. A fourth one has the ASCII that tag characters encode.
     """
     decoded = _decode(text)
     made = [_normalise(text)]
@@ -72,6 +79,8 @@ def forms(text: str) -> list[Form]:
         made.append(_within(decoded, _normalise(decoded.text)))
     if not text.isascii() and (raised := {character for character in set(text) if _is_raised(character)}):
         made.append(_normalise(text.translate(dict.fromkeys(map(ord, raised), " "))))
+    if not text.isascii() and _TAG.search(text):
+        made.append(_normalise(text.translate(_TAGS)))
     return made
 
 
@@ -190,8 +199,8 @@ _ASCII = {ord("\t"): " ", 0x0B: "\n", 0x0C: "\n"}
 
 
 def _decode(text: str) -> Form | None:
-    """The text with its percent-encoding decoded; None where it has none."""
-    if "%" not in text:
+    """The text with percent-encoding and character references decoded; None where it has neither."""
+    if "%" not in text and "&" not in text:
         return None
     form: Form | None = None
     for _ in range(_NESTED):
@@ -208,13 +217,13 @@ def _decode_once(text: str) -> Form | None:
     ends: list[int] = []
     at = 0
     for match in _ENCODED.finditer(text):
-        for character, begin, end in _characters(match.group(), match.start()):
+        for character, begin, end in _decoded_characters(match):
             pieces.append(text[at:begin])
             starts.extend(range(at, begin))
             ends.extend(range(at + 1, begin + 1))
             pieces.append(character)
-            starts.append(begin)
-            ends.append(end)
+            starts.extend([begin] * len(character))
+            ends.extend([end] * len(character))
             at = end
     if not at:
         return None
@@ -222,6 +231,14 @@ def _decode_once(text: str) -> Form | None:
     starts.extend(range(at, len(text)))
     ends.extend(range(at + 1, len(text) + 1))
     return Form("".join(pieces), starts, ends)
+
+
+def _decoded_characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
+    """The characters that a match of `_ENCODED` encodes, each with its span."""
+    if match.group("percent"):
+        yield from _characters(match.group(), match.start())
+    elif (character := html.unescape(match.group())) not in ("", match.group()):
+        yield character, match.start(), match.end()
 
 
 def _characters(encoded: str, begin: int) -> Iterator[tuple[str, int, int]]:

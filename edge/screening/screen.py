@@ -15,8 +15,10 @@ from edge.routing.endpoint import Unsent
 from edge.screening.client import DetectorClient, Looked
 from edge.screening.guards import Judge, decide, judged, note
 from edge.screening.pieces import Pieces
+from edge.screening.seams import add_findings, build_seams
 from edge.screening.texts import (
     Kind,
+    adjacent_texts,
     answer_texts,
     replace_answer,
     replace_request,
@@ -67,7 +69,12 @@ class Screen:
             return
         self._refuse_unreadable()
         texts = self._request_texts(self._asked)
-        looked = await self._detector.look(texts if entities else [], entities, self._sought)
+        read: list[str] = []
+        if entities:
+            separate = [text for text, _ in request_texts(self._asked)]
+            seams = build_seams(separate, adjacent_texts(self._asked))
+            read = [*texts, *(seam.text for seam in seams)]
+        looked = await self._detector.look(read, entities, self._sought)
         self._reach = looked.reach
         if self._sought and self._asked.get("stream") and self._asked.get("logprobs"):
             raise bad(
@@ -108,7 +115,10 @@ class Screen:
                 ]
             pieces = request_texts(asked)
             texts = [text for text, _ in pieces]
-            looked = await self._detector.look(texts, None)
+            seams = build_seams(texts, adjacent_texts(asked))
+            looked = await self._detector.look([*texts, *(seam.text for seam in seams)], None)
+            detections, across = looked.detections[: len(texts)], looked.detections[len(texts) :]
+            looked = replace(looked, detections=add_findings(detections, seams, across))
             self._redacted = self._out(asked, texts, [kind for _, kind in pieces], looked)
         self._left = True
         return self._redacted

@@ -32,6 +32,36 @@ def request_texts(request: Mapping[str, Any]) -> list[tuple[str, Kind]]:
     return _taken(lambda put: walk_request(request, put))
 
 
+def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
+    """Runs of positions in `request_texts` whose texts a model reads one after the other.
+
+    These are the content parts of a message, and of the next messages of the same role. Runs of one text are left out.
+    """
+    count = 0
+
+    def put(text: str, kind: Kind) -> str:
+        nonlocal count
+        count += 1
+        return text
+
+    runs: list[list[int]] = []
+    for field, value in request.items():
+        if field != "messages":
+            walk_request({field: value}, put)
+            continue
+        role = None
+        for message in value:
+            if message.get("role") != role:
+                role = message.get("role")
+                runs.append([])
+            for name, part in message.items():
+                begin = count
+                _message({name: part}, put)
+                if name == "content":
+                    runs[-1].extend(range(begin, count))
+    return [run for run in runs if len(run) > 1]
+
+
 def answer_texts(choices: Any) -> list[str]:
     """All texts of an answer's choices, in order."""
     return [text for text, _ in _taken(lambda put: walk_choices(choices, put))]
@@ -417,6 +447,7 @@ __all__ = [
     "SPOKEN",
     "Kind",
     "Put",
+    "adjacent_texts",
     "answer_texts",
     "replace_answer",
     "replace_request",
