@@ -22,6 +22,13 @@ class TextPart(TypedDict):
     text: str
 
 
+MOST_MESSAGES = 4096
+MOST_TOOLS = 512
+MOST_PARTS = 4096
+"""Parts of contents, in all messages together. What is looked through one by one takes the gateway's time: 50,000
+messages or 80,000 parts in one request made others wait for seconds."""
+
+
 @with_config(STRICT)
 class ImageUrl(TypedDict):
     """An image within the request. A server that fetches addresses would be a way out, and a way into the site."""
@@ -63,7 +70,13 @@ class Message(TypedDict):
     """One message, of any role: a conversation comes back as clients received and kept it."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: NotRequired[str | list[Annotated[TextPart | ImagePart, Discriminator("type")]] | None]
+    content: NotRequired[
+        str
+        | Annotated[
+            list[Annotated[TextPart | ImagePart, Discriminator("type")]], Field(max_length=MOST_PARTS)
+        ]
+        | None
+    ]
     name: NotRequired[Name | None]
     tool_calls: NotRequired[list[ToolCall] | None]
     tool_call_id: NotRequired[Annotated[str, Field(max_length=256)] | None]
@@ -161,12 +174,12 @@ class ChatRequest(Sampling, Harmless, VllmFields, total=False):
     """`POST /v1/chat/completions`."""
 
     model: Required[Model]
-    messages: Required[Annotated[list[Message], Field(min_length=1)]]
+    messages: Required[Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]]
     max_completion_tokens: Tokens | None
     logprobs: bool | None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None
     response_format: Annotated[PlainFormat | SchemaFormat, Discriminator("type")] | None
-    tools: list[Tool] | None
+    tools: Annotated[list[Tool], Field(max_length=MOST_TOOLS)] | None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None
     parallel_tool_calls: bool | None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
@@ -179,6 +192,12 @@ _CHAT: TypeAdapter[Any] = TypeAdapter(ChatRequest)
 def check_chat(body: dict[str, Any]) -> dict[str, Any]:
     """The request as it may be forwarded, without null and harmless fields; raises Refusal 400."""
     chat = validated(_CHAT, body)
+    parts = sum(len(text) for message in chat["messages"] if isinstance(text := message.get("content"), list))
+    if parts > MOST_PARTS:
+        raise bad(
+            "invalid_messages",
+            f"The field 'messages' has {parts} parts of contents; at most {MOST_PARTS} may be.",
+        )
     chat["messages"] = [_forwarded(number, message) for number, message in enumerate(chat["messages"])]
     return chat
 
