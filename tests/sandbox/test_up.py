@@ -257,7 +257,7 @@ def test_destroy_leaves_what_it_names_and_nothing_else(bank):
     assert done.returncode == 0, done.stderr[-3000:]
     assert [each["id"] for each in kept if each["id"] not in done.stdout] == []
     assert "audit records lie in it, locked until their time is over" in done.stdout
-    assert len(re.findall(r"without it the records under it could never be read again", done.stdout)) == 4
+    assert len(re.findall(r"without it the records under it could never be read again", done.stdout)) == 5
     client = bank.sandbox.client()
     spaces = eventually(
         lambda: {name for name in client.names("/api/v1/namespaces") if name.startswith("isthmus-")},
