@@ -113,7 +113,7 @@ def test_a_closed_registry_with_tokens_gets_the_credentials_at_its_token_server(
 def locked(mirror: str) -> dict[str, str]:
     """What the bank's stack takes from the lock, pushed to the mirror: name → digest."""
     lock = images_lock.load(Path(__file__).parents[2] / images_lock.FILE)
-    places = {name: lock.images[name].upstream for name in ("vllm", "credential_helper")}
+    places = {name: lock.images[name].upstream for name in ("vllm", "credential_helper", "resolver")}
     places |= {
         name: lock.charts[name].in_mirror(name, mirror) for name in ("cert-manager", "gpu-operator", "kueue")
     }
