@@ -133,7 +133,7 @@ def test_the_command_fills_the_lock_from_a_mirror_and_lists_by_digest(
     assert lock.images["edge"].digest is None, "the overrides give it: nobody asked"
     again = isthmus(*made, "--resolve", "--registry", f"http://{mirror}")
     assert again.code == 0
-    assert again.err.count(" still sha256:") == 5
+    assert again.err.count(" still sha256:") == 6
     assert images_lock.load(project / images_lock.FILE) == lock
 
 

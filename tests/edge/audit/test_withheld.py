@@ -37,7 +37,13 @@ def answer_of(app: ASGIApp, log: Log) -> tuple[list[Message], Exchange]:
     exchange = Exchange("POST")
     settings = SimpleNamespace(policy="p1")
     auditor: Any = SimpleNamespace(
-        log=log, data_class="restricted", site="fra1", settings=settings, keys=None, days_of=lambda _: None
+        log=log,
+        data_class="restricted",
+        site="fra1",
+        settings=settings,
+        keys=None,
+        days_of=lambda _: None,
+        counts_only=lambda _: False,
     )
     request = AuditedRequest(auditor, exchange)
     sent: list[Message] = []
