@@ -186,7 +186,7 @@ def assert_recording(stack: Stack, outputs: dict[str, Any]) -> None:
     assert (trail["S3BucketName"], trail["S3KeyPrefix"]) == (outputs["bucket"], "cloudtrail")
     assert trail["KmsKeyId"] == outputs["retained"][1]
     selectors = cloudtrail.get_event_selectors(TrailName=outputs["trail_arn"])["AdvancedEventSelectors"]
-    assert len(selectors) == 13
+    assert len(selectors) == 14
     policy = json.loads(stack.boto("s3").get_bucket_policy(Bucket=outputs["bucket"])["Policy"])
     delivers = next(each for each in policy["Statement"] if each["Sid"] == "TrailDelivers")
     assert delivers["Condition"]["StringEquals"]["aws:SourceArn"] == outputs["trail_arn"]

@@ -26,9 +26,9 @@ def test_of_a_finding_around_placeholders_only_what_is_none_goes():
     cleaner = own(OWN="BEGIN[^.]{1,60}END")
     assert (
         text(cleaner, "x BEGIN <PERSON_1> y <PERSON_2> END.")
-        == "x <OWN_3><PERSON_1><OWN_4><PERSON_2><OWN_5>."
+        == "x <OWN_1><PERSON_1><OWN_2><PERSON_2><OWN_3>."
     )
-    assert text(cleaner, "BEGIN <PERSON_1>END <PERSON_2>") == "<OWN_3><PERSON_1><OWN_4> <PERSON_2>"
+    assert text(cleaner, "BEGIN <PERSON_1>END <PERSON_2>") == "<OWN_1><PERSON_1><OWN_2> <PERSON_2>"
 
 
 def test_fields_of_one_document_share_its_placeholders(cleaner: Cleaner):

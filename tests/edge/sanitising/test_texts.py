@@ -19,9 +19,9 @@ def test_one_value_has_one_placeholder_throughout_a_document(cleaner: Cleaner):
     assert made == "<IBAN_CODE_1> of <EMAIL_ADDRESS_1>\r\n\nAgain <IBAN_CODE_1>.\n"
 
 
-def test_a_document_that_holds_placeholders_already_is_numbered_above_them(cleaner: Cleaner):
-    made = cleaned(cleaner, "a.txt", f"<PERSON_4> and {MAIL}".encode())
-    assert made == b"<PERSON_4> and <EMAIL_ADDRESS_5>"
+def test_no_placeholder_of_a_document_is_used_for_another_value(cleaner: Cleaner):
+    made = cleaned(cleaner, "a.txt", f"<PERSON_4>, <EMAIL_ADDRESS_1> and {MAIL}".encode())
+    assert made == b"<PERSON_4>, <EMAIL_ADDRESS_1> and <EMAIL_ADDRESS_2>"
 
 
 def test_what_only_looks_like_a_placeholder_hides_nothing(cleaner: Cleaner):
