@@ -29,7 +29,7 @@ from edge.openai_api import Refusal
 
 EXPIRE_S = 3600.0
 ANONYMOUS_S = 60.0
-ANONYMOUS = 20
+ANONYMOUS = 60
 """Refused requests of nobody known that have a record each in every `ANONYMOUS_S`; the others are counted in one."""
 
 
