@@ -117,8 +117,12 @@ def test_a_site_goes_up_is_taken_back_moves_over_and_goes_and_what_serves_is_nev
     assert stack.boto("cloudwatch").describe_alarms()["MetricAlarms"] == []
     (bucket,) = stack.boto("s3").list_buckets()["Buckets"]
     assert f"arn:aws:s3:::{bucket['Name']}" in retained
-    (group,) = stack.boto("logs").describe_log_groups()["logGroups"]
-    assert group["arn"].removesuffix(":*") in retained, "the flow log, and no log of the containers"
+    groups = stack.boto("logs").describe_log_groups()["logGroups"]
+    assert len(groups) == 2
+    for group in groups:
+        assert group["arn"].removesuffix(":*") in retained, (
+            "flow log and query log, and no log of the containers"
+        )
     for arn in (each for each in retained if ":kms:" in each):
         key = stack.boto("kms").describe_key(KeyId=arn.rpartition("/")[2])["KeyMetadata"]
         assert key["KeyState"] == "Enabled", "what is kept could not be read"
