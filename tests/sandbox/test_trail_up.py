@@ -160,7 +160,7 @@ def test_trail_and_budgets_go_up_are_mended_changed_and_leave_what_they_name(sta
 
     stack.own(lambda: account(days=800, monthly_usd=4500))
     summary = stack.up().summary.resource_changes
-    assert kinds(summary)["update"] == 5, "lock, log group, budget, and the two components"
+    assert kinds(summary)["update"] == 6, "lock, lifecycle, log group, budget, and the two components"
     assert not {"replace", "create", "delete"} & set(kinds(summary))
     assert stack.outputs() == before
     group = next(iter(stack.boto("logs").describe_log_groups()["logGroups"]))
