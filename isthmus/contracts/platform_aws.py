@@ -55,38 +55,6 @@ Days = Annotated[int, Field(ge=1, le=36500)]
 
 TAG_KEYS = {"platform": "isthmus-platform", "class": "isthmus.dev/class", "workload": "isthmus.dev/workload"}
 """The cost-allocation tag that a budget of each scope counts by."""
-SERVICES = (
-    "bedrock-runtime",
-    "bedrock",
-    "rolesanywhere",
-    "sts",
-    "kms",
-    "logs",
-    "ecr.api",
-    "ecr.dkr",
-    "s3",
-    "sagemaker.runtime",
-    "ec2",
-    "eks",
-    "eks-auth",
-    "secretsmanager",
-    "cloudtrail",
-    "monitoring",
-    "events",
-    "sns",
-    "elasticfilesystem",
-    "elasticloadbalancing",
-    "ecs",
-    "sagemaker.api",
-    "application-autoscaling",
-)
-"""AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
-CONTROL_SERVICES = tuple(
-    each
-    for each in SERVICES
-    if each not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
-)
-"""Of these, the ones by which infrastructure is made. The others carry prompts, answers, images and identities."""
 Service = Literal[
     "bedrock-runtime",
     "bedrock",
@@ -112,6 +80,14 @@ Service = Literal[
     "sagemaker.api",
     "application-autoscaling",
 ]
+SERVICES: tuple[Service, ...] = get_args(Service)
+"""AWS services that can be reached by a private endpoint of ours; `s3` by a gateway endpoint."""
+CONTROL_SERVICES = tuple(
+    each
+    for each in SERVICES
+    if each not in ("bedrock-runtime", "rolesanywhere", "eks-auth", "ecr.dkr", "sagemaker.runtime")
+)
+"""Of these, the ones by which infrastructure is made. The others carry prompts, answers, images and identities."""
 
 
 DnsPattern = Annotated[

@@ -116,6 +116,11 @@ class FixedCosts:
     """Targets that the blueprint builds. With `eks-vllm` its gateways in AWS run in a cluster, else on Fargate."""
     _homes: dict[Sensitivity, str | None] = field(default_factory=dict, compare=False)
 
+    @property
+    def _clusters_in_aws(self) -> bool:
+        """Whether gateways in AWS run in a cluster of the blueprint, else on Fargate."""
+        return "eks-vllm" in self.builds
+
     def parts(self) -> list[FixedCost]:
         """Every part that could be built, in a fixed order."""
         parts = [
@@ -151,7 +156,7 @@ class FixedCosts:
         """Whether a placement needs the parts of a scope."""
         here = placed.site == scope.site
         gateway_here = placed.gateway_site == scope.site
-        in_cluster = "eks-vllm" in self.builds
+        in_cluster = self._clusters_in_aws
         api = placed.target in ("bedrock", "sagemaker")
         if scope.kind == "network":
             return here or gateway_here
@@ -202,7 +207,7 @@ class FixedCosts:
             for workload in self.requirements.workloads
             if workload.sensitivity == sensitivity
         )
-        if "eks-vllm" not in self.builds:
+        if not self._clusters_in_aws:
             tasks = sum(count for _, count in FARGATE_TASKS)
             words = ", ".join(f"{count} {task}" for task, count in FARGATE_TASKS)
             hours = tasks * HOURS
@@ -225,7 +230,7 @@ class FixedCosts:
         )
 
     def _cluster(self, site: AwsSite, zones: int) -> Iterator[FixedCost]:
-        if "eks-vllm" not in self.builds:
+        if not self._clusters_in_aws:
             return
         scope = Scope("cluster", site.name)
         size = self.system_nodes(zones)

@@ -17,6 +17,7 @@ from isthmus.contracts.errors import EnvironmentFault
 from sandbox.toolchain import cache
 
 SOURCES = Path(__file__).with_name("browser")
+BROWSER = "the grader browser"
 _FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="xdg">fonts</cachedir></fontconfig>
@@ -51,14 +52,16 @@ def install() -> float:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(SOURCES / name, made / name)
             # The package's own start script wants a newer Node; nothing of it is run.
-            _run(
+            run_node(
                 ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--engine-strict=false"],
                 made,
+                BROWSER,
+                target,
             )
             packed = made / "node_modules" / "@sparticuz" / "chromium" / "bin"
             wanted = ("al2023.tar", "fonts.tar", "chromium")
             names = [name for each in wanted for name in (str(packed / f"{each}.br"), each)]
-            _run(["node", str(SOURCES / "unpack.mjs"), *names], made)
+            run_node(["node", str(SOURCES / "unpack.mjs"), *names], made, BROWSER, target)
             for each in ("al2023.tar", "fonts.tar"):
                 with tarfile.open(made / each) as archive:
                     archive.extractall(made, filter="data")
@@ -69,15 +72,19 @@ def install() -> float:
     return time.monotonic() - began
 
 
-def _run(command: list[str], where: Path) -> None:
+def run_node(command: list[str], where: Path, what: str, target: Path) -> None:
+    """Run npm or Node.js in a folder. Raises `EnvironmentFault` where it fails.
+
+    `what`: the part that is installed, for the error. `target`: the folder that shall hold it.
+    """
     try:
         done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
-        said = (done.stderr or done.stdout) if done.returncode else ""
+        problem = (done.stderr or done.stdout) if done.returncode else ""
     except FileNotFoundError:
-        said = f"{command[0]} is not on PATH"
-    if said:
+        problem = f"{command[0]} is not on PATH"
+    if problem:
         raise EnvironmentFault(
-            f"the grader browser could not be installed: {' '.join(said.split())[-500:]}",
-            where=str(folder()),
+            f"{what} could not be installed: {' '.join(problem.split())[-500:]}",
+            where=str(target),
             todo="Node.js 20 or newer with npm is needed, and the npm registry; run `make graders` again",
         )

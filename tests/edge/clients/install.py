@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from isthmus.contracts.errors import EnvironmentFault, IsthmusError
+from isthmus.contracts.errors import IsthmusError
 from sandbox.toolchain import cache
 from tests.graders import tools
+from tests.graders.browser_install import run_node
 
 HERE = Path(__file__).parent
 NAMES = ("langchain", "llamaindex", "instructor", "litellm")
@@ -47,22 +47,9 @@ def install_node() -> float:
         with cache.filling(target) as folder:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(NODE / name, folder / name)
-            _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            run_node(command, folder, "the clients for Node", target)
     return time.monotonic() - began
-
-
-def _run(command: list[str], folder: Path) -> None:
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        problem = (done.stderr or done.stdout) if done.returncode else ""
-    except FileNotFoundError:
-        problem = f"{command[0]} is not on PATH"
-    if problem:
-        raise EnvironmentFault(
-            f"the clients for Node could not be installed: {' '.join(problem.split())[-500:]}",
-            where=str(node_folder()),
-            todo="Node.js 20 and npm must be on PATH and the npm registry reachable; run `make graders` again",
-        )
 
 
 def main() -> int:
