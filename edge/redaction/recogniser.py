@@ -141,13 +141,17 @@ class Recogniser:
                 return
 
     def _ends(self, text: Text, start: int, end: int) -> Iterator[int]:
-        """The match's end, and of groups with a check those of shorter ones: patterns are greedy, and take on the
-        next word."""
+        """The match's end, then the ends of shorter matches: patterns are greedy and take on the next word.
+
+        Only groups of characters have shorter ones, and only where a check may refuse the longest match or the longest
+        match ends within a word (`+49 30 901820. 20000 euros`).
+        """
         if end <= start or (self.alone and text.joined_before(start)):
             return
-        if not (self.alone and text.joined_after(end)):
+        ends_within_word = self.alone and text.joined_after(end)
+        if not ends_within_word:
             yield end
-        if self.check is None or self.group or self.sort != "groups":
+        if self.group or self.sort != "groups" or not (self.check or ends_within_word):
             return
         for last in range(end - 1, start + self.narrow - 1, -1):
             if (

@@ -31,10 +31,11 @@ BANK = "bank-dev"
 
 
 def without_state(urn: str) -> bool:
-    """Of what later versions update in place: pods, their room, and who reaches and measures a gateway's."""
+    """Of what later versions update in place: pods, quotas, who is admitted, and a gateway's policy and monitor."""
     kind, name = urn.split("::")[2:]
     of_gateways = name.endswith(("-gateway-network", "-gateway-monitor"))
-    return kind.endswith((f"${DEPLOYMENT}", ":ResourceQuota")) or of_gateways
+    kinds = (f"${DEPLOYMENT}", ":ResourceQuota", ":ValidatingAdmissionPolicy")
+    return kind.endswith(kinds) or of_gateways
 
 
 def stack_of(snapshot: Path) -> str:

@@ -128,6 +128,7 @@ def test_a_text_without_a_match_is_byte_for_byte_the_same(text: str):
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS, VALUES, st.sampled_from(["", *FORMAT_CHARACTERS]), TEXTS)
+@example("", "+49 30 901820", "", "00000")
 def test_a_value_between_others_text_is_hidden_and_nothing_but_findings_changes(
     left: str, value: str, character: str, right: str
 ):
