@@ -7,7 +7,6 @@ can be reached by a caller.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -105,7 +104,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def dump(value: Any) -> bytes:
     """JSON in UTF-8, compact; raises Refusal 400 for text that UTF-8 cannot hold, and for infinite numbers."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return strict_json.dump(value)
     except (ValueError, RecursionError):
         raise Refusal(
             400, "malformed_json", "The body holds text that is not valid Unicode, or an infinite number."

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
+from edge import strict_json
 from edge.config import Limits, Screening
 from edge.openai_api import Refusal
 from edge.redaction import Detection, Finding, Reach
@@ -63,7 +64,7 @@ class DetectorClient:
         """
         made_up = f"isk_{secrets.token_hex(16)}"
         wanted = None if entities is None else {*entities}
-        body = json.dumps(
+        body = _written(
             {
                 "texts": [*texts, made_up],
                 "entities": None if wanted is None else sorted({*wanted, SECRET}),
@@ -71,7 +72,7 @@ class DetectorClient:
                 "languages": self._config.languages,
                 "limit_s": self._config.limit_s,
             }
-        ).encode()
+        )
         try:
             async with asyncio.timeout(self._config.limit_s):
                 raw = await self._answer(body)
@@ -112,6 +113,14 @@ def unavailable() -> Refusal:
         "screening_unavailable",
         "What passes here is looked through first, and that cannot be done now; try again later.",
     )
+
+
+def _written(request: dict[str, Any]) -> bytes:
+    try:
+        return strict_json.dump(request)
+    except ValueError:
+        # A model server's text with half of a surrogate pair, which JSON can hold as an escape.
+        return json.dumps(request).encode()
 
 
 def _read(said: dict[str, Any], texts: Sequence[str]) -> Looked:
