@@ -13,6 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from edge.confidence.listening import FIELD
+from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
 from edge.strict_json import MOST_DEPTH
 
 Kind = Literal["text", "code", "name", "fixed"]
@@ -247,20 +248,6 @@ _SCHEMA_WORDS = """
     unevaluatedProperties uniqueItems writeOnly
 """
 _KEYWORDS = frozenset(_SCHEMA_WORDS.split())
-_BY_NAME = frozenset(
-    (
-        "properties",
-        "patternProperties",
-        "$defs",
-        "definitions",
-        "dependentSchemas",
-        "dependentRequired",
-        "dependencies",
-    )
-)
-"""Objects whose keys are names that the schema's author gave."""
-_DATA = frozenset(("default", "const", "enum", "example", "examples"))
-"""Values as a caller could send them: any JSON."""
 _PROSE = frozenset(("description", "title", "$comment", "enumDescriptions"))
 _KNOWN_VALUES = """
     array boolean integer null number object string
@@ -291,9 +278,9 @@ def _schema(value: Any, put: Put, field: str = "") -> Any:
 
 
 def _within(key: str, part: Any, put: Put) -> Any:
-    if key in _DATA:
+    if key in SCHEMA_DATA:
         return _data(part, put)
-    if key in _BY_NAME and isinstance(part, dict):
+    if key in SCHEMAS_BY_NAME and isinstance(part, dict):
         return {put(name, "name"): _schema(inner, put) for name, inner in part.items()}
     return _schema(part, put, key)
 

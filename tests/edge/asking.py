@@ -80,6 +80,12 @@ LEADING_OUT: list[dict[str, Any]] = [
     {"functions": []},
     {"tools": [{"type": "function", "function": {"name": "a b"}}]},
     {"response_format": {"type": "json_schema", "json_schema": []}},
+    {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "x", "schema": {"$ref": "https://evil.example/schema.json"}},
+        }
+    },
 ]
 """Malformed, or something that a server would fetch."""
 
