@@ -7,6 +7,7 @@ Fields are known by their place in OpenAI's protocol, never by their name alone:
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
@@ -23,6 +24,8 @@ Put = Callable[[str, Kind], str]
 """Gets each text, and gives what goes on in its place."""
 _LONG_NUMBER = 6
 """Digits. A number with fewer is no identifier of anybody."""
+_DECIMALS, _DECIMALS_OF_BIAS = 4, 3
+"""Of numbers of sampling that leave: with the digits that their bounds allow they stay below `_LONG_NUMBER`."""
 _MOST_NESTED = 8
 """JSON texts within strings of each other."""
 _ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
@@ -217,6 +220,22 @@ def _seed(seed: Any, put: Put) -> Any:
     return seed
 
 
+def _sampling(value: Any, put: Put) -> Any:
+    return _rounded(value, _DECIMALS)
+
+
+def _logit_bias(biases: dict[str, Any], put: Put) -> dict[str, Any]:
+    return {token: _rounded(bias, _DECIMALS_OF_BIAS) for token, bias in biases.items()}
+
+
+def _rounded(value: Any, decimals: int) -> Any:
+    """A number without the decimals that could hold an identifier, and never a 0 that was none."""
+    if not isinstance(value, float):
+        return value
+    rounded = round(value, decimals)
+    return rounded if rounded or not value else math.copysign(10**-decimals, value)
+
+
 def _unchanged(value: Any, put: Put) -> Any:
     """Words of the protocol, and numbers whose bounds hold no identifier (`edge.request_fields`)."""
     return value
@@ -229,9 +248,19 @@ _FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     "response_format": _response_format,
     "structured_outputs": _structured_outputs,
     "seed": _seed,
+    "logit_bias": _logit_bias,
     **dict.fromkeys(
-        ("model", "logit_bias", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged
+        (
+            "temperature",
+            "top_p",
+            "min_p",
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+        ),
+        _sampling,
     ),
+    **dict.fromkeys(("model", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged),
 }
 """Of a request; every other field is text, or lists of texts."""
 
