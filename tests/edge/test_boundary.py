@@ -84,7 +84,12 @@ def test_a_header_does_not_make_a_key_anothers(chain: Site, header: str):
 @pytest.mark.parametrize("field", asking.DATA_MOVING_FIELDS)
 def test_a_field_that_moves_data_is_refused_wherever_it_stands(chain: Site, field: str):
     for value in ("https://evil.example", {"url": "https://evil.example"}, True):
-        for fields in ({field: value}, {"extra_body": {field: value}}, {"stream": True, field: value}):
+        variants: tuple[dict[str, Any], ...] = (
+            {field: value},
+            {"extra_body": {field: value}},
+            {"stream": True, field: value},
+        )
+        for fields in variants:
             response = chain.ask(**fields)
             assert (response.status_code, code_of(response)) == (400, "unknown_field"), fields
     assert chain.model.received == []
