@@ -24,8 +24,8 @@ SHORT_BYTES = 16 * 1024
 SLOW_S = 0.05
 """After so long a short request's worker is replaced, and ends its work after all others.
 
-A common text of 16 KB takes half of that, and one made to take long three times as much: 1.5 and 10 microseconds a byte,
-measured on 29 November 2026.
+A common text of 16 KB takes half of that, one made to take long three times as much (1.5 and 10 microseconds a byte,
+measured on 29 November 2026).
 """
 MOST_SLOW = 4
 """Workers that were replaced and are still at work; one more is given up."""
