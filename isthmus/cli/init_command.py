@@ -49,6 +49,7 @@ def init(
     from isthmus.cli import console, plan_command
     from isthmus.contracts import plan_checks, yamlfile
     from isthmus.contracts import requirements as requirements_of
+    from isthmus.contracts.errors import InputError
     from isthmus.engine import project as projects
     from isthmus.planning import age, planner
 
@@ -56,7 +57,10 @@ def init(
     _free(stack, chosen.stacks_dir, requirements)
     today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
     wanted = requirements_of.load(requirements)
-    found = planner.plan(wanted, plan_command.offers(), today, blueprint=blueprint)
+    try:
+        found = planner.plan(wanted, plan_command.offers(), today, blueprint=blueprint)
+    except InputError as error:
+        raise requirements_of.locate(error, requirements) from None
     plan_command.show_text(found)
     if not found.plan.feasible:
         raise typer.Exit(1)

@@ -60,12 +60,16 @@ def plan(
     from isthmus.cli import console
     from isthmus.contracts import plan_checks
     from isthmus.contracts import requirements as requirements_of
+    from isthmus.contracts.errors import InputError
     from isthmus.planning import age, moved, planner
 
     today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
     wanted = requirements_of.load(requirements)
     before = _before(requirements, output)
-    found = planner.plan(wanted, offers(), today, blueprint=blueprint, before=before)
+    try:
+        found = planner.plan(wanted, offers(), today, blueprint=blueprint, before=before)
+    except InputError as error:
+        raise requirements_of.locate(error, requirements) from None
     if found.plan.feasible:
         # What was made must hold to what every plan is held to, or it is not shown.
         plan_checks.check(found.plan, wanted)

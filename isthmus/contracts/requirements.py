@@ -7,11 +7,12 @@ The parts live in `requirements_workloads` and `requirements_sites`.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from isthmus.contracts.errors import At
+from isthmus.contracts.errors import At, InputError
 from isthmus.contracts.handling import Exception_
 from isthmus.contracts.requirements_sites import AwsSite, Link, OnPremSite, Site
 from isthmus.contracts.requirements_workloads import Workload
@@ -21,7 +22,7 @@ from isthmus.contracts.words import DnsLabel, FilePart
 if TYPE_CHECKING:
     from isthmus.contracts.yamlfile import Document
 
-__all__ = ["AwsSite", "OnPremSite", "Requirements", "Workload", "load"]
+__all__ = ["AwsSite", "OnPremSite", "Requirements", "Workload", "load", "locate"]
 
 
 class Objective(FilePart):
@@ -183,6 +184,27 @@ def load(path: str | os.PathLike[str]) -> Requirements:
     from isthmus.contracts import yamlfile
 
     return parse(yamlfile.load(path))
+
+
+def locate(error: InputError, path: str | os.PathLike[str]) -> InputError:
+    """The planner's error with file and line, where it names a place as `sites.0.prices.logs`."""
+    from isthmus.contracts import yamlfile
+
+    parts = _PLACE.fullmatch(error.where)
+    if parts is None:
+        return error
+    name, index, keys = parts.groups()
+    # Names of models hold dots, so only the first of the keys is split off.
+    inner = keys.split(".", 1) if name == "sites" else keys.split(".")
+    where = yamlfile.load(path).where((name, int(index), *map(_index, inner)))
+    return InputError(error.what, where=where, todo=error.todo)
+
+
+def _index(key: str) -> str | int:
+    return int(key) if key.isdecimal() else key
+
+
+_PLACE = re.compile(r"(sites|workloads)\.(\d+)\.(.+)")
 
 
 def parse(document: Document) -> Requirements:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts import inference_profiles
-from isthmus.contracts.errors import InputError
 from isthmus.planning import stated, tables
 
 
@@ -110,12 +109,10 @@ def given_price(given: dict[str, Any], *names: str) -> Price | None:
             continue
         row = given[name]
         where = f"sites[].prices.{name}"
-        if not isinstance(row, dict):
-            raise InputError(
-                f"the price `{row!r}` is no mapping", where=where, todo="Say input_usd_per_mtok and so on"
-            )
+        todo = 'Write {input_usd_per_mtok: 3, output_usd_per_mtok: 15, as_of: "2026-11-25"}'
+        row = stated.mapping(row, name, where, todo)
         told = [
-            stated.number(row.get(key, default), key, where, below=1e6)
+            stated.number(row.get(key, default), key, where, below=1e6, todo=todo)
             for key, default in (
                 ("input_usd_per_mtok", None),
                 ("output_usd_per_mtok", None),

@@ -83,13 +83,10 @@ def _unit(item: str) -> str:
 
 def _site_price(item: str, unit: str, row: Any) -> UnitPrice:
     where, key = f"sites[].prices.{item}", _KEYS[unit]
-    value = row.get(key) if isinstance(row, dict) else None
-    if isinstance(row, dict) and key not in row:
-        raise InputError(
-            f"the price of {item} has no `{key}`",
-            where=where,
-            todo=f'Write {{{key}: 0.1, as_of: "2026-11-25"}}',
-        )
-    usd = stated.number(value, key, where, below=1e5, todo=f'Write {{{key}: 0.1, as_of: "2026-11-25"}}')
+    todo = f'Write {{{key}: 0.1, as_of: "2026-11-25"}}'
+    given = stated.mapping(row, item, where, todo)
+    if key not in given:
+        raise InputError(f"the price of {item} has no `{key}`", where=where, todo=todo)
+    usd = stated.number(given[key], key, where, below=1e5, todo=todo)
     source, as_of = stated.evidence(row, where)
     return UnitPrice(usd, unit, "given", source, as_of)

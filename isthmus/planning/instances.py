@@ -120,11 +120,16 @@ def _listed(service: str, name: str, region: str) -> Rate | None:
     return Rate(row["usd_per_hour"], row["purchase"], told["kind"], told["source"], told["as_of"])
 
 
+def check_given(name: str, row: Any) -> None:
+    """Raises `InputError` for an organisation's price that cannot be read."""
+    _given(row, name, "on-demand")
+
+
 def _given(row: Any, name: str, purchase: str) -> Rate:
     """The organisation's own price. Raises `InputError` for one that is none."""
     where = f"sites[].prices.{name}"
-    value = row.get("usd_per_hour") if isinstance(row, dict) else None
     todo = 'Write it like `{usd_per_hour: 13.1, as_of: "2026-11-25"}`'
+    value = stated.mapping(row, name, where, todo).get("usd_per_hour")
     hour = stated.number(value, "usd_per_hour", where, below=1e5, todo=todo)
     source, as_of = stated.evidence(row, where)
     return Rate(hour, purchase, "given", source, as_of)

@@ -7,6 +7,13 @@ from typing import Any
 from isthmus.contracts.errors import InputError
 
 
+def mapping(value: Any, name: str, where: str, todo: str) -> dict[str, Any]:
+    """The price as it is stated. Raises `InputError` for a bare number and whatever else has no keys."""
+    if not isinstance(value, dict):
+        raise InputError(f"the price of {name} is `{value}`, not a mapping", where=where, todo=todo)
+    return value
+
+
 def number(value: Any, key: str, where: str, *, below: float, todo: str = "Correct it") -> float:
     """Raises `InputError` for what is none, negative, or absurd."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:

@@ -94,6 +94,8 @@ def _prices_are_of_something(requirements: Requirements) -> None:
         for key, given, buys in (("prices", site.prices, True), ("latency", site.latency, False)):
             for name in given:
                 if name in calls or (buys and (instances.priced(name) or name in fixed_prices.item_names())):
+                    if buys:
+                        _check_price(name, site, f"sites.{index}.prices.{name}")
                     continue
                 from isthmus.contracts.explain import did_you_mean
 
@@ -108,3 +110,16 @@ def _prices_are_of_something(requirements: Requirements) -> None:
                     where=f"sites.{index}.{key}.{name}",
                     todo=did_you_mean(name, known) or "Correct it, or take it out",
                 )
+
+
+def _check_price(name: str, site: AwsSite, where: str) -> None:
+    """Raises `InputError` with the place of a price that cannot be read, also where no plan needs it."""
+    try:
+        if name in fixed_prices.item_names():
+            fixed_prices.unit_price(name, site.region, site.prices)
+        elif instances.priced(name):
+            instances.check_given(name, site.prices[name])
+        else:
+            bedrock.given_price(site.prices, name)
+    except InputError as error:
+        raise InputError(error.what, where=where, todo=error.todo) from None

@@ -68,6 +68,30 @@ def test_the_age_of_prices_is_told_and_never_written(isthmus, bank):
     assert "warning: the oldest listed price" in old.err
 
 
+@pytest.mark.parametrize(
+    ("price", "message"),
+    [
+        ("nonsense: 3", "`nonsense` is not the name of a model"),
+        (
+            "logs: -3",
+            'the price of logs is `-3`, not a mapping. Write {usd_per_gb: 0.1, as_of: "2026-11-25"}',
+        ),
+        ("p5.48xlarge: 3", "the price of p5.48xlarge is `3`, not a mapping"),
+        ("logs: {usd_per_gb: 1}", "the price has no day"),
+    ],
+)
+def test_a_price_that_cannot_be_read_is_refused_with_its_line(isthmus, bank, price, message):
+    """Also a price that this plan does not need."""
+    text = bank.read_text().replace(
+        "  - name: frankfurt\n", f"  - name: frankfurt\n    prices: {{{price}}}\n"
+    )
+    bank.write_text(text)
+    line = text.splitlines().index(f"    prices: {{{price}}}") + 1
+    refused = isthmus("plan", bank, *AS_OF)
+    assert refused.code == 2
+    assert f"{bank.name}:{line} (sites[frankfurt].prices.{price.split(':')[0]}): {message}" in refused.err
+
+
 def test_an_infeasible_plan_is_exit_code_1_and_takes_no_feasible_one_s_place(isthmus, bank, tmp_path):
     target = tmp_path / "bank.plan.yaml"
     isthmus("plan", bank, "-o", target, *AS_OF)

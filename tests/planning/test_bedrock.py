@@ -56,7 +56,7 @@ def test_the_organisation_s_own_price_goes_first() -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (3, "is no mapping"),
+        (3, "is `3`, not a mapping"),
         ({"input_usd_per_mtok": 1, "as_of": "2026-11-01"}, "output_usd_per_mtok is None"),
         ({"input_usd_per_mtok": -1, "output_usd_per_mtok": 1, "as_of": "x"}, "input_usd_per_mtok is -1"),
         ({"input_usd_per_mtok": True, "output_usd_per_mtok": 1, "as_of": "x"}, "is True"),
