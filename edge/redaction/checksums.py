@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 from collections.abc import Callable
 from functools import cache, partial
@@ -34,9 +35,130 @@ def compact(text: str) -> str:
     return "".join(each for each in text if each.isascii() and each.isalnum()).upper()
 
 
+_IBAN_COUNTRIES = {
+    "8n12c": "AD", "19n": "AE IL SO TL", "8n16c": "AL CY", "16n": "AT BA EE LT MN XK", "4a20c": "AZ",
+    "12n": "BE", "4a6n8c": "BG", "4a14c": "BH", "23n": "BI DJ MR", "23n1a1c": "BR", "4c4n16c": "BY",
+    "5n12c": "CH LI", "18n": "CR DE ME RS VA", "20n": "CZ ES SE SK TN", "14n": "DK FI FO GL SD", "4c20n": "DO",
+    "25n": "EG", "2a12n": "FK", "10n11c2n": "FR MC", "4a14n": "GB IE", "2a16n": "GE", "4a15c": "GI",
+    "7n16c": "GR", "24c": "GT", "4a20n": "HN NI SV", "17n": "HR", "24n": "HU PL", "4a15n": "IQ", "22n": "IS",
+    "1a10n12c": "IT SM", "4a4n18c": "JO YE", "4a22c": "KW", "3n13c": "KZ LU", "4n20c": "LB", "4a24c": "LC",
+    "4a13c": "LV", "21n": "LY PT ST", "20c": "MD", "3n10c2n": "MK", "4a5n18c": "MT", "4a19n3a": "MU",
+    "4a10n": "NL", "11n": "NO", "3n16c": "OM", "4a16c": "PK RO", "4a21c": "PS QA", "14n15c": "RU",
+    "2n18c": "SA", "4a20n3a": "SC", "15n": "SI", "6n16c": "TR", "6n19c": "UA", "4a16n": "VG",
+}  # fmt: skip
+IBAN_STRUCTURES = {
+    country: "".join(kind * int(count) for count, kind in re.findall(r"([0-9]+)([nac])", structure))
+    for structure, countries in _IBAN_COUNTRIES.items()
+    for country in countries.split()
+}
+"""By country what each character behind the check digits is: a digit (n), a letter (a), or either (c). As the registry
+of ISO 13616 has it; python-stdnum's copy is the same, but the gateway's own image has no python-stdnum."""
+_LOOK_ALIKE = str.maketrans("OoIil", "00111")
+
+
+def cut_to_iban(text: str) -> str:
+    """A text's beginning that has as many letters and digits as an IBAN of its country; empty where it has fewer."""
+    kinds = _iban_kinds(text)
+    if text[: len(kinds)].isalnum() and text.isascii():
+        return text[: len(kinds)] if kinds and len(text) >= len(kinds) else ""
+    places = [at for at, character in enumerate(text) if character.isascii() and character.isalnum()]
+    return text[: places[len(kinds) - 1] + 1] if 0 < len(kinds) <= len(places) else ""
+
+
+def _iban_kinds(text: str) -> str:
+    """Of an IBAN what each character is, by the country that its first letters name; empty where none is."""
+    first = "".join(filter(str.isalpha, text[:_WITH_COUNTRY]))[:2].upper()
+    return "aann" + IBAN_STRUCTURES[first] if first in IBAN_STRUCTURES else ""
+
+
+_WITH_COUNTRY = 8
+"""Characters in which a country's two letters are, with what may stand between them."""
+
+
 def iban(text: str) -> bool:
-    """ISO 13616: the country's structure, and the remainder of 97."""
-    return _of("iban", check_country=False)(compact(text))
+    """ISO 13616: the country's structure, and the remainder of 97. A letter may stand for the digit it looks like."""
+    number = "".join(character for character in text if character.isascii() and character.isalnum())
+    kinds = _iban_kinds(number)
+    if not kinds or len(number) != len(kinds):
+        return False
+    read = "".join(
+        character.translate(_LOOK_ALIKE) if kind == "n" else character
+        for character, kind in zip(number, kinds, strict=True)
+    )
+    if sum(map(str.isdigit, read)) < _FEWEST_DIGITS:
+        return False
+    return _of("iban", check_country=False)(read.upper())
+
+
+_FEWEST_DIGITS = 8
+"""Of an account number. In some countries it may be letters alone, as are the words behind `KW 12`."""
+
+
+def iban_counts_between(before: str, text: str, after: str) -> bool:
+    """Whether an IBAN counts between these neighbours: within a word only where its own characters are not spread."""
+    glued_before, glued_after = before[-1:].isalnum(), after[:1].isalnum()
+    if not (glued_before or glued_after):
+        return True
+    if glued_before and not text[:4].isalnum():
+        return False
+    if after[:1].isdigit() and not (text.isalnum() and len(text) >= _LONG_ENOUGH):
+        return False
+    return _HEX_AROUND.fullmatch(f"{_last_word(before)}{text}{_first_word(after)}") is None
+
+
+_LONG_ENOUGH = 18
+"""Of an IBAN with further digits behind it: `no` and 13 digits are a time stamp too."""
+_HEX_AROUND = re.compile("[0-9a-f]+")
+
+
+def _last_word(text: str) -> str:
+    """The letters and digits at a text's end."""
+    return re.search(r"[^\W_]*\Z", text).group()  # type: ignore[union-attr]
+
+
+def _first_word(text: str) -> str:
+    """The letters and digits at a text's beginning."""
+    return re.match(r"[^\W_]*", text).group()  # type: ignore[union-attr]
+
+
+def card_counts_between(before: str, text: str, after: str) -> bool:
+    """Whether a card counts between these neighbours: within no longer number, no digest, and no longer list."""
+    glued_before, glued_after = before[-1:].isalnum(), after[:1].isalnum()
+    if (glued_before and before[-1:].isdigit()) or (glued_after and after[:1].isdigit()):
+        return False
+    if (glued_before or glued_after) and (
+        _HEX_AROUND.fullmatch(_last_word(before).lower() + _first_word(after).lower()) is not None
+        or not _card_of_network(text)
+    ):
+        return False
+    return not _LIST.search(text) or not (_LIST_BEFORE.search(before) or _LIST_BEHIND.match(after))
+
+
+def _card_of_network(text: str) -> bool:
+    """Whether digits are as many as the number ranges of their network have, in its groups."""
+    groups = re.findall("[0-9]+", text)
+    return _NETWORKS.fullmatch("".join(groups)) is not None and (
+        len(groups) == 1 or tuple(map(len, groups)) in _CARD_GROUPS
+    )
+
+
+def _is_sorted(text: str) -> bool:
+    """Whether each number is above the one before it, or each below it, as in lists of ports, sizes and years."""
+    numbers = [int(number) for number in re.findall("[0-9]+", text)]
+    steps = {following > number for number, following in itertools.pairwise(numbers) if following != number}
+    return len(set(numbers)) == len(numbers) and len(steps) == 1
+
+
+_NETWORKS = re.compile(
+    "(?:4...|5[1-5]..|222[1-9]|22[3-9].|2[3-6]..|27[01].|2720|220[0-4]|6011|6(?:4[4-9]|5.|2.).|352[89]|35[3-8].)[0-9]{12}"
+    "|3[47][0-9]{13}|3(?:0[0-5]|[689].)[0-9]{11}"
+)
+"""Ranges that networks give: Visa, Mastercard, Mir, Discover and UnionPay, JCB; American Express; Diners."""
+_CARD_GROUPS = frozenset(((4, 4, 4, 4), (4, 6, 5), (4, 6, 4)))
+_LIST = re.compile("[,;+]")
+_LIST_BEFORE = re.compile(r"[0-9][\"']?\s{0,12}[,;+]\s{0,12}[\"']?\Z")
+_LIST_BEHIND = re.compile(r"[\"']?\s{0,12}[,;+]\s{0,12}[\"']?[0-9]")
+"""A further number of a list that a match is a part of."""
 
 
 def card(text: str) -> bool:
@@ -44,6 +166,8 @@ def card(text: str) -> bool:
     number = digits(text)
     lengths = next((lengths for start, lengths in _CARD_LENGTHS if start.match(number)), ())
     if len(number) not in lengths or len(set(number)) == 1 or not _of("luhn")(number):
+        return False
+    if _LIST.search(text) and (not _card_of_network(text) or _is_sorted(text)):
         return False
     # Networks with many lengths: in any grouping some part of a row of numbers would pass for a card.
     return grouped(text, strictly=len(lengths) > 3 and len(number) != 16)
@@ -58,7 +182,7 @@ _CARD_LENGTHS = tuple(
         ("4", (13, 16, 19)),
         ("50(?:18|20|38)|5[678]|0604|6304|6390|6759|676[123]", (12, 13, 14, 15, 16, 17, 18, 19)),
         ("5", (16,)),
-        ("2", (16,)),
+        ("220[0-4]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720", (16,)),
         ("6", (16, 17, 18, 19)),
     )
 )

@@ -6,6 +6,8 @@ Names are found here only where a word beside them says that one follows; all ot
 
 from __future__ import annotations
 
+import re
+
 from edge.redaction import checksums as check
 from edge.redaction.recogniser import Recogniser
 
@@ -88,6 +90,45 @@ _NO_PHONE = (
 )  # fmt: skip
 _EXTENSION = r"(?:[ ,;]{0,2}(?i:x|ext\.?|extension|#|durchwahl|poste|int\.) ?[0-9]{1,6})?"
 
+_LOCAL = r"\b[A-Za-z][A-Za-z0-9._%+'-]{0,63}"
+_SUFFIX = (
+    r"(?i:com|org|net|edu|gov|eu|info|biz|io|ai|dev|app|de|at|ch|li|fr|it|es|pt|uk|ie|nl|be|lu|pl|cz|dk|se|no|fi|us"
+    r"|example)"
+)
+_DOMAIN = rf"(?:[A-Za-z0-9-]{{1,40}}\.){{1,3}}{_SUFFIX}"
+_DOT = r"(?:\.| ?[\[({](?i:dot|punkt|point|punto)[\])}] ?)"
+_MAIL_PROVIDER = (
+    r"(?i:gmail|googlemail|outlook|hotmail|live|yahoo|icloud|me|msn|aol|gmx|web|t-online|freenet|posteo|mailbox"
+    r"|proton|protonmail|pm|orange|free|wanadoo|laposte|sfr|libero|virgilio|bluewin|hey|zoho|fastmail)"
+    r"\.(?i:com|org|net|de|at|ch|fr|it|es|co\.uk|me|eu)"
+)
+_MAIL_FOLLOWS = (
+    r"\b(?i:e-?mails?|mail|courriel)(?: ?[:=] ?| (?i:to|an|à) |[ -]?(?i:address|adresse)"
+    r"(?: (?i:is|ist|est|lautet))?:? )"
+)
+
+
+def _is_mailbox(text: str) -> bool:
+    """Whether the word before `at` or `@` can be a mailbox's name; in `Speaker @ example.com` it is none."""
+    name = re.split(r"[ @]", text, maxsplit=1)[0]
+    return _has_sign(text) or (name[:1].islower() and name not in _NO_MAILBOXES)
+
+
+def _has_sign(text: str) -> bool:
+    """Whether a digit or a sign within the word before `at` tells it from a word: `ann.smith`, `ann85`."""
+    name = re.split(r"[ @]", text, maxsplit=1)[0]
+    return len(name) > 4 and re.search(r"[0-9]|[A-Za-z0-9]{2}[._+-][A-Za-z0-9]", name) is not None
+
+
+_NO_MAILBOXES = frozenset(
+    (
+        "us", "me", "him", "her", "them", "you", "it", "uns", "mich", "here", "now", "today", "tonight", "live",
+        "online", "available", "hosted", "listed", "found", "party", "visit", "meet", "work", "works",
+        "working", "job", "jobs", "talk", "speaker", "speaking", "out", "up", "on", "in", "back", "find",
+        "check", "see", "try", "look", "and", "or", "is", "are", "was", "were", "the", "our", "your", "my",
+    )
+)  # fmt: skip
+
 CONTACTS: tuple[Recogniser, ...] = (
     Recogniser(
         "EMAIL_ADDRESS",
@@ -95,6 +136,36 @@ CONTACTS: tuple[Recogniser, ...] = (
         r"[\p{L}\p{N}._%+'-]{1,64}@(?:[\p{L}\p{N}-]{1,40}\.){1,4}\p{L}{2,24}",
         sort="token",
         score=1,
+    ),
+    Recogniser(
+        "EMAIL_ADDRESS",
+        "email-at-in-brackets",
+        rf"{_LOCAL} ?[\[({{] ?(?i:at) ?[\])}}] ?(?:[A-Za-z0-9-]{{1,40}}{_DOT}){{1,4}}[A-Za-z]{{2,24}}",
+        sort="free",
+        score=0.85,
+    ),
+    Recogniser(
+        "EMAIL_ADDRESS",
+        "email-at-with-spaces",
+        rf"{_LOCAL} ?@ {_DOMAIN}",
+        sort="free",
+        check=_is_mailbox,
+        score=0.85,
+    ),
+    Recogniser(
+        "EMAIL_ADDRESS",
+        "email-at-provider",
+        rf"{_LOCAL} (?i:at) {_MAIL_PROVIDER}",
+        sort="free",
+        check=_has_sign,
+    ),
+    Recogniser(
+        "EMAIL_ADDRESS",
+        "email-at-said",
+        rf"{_MAIL_FOLLOWS}({_LOCAL} (?i:at) {_DOMAIN})",
+        sort="free",
+        check=_is_mailbox,
+        group=1,
     ),
     Recogniser(
         "PHONE_NUMBER",

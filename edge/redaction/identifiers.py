@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import groupby
+
 from edge.redaction import checksums as check
-from edge.redaction.checksums import stdnum
+from edge.redaction.checksums import IBAN_STRUCTURES, stdnum
 from edge.redaction.recogniser import Recogniser
 
 
@@ -18,6 +21,39 @@ def _of(*codes: str) -> frozenset[str]:
 
 _GAP = r"[\s./_·*|`'\"-]{0,6}"
 """Between two groups of a number: spaces and line breaks, dots, slashes, the marks of Markdown and of tables."""
+_LIST_GAP = r"[\s./_·*|`'\"+,;-]{0,6}"
+"""The same, or what parts the elements of a list, of a row of CSV or of a form's field."""
+_SPREAD = r"[\s._·|'\"+,;/-]{1,6}"
+"""Between two characters of a number that is written one character at a time."""
+
+
+def _iban() -> str:
+    """IBANs of every country: its code and check digits together, parted, or one character at a time; then as many
+    characters of its structure as tell it from prose and from a row of codes; then up to the longest one's end.
+
+    Letters that look like digits stand for them: `O`, `I` and `l`.
+    """
+    countries: dict[str, list[str]] = defaultdict(list)
+    for country, structure in IBAN_STRUCTURES.items():
+        countries[structure[:_DISTINCTIVE]].append(country)
+    begun = []
+    for kinds, codes in countries.items():
+        together = "|".join(codes)
+        spread = "|".join(f"(?i:{code[0]}){_SPREAD}(?i:{code[1]})" for code in codes)
+        head = (
+            f"(?:(?:(?i:{together})|(?:{together})[ .-]){_CHECK_DIGIT}{{2}}"
+            f"|(?:{spread}){_SPREAD}{_CHECK_DIGIT}{_SPREAD}{_CHECK_DIGIT})"
+        )
+        body = (f"(?:{_LIST_GAP}{_CLASSES[kind]}){{{sum(1 for _ in run)}}}" for kind, run in groupby(kinds))
+        begun.append(head + "".join(body))
+    shortest, longest = min(map(len, IBAN_STRUCTURES.values())), max(map(len, IBAN_STRUCTURES.values()))
+    return f"(?:{'|'.join(begun)})(?:{_LIST_GAP}[0-9A-Za-z]){{{shortest - _DISTINCTIVE},{longest - _DISTINCTIVE}}}"
+
+
+_DISTINCTIVE = 8
+"""Characters of a structure."""
+_CHECK_DIGIT = "[0-9OIl]"
+_CLASSES = {"n": "[0-9OoIil]", "a": "[A-Za-z]", "c": "[0-9A-Za-z]"}
 _VAT = ("ust*", "vat", "tva", "iva", "umsatzsteuer*", "btw*", "mwst*", "p.iva", "partita")
 _CARD = (
     "credit card*", "debit card*", "card number*", "card no", "card #", "kreditkarte*", "kartennummer*",
@@ -29,11 +65,20 @@ IDENTIFIERS: tuple[Recogniser, ...] = (
     Recogniser(
         "IBAN_CODE",
         "iban",
-        rf"(?:(?i:[A-Z]{{2}})|[A-Z]{{2}}[ .-])[0-9]{{2}}(?i:{_GAP}[A-Z0-9]){{11,30}}",
+        _iban(),
         check=check.iban,
+        shorten=check.cut_to_iban,
+        counts_between=check.iban_counts_between,
         score=1,
     ),
-    Recogniser("CREDIT_CARD", "card", rf"[0-6](?:{_GAP}[0-9]){{11,18}}", check=check.card, score=1),
+    Recogniser(
+        "CREDIT_CARD",
+        "card",
+        rf"[0-6](?:{_LIST_GAP}[0-9]){{11,18}}",
+        check=check.card,
+        counts_between=check.card_counts_between,
+        score=1,
+    ),
     Recogniser(
         "CREDIT_CARD",
         "card-said",

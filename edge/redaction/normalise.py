@@ -7,6 +7,9 @@ and nothing else of it changes.
 - Unicode NFKC, which also undoes full-width, mathematical, superscript and circled forms;
 - digits of any script become ASCII digits, dashes `-`, spaces and tabs a space, middle dots and bullets `·`;
 - format characters, variation selectors, tags, fillers and control characters are left out.
+
+Further forms have encodings undone, and what a format puts between two groups of a number (`<br>`, an escaped line
+break) as a line break.
 """
 
 from __future__ import annotations
@@ -24,10 +27,17 @@ _DEFAULT_IGNORABLE = re.compile(
 )
 """Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties; category Cf adds the rest."""
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+MARKS = (
+    r"(?:(?:\\{1,2}[nrt]|</?(?i:br|td|th|tr|p|b|i|li|em|span|div|strong|code) ?/?>)\s{0,8}){1,8}"
+    r"|[\"'],\s{2,24}[\"']"
+)
+"""Escaped line breaks, HTML tags without attributes, and what parts the elements of a list in indented JSON."""
 _ENCODED = re.compile(
     r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,24});"
+    rf"|(?P<marks>{MARKS})"
 )
-"""Percent-encoding, or a character reference of HTML."""
+"""Percent-encoding, a character reference of HTML, or marks between two groups of a number."""
+_MAY_BE_ENCODED = re.compile(r"[%&<\\]|[\"'],\s")
 _NESTED = 3
 """Times that a text may have been encoded over again."""
 _TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
@@ -70,8 +80,9 @@ class Form:
 def forms(text: str) -> list[Form]:
     """The normal forms in which a text is read: one, and further ones where it can be read in another way.
 
-    A second one has its percent-encoding and its HTML character references decoded. A third one has superscripts left
-    out, which may be part of a number or a footnote behind it. A fourth one has the ASCII that tag characters encode.
+    A second one has its percent-encoding, its HTML character references and marks between groups decoded. A third one
+    has superscripts left out, which may be part of a number or a footnote behind it. A fourth one has the ASCII that
+    tag characters encode.
     """
     decoded = _decode(text)
     made = [_normalise(text)]
@@ -199,8 +210,8 @@ _ASCII = {ord("\t"): " ", 0x0B: "\n", 0x0C: "\n"}
 
 
 def _decode(text: str) -> Form | None:
-    """The text with percent-encoding and character references decoded; None where it has neither."""
-    if "%" not in text and "&" not in text:
+    """The text with percent-encoding, character references and marks between groups decoded; None where it has none."""
+    if _MAY_BE_ENCODED.search(text) is None:
         return None
     form: Form | None = None
     for _ in range(_NESTED):
@@ -237,8 +248,18 @@ def _decoded_characters(match: re.Match[str]) -> Iterator[tuple[str, int, int]]:
     """The characters that a match of `_ENCODED` encodes, each with its span."""
     if match.group("percent"):
         yield from _characters(match.group(), match.start())
+    elif match.group("marks"):
+        if _between_groups(match):
+            yield (", " if "," in match.group() else "\n"), match.start(), match.end()
     elif (character := html.unescape(match.group())) not in ("", match.group()):
         yield character, match.start(), match.end()
+
+
+def _between_groups(match: re.Match[str]) -> bool:
+    """Whether a letter or digit stands before and behind, and one of them is a digit."""
+    text, (start, end) = match.string, match.span()
+    before, behind = text[max(0, start - 8) : start].rstrip()[-1:], text[end : end + 1]
+    return before.isalnum() and behind.isalnum() and (before.isdigit() or behind.isdigit())
 
 
 def _characters(encoded: str, begin: int) -> Iterator[tuple[str, int, int]]:

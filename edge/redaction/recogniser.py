@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -57,6 +57,11 @@ class Recogniser:
     """What of the match is hidden."""
     alone: bool = True
     """Whether no letter or digit may stand right beside it."""
+    shorten: Callable[[str], str] | None = None
+    """Of a match: its beginning that counts; empty: nothing of it does."""
+    counts_between: Callable[[str, str, str], bool] | None = None
+    """Of what stands before a match, the match, and what stands behind it: whether it counts all the same where a
+    letter or a digit is right beside it, or not although none is."""
 
     @cached_property
     def compiled(self) -> Any:
@@ -136,7 +141,10 @@ class Recogniser:
                     break
             else:
                 # Not past it: the true number may begin within what only looked like one.
-                at = text.next_start(match.start()) if self.alone else text.after(match.start())
+                if self.counts_between is not None:
+                    at = text.next_possible_start(match.start())
+                else:
+                    at = text.next_start(match.start()) if self.alone else text.after(match.start())
             if at >= len(text.raw):
                 return
 
@@ -146,10 +154,14 @@ class Recogniser:
         Only groups of characters have shorter ones, and only where a check may refuse the longest match or the longest
         match ends within a word (`+49 30 901820. 20000 euros`).
         """
-        if end <= start or (self.alone and text.joined_before(start)):
+        if end <= start or (self.alone and self.counts_between is None and text.joined_before(start)):
+            return
+        if self.shorten is not None:
+            if counted := self.shorten(text.raw[start:end].decode()):
+                yield start + len(counted.encode())
             return
         ends_within_word = self.alone and text.joined_after(end)
-        if not ends_within_word:
+        if not ends_within_word or self.counts_between is not None:
             yield end
         if self.group or self.sort != "groups" or not (self.check or ends_within_word):
             return
@@ -164,6 +176,8 @@ class Recogniser:
     def _score(self, text: Text, start: int, end: int) -> float | None:
         near = self._near(text, start, end) if self.context else True
         if not near and (self.needs_context or self._labelled(text, start)):
+            return None
+        if self.counts_between is not None and not self.counts_between(*text.around(start, end)):
             return None
         if self.check is not None and not self.check(text.raw[start:end].decode()):
             return None
@@ -301,11 +315,23 @@ class Text:
         """Whether a letter or a digit begins here."""
         return self.raw[byte : byte + 4].decode("utf-8", "ignore")[:1].isalnum()
 
+    def around(self, start: int, end: int) -> tuple[str, str, str]:
+        """What stands before a match, the match itself, and what stands behind it."""
+        before, after = self.raw[max(0, start - AROUND) : start], self.raw[end : end + AROUND]
+        return before.decode("utf-8", "ignore"), self.raw[start:end].decode(), after.decode("utf-8", "ignore")
+
+    def next_possible_start(self, byte: int) -> int:
+        """The next character, or the one behind this number: no number begins within another's digits."""
+        byte = self.after(byte)
+        digits = _DIGITS.match(self.raw, byte) if self.raw[byte - 1] in b"0123456789" else None
+        return digits.end() if digits else byte
+
     def next_start(self, byte: int) -> int:
         """Where the next word begins: nothing that must stand alone begins within one."""
         byte = self.after(byte)
         while byte < len(self.raw) and self.joined_before(byte):
-            byte = self.after(byte)
+            match = _WORD.match(self.raw, byte)
+            byte = match.end() if match else self.after(byte)
         return byte
 
     def tick(self) -> None:
@@ -317,6 +343,9 @@ class Text:
 
 BEHIND = 24
 """Bytes behind a match in which a word may say what it is."""
+AROUND = 64
+"""Bytes before and behind a match that say whether it stands within another thing."""
+_DIGITS, _WORD = re.compile(rb"[0-9]+"), re.compile(rb"[0-9A-Za-z]+")
 _ALPHANUMERIC = frozenset(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _STRIDE = 4096
 _CONTINUES = bytes(range(0x80, 0xC0))

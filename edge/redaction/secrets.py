@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections import Counter
+from collections.abc import Callable
 
 from edge.redaction.recogniser import Recogniser
 
@@ -53,30 +56,53 @@ _NO_PASSWORDS = frozenset(
 )
 
 
-def _token(name: str, pattern: str) -> Recogniser:
-    return Recogniser(SECRET, name, pattern, sort="token", score=1)
+def _behind_letter(before: str, text: str, after: str) -> bool:
+    """Whether a token counts that may begin within a word (`xghp_…`)."""
+    return not after[:1].isalnum()
+
+
+def _random_behind_letter(before: str, text: str, after: str) -> bool:
+    """The same of a format whose first letters end words too (`risk-averse`, `task_test_…`): by its longest part."""
+    if after[:1].isalnum() or not before[-1:].isalnum():
+        return not after[:1].isalnum()
+    longest = max(re.split("[-_.]", text), key=len)
+    kinds = ["a" if each.islower() else "A" if each.isupper() else "0" for each in longest]
+    changes = sum(kind != following for kind, following in itertools.pairwise(kinds))
+    return len(longest) >= 12 and len(set(kinds)) == 3 and changes >= 0.35 * len(longest)
+
+
+def _token(
+    name: str, pattern: str, counts_between: Callable[[str, str, str], bool] | None = None
+) -> Recogniser:
+    return Recogniser(SECRET, name, pattern, sort="token", counts_between=counts_between, score=1)
 
 
 SECRETS: tuple[Recogniser, ...] = (
-    _token("aws-access-key", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"),
-    _token("github", r"(?:gh[pousr]_[A-Za-z0-9]{36,120}|github_pat_[A-Za-z0-9_]{60,100})"),
-    _token("gitlab", r"gl(?:pat|oas|dt|rt|ptt|ft)-[A-Za-z0-9_-]{20,64}"),
-    _token("slack", r"xox[abeprs]-[A-Za-z0-9-]{10,120}"),
+    _token("aws-access-key", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}", _behind_letter),
+    _token("github", r"(?:gh[pousr]_[A-Za-z0-9]{36,120}|github_pat_[A-Za-z0-9_]{60,100})", _behind_letter),
+    _token("gitlab", r"gl(?:pat|oas|dt|rt|ptt|ft)-[A-Za-z0-9_-]{20,64}", _random_behind_letter),
+    _token("slack", r"xox[abeprs]-[A-Za-z0-9-]{10,120}", _behind_letter),
     _token("slack-hook", r"hooks\.slack\.com/services/T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,30}"),
-    _token("stripe", r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,120}"),
-    _token("openai", r"sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]{3,8}-)?[A-Za-z0-9_-]{20,200}"),
-    _token("google", r"AIza[A-Za-z0-9_-]{35}"),
+    _token("stripe", r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,120}", _random_behind_letter),
+    _token(
+        "openai",
+        r"sk-(?:proj-|svcacct-|admin-|ant-[a-z0-9]{3,8}-)?[A-Za-z0-9_-]{20,200}",
+        _random_behind_letter,
+    ),
+    _token("google", r"AIza[A-Za-z0-9_-]{35}", _behind_letter),
     _token("huggingface", r"hf_[A-Za-z0-9]{30,50}"),
-    _token("npm", r"npm_[A-Za-z0-9]{36}"),
-    _token("pypi", r"pypi-AgE[A-Za-z0-9_-]{50,300}"),
-    _token("sendgrid", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,60}"),
+    _token("npm", r"npm_[A-Za-z0-9]{36}", _behind_letter),
+    _token("pypi", r"pypi-AgE[A-Za-z0-9_-]{50,300}", _behind_letter),
+    _token("sendgrid", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,60}", _random_behind_letter),
     _token("twilio", r"(?:AC|SK)[0-9a-f]{32}"),
-    _token("vault", r"hv[sbr]\.[A-Za-z0-9_-]{20,200}"),
-    _token("pulumi", r"pul-[0-9a-f]{40}"),
-    _token("digitalocean", r"do[opr]_v1_[0-9a-f]{64}"),
+    _token("vault", r"hv[sbr]\.[A-Za-z0-9_-]{20,200}", _random_behind_letter),
+    _token("pulumi", r"pul-[0-9a-f]{40}", _behind_letter),
+    _token("digitalocean", r"do[opr]_v1_[0-9a-f]{64}", _behind_letter),
     # Keys of callers and of reviewers.
-    _token("isthmus", r"is[kr]_[A-Za-z0-9_-]{20,80}"),
-    _token("jwt", r"eyJ[A-Za-z0-9_-]{8,200}\.eyJ[A-Za-z0-9_-]{8,200}(?:\.[A-Za-z0-9_-]{0,90})?"),
+    _token("isthmus", r"is[kr]_[A-Za-z0-9_-]{20,80}", _random_behind_letter),
+    _token(
+        "jwt", r"eyJ[A-Za-z0-9_-]{8,200}\.eyJ[A-Za-z0-9_-]{8,200}(?:\.[A-Za-z0-9_-]{0,90})?", _behind_letter
+    ),
     Recogniser(
         SECRET,
         "basic-auth",

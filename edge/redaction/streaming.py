@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.redaction.findings import Finding
-from edge.redaction.normalise import Form, forms
+from edge.redaction.normalise import MARKS, Form, forms
 from edge.redaction.redact import hidden
 from edge.redaction.secrets import PRIVATE_KEY_BEGINS
 
@@ -145,7 +145,13 @@ def _row(text: str, groups: bool) -> int:
     return begin
 
 
+_MARKS = re.compile(MARKS)
+_PARTING = "\"'[](){},;+.:<>/"
+"""What parts groups, or stands around the row of them."""
+
+
 def _could_be_group(token: str) -> bool:
+    token = _MARKS.sub("", token).strip(_PARTING)
     return len(token) <= 4 or any(map(str.isdigit, token)) or not any(map(str.islower, token))
 
 

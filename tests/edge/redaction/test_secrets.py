@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from edge.redaction import Detector
 from tests.edge.redaction.conftest import Seen
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\nIBAAKC\n-----END RSA PRIVATE KEY-----"
@@ -70,3 +71,40 @@ def test_a_private_key_that_was_cut_is_hidden_to_the_end(seen: Seen):
 
 def test_a_cards_code_is_hidden(seen: Seen):
     assert ("CARD_CODE", "123") in seen("CVV: 123")
+
+
+BEHIND_LETTERS = [
+    ("x{}", "sk-proj-" + "a1B2c3D4" * 6),
+    ("key{}", "ghp_" + "a1B2" * 9),
+    ("key{}", "AKIA" + "QWERTZUIOPASDFGH"),
+    ("Token{}", "isk_" + "a1B2" * 10),
+    ("9{}", "glpat-" + "x9Yz" * 5),
+    ("x{}", "xoxb-" + "123456789012-abcdefABCDEF"),
+]
+
+
+@pytest.mark.parametrize(("word", "token"), BEHIND_LETTERS)
+def test_a_token_that_is_glued_to_a_word_before_it_is_found(seen: Seen, word: str, token: str):
+    assert seen(f"Set {word.format(token)}, then go on") == [("SECRET", token)]
+
+
+@pytest.mark.parametrize(("word", "token"), BEHIND_LETTERS)
+def test_a_stream_that_is_cut_anywhere_hides_a_glued_token(patterns: Detector, word: str, token: str):
+    from tests.edge.redaction.test_streaming import assert_hidden_at_every_cut
+
+    assert_hidden_at_every_cut(patterns, word.format(token))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a risk-averse-investor-should-diversify-holdings",
+        "task-admin-dashboard-redesign-2024-final",
+        "risk_assessment_for_the_year_2024_v2",
+        "disk-proj-migration-of-all-the-servers-2024",
+        "shelf_abcdefghijklmnopqrstuvwxyzabcdefgh",
+        "Task-2024-Q3-Budget-V2-Final-Draft-For-The-Board",
+    ],
+)
+def test_words_that_end_as_a_format_begins_are_no_token(seen: Seen, text: str):
+    assert seen(text) == []

@@ -32,6 +32,16 @@ def whole(detector: Detector, text: str, entities: frozenset[str] | None) -> str
     return hidden(text, detector.detect(text, entities=entities).findings)
 
 
+def assert_hidden_at_every_cut(detector: Detector, text: str) -> None:
+    """The text is redacted, and a stream of it gives the same wherever it is cut, and character by character."""
+    spoken = f"As I said: {text} and that was all, for now. "
+    expected = whole(detector, spoken, None)
+    assert expected != spoken
+    for at in range(len(spoken)):
+        assert "".join(streamed(detector, [spoken[:at], spoken[at:]], None)) == expected, f"cut at {at}"
+    assert "".join(streamed(detector, list(spoken), None)) == expected
+
+
 @pytest.mark.parametrize(
     ("entity", "value"), [*PUBLISHED, *WITHOUT_CHECK, *(("SECRET", each) for each in (*TOKENS, KEY))]
 )

@@ -1,0 +1,47 @@
+"""Mail addresses that are spelt out are found; `at` in prose is none of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.redaction import Detector
+from tests.edge.redaction.conftest import Seen
+from tests.edge.redaction.test_streaming import assert_hidden_at_every_cut
+
+MAILS = [
+    "ann(at)example.com", "ann (at) example.com", "ann[at]example.com", "ann [at] example [dot] com",
+    "ann(AT)mail.example.org", "ann{at}example.com", "ann.smith (at) example (dot) com", "ann @ example.com",
+    "ann@ example.com", "ann.smith at gmail.com", "ann1985 at web.de",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mail", MAILS)
+@pytest.mark.parametrize("sentence", ["Write to {}, please.", "Kontakt: {}\nDanke"])
+def test_a_mail_address_that_is_spelt_out_is_found(seen: Seen, mail: str, sentence: str):
+    assert seen(sentence.format(mail)) == [("EMAIL_ADDRESS", mail)]
+
+
+@pytest.mark.parametrize("label", ["E-mail: {}", "Send an email to {} today", "My email address is {}."])
+def test_a_word_before_it_says_that_at_is_part_of_a_mail_address(seen: Seen, label: str):
+    assert seen(label.format("ann at example.com")) == [("EMAIL_ADDRESS", "ann at example.com")]
+
+
+@pytest.mark.parametrize(
+    "text", [*MAILS, "E-mail: ann at example.com", "an email to ann at mail.example.org"]
+)
+def test_a_stream_that_is_cut_anywhere_hides_a_spelt_out_address(patterns: Detector, text: str):
+    assert_hidden_at_every_cut(patterns, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Meet me at example.com", "We found it at booking.com, then at 5 pm.", "Look at github.com/isthmus",
+        "Node.js at nodejs.org", "3 items @ 4.50", "follow @name.bsky.social", "sign in at outlook.com",
+        "items[at].value", "Our email is hosted at example.com", "account at gmail.com", "e.g. at gmail.com",
+        "Contact us at example.com", "lunch @ noon", "@media (min-width: 3px)", "user @ host",
+        "Speaker @ example.com", "live @ example.com", "an email to us at example.com",
+    ],
+)  # fmt: skip
+def test_at_in_prose_is_no_mail_address(seen: Seen, text: str):
+    assert seen(text) == []
