@@ -17,6 +17,8 @@ from ruamel.yaml import YAML
 from isthmus.cli import main
 from isthmus.contracts import yamlfile
 from isthmus.engine import project, render, rendered_files
+from isthmus.graph.resources import Graph
+from isthmus.report import pictures
 from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,8 +90,14 @@ def write(target: Path) -> None:
 def one(name: str, root: Path, folder: Path) -> Rendering:
     """A project's stack, rendered into a folder."""
     chosen = project.find(root).stack(name)
-    platform = chosen.platform().model_dump(mode="json", by_alias=True, exclude_none=True)
-    rendered_files.write(rendered_files.files(render.render(chosen), platform), folder, name)
+    platform = chosen.platform()
+    resources = render.render(chosen)
+    files = rendered_files.files(
+        resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    )
+    graph = Graph(resources.resources)
+    files |= {"network.mmd": pictures.network(graph, platform), "identities.mmd": pictures.identities(graph)}
+    rendered_files.write(files, folder, name)
     return Rendering(name, folder)
 
 
