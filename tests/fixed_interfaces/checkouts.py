@@ -24,6 +24,7 @@ shutil.copytree(checkout / "stacks", project / "stacks", ignore=shutil.ignore_pa
 for name in ("Pulumi.yaml", "images.lock.yaml"):
     shutil.copy(checkout / name, project)
 names = sorted(path.name.split(".")[1] for path in (checkout / "stacks").glob("Pulumi.*.yaml"))
+renders = [(name, f"{name}/for-{form}", ["--for", form]) for name in names for form in ("argocd", "flux")]
 for path in sorted((checkout / "examples").glob("*.requirements.yaml")):
     name = path.name.split(".")[0]
     words = ["--requirements", str(path), "--sandbox", "--as-of", as_of, "--project", str(project)]
@@ -31,8 +32,8 @@ for path in sorted((checkout / "examples").glob("*.requirements.yaml")):
     if code not in (0, 1):
         sys.exit(f"`isthmus init {name}` ended with {code}")
     names += [name] if code == 0 else []
-for name in names:
-    code = isthmus(["render", name, "--project", str(project), "-o", str(target / name)])
+for name, folder, words in [*((name, name, []) for name in names), *renders]:
+    code = isthmus(["render", name, "--project", str(project), "-o", str(target / folder), *words])
     if code not in (0, 1):
         sys.exit(f"`isthmus render {name}` ended with {code}")
 """
@@ -76,4 +77,15 @@ def _lines(path: Path) -> list[str]:
 
 def _files(folder: Path) -> set[str]:
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {path.as_posix() for path in paths if path.parts[0] not in (".project", ".home")}
+    return {
+        path.as_posix() for path in paths if path.parts[0] not in (".project", ".home") and not _is_copy(path)
+    }
+
+
+def _is_copy(path: Path) -> bool:
+    """Whether a file of `for-argocd` or `for-flux` is the same as in the folder above: `--for` changes manifests only."""
+    if not (len(path.parts) > 2 and path.parts[1].startswith("for-")):
+        return False
+    return path.parts[2] not in ("kubernetes", "unfilled", "patches") and not path.parts[2].startswith(
+        "flux-"
+    )

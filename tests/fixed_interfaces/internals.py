@@ -11,8 +11,11 @@ import contextlib
 import importlib
 import io
 import json
+import runpy
+import sys
 import tempfile
 import tomllib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +39,23 @@ def run_cli(*arguments: str) -> str:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = getattr(importlib.import_module(module), function)(list(arguments))
     assert code in (0, 1), f"`isthmus {' '.join(arguments)}` ended with {code}: {err.getvalue()[-2000:]}"
+    return out.getvalue()
+
+
+# --- programs of the edge: `python -m MODULE` ---
+
+
+def run_module_help(module: str, *words: str) -> str:
+    """Standard output of `python -m MODULE WORDS --help`."""
+    out, before = io.StringIO(), sys.argv
+    sys.argv = [module, *words, "--help"]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit), warnings.catch_warnings():
+            # `runpy` warns of a module that is imported already, as it is in a run of the tests.
+            warnings.simplefilter("ignore")
+            runpy.run_module(module, run_name="__main__")
+    finally:
+        sys.argv = before
     return out.getvalue()
 
 

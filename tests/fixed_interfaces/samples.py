@@ -134,8 +134,26 @@ def environment_variables() -> Table:
 
 
 def module_commands() -> Table:
-    """`python -m MODULE` of pods and operators, and how the images start."""
-    return sources.module_commands()
+    """`python -m MODULE` of pods and operators with its options and commands, and how the images start."""
+    table = sources.module_commands()
+    for called in sources.programs_with_options():
+        table |= _program(called, ())
+    return table
+
+
+def _program(module: str, words: tuple[str, ...]) -> Table:
+    help_text = internals.run_module_help(module, *words)
+    assert help_text, f"`python -m {' '.join((module, *words))} --help` prints nothing"
+    called = " ".join(("python -m", module, *words))
+    options = re.findall(r"^  (-.*?)(?:   *|$)", help_text, re.M)
+    names = {name for line in options for name in re.findall(r"(?<![\w-])--[a-z][a-z-]*", line)} - {"--help"}
+    table = {f"{called} {name}": "" for name in names}
+    if commands_of := re.search(r"^  \{([a-z,-]+)\}", help_text, re.M):
+        for word in commands_of[1].split(","):
+            table |= {f"{called} {word}": "command", **_program(module, (*words, word))}
+    elif values := re.search(r"^positional arguments:\n((?:  +\S.*\n)+)", help_text, re.M):
+        table |= {f"{called} {name}": "argument" for name in re.findall(r"^  (\w+)", values[1], re.M)}
+    return table
 
 
 def settings() -> Table:

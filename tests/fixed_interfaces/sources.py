@@ -134,8 +134,7 @@ def module_commands() -> dict[str, str]:
                 notes.setdefault(f"python -m {module}", set()).add(f"started by {folder}")
     for path in files("edge"):
         if '__name__ == "__main__"' in _text(path):
-            module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
-            notes.setdefault(f"python -m {module}", set()).add("a program")
+            notes.setdefault(f"python -m {_module(path)}", set()).add("a program")
     for module in OTHER_VERSIONS:
         path = ROOT / f"{module.replace('.', '/')}.py"
         if path.is_file() and '__name__ == "__main__"' in _text(path):
@@ -144,6 +143,16 @@ def module_commands() -> dict[str, str]:
     return {name: ", ".join(sorted(texts)) for name, texts in notes.items()} | {
         f"image {line.split()[0]}": line.partition(" ")[2] for line in lines
     }
+
+
+def programs_with_options() -> list[str]:
+    """Modules of the edge that run as programs and read arguments."""
+    texts = {path: _text(path) for path in files("edge") if '__name__ == "__main__"' in _text(path)}
+    return [_module(path) for path, text in texts.items() if "argparse" in text]
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
 
 
 def setting_keys() -> dict[str, str]:
