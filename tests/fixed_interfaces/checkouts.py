@@ -83,7 +83,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def _is_copy(path: Path) -> bool:
-    """Whether a file of `for-argocd` or `for-flux` is the same as in the folder above: `--for` changes manifests only."""
+    """Whether a file of `for-argocd` or `for-flux` is that of the folder above: `--for` changes manifests only."""
     if not (len(path.parts) > 2 and path.parts[1].startswith("for-")):
         return False
     return path.parts[2] not in ("kubernetes", "unfilled", "patches") and not path.parts[2].startswith(

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 ROOT = Path(__file__).resolve().parents[2]
 TIME = "2026-11-25T12:00:00.000Z"
 WRITER = "gateway-0-20261125t120000z-0123abcd"
@@ -71,26 +73,51 @@ def package_schema() -> dict[str, Any]:
     return json.loads(ComponentProvider(HOSTED, "isthmus", None, "0.1.0").schema)  # type: ignore[arg-type]
 
 
-# --- JSON outputs that need an engine or a rendering: their pydantic models ---
+# --- JSON outputs and files that need an engine, a rendering or much data: their models ---
 
 
 def output_schemas() -> dict[str, dict[str, Any]]:
-    """JSON Schema of each output, by the command that prints it."""
+    """JSON Schema of each output or file, by the command that prints or reads it."""
+    from edge.confidence.calibration import Calibration
     from isthmus.contracts.drift import Drift
     from isthmus.contracts.evidence import Evidence
+    from isthmus.contracts.layers import Given
+    from isthmus.contracts.platform_break_glass import Record
     from isthmus.contracts.preview import Preview
+    from isthmus.contracts.reliability import Reliability
     from isthmus.engine.seen import Answer, Order
+    from sandbox.status import Status
 
-    models = {
+    models: dict[str, Any] = {
         "preview and ci": Preview,
         "drift": Drift,
         "evidence": Evidence,
+        "sandbox status": Status,
+        "calibrate": Reliability,
+        "file of calibrate": Calibration,
+        "file of an emergency access": Record,
+        "outputs of a layer": Given,
         "order of ci to another version": Order,
         "answer of another version to ci": Answer,
     }
     return {
-        name: model.model_json_schema(by_alias=True, mode="serialization") for name, model in models.items()
+        name: TypeAdapter(model).json_schema(by_alias=True, mode="serialization")
+        for name, model in models.items()
     }
+
+
+def sanitise_summary() -> dict[str, Any]:
+    """As `isthmus sanitise --format json` prints it, of no files."""
+    from edge.sanitising.manifest import summary
+
+    return summary([], b"", complete=True)
+
+
+def setting_names() -> tuple[str, ...]:
+    """Keys of a stack's configuration, without `isthmus:`."""
+    from isthmus.engine.project import SETTINGS
+
+    return SETTINGS
 
 
 def images_output() -> dict[str, Any]:
@@ -232,6 +259,9 @@ def audit_lines() -> list[bytes]:
         known = AuditedRequest(auditor, _exchange(Exchange))
         await known.intent({"model": "claims-model", "messages": []}, place, lambda: None)
         await known.outcome(ended_well=True)
+        # Of this one nothing more is known, as after a crash.
+        unfinished = AuditedRequest(auditor, _exchange(Exchange, request_id="1" * 32))
+        await unfinished.intent({"model": "claims-model", "messages": []}, place, lambda: None)
         refused = Exchange("POST", request_id="f" * 32, status=404, code="model_not_found", identity="key:1")
         await AuditedRequest(auditor, refused).outcome(ended_well=False)
         await auditor.tell_refused()

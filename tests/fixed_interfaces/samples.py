@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AS_OF = "2026-11-25"
 WIDE = "400"
 """Columns of a terminal in which no help text is wrapped."""
+_FLOW = "2 1 eni-1 10.20.4.7 203.0.113.9 40000 443 6 5 500 1795608000 1795608060 ACCEPT OK\n"
+"""A line of a VPC flow log: a pod of the class reached an address outside on 2026-11-25."""
 _EVERY_COMMAND = ("--help", "--install-completion", "--show-completion")
 
 
@@ -85,13 +87,20 @@ def json_outputs() -> Table:
         name: json.loads(internals.run_cli(*words, "--format", "json")) for name, words in runs.items()
     }
     outputs["images"] = internals.images_output()
+    outputs["sanitise"] = internals.sanitise_summary()
     with internals.sealed_store() as (store, public):
         key = ("--public-key", str(public), "--format", "json")
         outputs["audit verify"] = json.loads(
             internals.run_cli("audit", "verify", str(store), "--as-of", AS_OF, *key)
         )
-        days = ("--from", AS_OF, "--to", "2026-11-26")
-        outputs["audit report"] = json.loads(internals.run_cli("audit", "report", str(store), *days, *key))
+        flows = store.parent / "flows.log"
+        flows.write_text(_FLOW, "utf-8")
+        options = ("--from", AS_OF, "--to", "2026-11-26", "--flow-log", str(flows), "--inside", "10.0.0.0/8")
+        outputs["audit report"] = json.loads(
+            internals.run_cli(
+                "audit", "report", str(store), *options, "--address", "restricted=10.20.4.0/24", *key
+            )
+        )
     table = {
         f"{name}: {path}": types for name, data in outputs.items() for path, types in keys_of(data).items()
     }
@@ -157,8 +166,8 @@ def _program(module: str, words: tuple[str, ...]) -> Table:
 
 
 def settings() -> Table:
-    """Keys of a stack's configuration, labels and annotations."""
-    return sources.setting_keys()
+    """Keys of a stack's configuration, and labels and annotations `isthmus.dev/NAME`."""
+    return sources.labels() | {f"isthmus:{name}": "" for name in internals.setting_names()}
 
 
 def hosted_components() -> Table:

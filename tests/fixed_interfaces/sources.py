@@ -155,13 +155,12 @@ def _module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
 
 
-def setting_keys() -> dict[str, str]:
-    """Each `isthmus:KEY` of a stack's configuration, and each label or annotation `isthmus.dev/NAME`."""
+def labels() -> dict[str, str]:
+    """Each label or annotation `isthmus.dev/NAME` that the product sets or reads."""
     found: set[str] = set()
-    pattern = re.compile(r"isthmus\.dev/[a-z][a-z0-9-]*|isthmus:[a-z][A-Za-z_-]*(?![\w:])")
     for folder in (*PRODUCT, "blueprints"):
         for path in files(folder, suffixes=(".py", ".j2", ".yaml")):
-            found.update(pattern.findall(_text(path)))
+            found.update(re.findall(r"\bisthmus\.dev/[a-z][a-z0-9-]*", _text(path)))
     return dict.fromkeys(found, "")
 
 
