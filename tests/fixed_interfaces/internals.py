@@ -351,6 +351,25 @@ def read_seal(data: bytes) -> bool:
     return read(data, {key_id(public): public}).number == 1
 
 
+def emergency_access_text() -> str:
+    """What two people sign for access in an emergency: `isthmus break-glass STACK ID`."""
+    from isthmus.contracts.platform_break_glass import Record
+
+    record = Record.model_validate(
+        {
+            "id": "access-1",
+            "requester": "one",
+            "approver": "two",
+            "reason": "INC-1: restart the gateway",
+            "site": "fra1",
+            "class": "restricted",
+            "since": "2026-11-25T12:00:00Z",
+            "until": "2026-11-25T13:00:00Z",
+        }
+    )
+    return record.text("bank")
+
+
 def content_line() -> dict[str, Any]:
     """The line that keeps what was asked and answered, as JSON; its bytes are encrypted and differ each time."""
     from edge.audit.content import encrypt, key_name

@@ -236,6 +236,12 @@ def seals() -> Table:
         }
 
 
+def emergency_access() -> Table:
+    """The text that two people sign, a line an entry: signatures of before must stay good."""
+    lines = internals.emergency_access_text().splitlines()
+    return {f"line {number:02d}": line for number, line in enumerate(lines, 1)}
+
+
 def journal() -> Table:
     """The lines that a gateway prints of requests; what the clock or chance decides is named by its type."""
     table: Table = {}
@@ -261,6 +267,7 @@ SAMPLES: dict[str, Callable[[], Table]] = {
     "database": database,
     "audit_records": audit_records,
     "seals": seals,
+    "emergency_access": emergency_access,
     "journal": journal,
 }
 

@@ -44,4 +44,6 @@ def complaint(name: str, lines: list[str]) -> str:
         "Fix: change the product back. If you want the change, run `python -m tests.fixed_interfaces --write` and"
         f" commit samples/{name}.json; describe it in docs/migrations.md where users see it."
     )
+    if name.startswith("rendered"):
+        fix += " To see how files differ: `python -m tests.fixed_interfaces --against DIR`, DIR a checkout of before."
     return "\n".join([f"The fixed interface `{name}` is not as its sample says:", *shown, fix])
