@@ -156,12 +156,13 @@ def _module(path: Path) -> str:
 
 
 def labels() -> dict[str, str]:
-    """Each label or annotation `isthmus.dev/NAME` that the product sets or reads."""
-    found: set[str] = set()
+    """Each label or annotation `isthmus.dev/NAME` that the product sets or reads, with the folders that name it."""
+    folders: dict[str, set[str]] = {}
     for folder in (*PRODUCT, "blueprints"):
         for path in files(folder, suffixes=(".py", ".j2", ".yaml")):
-            found.update(re.findall(r"\bisthmus\.dev/[a-z][a-z0-9-]*", _text(path)))
-    return dict.fromkeys(found, "")
+            for name in re.findall(r"\bisthmus\.dev/[a-z][a-z0-9-]*", _text(path)):
+                folders.setdefault(name, set()).add(folder)
+    return {name: " ".join(sorted(places)) for name, places in folders.items()}
 
 
 def metric_names_in_texts() -> dict[str, str]:
