@@ -1,0 +1,265 @@
+"""Move modules to the packages that `scripts/module_moves.txt` names, and rewrite every import of them.
+
+    python -m scripts.move_modules              # move what has not been moved, then rewrite imports and paths
+    python -m scripts.move_modules --check      # exit 1 if an old name is still imported
+
+It can be run again, for example after a merge of a branch that uses old names. Run `ruff check --fix` and `ruff format`
+afterwards: a rewritten import statement may be split into several.
+
+A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module. Without NAME it
+is the new module's own name, or with its package in front where that name alone says little (`kubernetes_client`).
+Where the name is already used for something else in a file, the old one is kept by `as`.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MAP = Path(__file__).with_name("module_moves.txt")
+CODE = ("isthmus", "components", "policies", "stacks", "sandbox", "edge", "tests", "bench", "scripts", "templates")
+TEXTS = (".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".json", "Makefile", ".j2", ".in")
+FROZEN = ("tests/upgrades/snapshots/", "scripts/module_moves.txt", "scripts/move_modules.py", ".git/")
+GENERIC = frozenset(
+    "client discovery ownership types lookup files text markdown sarif html page picture totals values verdict wording "
+    "report reviews data_paths evaluation evidence changes noise comparison migration layers refresh severity backup "
+    "locks backend words nodes monitors assembly events registry inventory summary escaping numbers thresholds "
+    "markdown_details markdown_sections picture_boxes".split()
+)
+"""Names that say little without their package."""
+LOCAL_NAMES: dict[str, str] = {}
+"""New module → the name that the map states."""
+
+
+def read_map() -> dict[str, str]:
+    """Old dotted name → new dotted name."""
+    moves = {}
+    for line in MAP.read_text().splitlines():
+        if line and not line.startswith("#"):
+            old, new, *name = line.split()
+            moves[old] = new
+            if name:
+                LOCAL_NAMES[new] = name[0]
+    return moves
+
+
+def path_of(module: str) -> Path:
+    return ROOT / (module.replace(".", "/") + ".py")
+
+
+def local_name(module: str) -> str:
+    """The name under which code uses a module."""
+    package, _, name = module.rpartition(".")
+    if module in LOCAL_NAMES:
+        return LOCAL_NAMES[module]
+    return f"{package.rpartition('.')[2]}_{name}" if name in GENERIC else name
+
+
+def tracked() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file() and not name.startswith(FROZEN)]
+
+
+def move(moves: dict[str, str]) -> None:
+    """`git mv` each module that is still at its old place."""
+    for old, new in moves.items():
+        if not path_of(old).exists() or path_of(new).exists():
+            continue
+        folder = path_of(new).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        while folder != ROOT and not (folder / "__init__.py").exists():
+            (folder / "__init__.py").write_text("")
+            folder = folder.parent
+        subprocess.run(["git", "mv", str(path_of(old)), str(path_of(new))], cwd=ROOT, check=True)
+
+
+@dataclass
+class Edit:
+    """A replacement of the characters from `start` to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Rewriter:
+    """One file's imports."""
+
+    def __init__(self, text: str, moves: dict[str, str]) -> None:
+        self.text, self.moves = text, moves
+        self.new_packages = {new.rpartition(".")[0] for new in moves.values()}
+        self.tree = ast.parse(text)
+        self.lines = [0]
+        for line in text.splitlines(keepends=True):
+            self.lines.append(self.lines[-1] + len(line))
+        self.edits: list[Edit] = []
+        self.renames: dict[str, str] = {}
+        self.other_uses = self._names_bound_otherwise()
+
+    def _offset(self, line: int, column: int) -> int:
+        begin = self.lines[line - 1]
+        text = self.text[begin : self.lines[line]] if line < len(self.lines) else self.text[begin:]
+        return begin + len(text.encode()[:column].decode())
+
+    def _names_bound_otherwise(self) -> set[str]:
+        names: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name):
+                names.add(node.id)
+            elif isinstance(node, ast.arg):
+                names.add(node.arg)
+            elif isinstance(node, ast.keyword) and node.arg:
+                names.add(node.arg)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.alias):
+                names.add(node.asname or node.name.partition(".")[0])
+        return names
+
+    def _can_be_renamed(self, old: str) -> bool:
+        """Whether every use of a name in the file is a read of the module."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name) and node.id == old and not isinstance(node.ctx, ast.Load):
+                return False
+            if isinstance(node, ast.arg | ast.keyword) and node.arg == old:
+                return False
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == old:
+                return False
+            if isinstance(node, ast.Global | ast.Nonlocal) and old in node.names:
+                return False
+        return True
+
+    def _bind(self, old: str, module: str) -> str:
+        """The name that the file uses for a module from now on."""
+        if old in self.renames:
+            return self.renames[old]
+        wanted = local_name(module)
+        free = wanted == old or (wanted not in self.other_uses and self._can_be_renamed(old))
+        self.renames[old] = wanted if free else old
+        return self.renames[old]
+
+    def rewrite(self) -> str:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                self._from(node)
+            elif isinstance(node, ast.Import):
+                self._import(node)
+        self._rename()
+        for edit in sorted(self.edits, key=lambda edit: edit.start, reverse=True):
+            self.text = self.text[: edit.start] + edit.text + self.text[edit.end :]
+        return self.text
+
+    def _replace(self, node: ast.stmt, statements: list[str]) -> None:
+        indent = " " * node.col_offset
+        end = self._offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
+        self.edits.append(Edit(self._offset(node.lineno, node.col_offset), end, f"\n{indent}".join(statements)))
+
+    def _from(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        names = [alias.name for alias in node.names]
+        if module in self.moves and not all(f"{module}.{name}" in self.moves.values() for name in names):
+            self._replace(node, [self._statement(self.moves[module], node.names)])
+            return
+        moved = [alias for alias in node.names if f"{module}.{alias.name}" in self.moves]
+        if not moved or f"{module}.{moved[0].name}" in self.moves.values() and module in self.new_packages:
+            return
+        statements = []
+        rest = [alias for alias in node.names if alias not in moved]
+        if rest:
+            statements.append(self._statement(module, rest))
+        for alias in moved:
+            new = self.moves[f"{module}.{alias.name}"]
+            package, _, base = new.rpartition(".")
+            name = alias.asname or self._bind(alias.name, new)
+            statements.append(f"from {package} import {base}" + (f" as {name}" if name != base else ""))
+        self._replace(node, statements)
+
+    @staticmethod
+    def _statement(module: str, names: list[ast.alias]) -> str:
+        listed = ", ".join(alias.name + (f" as {alias.asname}" if alias.asname else "") for alias in names)
+        line = f"from {module} import {listed}"
+        return line if len(line) < 100 else f"from {module} import ({listed})"
+
+    def _import(self, node: ast.Import) -> None:
+        if not any(alias.name in self.moves and alias.asname for alias in node.names):
+            return
+        statements = []
+        for alias in node.names:
+            name = self.moves.get(alias.name, alias.name)
+            statements.append(f"import {name}" + (f" as {alias.asname}" if alias.asname else ""))
+        self._replace(node, statements)
+
+    def _rename(self) -> None:
+        """Uses of the modules that got another name, in code and in f-strings."""
+        renames = {old: new for old, new in self.renames.items() if old != new}
+        if not renames:
+            return
+        spans = [(edit.start, edit.end) for edit in self.edits]
+        before = ""
+        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+            start = self.lines[token.start[0] - 1] + token.start[1]
+            end = self.lines[token.end[0] - 1] + token.end[1]
+            inside = any(begin <= start < stop for begin, stop in spans)
+            if token.type == tokenize.NAME and token.string in renames and before != "." and not inside:
+                self.edits.append(Edit(start, end, renames[token.string]))
+            elif token.type == tokenize.STRING and re.match(r"(?i)[rb]*f", token.string):
+                text = token.string
+                for old, new in renames.items():
+                    text = re.sub(rf"(?<![\w.\"'/]){old}(?=\.\w)", new, text)
+                if text != token.string:
+                    self.edits.append(Edit(start, end, text))
+            before = token.string
+
+
+def rewrite_paths(text: str, moves: dict[str, str]) -> str:
+    """Dotted names and paths of moved modules in strings, comments and documents."""
+    for old, new in moves.items():
+        path = re.escape(old.replace(".", "/"))
+        text = re.sub(rf"(?<![\w/]){path}\.py\b", new.replace(".", "/") + ".py", text)
+        text = re.sub(rf"(?<![\w.])(?<!from )(?<!import ){re.escape(old)}(?![\w])(?!\.[a-z_]+ import)", new, text) \
+            if not _is_package(old, moves) else text  # fmt: skip
+    return text
+
+
+def _is_package(name: str, moves: dict[str, str]) -> bool:
+    """Whether an old module's name is the name of a package now: then a mention of it may mean either."""
+    return any(new.startswith(f"{name}.") for new in moves.values())
+
+
+def main() -> int:
+    moves = read_map()
+    if "--check" not in sys.argv:
+        move(moves)
+    changed = []
+    for name in tracked():
+        file = ROOT / name
+        if not name.endswith(TEXTS):
+            continue
+        text = file.read_text(errors="surrogateescape")
+        new = text
+        if name.endswith(".py") and name.partition("/")[0] in CODE:
+            new = Rewriter(text, moves).rewrite()
+        new = rewrite_paths(new, moves)
+        if new != text:
+            changed.append(name)
+            if "--check" not in sys.argv:
+                file.write_text(new, errors="surrogateescape")
+    print(f"{len(changed)} files {'use old names' if '--check' in sys.argv else 'changed'}")
+    if "--check" in sys.argv:
+        print("\n".join(changed))
+        return int(bool(changed))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
