@@ -28,7 +28,7 @@ SECONDS, SHARE = 1.5, 0.2
 
 def without_engine(directory: Path) -> bool:
     """Whether the pack judges 1,000 resources within its bound, start-up apart."""
-    from isthmus.engine import project
+    from isthmus.engine.project import project
     from policies.catalogue import RULES
     from policies.judging import judge
 
@@ -69,7 +69,7 @@ def _checkov(folder: Path) -> None:
 
 
 def _read(graph: Path) -> Iterator[Any]:
-    from isthmus.engine.recorder import Resource
+    from isthmus.engine.render.recorder import Resource
 
     for each in json.loads(graph.read_text("utf-8"))["resources"]:
         needs = each.pop("propertyDependencies")

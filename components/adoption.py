@@ -39,8 +39,8 @@ class Adopting:
     def check(self) -> None:
         """Raise `InputError` for an import of what the platform does not make; call when all is made.
 
-        What a layer does not make another one may: that is held to the whole estate (`isthmus.engine.preflight`), and
-        a layer's own run says what it leaves.
+        What a layer does not make another one may: that is held to the whole estate
+        (`isthmus.engine.run.preflight`), and a layer's own run says what it leaves.
         """
         for name in self._wanted:
             if name not in self._seen and self._layer != "all":

@@ -1,7 +1,7 @@
 """What a change does to what judges it: classes, handling, silences, rules, placements.
 
-Found by holding two commits together (`isthmus.engine.loosened`), so these rules look at no resource. Silences of them
-are read from the base commit alone: a change cannot silence what is said of it.
+Found by holding two commits together (`isthmus.engine.pull_request.relaxed_files`), so these rules look at no
+resource. Silences of them are read from the base commit alone: a change cannot silence what is said of it.
 """
 
 from __future__ import annotations

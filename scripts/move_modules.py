@@ -6,8 +6,8 @@
 It can be run again, for example after a merge of a branch that uses old names. Run `ruff check --fix` and `ruff format`
 afterwards: a rewritten import statement may be split into several.
 
-A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module. Without NAME it
-is the new module's own name, or with its package in front where that name alone says little (`kubernetes_client`).
+A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module. Without NAME
+it is the new module's own name, or with its package in front where that name alone says little (`kubernetes_client`).
 Where the name is already used for something else in a file, the old one is kept by `as`.
 """
 
@@ -24,14 +24,68 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = Path(__file__).with_name("module_moves.txt")
-CODE = ("isthmus", "components", "policies", "stacks", "sandbox", "edge", "tests", "bench", "scripts", "templates")
+CODE = (
+    "isthmus",
+    "components",
+    "policies",
+    "stacks",
+    "sandbox",
+    "edge",
+    "tests",
+    "bench",
+    "scripts",
+    "templates",
+)
 TEXTS = (".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".json", "Makefile", ".j2", ".in")
 FROZEN = ("tests/upgrades/snapshots/", "scripts/module_moves.txt", "scripts/move_modules.py", ".git/")
 GENERIC = frozenset(
-    "client discovery ownership types lookup files text markdown sarif html page picture totals values verdict wording "
-    "report reviews data_paths evaluation evidence changes noise comparison migration layers refresh severity backup "
-    "locks backend words nodes monitors assembly events registry inventory summary escaping numbers thresholds "
-    "markdown_details markdown_sections picture_boxes".split()
+    [
+        "client",
+        "discovery",
+        "ownership",
+        "types",
+        "lookup",
+        "files",
+        "text",
+        "markdown",
+        "sarif",
+        "html",
+        "page",
+        "picture",
+        "totals",
+        "values",
+        "verdict",
+        "wording",
+        "report",
+        "reviews",
+        "data_paths",
+        "evaluation",
+        "evidence",
+        "changes",
+        "noise",
+        "comparison",
+        "migration",
+        "layers",
+        "refresh",
+        "severity",
+        "backup",
+        "locks",
+        "backend",
+        "words",
+        "nodes",
+        "monitors",
+        "assembly",
+        "events",
+        "registry",
+        "inventory",
+        "summary",
+        "escaping",
+        "numbers",
+        "thresholds",
+        "markdown_details",
+        "markdown_sections",
+        "picture_boxes",
+    ]
 )
 """Names that say little without their package."""
 LOCAL_NAMES: dict[str, str] = {}
@@ -67,7 +121,9 @@ def tracked() -> list[str]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file() and not name.startswith(FROZEN)]
+    return [
+        name for name in listed.stdout.splitlines() if (ROOT / name).is_file() and not name.startswith(FROZEN)
+    ]
 
 
 def move(moves: dict[str, str]) -> None:
@@ -116,10 +172,8 @@ class Rewriter:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Name):
                 names.add(node.id)
-            elif isinstance(node, ast.arg):
-                names.add(node.arg)
-            elif isinstance(node, ast.keyword) and node.arg:
-                names.add(node.arg)
+            elif isinstance(node, ast.arg | ast.keyword):
+                names.add(node.arg or "")
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.alias):
@@ -162,7 +216,9 @@ class Rewriter:
     def _replace(self, node: ast.stmt, statements: list[str]) -> None:
         indent = " " * node.col_offset
         end = self._offset(node.end_lineno or node.lineno, node.end_col_offset or 0)
-        self.edits.append(Edit(self._offset(node.lineno, node.col_offset), end, f"\n{indent}".join(statements)))
+        self.edits.append(
+            Edit(self._offset(node.lineno, node.col_offset), end, f"\n{indent}".join(statements))
+        )
 
     def _from(self, node: ast.ImportFrom) -> None:
         module = node.module or ""
@@ -171,7 +227,7 @@ class Rewriter:
             self._replace(node, [self._statement(self.moves[module], node.names)])
             return
         moved = [alias for alias in node.names if f"{module}.{alias.name}" in self.moves]
-        if not moved or f"{module}.{moved[0].name}" in self.moves.values() and module in self.new_packages:
+        if not moved or (f"{module}.{moved[0].name}" in self.moves.values() and module in self.new_packages):
             return
         statements = []
         rest = [alias for alias in node.names if alias not in moved]
@@ -204,7 +260,14 @@ class Rewriter:
         renames = {old: new for old, new in self.renames.items() if old != new}
         if not renames:
             return
-        spans = [(edit.start, edit.end) for edit in self.edits]
+        imports = [node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        spans = [
+            (
+                self._offset(node.lineno, node.col_offset),
+                self._offset(node.end_lineno or 0, node.end_col_offset or 0),
+            )
+            for node in imports
+        ]
         before = ""
         for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
             start = self.lines[token.start[0] - 1] + token.start[1]

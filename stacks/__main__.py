@@ -25,6 +25,6 @@ if __name__ == "__main__":
     except IsthmusError as error:
         import pulumi
 
-        # `isthmus.engine.explain` reads the kind of error from its first words.
+        # `isthmus.engine.automation.failures` reads the kind of error from its first words.
         pulumi.log.error(f"{error.verdict}: {error}")
         sys.exit(SHOWN)

@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.catalogue.estates import OVERRIDES
 from isthmus.contracts import overrides as overriding
 from isthmus.contracts import requirements, yamlfile
-from isthmus.engine.project import Project
+from isthmus.engine.project.project import Project
 from tests.catalogue.bank import ROOT, STACK
 from tests.laying import lay
 

@@ -15,9 +15,9 @@ from isthmus.catalogue.estates import OVERRIDES
 from isthmus.cli import main
 from isthmus.contracts import overrides as merging
 from isthmus.contracts import yamlfile
-from isthmus.engine import render
-from isthmus.engine.project import Project
-from isthmus.engine.recorder import Resource
+from isthmus.engine.project.project import Project
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from tests.catalogue.bank import STACK
 from tests.estate import into_layers
 from tests.laying import ROOT, lay
@@ -32,15 +32,15 @@ class Case:
 
     project: Project
     name: str
-    whole: render.Rendered
-    parts: dict[str, render.Rendered]
+    whole: rendering.Rendered
+    parts: dict[str, rendering.Rendered]
 
     @property
     def last(self) -> str:
         """Its only serving stack, or the one of the model that the test is about."""
         return f"{self.name}-models"
 
-    def release(self, change: Callable[[dict[str, Any]], object]) -> dict[str, render.Rendered]:
+    def release(self, change: Callable[[dict[str, Any]], object]) -> dict[str, rendering.Rendered]:
         """The estate after a change of its overrides, which is taken back."""
         file = self.project.stacks_dir / f"{self.name}{OVERRIDES}"
         before = file.read_text()
@@ -48,7 +48,7 @@ class Case:
         change(data)
         yamlfile.dump(data, "", file)
         try:
-            return render.render_estate(self.project.stack(self.last))
+            return rendering.render_estate(self.project.stack(self.last))
         finally:
             file.write_text(before)
 
@@ -94,8 +94,8 @@ def case(
         yamlfile.dump(settings, "", file)
         projects.append(into_layers(root, name, serves) if each == "layers" else Project(root))
     alone, layered = projects
-    parts = render.render_estate(layered.stack(f"{name}-foundation"))
-    return Case(layered, name, render.render(alone.stack(name)), parts)
+    parts = rendering.render_estate(layered.stack(f"{name}-foundation"))
+    return Case(layered, name, rendering.render(alone.stack(name)), parts)
 
 
 def _init(root: Path, name: str, example: str) -> None:
@@ -106,7 +106,7 @@ def _init(root: Path, name: str, example: str) -> None:
         assert main([*asked, "--project", str(root)]) == 0, said.getvalue()[-2000:]
 
 
-def made(rendered: render.Rendered) -> dict[tuple[str, str], Resource]:
+def made(rendered: rendering.Rendered) -> dict[tuple[str, str], Resource]:
     return {(each.type, each.name): each for each in rendered.resources if each.made}
 
 
@@ -132,7 +132,7 @@ def known(key: tuple[str, str]) -> tuple[str, str]:
     return key[0], DIGITS.sub("-*", key[1])
 
 
-def kinds(rendered: render.Rendered, ending: str = "") -> set[str]:
+def kinds(rendered: rendering.Rendered, ending: str = "") -> set[str]:
     return {key[0].rpartition(":")[2] for key in made(rendered) if key[1].endswith(ending)}
 
 

@@ -125,7 +125,7 @@ class GpuPool(pulumi.ComponentResource):
                     todo="Name each machine of the pool, or none",
                 )
             # Only what is ours: the node's other labels belong to kubelet and its operators. No taint: taints are one
-            # atomic list, and who applies one removes what others set (`isthmus.engine.nodes` adds ours).
+            # atomic list, and who applies one removes what others set (`isthmus.engine.kubernetes.nodes` adds ours).
             return [
                 NodePatch(
                     f"{name}-node-{node}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.engine.recovery import Answers
+    from isthmus.engine.recovery.recovery import Answers
 
 MadeIds = Annotated[
     list[str] | None,
@@ -32,7 +32,7 @@ NotMade = Annotated[
 def answers(made: list[str] | None, not_made: list[str] | None) -> Answers:
     """The two options together; `InputError` where they do not have their form, or contradict each other."""
     from isthmus.contracts.errors import InputError
-    from isthmus.engine.recovery import Answers
+    from isthmus.engine.recovery.recovery import Answers
 
     ids = {}
     for each in made or []:

@@ -162,13 +162,14 @@ def report(
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo, InputError
-    from isthmus.report import audit_report, flow_logs
+    from isthmus.reports.audit import flow_logs
+    from isthmus.reports.audit import report as audit_report
 
     made = audit_report.AuditReport(time(begin, "--from"), time(end, "--to"))
     if made.begin >= made.end:
         raise InputError("it ends before it begins", where="--to", todo="Give a later time than --from")
     if stack is not None:
-        from isthmus.engine import project as projects
+        from isthmus.engine.project import project as projects
 
         made.exceptions = projects.find(project).stack(stack).platform().exceptions
     for store in stores:
@@ -246,7 +247,7 @@ def _anchor(text: str | None) -> tuple[int, str] | None:
 def _addresses(texts: list[str]) -> dict[str, Any]:
     from isthmus.contracts.errors import InputError
     from isthmus.contracts.words import SENSITIVITIES
-    from isthmus.report import flow_logs
+    from isthmus.reports.audit import flow_logs
 
     found: dict[str, Any] = {}
     for text in texts:

@@ -21,7 +21,7 @@ def break_glass(
     """Print what two people sign for emergency access, with `ssh-keygen -Y sign -n isthmus-break-glass`."""
     from isthmus.catalogue import break_glass as records
     from isthmus.contracts.errors import InputError
-    from isthmus.engine import project as projects
+    from isthmus.engine.project import project as projects
 
     chosen = projects.find(project).chosen([stack])[0]
     folder, name = chosen.project.stacks_dir, chosen.family

@@ -59,7 +59,7 @@ def calibrate(
     from isthmus.contracts import yamlfile
     from isthmus.contracts.errors import InputError
     from isthmus.planning import age
-    from isthmus.report import reliability_page
+    from isthmus.reports import calibration_page
 
     if max_error is not None and not 0 < max_error < 1:
         raise InputError(
@@ -73,7 +73,7 @@ def calibrate(
     if format is Format.json:
         console.print_json(_data(found, usable=refusal is None))
     elif format is Format.html:
-        print(reliability_page.page(found, str(refusal) if refusal else None), end="")
+        print(calibration_page.page(found, str(refusal) if refusal else None), end="")
     else:
         print("\n".join(_lines(found)))
     if refusal is not None:
@@ -93,13 +93,13 @@ def _data(found: Reliability, *, usable: bool) -> dict[str, Any]:
 
 
 def _lines(found: Reliability) -> list[str]:
-    from isthmus.report import reliability_page
-    from isthmus.report.escaping import visible
+    from isthmus.reports import calibration_page
+    from isthmus.reports.format.escaping import visible
 
     kind = "fields of structured answers" if found.kind == "fields" else "whole texts"
     lines = [
         visible(f"{found.model} in {found.domain}: {kind}, {found.answers:,} judged answers"),
-        *reliability_page.sentences(found),
+        *calibration_page.sentences(found),
         "",
         "  score  right  95 % interval  judgements",
     ]

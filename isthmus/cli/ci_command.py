@@ -37,8 +37,8 @@ def ci(
     """
     from isthmus.cli import previews
     from isthmus.cli.progress import Progress
-    from isthmus.engine import ci as comparison
-    from isthmus.engine import project as projects
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.pull_request import pull_request as comparison
 
     root = projects.find(project)
     report = previews.asked(format, output, fail_on, root.root)

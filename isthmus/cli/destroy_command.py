@@ -29,9 +29,9 @@ def destroy(
     from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
-    from isthmus.engine import building
-    from isthmus.engine import project as projects
-    from isthmus.report import summary
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.run import up_and_destroy
+    from isthmus.reports.stack import summary as stack_summary
 
     found = answers(made, not_made)
     root = projects.find(project)
@@ -42,9 +42,11 @@ def destroy(
     stack = chosen.name
     confirm(f"Destroy stack {stack}, with every model, gateway and queue of it?", yes)
     with Progress() as progress:
-        gone = building.destroy(chosen, say=progress.say, watcher=progress, answers=found)
+        gone = up_and_destroy.destroy(chosen, say=progress.say, watcher=progress, answers=found)
     out = console.out()
-    out.print(f"Stack {stack} is destroyed: {summary.counts_line(gone.counts, gone.seconds)}.", markup=False)
+    out.print(
+        f"Stack {stack} is destroyed: {stack_summary.counts_line(gone.counts, gone.seconds)}.", markup=False
+    )
     if gone.retained:
         out.print("Left on purpose:", style="bold")
         for each in gone.retained:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from isthmus.contracts.drift import Drift
-    from isthmus.engine.drifting import Looked
-    from isthmus.engine.project import Project, Stack
+    from isthmus.engine.drift.drift import Looked
+    from isthmus.engine.project.project import Project, Stack
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -54,8 +54,8 @@ def drift(
     code is not 0. `--format json` gives one object for one stack, and a list for several.
     """
     from isthmus.cli.previews import writable
-    from isthmus.engine import project as projects
-    from isthmus.report import drift_thresholds
+    from isthmus.engine.project import project as projects
+    from isthmus.reports.drift import thresholds as drift_thresholds
 
     asked = drift_thresholds.parse(fail_on if fail_on else drift_thresholds.DEFAULT)
     root = projects.find(project)
@@ -70,7 +70,7 @@ def drift(
 
 def _looked(chosen: Sequence[Stack]) -> list[Looked]:
     from isthmus.cli.progress import Progress
-    from isthmus.engine import drifting
+    from isthmus.engine.drift import drift as drifting
 
     with Progress() as progress:
         return [drifting.look(each, say=progress.say, watcher=progress) for each in chosen]
@@ -82,7 +82,7 @@ def _give(
     from isthmus.cli import previews
 
     def parts() -> Iterable[RenderableType]:
-        from isthmus.report import drift_text
+        from isthmus.reports.drift import text as drift_text
 
         return drift_text.parts(drifts)
 
@@ -96,11 +96,11 @@ def _text(
     from isthmus.cli import previews
 
     if format is Format.text:
-        from isthmus.report import drift_text
+        from isthmus.reports.drift import text as drift_text
 
         return drift_text.text(drifts)
     if format is Format.markdown:
-        from isthmus.report import drift_markdown as markdown
+        from isthmus.reports.drift import markdown
 
         return previews.comment(
             lambda called: markdown.comment(drifts, called),
@@ -110,7 +110,7 @@ def _text(
             f"drift-{chosen[0].family}",
         )
     if format is Format.sarif:
-        from isthmus.report import drift_sarif
+        from isthmus.reports.drift import sarif as drift_sarif
 
         files = {each.name: each.config_file.relative_to(root.root).as_posix() for each in chosen}
         return drift_sarif.log(drifts, files)

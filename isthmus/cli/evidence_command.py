@@ -66,14 +66,14 @@ def evidence(
     from isthmus.cli import console
     from isthmus.cli.previews import writable
     from isthmus.contracts import yamlfile
-    from isthmus.engine import evidenced
-    from isthmus.engine import project as projects
+    from isthmus.engine.policy import evidence as policy_evidence
+    from isthmus.engine.project import project as projects
 
     chosen = projects.find(project).stack(stack)
     day = _day(as_of)
     if output is not None:
         writable(output)
-    found = evidenced.evidence(chosen, of.value, day)
+    found = policy_evidence.evidence(chosen, of.value, day)
     said = _text(found, format)
     if output is None:
         sys.stdout.write(said)
@@ -91,7 +91,7 @@ def _day(text: str | None) -> date:
 
 
 def _text(found: Evidence, format: Format) -> str:
-    from isthmus.report import evidence_report
+    from isthmus.reports import evidence as evidence_report
 
     if format is Format.json:
         import json

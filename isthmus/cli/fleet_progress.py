@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from isthmus.cli.progress import Display, doing
 
 if TYPE_CHECKING:
-    from isthmus.engine.fleet import Task
+    from isthmus.engine.run.multi_stack import Task
 
 
 class FleetProgress(Display):

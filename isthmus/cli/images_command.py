@@ -12,8 +12,8 @@ from isthmus.cli.options import ProjectDir, StackName
 
 if TYPE_CHECKING:
     from isthmus.contracts.images_lock import ImagesLock
-    from isthmus.engine.resolving import Outcome
-    from isthmus.report.inventory import Inventory, Item
+    from isthmus.engine.images.lock_update import Outcome
+    from isthmus.reports.images.inventory import Inventory, Item
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -59,9 +59,10 @@ def images(
     from isthmus.cli import console
     from isthmus.contracts import images_lock
     from isthmus.contracts.errors import InputError
-    from isthmus.engine import project as projects
-    from isthmus.engine import render as rendering
-    from isthmus.report import inventory, mirror_lists
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.render import rendering
+    from isthmus.reports.images import inventory as images_inventory
+    from isthmus.reports.images import mirror_lists
 
     if (registry or update) and not resolve:
         option = "--registry" if registry else "--update"
@@ -75,7 +76,7 @@ def images(
         given = looked.platform().images
         # An estate's images are those of all its stacks.
         parts = rendering.render_estate(looked).values() if len(asked) > 1 else [rendering.render(looked)]
-    found = inventory.of([each for one in parts for each in one.resources], lock, given)
+    found = images_inventory.of([each for one in parts for each in one.resources], lock, given)
     if resolve:
         lock = _resolved(lock, found, file, registry, update=update)
         found = found.with_digests(lock, given)
@@ -97,8 +98,8 @@ def _resolved(
     from isthmus.cli import console
     from isthmus.contracts import images_lock, yamlfile
     from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-    from isthmus.engine import registry_logins, resolving
-    from isthmus.engine.registry import Registries, mirror
+    from isthmus.engine.images import lock_update, registry_logins
+    from isthmus.engine.images.registry import Registries, mirror
 
     place, tls = mirror(registry) if registry else (None, frozenset[str]())
     asking = Registries(registry_logins.read(), tls)
@@ -106,7 +107,7 @@ def _resolved(
         name for name in images_lock.IMAGES if any(one.name == name and one.locked for one in found.images)
     ]
     try:
-        after, outcomes = resolving.resolve(
+        after, outcomes = lock_update.resolve(
             lock, names, [one.name for one in found.charts], asking.digest, mirror=place, update=update
         )
     finally:

@@ -49,7 +49,7 @@ def init(
     from isthmus.contracts import plan_checks, yamlfile
     from isthmus.contracts import requirements as requirements_of
     from isthmus.contracts.errors import InputError
-    from isthmus.engine import project as projects
+    from isthmus.engine.project import project as projects
     from isthmus.planning import age, planner
 
     chosen = projects.find(project)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.findings import Finding
     from isthmus.contracts.platform import Platform
     from isthmus.contracts.policy_settings import Settings
-    from isthmus.engine.project import Stack
+    from isthmus.engine.project.project import Stack
     from isthmus.graph.resources import Resource
 
 

@@ -11,7 +11,7 @@ import typer
 def complete_stack(incomplete: str) -> list[str]:
     """Stack names of the project around the working folder; nothing where there is none."""
     from isthmus.contracts.errors import IsthmusError
-    from isthmus.engine import project
+    from isthmus.engine.project import project
 
     try:
         found = project.find()

@@ -152,7 +152,7 @@ def _show(found: Planned, requirements: Requirements, format: Format, age: str) 
     elif format is Format.yaml:
         print(text(found.plan), end="")
     elif format is Format.html:
-        from isthmus.report import plan_page
+        from isthmus.reports import plan_page
 
         print(
             plan_page.page(found.plan, requirements, explained=found.told, age=age, rejected=found.rejected),
@@ -169,7 +169,7 @@ def show_text(found: Planned) -> None:
 
 def _lines(found: Planned) -> list[str]:
     """For people: the decision, then where each workload runs and why, then money, then what breaks."""
-    from isthmus.report import plan_page
+    from isthmus.reports import plan_page
 
     plan = found.plan
     if not plan.feasible:

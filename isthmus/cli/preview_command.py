@@ -11,8 +11,8 @@ from isthmus.cli.options import ProjectDir, StackNames
 from isthmus.cli.previews import FailOn, Format, FormatOf, Output
 
 if TYPE_CHECKING:
-    from isthmus.engine.previewing import Previewed
-    from isthmus.engine.project import Stack
+    from isthmus.engine.preview.preview import Previewed
+    from isthmus.engine.project.project import Stack
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -32,7 +32,7 @@ def preview(
     several. A Markdown comment of more than 60,000 characters is cut and names the file with the rest.
     """
     from isthmus.cli import previews
-    from isthmus.engine import project as projects
+    from isthmus.engine.project import project as projects
 
     root = projects.find(project)
     report = previews.asked(format, output, fail_on, root.root)
@@ -43,7 +43,7 @@ def preview(
 
 def _previewed(chosen: Sequence[Stack]) -> list[Previewed]:
     from isthmus.cli.progress import Progress
-    from isthmus.engine import previewing
+    from isthmus.engine.preview import preview as previewing
 
     with Progress() as progress:
         return [previewing.preview(each, say=progress.say, watcher=progress) for each in chosen]

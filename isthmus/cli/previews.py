@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from isthmus.contracts.preview import Preview
     from isthmus.contracts.words import Part
-    from isthmus.engine.previewing import Previewed
-    from isthmus.report.thresholds import Threshold
+    from isthmus.engine.preview.preview import Previewed
+    from isthmus.reports.preview.thresholds import Threshold
 
 
 class Format(StrEnum):
@@ -60,7 +60,7 @@ class Report:
     def give(self, found: Sequence[Previewed], files: Mapping[str, str], name: str) -> None:
         """Write or print them, then raise what the exit code says. `files`: each stack's settings file, from the
         project's folder; `name`: of the file with the whole of a comment that is cut."""
-        from isthmus.report import thresholds
+        from isthmus.reports.preview import thresholds
 
         previews = [each.preview for each in found]
         _give(self, previews, files, name)
@@ -69,7 +69,7 @@ class Report:
 
 def asked(format: Format, output: Path | None, fail_on: list[str] | None, root: Path) -> Report:
     """Raises for a threshold that there is not and a file that cannot be written, before minutes are spent on it."""
-    from isthmus.report import thresholds
+    from isthmus.reports.preview import thresholds
 
     wanted = thresholds.parse(fail_on if fail_on else thresholds.DEFAULT)
     if output is not None:
@@ -94,7 +94,7 @@ def writable(file: Path) -> None:
 
 def _give(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> None:
     def parts() -> Iterable[RenderableType]:
-        from isthmus.report import preview_text
+        from isthmus.reports.preview import text as preview_text
 
         return preview_text.parts(previews)
 
@@ -146,11 +146,11 @@ def comment(
 
 def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str], name: str) -> str:
     if report.format is Format.text:
-        from isthmus.report import preview_text
+        from isthmus.reports.preview import text as preview_text
 
         return preview_text.text(previews)
     if report.format is Format.markdown:
-        from isthmus.report import preview_markdown as markdown
+        from isthmus.reports.preview import markdown
 
         cut = markdown.needs_rest(previews)
         return comment(
@@ -161,11 +161,11 @@ def _text(report: Report, previews: Sequence[Preview], files: Mapping[str, str],
             f"preview-{name}",
         )
     if report.format is Format.html:
-        from isthmus.report import preview_page
+        from isthmus.reports.preview.page import page as preview_page
 
         return preview_page.page(list(previews))
     if report.format is Format.sarif:
-        from isthmus.report import preview_sarif
+        from isthmus.reports.preview import sarif as preview_sarif
 
         return preview_sarif.log(previews, files)
     return as_json(previews)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from isthmus.cli import console
 
 if TYPE_CHECKING:
-    from isthmus.engine.events import Run
+    from isthmus.engine.automation.events import Run
 
 _QUIET_S = 10.0
 """Without a terminal: how long nothing may be said while something is being waited for."""
@@ -106,7 +106,7 @@ def _doing(run: Run) -> str:
 
 def doing(done: int, oldest: str, others: int) -> str:
     """What a run does now. `oldest`: the URN of what is waited for the longest; empty: nothing is."""
-    from isthmus.engine.events import named
+    from isthmus.engine.automation.events import named
 
     if not oldest:
         return "running the program" if not done else "comparing"

@@ -58,7 +58,7 @@ def render(
     bytes. The folder of an earlier render is replaced. An estate gets one folder for each of its stacks; resources of
     other stacks are placeholders there.
     """  # fmt: skip
-    from isthmus.engine import render as rendering
+    from isthmus.engine.render import rendering
 
     with rendering.uncollected():
         _write(stack, output, summary, project, for_, source)
@@ -68,12 +68,12 @@ def _write(
     name: str, output: Path | None, summary: bool, project: Path | None, form: Form | None, source: str
 ) -> None:
     from isthmus.cli import console, judged
-    from isthmus.engine import gitops, rendered_files
-    from isthmus.engine import judged as judging
-    from isthmus.engine import project as projects
-    from isthmus.engine import render as rendering
+    from isthmus.engine.policy import evaluation as judging
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.render import files as render_files
+    from isthmus.engine.render import gitops, rendering
     from isthmus.graph.resources import Graph, joined
-    from isthmus.report import pictures
+    from isthmus.reports.stack import network_diagram
 
     found = projects.find(project)
     chosen = found.chosen([name])
@@ -85,20 +85,20 @@ def _write(
     target = output if output is not None else found.root / "out" / name
     for stack in chosen:
         one = rendered[stack.name]
-        made = rendered_files.files(one, described)
+        made = render_files.files(one, described)
         apart: list[str] = []
         if form is not None:
             laid, apart = gitops.files(one.resources, stack.name, form.value, source)
             made = {path: text for path, text in made.items() if not path.startswith("kubernetes/")} | laid
         graph = Graph(one.resources)
         made |= {
-            "network.mmd": pictures.network(graph, platform),
-            "identities.mmd": pictures.identities(graph),
+            "network.mmd": network_diagram.network(graph, platform),
+            "identities.mmd": network_diagram.identities(graph),
         }
         folder = target if len(chosen) == 1 else target / stack.name
-        rendered_files.write(made, folder, stack.name)
+        render_files.write(made, folder, stack.name)
         if summary:
-            from isthmus.report import summary as report
+            from isthmus.reports.stack import summary as report
 
             out = console.out()
             for part in report.summary(platform, one.outputs):

@@ -141,9 +141,9 @@ def _make_stack(requirements: Path, home: Path | None, say: Callable[[str], None
     Nothing is made for requirements that belong to no sandbox stack, or before the engine is installed.
     """
     from isthmus.contracts.errors import InputError
-    from isthmus.engine import project
-    from isthmus.engine.automation import Engine
-    from isthmus.engine.surroundings import is_sandbox, surroundings
+    from isthmus.engine.automation.stack_engine import Engine
+    from isthmus.engine.project import project
+    from isthmus.engine.project.prerequisites import is_sandbox, surroundings
     from sandbox import toolchain
 
     try:

@@ -9,10 +9,10 @@ import typer
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
-    from isthmus.engine.approval import Approval
-    from isthmus.engine.fleet import Task
-    from isthmus.engine.project import Project, Stack
-    from isthmus.engine.recovery import Answers
+    from isthmus.engine.project.project import Project, Stack
+    from isthmus.engine.recovery.recovery import Answers
+    from isthmus.engine.run.approval import Approval
+    from isthmus.engine.run.multi_stack import Task
 
 Parallel = Annotated[
     int,
@@ -39,14 +39,14 @@ def build(
     """`up`; raises `typer.Exit` with the first failure's exit code."""
     from isthmus.cli import console
     from isthmus.cli.asking import confirm
-    from isthmus.engine import approval, fleet
-    from isthmus.report import summary
+    from isthmus.engine.run import approval, multi_stack
+    from isthmus.reports.stack import summary as stack_summary
 
     stacks = project.chosen(names)
     approvals = approval.of(approved, [each.name for each in stacks]) if approved else {}
     platforms = {each.name: each.platform() for each in stacks}
     confirm(f"Build {_listed(stacks)}?", yes)
-    asked = fleet.tasks(stacks, "up", in_place=in_place, answers=answers, approvals=approvals)
+    asked = multi_stack.tasks(stacks, "up", in_place=in_place, answers=answers, approvals=approvals)
     _checked(stacks, platforms, in_place=in_place)
     _held(stacks, approvals)
     tasks = _run(asked, parallel)
@@ -55,7 +55,7 @@ def build(
     for one in _whole_estates(stacks, tasks):
         out.print(f"\nThe platform {platforms[one[0].stack].name} is up.\n", style="bold", markup=False)
         said = {key: value for task in one for key, value in task.result.get("outputs", {}).items()}
-        for part in summary.summary(platforms[one[0].stack], said):
+        for part in stack_summary.summary(platforms[one[0].stack], said):
             out.print(part)
     _end(tasks)
 
@@ -64,11 +64,11 @@ def take_down(project: Project, names: Sequence[str], *, yes: bool, parallel: in
     """`destroy`, the highest layer first; raises `typer.Exit` with the first failure's exit code."""
     from isthmus.cli import console
     from isthmus.cli.asking import confirm
-    from isthmus.engine import fleet
+    from isthmus.engine.run import multi_stack
 
     stacks = list(reversed(project.chosen(names)))
     confirm(f"Destroy {_listed(stacks)}, with every model, gateway and queue of them?", yes)
-    tasks = _run(fleet.tasks(stacks, "destroy", answers=answers), parallel)
+    tasks = _run(multi_stack.tasks(stacks, "destroy", answers=answers), parallel)
     out = console.out()
     _table(out, stacks, tasks, "destroyed")
     kept = [line for task in tasks for line in task.result.get("retained", [])]
@@ -89,10 +89,11 @@ def take_down(project: Project, names: Sequence[str], *, yes: bool, parallel: in
 def _checked(stacks: Sequence[Stack], platforms: dict[str, Platform], *, in_place: bool) -> None:
     """What can be refused before any stack is touched: each estate's files and boundaries, and what stands in it."""
     from isthmus.cli.progress import Progress
-    from isthmus.engine import layered, preflight
-    from isthmus.engine.surroundings import surroundings
+    from isthmus.engine.estate import layers as estate_layers
+    from isthmus.engine.project.prerequisites import surroundings
+    from isthmus.engine.run import preflight
 
-    layered.agree(stacks)
+    estate_layers.agree(stacks)
     estates: dict[str, list[Stack]] = {}
     for each in stacks:
         if each.member is not None:
@@ -104,7 +105,7 @@ def _checked(stacks: Sequence[Stack], platforms: dict[str, Platform], *, in_plac
             states: dict[str, dict[str, Any]] = {}
             with surroundings(mine[0]):
                 for each in mine:
-                    layered.before_up(each, platforms[each.name], in_place=in_place, states=states)
+                    estate_layers.before_up(each, platforms[each.name], in_place=in_place, states=states)
 
 
 def _held(stacks: Sequence[Stack], approvals: Mapping[str, Approval]) -> None:
@@ -112,21 +113,21 @@ def _held(stacks: Sequence[Stack], approvals: Mapping[str, Approval]) -> None:
     if not approvals:
         return
     from isthmus.cli.progress import Progress
-    from isthmus.engine import approving
-    from isthmus.engine.building import at_work
+    from isthmus.engine.run import approved_run
+    from isthmus.engine.run.up_and_destroy import at_work
 
     with Progress() as progress:
         for each in stacks:
             with at_work(each):
-                approving.hold(each, approvals[each.name], progress.say, progress)
+                approved_run.hold(each, approvals[each.name], progress.say, progress)
 
 
 def _run(tasks: list[Task], parallel: int) -> list[Task]:
     from isthmus.cli.fleet_progress import FleetProgress
-    from isthmus.engine import fleet
+    from isthmus.engine.run import multi_stack
 
     with FleetProgress(tasks) as progress:
-        return list(fleet.run(tasks, parallel, progress))
+        return list(multi_stack.run(tasks, parallel, progress))
 
 
 def _listed(stacks: Sequence[Stack]) -> str:
@@ -139,13 +140,13 @@ def _listed(stacks: Sequence[Stack]) -> str:
 
 
 def _table(out: Any, stacks: Sequence[Stack], tasks: Sequence[Task], done: str) -> None:
-    from isthmus.report import summary
+    from isthmus.reports.stack import summary as stack_summary
 
     layers = {each.name: each.layer for each in stacks}
     out.print()
     for task in tasks:
         said = (
-            f"{done}: {summary.counts_line(task.result['counts'], task.result['seconds'])}"
+            f"{done}: {stack_summary.counts_line(task.result['counts'], task.result['seconds'])}"
             if (task.state == "done")
             else f"{task.state}, {task.error}"
             if task.state == "not started"
@@ -154,7 +155,7 @@ def _table(out: Any, stacks: Sequence[Stack], tasks: Sequence[Task], done: str) 
         layer = "" if layers[task.stack] == "all" else f" ({layers[task.stack]})"
         out.print(f"{task.stack}{layer}: {said}", markup=False)
         for urn, because in sorted(task.result.get("replacements", {}).items()):
-            from isthmus.engine.events import named
+            from isthmus.engine.automation.events import named
 
             out.print(
                 f"  Replaced: {named(urn)}, because of {', '.join(because) or 'its provider'}", markup=False

@@ -58,9 +58,10 @@ def up(
     from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm
     from isthmus.cli.progress import Progress
-    from isthmus.engine import approval, building, surroundings
-    from isthmus.engine import project as projects
-    from isthmus.report import summary
+    from isthmus.engine.project import prerequisites
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.run import approval, up_and_destroy
+    from isthmus.reports.stack import summary as stack_summary
 
     found = answers(made, not_made)
     root = projects.find(project)
@@ -86,7 +87,7 @@ def up(
         yes,
     )
     with Progress() as progress:
-        built = building.up(
+        built = up_and_destroy.up(
             chosen,
             say=progress.say,
             watcher=progress,
@@ -96,14 +97,14 @@ def up(
         )
     out = console.out()
     out.print(f"\nThe platform {built.platform.name} is up ({stack}).\n", style="bold", markup=False)
-    for part in summary.summary(built.platform, built.outputs):
+    for part in stack_summary.summary(built.platform, built.outputs):
         out.print(part)
     out.print()
     for urn, because in sorted(built.replacements.items()):
-        from isthmus.engine.events import named
+        from isthmus.engine.automation.events import named
 
         out.print(f"Replaced: {named(urn)}, because of {', '.join(because) or 'its provider'}", markup=False)
-    out.print(f"Resources: {summary.counts_line(built.counts, built.seconds)}", markup=False)
+    out.print(f"Resources: {stack_summary.counts_line(built.counts, built.seconds)}", markup=False)
     out.print("\nNext", style="bold")
-    for step in summary.next_steps(stack, in_sandbox=surroundings.is_sandbox(chosen)):
+    for step in stack_summary.next_steps(stack, in_sandbox=prerequisites.is_sandbox(chosen)):
         out.print(f"  {step}", markup=False)

@@ -24,16 +24,17 @@ def verify(
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo
-    from isthmus.engine import project as projects
-    from isthmus.engine import render, signs
-    from isthmus.engine.surroundings import clusters, surroundings
+    from isthmus.engine.kubernetes import pool_health
+    from isthmus.engine.project import project as projects
+    from isthmus.engine.project.prerequisites import clusters, surroundings
+    from isthmus.engine.render import rendering
 
     chosen = projects.find(project).stack(stack)
     platform = chosen.platform()
-    with render.uncollected():
-        pools = render.render(chosen).outputs["pools"]
+    with rendering.uncollected():
+        pools = rendering.render(chosen).outputs["pools"]
     with surroundings(chosen):
-        seen = signs.look(pools, clusters(platform, chosen))
+        seen = pool_health.look(pools, clusters(platform, chosen))
     for each in seen:
         if everything or not each.well:
             console.out().print(f"{each.pool}: {each}", markup=False, soft_wrap=True)

@@ -40,7 +40,7 @@ UP_STANDING = "ISTHMUS_UP_STANDING"
 """Environment variable by which `isthmus up` tells the program what stands (JSON). Absent: the program asks the
 stack's own outputs, which know what the last run that ended well has built."""
 UP_ROOM = "ISTHMUS_UP_ROOM"
-"""Environment variable with what the step `room` registers (JSON, `isthmus.engine.moving`)."""
+"""Environment variable with what the step `room` registers (JSON, `isthmus.engine.estate.migration`)."""
 
 PAUSED = "autoscaling.keda.sh/paused-replicas"
 """Annotation of a ScaledObject by which KEDA keeps so many replicas, whatever the load."""

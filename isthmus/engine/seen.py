@@ -21,8 +21,8 @@ from isthmus.contracts.policy_settings import Settings
 
 if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
-    from isthmus.engine.project import Project
-    from isthmus.engine.recorder import Resource
+    from isthmus.engine.project.project import Project
+    from isthmus.engine.render.recorder import Resource
 
 
 class _Said(BaseModel):
@@ -81,7 +81,7 @@ class Answer(_Said):
 
 
 def answer(order: Order) -> Answer:
-    from isthmus.engine.project import Project
+    from isthmus.engine.project.project import Project
 
     if order.do == "judge":
         pairs = ((name, order.of[name], other) for name, other in order.other.items())
@@ -116,37 +116,39 @@ def _seen(project: Project, name: str, rendered: dict[str, list[Resource]], judg
 def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], judging: bool) -> None:
     """What can be said of a stack. `rendered`: whole estates, which each of their stacks asks for."""
     from isthmus.contracts import handling
-    from isthmus.engine import judged, previewing, render
+    from isthmus.engine.policy import evaluation as policy_evaluation
+    from isthmus.engine.preview import preview
+    from isthmus.engine.render import rendering
     from policies import reading
 
     if not found.there:
         found.settings = reading.settings(project.root)
         return
     stack = project.stack(found.stack)
-    found.settings = judged.settings([stack])
-    table = handling.stricter_only(previewing.files(stack)[0].handling)
+    found.settings = policy_evaluation.settings([stack])
+    table = handling.stricter_only(preview.files(stack)[0].handling)
     found.handling = {each: table[each].model_dump(mode="json", by_alias=True) for each in table}
     platform = stack.platform()
     if stack.family not in rendered:
-        with render.uncollected():
-            rendered[stack.family] = previewing.every(previewing.rendering(stack))
+        with rendering.uncollected():
+            rendered[stack.family] = preview.every(preview.rendering(stack))
     resources = rendered[stack.family]
     # What nobody has said is left out: a contract may ask whether it was.
     found.platform = platform.model_dump(mode="json", by_alias=True, exclude_unset=True)
     found.graph = [each.as_json() for each in resources]
     if judging:
-        found.findings = judged.findings(stack, resources, platform, found.settings)
+        found.findings = policy_evaluation.findings(stack, resources, platform, found.settings)
 
 
 def _judged(mine: Seen, other: Seen) -> list[Finding]:
     """What this commit's rules say of the other's resources, by this one's settings and word."""
-    from isthmus.engine import judged
+    from isthmus.engine.policy import evaluation as policy_evaluation
     from isthmus.graph import word
 
     after = platform_of(other)
     before = platform_of(mine) if mine.platform is not None else after
     by = word.of(before, after)
-    return judged.of(other.stack, resources_of(other), by.platform, mine.settings, by.held)
+    return policy_evaluation.of(other.stack, resources_of(other), by.platform, mine.settings, by.held)
 
 
 def platform_of(seen: Seen) -> Platform:
@@ -156,9 +158,9 @@ def platform_of(seen: Seen) -> Platform:
 
 
 def resources_of(seen: Seen) -> list[Resource]:
-    from isthmus.engine import comparing
+    from isthmus.engine.preview import comparison as preview_comparison
 
-    return comparing.from_json({"resources": seen.graph})
+    return preview_comparison.from_json({"resources": seen.graph})
 
 
 def main(words: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ _REFERENCE = re.compile(r"\$\{([^.${}]+)\.[^${}]+\}")
 
 
 class Resource(Protocol):
-    """What a report needs of a resource (`isthmus.engine.recorder.Resource` has it)."""
+    """What a report needs of a resource (`isthmus.engine.render.recorder.Resource` has it)."""
 
     @property
     def urn(self) -> str: ...

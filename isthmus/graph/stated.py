@@ -39,7 +39,7 @@ _T = TypeVar("_T", bound=_Shown)
 
 @dataclass(frozen=True)
 class Stated:
-    """One resource, as `isthmus.engine.recorder.Resource` has it."""
+    """One resource, as `isthmus.engine.render.recorder.Resource` has it."""
 
     urn: str
     type: str
@@ -204,7 +204,7 @@ def _id(outputs: Mapping[str, Any]) -> str:
 
 
 def _name(resource: Any, prop: str) -> str:
-    """As `isthmus.engine.recorder.placeholder` has it."""
+    """As `isthmus.engine.render.recorder.placeholder` has it."""
     text = f"${{{resource.name}.{prop}}}"
     if prop == "arn" or prop.endswith("Arn"):
         return f"arn:aws:{resource.type.split(':')[1].split('/')[0]}:::{text}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from isthmus.engine.kube_lookup import MANAGER
+from isthmus.engine.recovery.kubernetes_lookup import MANAGER
 from sandbox.cluster.client import KubeClient
 
 DERIVED = {"Pod", "ReplicaSet", "Endpoints", "EndpointSlice", "Event", "ControllerRevision"}

@@ -14,8 +14,9 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.requirements import Requirements
-from isthmus.engine import project, render
-from isthmus.engine.render import Rendered
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
+from isthmus.engine.render.rendering import Rendered
 
 ROOT = Path(__file__).resolve().parents[2]
 STACKS = ROOT / "stacks"
@@ -61,7 +62,7 @@ def serving(workload: str) -> PlannedEndpoint:
 @functools.cache
 def rendered() -> Rendered:
     """The bank's stack as its program asks for it, once for all who only read."""
-    return render.render(project.find(ROOT).stack(STACK))
+    return rendering.render(project.find(ROOT).stack(STACK))
 
 
 def platform(folder: Path = STACKS, **changes: Any) -> Platform:

@@ -16,7 +16,7 @@ from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
 from isthmus.planning import planner
-from isthmus.report import plan_page
+from isthmus.reports import plan_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PICKED = {

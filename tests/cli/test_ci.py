@@ -13,9 +13,11 @@ import pytest
 
 from isthmus.contracts import yamlfile
 from isthmus.contracts.preview import Preview
-from isthmus.engine import ci, judged, render
-from isthmus.engine.previewing import Previewed
-from isthmus.engine.project import Project
+from isthmus.engine.policy import evaluation as policy_evaluation
+from isthmus.engine.preview.preview import Previewed
+from isthmus.engine.project.project import Project
+from isthmus.engine.pull_request import pull_request
+from isthmus.engine.render import rendering
 from policies.judging import standing
 from tests.catalogue.bank import ROOT, STACK
 from tests.cli.branches import gone, ran, second
@@ -30,7 +32,7 @@ OWN = ("isthmus", "policies", "components", "blueprints")
 
 
 def previews(root: Path, *names: str, base: str = "HEAD") -> dict[str, Preview]:
-    found = ci.previews(Project(root), names, base, say=lambda _: None)
+    found = pull_request.previews(Project(root), names, base, say=lambda _: None)
     return {each.preview.stack: each.preview for each in found}
 
 
@@ -81,7 +83,9 @@ def shown(lowered: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_the_branch_is_clean_by_its_own_word(lowered: Path):
     stack = Project(lowered).stack(STACK)
     stack.platform()
-    assert standing(judged.findings(stack, render.render(stack).resources, stack.platform())) == []
+    assert (
+        standing(policy_evaluation.findings(stack, rendering.render(stack).resources, stack.platform())) == []
+    )
 
 
 def test_a_class_that_is_lowered_to_leave_is_refused_with_the_way_drawn(shown: dict[str, Preview]):
@@ -132,7 +136,7 @@ def cached(shown: dict[str, Preview], monkeypatch: pytest.MonkeyPatch) -> None:
     def again(_: Any, names: Sequence[str], *__: Any, **___: Any) -> list[Previewed]:
         return [Previewed(shown[each]) for each in names]
 
-    monkeypatch.setattr(ci, "previews", again)
+    monkeypatch.setattr(pull_request, "previews", again)
 
 
 @pytest.mark.usefixtures("cached")

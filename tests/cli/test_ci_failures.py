@@ -13,11 +13,11 @@ import pytest
 
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from isthmus.engine import ci, sides
-from isthmus.engine.previewing import Previewed
-from isthmus.engine.project import Project
+from isthmus.engine.preview.preview import Previewed
+from isthmus.engine.project.project import Project
+from isthmus.engine.pull_request import commit_pair, pull_request
 from isthmus.engine.seen import Answer, Seen
-from isthmus.report import preview_markdown
+from isthmus.reports.preview import markdown as preview_markdown
 from tests.catalogue.bank import ROOT, STACK
 from tests.cli.branches import ran, second
 from tests.laying import lay
@@ -66,7 +66,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Previewed]:
     stand("base")
     commit(root, "base")
     stand("here")
-    made = ci.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
+    made = pull_request.previews(Project(root), list(SPOILT), "HEAD", say=lambda _: None)
     return {each.preview.stack: each for each in made}
 
 
@@ -123,7 +123,7 @@ def test_settings_and_a_program_that_fail_end_with_2_and_are_both_told(tmp_path:
 def test_what_is_asked_for_wrongly_ends_before_anything_is_run(
     words: tuple[str, ...], said: str, code: int, project: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sides, "ask", lambda *_, **__: pytest.fail("it was run"))
+    monkeypatch.setattr(commit_pair, "ask", lambda *_, **__: pytest.fail("it was run"))
     ended, out, err = ran(project, *words, capsys=capsys)
     assert (ended, out) == (code, "")
     assert said in err
@@ -169,20 +169,20 @@ def test_where_the_bases_own_rules_cannot_read_the_branch_it_is_undecided(monkey
             raise EnvironmentFault("its contract is older")
         return {each: Answer(findings={STACK: []}) for each in orders}
 
-    monkeypatch.setattr(sides, "ask", ask)
-    monkeypatch.setattr(sides.Commit, "own", True)
+    monkeypatch.setattr(commit_pair, "ask", ask)
+    monkeypatch.setattr(commit_pair.Commit, "own", True)
     seen = {STACK: Seen(stack=STACK, platform={})}
-    before = sides.Commit(ROOT, "the base commit", ROOT)
-    assert ci._by_base(before, seen, seen) == ({STACK: []}, False)
-    assert instead == [None, sides.HERE]
+    before = commit_pair.Commit(ROOT, "the base commit", ROOT)
+    assert pull_request._by_base(before, seen, seen) == ({STACK: []}, False)
+    assert instead == [None, commit_pair.HERE]
 
 
 def test_a_base_whose_isthmus_is_older_is_said_to_be_rendered_by_another(project: Path, tmp_path: Path):
     older = tmp_path / "older"
     (older / "isthmus" / "engine").mkdir(parents=True)
-    before = sides.Commit(older, "the base commit", project)
-    (said,) = ci._warnings(before, Project(project), "HEAD")
+    before = commit_pair.Commit(older, "the base commit", project)
+    (said,) = pull_request._warnings(before, Project(project), "HEAD")
     assert "is older than `isthmus ci`" in said
-    assert ci._by_base(before, {}, {}) == ({}, False), (
+    assert pull_request._by_base(before, {}, {}) == ({}, False), (
         "then a change of the rules' code is judged by nobody else"
     )

@@ -13,8 +13,8 @@ from isthmus.cli import main
 from isthmus.contracts.drift import Drift
 from isthmus.contracts.errors import EnvironmentFault, InputError
 from isthmus.contracts.preview import Diagnostic
-from isthmus.engine import drifting
-from isthmus.engine.drifting import Looked
+from isthmus.engine.drift import drift as drifting
+from isthmus.engine.drift.drift import Looked
 from tests.estate import bank_estate
 from tests.laying import lay
 from tests.report.drifts import EXPECTED, UNSEEN, drift, one

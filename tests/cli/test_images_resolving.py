@@ -12,8 +12,8 @@ import pytest
 from isthmus.contracts import images_lock
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.references import Reference
-from isthmus.engine.registry import Registries
-from isthmus.engine.registry_logins import Logins
+from isthmus.engine.images.registry import Registries
+from isthmus.engine.images.registry_logins import Logins
 from sandbox.toolchain import find, install
 from tests.cli.conftest import Isthmus
 from tests.registries import BASIC, HTPASSWD, PASSWORD, USER, TokenServer, push, served

@@ -99,7 +99,9 @@ def test_an_infeasible_plan_is_exit_code_1_and_takes_no_feasible_one_s_place(ist
     bank.write_text(bank.read_text().replace("monthly_usd: 60000", "monthly_usd: 20000"))
     ran = isthmus("plan", bank, "-o", target, *AS_OF)
     assert ran.code == 1
-    assert ran.out.startswith("infeasible: these requirements contradict each other\n  - budget 20,000 USD a month\n")
+    assert ran.out.startswith(
+        "infeasible: these requirements contradict each other\n  - budget 20,000 USD a month\n"
+    )
     assert "ways out (each was solved again):" in ran.out
     assert target.read_bytes() == first
     assert "is left as it is" in ran.err

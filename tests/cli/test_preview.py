@@ -15,8 +15,8 @@ from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.preview import Change, DataPaths, Diagnostic, Preview
-from isthmus.engine import previewing
-from isthmus.engine.previewing import Previewed
+from isthmus.engine.preview import preview as previewing
+from isthmus.engine.preview.preview import Previewed
 from tests.estate import bank_estate
 from tests.laying import lay
 

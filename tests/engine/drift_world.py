@@ -9,10 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.engine import drifted_graph, kube_drift
-from isthmus.engine.kube import Cluster, Refused
-from isthmus.engine.kube_list import Live
-from isthmus.engine.masking import Masker
+from isthmus.engine.drift import data_paths as drift_data_paths
+from isthmus.engine.drift import kubernetes_objects
+from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.kubernetes.discovery import Live
+from isthmus.engine.preview.masking import Masker
 from isthmus.graph import stated
 
 SNAPSHOTS = Path(__file__).parents[1] / "upgrades" / "snapshots"
@@ -162,8 +163,10 @@ def taken(one: dict[str, Any], *path: str, manager: str = "kubectl-edit") -> Non
     one["metadata"]["managedFields"].append(claim(manager, said))
 
 
-def looked(api: Api, of: dict[str, Any] | None = None, *secrets: str) -> kube_drift.Stands:
+def looked(api: Api, of: dict[str, Any] | None = None, *secrets: str) -> kubernetes_objects.Stands:
     """What the bank's cluster says of it."""
     one = of or state()
     own = [each for each in stated.as_it_is({"deployment": one}) if each.custom]
-    return kube_drift.Cluster(Live(api), own, own, drifted_graph.managers([one]), Masker(secrets)).look()
+    return kubernetes_objects.Cluster(
+        Live(api), own, own, drift_data_paths.managers([one]), Masker(secrets)
+    ).look()

@@ -10,8 +10,8 @@ from typing import ClassVar
 import pytest
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.engine import admission
-from isthmus.engine.kube import Cluster
+from isthmus.engine.kubernetes import admission_proof
+from isthmus.engine.kubernetes.client import Cluster
 
 OURS = (
     "pods \"isthmus-proof\" is forbidden: ValidatingAdmissionPolicy 'isthmus-restricted-pods' denied request"
@@ -51,7 +51,7 @@ def server():
 
 
 def prove(server, patience: float = 0.5):
-    return admission.prove(server, "isthmus-restricted", "registry.example/", patience=patience)
+    return admission_proof.prove(server, "isthmus-restricted", "registry.example/", patience=patience)
 
 
 def test_every_trial_must_be_refused_by_our_policy(server):
@@ -69,7 +69,7 @@ def test_every_trial_must_be_refused_by_our_policy(server):
 def test_the_shapes_that_are_tried_are_those_that_have_a_policy():
     from components.onprem.admission import admission_policies
 
-    tried = {trial.what for trial in admission.trials("isthmus-restricted", "registry.example/")}
+    tried = {trial.what for trial in admission_proof.trials("isthmus-restricted", "registry.example/")}
     # Pods are tried twice: for credentials and for images.
     assert len(tried) == len(admission_policies(["registry.example/"])) + 1, "a policy is not tried"
 

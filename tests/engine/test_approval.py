@@ -10,8 +10,8 @@ import pytest
 
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.preview import Change, Op, Preview, PropertyChange
-from isthmus.engine import approval
-from isthmus.engine.changes import digest
+from isthmus.engine.preview.changes import digest
+from isthmus.engine.run import approval
 
 HEX = "0123456789abcdef" * 4
 KIND = "kubernetes:apps/v1:Deployment"

@@ -14,10 +14,13 @@ import pytest
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.preview import Change, Diagnostic, Op, Preview
 from isthmus.contracts.words import UP_STEP
-from isthmus.engine import approval, approving, automation, previewing, render
-from isthmus.engine.approving import Approved
-from isthmus.engine.changes import digest
-from isthmus.engine.project import Project, Stack
+from isthmus.engine.automation import stack_engine
+from isthmus.engine.preview import preview as previewing
+from isthmus.engine.preview.changes import digest
+from isthmus.engine.project.project import Project, Stack
+from isthmus.engine.render import rendering
+from isthmus.engine.run import approval, approved_run
+from isthmus.engine.run.approved_run import Approved
 
 KIND = "kubernetes:apps/v1:Deployment"
 
@@ -61,7 +64,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     def begin(self: Any, stack: Stack, say: Any, *, look: bool = False) -> None:
         if look and made.state is None:
-            raise automation.NotThere
+            raise stack_engine.NotThere
         self._stack = stack
         made.made = made.made or not look
         made.state = made.state or {"deployment": {}}
@@ -90,15 +93,15 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
         def changes(self, masker: Any) -> list[Change]:
             return made.step
 
-    monkeypatch.setattr(automation.Engine, "__init__", begin)
-    monkeypatch.setattr(automation.Engine, "export", lambda self: made.state)
-    monkeypatch.setattr(automation.Engine, "replace", lambda self, new, was: setattr(made, "state", new))
-    monkeypatch.setattr(automation.Engine, "preview", step)
-    monkeypatch.setattr(automation.Engine, "bound", bound)
+    monkeypatch.setattr(stack_engine.Engine, "__init__", begin)
+    monkeypatch.setattr(stack_engine.Engine, "export", lambda self: made.state)
+    monkeypatch.setattr(stack_engine.Engine, "replace", lambda self, new, was: setattr(made, "state", new))
+    monkeypatch.setattr(stack_engine.Engine, "preview", step)
+    monkeypatch.setattr(stack_engine.Engine, "bound", bound)
     monkeypatch.setattr(previewing, "preview", look)
-    monkeypatch.setattr(approving, "Account", Account)
-    monkeypatch.setattr(approving, "loosen", lambda plan, said: None)
-    monkeypatch.setattr(render, "render", lambda stack: render.Rendered([], {}))
+    monkeypatch.setattr(approved_run, "Account", Account)
+    monkeypatch.setattr(approved_run, "loosen", lambda plan, said: None)
+    monkeypatch.setattr(rendering, "render", lambda stack: rendering.Rendered([], {}))
     return made
 
 

@@ -9,10 +9,10 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import aws_account
-from isthmus.engine.aws_account import Aws, Denied
-from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG, child, named, plain, tagged, unheard
-from isthmus.engine.pending import Creation, Made, NotMade, Unknown
+from isthmus.engine.project import aws_account
+from isthmus.engine.project.aws_account import Aws, Denied
+from isthmus.engine.recovery.aws.lookup import RESOURCE_TAG, STACK_TAG, child, named, plain, tagged, unheard
+from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
 
 OURS = {STACK_TAG: "isthmus/dev", RESOURCE_TAG: "thing"}
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)

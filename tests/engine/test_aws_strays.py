@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.drift import Drifted
-from isthmus.engine import aws_strays
-from isthmus.engine.aws_account import Aws, Denied
-from isthmus.engine.masking import Masker
+from isthmus.engine.drift import aws_foreign
+from isthmus.engine.preview.masking import Masker
+from isthmus.engine.project.aws_account import Aws, Denied
 from isthmus.graph.stated import Stated
 
 HEAD = "urn:pulumi:s::p::"
@@ -57,10 +57,10 @@ BUCKET = entry("aws:s3/bucket:Bucket", "ours", {"arn": "arn:aws:s3:::ours"})
 STATE = [VPC, TABLE, GROUP, ROLE, ROUTE, ATTACHED, INLINE, BUCKET]
 
 
-def look(**answers: Any) -> tuple[list[Drifted], aws_strays.Account]:
+def look(**answers: Any) -> tuple[list[Drifted], aws_foreign.Account]:
     own = [Stated(each["urn"], each["type"], each["id"], each["inputs"], id=each["id"]) for each in STATE]
     entries = {each["urn"]: each for each in STATE}
-    account = aws_strays.Account(Said(**answers), own, aws_strays.names(STATE), entries, Masker())
+    account = aws_foreign.Account(Said(**answers), own, aws_foreign.names(STATE), entries, Masker())
     return account.look(), account
 
 

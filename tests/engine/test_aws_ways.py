@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine.aws_account import Aws
-from isthmus.engine.aws_lookup import RESOURCE_TAG, STACK_TAG
-from isthmus.engine.aws_ways import WAYS, look
-from isthmus.engine.pending import Creation, Made, NotMade, Unknown
+from isthmus.engine.project.aws_account import Aws
+from isthmus.engine.recovery.aws.lookup import RESOURCE_TAG, STACK_TAG
+from isthmus.engine.recovery.aws.types import WAYS, look
+from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
 from sandbox.aws.endpoint import make_server
 from sandbox.aws.table import TYPES
 from stacks import tagging

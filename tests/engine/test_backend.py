@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.engine import backend
-from isthmus.engine.project import Project
+from isthmus.engine.project.project import Project
+from isthmus.engine.state import backend as state_backend
 
 
 @pytest.fixture
@@ -25,28 +25,31 @@ def login(tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_login_is_the_backend_where_nothing_else_says_one(project: Project, login: dict[str, str]) -> None:
-    assert backend.url(project, login) == "file:///srv/states"
+    assert state_backend.url(project, login) == "file:///srv/states"
 
 
 def test_the_projects_own_setting_goes_before_a_login(tmp_path: Path, login: dict[str, str]) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: isthmus\nbackend:\n  url: s3://states\n")
-    assert backend.url(Project(tmp_path), login) == "s3://states"
+    assert state_backend.url(Project(tmp_path), login) == "s3://states"
 
 
 def test_the_variable_goes_before_all(tmp_path: Path, login: dict[str, str]) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: isthmus\nbackend:\n  url: s3://states\n")
-    assert backend.url(Project(tmp_path), {**login, "PULUMI_BACKEND_URL": "file:///here"}) == "file:///here"
+    assert (
+        state_backend.url(Project(tmp_path), {**login, "PULUMI_BACKEND_URL": "file:///here"})
+        == "file:///here"
+    )
 
 
 def test_credentials_elsewhere_are_found_by_their_variable(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "secret"
     folder.mkdir()
     (folder / "credentials.json").write_text(json.dumps({"current": "https://api.pulumi.com"}))
-    assert backend.url(project, {"PULUMI_CREDENTIALS_PATH": str(folder)}) == "https://api.pulumi.com"
+    assert state_backend.url(project, {"PULUMI_CREDENTIALS_PATH": str(folder)}) == "https://api.pulumi.com"
 
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"current": 1}'])
 def test_no_login_is_no_backend(project: Project, tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "credentials.json").write_text(text)
-    assert backend.url(project, {"PULUMI_HOME": str(tmp_path)}) == ""
+    assert state_backend.url(project, {"PULUMI_HOME": str(tmp_path)}) == ""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import backup
+from isthmus.engine.state import backup as state_backup
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 URN = "urn:pulumi:dev::isthmus::aws:kms/key:Key::key"
@@ -24,7 +24,7 @@ def exported(mark: int = 0, pending: str | None = None) -> dict:
 
 
 def test_a_copy_is_what_was_exported_under_the_time_in_utc_and_only_its_owner_may_read_it(tmp_path):
-    file = backup.write(tmp_path, "dev", exported(), NOON)
+    file = state_backup.write(tmp_path, "dev", exported(), NOON)
     assert file
     assert file == tmp_path / "out" / "backups" / "dev" / "2026-11-25T120000.000000Z.json"
     assert json.loads(file.read_text()) == exported()
@@ -33,26 +33,26 @@ def test_a_copy_is_what_was_exported_under_the_time_in_utc_and_only_its_owner_ma
 
 def test_the_last_ten_stay(tmp_path):
     for number in range(14):
-        backup.write(tmp_path, "dev", exported(number), NOON + timedelta(minutes=number))
-    left = [json.loads(file.read_text()) for file in sorted(backup.folder(tmp_path, "dev").iterdir())]
+        state_backup.write(tmp_path, "dev", exported(number), NOON + timedelta(minutes=number))
+    left = [json.loads(file.read_text()) for file in sorted(state_backup.folder(tmp_path, "dev").iterdir())]
     assert [each["deployment"]["resources"][0]["mark"] for each in left] == list(range(4, 14))
 
 
 def test_a_state_that_did_not_change_pushes_no_older_copy_out(tmp_path):
-    first = backup.write(tmp_path, "dev", exported(), NOON)
-    assert backup.write(tmp_path, "dev", exported(), NOON + timedelta(hours=1)) == first
-    assert len(list(backup.folder(tmp_path, "dev").iterdir())) == 1
+    first = state_backup.write(tmp_path, "dev", exported(), NOON)
+    assert state_backup.write(tmp_path, "dev", exported(), NOON + timedelta(hours=1)) == first
+    assert len(list(state_backup.folder(tmp_path, "dev").iterdir())) == 1
 
 
 def test_an_empty_stack_is_not_copied(tmp_path):
-    assert backup.write(tmp_path, "dev", {"version": 3, "deployment": {}}) is None
-    assert not backup.folder(tmp_path, "dev").exists()
+    assert state_backup.write(tmp_path, "dev", {"version": 3, "deployment": {}}) is None
+    assert not state_backup.folder(tmp_path, "dev").exists()
 
 
 def test_without_a_copy_nothing_goes_on(tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
     with pytest.raises(EnvironmentFault, match="cannot be copied"):
-        backup.write(tmp_path, "dev", exported())
+        state_backup.write(tmp_path, "dev", exported())
 
 
 def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
@@ -61,14 +61,14 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(EnvironmentFault, match="No space left"):
-        backup.write(tmp_path, "dev", exported())
-    assert list(backup.folder(tmp_path, "dev").iterdir()) == []
+        state_backup.write(tmp_path, "dev", exported())
+    assert list(state_backup.folder(tmp_path, "dev").iterdir()) == []
 
 
 def test_a_creation_began_after_the_newest_copy_that_does_not_know_it(tmp_path):
-    backup.write(tmp_path, "dev", exported(1), NOON)
-    backup.write(tmp_path, "dev", exported(2), NOON + timedelta(hours=1))
-    backup.write(tmp_path, "dev", exported(2, URN), NOON + timedelta(hours=2))
-    assert backup.before(tmp_path, "dev", URN) == "2026-11-25T13:00:00+00:00"
-    assert backup.before(tmp_path, "dev", "another") == "2026-11-25T14:00:00+00:00"
-    assert backup.before(tmp_path, "prod", URN) is None
+    state_backup.write(tmp_path, "dev", exported(1), NOON)
+    state_backup.write(tmp_path, "dev", exported(2), NOON + timedelta(hours=1))
+    state_backup.write(tmp_path, "dev", exported(2, URN), NOON + timedelta(hours=2))
+    assert state_backup.before(tmp_path, "dev", URN) == "2026-11-25T13:00:00+00:00"
+    assert state_backup.before(tmp_path, "dev", "another") == "2026-11-25T14:00:00+00:00"
+    assert state_backup.before(tmp_path, "prod", URN) is None

@@ -1,6 +1,6 @@
 """What `isthmus up` leaves alone in its first step."""
 
-from isthmus.engine.building import _besides_first
+from isthmus.engine.run.up_and_destroy import _besides_first
 
 PREFIX = "urn:pulumi:dev::isthmus::"
 PLATFORM = "isthmus:index:LlmPlatform"

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine import comparing, forcing, rendered_files
-from isthmus.engine.recorder import Resource
-from isthmus.engine.render import Rendered
+from isthmus.engine.preview import comparison as preview_comparison
+from isthmus.engine.preview import replacements
+from isthmus.engine.render import files as render_files
+from isthmus.engine.render.recorder import Resource
+from isthmus.engine.render.rendering import Rendered
 from scripts import aws_replaces
 from tests.catalogue.bank import rendered
 
@@ -24,24 +26,26 @@ def one(type_: str, inputs: dict[str, Any], name: str = "it", **options: Any) ->
 
 
 def change(type_: str, old: dict[str, Any], new: dict[str, Any], **options: Any) -> Any:
-    (found,) = comparing.compare([one(type_, old, **options)], [one(type_, new, **options)])
+    (found,) = preview_comparison.compare([one(type_, old, **options)], [one(type_, new, **options)])
     return found
 
 
 def test_a_rendering_is_what_it_is():
     resources = rendered().resources
-    assert comparing.compare(resources, resources) == []
-    assert comparing.unchanged(resources, resources, []) == sum(each.made for each in resources)
+    assert preview_comparison.compare(resources, resources) == []
+    assert preview_comparison.unchanged(resources, resources, []) == sum(each.made for each in resources)
 
 
 def test_a_graph_is_read_back_as_it_was_written():
-    made = rendered_files.files(Rendered(rendered().resources, {}), {})["graph.json"]
-    assert comparing.from_json(json.loads(made)) == rendered().resources
+    made = render_files.files(Rendered(rendered().resources, {}), {})["graph.json"]
+    assert preview_comparison.from_json(json.loads(made)) == rendered().resources
 
 
 def test_what_comes_and_what_goes():
     key = "aws:kms/key:Key"
-    found = comparing.compare([one(key, {}, "old", retainOnDelete=True)], [one(key, {"a": 1}, "new")])
+    found = preview_comparison.compare(
+        [one(key, {}, "old", retainOnDelete=True)], [one(key, {"a": 1}, "new")]
+    )
     assert [(each.op, each.name, each.stateful, each.retained) for each in found] == [
         ("delete", "old", True, True),
         ("create", "new", True, False),
@@ -87,7 +91,7 @@ def test_what_can_be_is_updated(type_: str, old: Any, new: Any):
     ],
 )
 def test_where_nobody_knows_it_may_be_replaced(type_: str, path: str):
-    assert forcing.forced(type_, [path]) == forcing.Forced([], [path])
+    assert replacements.forced(type_, [path]) == replacements.Forced([], [path])
     found = change(
         type_,
         {"inventedYesterday": 1, "spec": {"selector": 1}, "size": 1},
@@ -101,19 +105,19 @@ def test_options_count():
     old, new = {"spec": {"replicas": 2}}, {"spec": {"replicas": 3}}
     assert change(kind, old, new, replaceOnChanges=["spec.replicas"]).op == "replace"
     ignored = [one(kind, each, ignoreChanges=["spec.replicas"]) for each in (old, new)]
-    assert comparing.compare(ignored[:1], ignored[1:]) == []
+    assert preview_comparison.compare(ignored[:1], ignored[1:]) == []
 
 
 def test_what_others_own_is_read_again_and_is_no_change():
     kind = "kubernetes:nvidia.com/v1:ClusterPolicy"
-    assert comparing.compare([one(kind, {"a": 1}, read="x")], [one(kind, {"a": 2}, read="x")]) == []
-    (found,) = comparing.compare([one(kind, {"a": 1})], [one(kind, {"a": 1}, read="x")])
+    assert preview_comparison.compare([one(kind, {"a": 1}, read="x")], [one(kind, {"a": 2}, read="x")]) == []
+    (found,) = preview_comparison.compare([one(kind, {"a": 1})], [one(kind, {"a": 1}, read="x")])
     assert found.op == "read", "it is theirs from now on"
 
 
 def test_another_provider_makes_it_anew():
     was = one("aws:kms/key:Key", {})
-    (found,) = comparing.compare([was], [replace(was, provider=f"{HEAD}::other")])
+    (found,) = preview_comparison.compare([was], [replace(was, provider=f"{HEAD}::other")])
     assert (found.op, found.replaces_because) == ("replace", ["provider"])
 
 
@@ -134,6 +138,6 @@ def test_what_is_known_of_aws_is_what_the_sandbox_holds_it_to():
     ],
 )
 def test_what_decides_something_is_no_noise(type_: str, path: str, noise: bool):
-    from isthmus.engine.noise import noise as judged
+    from isthmus.engine.preview.noise import noise as judged
 
     assert judged(type_, path) is noise

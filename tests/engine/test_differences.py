@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.engine.differences import at, differences, keys, step
+from isthmus.engine.preview.value_diff import at, differences, keys, step
 
 LEAF = st.booleans() | st.integers() | st.text(max_size=5)
 VALUE = st.recursive(

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.preview import PropertyChange
-from isthmus.engine import drift_ranking
-from isthmus.engine.drift_ranking import brought, scaled, severity
+from isthmus.engine.drift import severity as drift_severity
+from isthmus.engine.drift.severity import brought, scaled, severity
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 
@@ -91,4 +91,4 @@ def test_marks_that_controllers_leave_are_no_drift_and_marks_that_decide_are():
     assert not brought(DEPLOYMENT, "spec.volumeName")
     assert not brought("x:ScaledObject", 'metadata.annotations["autoscaling.keda.sh/paused-replicas"]')
     assert not brought(DEPLOYMENT, 'metadata.labels["isthmus.dev/class"]')
-    assert drift_ranking.severity("added", DEPLOYMENT) == "medium"
+    assert drift_severity.severity("added", DEPLOYMENT) == "medium"

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import drifting, kube_lookup, project
-from isthmus.engine.drifting import Looked
-from isthmus.report import drift_words
+from isthmus.engine.drift import drift as drifting
+from isthmus.engine.drift.drift import Looked
+from isthmus.engine.project import project
+from isthmus.engine.recovery import kubernetes_lookup
+from isthmus.reports.drift import wording as drift_wording
 from tests.catalogue.bank import STACK
 from tests.engine import drift_world, fake_engine
 from tests.engine.drift_world import RESTRICTED, Api, taken
@@ -71,7 +73,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: dict[str, Any
     monkeypatch.setattr(drifting, "at_work", here)
     monkeypatch.setattr(drifting, "clusters", lambda *_: {})
     monkeypatch.setattr(drifting, "Aws", Account)
-    monkeypatch.setattr(kube_lookup, "cluster_of", lambda _: api)
+    monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda _: api)
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 
     def make(*told: dict[str, Any], **more: Any) -> Looked:
@@ -103,8 +105,8 @@ def test_an_opened_policy_is_a_way_of_data_that_is_refused_now(looked: Make, api
     policy["spec"]["egress"] = [{}]
     taken(policy, "f:spec", "f:egress")
     drift = looked().drift
-    assert drift_words.verdict(drift) == "REFUSED"
-    assert {each.class_ for each in drift_words.opened(drift.data_paths)} == {"restricted"}
+    assert drift_wording.verdict(drift) == "REFUSED"
+    assert {each.class_ for each in drift_wording.opened(drift.data_paths)} == {"restricted"}
     assert "critical" in {each.severity for each in drift.policy}
     assert [(each.what, each.severity) for each in drift.drifts] == [("added", "high")]
 
@@ -130,14 +132,14 @@ def test_an_account_of_the_engines_that_is_not_whole_is_partial_and_never_no_dri
 ):
     drift = looked(*events(state)[:-2], SUMMARY).drift
     assert drift.status == "partial"
-    assert drift_words.verdict(drift) == "PARTIAL"
+    assert drift_wording.verdict(drift) == "PARTIAL"
     assert "no word of 1 resources" in drift.diagnostics[0].message
 
 
 def test_what_may_not_be_listed_is_named_and_the_answer_is_partial(looked: Make, api: Api):
     api.refused["rolebindings"] = 403
     drift = looked().drift
-    assert (drift.status, drift_words.verdict(drift)) == ("partial", "PARTIAL")
+    assert (drift.status, drift_wording.verdict(drift)) == ("partial", "PARTIAL")
     assert {each.what for each in drift.unseen} == {"rolebindings"}
 
 
@@ -157,7 +159,7 @@ def test_a_cluster_that_does_not_answer_is_never_no_drift(looked: Make, monkeypa
     found = looked()
     assert found.error is not None
     assert found.error.exit_code == 3
-    assert drift_words.verdict(found.drift) == "FAILED"
+    assert drift_wording.verdict(found.drift) == "FAILED"
 
 
 def test_an_engine_that_fails_is_a_failed_look_that_says_no_secret(looked: Make):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pulumi.automation.events import EngineEvent
 
-from isthmus.engine.events import Run, named
+from isthmus.engine.automation.events import Run, named
 
 URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
 POLICY = "urn:pulumi:dev::isthmus::isthmus:index:X::whole"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from isthmus.engine.events import Failure
-from isthmus.engine.explain import failure
+from isthmus.engine.automation.events import Failure
+from isthmus.engine.automation.failures import failure
 
 URN = "urn:pulumi:dev::isthmus::isthmus:index:X$kubernetes:apps/v1:Deployment::model-server"
 STACK = "urn:pulumi:dev::isthmus::pulumi:pulumi:Stack::isthmus-dev"

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import InputError
-from isthmus.engine import building, child, durable, fleet
-from isthmus.engine.child import Order
-from isthmus.engine.fleet import Task
-from isthmus.engine.project import Project
-from isthmus.engine.recovery import Answers
+from isthmus.engine.project.project import Project
+from isthmus.engine.recovery.recovery import Answers
+from isthmus.engine.run import multi_stack, retained_resources, stack_process, up_and_destroy
+from isthmus.engine.run.multi_stack import Task
+from isthmus.engine.run.stack_process import Order
 from tests.catalogue.bank import ROOT, STACK
 from tests.estate import LAYERS, bank_estate
 
@@ -35,7 +35,7 @@ class Children:
         self._now = 0
         self._lock = threading.Lock()
 
-    def start(self, order: Order, hear: Callable[[dict[str, Any]], None]) -> fleet.Process:
+    def start(self, order: Order, hear: Callable[[dict[str, Any]], None]) -> multi_stack.Process:
         with self._lock:
             self.begun.append(order.stack)
             self._now += 1
@@ -86,7 +86,7 @@ def states(tasks: Any) -> dict[str, str]:
 
 def test_a_stack_begins_when_those_it_needs_are_done():
     children = Children()
-    done = fleet.run(estate(), 4, Nobody(), children.start)
+    done = multi_stack.run(estate(), 4, Nobody(), children.start)
     assert set(states(done).values()) == {"done"}
     order = children.begun
     assert order.index("f") < order.index("p") < min(order.index("a"), order.index("b"))
@@ -96,15 +96,15 @@ def test_a_stack_begins_when_those_it_needs_are_done():
 
 def test_no_more_run_at_a_time_than_were_asked_for():
     children = Children()
-    fleet.run([task(str(each)) for each in range(6)], 2, Nobody(), children.start)
+    multi_stack.run([task(str(each)) for each in range(6)], 2, Nobody(), children.start)
     assert children.most == 2
     with pytest.raises(InputError, match="0 at a time"):
-        fleet.run([], 0, Nobody(), children.start)
+        multi_stack.run([], 0, Nobody(), children.start)
 
 
 def test_what_needs_a_failed_stack_is_not_started_and_the_others_go_on():
     children, watcher = Children(p=2), Nobody()
-    done = fleet.run(estate(), 4, watcher, children.start)
+    done = multi_stack.run(estate(), 4, watcher, children.start)
     assert states(done) == {
         **{"f": "done", "p": "failed", "alone": "done"},
         **{"a": "not started", "b": "not started"},
@@ -116,7 +116,7 @@ def test_what_needs_a_failed_stack_is_not_started_and_the_others_go_on():
 
 
 def test_what_needs_a_stack_that_was_not_started_is_not_started_either():
-    done = fleet.run(estate(), 4, Nobody(), Children(f=3).start)
+    done = multi_stack.run(estate(), 4, Nobody(), Children(f=3).start)
     assert [(each.state, each.error) for each in done[1:4]] == [
         ("not started", "needs f"),
         ("not started", "needs p"),
@@ -130,16 +130,16 @@ def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
     children = Children(f=-1, alone=-1)
     interrupted = iter([KeyboardInterrupt])
 
-    class Queue(fleet.queue.Queue):  # type: ignore[name-defined, type-arg]
+    class Queue(multi_stack.queue.Queue):  # type: ignore[name-defined, type-arg]
         def get(self, *args: Any, **more: Any) -> Any:
             for each in interrupted:
                 raise each
             return super().get(*args, **more)
 
-    monkeypatch.setattr(fleet.queue, "Queue", Queue)
+    monkeypatch.setattr(multi_stack.queue, "Queue", Queue)
     tasks = estate()
     with pytest.raises(KeyboardInterrupt):
-        fleet.run(tasks, 4, Nobody(), children.start)
+        multi_stack.run(tasks, 4, Nobody(), children.start)
     assert sorted(children.interrupted) == ["alone", "f"]
     assert tasks[0].error == "interrupted"
     assert states(tasks) == {
@@ -149,24 +149,24 @@ def test_interrupted_the_running_are_interrupted_once_and_nothing_more_begins(
 
 
 def test_a_child_tells_its_error_and_its_exit_code(tmp_path: Path):
-    (done,) = fleet.run([Task(Order("up", str(tmp_path / "nowhere"), "x"))], 1, Nobody())
+    (done,) = multi_stack.run([Task(Order("up", str(tmp_path / "nowhere"), "x"))], 1, Nobody())
     assert (done.state, done.code) == ("failed", 2)
     assert "Pulumi.yaml: there is no such file" in done.error
 
 
 def test_a_process_that_ends_without_a_word_has_failed_with_its_last_line(monkeypatch: pytest.MonkeyPatch):
     code = "import sys; print('not a message'); print('first\\nout of memory', file=sys.stderr); sys.exit(7)"
-    monkeypatch.setattr(child, "command", lambda _: [sys.executable, "-c", code])
-    (done,) = fleet.run([task("x")], 1, Nobody())
+    monkeypatch.setattr(stack_process, "command", lambda _: [sys.executable, "-c", code])
+    (done,) = multi_stack.run([task("x")], 1, Nobody())
     assert (done.state, done.code, done.error) == ("failed", 7, "out of memory")
 
 
 def test_what_a_destroy_leaves_is_told_to_the_parent_as_sentences(monkeypatch: pytest.MonkeyPatch):
-    bucket = durable.Kept("Bucket audit", "audit-id", "frankfurt", "records lie in it")
-    gone = building.Destroyed(counts={"delete": 1}, retained=[bucket], pending_keys=[], seconds=1.0)
-    monkeypatch.setattr(building, "destroy", lambda *_, **__: gone)
+    bucket = retained_resources.Kept("Bucket audit", "audit-id", "frankfurt", "records lie in it")
+    gone = up_and_destroy.Destroyed(counts={"delete": 1}, retained=[bucket], pending_keys=[], seconds=1.0)
+    monkeypatch.setattr(up_and_destroy, "destroy", lambda *_, **__: gone)
     told = io.StringIO()
-    assert child.run(Order("destroy", str(ROOT), STACK), child.Teller(told)) == 0
+    assert stack_process.run(Order("destroy", str(ROOT), STACK), stack_process.Teller(told)) == 0
     assert json.loads(told.getvalue())["result"]["retained"] == [
         "Bucket audit at frankfurt (audit-id): records lie in it"
     ]
@@ -198,19 +198,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_the_order_is_the_configurations_and_the_other_way_round_for_a_destroy(project: Project):
     stacks = project.chosen(["bank"])
     assert [each.name for each in stacks] == list(LAYERS)
-    assert {each.stack: each.after for each in fleet.tasks(stacks, "up")} == {
+    assert {each.stack: each.after for each in multi_stack.tasks(stacks, "up")} == {
         "bank-foundation": (),
         "bank-platform": ("bank-foundation",),
         "bank-investigations": ("bank-platform",),
         "bank-onboarding": ("bank-platform",),
     }
-    assert {each.stack: each.after for each in fleet.tasks(stacks, "destroy")} == {
+    assert {each.stack: each.after for each in multi_stack.tasks(stacks, "destroy")} == {
         "bank-foundation": ("bank-platform",),
         "bank-platform": ("bank-investigations", "bank-onboarding"),
         "bank-investigations": (),
         "bank-onboarding": (),
     }
-    alone = fleet.tasks(project.chosen(["bank-onboarding"]), "up")
+    alone = multi_stack.tasks(project.chosen(["bank-onboarding"]), "up")
     assert alone[0].after == (), "what is not asked for is not waited for"
 
 
@@ -227,6 +227,6 @@ def test_a_name_is_a_stacks_or_an_estates_and_each_stack_is_taken_once(project: 
 def test_an_answer_about_a_creation_is_for_one_stack(project: Project):
     stacks, answers = project.chosen(["bank"]), Answers({"bank-vpc": "vpc-1"}, frozenset({"other"}))
     with pytest.raises(InputError, match="several are asked for"):
-        fleet.tasks(stacks, "up", answers=answers)
-    (one,) = fleet.tasks(stacks[:1], "up", answers=answers)
+        multi_stack.tasks(stacks, "up", answers=answers)
+    (one,) = multi_stack.tasks(stacks[:1], "up", answers=answers)
     assert one.order.answers == answers

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from isthmus.engine import gitops, rendered_files
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render import files as render_files
+from isthmus.engine.render import gitops
+from isthmus.engine.render.recorder import Resource
 from tests.catalogue import bank
 
 READ = YAML(typ="safe", pure=True)
@@ -39,7 +40,7 @@ def applied(files: dict[str, str]) -> dict[tuple[str, str, str], dict[str, Any]]
 
 
 def test_each_object_is_written_once_and_under_its_own_name(argocd: dict[str, str]):
-    whole = rendered_files.files(bank.rendered(), {})
+    whole = render_files.files(bank.rendered(), {})
     names = sorted(path.split("/", 2)[2] for path in whole if path.startswith("kubernetes/"))
     assert sorted(path.split("/", 2)[2] for path in argocd) == names
 

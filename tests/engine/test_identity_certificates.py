@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from components import arguments_aws
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
 from isthmus.contracts.platform import Platform
-from isthmus.engine import identity_certificates
-from isthmus.engine.kube import Cluster, Refused
+from isthmus.engine.kubernetes import identity_certificates
+from isthmus.engine.kubernetes.client import Cluster, Refused
 from tests.aws_sandbox.authority import DAY, Authority
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.engine.inputs import fingerprint
-from isthmus.engine.project import Project
+from isthmus.engine.project.input_digest import fingerprint
+from isthmus.engine.project.project import Project
 
 SETTINGS = "stacks/Pulumi.dev.yaml"
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine.kube import Cluster, Refused
+from isthmus.engine.kubernetes.client import Cluster, Refused
 
 
 class Handler(BaseHTTPRequestHandler):

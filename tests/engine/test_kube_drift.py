@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.contracts.drift import Drifted
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine.kube_list import Live
+from isthmus.engine.kubernetes.discovery import Live
 from tests.engine.drift_world import RESTRICTED, Api, claim, looked, state, taken
 
 MODEL = "restricted-qwen3-32b"

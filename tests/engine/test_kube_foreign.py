@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine import kube_foreign
-from isthmus.engine.kube_list import Kind
+from isthmus.engine.kubernetes import ownership as kubernetes_ownership
+from isthmus.engine.kubernetes.discovery import Kind
 from isthmus.graph.stated import Stated
 
 SPACE = "isthmus-restricted"
@@ -63,7 +63,7 @@ THEIRS = [found(each.inputs["kind"], each.name) for each in OURS if each.inputs]
 
 
 def foreign(*objects: tuple[Kind, dict[str, Any]]) -> set[str]:
-    whose = kube_foreign.known(OURS)
+    whose = kubernetes_ownership.known(OURS)
     return {f"{kind.kind} {each['metadata']['name']}" for kind, each in whose.foreign([*THEIRS, *objects])}
 
 

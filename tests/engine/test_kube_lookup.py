@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import kube_lookup
-from isthmus.engine.kube import Cluster, Refused
-from isthmus.engine.kube_lookup import look
-from isthmus.engine.pending import Creation, Made, NotMade, Unknown
+from isthmus.engine.kubernetes.client import Cluster, Refused
+from isthmus.engine.recovery import kubernetes_lookup
+from isthmus.engine.recovery.kubernetes_lookup import look
+from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown
 
 LABELS = {"app.kubernetes.io/part-of": "isthmus"}
 PATH = "/apis/apps/v1/namespaces/isthmus-internal/deployments/model"
@@ -167,6 +167,6 @@ def test_a_refusal_to_answer_is_no_answer():
 
 def test_a_provider_without_a_context_says_so():
     with pytest.raises(EnvironmentFault, match="fra1 names no context"):
-        kube_lookup.cluster_of(
+        kubernetes_lookup.cluster_of(
             {"urn": "urn:pulumi:dev::isthmus::pulumi:providers:kubernetes::fra1", "inputs": {}}
         )

@@ -10,8 +10,8 @@ import pytest
 from isthmus.contracts import moving as moves
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
-from isthmus.engine import layered
-from isthmus.engine.project import Project
+from isthmus.engine.estate import layers as estate_layers
+from isthmus.engine.project.project import Project
 from tests.estate import LAYERS, bank_estate
 
 FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
@@ -44,13 +44,13 @@ def holding(id_: str, pool: str = "fra1-h100-sxm-80gb") -> dict[str, Any]:
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    monkeypatch.setattr(layered, "state_of", lambda _, name: found.get(name, {}))
+    monkeypatch.setattr(estate_layers, "state_of", lambda _, name: found.get(name, {}))
     return found
 
 
 def before_up(project: Project, stack: str, *, in_place: bool = False) -> None:
     one = project.stack(stack)
-    layered.before_up(one, one.platform(), in_place=in_place)
+    estate_layers.before_up(one, one.platform(), in_place=in_place)
 
 
 def test_nothing_is_in_the_way_of_a_new_estate_or_of_the_same_one(project: Project, states: Any):
@@ -104,25 +104,25 @@ def test_in_a_layer_what_goes_goes_first(project: Project):
     platform = stack.platform()
     (model,) = [each for each in moves.standing(platform) if each.class_ == "restricted"]
     old = model.model_copy(update={"id": "restricted-old"})
-    found = layered.move([model, old], platform, stack)
+    found = estate_layers.move([model, old], platform, stack)
     assert (found.going, found.first, found.beside) == ((old,), (old,), ())
 
 
 def test_a_layer_is_destroyed_when_nothing_stands_on_it(project: Project, states: Any):
     states[PLATFORM] = {"resources": [{"urn": "x", "type": "pulumi:pulumi:Stack"}]}
-    layered.before_destroy(project.stack(FOUNDATION))
+    estate_layers.before_destroy(project.stack(FOUNDATION))
     states[PLATFORM] = holding("restricted-old")
     with pytest.raises(AnswerIsNo, match=f"{PLATFORM} stands on it, with 1 resources"):
-        layered.before_destroy(project.stack(FOUNDATION))
-    layered.before_destroy(project.stack(PLATFORM))
+        estate_layers.before_destroy(project.stack(FOUNDATION))
+    estate_layers.before_destroy(project.stack(PLATFORM))
 
 
 def test_the_stacks_of_an_estate_live_in_one_place(tmp_path: Path):
     project = bank_estate(tmp_path / "p")
-    layered.agree(project.chosen(["bank"]))
+    estate_layers.agree(project.chosen(["bank"]))
     file = project.stacks_dir / f"Pulumi.{ONBOARDING}.yaml"
     data = yamlfile.load(file).data
     data["config"]["isthmus:sandbox"] = "false"
     yamlfile.dump(data, "", file)
     with pytest.raises(EnvironmentFault, match=f"{FOUNDATION} and {ONBOARDING} are of one estate"):
-        layered.agree(Project(project.root).chosen(["bank"]))
+        estate_layers.agree(Project(project.root).chosen(["bank"]))

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine import preflight, render
-from isthmus.engine.project import Project
-from isthmus.engine.recorder import Resource
+from isthmus.engine.project.project import Project
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
+from isthmus.engine.run import preflight
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph, joined
 from isthmus.graph.stated import from_state
@@ -19,7 +20,7 @@ from tests.graph.clouds import deployed
 from tests.layered import without_digests
 
 FOUNDATION, PLATFORM, INVESTIGATIONS, ONBOARDING = LAYERS
-Rendered = dict[str, render.Rendered]
+Rendered = dict[str, rendering.Rendered]
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +30,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def estate(project: Project) -> Rendered:
-    return render.render_estate(project.stack(FOUNDATION))
+    return rendering.render_estate(project.stack(FOUNDATION))
 
 
 @pytest.fixture(scope="module")
 def after_a_release(project: Project, estate: Rendered) -> Rendered:
     change_overrides(project, release)
-    return render.render_estate(project.stack(FOUNDATION))
+    return rendering.render_estate(project.stack(FOUNDATION))
 
 
-def made(rendered: render.Rendered) -> dict[tuple[str, str], Resource]:
+def made(rendered: rendering.Rendered) -> dict[tuple[str, str], Resource]:
     return {(each.type, each.name): each for each in rendered.resources if each.made}
 
 
-def kinds(rendered: render.Rendered) -> set[str]:
+def kinds(rendered: rendering.Rendered) -> set[str]:
     return {kind.rpartition(":")[2] for kind, _ in made(rendered)}
 
 
@@ -121,7 +122,7 @@ def test_the_boundaries_are_held_to_the_whole_estate_and_would_be_missed_in_a_pa
         preflight.boundaries_hold(without, platform, "here")
 
 
-def said(rendered: render.Rendered) -> dict[str, Any]:
+def said(rendered: rendering.Rendered) -> dict[str, Any]:
     return {each.urn: each.as_json() for each in rendered.resources}
 
 
@@ -155,4 +156,4 @@ def test_each_stack_says_what_it_is_and_only_serving_bears_the_plan(estate: Rend
 
 
 def test_one_layer_is_rendered_upon_those_below_it(project: Project, after_a_release: Rendered):
-    assert said(render.render(project.stack(PLATFORM))) == said(after_a_release[PLATFORM])
+    assert said(rendering.render(project.stack(PLATFORM))) == said(after_a_release[PLATFORM])

@@ -16,7 +16,8 @@ from isthmus.catalogue.break_glass import file_of
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_break_glass import Record
-from isthmus.engine import preflight, render
+from isthmus.engine.render import rendering
+from isthmus.engine.run import preflight
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph, joined
 from tests import hosted
@@ -157,7 +158,7 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     people, accesses = emergency(tmp_path)
     change_overrides(project, lambda data: data.update(people=people))
     yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
-    platform = render.render(project.stack("bank-platform"))
+    platform = rendering.render(project.stack("bank-platform"))
     (access,) = platform.outputs["break_glass"]
     assert (access["id"], access["class"]) == ("inc-1", "restricted")
     (binding,) = [
@@ -167,10 +168,10 @@ def test_an_emergency_access_is_signed_for_the_estate_and_given_by_its_platform(
     accesses["accesses"][0]["reason"] = "INC-1: another reason"
     yamlfile.dump(accesses, "", file_of(project.stacks_dir, "bank"))
     with pytest.raises(AnswerIsNo, match="has not signed this"):
-        render.render(project.stack("bank-platform"))
+        rendering.render(project.stack("bank-platform"))
     file_of(project.stacks_dir, "bank").rename(file_of(project.stacks_dir, "bank-platform"))
     with pytest.raises(InputError, match=r"which nobody reads\. Write it into bank\.break-glass\.yaml"):
-        render.render(project.stack("bank-platform"))
+        rendering.render(project.stack("bank-platform"))
 
 
 def test_a_router_and_the_pools_that_it_asks_are_the_platforms(bank: Case):

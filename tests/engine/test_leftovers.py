@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from isthmus.engine import leftovers
+from isthmus.engine.automation import orphan_plugins
 
 BACKEND = "file:///a/backend"
 Starts = Callable[..., subprocess.Popen[str]]
@@ -62,14 +62,14 @@ def nobody() -> str:
 
 def test_a_plugin_whose_engine_is_dead_is_ended_and_named(start, nobody):
     process = start(nobody)
-    assert leftovers.end(BACKEND) == ["pulumi-resource-kubernetes"]
+    assert orphan_plugins.end(BACKEND) == ["pulumi-resource-kubernetes"]
     assert not psutil.pid_exists(process.pid)
 
 
 def test_a_plugin_that_does_not_end_when_asked_is_killed(start, nobody, monkeypatch):
-    monkeypatch.setattr(leftovers, "_WAIT_S", 0.5)
+    monkeypatch.setattr(orphan_plugins, "_WAIT_S", 0.5)
     process = start(nobody, deaf=True)
-    leftovers.end(BACKEND)
+    orphan_plugins.end(BACKEND)
     assert not psutil.pid_exists(process.pid)
 
 
@@ -81,7 +81,7 @@ def test_what_has_a_living_engine_another_backend_or_is_no_plugin_is_left_alone(
         start("--help"),
         start("10.0.0.1:4000"),
     ]
-    assert leftovers.end(BACKEND) == []
+    assert orphan_plugins.end(BACKEND) == []
     assert [each.poll() for each in others] == [None] * 5
 
 
@@ -97,7 +97,7 @@ def test_the_sandboxs_own_plugin_is_one_too(start, nobody, tmp_path):
     try:
         assert process.stdout
         assert process.stdout.readline().strip().isdigit()
-        assert leftovers.end(BACKEND) == ["pulumi-resource-aws"]
+        assert orphan_plugins.end(BACKEND) == ["pulumi-resource-aws"]
         process.wait(timeout=5)
     finally:
         process.kill()

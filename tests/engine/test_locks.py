@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import locks
+from isthmus.engine.state import locks as state_locks
 
 
 def lock(backend: Path, pid: int, host: str | None = None) -> Path:
@@ -34,7 +34,7 @@ def dead() -> int:
 
 def test_the_lock_of_a_dead_process_is_removed(tmp_path, dead):
     file = lock(tmp_path, dead)
-    cleared = locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
+    cleared = state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
     assert [each.pid for each in cleared] == [dead]
     assert not file.exists()
 
@@ -42,24 +42,24 @@ def test_the_lock_of_a_dead_process_is_removed(tmp_path, dead):
 def test_the_lock_of_a_living_process_names_its_owner(tmp_path):
     file = lock(tmp_path, os.getpid())
     with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} of ada"):
-        locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
+        state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
     assert file.exists()
 
 
 def test_a_lock_from_another_host_is_never_called_dead(tmp_path, dead):
     file = lock(tmp_path, dead, host="elsewhere")
     with pytest.raises(EnvironmentFault, match="elsewhere"):
-        locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
+        state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
     assert file.exists()
 
 
 def test_a_lock_of_another_stack_is_not_ours(tmp_path, dead):
     lock(tmp_path, dead)
-    assert locks.clear_dead(f"file://{tmp_path}", "isthmus", "other") == []
+    assert state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "other") == []
 
 
 def test_a_remote_backend_keeps_its_own_locks():
-    assert locks.locks("s3://bucket", "isthmus", "dev") == []
+    assert state_locks.locks("s3://bucket", "isthmus", "dev") == []
 
 
 def test_a_number_that_was_given_away_again_is_not_the_run_that_held_the_lock(tmp_path):
@@ -67,7 +67,9 @@ def test_a_number_that_was_given_away_again_is_not_the_run_that_held_the_lock(tm
     file = lock(tmp_path, os.getpid())
     said = json.loads(file.read_text()) | {"timestamp": "2020-01-01T00:00:00.123456789Z"}
     file.write_text(json.dumps(said))
-    assert [each.pid for each in locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")] == [os.getpid()]
+    assert [each.pid for each in state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")] == [
+        os.getpid()
+    ]
     assert not file.exists()
 
 
@@ -76,20 +78,20 @@ def test_a_living_process_keeps_its_lock(tmp_path):
     said = json.loads(file.read_text()) | {"timestamp": datetime.now(UTC).isoformat()}
     file.write_text(json.dumps(said))
     with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} of ada"):
-        locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
+        state_locks.clear_dead(f"file://{tmp_path}", "isthmus", "dev")
     assert file.exists()
 
 
 def test_the_second_of_two_is_told_who_is_at_work(tmp_path):
     backend = f"file://{tmp_path}"
-    with locks.turn(backend, tmp_path, "isthmus", "dev"):
-        with pytest.raises(EnvironmentFault) as caught, locks.turn(backend, tmp_path, "isthmus", "dev"):
+    with state_locks.turn(backend, tmp_path, "isthmus", "dev"):
+        with pytest.raises(EnvironmentFault) as caught, state_locks.turn(backend, tmp_path, "isthmus", "dev"):
             pass
-        with locks.turn(backend, tmp_path, "isthmus", "prod"):
+        with state_locks.turn(backend, tmp_path, "isthmus", "prod"):
             pass
     for part in (f"process {os.getpid()} of ", socket.gethostname(), "since 20"):
         assert part in str(caught.value)
-    with locks.turn(backend, tmp_path, "isthmus", "dev"):
+    with state_locks.turn(backend, tmp_path, "isthmus", "dev"):
         pass
 
 
@@ -105,10 +107,10 @@ def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
     assert child.stdout.readline() == "mine\n"
     with (
         pytest.raises(EnvironmentFault, match=f"process {child.pid}"),
-        locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
+        state_locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"),
     ):
         pass
     child.kill()
     child.communicate()
-    with locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
+    with state_locks.turn(f"file://{tmp_path}", tmp_path, "isthmus", "dev"):
         pass

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.engine import managed_fields
-from isthmus.engine.managed_fields import Step, fields, parsed
+from isthmus.engine.kubernetes import managed_fields
+from isthmus.engine.kubernetes.managed_fields import Step, fields, parsed
 
 NAMES = st.text(min_size=1, max_size=12)
 VALUES = st.one_of(st.text(max_size=8), st.integers(-9, 99), st.booleans())

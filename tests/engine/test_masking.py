@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.marks import MASK
-from isthmus.engine.changes import properties
-from isthmus.engine.masking import Masker
+from isthmus.engine.preview.changes import properties
+from isthmus.engine.preview.masking import Masker
 
 SECRET = "hunter2-hunter2-hunter2"
 MARKED = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine import monitors
-from isthmus.engine.kube import Cluster, Refused
+from isthmus.engine.kubernetes import monitors as kubernetes_monitors
+from isthmus.engine.kubernetes.client import Cluster, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse
 
@@ -32,7 +32,7 @@ class Watched(Cluster):
 def lines(cluster: Cluster, **labels: str) -> list[str]:
     data = platform_data()
     data["monitoring"]["labels"] = labels
-    return list(monitors.unselected(parse(data), {"fra1": cluster}))
+    return list(kubernetes_monitors.unselected(parse(data), {"fra1": cluster}))
 
 
 def test_a_prometheus_that_selects_its_release_is_told_with_the_label_to_say() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.platform import Platform
-from isthmus.engine import nodes
-from isthmus.engine.kube import Cluster, Refused
+from isthmus.engine.kubernetes import nodes as kubernetes_nodes
+from isthmus.engine.kubernetes.client import Cluster, Refused
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse
 
@@ -32,7 +32,7 @@ class Nodes(Cluster):
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         if self.status:
             raise Refused(self.status, "forbidden")
-        if method == "GET" and path == nodes.NODES:
+        if method == "GET" and path == kubernetes_nodes.NODES:
             return {"items": list(self.given.values())}
         name = path.rpartition("/")[2]
         if name not in self.given:
@@ -75,15 +75,15 @@ def platform(*names: str, **pool: Any) -> Platform:
 
 def set_taints(cluster: Cluster, given: Platform) -> list[str]:
     said: list[str] = []
-    nodes.taints_are_set(given, {"fra1": cluster}, said.append)
+    kubernetes_nodes.taints_are_set(given, {"fra1": cluster}, said.append)
     return said
 
 
 def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
     cluster = Nodes(node("a", CORDON, TEAM), node("b"))
     said = set_taints(cluster, platform("a", "b"))
-    assert cluster.taints("a") == [CORDON, TEAM, nodes.TAINT]
-    assert cluster.taints("b") == [nodes.TAINT]
+    assert cluster.taints("a") == [CORDON, TEAM, kubernetes_nodes.TAINT]
+    assert cluster.taints("b") == [kubernetes_nodes.TAINT]
     assert any("machine a has the taint nvidia.com/gpu=present:NoSchedule" in line for line in said)
     assert set_taints(cluster, platform("a", "b")) == []
     assert cluster.written == 2, "a taint that is there is not written again"
@@ -92,7 +92,7 @@ def test_a_machine_gets_the_taint_and_keeps_those_of_others() -> None:
 def test_a_taint_that_somebody_sets_at_the_same_moment_is_kept() -> None:
     cluster = Nodes(node("a"), node("b"), others=2)
     set_taints(cluster, platform("a", "b"))
-    assert cluster.taints("a") == [TEAM, TEAM, nodes.TAINT]
+    assert cluster.taints("a") == [TEAM, TEAM, kubernetes_nodes.TAINT]
 
 
 def test_a_node_that_changes_all_the_time_is_given_up_with_a_command() -> None:
@@ -101,18 +101,18 @@ def test_a_node_that_changes_all_the_time_is_given_up_with_a_command() -> None:
 
 
 def test_a_machine_that_left_its_pool_loses_our_taint_and_no_other() -> None:
-    cluster = Nodes(node("a", TEAM), node("b"), node("c", nodes.TAINT))
+    cluster = Nodes(node("a", TEAM), node("b"), node("c", kubernetes_nodes.TAINT))
     set_taints(cluster, platform("a", "b"))
     set_taints(cluster, platform("b", "c"))
     assert cluster.taints("a") == [TEAM]
-    assert cluster.taints("c") == [nodes.TAINT]
-    nodes.taints_are_removed(platform("b", "c"), {"fra1": cluster}, lambda _: None)
+    assert cluster.taints("c") == [kubernetes_nodes.TAINT]
+    kubernetes_nodes.taints_are_removed(platform("b", "c"), {"fra1": cluster}, lambda _: None)
     assert cluster.taints("b") == []
-    assert cluster.taints("c") == [nodes.TAINT], "it was there before"
+    assert cluster.taints("c") == [kubernetes_nodes.TAINT], "it was there before"
 
 
 def test_an_existing_taint_is_looked_at_only() -> None:
-    cluster = Nodes(node("a", nodes.TAINT), node("b"))
+    cluster = Nodes(node("a", kubernetes_nodes.TAINT), node("b"))
     with pytest.raises(EnvironmentFault, match="machine b of pool h100 lacks the taint") as caught:
         set_taints(cluster, platform("a", "b", taint="existing"))
     assert "kubectl taint nodes b nvidia.com/gpu=present:NoSchedule" in str(caught.value)
@@ -121,7 +121,7 @@ def test_an_existing_taint_is_looked_at_only() -> None:
 
 def look(cluster: Cluster, given: Platform | None = None) -> list[str]:
     said: list[str] = []
-    nodes.domains_are_labelled(given or parse(platform_data()), {"fra1": cluster}, said.append)
+    kubernetes_nodes.domains_are_labelled(given or parse(platform_data()), {"fra1": cluster}, said.append)
     return said
 
 
@@ -129,7 +129,7 @@ def test_nodes_without_the_label_of_domains_are_refused_with_what_to_do() -> Non
     with pytest.raises(
         EnvironmentFault, match=f"no node that takes gateways carries the label `{ZONE}`"
     ) as caught:
-        look(Nodes(node("gpu", nodes.TAINT, zone="a"), node("one"), node("two")))
+        look(Nodes(node("gpu", kubernetes_nodes.TAINT, zone="a"), node("one"), node("two")))
     assert f"kubectl label node NAME {ZONE}=DOMAIN" in str(caught.value)
     assert "sites[fra1].failure_domain_label" in str(caught.value)
 

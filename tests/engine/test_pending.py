@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.engine.pending import Creation, Made, NotMade, Unknown, as_entry, creations, settled
+from isthmus.engine.state.interrupted_creations import (
+    Creation,
+    Made,
+    NotMade,
+    Unknown,
+    as_entry,
+    creations,
+    settled,
+)
 
 PREFIX = "urn:pulumi:dev::isthmus::"
 PROVIDER = f"{PREFIX}pulumi:providers:aws::frankfurt"

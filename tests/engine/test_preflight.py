@@ -12,8 +12,11 @@ import pytest
 from isthmus.contracts.errors import AnswerIsNo
 from isthmus.contracts.findings import Silence
 from isthmus.contracts.policy_settings import Settings
-from isthmus.engine import judged, preflight, project, render
-from isthmus.engine.render import Rendered
+from isthmus.engine.policy import evaluation as policy_evaluation
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
+from isthmus.engine.render.rendering import Rendered
+from isthmus.engine.run import preflight
 from tests.catalogue import bank
 
 KEY, GROUP = "aws:kms/key:Key", "aws:cloudwatch/logGroup:LogGroup"
@@ -25,7 +28,7 @@ def check(monkeypatch: pytest.MonkeyPatch) -> Prepare:
     """The checks of the bank's files, its program rendering to what the test says."""
 
     def run(rendered: Rendered) -> None:
-        monkeypatch.setattr(render, "render", lambda stack: rendered)
+        monkeypatch.setattr(rendering, "render", lambda stack: rendered)
         preflight.of_files(project.find(bank.ROOT).stack(bank.STACK), bank.platform(), print)
 
     return run
@@ -61,7 +64,9 @@ def test_a_boundary_that_somebody_answers_for_is_no_refusal_until_the_silence_en
         said = Silence(
             policy="audit/everything-is-tagged", resource="*", owner="ana", reason="tags are", until=until
         )
-        monkeypatch.setattr(judged, "settings", lambda stacks, said=said: Settings(silences=[said]))
+        monkeypatch.setattr(
+            policy_evaluation, "settings", lambda stacks, said=said: Settings(silences=[said])
+        )
         with contextlib.nullcontext() if until.year > 2026 else pytest.raises(AnswerIsNo, match="is past"):
             check(Rendered(bare, whole.outputs))
 

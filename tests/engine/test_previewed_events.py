@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from isthmus.engine import previewing, project
-from isthmus.engine.previewing import Previewed
+from isthmus.engine.preview import preview
+from isthmus.engine.preview.preview import Previewed
+from isthmus.engine.project import project
 from tests.catalogue.bank import STACK
 from tests.engine import fake_engine
 from tests.laying import lay
@@ -61,14 +62,14 @@ def previewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     def here(stack: object) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(previewing, "at_work", here)
-    monkeypatch.setattr(previewing, "clusters", lambda *_: {})
+    monkeypatch.setattr(preview, "at_work", here)
+    monkeypatch.setattr(preview, "clusters", lambda *_: {})
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}")
 
     def make(*events: dict[str, Any], **more: Any) -> Previewed:
         folder = fake_engine.write(tmp_path / "bin", list(events), **more)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-        return previewing.preview(project.find(tmp_path).stack(STACK), say=lambda _: None)
+        return preview.preview(project.find(tmp_path).stack(STACK), say=lambda _: None)
 
     return make
 

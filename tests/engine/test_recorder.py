@@ -11,8 +11,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from isthmus.engine import project, rendered_files
-from isthmus.engine.render import record, render, uncollected
+from isthmus.engine.project import project
+from isthmus.engine.render import files as render_files
+from isthmus.engine.render.rendering import record, render, uncollected
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_secret_is_masked_wherever_it_shows(stack):
         pulumi.export("sentence", pulumi.Output.concat("it is ", word))
 
     rendered = record(program, stack)
-    text = json.dumps(rendered_files.files(rendered, {}))
+    text = json.dumps(render_files.files(rendered, {}))
     assert "hunter2" not in text
     assert rendered.outputs == {"word": "[secret]", "sentence": "[secret]"}
 
@@ -114,7 +115,7 @@ def test_a_program_that_failed_does_not_fail_the_next(stack):
     @pulumi.runtime.test
     def fails():
         """As under the SDK's own mocks, which leave the error of a resource where they found it."""
-        from isthmus.engine.recorder import Placeholders
+        from isthmus.engine.render.recorder import Placeholders
 
         pulumi.runtime.set_mocks(Placeholders())
         for name in ("one", "two", "three"):
@@ -200,7 +201,7 @@ def test_a_manifest_leaves_out_what_another_manager_owns(stack):
             opts=pulumi.ResourceOptions(ignore_changes=["spec.replicas"]),
         )
 
-    made = rendered_files.files(record(program, stack), {})
+    made = render_files.files(record(program, stack), {})
     (manifest,) = [text for path, text in made.items() if "deployment-shop" in path]
     assert "replicas" not in manifest
     assert "matchLabels" in manifest

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault, InputError
-from isthmus.engine import aws_ways, kube_lookup, recovery, unanswered
-from isthmus.engine.pending import Creation, Made, NotMade, Unknown, Verdict
-from isthmus.engine.project import Project, Stack
-from isthmus.engine.recovery import Answers, settle
+from isthmus.engine.project.project import Project, Stack
+from isthmus.engine.recovery import kubernetes_lookup, recovery
+from isthmus.engine.recovery.aws import types as aws_types
+from isthmus.engine.recovery.recovery import Answers, settle
+from isthmus.engine.state import unconfirmed_creations
+from isthmus.engine.state.interrupted_creations import Creation, Made, NotMade, Unknown, Verdict
 
 PREFIX = "urn:pulumi:dev::isthmus::"
 AWS = f"{PREFIX}pulumi:providers:aws::frankfurt"
@@ -69,9 +71,9 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(aws_ways, "look", lambda account, creation: made.look(creation))
-    monkeypatch.setattr(kube_lookup, "look", lambda creation, one, **_: made.look(creation))
-    monkeypatch.setattr(kube_lookup, "cluster_of", lambda provider: provider["urn"])
+    monkeypatch.setattr(aws_types, "look", lambda account, creation: made.look(creation))
+    monkeypatch.setattr(kubernetes_lookup, "look", lambda creation, one, **_: made.look(creation))
+    monkeypatch.setattr(kubernetes_lookup, "cluster_of", lambda provider: provider["urn"])
     return made
 
 
@@ -172,31 +174,31 @@ def test_two_answers_to_one_creation_under_its_name_and_its_urn_are_refused(stac
 
 
 def test_what_failed_without_an_answer_is_decided_like_what_was_cut_off(stack, world):
-    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T05:00:00+00:00")])
+    unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T05:00:00+00:00")])
     world.verdicts["key"] = Made("k-1")
     engine = Engine()
     settled(stack, engine)
     assert engine.ids() == ["k-1"]
-    assert unanswered.read(stack.project.root, "dev") == [], "decided once"
+    assert unconfirmed_creations.read(stack.project.root, "dev") == [], "decided once"
 
 
 def test_what_could_not_be_decided_is_still_there_for_the_next_run(stack, world):
-    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY))])
+    unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY))])
     world.verdicts["key"] = Unknown("a key", "aws kms list-keys")
     with pytest.raises(EnvironmentFault):
         settled(stack, Engine())
-    assert len(unanswered.read(stack.project.root, "dev")) == 1
+    assert len(unconfirmed_creations.read(stack.project.root, "dev")) == 1
 
 
 def test_what_a_later_run_has_made_is_not_asked_for_again(stack, world):
-    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY))])
+    unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY))])
     engine = Engine(resources=(entry(KEY, id="k-1"),))
     settled(stack, engine)
-    assert (world.asked, engine.written, unanswered.read(stack.project.root, "dev")) == ([], 0, [])
+    assert (world.asked, engine.written, unconfirmed_creations.read(stack.project.root, "dev")) == ([], 0, [])
 
 
 def test_what_its_replacement_left_open_is_asked_for_though_the_old_one_is_in_the_state(stack, world):
-    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY, inputs={"a": 2}))])
+    unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY, inputs={"a": 2}))])
     world.verdicts["key"] = Made("k-2")
     engine = Engine(resources=(entry(KEY, id="k-1"),))
     settled(stack, engine)
@@ -205,7 +207,7 @@ def test_what_its_replacement_left_open_is_asked_for_though_the_old_one_is_in_th
 
 
 def test_a_replacement_without_a_change_is_asked_for_when_what_the_state_has_is_older(stack, world):
-    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
+    unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
     world.verdicts["key"] = Made("k-2")
     engine = Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T05:00:00.123456789Z"),))
     settled(stack, engine)
@@ -214,9 +216,9 @@ def test_a_replacement_without_a_change_is_asked_for_when_what_the_state_has_is_
 
 
 def test_what_the_run_itself_or_a_later_one_made_is_not_asked_for(stack, world):
-    unanswered.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
+    unconfirmed_creations.add(stack.project.root, "dev", [Creation(entry(KEY), "2026-11-25T06:00:00+00:00")])
     settled(stack, Engine(resources=(entry(KEY, id="k-1", created="2026-11-25T06:00:01Z"),)))
-    assert (world.asked, unanswered.read(stack.project.root, "dev")) == ([], [])
+    assert (world.asked, unconfirmed_creations.read(stack.project.root, "dev")) == ([], [])
 
 
 def test_a_creation_is_not_older_than_the_stack(stack, world):

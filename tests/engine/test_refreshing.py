@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pulumi.automation.events import EngineEvent
 
-from isthmus.engine.masking import Masker
-from isthmus.engine.refreshing import Refreshed
+from isthmus.engine.drift.refresh import Refreshed
+from isthmus.engine.preview.masking import Masker
 from tests.engine.test_steps import HEAD, state, summary
 
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"

@@ -15,9 +15,10 @@ import pytest
 from isthmus.contracts import images_lock
 from isthmus.contracts.errors import EnvironmentFault, InputError
 from isthmus.contracts.references import Reference
-from isthmus.engine import registry, registry_logins, resolving
-from isthmus.engine.registry import Registries
-from isthmus.engine.registry_logins import Logins
+from isthmus.engine.images import lock_update, registry_logins
+from isthmus.engine.images import registry as images_registry
+from isthmus.engine.images.registry import Registries
+from isthmus.engine.images.registry_logins import Logins
 from tests.contracts.bank import DIGEST
 from tests.registries import BASIC, OCI, sha
 
@@ -169,7 +170,7 @@ def test_a_registry_that_nobody_answers_for_is_told_with_what_to_check():
     ],
 )
 def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls: set[str]):
-    assert registry.mirror(url) == (place, frozenset(tls))
+    assert images_registry.mirror(url) == (place, frozenset(tls))
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_mirror_is_named_with_or_without_its_scheme(url: str, place: str, tls:
 )
 def test_plain_http_is_for_this_machine_only(url: str):
     with pytest.raises(InputError, match="no registry over TLS"):
-        registry.mirror(url)
+        images_registry.mirror(url)
 
 
 def kept(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> Logins:
@@ -220,7 +221,7 @@ def test_what_cannot_be_asked_does_not_keep_the_others_from_being_resolved():
             raise EnvironmentFault("nobody answers", where=str(reference))
         return DIGEST
 
-    after, outcomes = resolving.resolve(LOCK, ["edge", "vllm"], ["kueue", "gpu-operator", "lws"], ask)
+    after, outcomes = lock_update.resolve(LOCK, ["edge", "vllm"], ["kueue", "gpu-operator", "lws"], ask)
     states = {each.name: each.state for each in outcomes}
     assert states == {
         "edge": "failed",
@@ -243,7 +244,7 @@ def test_with_a_mirror_every_name_is_asked_there():
         places.append(str(reference))
         return DIGEST
 
-    resolving.resolve(LOCK, ["edge", "vllm"], ["gpu-operator"], ask, mirror="registry.bank.example/llm")
+    lock_update.resolve(LOCK, ["edge", "vllm"], ["gpu-operator"], ask, mirror="registry.bank.example/llm")
     assert places == [
         "registry.bank.example/llm/isthmus/edge:0.1.0",
         "registry.bank.example/llm/vllm/vllm-openai:v0.33.0",
@@ -254,6 +255,6 @@ def test_with_a_mirror_every_name_is_asked_there():
 @pytest.mark.parametrize("update", [False, True])
 def test_a_moved_tag_changes_the_lock_only_on_update(update: bool):
     before = LOCK.with_digests({"vllm": OTHER}, {})
-    after, [outcome] = resolving.resolve(before, ["vllm"], [], lambda _: DIGEST, update=update)
+    after, [outcome] = lock_update.resolve(before, ["vllm"], [], lambda _: DIGEST, update=update)
     assert (outcome.state, outcome.was, outcome.now) == ("moved", OTHER, DIGEST)
     assert after.images["vllm"].digest == (DIGEST if update else OTHER)

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import signs
-from isthmus.engine.kube import Cluster, Refused
+from isthmus.engine.kubernetes import pool_health
+from isthmus.engine.kubernetes.client import Cluster, Refused
 
 NODE = {"api_version": "v1", "kind": "Node", "labels": {"pool": "a"}, "count": 2}
 READY = ["status", "conditions", "Ready"]
@@ -41,9 +41,9 @@ def node(ready: str = "True", **labels: str) -> dict[str, Any]:
     return {"metadata": {"labels": labels}, "status": status}
 
 
-def look(cluster: Fake, *wanted: dict[str, Any]) -> list[signs.Seen]:
+def look(cluster: Fake, *wanted: dict[str, Any]) -> list[pool_health.Seen]:
     pools = [{"name": "a", "site": "fra1", "signs": list(wanted)}]
-    return signs.look(pools, {"fra1": cast(Cluster, cluster)})
+    return pool_health.look(pools, {"fra1": cast(Cluster, cluster)})
 
 
 def machines(*nodes: dict[str, Any]) -> Fake:

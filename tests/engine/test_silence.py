@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault, InputError
-from isthmus.engine import silence
-from isthmus.engine.kube import Refused
+from isthmus.engine.kubernetes import watchdog
+from isthmus.engine.kubernetes.client import Refused
 
 
 class Cluster:
@@ -37,11 +37,11 @@ class Cluster:
         return {}
 
 
-def watch(cluster: Cluster, said: list[str], turns: list[int]) -> silence.Watch:
-    return silence.Watch({"fra1": cluster}, said.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
+def watch(cluster: Cluster, said: list[str], turns: list[int]) -> watchdog.Watch:
+    return watchdog.Watch({"fra1": cluster}, said.append, 0.2, 0.02, turns.append)  # type: ignore[dict-item]
 
 
-def during(watching: silence.Watch, seconds: float) -> None:
+def during(watching: watchdog.Watch, seconds: float) -> None:
     thread = threading.Thread(target=watching.run)
     thread.start()
     time.sleep(seconds)
@@ -87,21 +87,21 @@ def test_a_cluster_that_answers_again_begins_anew():
 
 
 def test_an_engine_that_is_deaf_is_asked_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(silence, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(watchdog, "PATIENCE_S", 0.05)
     turns: list[int] = []
     during(watch(Cluster(EnvironmentFault), [], turns), 0.6)
     assert turns[:3] == [0, 1, 2]
 
 
 def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv(silence.VARIABLE, "1")
-    monkeypatch.setattr(silence, "EVERY_S", 0.05)
+    monkeypatch.setenv(watchdog.VARIABLE, "1")
+    monkeypatch.setattr(watchdog, "EVERY_S", 0.05)
     ended = threading.Event()
-    monkeypatch.setattr(silence, "interrupt", lambda turn: ended.set())
+    monkeypatch.setattr(watchdog, "interrupt", lambda turn: ended.set())
 
     def run(cluster: Cluster, error: Exception, after: threading.Event | None = None) -> None:
         clusters: Any = {"fra1": cluster}
-        with silence.watched(clusters, lambda _: None):
+        with watchdog.watched(clusters, lambda _: None):
             assert after is None or after.wait(20)
             raise error
 
@@ -116,9 +116,9 @@ def test_what_ended_by_silence_says_so(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("text", ["soon", "0", "-5", "nan", "1e9"])
 def test_a_limit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, text: str):
-    monkeypatch.setenv(silence.VARIABLE, text)
-    with pytest.raises(InputError, match=silence.VARIABLE):
-        silence.limit()
+    monkeypatch.setenv(watchdog.VARIABLE, text)
+    with pytest.raises(InputError, match=watchdog.VARIABLE):
+        watchdog.limit()
 
 
 @pytest.fixture
@@ -140,12 +140,12 @@ def engine(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_the_engine_is_interrupted_twice_and_then_killed(engine: subprocess.Popen[str]):
     assert engine.stdout
-    silence.interrupt(0)
+    watchdog.interrupt(0)
     assert engine.stdout.readline() == "1\n"
-    silence.interrupt(1)
+    watchdog.interrupt(1)
     assert engine.wait(10) == 7
 
 
 def test_an_engine_that_heeds_no_interruption_is_killed(engine: subprocess.Popen[str]):
-    silence.interrupt(2)
+    watchdog.interrupt(2)
     assert engine.wait(10) == -signal.SIGKILL

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import state
+from isthmus.engine.state import state_file
 
 GOOD = {
     "version": 3,
@@ -31,7 +31,7 @@ def place(backend: Path, text: str | bytes) -> Path:
 
 def told(backend: Path) -> str:
     with pytest.raises(EnvironmentFault) as caught:
-        state.check(f"file://{backend}", "isthmus", "dev", backend / "copies")
+        state_file.check(f"file://{backend}", "isthmus", "dev", backend / "copies")
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -86,12 +86,12 @@ def test_a_copy_that_is_broken_too_is_not_offered(tmp_path):
 @pytest.mark.parametrize("text", [TEXT, json.dumps({"version": 3, "checkpoint": {"stack": "x"}})])
 def test_a_good_state_and_an_empty_stack_pass(tmp_path, text):
     place(tmp_path, text)
-    state.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
+    state_file.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
 
 
 @pytest.mark.parametrize("backend", ["s3://bucket", "https://api.pulumi.com", ""])
 def test_another_backend_is_left_to_the_engine(backend, tmp_path):
-    state.check(backend, "isthmus", "dev", tmp_path)
+    state_file.check(backend, "isthmus", "dev", tmp_path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -115,10 +115,10 @@ def test_attributes_that_are_cut_off_are_taken_away_and_whole_ones_stay(tmp_path
     whole.write_text(ATTRIBUTES)
     other = tmp_path / ".pulumi/stacks/isthmus/production.json.attrs"
     other.write_text("")
-    assert state.drop_broken_attributes(f"file://{tmp_path}", "isthmus", "dev") == [broken]
+    assert state_file.drop_broken_attributes(f"file://{tmp_path}", "isthmus", "dev") == [broken]
     assert (broken.exists(), whole.exists(), other.exists()) == (False, True, True)
-    state.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
+    state_file.check(f"file://{tmp_path}", "isthmus", "dev", tmp_path)
 
 
 def test_another_backend_has_no_attributes_of_ours(tmp_path):
-    assert state.drop_broken_attributes("s3://bucket", "isthmus", "dev") == []
+    assert state_file.drop_broken_attributes("s3://bucket", "isthmus", "dev") == []

@@ -8,10 +8,10 @@ import pytest
 from pulumi.automation.events import EngineEvent
 
 from isthmus.contracts.preview import Change, Preview
-from isthmus.engine import assembled
-from isthmus.engine.assembled import Parts
-from isthmus.engine.masking import Masker
-from isthmus.engine.steps import Account
+from isthmus.engine.preview import assembly as preview_assembly
+from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.preview.engine_steps import Account
+from isthmus.engine.preview.masking import Masker
 
 HEAD = "urn:pulumi:dev::isthmus::isthmus:index:X"
 KEY, BOX = "aws:kms/key:Key", "kubernetes:apps/v1:Deployment"
@@ -196,7 +196,7 @@ def test_a_policy_of_the_engines_own_is_a_finding():
 
 
 def digest_of(*events: EngineEvent) -> str:
-    return assembled.preview(Parts("dev", changes=account(*events).changes(Masker()))).digest
+    return preview_assembly.preview(Parts("dev", changes=account(*events).changes(Masker()))).digest
 
 
 def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
@@ -211,7 +211,7 @@ def test_a_digest_is_of_what_would_be_done_and_of_nothing_else():
 
 @pytest.mark.parametrize("status", ["partial", "failed"])
 def test_what_was_not_seen_whole_cannot_be_approved(status: Any):
-    shown: Preview = assembled.preview(Parts("dev", status=status))
+    shown: Preview = preview_assembly.preview(Parts("dev", status=status))
     assert (shown.status, shown.digest) == (status, "")
 
 
@@ -233,7 +233,7 @@ def release(random: str) -> list[Change]:
 
 
 def test_who_refers_to_a_name_that_is_made_up_says_whose_and_two_previews_have_one_digest():
-    from isthmus.engine.changes import digest
+    from isthmus.engine.preview.changes import digest
 
     first, again = release("1234567"), release("fedcba9")
     assert digest(first) == digest(again)

@@ -7,8 +7,8 @@ import stat
 import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
-from isthmus.engine import unanswered
-from isthmus.engine.pending import Creation
+from isthmus.engine.state import unconfirmed_creations
+from isthmus.engine.state.interrupted_creations import Creation
 
 URN = "urn:pulumi:dev::isthmus::aws:kms/key:Key::key"
 
@@ -19,36 +19,38 @@ def lost(mark: int = 0, urn: str = URN) -> Creation:
 
 
 def test_what_is_written_down_is_read_again_by_its_owner_only(tmp_path):
-    unanswered.add(tmp_path, "dev", [lost()])
-    assert unanswered.read(tmp_path, "dev") == [lost()]
-    assert unanswered.read(tmp_path, "prod") == []
+    unconfirmed_creations.add(tmp_path, "dev", [lost()])
+    assert unconfirmed_creations.read(tmp_path, "dev") == [lost()]
+    assert unconfirmed_creations.read(tmp_path, "prod") == []
     # Inputs may hold what a stack's settings keep as a secret.
-    assert stat.S_IMODE(unanswered.file_of(tmp_path, "dev").stat().st_mode) == 0o600
+    assert stat.S_IMODE(unconfirmed_creations.file_of(tmp_path, "dev").stat().st_mode) == 0o600
 
 
 def test_further_runs_add_to_it_and_the_same_creation_stays_one(tmp_path):
-    unanswered.add(tmp_path, "dev", [lost(1)])
-    unanswered.add(tmp_path, "dev", [lost(1), lost(2)])
-    assert unanswered.read(tmp_path, "dev") == [lost(1), lost(2)], "made anew with a name of its own"
+    unconfirmed_creations.add(tmp_path, "dev", [lost(1)])
+    unconfirmed_creations.add(tmp_path, "dev", [lost(1), lost(2)])
+    assert unconfirmed_creations.read(tmp_path, "dev") == [lost(1), lost(2)], (
+        "made anew with a name of its own"
+    )
 
 
 def test_nothing_lost_is_no_file(tmp_path):
-    unanswered.add(tmp_path, "dev", [])
-    assert not unanswered.file_of(tmp_path, "dev").parent.exists()
+    unconfirmed_creations.add(tmp_path, "dev", [])
+    assert not unconfirmed_creations.file_of(tmp_path, "dev").parent.exists()
 
 
 def test_what_is_decided_is_forgotten(tmp_path):
-    unanswered.add(tmp_path, "dev", [lost()])
-    unanswered.forget(tmp_path, "dev")
-    unanswered.forget(tmp_path, "dev")
-    assert unanswered.read(tmp_path, "dev") == []
+    unconfirmed_creations.add(tmp_path, "dev", [lost()])
+    unconfirmed_creations.forget(tmp_path, "dev")
+    unconfirmed_creations.forget(tmp_path, "dev")
+    assert unconfirmed_creations.read(tmp_path, "dev") == []
 
 
 @pytest.mark.parametrize("text", ["", '[{"resource"', "[1]", "{}x", '[{"urn": 1}]'])
 def test_a_list_that_cannot_be_read_stops_the_run(tmp_path, text):
-    file = unanswered.file_of(tmp_path, "dev")
+    file = unconfirmed_creations.file_of(tmp_path, "dev")
     file.parent.mkdir(parents=True)
     file.write_text(text)
     with pytest.raises(EnvironmentFault, match="cannot be read") as caught:
-        unanswered.read(tmp_path, "dev")
+        unconfirmed_creations.read(tmp_path, "dev")
     assert str(file) in str(caught.value)

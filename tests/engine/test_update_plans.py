@@ -10,8 +10,8 @@ import pytest
 
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.marks import UNKNOWN_TEXT
-from isthmus.engine import update_plans
-from isthmus.engine.update_plans import loosen
+from isthmus.engine.automation import update_plans
+from isthmus.engine.automation.update_plans import loosen
 
 
 def planned(

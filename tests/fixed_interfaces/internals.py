@@ -115,15 +115,15 @@ def sanitise_summary() -> dict[str, Any]:
 
 def setting_names() -> tuple[str, ...]:
     """Keys of a stack's configuration, without `isthmus:`."""
-    from isthmus.engine.project import SETTINGS
+    from isthmus.engine.project.project import SETTINGS
 
     return SETTINGS
 
 
 def images_output() -> dict[str, Any]:
     """As `isthmus images STACK --format json` prints it, of one image and one chart."""
-    from isthmus.report.inventory import Inventory, Item
-    from isthmus.report.mirror_lists import as_data
+    from isthmus.reports.images.inventory import Inventory, Item
+    from isthmus.reports.images.mirror_lists import as_data
 
     item = Item("edge", "registry/edge:1", "sha256:" + "1" * 64, "mirror/edge", ("namespace/pod",), True)
     return as_data(Inventory([item], [item]))

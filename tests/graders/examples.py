@@ -16,9 +16,11 @@ from ruamel.yaml import YAML
 
 from isthmus.cli import main
 from isthmus.contracts import yamlfile
-from isthmus.engine import gitops, project, render, rendered_files
+from isthmus.engine.project import project
+from isthmus.engine.render import files as render_files
+from isthmus.engine.render import gitops, rendering
 from isthmus.graph.resources import Graph
-from isthmus.report import pictures
+from isthmus.reports.stack import network_diagram
 from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +86,7 @@ def write(target: Path) -> None:
     lay(root, bank=True)
     for name in examples():
         _stack(name, root)
-    with render.uncollected():
+    with rendering.uncollected():
         for name in names():
             one(name, root, target / name)
 
@@ -93,17 +95,18 @@ def one(name: str, root: Path, folder: Path) -> Rendering:
     """A project's stack, rendered into a folder."""
     chosen = project.find(root).stack(name)
     platform = chosen.platform()
-    resources = render.render(chosen)
-    files = rendered_files.files(
-        resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True)
-    )
+    resources = rendering.render(chosen)
+    files = render_files.files(resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True))
     graph = Graph(resources.resources)
-    files |= {"network.mmd": pictures.network(graph, platform), "identities.mmd": pictures.identities(graph)}
+    files |= {
+        "network.mmd": network_diagram.network(graph, platform),
+        "identities.mmd": network_diagram.identities(graph),
+    }
     # As `isthmus render --for` lays them out; in folders that no grader reads.
     for form in FORMS if name in stacks() else ():
         laid_out, _ = gitops.files(resources.resources, name, form, "isthmus")
         files |= {f"for-{form}/{path}": text for path, text in laid_out.items()}
-    rendered_files.write(files, folder, name)
+    render_files.write(files, folder, name)
     return Rendering(name, folder)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph
 from isthmus.graph.stated import from_state
@@ -16,7 +17,7 @@ from tests.policies import holding
 @pytest.mark.parametrize("name", examples.names())
 def test_every_path_of_an_example_is_allowed_and_no_boundary_is_open(rendered, name: str) -> None:
     stack = project.find(rendered[name].folder.parent / ".project").stack(name)
-    platform, resources = stack.platform(), render.render(stack).resources
+    platform, resources = stack.platform(), rendering.render(stack).resources
     paths = data_paths(Graph(resources), platform, examples.AS_OF)
     assert [each for each in paths if each.verdict != "allowed"] == []
     served = {workload.name for gateway in platform.gateways for workload in gateway.workloads}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from policies.judging import judge
 from tests.graders import examples
 
@@ -12,5 +13,5 @@ from tests.graders import examples
 @pytest.mark.parametrize("name", examples.names())
 def test_the_policies_find_nothing_in_it(rendered, name: str) -> None:
     stack = project.find(rendered[name].folder.parent / ".project").stack(name)
-    found = judge(render.render(stack).resources, stack.platform())
+    found = judge(rendering.render(stack).resources, stack.platform())
     assert [f"{each.policy}: {each.message}" for each in found] == []

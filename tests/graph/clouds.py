@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 
 ACCOUNT = "123456789012"
 _ARN = re.compile(r"arn:aws:([a-z0-9-]+):::\$\{([^.${}]+)\.([^${}]+)\}")

@@ -18,7 +18,7 @@ from isthmus.contracts.handling import Exception_
 from isthmus.contracts.marks import UNKNOWN
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.preview import DataPath
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph
 from isthmus.graph.stated import from_state

@@ -11,8 +11,8 @@ import pytest
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.marks import SECRET as SECRET_KIND
 from isthmus.contracts.marks import SIGNATURE
-from isthmus.engine.recorder import MASK as ENGINES
-from isthmus.engine.recorder import Resource, placeholder
+from isthmus.engine.render.recorder import MASK as ENGINES
+from isthmus.engine.render.recorder import Resource, placeholder
 from isthmus.graph import stated
 from tests.catalogue.bank import rendered
 from tests.graph.clouds import deployed

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import BOXES, CLASS, CONFIGS, CONFIGURED, PODS, POLICY, WORKLOADS
 from tests.mutation.shapes import Family, Seen, beside
 

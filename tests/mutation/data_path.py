@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import CLASS, CONFIGS, CONFIGURED, PODS, WORKLOADS
 from tests.mutation.shapes import Family, Seen, beside, class_of, copied, metadata
 

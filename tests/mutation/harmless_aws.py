@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import POLICY, TASKS, TRUST
 from tests.mutation.shapes import HARMLESS, Family, Seen, beside, copied
 

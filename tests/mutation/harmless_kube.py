@@ -7,7 +7,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.mutation.parts import BOXES, CONFIGS, PODS, WORKLOADS
 from tests.mutation.shapes import HARMLESS, Family, Seen, beside, metadata
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus.contracts.findings import Finding
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from policies import judging
 from tests.mutation.meant import FAMILY_OF, POLICIES
 from tests.mutation.shapes import Operator

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.graders import checkov, manifests, terraform
 from tests.mutation.parts import WORKLOADS
 from tests.mutation.shapes import metadata

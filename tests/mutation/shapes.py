@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.mutation import parts
 from tests.mutation.parts import At, Lens
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import project
-from isthmus.engine.recorder import Resource
+from isthmus.engine.project import project
+from isthmus.engine.render.recorder import Resource
 from tests.graders.examples import Rendering
 from tests.mutation.shapes import Operator, Site
 

@@ -10,7 +10,8 @@ from typing import Any
 from isthmus.contracts import yamlfile
 from isthmus.contracts.overrides import merge
 from isthmus.contracts.platform import Platform
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from isthmus.graph.resources import Graph
 from tests.catalogue.bank import STACK
 from tests.laying import lay
@@ -60,4 +61,4 @@ def apart() -> tuple[Graph, Platform]:
         data["config"]["isthmus:overrides"] = merge(data["config"]["isthmus:overrides"], OVERRIDES)
         yamlfile.dump(data, "", file)
         stack = project.find(folder).stack(STACK)
-        return Graph(render.render(stack).resources), stack.platform()
+        return Graph(rendering.render(stack).resources), stack.platform()

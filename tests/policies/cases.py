@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.policies.making import made
 
 GONE: Any = object()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.policies.cases import Case, changed
 from tests.policies.making import made
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources import Graph
 from tests.catalogue.bank import platform as bank
 from tests.catalogue.bank import rendered as bank_rendered
@@ -20,7 +20,7 @@ from tests.policies.mutating import Change
 
 
 @pytest.fixture(scope="session")
-def rendered() -> render.Rendered:
+def rendered() -> rendering.Rendered:
     return bank_rendered()
 
 
@@ -30,14 +30,14 @@ def platform() -> Platform:
 
 
 @pytest.fixture
-def altered(rendered: render.Rendered) -> Callable[[str, str, Change], Graph]:
+def altered(rendered: rendering.Rendered) -> Callable[[str, str, Change], Graph]:
     """The graph with the inputs of the resources of a type, whose name ends so, changed."""
 
     return functools.partial(mutating.altered, rendered.resources)
 
 
 @pytest.fixture
-def added(rendered: render.Rendered) -> Callable[..., Graph]:
+def added(rendered: rendering.Rendered) -> Callable[..., Graph]:
     """The graph with one more resource, of a type and inputs."""
 
     def add(kind: str, inputs: dict[str, Any], name: str = "bank-added") -> Graph:

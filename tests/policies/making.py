@@ -7,7 +7,7 @@ from typing import Any
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.platform import Images, Monitoring, Platform
 from isthmus.contracts.policy_settings import Settings
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from policies.judging import judge
 
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import policies
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
+from isthmus.engine.render import rendering
 from policies.judging import judge
 from policies.telling import lines
 from tests.policies.making import found, made
 
 
-def test_nothing_is_found_in_it(rendered: render.Rendered, platform: Platform):
+def test_nothing_is_found_in_it(rendered: rendering.Rendered, platform: Platform):
     assert list(lines(judge(rendered.resources, platform))) == []
 
 
-def test_without_its_platform_only_what_lies_where_is_asked(rendered: render.Rendered):
+def test_without_its_platform_only_what_lies_where_is_asked(rendered: rendering.Rendered):
     """As another team's program would be judged: whose an address is, nobody says there."""
     assert {each.policy.partition("/")[0] for each in judge(rendered.resources)} == {"data-path"}
 

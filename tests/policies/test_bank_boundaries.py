@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
+from isthmus.engine.render import rendering
 from isthmus.graph.resources import Graph
 from tests.catalogue.bank import serving
 from tests.policies import holding
@@ -21,11 +21,11 @@ from tests.policies.mutating import words
 Change = Callable[[dict[str, Any]], Any]
 
 
-def test_nothing_breaks_the_banks_boundaries(rendered: render.Rendered, platform: Platform):
+def test_nothing_breaks_the_banks_boundaries(rendered: rendering.Rendered, platform: Platform):
     assert holding.all_of(Graph(rendered.resources), platform) == []
 
 
-def test_the_rules_look_at_what_there_is(rendered: render.Rendered):
+def test_the_rules_look_at_what_there_is(rendered: rendering.Rendered):
     graph = Graph(rendered.resources)
     assert len(list(graph.of("aws:iam/role:Role"))) >= 7
     assert len(list(graph.of("aws:ec2/vpcEndpoint:VpcEndpoint"))) == 2
@@ -76,7 +76,7 @@ def test_cluster_dns_in_the_restricted_namespace_is_found(altered: Any, platform
     assert any("not known" in each for each in holding.restricted_reaches_no_aws(graph, platform))
 
 
-def test_a_namespace_without_its_default_denial_is_found(rendered: render.Rendered, platform: Platform):
+def test_a_namespace_without_its_default_denial_is_found(rendered: rendering.Rendered, platform: Platform):
     graph = Graph(each for each in rendered.resources if not each.name.endswith("restricted-default-deny"))
     assert any("0.0.0.0/0" in each for each in holding.restricted_reaches_no_aws(graph, platform))
 

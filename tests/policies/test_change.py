@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.preview import RuleChange
-from isthmus.engine import two_words
+from isthmus.engine.pull_request import base_and_head
 from policies.catalogue import CHANGES, IDS, RULES
 from policies.change import ITSELF, UNDER_ANOTHER_NAME, UNJUDGED
 from policies.judging import judge, standing
@@ -38,15 +38,15 @@ def test_every_rule_has_a_case_and_settings_may_name_it():
 
 @pytest.mark.parametrize("rule", list(CASES))
 def test_what_loosens_is_found_by_the_rule_for_it_and_by_no_other(rule: str):
-    (found,) = two_words.of_changes(Settings(), [change(rule)], "bank")
+    (found,) = base_and_head.of_changes(Settings(), [change(rule)], "bank")
     assert (found.policy, found.resource, found.stack) == (rule, CASES[rule][1], "bank")
     assert found.message == f"{CASES[rule][1]}: a before, b with this change"
-    assert two_words.of_changes(Settings(), [change(rule, loosens=False)], "bank") == []
+    assert base_and_head.of_changes(Settings(), [change(rule, loosens=False)], "bank") == []
 
 
 def test_a_pass_of_what_nobody_could_judge_is_undecided():
     undecided = ["change/work-under-another-name", "change/judged-by-itself"]
-    found = two_words.of_changes(Settings(), [change(each) for each in CASES], "bank")
+    found = base_and_head.of_changes(Settings(), [change(each) for each in CASES], "bank")
     assert sorted(each.policy for each in found if each.verdict == "undecided") == sorted(undecided)
     stops = {each.policy for each in standing(found)}
     assert set(CASES) - stops == {"change/rules-rewritten", "change/placed-less-strictly"}

@@ -9,8 +9,8 @@ import pytest
 
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.tags import BARE, bears_tags
 from policies.judging import judge
 from policies.rule import Subject
@@ -27,7 +27,7 @@ def findings(resources: Any, platform: Platform | None, rule: str) -> list[Findi
 
 
 def test_a_finding_draws_the_way_and_names_who_takes_it(
-    rendered: render.Rendered, platform: Platform
+    rendered: rendering.Rendered, platform: Platform
 ) -> None:
     change = words("restricted-qwen3-32b.isthmus-restricted.svc:8443", f"{HOST}:443")
     graph = altered(rendered.resources, ":ConfigMap", "restricted-gateway-config", change)
@@ -42,7 +42,7 @@ def test_a_finding_draws_the_way_and_names_who_takes_it(
 
 
 def test_the_network_of_many_pods_is_one_finding_of_their_namespace(
-    rendered: render.Rendered, platform: Platform, added: Any
+    rendered: rendering.Rendered, platform: Platform, added: Any
 ) -> None:
     spec = {"podSelector": {}, "egress": [{"to": [{"ipBlock": {"cidr": "10.80.0.0/24"}}]}]}
     policy = {"metadata": {"name": "more", "namespace": "isthmus-restricted"}, "spec": spec}
@@ -117,7 +117,7 @@ def test_an_identity_of_the_pods_of_a_class() -> None:
 
 
 def test_a_platform_with_a_restricted_gateway_and_no_such_namespace(
-    rendered: render.Rendered, platform: Platform
+    rendered: rendering.Rendered, platform: Platform
 ) -> None:
     left = [each for each in rendered.resources if "restricted" not in each.name]
     assert "there is no restricted namespace" in "; ".join(
@@ -132,7 +132,7 @@ def test_every_rule_says_why_and_what_to_do_in_a_line() -> None:
         assert re.fullmatch(r"[a-z-]+/[a-z-]+", rule.id), rule.id
 
 
-def test_ways_are_found_anew_for_another_platform(rendered: render.Rendered, platform: Platform) -> None:
+def test_ways_are_found_anew_for_another_platform(rendered: rendering.Rendered, platform: Platform) -> None:
     graph = _graph(rendered.resources)
     rule = holding.RULES["data-path/stays-where-it-may"]
     assert list(rule.check(Subject(graph, platform))) == []

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from isthmus.graph.resources import Graph
-from isthmus.report import pictures
+from isthmus.reports.stack import network_diagram
 from policies import screening
 from policies.rule import Subject
 from tests.catalogue.bank import ROOT, STACK
@@ -30,7 +31,7 @@ def platform() -> Platform:
 
 
 @functools.cache
-def rendered() -> render.Rendered:
+def rendered() -> rendering.Rendered:
     def program() -> None:
         import pulumi
         from pulumi_aws import Provider
@@ -42,7 +43,7 @@ def rendered() -> render.Rendered:
         made: dict[str, pulumi.ProviderResource] = {"frankfurt": Provider("frankfurt", region="eu-central-1")}
         LlmPlatform("insurer", platform(), made)
 
-    return render.record(program, project.find(ROOT).stack(STACK))
+    return rendering.record(program, project.find(ROOT).stack(STACK))
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
@@ -219,10 +220,10 @@ def test_a_model_past_its_guardrail_has_nobody_who_looks_through_its_answers():
 
 
 def test_the_picture_shows_who_reaches_whom():
-    drawn = pictures.network(Graph(rendered().resources), platform())
+    drawn = network_diagram.network(Graph(rendered().resources), platform())
     door, edge = "insurer_frankfurt_internal_gateway_door", "insurer_frankfurt_internal_gateway_edge_service"
     assert f'10_20_0_0_16 -->|"443"| {door}' in drawn
     assert f'{door} -->|"8443"| {edge}' in drawn
     assert f'{edge} -->|"8444"| {door}' in drawn
     assert "edge: 2 tasks on Fargate" in drawn
-    assert drawn == pictures.network(Graph(reversed(rendered().resources)), platform())
+    assert drawn == network_diagram.network(Graph(reversed(rendered().resources)), platform())

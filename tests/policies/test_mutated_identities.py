@@ -11,7 +11,7 @@ import pytest
 from components.aws import boundary
 from components.governance import trail_alarms
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
+from isthmus.engine.render import rendering
 from isthmus.graph import permissions
 from isthmus.graph.resources import Graph
 from tests.policies import holding
@@ -139,7 +139,7 @@ def test_a_trail_that_sees_less(altered: Any, parts: dict[str, Any], says: str):
     finds(holding.nobody_switches_the_trail_off(graph), says)
 
 
-def test_no_trail_where_the_platform_says_manage(rendered: render.Rendered, platform: Platform):
+def test_no_trail_where_the_platform_says_manage(rendered: rendering.Rendered, platform: Platform):
     graph = Graph(each for each in rendered.resources if not each.type.endswith(":Trail"))
     finds(holding.all_of(graph, platform), "0 are made")
 

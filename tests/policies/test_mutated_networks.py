@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
+from isthmus.engine.render import rendering
 from isthmus.graph import reach
 from isthmus.graph.resources import Graph
 from tests.catalogue.bank import serving
@@ -128,7 +128,7 @@ def test_pods_of_every_kind_are_seen(added: Any, platform: Platform, kind: str):
 
 @pytest.mark.parametrize("label", [True, False])
 def test_the_restricted_namespace_is_one_without_its_pods_labels(
-    rendered: render.Rendered, platform: Platform, label: bool
+    rendered: rendering.Rendered, platform: Platform, label: bool
 ):
     """By the namespace's label, or by its name where that is gone too."""
     out = _policy_of("isthmus-restricted", **_to({"ipBlock": {"cidr": "0.0.0.0/0"}}))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.policy_settings import Figures, Settings
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from tests.policies import cases_accounts, cases_capacity
 from tests.policies.cases import changed
 from tests.policies.cases_accounts import borne

@@ -9,7 +9,7 @@ from google.protobuf import struct_pb2
 from pulumi.runtime.proto import analyzer_pb2 as wire
 
 from components import stated
-from isthmus.engine.recorder import Resource
+from isthmus.engine.render.recorder import Resource
 from policies.pack import Pack
 from policies.seen import PLATFORM
 from tests.catalogue import bank

@@ -9,7 +9,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.graph.resources import Graph
 from isthmus.graph.trail import nobody_switches_the_trail_off
 from isthmus.graph.translators import translators
-from isthmus.report import pictures
+from isthmus.reports.stack import network_diagram
 from tests.policies import holding
 
 
@@ -87,4 +87,6 @@ def test_a_picture_says_by_which_account_pods_become_a_role() -> None:
         Thing("aws:iam/role:Role", "r", {"assumeRolePolicy": {"Statement": [trust]}}),
         Thing("aws:eks/cluster:Cluster", "llm"),
     ]
-    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in pictures.identities(Graph(made))
+    assert "pods of service account<br/>isthmus-internal/t<br/>in llm" in network_diagram.identities(
+        Graph(made)
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.contracts import yamlfile
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
+from isthmus.engine.render import rendering
 from isthmus.graph import stated
 from policies.judging import judge
 from tests import private
@@ -28,7 +28,7 @@ def platform() -> Platform:
 
 
 @functools.cache
-def rendered() -> render.Rendered:
+def rendered() -> rendering.Rendered:
     return recorded(platform())
 
 

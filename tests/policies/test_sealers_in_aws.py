@@ -9,7 +9,8 @@ import pytest
 
 from isthmus.contracts import overrides
 from isthmus.contracts.platform import Platform
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from isthmus.graph import stated
 from policies.judging import judge
 from tests import private
@@ -36,11 +37,11 @@ def platform() -> Platform:
 
 
 @functools.cache
-def rendered() -> render.Rendered:
+def rendered() -> rendering.Rendered:
     return recorded(platform())
 
 
-def recorded(platform: Platform) -> render.Rendered:
+def recorded(platform: Platform) -> rendering.Rendered:
     """Of a platform with one site in AWS, `frankfurt`, and its cluster."""
 
     def program() -> None:
@@ -58,7 +59,7 @@ def recorded(platform: Platform) -> render.Rendered:
         }
         LlmPlatform("insurer", platform, made)
 
-    return render.record(program, project.find(ROOT).stack(STACK))
+    return rendering.record(program, project.find(ROOT).stack(STACK))
 
 
 def found(resources: Any) -> list[tuple[str, str, str]]:

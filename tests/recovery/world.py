@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from isthmus.engine import silence
+from isthmus.engine.kubernetes import watchdog
 from sandbox import api, processes
 from sandbox.cluster.client import KubeClient
 from sandbox.environment import kept
@@ -84,7 +84,7 @@ class World:
     @property
     def env(self) -> dict[str, str]:
         # What is killed stays dead until the run has ended: no use in the two minutes of a restart.
-        ours = {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT), silence.VARIABLE: "20"}
+        ours = {"ISTHMUS_HOME": str(self.home), "PYTHONPATH": str(ROOT), watchdog.VARIABLE: "20"}
         return kept() | ours | api.environment(self.home)
 
     def start(self, *words: str) -> subprocess.Popen[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import render
+from isthmus.engine.render import rendering
 from tests.catalogue.bank import platform as bank
 from tests.catalogue.bank import rendered as bank_rendered
 
 
 @pytest.fixture(scope="session")
-def rendered() -> render.Rendered:
+def rendered() -> rendering.Rendered:
     return bank_rendered()
 
 

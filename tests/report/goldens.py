@@ -11,12 +11,17 @@ from pathlib import Path
 
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.preview import Preview
-from isthmus.engine import ci, previewing, project, seen
-from isthmus.engine.assembled import Parts
-from isthmus.engine.ci import Change
+from isthmus.engine import seen
+from isthmus.engine.preview import preview
+from isthmus.engine.preview.assembly import Parts
+from isthmus.engine.project import project
+from isthmus.engine.pull_request import pull_request
+from isthmus.engine.pull_request.commit_pair import Commit
+from isthmus.engine.pull_request.pull_request import Change
 from isthmus.engine.seen import Order
-from isthmus.engine.sides import Commit
-from isthmus.report import preview_markdown, preview_sarif, preview_text
+from isthmus.reports.preview import markdown as preview_markdown
+from isthmus.reports.preview import sarif as preview_sarif
+from isthmus.reports.preview import text as preview_text
 from tests.catalogue import bank
 from tests.report import moved_models, previews
 
@@ -42,7 +47,7 @@ def restricted_to_bedrock() -> Preview:
         try:
             stack.platform()
         except AnswerIsNo as error:
-            return previewing.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
+            return preview.failed(stack, error, Parts(stack.name, commit=previews.COMMIT))
     raise AssertionError("the plan was not refused")
 
 
@@ -53,7 +58,7 @@ def failed() -> Preview:
         where="site fra1",
         todo="Start it",
     )
-    return previewing.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
+    return preview.failed(stack, fault, Parts(stack.name, commit=previews.COMMIT))
 
 
 def class_lowered() -> Preview:
@@ -69,7 +74,7 @@ def class_lowered() -> Preview:
         asked = Order(do="judge", root=str(bank.ROOT), of={stack.name: was}, other={stack.name: will})
         by_base = seen.answer(asked).findings[stack.name]
         change = Change(before, after, previews.BASE, previews.COMMIT, date.fromisoformat(previews.TODAY))
-        return ci.of_stack(change, was, will, by_base).preview
+        return pull_request.of_stack(change, was, will, by_base).preview
 
 
 SCENARIOS: dict[str, Callable[[], Preview]] = {

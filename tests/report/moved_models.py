@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import yamlfile
-from isthmus.engine import render
-from isthmus.engine.project import Project, Stack
-from isthmus.engine.recorder import Resource
+from isthmus.engine.project.project import Project, Stack
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from tests.catalogue import bank
 from tests.contracts.bank import DIGEST
 from tests.laying import lay
@@ -45,7 +45,7 @@ def plan_on_prem() -> dict[str, Any]:
 def on_prem() -> tuple[Resource, ...]:
     """The bank's resources while internal work runs on-prem."""
     with tempfile.TemporaryDirectory() as folder:
-        return tuple(render.render(laid_on_prem(Path(folder))).resources)
+        return tuple(rendering.render(laid_on_prem(Path(folder))).resources)
 
 
 def laid_on_prem(folder: Path) -> Stack:

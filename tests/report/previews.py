@@ -27,10 +27,11 @@ from isthmus.contracts.preview import (
     PropertyChange,
     RuleChange,
 )
-from isthmus.engine import assembled, comparing
-from isthmus.engine.assembled import Parts, Side
-from isthmus.engine.changes import counts
-from isthmus.engine.recorder import Resource
+from isthmus.engine.preview import assembly as preview_assembly
+from isthmus.engine.preview import comparison as preview_comparison
+from isthmus.engine.preview.assembly import Parts, Side
+from isthmus.engine.preview.changes import counts
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.paths import data_paths
 from isthmus.graph.resources import Graph
 from policies.judging import judge
@@ -78,8 +79,8 @@ def preview(
 ) -> Preview:
     """Of the bank as it is rendered (or `before`), which becomes `after`."""
     was = resources() if before is None else before
-    changes = comparing.compare(was, after)
-    same: list[Op] = ["same"] * comparing.unchanged(was, after, changes)
+    changes = preview_comparison.compare(was, after)
+    same: list[Op] = ["same"] * preview_comparison.unchanged(was, after, changes)
     parts = Parts(
         STACK,
         baseline="commit",
@@ -93,7 +94,7 @@ def preview(
     )
     for name, value in more.items():
         setattr(parts, name, value)
-    return assembled.preview(parts)
+    return preview_assembly.preview(parts)
 
 
 def replica() -> Preview:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.handling import Exception_
-from isthmus.report.audit_report import AuditReport, as_markdown, as_text
+from isthmus.reports.audit.report import AuditReport, as_markdown, as_text
 
 DAY = datetime(2026, 11, 26, tzinfo=UTC)
 TIME = "2026-11-26T15:00:00.000Z"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.handling import HANDLING
-from isthmus.report.audit_report import as_markdown, as_text
+from isthmus.reports.audit.report import as_markdown, as_text
 from tests.report.test_audit_report import outcome, report
 
 ONE, TWO = "1" * 64, "2" * 64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.report import plan_page
+from isthmus.reports import plan_page
 from tests.catalogue.bank import both
 from tests.report.test_plan_page import check_harmless, section, sections, words
 

@@ -11,7 +11,11 @@ import pytest
 from isthmus.contracts.drift import Drift
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.preview import DataPaths, Diagnostic
-from isthmus.report import drift_markdown, drift_sarif, drift_text, drift_thresholds, drift_words
+from isthmus.reports.drift import markdown as drift_markdown
+from isthmus.reports.drift import sarif as drift_sarif
+from isthmus.reports.drift import text as drift_text
+from isthmus.reports.drift import thresholds as drift_thresholds
+from isthmus.reports.drift import wording as drift_wording
 from tests.report import drifts
 from tests.report.drifts import EXPECTED, FINDING, STACK, UNSEEN, drift, one, path
 from tests.report.reading_markdown import live, shape
@@ -40,7 +44,7 @@ FAILED = [Diagnostic(severity="error", message="no answer")]
     ],
 )
 def test_a_verdict_is_one_word_and_no_part_that_was_not_seen_is_without_drift(found: Drift, word: str):
-    assert drift_words.verdict(found) == word
+    assert drift_wording.verdict(found) == word
     assert word in drift_text.text([found]).splitlines()[0]
     assert word in drift_markdown.comment([found]).splitlines()[0]
     log = json.loads(drift_sarif.log([found], {STACK: "stacks/Pulumi.bank-dev.yaml"}))

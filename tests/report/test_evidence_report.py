@@ -10,7 +10,7 @@ import pytest
 
 from isthmus.contracts.evidence import Evidence, NotChecked, Result, Row
 from isthmus.contracts.findings import Control
-from isthmus.report import evidence_report
+from isthmus.reports import evidence as evidence_report
 from tests.report.reading_markdown import shape
 
 NIST = [Control(framework="NIST SP 800-53", version="Rev. 5", id=each) for each in ("SC-12", "AC-6")]

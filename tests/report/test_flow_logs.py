@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import InputError
-from isthmus.report.audit_report import AuditReport
-from isthmus.report.flow_logs import Flow, Missing, networks, read
+from isthmus.reports.audit.flow_logs import Flow, Missing, networks, read
+from isthmus.reports.audit.report import AuditReport
 
 RESTRICTED = {"restricted": networks(["10.20.4.0/24"], "x")}
 AT_HOME = networks(["10.0.0.0/8"], "x")

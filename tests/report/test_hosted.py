@@ -13,11 +13,13 @@ import pytest
 from isthmus.cli.plan_command import offers
 from isthmus.contracts import images_lock, requirements, yamlfile
 from isthmus.contracts.platform import Platform
-from isthmus.engine import project, render
-from isthmus.engine.recorder import Resource
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources import Graph
 from isthmus.planning import planner
-from isthmus.report import inventory, summary
+from isthmus.reports.images import inventory as images_inventory
+from isthmus.reports.stack import summary as stack_summary
 from tests.hosted import HOSTED, OVERRIDES, ROOT
 from tests.laying import lay
 from tests.policies import holding, mutating
@@ -36,7 +38,7 @@ def made() -> tuple[list[Resource], Platform]:
         config = {"isthmus:sandbox": "true", "isthmus:overrides": OVERRIDES}
         yamlfile.dump({"config": config}, "", folder / "stacks" / "Pulumi.hosted.yaml")
         stack = project.find(folder).stack("hosted")
-        return list(render.render(stack).resources), stack.platform()
+        return list(rendering.render(stack).resources), stack.platform()
 
 
 def altered(kind: str, name: str, how: Change) -> Graph:
@@ -117,7 +119,7 @@ def test_a_translator_that_calls_the_public_name_is_found() -> None:
 
 def test_what_sagemaker_pulls_is_among_the_images() -> None:
     resources, platform = made()
-    found = inventory.of(resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
+    found = images_inventory.of(resources, images_lock.load(ROOT / "images.lock.yaml"), platform.images)
     (image,) = [each for each in found.images if each.name == "sagemaker"]
     assert image.target == platform.images.sagemaker
     assert len(image.used_by) == 2, "the served model's and the shadow's"
@@ -125,11 +127,11 @@ def test_what_sagemaker_pulls_is_among_the_images() -> None:
 
 def test_the_summary_says_where_it_is_and_on_how_many_machines() -> None:
     (endpoint,) = [each for each in made()[1].endpoints if each.id == HOSTED]
-    assert summary.place(endpoint) == "frankfurt: Amazon SageMaker, its region"
-    assert summary.size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
+    assert stack_summary.place(endpoint) == "frankfurt: Amazon SageMaker, its region"
+    assert stack_summary.size(endpoint) == "2 to 6 × ml.g6e.2xlarge"
     fixed = endpoint.model_copy(
         update={
             "sagemaker": endpoint.sagemaker and endpoint.sagemaker.model_copy(update={"autoscaling": None})
         }
     )
-    assert summary.size(fixed) == "3 × ml.g6e.2xlarge"
+    assert stack_summary.size(fixed) == "3 × ml.g6e.2xlarge"

@@ -11,8 +11,9 @@ from ruamel.yaml import YAML
 
 from isthmus.contracts import images_lock
 from isthmus.contracts.platform import Images
-from isthmus.report import inventory, mirror_lists
-from isthmus.report.inventory import Inventory
+from isthmus.reports.images import inventory as images_inventory
+from isthmus.reports.images import mirror_lists
+from isthmus.reports.images.inventory import Inventory
 from tests.catalogue import bank
 from tests.contracts.bank import DIGEST
 
@@ -48,7 +49,7 @@ def pods(name: str, spec: dict[str, Any], kind: str = "apps/v1:Deployment") -> T
 
 @pytest.fixture
 def banks() -> Inventory:
-    return inventory.of(bank.rendered().resources, LOCK, bank.platform().images)
+    return images_inventory.of(bank.rendered().resources, LOCK, bank.platform().images)
 
 
 def test_every_image_that_a_rendered_manifest_names_is_listed(banks: Inventory):
@@ -76,7 +77,7 @@ def test_a_chart_is_listed_for_what_the_stack_has_of_it(banks: Inventory):
     assert [each.name for each in banks.charts] == ["cert-manager", "gpu-operator", "kueue"]
     assert banks.charts[1].used_by == ("pods that ask for nvidia.com/gpu",)
     several = pods("large", {"containers": [{"image": OTHER}]}, "leaderworkerset.x-k8s.io/v1:LeaderWorkerSet")
-    found = inventory.of([several], LOCK, bank.platform().images)
+    found = images_inventory.of([several], LOCK, bank.platform().images)
     assert [each.name for each in found.charts] == ["lws"]
     assert [each.target for each in found.images] == [OTHER], "a worker's pod pulls too"
 
@@ -86,7 +87,7 @@ def test_weights_that_are_an_image_and_what_the_lock_does_not_know_are_not_left_
         "containers": [{"image": OTHER}],
         "volumes": [{"name": "weights", "image": {"reference": WEIGHTS}}, {"name": "tmp", "emptyDir": {}}],
     }
-    found = inventory.of([pods("large", spec)], LOCK, bank.platform().images)
+    found = images_inventory.of([pods("large", spec)], LOCK, bank.platform().images)
     assert [(each.name, each.source, each.digest) for each in found.images] == [
         ("other", OTHER, DIGEST),
         ("weights", WEIGHTS, DIGEST),
@@ -101,13 +102,13 @@ def test_what_is_only_read_or_lies_in_aws_pulls_nothing():
         Thing(read.type, read.name, read.inputs, made=False),
         Thing("aws:ecs/service:Service", "aws", read.inputs),
     ]
-    assert inventory.of(resources, LOCK, bank.platform().images) == Inventory([], [])
+    assert images_inventory.of(resources, LOCK, bank.platform().images) == Inventory([], [])
 
 
 def test_an_image_that_the_overrides_give_has_no_upstream_but_the_locks_own_digest():
     given = bank.platform().images
     lock = LOCK.with_digests({"edge": given.edge[-71:]}, {})
-    found = inventory.of(bank.rendered().resources, lock, given)
+    found = images_inventory.of(bank.rendered().resources, lock, given)
     upstreams = {each.name: each.upstream for each in found.images}
     assert upstreams["edge"] == LOCK.images["edge"].reference
     assert upstreams["translator"] is None

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.engine import project, render
-from isthmus.engine.recorder import Resource
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
+from isthmus.engine.render.recorder import Resource
 from isthmus.graph.resources import Graph
-from isthmus.report import pictures
+from isthmus.reports.stack import network_diagram
 from tests.catalogue.bank import ROOT, STACK, platform, rendered
 from tests.policies.apart import apart
 
@@ -23,7 +24,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
 
 def drawn(resources: Iterable[Resource]) -> dict[str, str]:
     graph = Graph(resources)
-    return {"network": pictures.network(graph, platform()), "identities": pictures.identities(graph)}
+    return {
+        "network": network_diagram.network(graph, platform()),
+        "identities": network_diagram.identities(graph),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +47,7 @@ def test_the_page_shows_the_graphs_own_picture(texts: dict[str, str], name: str)
 
 
 def test_the_same_graph_gives_the_same_text(texts: dict[str, str]):
-    assert drawn(render.render(project.find(ROOT).stack(STACK)).resources) == texts
+    assert drawn(rendering.render(project.find(ROOT).stack(STACK)).resources) == texts
 
 
 def test_no_arrow_leads_from_a_restricted_pod_towards_aws(texts: dict[str, str]):
@@ -65,11 +69,11 @@ def test_an_arrow_into_the_network_goes_with_its_rule():
     resources = rendered().resources
     without = [each for each in resources if not each.type.endswith(":SecurityGroupIngressRule")]
     assert len(without) < len(resources)
-    assert '==>|"443' not in pictures.network(Graph(without), platform())
+    assert '==>|"443' not in network_diagram.network(Graph(without), platform())
 
 
 def test_two_networks_at_a_site_have_each_its_own():
-    text = pictures.network(*apart())
+    text = network_diagram.network(*apart())
     assert "VPC 10.80.0.0/16 · no internet gateway" in text
     assert "VPC 10.81.0.0/16 · internet gateway" in text
     joined = set(re.findall(r"^  bank_fra1_(\w+)_gateway ==>\|[^|]+\| bank_(\w+?)_endpoints_", text, re.M))

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from isthmus.contracts.plan import Plan
 from isthmus.contracts.requirements import Requirements
-from isthmus.report import plan_figures, plan_page
+from isthmus.reports import plan_page
+from isthmus.reports.format import numbers as format_numbers
 from tests.catalogue import by_hand
 from tests.catalogue.bank import both, requirements_data
 from tests.report.plans import LIST, full, hand_written, infeasible, sized
@@ -329,5 +330,5 @@ def test_the_same_input_gives_the_same_bytes():
     ],
 )
 def test_numbers_say_no_more_than_is_known(value: float, number: str, usd: str):
-    assert plan_figures.number(value) == number
-    assert plan_figures.usd(value) == usd
+    assert format_numbers.number(value) == number
+    assert format_numbers.usd(value) == usd

@@ -8,8 +8,10 @@ import unicodedata
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from isthmus.report import preview_markdown, preview_sarif, preview_text
-from isthmus.report.escaping import code, cut, fence, html_code, row, visible
+from isthmus.reports.format.escaping import code, cut, fence, html_code, row, visible
+from isthmus.reports.preview import markdown as preview_markdown
+from isthmus.reports.preview import sarif as preview_sarif
+from isthmus.reports.preview import text as preview_text
 from tests.report.previews import EVIL, hostile
 from tests.report.reading_markdown import live, shape, tokens
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.preview import Preview, PropertyChange
-from isthmus.report import preview_page
-from isthmus.report.preview_picture import picture
-from isthmus.report.preview_values import lines, visible
-from isthmus.report.preview_verdict import verdict
-from isthmus.report.preview_ways import ways
+from isthmus.reports.preview.data_paths import ways
+from isthmus.reports.preview.page import page as preview_page
+from isthmus.reports.preview.page.picture import picture
+from isthmus.reports.preview.page.values import lines, visible
+from isthmus.reports.preview.page.verdict import verdict
 from tests.report import page_previews as previews
 
 

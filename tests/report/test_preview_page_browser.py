@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.report.preview_page import LARGEST, page
+from isthmus.reports.preview.page.page import LARGEST, page
 from tests.graders.browser import Browser, Page
 from tests.report import page_previews as previews
 

@@ -10,7 +10,9 @@ import jsonschema
 import pytest
 
 from isthmus.contracts.preview import Preview
-from isthmus.report import preview_markdown, preview_sarif, preview_text
+from isthmus.reports.preview import markdown as preview_markdown
+from isthmus.reports.preview import sarif as preview_sarif
+from isthmus.reports.preview import text as preview_text
 from tests.report import goldens, previews
 from tests.report.goldens import scenario
 
@@ -189,7 +191,7 @@ def test_a_terminals_width_does_not_change_a_file(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
-    from isthmus.report.cost_and_capacity import cost
+    from isthmus.reports.preview.cost_and_capacity import cost
     from tests.catalogue import bank
 
     _, plan = bank.both()
@@ -203,7 +205,7 @@ def test_a_price_that_is_missing_is_not_known_and_is_never_nothing():
 
 
 def test_a_slice_counts_by_its_share_and_what_is_rented_is_all_used():
-    from isthmus.report.cost_and_capacity import capacity
+    from isthmus.reports.preview.cost_and_capacity import capacity
     from tests.catalogue import bank
 
     requirements, plan = bank.both()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 
 from isthmus.contracts.reliability import Bin, Candidate, Reliability
-from isthmus.report.reliability_page import page, sentences
+from isthmus.reports.calibration_page import page, sentences
 
 CHOSEN = Candidate(0.8, 400, 12, 0.047)
 FOUND = Reliability(

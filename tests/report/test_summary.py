@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from isthmus.contracts.platform import Platform
-from isthmus.report import summary
+from isthmus.reports.stack import summary as stack_summary
 from tests.catalogue import bank
 from tests.components import platforms
 
@@ -17,7 +17,7 @@ def by_hand() -> Platform:
 
 def told(outputs: dict, platform: Platform) -> str:
     console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
-    for part in summary.summary(platform, outputs):
+    for part in stack_summary.summary(platform, outputs):
         console.print(part)
     console.file.close()
     return console.export_text()
@@ -33,12 +33,12 @@ def test_every_endpoint_is_there_with_model_and_gpus():
 
 
 def test_gpus_are_set_against_what_the_pools_have():
-    assert [row[2:] for row in summary.pools(by_hand())] == [(8, 16), (6, 8)]
+    assert [row[2:] for row in stack_summary.pools(by_hand())] == [(8, 16), (6, 8)]
 
 
 def test_a_pool_that_serves_nothing_is_shown_as_one():
     plan = bank.both()[1]
-    assert [(gpu, asked, there) for _, gpu, asked, there in summary.pools(bank.platform())] == [
+    assert [(gpu, asked, there) for _, gpu, asked, there in stack_summary.pools(bank.platform())] == [
         (gpu, sum(each.gpus for each in plan.endpoints if each.gpu == gpu), there)
         for gpu, there in (("h100-sxm-80gb", 16), ("l40s-48gb", 8))
     ]
@@ -58,4 +58,4 @@ def test_addresses_and_buckets_come_from_the_outputs():
 
 
 def test_counts_leave_out_what_did_not_happen():
-    assert summary.counts_line({"create": 2, "same": 3}, 4.4) == "2 created, 3 unchanged in 4 s"
+    assert stack_summary.counts_line({"create": 2, "same": 3}, 4.4) == "2 created, 3 unchanged in 4 s"

@@ -10,7 +10,7 @@ import pytest
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.findings import Finding, Silence
 from isthmus.contracts.preview import Change, Cost, Costs, DataPath, DataPaths, Preview
-from isthmus.report import thresholds
+from isthmus.reports.preview import thresholds as preview_thresholds
 
 
 def finding(severity: Any, verdict: Any = "violated", silenced: Silence | None = None) -> Finding:
@@ -34,7 +34,7 @@ def path(verdict: Any) -> DataPaths:
 
 
 def met(word: str, *previews: Preview) -> bool:
-    return bool(thresholds.met(previews, thresholds.parse([word])))
+    return bool(preview_thresholds.met(previews, preview_thresholds.parse([word])))
 
 
 SILENCE = Silence(policy="a/b", resource="*", owner="me", reason="because", until=date(2030, 1, 1))
@@ -76,7 +76,10 @@ def test_a_threshold_is_met_or_is_not(word: str, shown: Preview, expected: bool)
 
 
 def test_what_nobody_knows_has_not_been_shown_to_be_less():
-    assert "not known" in thresholds.met([preview(cost=costs(100, None))], thresholds.parse(["cost>50%"]))[0]
+    assert (
+        "not known"
+        in preview_thresholds.met([preview(cost=costs(100, None))], preview_thresholds.parse(["cost>50%"]))[0]
+    )
 
 
 def test_a_plan_that_stacks_of_an_estate_share_is_counted_once():
@@ -87,4 +90,4 @@ def test_a_plan_that_stacks_of_an_estate_share_is_counted_once():
 @pytest.mark.parametrize("word", ["hihg", "cost", "cost>", "cost>ten%", "cost>-1%", ""])
 def test_a_word_that_there_is_not_is_refused_with_those_there_are(word: str):
     with pytest.raises(InputError, match="critical, high, medium, replace, delete-stateful, cost>10%"):
-        thresholds.parse([word])
+        preview_thresholds.parse([word])

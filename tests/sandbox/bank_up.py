@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 
 from isthmus.contracts.preview import Preview
-from isthmus.engine import comparing
-from isthmus.engine.recorder import Resource
+from isthmus.engine.preview import comparison as preview_comparison
+from isthmus.engine.render.recorder import Resource
 from tests.accounting import aws
 from tests.laying import lay
 from tests.sandbox import projects
@@ -75,7 +75,7 @@ class Bank(Project):
         """Its resources as `isthmus render` writes them."""
         folder = self.root / "out" / "rendered"
         self.must("render", "bank-dev", "-o", str(folder))
-        return comparing.from_json(json.loads((folder / "graph.json").read_text()))
+        return preview_comparison.from_json(json.loads((folder / "graph.json").read_text()))
 
     @contextlib.contextmanager
     def kept_settings(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.drift import Drift
-from isthmus.report import drift_words
+from isthmus.reports.drift import wording as drift_wording
 from tests.sandbox.bank_up import Bank
 
 SECRET = "hunter2-0123456789abcdef"
@@ -75,7 +75,7 @@ def found(bank: Bank) -> None:
     assert told["foreign", "s3", "medium"].name == STRAY
     assert told["gone", "ConfigMap", "medium"].urn == gone
     # The policy lets restricted data out to anywhere.
-    opened = drift_words.opened(said.data_paths)
+    opened = drift_wording.opened(said.data_paths)
     assert {(each.class_, each.verdict) for each in opened if each.verdict != "allowed"} == {
         ("restricted", "refused"),
         ("confidential", "undecided"),

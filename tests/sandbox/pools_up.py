@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.contracts import yamlfile
-from isthmus.engine import kube, signs
+from isthmus.engine.kubernetes import client as kubernetes_client
+from isthmus.engine.kubernetes import pool_health
 from tests.sandbox.projects import Alone
 from tests.sandbox.test_slices_and_groups_up import DIGEST, planned, workload
 from tests.sandbox.waiting import eventually
@@ -156,11 +157,13 @@ class Pools(Alone):
         chosen = f"isthmus.dev/endpoint={endpoint}"
         return self.cluster.get(f"/api/v1/pods?labelSelector={chosen}")["items"]
 
-    def seen(self) -> list[signs.Seen]:
+    def seen(self) -> list[pool_health.Seen]:
         """What the stack says that healthy pools show, looked for in the cluster."""
         done = self.pulumi("stack", "output", "pools", "--json")
         assert done.returncode == 0, done.stderr
-        return signs.look(json.loads(done.stdout), {"fra1": kube.cluster("fra1", self.env)})
+        return pool_health.look(
+            json.loads(done.stdout), {"fra1": kubernetes_client.cluster("fra1", self.env)}
+        )
 
     def product(self, node: str, says: str) -> None:
         """Have GPU Feature Discovery say another product of a machine."""

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from isthmus.contracts.preview import Change
-from isthmus.engine import comparing
-from isthmus.engine.recorder import Resource
+from isthmus.engine.preview import comparison as preview_comparison
+from isthmus.engine.render.recorder import Resource
 from tests.sandbox.bank_up import Bank
 
 SECRET = "hunter2-0123456789abcdef"
@@ -61,7 +61,7 @@ def held_to_a_comparison(bank: Bank, was: Sequence[Resource]) -> None:
         bank.edit("Pulumi.bank-dev.yaml", r"cost: \[", f"cost: [{SECRET}@bank.example, ")
         assert bank.pulumi("config", "set", "--secret", "bank:token", SECRET).returncode == 0
         shown = bank.previewed()
-        compared = comparing.compare(was, bank.rendered())
+        compared = preview_comparison.compare(was, bank.rendered())
     assert shown.status == "complete", shown.diagnostics
     assert SECRET not in shown.model_dump_json()
     bare = [each for each in compared if SECRET not in each.model_dump_json()]

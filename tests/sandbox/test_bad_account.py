@@ -328,14 +328,15 @@ def test_a_plain_preview_says_the_same(account: Account) -> None:
 
 
 def test_a_certificate_of_the_anchors_authority_is_let_be(account: Account) -> None:
-    from isthmus.engine import identity_certificates, kube
-    from isthmus.engine import project as projects
+    from isthmus.engine.kubernetes import client as kubernetes_client
+    from isthmus.engine.kubernetes import identity_certificates
+    from isthmus.engine.project import project as projects
 
     authority = Authority("Bank LLM identities")
     certified(account, authority)
     secret(account, pem_of(authority))
     platform = projects.find(account.root).stack("bank-dev").platform()
-    reached = {"fra1": kube.cluster("fra1", account.env)}
+    reached = {"fra1": kubernetes_client.cluster("fra1", account.env)}
     assert identity_certificates.check(platform, reached) == []
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.platform import Platform
-from isthmus.engine import durable
+from isthmus.engine.run import retained_resources
 from tests.aws_sandbox.stack import Stack, endpoint, kinds
 from tests.components.platforms import bank
 
@@ -87,7 +87,9 @@ def test_a_store_is_protected_then_left_then_taken_over_by_its_id_and_at_last_th
 
     engine: Any = Exported(stack)
     said: list[str] = []
-    left = durable.kept(durable.let_go(engine, engine.export(), tuple, said.append)["deployment"])
+    left = retained_resources.kept(
+        retained_resources.let_go(engine, engine.export(), tuple, said.append)["deployment"]
+    )
     assert {each.name for each in left} == {"Bucket bank-f-bucket", "Key bank-f-key"}
     assert len(said) == 2
     stack.stack.destroy()

@@ -9,7 +9,8 @@ import pytest
 
 from components.kube import GPU_TAINT
 from isthmus.contracts.platform import Platform
-from isthmus.engine import kube, nodes
+from isthmus.engine.kubernetes import client as kubernetes_client
+from isthmus.engine.kubernetes import nodes as kubernetes_nodes
 from sandbox.cluster.client import KubeClient
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse
@@ -17,7 +18,7 @@ from tests.contracts.test_platform import parse
 pytestmark = pytest.mark.sandbox
 
 NAME = "taints-of-many"
-PATH = f"{nodes.NODES}/{NAME}"
+PATH = f"{kubernetes_nodes.NODES}/{NAME}"
 TEAM = {"key": "team", "value": "risk", "effect": "NoExecute"}
 CORDON = {"key": "maintenance", "effect": "NoSchedule"}
 
@@ -26,14 +27,14 @@ CORDON = {"key": "maintenance", "effect": "NoSchedule"}
 def client(sandbox: Any) -> Iterator[KubeClient]:
     made = sandbox.client()
     body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME}, "spec": {"taints": [TEAM]}}
-    made.call("POST", nodes.NODES, body=body, params={"fieldManager": "others"})
+    made.call("POST", kubernetes_nodes.NODES, body=body, params={"fieldManager": "others"})
     yield made
     made.call("DELETE", PATH)
 
 
 @pytest.fixture
-def cluster(sandbox: Any) -> kube.Cluster:
-    return kube.cluster("fra1", {"KUBECONFIG": str(sandbox.home / "kubeconfig")})
+def cluster(sandbox: Any) -> kubernetes_client.Cluster:
+    return kubernetes_client.cluster("fra1", {"KUBECONFIG": str(sandbox.home / "kubeconfig")})
 
 
 def platform(*names: str) -> Platform:
@@ -48,19 +49,21 @@ def taints(client: KubeClient) -> list[dict[str, str]]:
     return [taint for taint in every if not taint["key"].startswith("node.kubernetes.io/")]
 
 
-def test_our_taint_comes_and_goes_and_those_of_others_stay(client: KubeClient, cluster: kube.Cluster) -> None:
-    nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+def test_our_taint_comes_and_goes_and_those_of_others_stay(
+    client: KubeClient, cluster: kubernetes_client.Cluster
+) -> None:
+    kubernetes_nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert [each["key"] for each in taints(client)] == ["team", "nvidia.com/gpu"]
     merged = {"spec": {"taints": [*taints(client), CORDON]}}
     client.call("PATCH", PATH, body=merged, media="application/merge-patch+json")
-    nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert {each["key"] for each in taints(client)} == {"team", "nvidia.com/gpu", "maintenance"}
-    nodes.taints_are_removed(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.taints_are_removed(platform(NAME), {"fra1": cluster}, lambda _: None)
     assert {each["key"] for each in taints(client)} == {"team", "maintenance"}
 
 
 def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
-    client: KubeClient, cluster: kube.Cluster
+    client: KubeClient, cluster: kubernetes_client.Cluster
 ) -> None:
     """As a NodePatch of an earlier version applied it, and as today's lets go of it."""
 
@@ -74,6 +77,6 @@ def test_the_taint_outlives_the_patch_of_an_earlier_version_that_owned_the_list(
 
     apply({"spec": {"taints": [GPU_TAINT]}})
     assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"], "it removed the others'"
-    nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
+    kubernetes_nodes.taints_are_set(platform(NAME), {"fra1": cluster}, lambda _: None)
     apply({})
     assert [each["key"] for each in taints(client)] == ["nvidia.com/gpu"]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from components import GpuPool, ModelServer
-from isthmus.engine.recorder import plain
+from isthmus.engine.render.recorder import plain
 from sandbox.cluster.client import KubeClient
 from tests.accounting import cluster
 from tests.components.conftest import Engine, Made

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.engine import explain
+from isthmus.engine.automation import failures
 from tests.accounting import aws
 from tests.recovery import matrix
 from tests.recovery.matrix import Clean, Row
@@ -171,7 +171,7 @@ def test_a_state_in_s3_comes_back_from_our_copy(world: World, clean: Clean, tmp_
     s3.put_object(Bucket=bucket, Key=key, Body=body[:20000])
     broken = pulumi("stack", "export")
     assert broken.returncode != 0
-    told = explain.failure([], broken.stderr, world.stack, None)
+    told = failures.failure([], broken.stderr, world.stack, None)
     assert "cut off or damaged in its backend" in str(told)
     s3.delete_object(Bucket=bucket, Key=key)
     assert pulumi("stack", "init").returncode == 0

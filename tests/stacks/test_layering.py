@@ -12,7 +12,7 @@ from pulumi.runtime import mocks
 from isthmus.contracts import moving
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.words import UP_STANDING
-from isthmus.engine.project import Project
+from isthmus.engine.project.project import Project
 from stacks import layering
 from tests.estate import LAYERS, bank_estate
 

@@ -12,7 +12,8 @@ from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import AnswerIsNo
 from isthmus.contracts.moving import Standing
 from isthmus.contracts.words import UP_ROOM, UP_STANDING
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from stacks import moving
 from tests.catalogue import bank
 
@@ -115,7 +116,7 @@ def test_making_room_is_the_same_object_with_no_replica_and_what_the_stack_said(
         site = next(each for each in platform.sites if each.name == "fra1")
         moving.make_room(platform, {"fra1": providers.kubernetes(site, "/k")})
 
-    made = render.record(program, project.find(bank.ROOT).stack(bank.STACK))
+    made = rendering.record(program, project.find(bank.ROOT).stack(bank.STACK))
     custom = [each for each in made.resources if each.custom and not each.type.startswith("pulumi:")]
     [found] = [each for each in custom if "Deployment" in each.type]
     [scaler] = [each for each in custom if "ScaledObject" in each.type]

@@ -12,21 +12,22 @@ import pytest
 
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import InputError
-from isthmus.engine import project, render
+from isthmus.engine.project import project
+from isthmus.engine.render import rendering
 from tests.catalogue import bank
 from tests.catalogue.bank import ROOT, STACK, STACKS, plan_data
 
 
 @pytest.fixture(scope="module")
-def rendered() -> render.Rendered:
+def rendered() -> rendering.Rendered:
     return bank.rendered()
 
 
-def providers(found: render.Rendered) -> dict[str, dict[str, Any]]:
+def providers(found: rendering.Rendered) -> dict[str, dict[str, Any]]:
     return {one.name: one.inputs for one in found.resources if one.type.startswith("pulumi:providers:")}
 
 
-def test_each_site_has_one_provider_and_nothing_uses_another(rendered: render.Rendered):
+def test_each_site_has_one_provider_and_nothing_uses_another(rendered: rendering.Rendered):
     assert set(providers(rendered)) == {"fra1", "frankfurt"}
     bare = [
         one.urn
@@ -36,19 +37,19 @@ def test_each_site_has_one_provider_and_nothing_uses_another(rendered: render.Re
     assert not bare, f"would use a default provider: {bare}"
 
 
-def test_a_cluster_is_known_by_its_site_and_not_by_its_address(rendered: render.Rendered):
+def test_a_cluster_is_known_by_its_site_and_not_by_its_address(rendered: rendering.Rendered):
     cluster = providers(rendered)["fra1"]
     assert cluster["clusterIdentifier"] == "fra1"
     assert cluster["context"] == "fra1"
 
 
-def test_no_input_of_a_provider_changes_with_the_sandboxs_ports(rendered: render.Rendered):
+def test_no_input_of_a_provider_changes_with_the_sandboxs_ports(rendered: rendering.Rendered):
     for name, inputs in providers(rendered).items():
         assert "127.0.0.1" not in str(inputs), name
         assert "endpoints" not in inputs, name
 
 
-def test_a_sandbox_stack_gives_aws_keys_that_no_account_accepts(rendered: render.Rendered):
+def test_a_sandbox_stack_gives_aws_keys_that_no_account_accepts(rendered: rendering.Rendered):
     aws = providers(rendered)["frankfurt"]
     assert aws["region"] == "eu-central-1"
     assert "skipCredentialsValidation" in aws
@@ -56,7 +57,7 @@ def test_a_sandbox_stack_gives_aws_keys_that_no_account_accepts(rendered: render
     assert "secretKey" in aws
 
 
-def test_the_stack_says_what_it_is(rendered: render.Rendered):
+def test_the_stack_says_what_it_is(rendered: rendering.Rendered):
     outputs = rendered.outputs
     assert set(outputs) == {
         "gateways",
@@ -120,7 +121,7 @@ def test_a_stacks_setting_of_a_wrong_kind_is_named(tmp_path: Path):
     from stacks import program
 
     with pytest.raises(InputError, match=r"overrides are not a mapping|of a wrong kind"):
-        render.record(program.program, project.find(tmp_path).stack(STACK))
+        rendering.record(program.program, project.find(tmp_path).stack(STACK))
 
 
 def test_the_requirements_are_the_banks_with_the_header_that_editors_read():

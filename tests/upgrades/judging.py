@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.engine.stateful import stateful
+from isthmus.engine.preview.stateful_types import stateful
 
 LOSES = {
     "delete": "delete",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.report.audit_report import AuditReport
+from isthmus.reports.audit.report import AuditReport
 from tests.edge.postgres import Postgres
 from tests.edge.reviews.racing import kind, raced
 from tests.edge.reviews.reviewed import reviewed

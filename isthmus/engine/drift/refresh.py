@@ -1,0 +1,104 @@
+"""The engine's account of a refresh that writes nothing: what its providers find of each resource that stands.
+
+The account is whole when it ends with a summary and has spoken of every resource that the state has: what was not
+looked at must not look as if it stood as it was.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.contracts.preview import Diagnostic, PropertyChange
+from isthmus.engine.preview.changes import properties
+from isthmus.engine.preview.engine_steps import Account
+from isthmus.engine.preview.masking import Masker
+
+_RESULTS = ("same", "update", "delete", "refresh")
+"""How a look at one resource ends."""
+
+
+@dataclass
+class Refreshed:
+    """What the engine has said. `on_event` is called from its event thread."""
+
+    looked: dict[str, str] = field(default_factory=dict)
+    """URN → how it ended."""
+    old: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """URN → its inputs in the state."""
+    new: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """URN → its inputs as its provider reads them now."""
+    detailed: dict[str, list[str]] = field(default_factory=dict)
+    """URN → paths that the provider says differ."""
+    stands: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """URN → its outputs now."""
+    ended: bool = False
+    strange: set[str] = field(default_factory=set)
+    _spoken: Account = field(default_factory=Account)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def on_event(self, event: Any) -> None:
+        """Take one event of the Automation API."""
+        if event.diagnostic_event:
+            self._spoken.on_event(event)
+        with self._lock:
+            if event.res_outputs_event:
+                self._looked(event.res_outputs_event.metadata)
+            elif event.summary_event:
+                self.ended = True
+
+    def diagnostics(self, masker: Masker) -> list[Diagnostic]:
+        """Errors and warnings, each once, errors first."""
+        return self._spoken.diagnostics(masker)
+
+    def missing(self, urns: Iterable[str]) -> str:
+        """What the account lacks of these resources, in words; empty where it is whole."""
+        if not self.ended:
+            return "the engine's account of what stands ends before its summary"
+        if self.strange:
+            return f"the engine speaks of ends that are not known here: {', '.join(sorted(self.strange))}"
+        left = sorted(set(urns) - set(self.looked))
+        if not left:
+            return ""
+        name = left[0].rsplit("::", 1)[-1]
+        return f"the engine's account has no word of {len(left)} resources, {name} the first of them"
+
+    def gone(self) -> set[str]:
+        return {urn for urn, op in self.looked.items() if op == "delete"}
+
+    def changed(self, types: Mapping[str, str], masker: Masker) -> dict[str, list[PropertyChange]]:
+        """What we set and is different, by URN; `types` of those that are asked for."""
+        found = {}
+        for urn in sorted(set(types) & set(self.new)):
+            if self.looked[urn] not in ("update", "refresh"):
+                continue
+            told = properties(
+                types[urn],
+                self.old.get(urn, {}),
+                self.new[urn],
+                masker,
+                said=[path for path in self.detailed.get(urn, ()) if _root(path) in self.old.get(urn, {})],
+                stands=self.stands.get(urn),
+            )
+            if told:
+                found[urn] = told
+        return found
+
+    def _looked(self, meta: Any) -> None:
+        op = str(getattr(meta.op, "value", meta.op))
+        if op not in _RESULTS:
+            self.strange.add(op)
+            return
+        self.looked[meta.urn] = op
+        if meta.old is not None:
+            self.old[meta.urn] = dict(meta.old.inputs or {})
+        if meta.new is not None:
+            self.new[meta.urn] = dict(meta.new.inputs or {})
+            self.stands[meta.urn] = dict(meta.new.outputs or {})
+        self.detailed[meta.urn] = sorted(meta.detailed_diff or {})
+
+
+def _root(path: str) -> str:
+    return path.partition(".")[0].partition("[")[0]

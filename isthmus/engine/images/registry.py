@@ -1,0 +1,212 @@
+"""Ask a registry for the digest that a tag has now, by the OCI distribution API: two small requests, nothing pulled.
+
+What a registry says is not believed: the manifest is fetched by its digest and its bytes are hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import ssl
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from isthmus.contracts.errors import EnvironmentFault, InputError
+from isthmus.engine.images.registry_logins import Logins, is_loopback
+
+if TYPE_CHECKING:
+    import httpx
+
+    from isthmus.contracts.references import Reference
+
+MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+"""Indexes first: one digest for all architectures. The oldest form (schema 1) has no digest that holds."""
+_API = {"docker.io": "registry-1.docker.io"}
+"""Where a registry answers, if not under its own name."""
+_REDIRECTS = 5
+_LARGEST = 4 * 1024 * 1024
+"""Of a manifest, bytes (what the specification asks a registry to take)."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PARAMETER = re.compile(r'([a-zA-Z]+)="([^"]*)"')
+_WRONG = "Ask who runs the registry; what is resolved already stays"
+
+
+def mirror(url: str) -> tuple[str, frozenset[str]]:
+    """`https://registry.bank.example/path`, or without the scheme: the registry, and it again if it speaks TLS here.
+
+    Raises `InputError` for plain HTTP to another machine.
+    """
+    scheme, _, rest = url.rpartition("://")
+    host = rest.partition("/")[0]
+    if scheme not in ("", "https") and not (scheme == "http" and is_loopback(host)):
+        raise InputError(
+            f"`{url}` is no registry over TLS",
+            where="--registry",
+            todo="Give https://, or http://localhost:PORT",
+        )
+    return rest.rstrip("/"), frozenset({host} if scheme == "https" else ())
+
+
+@dataclass
+class Registries:
+    """Registries over HTTPS, or plain HTTP where one is on this machine; one token for each name asked for."""
+
+    logins: Logins
+    over_tls: frozenset[str] = frozenset()
+    """Registries on this machine that speak TLS all the same."""
+    timeout_s: float = 20
+    _tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    _kept: httpx.Client | None = None
+
+    def digest(self, reference: Reference) -> str:
+        """The digest of the manifest that the reference's tag names. Raises `EnvironmentFault`."""
+        where = str(reference)
+        head = self._asked("HEAD", reference, str(reference.tag))
+        said = head.headers.get("docker-content-digest", "")
+        # Without a digest in the answer, or with one of another kind, the body must say.
+        by = said if _DIGEST.fullmatch(said) else str(reference.tag)
+        body = self._asked("GET", reference, by)
+        kind = body.headers.get("content-type", "").partition(";")[0].strip()
+        if kind not in MANIFESTS:
+            raise EnvironmentFault(
+                f"the registry answered with `{kind}`, no manifest", where=where, todo=_WRONG
+            )
+        real = f"sha256:{hashlib.sha256(body.content).hexdigest()}"
+        for claimed in (said, body.headers.get("docker-content-digest", "")):
+            if claimed.startswith("sha256:") and claimed != real:
+                raise EnvironmentFault(
+                    f"the registry calls the manifest {claimed}, and its bytes are {real}",
+                    where=where,
+                    todo="Do not use it, and ask who runs the registry",
+                )
+        return real
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+
+    @property
+    def _client(self) -> httpx.Client:
+        import httpx
+
+        if self._kept is None:
+            # The system's authorities (SSL_CERT_FILE and SSL_CERT_DIR count), and its proxy where one is set.
+            context = ssl.create_default_context()
+            self._kept = httpx.Client(verify=context, timeout=self.timeout_s, follow_redirects=False)
+        return self._kept
+
+    def _scheme(self, host: str) -> str:
+        return "http" if is_loopback(host) and host not in self.over_tls else "https"
+
+    def _asked(self, method: str, reference: Reference, by: str) -> httpx.Response:
+        host = reference.registry
+        url = f"{self._scheme(host)}://{_API.get(host, host)}/v2/{reference.name}/manifests/{by}"
+        key = (host, reference.name)
+        answer = self._send(method, url, host, self._tokens.get(key))
+        if answer.status_code == 401 and key not in self._tokens:
+            self._tokens[key] = self._login(answer, reference)
+            answer = self._send(method, url, host, self._tokens[key])
+        if answer.status_code == 200:
+            return answer
+        raise _refused(answer.status_code, reference, logged_in=self.logins.of(host) is not None)
+
+    def _send(self, method: str, url: str, host: str, authorization: str | None) -> httpx.Response:
+        """Follows redirects itself: never to plain HTTP elsewhere, and without our token to another host."""
+        first = urlsplit(url).netloc
+        for _ in range(_REDIRECTS):
+            headers = {"Accept": ", ".join(MANIFESTS)}
+            if authorization and urlsplit(url).netloc == first:
+                headers["Authorization"] = authorization
+            answer = self._call(method, url, host, headers)
+            if not answer.is_redirect:
+                return answer
+            url = urljoin(url, answer.headers.get("location", ""))
+            _over_tls(url, host)
+        raise EnvironmentFault("the registry sends from one address to the next", where=host, todo=_WRONG)
+
+    def _call(
+        self, method: str, url: str, host: str, headers: dict[str, str], **query: str
+    ) -> httpx.Response:
+        import httpx
+
+        try:
+            with self._client.stream(method, url, headers=headers, params=query or None) as answer:
+                body = bytearray()
+                for piece in answer.iter_bytes():
+                    body += piece
+                    if len(body) > _LARGEST:
+                        raise EnvironmentFault(
+                            f"the answer is longer than {_LARGEST} bytes", where=host, todo=_WRONG
+                        )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise EnvironmentFault(
+                f"the registry cannot be reached ({said})",
+                where=host,
+                todo="Check network, proxy (HTTPS_PROXY) and authorities (SSL_CERT_FILE), or ask a mirror "
+                "with --registry",
+            ) from None
+        kept = [
+            (k, v) for k, v in answer.headers.multi_items() if k not in ("content-encoding", "content-length")
+        ]
+        return httpx.Response(answer.status_code, headers=kept, content=bytes(body), request=answer.request)
+
+    def _login(self, refused: httpx.Response, reference: Reference) -> str:
+        """The header that the registry's challenge asks for."""
+        host = reference.registry
+        basic = self.logins.of(host)
+        challenges = refused.headers.get_list("www-authenticate")
+        bearer = next((each for each in challenges if each.lower().startswith("bearer ")), None)
+        if bearer is None:
+            if basic and any(each.lower().startswith("basic") for each in challenges):
+                return basic
+            raise _refused(401, reference, logged_in=basic is not None)
+        asked = {key.lower(): value for key, value in _PARAMETER.findall(bearer)}
+        realm = asked.get("realm", "")
+        _over_tls(realm, host)
+        query = {"scope": asked.get("scope") or f"repository:{reference.name}:pull"}
+        if "service" in asked:
+            query["service"] = asked["service"]
+        answer = self._call("GET", realm, host, {"Authorization": basic} if basic else {}, **query)
+        try:
+            said = answer.json() if answer.status_code == 200 else {}
+            token = said.get("token") or said.get("access_token")
+        except (ValueError, AttributeError):
+            token = None
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise _refused(answer.status_code, reference, logged_in=basic is not None)
+        return f"Bearer {token}"
+
+
+def _over_tls(url: str, host: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.netloc)):
+        raise EnvironmentFault(
+            f"the registry sends to `{parts.scheme}://{parts.netloc}`, without TLS",
+            where=host,
+            todo="Nothing was sent there; ask who runs the registry",
+        )
+
+
+def _refused(status: int, reference: Reference, *, logged_in: bool) -> EnvironmentFault:
+    where = str(reference)
+    if status in (401, 403):
+        who = "these credentials" if logged_in else "somebody without credentials"
+        return EnvironmentFault(
+            f"the registry does not let {who} read it ({status})",
+            where=where,
+            todo=f"Log in (`docker login {reference.registry}` or `podman login`), or check that the name is right",
+        )
+    if status == 404:
+        todo = "Check registry, name and tag; a mirror must hold it already"
+        return EnvironmentFault("the registry has no such tag", where=where, todo=todo)
+    if status == 429:
+        todo = "Log in, or try again later"
+        return EnvironmentFault("the registry has had too many requests", where=where, todo=todo)
+    return EnvironmentFault(f"the registry answered {status}", where=where, todo="Try again later")

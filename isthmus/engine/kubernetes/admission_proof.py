@@ -1,0 +1,170 @@
+"""The proof that the cluster itself refuses what a restricted namespace must not hold.
+
+A policy that exists need not be enforced: bindings take a moment, and a wrong selector matches nothing.
+So the API server is asked, by dry runs of pods that it must refuse, and our policy must be what refuses.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.contracts.errors import AnswerIsNo
+from isthmus.engine.kubernetes.client import Cluster, Refused
+
+POLICY = "isthmus-restricted"
+"""How the names of our policies begin."""
+PATIENCE_S = 10.0
+"""How long after their binding the policies may take; 0.4 s was measured."""
+_DIGEST = "sha256:" + "0" * 64
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What was refused, and by which policy."""
+
+    context: str
+    refusals: dict[str, str]
+    """What was tried → the API server's words."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A request that a restricted namespace must refuse, and that nothing else refuses first."""
+
+    what: str
+    path: str
+    body: dict[str, Any]
+    method: str = "POST"
+    media: str = "application/json"
+
+
+def trials(namespace: str, registry: str) -> list[Trial]:
+    """One for each of our policies, since each takes force on its own; two for pods."""
+    named = f"{registry}isthmus-proof@{_DIGEST}"
+    with_key = _pod(named, [{"name": "AWS_ACCESS_KEY_ID", "value": "none"}])
+    foreign = _pod(f"foreign.invalid/x@{_DIGEST}", [])
+    template = {"metadata": {"labels": {"app": "isthmus-proof"}}, "spec": with_key["spec"]}
+    chosen = {"app": "isthmus-proof"}
+    job = {"template": {**template, "spec": {**with_key["spec"], "restartPolicy": "Never"}}}
+    harmless = {"metadata": {"labels": chosen}, "spec": _pod(named, [])["spec"]}
+    group = "leaderworkerset.x-k8s.io/v1"
+
+    def made(version: str, kind: str, plural: str, part: str = "", **body: Any) -> Trial:
+        root = "api" if version == "v1" else "apis"
+        return Trial(
+            f"a {kind} with AWS_ACCESS_KEY_ID{part}",
+            f"/{root}/{version}/namespaces/{namespace}/{plural}",
+            {"apiVersion": version, "kind": kind, "metadata": {"name": "isthmus-proof"}, **body},
+        )
+
+    def leader_worker_set(part: str, template: dict[str, Any], other: dict[str, Any]) -> Trial:
+        parts = {"workerTemplate": other, "leaderTemplate": other, part: template}
+        body = {"spec": {"leaderWorkerTemplate": {"size": 2, **parts}}}
+        return made(group, "LeaderWorkerSet", "leaderworkersets", f" in its {part}", **body)
+
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    return [
+        Trial("a pod with AWS_ACCESS_KEY_ID", pods, with_key),
+        Trial("a pod with an image from a registry that is not named", pods, foreign),
+        made(
+            *("apps/v1", "Deployment", "deployments"),
+            spec={"selector": {"matchLabels": chosen}, "template": template},
+        ),
+        made(
+            *("v1", "ReplicationController", "replicationcontrollers"),
+            spec={"selector": chosen, "template": template},
+        ),
+        made("v1", "PodTemplate", "podtemplates", template=template),
+        made("batch/v1", "CronJob", "cronjobs", spec={"schedule": "0 0 * * *", "jobTemplate": {"spec": job}}),
+        leader_worker_set("workerTemplate", template, harmless),
+        leader_worker_set("leaderTemplate", template, harmless),
+        Trial(
+            "a namespace that loses its class",
+            f"/api/v1/namespaces/{namespace}",
+            {"metadata": {"labels": {"isthmus.dev/class": "public"}}},
+            "PATCH",
+            "application/merge-patch+json",
+        ),
+    ]
+
+
+def prove(
+    cluster: Cluster,
+    namespace: str,
+    registry: str,
+    *,
+    patience: float = PATIENCE_S,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Proven:
+    """Dry-run each trial until our policy refuses it; `AnswerIsNo` naming the policy where it does not.
+
+    A kind that the cluster does not serve is passed over: nothing of it can be made.
+    """
+    deadline = time.monotonic() + patience
+    refusals: dict[str, str] = {}
+    for trial in trials(namespace, registry):
+        while True:
+            words, ours = _attempt(cluster, trial)
+            if ours:
+                refusals[trial.what] = words
+            if ours is not False:
+                break
+            if time.monotonic() >= deadline:
+                raise AnswerIsNo(
+                    f"the cluster `{cluster.context}` does not refuse {trial.what} in namespace {namespace}"
+                    f" ({words}), so an admission policy {POLICY}-… is not in force; nothing more was built",
+                    todo=f"See `kubectl get validatingadmissionpolicybindings -o yaml` ({POLICY}-…) and the"
+                    " namespace's label isthmus.dev/class, then run the same command again",
+                )
+            sleep(0.25)
+    return Proven(cluster.context, refusals)
+
+
+def in_force(cluster: Cluster, namespace: str, registry: str) -> bool:
+    """Whether all trials are refused right now."""
+    return all(_attempt(cluster, trial)[1] is not False for trial in trials(namespace, registry))
+
+
+def _attempt(cluster: Cluster, trial: Trial) -> tuple[str, bool | None]:
+    """The API server's words, and whether our policy spoke them; None where it does not serve the kind."""
+    try:
+        cluster.call(trial.method, trial.path, trial.body, params={"dryRun": "All"}, media=trial.media)
+    except Refused as refused:
+        text = refused.message
+        if refused.status == 404 and "leaderworkersets" in trial.path:
+            return text, None
+        return text, refused.status in (403, 422) and "ValidatingAdmissionPolicy" in text and POLICY in text
+    return "it was accepted in a dry run", False
+
+
+def _pod(image: str, variables: list[dict[str, str]]) -> dict[str, Any]:
+    amounts = {"cpu": "10m", "memory": "16Mi"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "isthmus-proof"},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 65532,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "proof",
+                    "image": image,
+                    "env": variables,
+                    "resources": {"requests": amounts, "limits": amounts},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "readOnlyRootFilesystem": True,
+                    },
+                }
+            ],
+        },
+    }

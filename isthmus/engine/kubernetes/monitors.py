@@ -1,0 +1,75 @@
+"""Tells whether the Prometheus of a cluster selects the platform's PodMonitors: if not, nothing is scraped.
+
+A Prometheus (prometheus-operator) takes the PodMonitors that its `podMonitorSelector` matches, in the namespaces that
+its `podMonitorNamespaceSelector` matches; null selects nothing, an empty selector everything. The chart
+kube-prometheus-stack selects its own release by default: `release: NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from isthmus.engine.kubernetes.client import Refused
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.kubernetes.client import Cluster
+
+PROMETHEUSES = "/apis/monitoring.coreos.com/v1/prometheuses"
+
+
+def unselected(platform: Platform, reached: Mapping[str, Cluster]) -> Iterator[str]:
+    """A line for each site where no Prometheus selects monitors with the labels of `monitoring.labels`.
+
+    Nothing is said of a cluster without such a kind (another agent may scrape), or one that does not let us look.
+    """
+    if not platform.monitoring.pod_monitors:
+        return
+    for site, cluster in reached.items():
+        try:
+            found = cluster.find(PROMETHEUSES)
+        except Refused:
+            continue
+        stacks = (found or {}).get("items") or []
+        selectors = [(each.get("spec") or {}).get("podMonitorSelector") for each in stacks]
+        if not stacks or any(selects(selector, platform.monitoring.labels) for selector in selectors):
+            continue
+        names = ", ".join(f"{each['metadata']['namespace']}/{each['metadata']['name']}" for each in stacks)
+        shown = "; ".join(_shown(selector) for selector in selectors)
+        yield (
+            f"site {site}: no Prometheus selects the platform's PodMonitors, so nothing is scraped and nothing is "
+            f"scaled by load. {names} selects {shown}. Fix: name these labels in `monitoring.labels`, or "
+            "widen `podMonitorSelector`"
+        )
+
+
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector of Kubernetes matches; null matches nothing, `{}` everything."""
+    if selector is None:
+        return False
+    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
+        return False
+    return all(_holds(each, labels) for each in selector.get("matchExpressions") or [])
+
+
+def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    key, operator, values = expression["key"], expression["operator"], expression.get("values") or []
+    match operator:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case _:
+            return key not in labels
+
+
+def _shown(selector: Mapping[str, Any] | None) -> str:
+    if selector is None:
+        return "none"
+    wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or []:
+        wanted.append(f"{each['key']} {each['operator']} {', '.join(each.get('values') or [])}".strip())
+    return " and ".join(wanted)

@@ -1,0 +1,232 @@
+"""Asks a cluster's nodes whether they carry what pods are placed by, and keeps the pools' taint on named machines.
+
+The taint is not the stack's: `taints` is one atomic list in Kubernetes' API (core/v1 `NodeSpec.taints`,
+`+listType=atomic`, no merge key), so whoever applies it owns all of it and removes what others set. Here the list is
+read, our taint is added and the list is written with the version that was read: what others changed meanwhile makes
+the API server refuse (409), and it is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.platform_pools import failure_domain_label
+from isthmus.engine.kubernetes.client import Refused
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform, Pool
+    from isthmus.engine.kubernetes.client import Cluster
+
+NODES = "/api/v1/nodes"
+TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+"""On machines with GPUs, so that nothing else settles there; as `components.kube` tolerates it."""
+SET_BY = "isthmus.dev/tainted-by"
+"""Annotation of a node whose taint was set here: the platform that removes it again."""
+_KEEPS_OUT = ("NoSchedule", "NoExecute")
+_ATTEMPTS = 5
+_MANAGER = "isthmus-taints"
+
+Say = Callable[[str], None]
+
+
+def domains_are_labelled(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+    """Raise `EnvironmentFault` where a site's nodes lack the label over which pods are spread by force.
+
+    The scheduler passes over a node without the label. Where some nodes lack it, only that is said.
+    """
+    for site, cluster in reached.items():
+        wanted = failure_domain_label(platform, site)
+        nodes = _listed(cluster, site, say)
+        if nodes is None:
+            continue
+        where = f"site {site} (sites[{site}].failure_domain_label)"
+        fix = (
+            f"Label the nodes (`kubectl label node NAME {wanted}=DOMAIN`), or name another label that they carry, "
+            "e.g. `kubernetes.io/hostname` where machines are the failure domains"
+        )
+        gateways = [one.name for one in platform.gateways if one.site == site and one.runs_on == "kubernetes"]
+        machines = {name for pool in platform.pools if pool.site == site for name in pool.node_names}
+        free = [node for node in nodes if not _keeps_out(node) and _name(node) not in machines]
+        labelled = [node for node in free if wanted in _labels(node)]
+        if gateways and free and not labelled:
+            raise EnvironmentFault(
+                f"no node that takes gateways carries the label `{wanted}`, over which {', '.join(gateways)} must be "
+                f"spread: {len(free)} nodes lack it, and no pod would find a place",
+                where=where,
+                todo=fix,
+            )
+        if len(labelled) < len(free):
+            lacking = ", ".join(_name(node) for node in free if wanted not in _labels(node))
+            say(f"site {site}: nodes without the label `{wanted}` take no gateway: {lacking}")
+        for pool in platform.pools:
+            if pool.site == site:
+                _pool_has_domains(platform, pool, nodes, wanted, where, fix)
+
+
+def _pool_has_domains(
+    platform: Platform, pool: Pool, nodes: list[dict[str, Any]], wanted: str, where: str, fix: str
+) -> None:
+    """What outlives a domain needs as many labelled domains in its pool; unnamed machines may not be there yet."""
+    outliving = [one for one in platform.endpoints if one.pool == pool.name and one.survive == "domain"]
+    machines = [node for node in nodes if _name(node) in pool.node_names]
+    if not outliving or not machines:
+        return
+    domains = {_labels(node)[wanted] for node in machines if wanted in _labels(node)}
+    needed = max(min(one.replicas, pool.failure_domains) for one in outliving)
+    if len(domains) < needed:
+        raise EnvironmentFault(
+            f"the machines of pool {pool.name} carry {len(domains)} values of the label `{wanted}`, and "
+            f"{outliving[0].id} must be spread over {needed}",
+            where=where,
+            todo=fix,
+        )
+
+
+def taints_are_set(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+    """Add the taint to every named machine of a pool, and remove it from machines that left their pool.
+
+    Pools that say `taint: existing` are looked at only. Raises `EnvironmentFault` where such a machine lacks the
+    taint, and where a node cannot be changed.
+    """
+    for site, cluster in reached.items():
+        pools = [pool for pool in platform.pools if pool.site == site and pool.node_names]
+        ours = {name for pool in pools if pool.taint == "manage" for name in pool.node_names}
+        foreign = {name: pool for pool in pools if pool.taint == "existing" for name in pool.node_names}
+        for node in _listed(cluster, site, say) or []:
+            name = _name(node)
+            if name in foreign:
+                _is_tainted(node, foreign[name], site)
+            elif name in ours and _change(cluster, name, platform.name, add=True):
+                say(f"site {site}: machine {name} has the taint {_shown()}")
+            elif name not in ours and _annotations(node).get(SET_BY) == platform.name:
+                _change(cluster, name, platform.name, add=False)
+                say(f"site {site}: machine {name} left its pool, and the taint {_shown()} is removed")
+
+
+def taints_are_removed(platform: Platform, reached: dict[str, Cluster], say: Say) -> None:
+    """Remove the taints that were set for a platform, and none that others set."""
+    for site, cluster in reached.items():
+        for node in _listed(cluster, site, say) or []:
+            if _annotations(node).get(SET_BY) == platform.name:
+                _change(cluster, _name(node), platform.name, add=False)
+                say(f"site {site}: the taint {_shown()} of machine {_name(node)} is removed")
+
+
+def _is_tainted(node: dict[str, Any], pool: Pool, site: str) -> None:
+    if any(_same(taint) for taint in _taints(node)):
+        return
+    command = f"kubectl taint nodes {_name(node)} {_shown()}"
+    raise EnvironmentFault(
+        f"machine {_name(node)} of pool {pool.name} lacks the taint {_shown()}, and the pool says `taint: existing`",
+        where=f"site {site}",
+        todo=f"Run `{command}`, or say `taint: manage`",
+    )
+
+
+def _change(cluster: Cluster, name: str, platform: str, *, add: bool) -> bool:
+    """Add or remove our taint on a node, and keep every other; whether anything was changed."""
+    for _ in range(_ATTEMPTS):
+        node = cluster.find(f"{NODES}/{name}")
+        if node is None:
+            return False
+        taints = _taints(node)
+        if add and any(_same(taint) for taint in taints):
+            _hold(cluster, node)
+            return False
+        wanted = [*taints, TAINT] if add else [taint for taint in taints if not _same(taint)]
+        body = {
+            "metadata": {
+                "resourceVersion": node["metadata"]["resourceVersion"],
+                "annotations": {SET_BY: platform if add else None},
+            },
+            "spec": {"taints": wanted},
+        }
+        try:
+            cluster.call(
+                *("PATCH", f"{NODES}/{name}", body),
+                params={"fieldManager": _MANAGER},
+                media="application/merge-patch+json",
+            )
+        except Refused as refused:
+            if refused.status == 409:
+                continue
+            raise _not_changed(cluster, name, refused) from None
+        return True
+    raise _not_changed(cluster, name, Refused(409, "others changed it meanwhile, five times"))
+
+
+def _hold(cluster: Cluster, node: dict[str, Any]) -> None:
+    """Own the list beside a patch of an earlier version of Isthmus, which would take it along when it lets go."""
+    owners = [
+        field["manager"]
+        for field in node["metadata"].get("managedFields") or []
+        if field.get("operation") == "Apply" and "f:taints" in (field.get("fieldsV1") or {}).get("f:spec", {})
+    ]
+    if not owners or _MANAGER in owners:
+        return
+    body = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": _name(node)},
+        "spec": {"taints": _taints(node)},
+    }
+    try:
+        # The same list: nothing changes but who owns it, so no conflict is forced.
+        cluster.call(
+            *("PATCH", f"{NODES}/{_name(node)}", body),
+            params={"fieldManager": _MANAGER},
+            media="application/apply-patch+yaml",
+        )
+    except Refused as refused:
+        raise _not_changed(cluster, _name(node), refused) from None
+
+
+def _not_changed(cluster: Cluster, name: str, refused: Refused) -> EnvironmentFault:
+    return EnvironmentFault(
+        f"machine {name} cannot be given the taint {_shown()} ({refused})",
+        where=cluster.context,
+        todo=f"Let the deployer patch nodes, or run `kubectl taint nodes {name} {_shown()}` and say `taint: existing` "
+        "at the pool",
+    )
+
+
+def _listed(cluster: Cluster, site: str, say: Say) -> list[dict[str, Any]] | None:
+    """All nodes; None, and a line, where the deployer may not list them."""
+    try:
+        return list(cluster.call("GET", NODES)["items"])
+    except Refused as refused:
+        say(
+            f"site {site}: its nodes cannot be looked at ({refused}), so their labels and taints are not checked"
+        )
+        return None
+
+
+def _keeps_out(node: dict[str, Any]) -> bool:
+    """Whether a pod that tolerates nothing is kept out, now or for good."""
+    return any(taint.get("effect") in _KEEPS_OUT for taint in _taints(node))
+
+
+def _same(taint: dict[str, Any]) -> bool:
+    return all(taint.get(key) == value for key, value in TAINT.items())
+
+
+def _shown() -> str:
+    return f"{TAINT['key']}={TAINT['value']}:{TAINT['effect']}"
+
+
+def _name(node: dict[str, Any]) -> str:
+    return str(node["metadata"]["name"])
+
+
+def _labels(node: dict[str, Any]) -> dict[str, str]:
+    return node["metadata"].get("labels") or {}
+
+
+def _annotations(node: dict[str, Any]) -> dict[str, str]:
+    return node["metadata"].get("annotations") or {}
+
+
+def _taints(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return list((node.get("spec") or {}).get("taints") or [])

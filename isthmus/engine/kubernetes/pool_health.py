@@ -1,0 +1,122 @@
+"""Whether a stack's pools show what healthy ones show: each sign of `pools` looked for in its cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.engine.kubernetes.client import Cluster, Refused
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One sign, and how many of the objects that should show it do."""
+
+    pool: str
+    site: str
+    object: str
+    """Which objects are meant, in words."""
+    path: str
+    wanted: str
+    """The value that a healthy pool has there; empty: any."""
+    count: int
+    """Objects that should show it."""
+    shown: int
+    instead: tuple[str, ...] = ()
+    """What the others show, each once; `nothing` where there is no value, or no object."""
+
+    @property
+    def well(self) -> bool:
+        return self.shown == self.count and not self.instead
+
+    def __str__(self) -> str:
+        """As a line: `Node pool=a: status › allocatable › nvidia.com/gpu should be 8, is 7 (3 of 4 are right)`."""
+        what = f"{self.object}: {self.path}" if self.path else self.object
+        if self.well:
+            return f"{what} is {self.wanted or 'there'}"
+        of = f" ({self.shown} of {self.count} are right)" if self.count > 1 else ""
+        return f"{what} should be {self.wanted or 'there'}, is {', '.join(self.instead)}{of}"
+
+
+def look(pools: list[dict[str, Any]], clusters: Mapping[str, Cluster]) -> list[Seen]:
+    """Every sign of every pool, in the stack's order. Raises `EnvironmentFault` where a cluster refuses us."""
+    found: list[Seen] = []
+    for pool in pools:
+        asked = _Asked(clusters[pool["site"]])
+        found += [_seen(asked, pool, sign) for sign in pool["signs"]]
+    return found
+
+
+class _Asked:
+    """A cluster, asked once for what several signs are about."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._answers: dict[str, Any] = {}
+
+    def objects(self, sign: dict[str, Any]) -> list[dict[str, Any]]:
+        version = sign["api_version"]
+        root = "/api/v1" if version == "v1" else f"/apis/{version}"
+        served = (self._get(root) or {}).get("resources") or []
+        plural = next(
+            (each["name"] for each in served if each["kind"] == sign["kind"] and "/" not in each["name"]),
+            None,
+        )
+        if plural is None:
+            return []
+        path = (
+            f"{root}/namespaces/{sign['namespace']}/{plural}" if sign.get("namespace") else f"{root}/{plural}"
+        )
+        if sign.get("name"):
+            one = self._get(f"{path}/{sign['name']}")
+            return [one] if one else []
+        terms = [f"{key}={value}" for key, value in sign["labels"].items()]
+        chosen = ",".join([*terms, *(f"!{key}" for key in sign.get("without", []))])
+        return (self._get(f"{path}?labelSelector={quote(chosen)}") or {}).get("items") or []
+
+    def _get(self, path: str) -> Any:
+        if path not in self._answers:
+            try:
+                self._answers[path] = self._cluster.find(path)
+            except Refused as refused:
+                raise EnvironmentFault(
+                    f"the cluster of context `{self._cluster.context}` does not let us look at {path} ({refused})",
+                    todo="Give this identity the right to read what the pools' signs name",
+                ) from None
+        return self._answers[path]
+
+
+def _seen(asked: _Asked, pool: dict[str, Any], sign: dict[str, Any]) -> Seen:
+    count = 1 if sign.get("name") else int(sign["count"])
+    values = [_value(one, sign["path"]) if sign["path"] else "there" for one in asked.objects(sign)]
+    well = [value for value in values if value is not None and sign["value"] in ("", value)]
+    others = {value or "nothing" for value in values if value is None or sign["value"] not in ("", value)}
+    if len(values) < count:
+        others.add("nothing")
+    which = sign.get("name") or ", ".join(f"{key}={value}" for key, value in sign["labels"].items())
+    if len(values) > count:
+        # As wrong as fewer: a machine bears the pool's label that is none of its.
+        others.add(f"{len(values)} objects")
+    return Seen(
+        pool["name"],
+        pool["site"],
+        f"{sign['kind']} {sign['namespace'] + '/' if sign.get('namespace') else ''}{which}",
+        " › ".join(sign["path"]),
+        sign["value"],
+        count,
+        len(well),
+        tuple(sorted(others)),
+    )
+
+
+def _value(of: Any, path: list[str]) -> str | None:
+    """What stands at the end of the keys; of a list of conditions, the status of the one of that type."""
+    for key in path:
+        if isinstance(of, list):
+            of = next((each.get("status") for each in of if each.get("type") == key), None)
+        else:
+            of = of.get(key) if isinstance(of, dict) else None
+    return None if of is None else str(of)

@@ -1,0 +1,114 @@
+"""`isthmus evidence`: what the policies say of a stack, as its program asks for it or as its state has it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import AnswerIsNo, InputError
+from isthmus.contracts.evidence import Evidence, Of, Row
+from isthmus.engine.policy import evaluation as policy_evaluation
+from isthmus.engine.project import commits
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.project.project import Stack
+
+
+def evidence(stack: Stack, of: Of, as_of: date) -> Evidence:
+    """Every control, held to what is looked at. Settings and silences are those of the files.
+
+    Of an estate all stacks are looked at together, since a boundary is of all of them; the rows are of this one, and
+    of the platform as a whole. Raises what reading the files, the program or the state raises, `AnswerIsNo` for the
+    state of a stack that does not stand.
+    """
+    from policies.evidence import evidence as asked
+    from policies.not_checked import NOT_CHECKED
+
+    platform = stack.platform()
+    if of == "state":
+        resources = _standing(stack)
+        platform = _stated(resources, stack) or platform
+    else:
+        resources = _asked_for(stack)
+    rows = asked(resources, platform, policy_evaluation.settings([stack]), stack.name, as_of)
+    return Evidence(
+        stack=stack.name,
+        of=of,
+        as_of=as_of,
+        commit=commits.head(stack.project.root),
+        resources=sum(1 for each in resources if each.made),
+        digest=_digest(resources),
+        rows=list(_of_stack(rows, stack.name)),
+        not_checked=list(NOT_CHECKED),
+    )
+
+
+def _asked_for(stack: Stack) -> Sequence[Any]:
+    from isthmus.engine.render import rendering
+
+    with rendering.uncollected():
+        return [each for one in rendering.render_estate(stack).values() for each in one.resources]
+
+
+def _standing(stack: Stack) -> Sequence[Any]:
+    """What the states of the stack's estate say, in the words of a rendering."""
+    from isthmus.engine.estate import layers as estate_layers
+    from isthmus.engine.project.prerequisites import surroundings
+    from isthmus.graph import stated
+
+    names = [each.stack for each in stack.estate.members] if stack.estate else [stack.name]
+    with surroundings(stack):
+        states = {name: estate_layers.state_of(stack, name) for name in names}
+    if not states[stack.name].get("resources"):
+        raise AnswerIsNo(
+            "the stack does not stand, so its state is evidence of nothing",
+            where=f"stack {stack.name}",
+            todo="Build it with `isthmus up`, or ask for what its program says with `--of rendering`",
+        )
+    return stated.from_state(*({"deployment": each} for each in states.values() if each.get("resources")))
+
+
+def _stated(resources: Sequence[Any], stack: Stack) -> Platform | None:
+    """The platform that was built, which may be another than the files say today."""
+    from policies import seen
+
+    try:
+        return seen.platform(resources)
+    except ValueError as error:
+        raise InputError(
+            f"the platform that the state names cannot be read ({error})",
+            where=f"stack {stack.name}",
+            todo="Bring the stack up with this version first, or ask with the version that built it",
+        ) from error
+
+
+def _of_stack(rows: Iterable[Row], name: str) -> Iterator[Row]:
+    """Rows of the stack and of the platform as a whole; a control that was asked only of others is not applicable."""
+    own = f"urn:pulumi:{name}::"
+    for _, group in itertools.groupby(rows, key=lambda each: each.check):
+        every = list(group)
+        yield from [each for each in every if not each.urn or each.urn.startswith(own)] or [
+            _not_here(every[0])
+        ]
+
+
+def _not_here(row: Row) -> Row:
+    return Row(
+        control=row.control,
+        supports=row.supports,
+        check=row.check,
+        severity=row.severity,
+        result="not applicable",
+    )
+
+
+def _digest(resources: Sequence[Any]) -> str:
+    """Of what was looked at: types, names and inputs, secrets under their mask."""
+    said = sorted(([each.urn, each.inputs] for each in resources if each.made), key=lambda each: each[0])
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), default=str)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

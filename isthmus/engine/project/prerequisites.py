@@ -1,0 +1,105 @@
+"""The surroundings that a run needs: tools, environment variables, reachable clusters."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import EnvironmentFault
+from isthmus.contracts.platform_eks import reached_sites
+from isthmus.engine.kubernetes.client import Cluster, cluster
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from isthmus.contracts.platform import Platform
+    from isthmus.engine.project.project import Stack
+
+_TOOLS = ("pulumi", "pulumi-language-python")
+ANSWER_S = 5.0
+"""How long a cluster may take to answer."""
+
+
+def is_sandbox(stack: Stack) -> bool:
+    """Whether the stack's configuration says that it lives in the local sandbox (`isthmus:sandbox`)."""
+    return stack.sandbox
+
+
+@contextlib.contextmanager
+def surroundings(stack: Stack, home: Path | None = None) -> Iterator[None]:
+    """The process environment of a run: the sandbox's for a sandbox stack, else the user's own.
+
+    `home` is the sandbox's, where it is not the default one.
+
+    Raises `EnvironmentFault` where the sandbox is not up or a tool is missing.
+    """
+    before = dict(os.environ)
+    try:
+        if is_sandbox(stack):
+            _enter_sandbox(stack, home)
+        os.environ.setdefault("PULUMI_SKIP_UPDATE_CHECK", "true")
+        _check_tools(is_sandbox(stack))
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _enter_sandbox(stack: Stack, home: Path | None) -> None:
+    try:
+        from sandbox import api
+        from sandbox.environment import unset
+    except ImportError as error:
+        raise EnvironmentFault(
+            f"stack {stack.name} lives in the sandbox, whose packages are not installed ({error.name})",
+            todo="Install them with `make install`",
+        ) from None
+    try:
+        found = api.environment(home)
+    except EnvironmentFault as fault:
+        named = stack.project.stacks_dir / f"{stack.name}.requirements.yaml"
+        with contextlib.suppress(ValueError):
+            named = named.relative_to(os.getcwd())  # noqa: PTH109 (only to write the path short)
+        raise EnvironmentFault(
+            f"stack {stack.name} lives in the sandbox, and {fault.what}",
+            where=fault.where,
+            todo=f"Run `isthmus sandbox up {named}`",
+        ) from None
+    for name in unset():
+        os.environ.pop(name, None)
+    os.environ.update(found)
+
+
+def _check_tools(in_sandbox: bool) -> None:
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing:
+        todo = (
+            "Run `isthmus sandbox install`"
+            if in_sandbox
+            else "Install Pulumi (https://www.pulumi.com/docs/install)"
+        )
+        raise EnvironmentFault(f"{' and '.join(missing)} is not on PATH", todo=todo)
+
+
+def clusters(platform: Platform, stack: Stack) -> dict[str, Cluster]:
+    """The cluster of each site that a context leads to, by the site's name, each of which has answered.
+
+    Raises `EnvironmentFault` naming context and address of one that does not, within some seconds.
+    """
+    sites = reached_sites(platform)
+    # The program's own order: the stack's setting, then the variable.
+    named = stack.kubeconfig
+    environment = {**os.environ, "KUBECONFIG": named} if named else None
+    found = {site.name: cluster(site.kube_context or site.name, environment) for site in sites}
+
+    def asked(one: Cluster) -> Any:
+        return one.check(ANSWER_S)
+
+    if found:
+        with ThreadPoolExecutor(len(found)) as pool:
+            list(pool.map(asked, found.values()))
+    return found

@@ -1,0 +1,135 @@
+"""`isthmus up --approved`: what was approved is compared with what would be done now, and nothing else is done.
+
+Under the stack's lock a fresh preview must come to the approved digest before anything is changed. Between it and the
+last change three things bind what is done: the files that are read stay the same
+(`isthmus.engine.project.input_digest`), the state is the one that was previewed, and the engine is given the fresh preview's own update plan, by which it refuses a step
+or a value that is not in it. A run of several steps (admission first; a move of workloads) has each step previewed,
+held to the resources and operations that were approved, and bound by a plan of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
+from isthmus.contracts.words import UP_STEP
+from isthmus.engine.automation.stack_engine import Engine, NotThere
+from isthmus.engine.automation.update_plans import loosen
+from isthmus.engine.preview import preview
+from isthmus.engine.preview.engine_steps import Account
+from isthmus.engine.preview.masking import Masker
+from isthmus.engine.project import input_digest
+from isthmus.engine.render import rendering
+from isthmus.engine.run import approval
+
+if TYPE_CHECKING:
+    from isthmus.contracts.preview import Preview
+    from isthmus.engine.automation.events import Run, Watcher
+    from isthmus.engine.project.project import Stack
+    from isthmus.engine.run.approval import Approval
+
+Say = Callable[[str], None]
+_AGAIN = "Preview again, look at it, and approve that"
+
+
+def hold(
+    stack: Stack, given: Approval, say: Say, watcher: Watcher | None = None, plan: Path | None = None
+) -> Preview:
+    """A fresh preview, which is what was approved; the caller is alone at work on the stack.
+
+    `plan`: where the engine writes its update plan; it writes none for a stack that does not stand yet. Raises
+    `AnswerIsNo` where the preview is another, and what went wrong where it could not be made.
+    """
+    found = preview.preview(stack, say=say, watcher=watcher, alone=True, plan=plan)
+    if found.error is not None:
+        raise found.error
+    where = f"stack {stack.name}"
+    if found.preview.status != "complete":
+        lost = [each.message for each in found.preview.diagnostics if each.severity == "error"]
+        raise AnswerIsNo(
+            "nothing was changed: a fresh preview could not be decided"
+            f" ({'; '.join(lost) or 'a finding or a data path is undecided'}), and so cannot be what was approved",
+            where=where,
+            todo=_AGAIN,
+        )
+    if differs := given.differs(found.preview):
+        raise AnswerIsNo(
+            f"nothing was changed: it is no longer what was approved ({given.digest}): {differs}",
+            where=where,
+            todo=_AGAIN,
+        )
+    say(f"{stack.name}: a fresh preview is what was approved ({given.digest})")
+    return found.preview
+
+
+class Approved(Engine):
+    """An engine that does what was approved, and nothing else. The caller is alone at work on the stack."""
+
+    def __init__(self, stack: Stack, given: Approval, say: Say, watcher: Watcher | None) -> None:
+        """Raises what `hold` raises; nothing is made or changed then, the stack neither."""
+        self._folder = tempfile.TemporaryDirectory(prefix="isthmus-")
+        self._files = input_digest.fingerprint(stack.project)
+        self._was = _exported(stack, say)
+        with rendering.uncollected():
+            self._said = rendering.render(stack).said
+        whole = Path(self._folder.name) / "approved.json"
+        self._approved = hold(stack, given, say, watcher, whole).changes
+        self._whole = whole if whole.exists() else None
+        """The plan of all, as long as nothing was done."""
+        self._steps = 0
+        super().__init__(stack, say)
+
+    def replace(self, new: dict[str, Any], was: dict[str, Any]) -> None:
+        """What a cut-off run left open is decided: the state is no longer the one that was previewed as a whole."""
+        super().replace(new, was)
+        self._whole = None
+
+    def up(
+        self, watcher: Watcher | None = None, *, exclude: list[str] | None = None, expected: int = 0
+    ) -> Run:
+        """As `Engine.up`, in so far as it was approved."""
+        self._same_files()
+        if self._whole is None or exclude or UP_STEP in os.environ:
+            plan = self._step(exclude)
+        elif self.export() == self._was:
+            plan = self._whole
+        else:
+            raise self._no("the stack's state was changed by somebody else after the fresh preview")
+        loosen(plan, self._said)
+        self._same_files()
+        self._whole, self._steps = None, self._steps + 1
+        return self.bound(plan, watcher, exclude=exclude, expected=expected)
+
+    def _step(self, exclude: list[str] | None) -> Path:
+        """The plan of one step of several, which goes no further than what was approved."""
+        plan = Path(self._folder.name) / f"step-{self._steps}.json"
+        account = Account()
+        self.preview(account.on_event, exclude=exclude, plan=plan)
+        if account.missing:
+            raise EnvironmentFault(
+                account.missing, where=f"stack {self._stack.name}", todo="Run the same command again"
+            )
+        beyond = approval.within(self._approved, account.changes(Masker()))
+        if beyond:
+            raise self._no(f"the next step is more than was approved: {approval.listed(beyond)}")
+        return plan
+
+    def _same_files(self) -> None:
+        if input_digest.fingerprint(self._stack.project) != self._files:
+            raise self._no("the project's files were changed after the fresh preview")
+
+    def _no(self, what: str) -> AnswerIsNo:
+        done = "what was done until then was approved" if self._steps else "nothing was changed"
+        return AnswerIsNo(f"{done}: {what}", where=f"stack {self._stack.name}", todo=_AGAIN)
+
+
+def _exported(stack: Stack, say: Say) -> dict[str, Any] | None:
+    """The state as it stands; None where the backend has no such stack."""
+    try:
+        return Engine(stack, say, look=True).export()
+    except NotThere:
+        return None

@@ -1,0 +1,80 @@
+"""What can be known to fail before the engine is asked for anything, so that nothing is half-made."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from isthmus.contracts import platform_aws_checks
+from isthmus.contracts.errors import AnswerIsNo
+
+if TYPE_CHECKING:
+    from isthmus.contracts.platform import Platform
+    from isthmus.contracts.policy_settings import Settings
+    from isthmus.engine.kubernetes.client import Cluster
+    from isthmus.engine.project.project import Stack
+    from isthmus.engine.render.rendering import Rendered
+    from isthmus.graph.resources import Resource
+
+
+def of_files(
+    stack: Stack, platform: Platform, say: Callable[[str], None], today: datetime.date | None = None
+) -> dict[str, Rendered]:
+    """Hold the stack's files to what only the day, or a run of its program, can tell.
+
+    A component checks its arguments when it is made, which is after others have been registered: so the
+    whole program is run against a recorder first (seconds; no engine, no cloud), and what it would make is
+    held to the policies. Returns that, by stack of the estate. Raises what the program raises, and `AnswerIsNo`
+    for a boundary that would be open or an authority whose certificate does not hold today.
+    """
+    from isthmus.engine.policy import evaluation as policy_evaluation
+    from isthmus.engine.render import rendering
+
+    file = f"{stack.config_file.parent.name}/{stack.config_file.name}"
+    day = today or datetime.datetime.now(datetime.UTC).date()
+    for line in platform_aws_checks.authorities_hold(platform, day, file):
+        say(line)
+    # A boundary is of the whole platform, whichever stack makes which part of it.
+    rendered = rendering.render_estate(stack)
+    every = [each for one in rendered.values() for each in one.resources]
+    stacks = stack.siblings(stack.estate.members) if stack.estate else [stack]
+    boundaries_hold(every, platform, file, policy_evaluation.settings(stacks), day)
+    return rendered
+
+
+def boundaries_hold(
+    resources: Iterable[Resource],
+    platform: Platform,
+    where: str,
+    settings: Settings | None = None,
+    today: datetime.date | None = None,
+) -> None:
+    """Raise `AnswerIsNo` naming what the policies find that may not even be begun, and nobody answers for."""
+    from policies import judging
+
+    broken = judging.forbidding(judging.judge(resources, platform, settings, today=today))
+    if broken:
+        said = dict.fromkeys(f"{each.message} ({each.policy})" for each in broken)
+        raise AnswerIsNo(
+            "what is to be made breaks a boundary: " + "; ".join(said),
+            where=where,
+            todo="Take back the change to the components or the overrides that opened it",
+        )
+
+
+def of_clusters(platform: Platform, reached: dict[str, Cluster], say: Callable[[str], None]) -> None:
+    """Hold what the clusters hold already to the platform.
+
+    Raises `EnvironmentFault` where no node carries the label over which pods are spread, and what
+    `identity_certificates.check` raises. A Prometheus that selects no PodMonitor of the platform is said.
+    """
+    from isthmus.engine.kubernetes import identity_certificates
+    from isthmus.engine.kubernetes import monitors as kubernetes_monitors
+    from isthmus.engine.kubernetes import nodes as kubernetes_nodes
+
+    kubernetes_nodes.domains_are_labelled(platform, reached, say)
+    for line in kubernetes_monitors.unselected(platform, reached):
+        say(line)
+    for line in identity_certificates.check(platform, reached):
+        say(line)

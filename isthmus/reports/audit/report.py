@@ -1,0 +1,239 @@
+"""What the records of a time show: who asked what where, that no class ran where it may not, and what cannot be shown.
+
+Takes records and flows as they were read; knows of chains and stores nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from isthmus.contracts.handling import Exception_, Handling, may_use_aws, refusal
+from isthmus.contracts.words import SENSITIVITIES, TARGETS
+from isthmus.reports.audit.flow_logs import Flow, Missing, Net, inside
+from isthmus.reports.audit.reviews import Reviews
+from isthmus.reports.format.escaping import code, row, visible
+
+NOWHERE = "nowhere"
+"""Of a request that was refused before it was forwarded."""
+
+
+@dataclass
+class Count:
+    """Requests of one class at one gateway that ran in one place."""
+
+    requests: int = 0
+    ended_well: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+
+@dataclass
+class AuditReport:
+    """Of records between two times."""
+
+    begin: datetime
+    end: datetime
+    exceptions: Sequence[Exception_] = ()
+    handling: Mapping[str, Handling] = field(default_factory=dict)
+    """The organisation's own, by class; the default's where it is absent."""
+    counts: dict[tuple[str, str, str, str], Count] = field(default_factory=dict)
+    """By class, site, gateway and target."""
+    violations: list[str] = field(default_factory=list)
+    """Where a class ran, or may have run, where it may not."""
+    contradictions: list[str] = field(default_factory=list)
+    """What a store's proof found: records that were changed, or are missing."""
+    gaps: list[str] = field(default_factory=list)
+    """What cannot be shown."""
+    egress: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
+    """By class, destination and port: flows let through, flows refused, bytes."""
+
+    reviews: Reviews = field(default_factory=Reviews)
+    """What became of the answers that people were to see."""
+
+    @property
+    def unapproved(self) -> list[str]:
+        """Held answers that were given out, and too few had approved."""
+        return self.reviews.unapproved(self.handling)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.violations and not self.contradictions and not self.unapproved
+
+    def covers(self, time: str) -> bool:
+        """Whether a record's time lies in the report's."""
+        return self.begin <= datetime.fromisoformat(time) < self.end
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """One record, sealed or not."""
+        if record["kind"] == "intent" and self.covers(record["time"]):
+            self._judge(record)
+        elif record["kind"] == "outcome" and self.covers(record["time"]):
+            self._count(record)
+        elif record["kind"] == "refused" and self.covers(record["time"]):
+            key = (record["class"], record["site"], record["gateway"], NOWHERE)
+            self.counts.setdefault(key, Count()).requests += sum(record["codes"].values())
+        if record["kind"] in ("outcome", "review"):
+            self.reviews.add(record, counted=self.covers(record["time"]))
+
+    def _judge(self, record: Mapping[str, Any]) -> None:
+        class_, to = record["class"], record["to"]
+        who = f"request {record['id']} of {record['who'].get('workload')} at {record['gateway']} ({record['site']})"
+        target = to.get("target")
+        if target not in TARGETS or class_ not in SENSITIVITIES:
+            self.violations.append(
+                f"{who}, class {class_}, went to {to.get('server')}: the record does not say on what that runs, so it "
+                "cannot be shown that it was allowed"
+            )
+            return
+        day, workload = record["time"][:10], str(record["who"].get("workload"))
+        why = refusal(class_, target, [workload], self.exceptions, day, self.handling.get(class_))
+        if why is not None:
+            self.violations.append(f"{who} went to {to.get('server')}: {why}")
+
+    def _count(self, record: Mapping[str, Any]) -> None:
+        ran = record["ran"]
+        where = (ran.get("target") or "unknown") if ran else NOWHERE
+        key = (record["class"], record["site"], record["gateway"], where)
+        count = self.counts.setdefault(key, Count())
+        count.requests += 1
+        count.ended_well += bool(record["ended_well"])
+        count.prompt_tokens += record["tokens"].get("prompt") or 0
+        count.completion_tokens += record["tokens"].get("completion") or 0
+        count.usd += record["usd"] or 0.0
+
+    def add_flows(self, flows: Iterable[Flow | Missing], at_home: Sequence[Net]) -> None:
+        """What the network saw. A class that may use no cloud reaches addresses of `at_home` only."""
+        for flow in flows:
+            if isinstance(flow, Missing):
+                self.gaps.append(f"{flow.file}: {flow.what}")
+                continue
+            if not self.begin <= flow.time < self.end:
+                continue
+            seen = self.egress.setdefault((flow.class_, flow.destination, flow.port), [0, 0, 0])
+            seen[0 if flow.let_through else 1] += 1
+            seen[2] += flow.bytes if flow.let_through else 0
+            kept_in = not may_use_aws(flow.class_)  # pyright: ignore[reportArgumentType]  # an unknown one raises
+            if flow.let_through and kept_in and not inside(flow.destination, at_home) and seen[0] == 1:
+                self.violations.append(
+                    f"the network let {flow.source}, class {flow.class_}, through to {flow.destination} port "
+                    f"{flow.port} at {flow.time:%Y-%m-%d %H:%M:%S}, which is none of the addresses given as inside"
+                )
+
+    def as_json(self) -> dict[str, Any]:
+        """Keys are a contract."""
+        return {
+            "from": self.begin.isoformat(),
+            "to": self.end.isoformat(),
+            "clean": self.clean,
+            "violations": self.violations,
+            "contradictions": self.contradictions,
+            "unapproved": self.unapproved,
+            "gaps": self.gaps,
+            "requests": [
+                {
+                    "class": class_,
+                    "site": site,
+                    "gateway": gateway,
+                    "ran": where,
+                    "requests": count.requests,
+                    "ended_well": count.ended_well,
+                    "prompt_tokens": count.prompt_tokens,
+                    "completion_tokens": count.completion_tokens,
+                    "usd": round(count.usd, 6),
+                }
+                for (class_, site, gateway, where), count in sorted(self.counts.items(), key=_by_class)
+            ],
+            "reviews": self.reviews.rows(),
+            "egress": [
+                {
+                    "class": class_,
+                    "destination": destination,
+                    "port": port,
+                    "let_through": seen[0],
+                    "refused": seen[1],
+                    "bytes": seen[2],
+                }
+                for (class_, destination, port), seen in sorted(self.egress.items())
+            ],
+        }
+
+
+def _by_class(item: tuple[tuple[str, str, str, str], Count]) -> tuple[int, tuple[str, str, str, str]]:
+    class_ = item[0][0]
+    return SENSITIVITIES.index(class_) if class_ in SENSITIVITIES else 99, item[0]
+
+
+def as_markdown(report: AuditReport) -> str:
+    """For a ticket or an auditor's folder."""
+    said = report.as_json()
+    lines = [f"# Audit, {said['from']} to {said['to']}", "", *_verdict(report, code), ""]
+    lines += ["## Requests", "", *_table(said["requests"], code), ""]
+    if said["reviews"]:
+        lines += ["## Held answers", "", *_table(said["reviews"], code), ""]
+    if said["egress"]:
+        lines += ["## Egress, as the network saw it", "", *_table(said["egress"], code), ""]
+    lines += [
+        "## What cannot be shown",
+        "",
+        *([f"- {code(gap, 400)}" for gap in report.gaps] or ["Nothing."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def as_text(report: AuditReport) -> str:
+    """For a terminal."""
+    said = report.as_json()
+    lines = [f"Audit, {said['from']} to {said['to']}", "", *_verdict(report, visible), ""]
+    tables = (
+        ("Requests", "requests"),
+        ("Held answers", "reviews"),
+        ("Egress, as the network saw it", "egress"),
+    )
+    for name, rows in ((name, said[key]) for name, key in tables):
+        if rows:
+            lines += [name, *_columns(rows), ""]
+    lines += ["What cannot be shown", *([f"  {visible(gap)}" for gap in report.gaps] or ["  nothing"])]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(report: AuditReport, shown: Any) -> list[str]:
+    lines = ["No gateway routed a class where it may not go."] if report.clean else []
+    if report.violations:
+        lines += [f"{len(report.violations)} times a class went where it may not, or may have:"]
+        lines += [f"- {shown(each)}" for each in report.violations]
+    if unapproved := report.unapproved:
+        lines += [f"{len(unapproved)} times an answer was given out that too few people had approved:"]
+        lines += [f"- {shown(each)}" for each in unapproved]
+    if report.contradictions:
+        lines += ["The records are not what was written, so they show nothing:"]
+        lines += [f"- {shown(each)}" for each in report.contradictions]
+    return lines
+
+
+def _table(rows: list[dict[str, Any]], shown: Any) -> list[str]:
+    if not rows:
+        return ["None."]
+    names = list(rows[0])
+    head = [row(names), row(["---"] * len(names))]
+    return head + [
+        row([shown(str(each[name])) if isinstance(each[name], str) else f"{each[name]:,}" for name in names])
+        for each in rows
+    ]
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    names = list(rows[0])
+    cells = [names] + [
+        [visible(each[name]) if isinstance(each[name], str) else f"{each[name]:,}" for name in names]
+        for each in rows
+    ]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(names))]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]

@@ -1,0 +1,89 @@
+"""The inventory as the files of those who carry images over an air gap: Hauler's and Zarf's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isthmus.contracts import yamlfile
+from isthmus.contracts.images_lock import ImagesLock
+from isthmus.reports.images.inventory import Inventory
+
+HAULER = "content.hauler.cattle.io/v1"
+ZARF = "zarf.dev/v1alpha1"
+"""What released versions read; `v1beta1` is being made (its schema is published, its features are not done)."""
+
+
+def hauler(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
+    """For `hauler store sync -f FILE`: a document of images and one of charts."""
+    images = {"images": [{"name": source} for source in _sources(inventory)]}
+    charts = {
+        "charts": [
+            {"name": name, "repoURL": lock.charts[name].repository, "version": lock.charts[name].version}
+            for name in (each.name for each in inventory.charts)
+        ]
+    }
+    documents = [
+        {"apiVersion": HAULER, "kind": kind, "metadata": {"name": f"{stack}-{kind.lower()}"}, "spec": spec}
+        for kind, spec, wanted in (("Images", images, inventory.images), ("Charts", charts, inventory.charts))
+        if wanted
+    ]
+    return "---\n".join(yamlfile.dumps(each) for each in documents)
+
+
+def zarf(inventory: Inventory, lock: ImagesLock, stack: str) -> str:
+    """`zarf.yaml`, for `zarf package create`. The charts are a component of their own, which a deploy may leave out."""
+    components: list[dict[str, Any]] = [
+        {
+            "name": "images",
+            "description": "What the platform's pods run",
+            "required": True,
+            "images": _sources(inventory),
+        }
+    ]
+    charts = [_zarf_chart(each.name, lock) for each in inventory.charts]
+    if charts:
+        components.append(
+            {
+                "name": "operators",
+                "description": "What the platform needs in the cluster, where the organisation has it not",
+                "required": False,
+                "charts": charts,
+            }
+        )
+    package = {
+        "apiVersion": ZARF,
+        "kind": "ZarfPackageConfig",
+        "metadata": {"name": f"{stack}-images", "description": f"Images and charts of stack {stack}"},
+        "components": components,
+    }
+    return yamlfile.dumps(package)
+
+
+def _zarf_chart(name: str, lock: ImagesLock) -> dict[str, Any]:
+    chart = lock.charts[name]
+    made = {"name": name, "version": chart.version, "namespace": chart.namespace}
+    if chart.upstream(name) is None:
+        return {**made, "url": chart.repository, "repoName": name}
+    return {**made, "url": f"{chart.repository.rstrip('/')}/{name}"}
+
+
+def _sources(inventory: Inventory) -> list[str]:
+    return sorted({each.source for each in inventory.images})
+
+
+def as_data(inventory: Inventory) -> dict[str, Any]:
+    """For `--format json`."""
+    return {
+        part: [
+            {
+                "name": each.name,
+                "purpose": each.purpose,
+                "upstream": each.upstream,
+                "digest": each.digest,
+                "target": each.target or None,
+                "used_by": list(each.used_by),
+            }
+            for each in items
+        ]
+        for part, items in (("images", inventory.images), ("charts", inventory.charts))
+    }

@@ -1,0 +1,377 @@
+"""The page of a plan: one HTML file that an architect brings to a meeting with security and finance.
+
+It stands alone: no script, no font and no picture from elsewhere, and a policy in its head that forbids
+them. What requirements and plan say is untrusted text: Jinja2 escapes it, and characters that no XML may
+hold, or that turn the direction of what follows, are replaced. The same input gives the same bytes.
+`plan_page.html.j2` is the page; what it prints is worked out here.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import textwrap
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from isthmus.contracts.errors import At
+from isthmus.contracts.plan_capacity import cut_gpus
+from isthmus.contracts.words import ON_PREM_TARGETS, SENSITIVITIES, SURVIVES
+from isthmus.reports.format.numbers import bar, number, per_cent, predicted, scale, times, usd
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from isthmus.contracts.plan import CostItem, Placement, Plan, PlannedEndpoint, Predicted
+    from isthmus.contracts.requirements import Requirements
+    from isthmus.contracts.requirements_sites import Pool
+    from isthmus.contracts.requirements_workloads import Workload
+
+_TARGETS = {
+    "onprem-vllm": "on-prem, vLLM",
+    "eks-vllm": "AWS EKS, vLLM",
+    "sagemaker": "Amazon SageMaker",
+    "bedrock": "Amazon Bedrock",
+}
+_LINKS = {"vpn": "VPN", "direct-connect": "Direct Connect"}
+_FORBIDDEN = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]"
+)
+"""What XML 1.0 does not allow, and the controls by which a text could show other words than it holds."""
+
+
+def page(
+    plan: Plan,
+    requirements: Requirements,
+    *,
+    explained: Sequence[str] = (),
+    age: str = "",
+    rejected: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The page, as HTML. `explained`: sentences under the decision; `rejected`: by workload what was ruled out."""
+    rows, loose = evidence(plan, requirements)
+    text = _template().render(
+        plan=plan,
+        requirements=requirements,
+        explained=list(explained),
+        rejected={name: list(why) for name, why in (rejected or {}).items() if why},
+        age=age,
+        decision=decision(plan, requirements),
+        picture=picture(plan, requirements) if plan.feasible else None,
+        placements=placements(plan),
+        outlooks=[Outlook.of(plan, requirements, endpoint) for endpoint in plan.endpoints],
+        evidence=rows,
+        loose=loose,
+        paid=paid(plan),
+        routes=functools.partial(routes, requirements),
+    )
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.lstrip())
+
+
+@functools.cache
+def _template() -> Template:
+    from pathlib import Path
+
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        usd=usd, number=number, predicted=predicted, per_cent=per_cent, times=times, cut=cut
+    )
+    environment.globals.update(where=where, size=size, bar=bar, scale=scale, counts=counts)
+    return environment.from_string(Path(__file__).with_name("plan_page.html.j2").read_text("utf-8"))
+
+
+# Words
+
+
+def counts(number_of: int, one: str) -> str:
+    """`1 GPU`, `14 GPUs`."""
+    return f"{number_of:,} {one if number_of == 1 else f'{one}s'}"
+
+
+def where(endpoint: PlannedEndpoint | None) -> str:
+    """Site, service and region of an endpoint."""
+    if endpoint is None:
+        return "unknown"
+    region = f", {endpoint.region}" if endpoint.region else ""
+    return f"{endpoint.site}: {_TARGETS[endpoint.target]}{region}"
+
+
+def size(endpoint: PlannedEndpoint | None) -> str:
+    """Replicas × GPUs, and what those are."""
+    if endpoint is None or not endpoint.gpus:
+        return "none of ours"
+    each = (endpoint.tensor_parallel or 1) * (endpoint.nodes_per_replica or 1)
+    slices = f" MIG {endpoint.mig_profile} of" if endpoint.mig_profile else ""
+    spread = f" over {endpoint.nodes_per_replica} nodes" if (endpoint.nodes_per_replica or 1) > 1 else ""
+    bought = " ".join(word for word in (endpoint.instance_type, endpoint.purchase) if word)
+    what = f"{endpoint.replicas or 1} × {each}{slices} {endpoint.gpu or 'GPU'}{spread}"
+    return f"{what} ({bought})" if bought else what
+
+
+def decision(plan: Plan, requirements: Requirements) -> str:
+    """Whether it can be built, for how much, on what and where, in one sentence."""
+    if not plan.feasible:
+        cheapest = min((way.monthly_cost_usd for way in plan.ways_out), default=None)
+        out = (
+            "no way out is known"
+            if cheapest is None
+            else f"the cheapest way out costs {usd(cheapest)} a month"
+        )
+        what = counts(len(plan.conflicts), "demand") if plan.conflicts else "the demands"
+        verb = "cannot be met" if len(plan.conflicts) == 1 else "cannot hold together"
+        return f"Not feasible with the blueprint {plan.blueprint}: {what} {verb}, and {out}."
+    cost = plan.monthly_cost_usd
+    money = "at a cost that is not known" if cost is None else f"{usd(cost)} a month"
+    ours = {each.id for each in plan.endpoints if each.target in ON_PREM_TARGETS}
+    primary = [each.endpoint in ours for each in plan.placements if each.role == "primary"]
+    over = sum(each.role == "overflow" and each.endpoint not in ours for each in plan.placements)
+    beyond = f" ({over} overflowing there)" if over else ""
+    homes = (
+        f"{counts(sum(primary), 'workload')} on-prem and {len(primary) - sum(primary)} in the cloud{beyond}"
+    )
+    return f"Feasible: {money}, {in_use(plan)} in use, {homes}, by the blueprint {plan.blueprint}."
+
+
+def in_use(plan: Plan) -> str:
+    """`10 GPUs`, `10 GPUs and 2 MIG slices`."""
+    gpus = counts(sum(each.gpus for each in plan.endpoints if not each.mig_profile), "GPU")
+    slices = sum(each.gpus for each in plan.endpoints if each.mig_profile)
+    return f"{gpus} and {counts(slices, 'MIG slice')}" if slices else gpus
+
+
+def placements(plan: Plan) -> list[tuple[Placement, PlannedEndpoint | None]]:
+    """Placements and their endpoints, the most sensitive first, a workload's primary before its overflow."""
+    rows = sorted(
+        plan.placements,
+        key=lambda each: (-SENSITIVITIES.index(each.sensitivity), each.workload, each.role != "primary"),
+    )
+    return [(each, plan.endpoint(each.endpoint)) for each in rows]
+
+
+def region(requirements: Requirements, endpoint: PlannedEndpoint) -> str:
+    """The AWS region of an endpoint, its site's where it names none; empty on-prem."""
+    return endpoint.region or str(getattr(requirements.site(endpoint.site), "region", ""))
+
+
+def routes(requirements: Requirements, endpoint: PlannedEndpoint | None) -> list[str]:
+    """Where a Bedrock endpoint may serve a request, each region with its country; empty for any other."""
+    from isthmus.contracts import inference_profiles, jurisdictions
+    from isthmus.contracts.errors import IsthmusError
+
+    if endpoint is None or endpoint.target != "bedrock":
+        return []
+    profile = endpoint.inference_profile
+    if profile and profile.startswith("global."):
+        return ["every commercial region", "those to come included"]
+    try:
+        found = inference_profiles.destinations(profile, region(requirements, endpoint))
+    except IsthmusError:
+        return ["not known"]
+    countries = jurisdictions.AWS_REGIONS
+    return [f"{each} ({countries[each]})" if each in countries else each for each in found]
+
+
+# Money and goals
+
+
+def counted(item: CostItem) -> bool:
+    """Whether a row adds to the total: idle hardware is shown, and paid for elsewhere or not at all."""
+    return bool(item.counted) and not item.what.lower().startswith("idle")
+
+
+def paid(plan: Plan) -> tuple[list[tuple[CostItem, bool]], float] | None:
+    """The cost by part, in the plan's order, each with whether it counts; and their total. None: no parts."""
+    if not plan.cost_items:
+        return None
+    rows = [(item, counted(item)) for item in plan.cost_items]
+    return rows, math.fsum(item.monthly_usd for item, counts_in in rows if counts_in)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What an endpoint is predicted to do, and what is asked of it."""
+
+    endpoint: PlannedEndpoint
+    predicted: Predicted | None
+    workloads: list[Workload]
+    survive: str
+    """The largest loss that one of its workloads must survive."""
+
+    @classmethod
+    def of(cls, plan: Plan, requirements: Requirements, endpoint: PlannedEndpoint) -> Outlook:
+        names = dict.fromkeys(each.workload for each in plan.placements if each.endpoint == endpoint.id)
+        served = [found for name in names if (found := requirements.workload(name)) is not None]
+        survive = max((each.survive for each in served), key=SURVIVES.index, default="none")
+        return cls(endpoint, endpoint.predicted, served, survive)
+
+    def goals(self, key: str) -> list[tuple[float, str]]:
+        """Each workload's goal of that name, with the workload where there are several."""
+        found = [(getattr(each.slo, key), each.name) for each in self.workloads]
+        several = len(self.workloads) > 1
+        return [(value, name if several else "") for value, name in found if value is not None]
+
+
+def evidence(
+    plan: Plan, requirements: Requirements
+) -> tuple[dict[tuple[str, str, str], list[str]], list[str]]:
+    """Figures by what they rest on (kind, source, date), in the plan's order; and those that name no source."""
+    from isthmus.contracts import inference_profiles
+
+    found: dict[tuple[str, str, str], list[str]] = {}
+    loose: list[str] = []
+    claims = [
+        (f"{'predictions' if each.predicted else 'size'} of {each.id}", each.evidence)
+        for each in plan.endpoints
+    ] + [(f"cost of {item.what}", item.evidence) for item in plan.cost_items or []]
+    for figure, basis in claims:
+        if basis is None:
+            loose.append(figure)
+        else:
+            key = (basis.kind.replace("-", " "), basis.source, basis.as_of)
+            found.setdefault(key, []).append(figure)
+    known = {(row.profile, row.source_region): row for row in inference_profiles.rows()}
+    for each in plan.endpoints:
+        row = known.get((each.inference_profile or "", region(requirements, each)))
+        if row is not None:
+            key = ("documented", row.source, row.as_of)
+            found.setdefault(key, []).append(f"where {each.id} may be served")
+    return found, loose
+
+
+# The picture
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle with its lines of text, as the template draws it."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    lines: list[str]
+    class_: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Workloads, endpoints in their sites, and regions that may serve, each a column; and what joins them."""
+
+    workloads: dict[str, Box]
+    sites: list[Box]
+    endpoints: dict[str, Box]
+    regions: dict[tuple[str, ...], Box]
+    lines: list[tuple[str, str, Box, Box, str]]
+    """Kind (primary, overflow, route), class, from, to, and the share where it is not all."""
+
+    @property
+    def height(self) -> int:
+        boxes = (*self.workloads.values(), *self.sites, *self.regions.values())
+        return max(box.y + box.height for box in boxes) + 2
+
+
+def picture(plan: Plan, requirements: Requirements) -> Picture | None:
+    """Where each workload runs and where its data may go; None where nothing is placed."""
+    rows = [each for each, endpoint in placements(plan) if endpoint is not None]
+    if not rows:
+        return None
+    drawn, y = Picture({}, [], {}, {}, []), 2
+    ours_first = sorted(plan.endpoints, key=lambda each: each.target not in ON_PREM_TARGETS)
+    for site in dict.fromkeys(each.site for each in ours_first):
+        words = _site(plan, requirements, site)
+        top = y + 16 + 18 * len(words)
+        for each in (each for each in plan.endpoints if each.site == site):
+            runs = where(each).partition(": ")[2] if each.target == "bedrock" else size(each)
+            lines = [each.id, f"{each.model.rsplit('/', 1)[-1]}, {each.precision}", runs]
+            drawn.endpoints[each.id] = Box(342, top, 326, 70, lines, each.class_)
+            top += 80
+        drawn.sites.append(Box(330, y, 350, top - y + 2, words))
+        y = top + 24
+    ends = drawn.endpoints
+    served = {each.id: tuple(routes(requirements, each)) for each in plan.endpoints}
+    for found in dict.fromkeys(served[name] for name in sorted(ends, key=lambda name: ends[name].y)):
+        pairs = [", ".join(found[at : at + 2]) for at in range(0, len(found), 2)]
+        heights = [ends[name].y + 35 for name in ends if served[name] == found]
+        if found:
+            middle = sum(heights) // len(heights)
+            _below(drawn.regions, found, 740, middle, ["may be served in", *pairs])
+    homes = {each.workload: each for each in reversed(rows)}  # a workload's primary comes last, and stays
+    for name, home in sorted(homes.items(), key=lambda pair: ends[pair[1].endpoint].y):
+        lines = [name, home.sensitivity, *_wish(requirements, name)]
+        _below(drawn.workloads, name, 2, ends[home.endpoint].y + 35, lines, home.sensitivity)
+    for each in rows:
+        start, end = drawn.workloads[each.workload], ends[each.endpoint]
+        share = "" if each.share == 1 else per_cent(each.share)
+        drawn.lines.append((each.role, each.sensitivity, start, end, share))
+    for name, found in served.items():
+        if found:
+            drawn.lines.append(("route", ends[name].class_, ends[name], drawn.regions[found], ""))
+    return drawn
+
+
+def _below(column: dict[Any, Box], key: Any, x: int, middle: int, lines: list[str], class_: str = "") -> None:
+    """A box as near to the height it wishes for as the one above lets it."""
+    free = max((box.y + box.height + 14 for box in column.values()), default=2)
+    height = 16 + 18 * len(lines)
+    width = 260 if class_ else 320
+    column[key] = Box(x, max(free, middle - height // 2), width, height, lines, class_)
+
+
+def _site(plan: Plan, requirements: Requirements, name: str) -> list[str]:
+    """A site in words: where it lies, the pools in use, its gateways, its links."""
+    site = requirements.site(name)
+    if site is None:
+        return [name]
+    kind = f"AWS {site.region}" if site.kind == "aws" else "on-prem"
+    lines = [f"{name}: {kind}, {site.jurisdiction}"]
+    for pool in getattr(site, "pools", []):
+        used = sum(
+            e.gpus for e in plan.endpoints if (e.site, e.gpu) == (name, pool.gpu) and not e.mig_profile
+        )
+        cut = _cut(plan, requirements, name, pool)
+        if used + cut:
+            told = f", {cut} cut" if cut else ""
+            lines.append(f"{pool.gpu}: {used + cut} of {pool.nodes * pool.gpus_per_node} GPUs in use{told}")
+    if doors := [each.class_ for each in plan.gateways if each.site == name]:
+        lines += textwrap.wrap(f"gateways: {', '.join(doors)}", 44)
+    for link in requirements.links:
+        if name in (link.from_, link.to):
+            other = link.to if link.from_ == name else link.from_
+            lines.append(
+                f"{_LINKS[link.kind]} to {other}: {number(link.mbps)} Mbit/s, {number(link.rtt_ms)} ms"
+            )
+    return lines
+
+
+def _cut(plan: Plan, requirements: Requirements, site: str, pool: Pool) -> int:
+    """GPUs of a pool that are cut; none where a plan's slices are not the GPU's, which its checks refuse."""
+    try:
+        return sum(each.gpus for each in cut_gpus(plan, requirements, site, pool))
+    except At:
+        return 0
+
+
+def _wish(requirements: Requirements, name: str) -> list[str]:
+    """A workload's peak, and where its data may be."""
+    workload = requirements.workload(name)
+    if workload is None:
+        return []
+    within = ", ".join(workload.residency) if workload.residency else "anywhere"
+    return [f"{number(workload.traffic.peak_rps)} requests/s at peak", f"data may be: {within}"]
+
+
+def cut(text: str, room: int) -> str:
+    """As much of a text as fits, by a generous guess of what its letters take at 14 pixels."""
+    left = room / 7.4
+    for index, letter in enumerate(text):
+        left -= 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if left < 0:
+            return f"{text[: max(index - 1, 0)]}…"
+    return text

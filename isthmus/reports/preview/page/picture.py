@@ -1,0 +1,255 @@
+"""The picture of a platform in a preview: classes, gateways, ways out, endpoints and regions, by where they are.
+
+Drawn from the data paths and the capacity of a preview and from nothing else. Columns are the steps of a path, bands
+are sites and regions; a line is drawn once for each mark that its paths have, each on a track of its own, so that
+what is refused is not hidden under what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from isthmus.contracts.preview import Capacities, PoolCapacity
+from isthmus.contracts.words import SENSITIVITIES
+from isthmus.reports.format.numbers import number
+from isthmus.reports.preview.data_paths import MARKS, WORDS, Mark, Way
+from isthmus.reports.preview.page.picture_boxes import LINE, Chain, Key, Node, edges_of, fill, short
+
+WIDTH = 1180
+_GAP, _TOP = 44, 30
+_STEPS = ("class", "gateway", "translator", "identity", "network", "endpoint", "region")
+_TITLES = {"class": "class and workloads", "region": "served in"}
+_TRACK: dict[Mark, int] = {"same": 0, "added": 4, "removed": -4, "allowed": 8, "undecided": 10, "refused": -9}
+
+
+@dataclass
+class Band:
+    """A site or a region, and what there is."""
+
+    name: str
+    lines: list[str]
+    y: float = 0
+    height: float = 0
+
+
+@dataclass(frozen=True)
+class Edge:
+    mark: Mark
+    d: str
+    title: str
+    badge: tuple[float, float] | None
+    """Where its sign stands; none on a line that others share."""
+
+
+@dataclass
+class Picture:
+    nodes: list[Node] = field(default_factory=list)
+    bands: list[Band] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    titles: list[tuple[float, str]] = field(default_factory=list)
+    height: float = 0
+    inset: float = 14
+    """Where the words of a band begin."""
+    left_out: int = 0
+    """Paths that are not drawn, all of them as before or least of what can hurt."""
+
+    @property
+    def words(self) -> dict[str, str]:
+        return WORDS
+
+    @property
+    def marks(self) -> list[str]:
+        """Those that are used, for the key."""
+        used = {each.mark for each in self.edges} | {each.mark for each in self.nodes}
+        return [each for each in (*MARKS, "changed") if each in used]
+
+    def places(self) -> list[tuple[Band, list[Node]]]:
+        """Each place with what stands there, for the same in words."""
+        return [(band, [each for each in self.nodes if each.key[2] == band.name]) for band in self.bands]
+
+
+def picture(
+    ways: Sequence[Way],
+    capacity: Capacities,
+    changed: dict[str, int] | None = None,
+    *,
+    compared: bool = True,
+    most: int = 70,
+) -> Picture | None:
+    """None where there is no path. `changed`: changes by component; `most`: boxes at most."""
+    drawn: dict[Key, Node] = {}
+    chains: list[Chain] = []
+    left_out = 0
+    for way in ways:
+        chain = Chain(way, edges_of(way))
+        if len(drawn.keys() | chain.keys) > most:
+            left_out += 1
+            continue
+        chains.append(chain)
+        for key in sorted(chain.keys):
+            drawn.setdefault(key, Node(key, "", []))
+    if not chains:
+        return None
+    made = Picture(left_out=left_out)
+    used = [step for step in _STEPS if any(key[0] == step for key in drawn)]
+    columns = {step: index for index, step in enumerate(used)}
+    width = min((WIDTH - 2 * 14 - _GAP * (len(used) - 1)) / len(used), 210)
+    gap = (WIDTH - 2 * 14 - width * len(used)) / max(len(used) - 1, 1)
+    for node in drawn.values():
+        fill(node, chains, width, changed or {}, compared)
+        node.width = width
+        node.x = 14 + columns[node.key[0]] * (width + gap)
+    made.titles = [(14 + index * (width + gap), _TITLES.get(step, step)) for index, step in enumerate(used)]
+    ends = {pair for chain in chains for pair in chain.edges}
+    made.inset = made.titles[1][0] if used[0] == "class" and len(used) > 1 else 14
+    lanes = _stack(made, list(drawn.values()), ends, columns, capacity)
+    _classes(made, list(drawn.values()), ends)
+    _edges(made, chains, drawn, lanes, columns, width, gap)
+    made.nodes = sorted(drawn.values(), key=lambda each: (each.x, each.y))
+    made.height = max(
+        max(each.y + each.height for each in made.nodes), max((b.y + b.height for b in made.bands), default=0)
+    )
+    made.height += 4
+    return made
+
+
+def _stack(
+    made: Picture,
+    nodes: list[Node],
+    ends: set[tuple[Key, Key]],
+    columns: dict[str, int],
+    capacity: Capacities,
+) -> dict[tuple[Key, Key, int], float]:
+    """Put boxes into bands from top to bottom; the heights at which lines pass columns between theirs."""
+    places = _places(nodes, columns, capacity)
+    stacks: dict[tuple[str, int], list[Node | tuple[Key, Key, int]]] = defaultdict(list)
+    by_key = {each.key: each for each in nodes}
+    for node in nodes:
+        if node.key[0] != "class":
+            stacks[node.key[2], columns[node.key[0]]].append(node)
+    for start, end in sorted(ends):
+        for column in range(columns[start[0]] + 1, columns[end[0]]):
+            stacks[end[2], column].append((start, end, column))
+
+    def rank(one: Node | tuple[Key, Key, int]) -> tuple[int, bool, str, str]:
+        node = one if isinstance(one, Node) else by_key[one[1]]
+        return -SENSITIVITIES.index(node.class_), not isinstance(one, Node), node.key[1], str(one)[:200]
+
+    def tall(one: Node | tuple[Key, Key, int]) -> float:
+        return one.height + 14 if isinstance(one, Node) else 24
+
+    lanes: dict[tuple[Key, Key, int], float] = {}
+    y = _TOP
+    for place in places:
+        lines = _pools(place, capacity)
+        head = 30 + LINE * len(lines)
+        mine = [stack for (where, _), stack in sorted(stacks.items()) if where == place]
+        body = max((sum(map(tall, stack)) for stack in mine), default=0)
+        for stack in mine:
+            at = y + head + (body - sum(map(tall, stack))) / 2
+            for one in sorted(stack, key=rank):
+                if isinstance(one, Node):
+                    one.y = at
+                else:
+                    lanes[one] = at + 12
+                at += tall(one)
+        made.bands.append(Band(place, lines, y, head + body))
+        y += head + body + 14
+    return lanes
+
+
+def _places(nodes: list[Node], columns: dict[str, int], capacity: Capacities) -> list[str]:
+    """Sites with GPUs of their own first, then by the step at which a path comes there."""
+    ours = dict.fromkeys(each.site for each in [*(capacity.after or []), *(capacity.before or [])])
+    first: dict[str, int] = {}
+    for node in nodes:
+        if node.key[0] != "class":
+            first[node.key[2]] = min(columns[node.key[0]], first.get(node.key[2], 99))
+    # Sites in which no path has a step are drawn as long as they do not fill the picture.
+    ours = [name for index, name in enumerate(ours) if index < 24 or name in first]
+    return [
+        *ours,
+        *sorted((each for each in first if each not in ours), key=lambda each: (first[each], each)),
+    ]
+
+
+def _pools(site: str, capacity: Capacities) -> list[str]:
+    """The GPUs of a site, and what they were."""
+    before = {each.pool: each for each in capacity.before or [] if each.site == site}
+    told = []
+    for each in capacity.after or []:
+        if each.site == site:
+            was = before.pop(each.pool, None)
+            same = capacity.before is None or (was and _figures(was) == _figures(each))
+            told.append(f"{each.pool}: {_figures(each)}" + ("" if same else f" (before: {_figures(was)})"))
+    if capacity.after is not None:
+        told += [f"{name}: gone (before: {_figures(was)})" for name, was in before.items()]
+    return [short(each, 150) for each in told][:12]
+
+
+def _figures(pool: PoolCapacity | None) -> str:
+    return (
+        "none"
+        if pool is None
+        else f"{number(pool.used)} of {'?' if pool.gpus is None else pool.gpus} GPUs used"
+    )
+
+
+def _classes(made: Picture, nodes: list[Node], ends: set[tuple[Key, Key]]) -> None:
+    """Classes beside what they lead to, none over another."""
+    by_key = {each.key: each for each in nodes}
+    free = float(_TOP)
+    wished = []
+    for node in nodes:
+        if node.key[0] == "class":
+            heights = [by_key[end].middle for start, end in ends if start == node.key]
+            middle = sum(heights) / len(heights) if heights else free
+            wished.append((middle - node.height / 2, -SENSITIVITIES.index(node.class_), node))
+    for wish, _, node in sorted(wished, key=lambda each: each[:2]):
+        node.y = max(wish, free)
+        free = node.y + node.height + 14
+
+
+def _edges(
+    made: Picture,
+    chains: Sequence[Chain],
+    nodes: dict[Key, Node],
+    lanes: dict[tuple[Key, Key, int], float],
+    columns: dict[str, int],
+    width: float,
+    gap: float,
+) -> None:
+    """Lines, the calm ones below, each mark on its own track."""
+    marks: defaultdict[tuple[Key, Key], set[Mark]] = defaultdict(set)
+    last: set[tuple[Key, Key, Mark]] = set()
+    for chain in chains:
+        for start, end in chain.edges:
+            marks[start, end].add(chain.way.mark)
+            if end in chain.last:
+                last.add((start, end, chain.way.mark))
+    found = [(-MARKS.index(mark), pair) for pair, of in marks.items() for mark in of]
+    for rank, (start, end) in sorted(found):
+        mark = MARKS[-rank]
+        shift = _TRACK[mark] if len(marks[start, end]) > 1 else 0
+        a, b = nodes[start], nodes[end]
+        points = [(a.x + a.width, a.middle + shift)]
+        for column in range(columns[start[0]] + 1, columns[end[0]]):
+            x, y = 14 + column * (width + gap), lanes[start, end, column] + shift
+            points += [(x, y), (x + width, y)]
+        points.append((b.x, b.middle + shift))
+        path = f"M{points[0][0]:.0f} {points[0][1]:.0f}"
+        for index, ((x1, y1), (x2, y2)) in enumerate(pairwise(points)):
+            if index % 2:
+                path += f"L{x2:.0f} {y2:.0f}"
+            else:
+                # A step back, or within a column, swings out.
+                bend = (x2 - x1) / 2 if x2 > x1 else 60
+                path += f"C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+        (x1, y1), (x2, y2) = points[-2:]
+        shown = mark != "same" and ((start, end, mark) in last or "same" not in marks[start, end])
+        badge = (round((x1 + x2) / 2), round((y1 + y2) / 2)) if shown else None
+        title = f"{WORDS[mark]}: {short(start[1], 120)} to {short(end[1], 120)}"
+        made.edges.append(Edge(mark, path, title, badge))
