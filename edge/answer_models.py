@@ -1,7 +1,8 @@
 """What passes of an upstream's answers: fields of OpenAI's protocol, each of its type. Everything else stays behind.
 
 The types are pydantic's TypedDicts: what comes out is a plain dictionary without the fields that are not named here
-(names of models and servers, token ids, transfer parameters, a `confidence` that is not ours).
+(names of models and servers, token ids, transfer parameters, a `confidence` that is not ours). The model server's `id`
+and `created` could hold any text or number: they stay behind, and the gateway gives its own (`edge.answers`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ def _or_null(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 _OrNull = WrapValidator(_or_null)
 _Number = int | FiniteFloat
 _Word = Annotated[str, Field(pattern=r"^[a-z_.]{1,40}$")]
-_Id = Annotated[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,256}$")] | None, _OrNull]
 _Index = Annotated[int, Field(ge=0, le=1_000_000)]
 _Count = Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None
 _CallId = Annotated[str, Field(max_length=256)]
@@ -76,9 +76,7 @@ _Usage = Annotated[Usage | None, _OrNull]
 
 @with_config(_NAMED_ONLY)
 class _Head(TypedDict):
-    id: NotRequired[_Id]
     object: NotRequired[_Word]
-    created: NotRequired[Annotated[int, Field(ge=0, le=2**53)]]
     usage: NotRequired[_Usage]
 
 
@@ -264,7 +262,6 @@ class Rank(TypedDict):
 class RerankAnswer(TypedDict):
     """Of `POST /v1/rerank`."""
 
-    id: NotRequired[_Id]
     results: list[Rank]
     usage: NotRequired[_Usage]
 

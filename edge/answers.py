@@ -42,7 +42,7 @@ async def whole(errand: Errand, response: httpx.Response) -> Response:
         errand.exchange.confidence = errand.listening.outcome
     if errand.screen is not None:
         answer = await errand.deadline.wait(errand.screen.whole(answer))
-    return Response(dump(_renamed(answer, errand)), media_type="application/json")
+    return Response(dump(_with_own_head(answer, errand)), media_type="application/json")
 
 
 def _parse(raw: bytes) -> Any:
@@ -88,9 +88,9 @@ async def relay(
                 if not chunk["choices"]:
                     continue
             for piece in [chunk] if pieces is None else await deadline.wait(pieces.add(chunk)):
-                yield sse.event(_renamed(piece, errand))
+                yield sse.event(_with_own_head(piece, errand))
         for piece in [] if pieces is None else await deadline.wait(pieces.end()):
-            yield sse.event(_renamed(piece, errand))
+            yield sse.event(_with_own_head(piece, errand))
         await complete()
         exchange.ended = True
         yield sse.DONE
@@ -118,8 +118,10 @@ def _passing(task: Task, chunk: dict[str, Any]) -> dict[str, Any]:
     return task.chunk.validate_python(chunk)
 
 
-def _renamed(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
-    return {**answer, "model": errand.called}
+def _with_own_head(answer: dict[str, Any], errand: Errand) -> dict[str, Any]:
+    """The answer under the caller's name of the model, with the gateway's own id and time."""
+    created = {"created": errand.created} if "choices" in answer else {}
+    return {"id": errand.answer_id, **created, **answer, "model": errand.called}
 
 
 def _error_event(exchange: Exchange, refusal: Refusal) -> bytes:

@@ -49,6 +49,8 @@ class Errand:
     opened: Opened | None = None
     listening: Listening | None = None
     """Who scores the answer, where the workload wants a score."""
+    created: int = field(default_factory=lambda: int(time.time()))
+    """When the answer was asked for, in seconds since 1970."""
     _sent_at: float = 0.0
     _settled: bool = False
 
@@ -56,6 +58,11 @@ class Errand:
     def called(self) -> str:
         """The model's name for the caller."""
         return self.way.route.called
+
+    @property
+    def answer_id(self) -> str:
+        """The answer's id for the caller. It holds the request's, so that its line and its record are found by it."""
+        return self.task.id_prefix + self.exchange.request_id
 
     async def offer(self, upstream: Upstream, body: bytes, headers: dict[str, str], *, fresh: bool) -> Opened:
         """Until the upstream's answer begins. However that fails, but for Unsent, the work there is accounted."""

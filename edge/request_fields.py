@@ -6,12 +6,13 @@ The types are pydantic's TypedDicts: a validated request is the plain dictionary
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
+from edge import strict_json
 from edge.openai_api import Refusal, bad
 
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -135,7 +136,69 @@ def validated(adapter: TypeAdapter[Any], body: dict[str, Any]) -> dict[str, Any]
     fields = {name: value for name, value in request.items() if value is not None and name not in HARMLESS}
     if "stream_options" in fields and not fields.get("stream"):
         raise bad("invalid_stream_options", "The field 'stream_options' needs 'stream': true.")
+    for place, schema in _schemas(fields):
+        _refuse_foreign_references(place, schema)
     return fields
+
+
+def _schemas(fields: Mapping[str, Any]) -> Iterator[tuple[list[str | int], Any]]:
+    """Every JSON Schema of a request, with its path; raises Refusal 400 for a text that is not JSON."""
+    for number, tool in enumerate(fields.get("tools", ())):
+        yield ["tools", number, "function", "parameters"], tool["function"].get("parameters")
+    described = fields.get("response_format", {}).get("json_schema") or {}
+    yield ["response_format", "json_schema", "schema"], described.get("schema")
+    schema = fields.get("structured_outputs", {}).get("json")
+    if isinstance(schema, str):
+        try:
+            schema = strict_json.parse(schema.encode())
+        except ValueError:  # not strict, or half of a surrogate pair
+            raise bad(
+                "invalid_structured_outputs",
+                "The field 'structured_outputs.json' is a text that is not strict JSON (no duplicate keys)."
+                " Send the schema as a JSON object.",
+            ) from None
+    yield ["structured_outputs", "json"], schema
+
+
+_REFERENCES = frozenset(("$ref", "$dynamicRef", "$recursiveRef"))
+SCHEMAS_BY_NAME = frozenset(
+    (
+        "properties",
+        "patternProperties",
+        "$defs",
+        "definitions",
+        "dependentSchemas",
+        "dependentRequired",
+        "dependencies",
+    )
+)
+"""Keywords of JSON Schema whose value is an object with names that the schema's author gave."""
+SCHEMA_DATA = frozenset(("default", "const", "enum", "example", "examples"))
+"""Keywords of JSON Schema whose value is any JSON, as a caller could send it."""
+
+
+def _refuse_foreign_references(path: list[str | int], schema: Any) -> None:
+    """Raise Refusal 400 where a JSON Schema refers to a document that a model server would have to fetch."""
+    if isinstance(schema, list):
+        for number, part in enumerate(schema):
+            _refuse_foreign_references([*path, number], part)
+        return
+    if not isinstance(schema, dict):
+        return
+    for keyword, part in schema.items():
+        place = [*path, keyword]
+        if keyword in _REFERENCES and isinstance(part, str) and not part.startswith("#"):
+            raise bad(
+                f"invalid_{path[0]}",
+                f"The field {_written(place)!r} refers to another document. A reference must begin with '#': a model"
+                " server that fetches documents would be a way out of the site. Put the schema that it names"
+                " under '$defs' and refer to it as '#/$defs/NAME'.",
+            )
+        if keyword in SCHEMAS_BY_NAME and isinstance(part, dict):
+            for name, inner in part.items():
+                _refuse_foreign_references([*place, name], inner)
+        elif keyword not in SCHEMA_DATA:
+            _refuse_foreign_references(place, part)
 
 
 def vllm_fields(request: Mapping[str, Any]) -> list[str]:
@@ -162,8 +225,13 @@ def _refusal(error: ValidationError, body: dict[str, Any]) -> Refusal:
     )
     path, kind = _path(first, body), first["type"]
     reason = _REASONS.get(kind) or _sentence(first["msg"])
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path).lstrip(".")
-    return bad(_code(path, kind), f"The field {place!r} {reason}.{_hint(path)}")
+    return bad(_code(path, kind), f"The field {_written(path)!r} {reason}.{_hint(path)}")
+
+
+def _written(path: list[str | int]) -> str:
+    """A path as people write it, `messages[0].content`, of a bounded length."""
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path)
+    return place.removeprefix(".")[:400]
 
 
 def _sentence(message: str) -> str:

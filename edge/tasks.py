@@ -85,6 +85,8 @@ class Task:
     """The request without its null fields; raises Refusal 400."""
     holds: str
     """The field without which an answer is none."""
+    id_prefix: str
+    """How ids of its answers begin."""
     answer: TypeAdapter[Any]
     """What passes of a whole answer."""
     chunk: TypeAdapter[Any] | None = None
@@ -107,10 +109,12 @@ def check_rerank(body: dict[str, Any]) -> dict[str, Any]:
 
 
 TASKS = {
-    "chat": Task(CHAT_PATH, check_chat, "choices", CHAT_ANSWER, CHAT_CHUNK),
-    "completion": Task(COMPLETIONS_PATH, check_completion, "choices", COMPLETION_ANSWER, COMPLETION_ANSWER),
-    "embedding": Task(EMBEDDINGS_PATH, check_embeddings, "data", EMBEDDING_ANSWER),
-    "rerank": Task(RERANK_PATH, check_rerank, "results", RERANK_ANSWER),
+    "chat": Task(CHAT_PATH, check_chat, "choices", "chatcmpl-", CHAT_ANSWER, CHAT_CHUNK),
+    "completion": Task(
+        COMPLETIONS_PATH, check_completion, "choices", "cmpl-", COMPLETION_ANSWER, COMPLETION_ANSWER
+    ),
+    "embedding": Task(EMBEDDINGS_PATH, check_embeddings, "data", "embd-", EMBEDDING_ANSWER),
+    "rerank": Task(RERANK_PATH, check_rerank, "results", "rerank-", RERANK_ANSWER),
 }
 """By the task that a route names; `completion` beside `chat` where the route says so."""
 

@@ -34,6 +34,8 @@ class Pieces:
         """`names`: what redacted names of functions were. `in_json`: the content is JSON, and values are escaped."""
         self._screen, self._reach, self._placeholders = screen, reach, placeholders
         self._names, self._in_json = names or {}, in_json
+        self._finished: set[int] = set()
+        """Choices whose `finish_reason` has come. All that was held of them has gone on by then."""
         self._named: set[tuple[int, int]] = set()
         """Calls whose name has gone on."""
         self._held: dict[tuple[int, str], Held] = {}
@@ -84,6 +86,8 @@ class Pieces:
 
     async def _choice(self, choice: Chunk) -> Chunk | None:
         index = choice.get("index", 0)
+        if index in self._finished:  # what was held was screened as the whole: this could complete a secret
+            return None
         # A chat's words are in its delta, a completion's in the choice itself.
         chats = isinstance(choice.get("delta"), dict)
         spoken = choice["delta"] if chats else choice
@@ -96,6 +100,7 @@ class Pieces:
         if isinstance(calls, list) and (named := await self._call(index, calls)):
             made["tool_calls"] = named
         if choice.get("finish_reason") is not None:
+            self._finished.add(index)
             for name, value in (await self._rest(index)).items():
                 made[name] = made.get(name, [] if name == "tool_calls" else "") + value
         whole = {**(_bare(choice) if self._looks else choice), "delta": made} if chats else made

@@ -7,12 +7,14 @@ Fields are known by their place in OpenAI's protocol, never by their name alone:
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from edge.confidence.listening import FIELD
+from edge.request_fields import SCHEMA_DATA, SCHEMAS_BY_NAME
 from edge.strict_json import MOST_DEPTH
 
 Kind = Literal["text", "code", "name", "fixed"]
@@ -22,6 +24,8 @@ Put = Callable[[str, Kind], str]
 """Gets each text, and gives what goes on in its place."""
 _LONG_NUMBER = 6
 """Digits. A number with fewer is no identifier of anybody."""
+_DECIMALS, _DECIMALS_OF_BIAS = 4, 3
+"""Of numbers of sampling that leave: with the digits that their bounds allow they stay below `_LONG_NUMBER`."""
 _MOST_NESTED = 8
 """JSON texts within strings of each other."""
 _ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
@@ -216,6 +220,22 @@ def _seed(seed: Any, put: Put) -> Any:
     return seed
 
 
+def _sampling(value: Any, put: Put) -> Any:
+    return _rounded(value, _DECIMALS)
+
+
+def _logit_bias(biases: dict[str, Any], put: Put) -> dict[str, Any]:
+    return {token: _rounded(bias, _DECIMALS_OF_BIAS) for token, bias in biases.items()}
+
+
+def _rounded(value: Any, decimals: int) -> Any:
+    """A number without the decimals that could hold an identifier, and never a 0 that was none."""
+    if not isinstance(value, float):
+        return value
+    rounded = round(value, decimals)
+    return rounded if rounded or not value else math.copysign(10**-decimals, value)
+
+
 def _unchanged(value: Any, put: Put) -> Any:
     """Words of the protocol, and numbers whose bounds hold no identifier (`edge.request_fields`)."""
     return value
@@ -228,9 +248,19 @@ _FIELDS: dict[str, Callable[[Any, Put], Any]] = {
     "response_format": _response_format,
     "structured_outputs": _structured_outputs,
     "seed": _seed,
+    "logit_bias": _logit_bias,
     **dict.fromkeys(
-        ("model", "logit_bias", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged
+        (
+            "temperature",
+            "top_p",
+            "min_p",
+            "presence_penalty",
+            "frequency_penalty",
+            "repetition_penalty",
+        ),
+        _sampling,
     ),
+    **dict.fromkeys(("model", "reasoning_effort", "encoding_format", "chat_template_kwargs"), _unchanged),
 }
 """Of a request; every other field is text, or lists of texts."""
 
@@ -247,20 +277,6 @@ _SCHEMA_WORDS = """
     unevaluatedProperties uniqueItems writeOnly
 """
 _KEYWORDS = frozenset(_SCHEMA_WORDS.split())
-_BY_NAME = frozenset(
-    (
-        "properties",
-        "patternProperties",
-        "$defs",
-        "definitions",
-        "dependentSchemas",
-        "dependentRequired",
-        "dependencies",
-    )
-)
-"""Objects whose keys are names that the schema's author gave."""
-_DATA = frozenset(("default", "const", "enum", "example", "examples"))
-"""Values as a caller could send them: any JSON."""
 _PROSE = frozenset(("description", "title", "$comment", "enumDescriptions"))
 _KNOWN_VALUES = """
     array boolean integer null number object string
@@ -291,9 +307,9 @@ def _schema(value: Any, put: Put, field: str = "") -> Any:
 
 
 def _within(key: str, part: Any, put: Put) -> Any:
-    if key in _DATA:
+    if key in SCHEMA_DATA:
         return _data(part, put)
-    if key in _BY_NAME and isinstance(part, dict):
+    if key in SCHEMAS_BY_NAME and isinstance(part, dict):
         return {put(name, "name"): _schema(inner, put) for name, inner in part.items()}
     return _schema(part, put, key)
 

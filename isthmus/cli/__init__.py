@@ -1,6 +1,6 @@
 """The command line: `isthmus`.
 
-Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment is; 130 interrupted.
+Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong; 130 interrupted.
 Nothing heavy is imported here: `isthmus --help` must answer at once.
 """
 

@@ -12,51 +12,63 @@ from isthmus.cli.lazy import LazyGroup
 
 HELP = """Take an enterprise LLM from pilot to production as infrastructure code.
 
-Exit codes: 0 done; 1 the answer is no; 2 the input is wrong; 3 the environment is wrong; 130 interrupted."""
+Exit codes: 0 done; 1 refused; 2 the input is wrong; 3 the environment is wrong; 130 interrupted."""
 
 
 class _Commands(LazyGroup):
     table: ClassVar[dict[str, tuple[str, str]]] = {
         "blueprints": ("isthmus.cli.blueprints_command", "List the blueprints, or show one."),
-        "plan": ("isthmus.cli.plan_command", "Choose models and places at the least cost, sized and priced."),
-        "init": ("isthmus.cli.init_command", "Begin a stack: requirements, plan and settings."),
-        "size": ("isthmus.cli.size_command", "Does a model fit a GPU; how many does a load need?"),
+        "plan": (
+            "isthmus.cli.plan_command",
+            "Choose models and places at the lowest cost, sized and priced.",
+        ),
+        "init": (
+            "isthmus.cli.init_command",
+            "Create the files of a new stack: requirements, plan and settings.",
+        ),
+        "size": (
+            "isthmus.cli.size_command",
+            "Say whether a model fits a GPU, and how many GPUs a load needs.",
+        ),
         "schema": ("isthmus.cli.schema_command", "Print the JSON Schema of a file that you write."),
         "render": (
             "isthmus.cli.render_command",
-            "Write every resource of a stack as files: no engine, no cloud.",
+            "Write every resource of a stack as a file, without engine or cloud.",
         ),
-        "images": ("isthmus.cli.images_command", "Every image and chart of a stack, to mirror."),
+        "images": ("isthmus.cli.images_command", "List every image and chart of a stack, to mirror them."),
         "preview": (
             "isthmus.cli.preview_command",
-            "Say what `up` would do: changes, findings, cost, data paths.",
+            "Show what `up` would do: changes, findings, cost, data paths.",
         ),
-        "ci": ("isthmus.cli.ci_command", "Say what a branch changes, judged by the commit before it."),
+        "ci": (
+            "isthmus.cli.ci_command",
+            "Show what a branch changes, judged by the rules of its base commit.",
+        ),
         "drift": (
             "isthmus.cli.drift_command",
-            "Say what changed behind the code's back, and what is not ours.",
+            "Show changes made outside Isthmus, and objects it does not manage.",
         ),
-        "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to what its plan says."),
-        "verify": ("isthmus.cli.verify_command", "Do the GPU pools show what healthy ones show?"),
-        "audit": ("isthmus.cli.audit_commands", "Prove the audit record, report from it, erase and hold."),
+        "up": ("isthmus.cli.up_command", "Build a stack, or bring it back to its plan."),
+        "verify": ("isthmus.cli.verify_command", "Check that the GPU pools of a stack are healthy."),
+        "audit": ("isthmus.cli.audit_commands", "Verify the audit record, report from it, erase and hold."),
         "calibrate": (
             "isthmus.cli.calibrate_command",
-            "How often a model's answers are right, by their score.",
+            "Measure how often a model's answers are right, by their score.",
         ),
         "sanitise": (
             "isthmus.cli.sanitise_command",
             "Redact files for retrieval or fine-tuning, with a manifest.",
         ),
-        "destroy": ("isthmus.cli.destroy_command", "Take a stack down; what is retained is named."),
+        "destroy": ("isthmus.cli.destroy_command", "Take a stack down, and list what is retained."),
         "evidence": (
             "isthmus.cli.evidence_command",
-            "For an auditor: every control, and what its check says of what.",
+            "List every control and what its check says, for an auditor.",
         ),
         "break-glass": (
             "isthmus.cli.break_glass_command",
-            "What two people sign for access in an emergency.",
+            "Print what two people sign for emergency access.",
         ),
-        "sandbox": ("isthmus.cli.sandbox_commands", "A local engine, cluster and AWS to develop and try on."),
+        "sandbox": ("isthmus.cli.sandbox_commands", "Run a local engine, cluster and AWS."),
     }
 
 

@@ -75,10 +75,10 @@ def verify(
     ca: Ca = None,
     format: Annotated[Machine, typer.Option(help="How to write it.")] = Machine.text,
 ) -> None:
-    """Prove that nothing before the last seal was changed, dropped, reordered or inserted, and no writer is missing.
+    """Verify that no record before the last seal was changed, dropped, reordered or inserted, and no writer is missing.
 
-    Asks nobody but the store. Lists intents without an outcome, and what is not sealed yet. Ends with 1 where something
-    contradicts.
+    Reads the store alone. Lists intents without an outcome, and records that are not sealed yet. The exit code is 1 if
+    the record contradicts itself.
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo
@@ -155,9 +155,10 @@ def report(
     ca: Ca = None,
     format: Annotated[Format, typer.Option(help="How to write it.")] = Format.text,
 ) -> None:
-    """Show that no gateway routed a class where it may not go, by class, gateway and place, and what cannot be shown.
+    """Report by class, gateway and place where requests went, and what the record cannot show.
 
-    Every store is verified first. Ends with 1 where a class went astray, an answer left unapproved, or records changed.
+    Verifies every store first. The exit code is 1 if data went to a place that its class forbids, if an answer left
+    without approval, or if records were changed.
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo, InputError

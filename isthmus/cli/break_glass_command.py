@@ -18,7 +18,7 @@ def break_glass(
     access: Annotated[str, typer.Argument(metavar="ID", help="The access in STACK.break-glass.yaml.")],
     project: ProjectDir = None,
 ) -> None:
-    """Print what both people of an emergency access sign, for `ssh-keygen -Y sign -n isthmus-break-glass`."""
+    """Print what two people sign for emergency access, with `ssh-keygen -Y sign -n isthmus-break-glass`."""
     from isthmus.catalogue import break_glass as records
     from isthmus.contracts.errors import InputError
     from isthmus.engine import project as projects

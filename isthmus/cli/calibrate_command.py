@@ -47,9 +47,10 @@ def calibrate(
         Format, typer.Option("--format", help="text, json, or html with the picture.")
     ] = Format.text,
 ) -> None:
-    """Fit how often a model's answers are right by their score, and say what that is worth on answers kept aside.
+    """Fit how often a model's answers are right by their score, and test the fit on answers that were set aside.
 
-    Ends with 1, and writes nothing, where no threshold keeps the rate, or scores miss what is right by more than 0.05.
+    The exit code is 1, and nothing is written, if no threshold keeps the error rate or the calibration error is above
+    0.05.
     """  # fmt: skip
     import datetime
 

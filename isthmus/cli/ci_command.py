@@ -29,11 +29,11 @@ def ci(
     fail_on: FailOn = None,
     output: Output = None,
 ) -> None:
-    """Say what the checkout changes against a commit: no engine, no credentials, no network, no secrets.
+    """Show what the checkout changes against a base commit, without engine, network or credentials.
 
-    Both are rendered, each by its own code. The branch does not judge itself: rules, silences, handling and classes are
-    read from the base commit as well, and what either refuses is refused. What the branch loosens of them comes first,
-    and is a finding that the branch cannot silence. Ends as `isthmus preview` does.
+    Each version is rendered by its own code. The branch cannot relax its own rules: rules, silences, handling and
+    classes are also read from the base commit, and a change is refused if either version refuses it. Rules that the
+    branch relaxes are listed first, as findings that it cannot silence. The exit codes are those of `isthmus preview`.
     """
     from isthmus.cli import previews
     from isthmus.cli.progress import Progress

@@ -24,7 +24,7 @@ def destroy(
     not_made: NotMade = None,
     parallel: Parallel = 4,
 ) -> None:
-    """Take a stack down; what it retains on purpose stays and is named. Of an estate, the highest layer goes first."""
+    """Take a stack down, and list what it retains on purpose. Of an estate, the highest layer goes first."""
     from isthmus.cli import console, several
     from isthmus.cli.answering import answers
     from isthmus.cli.asking import confirm

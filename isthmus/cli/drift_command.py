@@ -1,4 +1,4 @@
-"""`isthmus drift STACK...`: what changed behind the code's back, for a person, a nightly job or a program."""
+"""`isthmus drift STACK...`: changes made outside Isthmus, for a person, a nightly job or a program."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def drift(
     ] = None,
     output: Output = None,
 ) -> None:
-    """Say what of a stack, several, or an estate's is not as it was left: changed, added, gone, or not ours.
+    """Show what differs from the last `up`: changed, added or deleted resources, and objects that others manage.
 
-    Clusters and accounts are read, and nothing is changed, the state neither. What could not be looked at is named, and
-    never ends with 0. `--format json` gives one object for one stack, a list for several.
+    Reads clusters and accounts; changes nothing, not even the state. Lists what it could not read, and then the exit
+    code is not 0. `--format json` gives one object for one stack, and a list for several.
     """
     from isthmus.cli.previews import writable
     from isthmus.engine import project as projects

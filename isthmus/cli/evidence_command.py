@@ -55,11 +55,11 @@ def evidence(
         ),
     ] = None,
 ) -> None:
-    """List every control with its framework ids, the resources that it was asked of, and what its check says of each.
+    """List every control with its framework ids, the resources it covers, and the result of its check.
 
-    A control that was asked of nothing is "not applicable" and never holds; what no policy checks is listed too. A
-    check supports a framework's requirement and never meets it. The exit code is 0 whatever is found: `isthmus
-    preview` and `isthmus render` are what refuses.
+    A control that covers no resource is "not applicable", never a pass. Controls that no policy checks are listed too.
+    A check supports a requirement of a framework; it does not fulfil it. The exit code is 0 whatever the results are:
+    `isthmus preview` and `isthmus render` refuse.
     """
     import sys
 

@@ -50,11 +50,11 @@ def images(
     ] = False,
     project: ProjectDir = None,
 ) -> None:
-    """List every image and chart that a stack needs, with its digest: what must be mirrored.
+    """List every image and chart that a stack needs, with its digest, to mirror them.
 
-    Read off the rendered pods, so nothing that runs is left out. References and digests are those of
-    images.lock.yaml, which --resolve fills. Ends with 2 where a digest is missing (in a sandbox it may), with 1 where
-    a tag has moved and --update is not given, with 3 where a registry cannot be asked.
+    The list comes from the rendered pods, so it is complete. References and digests are those of images.lock.yaml;
+    --resolve fills it. Exit code 1: a tag has moved and --update is not given. 2: a digest is missing (a sandbox
+    accepts that). 3: a registry does not answer.
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts import images_lock

@@ -35,12 +35,11 @@ def init(
     ] = None,
     project: ProjectDir = None,
 ) -> None:
-    """Begin a stack: copy the requirements, plan, and write the settings that the chosen blueprint needs.
+    """Create the files of a new stack: copy the requirements, plan, and write the settings of the chosen blueprint.
 
-    Writes STACK.requirements.yaml, STACK.plan.yaml and Pulumi.STACK.yaml into the project's folder of stacks. What
-    only the organisation knows stands in the settings as examples to complete; with --sandbox as values that build
-    in `isthmus sandbox up`. Nothing that is there is overwritten, and where there is no feasible plan nothing is
-    written.
+    Writes STACK.requirements.yaml, STACK.plan.yaml and Pulumi.STACK.yaml into the project's folder of stacks. The
+    settings hold placeholders for the values that only you know; with --sandbox they hold made-up values that build in
+    `isthmus sandbox up`. Overwrites nothing. Writes nothing if no plan is feasible.
     """
     import datetime
 

@@ -50,10 +50,10 @@ def plan(
     ] = None,
     format: Annotated[Format, typer.Option("--format", help="text, json, yaml or html.")] = Format.text,
 ) -> None:
-    """Choose models and places for every workload at the least cost, sized, priced and explained.
+    """Choose models and places for every workload at the lowest cost, sized, priced and explained.
 
-    The plan is a lock: what stands in PLAN (or beside the requirements) is an input, and at equal cost stays. Without
-    `-o` nothing is written. A plan that is not feasible never takes the place of one that is.
+    The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
+    its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
     """
     import datetime
 
@@ -173,17 +173,17 @@ def _lines(found: Planned) -> list[str]:
 
     plan = found.plan
     if not plan.feasible:
-        lines = ["infeasible: these cannot hold together"]
+        lines = ["infeasible: these requirements contradict each other"]
         lines += [f"  - {each}" for each in plan.conflicts]
         lines += [
             "",
-            "ways out, each solved again:"
+            "ways out (each was solved again):"
             if plan.ways_out
-            else "no change of a single demand was found to help",
+            else "no single change makes a plan possible; see the reasons for each workload",
         ]
         lines += [f"  - {way.what}: {way.monthly_cost_usd:,.0f} USD a month" for way in plan.ways_out]
         for name, why in found.rejected.items():
-            lines += ["", f"{name}: ruled out"] + [f"  - {each}" for each in why]
+            lines += ["", f"{name}: options that were ruled out"] + [f"  - {each}" for each in why]
         return lines
     lines = [
         f"{plan.blueprint}: {plan.monthly_cost_usd:,.0f} USD a month, {plan_page.in_use(plan)} in use",
@@ -200,25 +200,31 @@ def _lines(found: Planned) -> list[str]:
             f"{endpoint.site}{part}"
         )
         lines.append(f"  {placement.why}")
-    lines += ["", "a month:"]
+    lines += ["", "cost a month:"]
     for item in plan.cost_items or []:
         shown = f"{item.monthly_usd:>12,.2f}" if item.counted else f"({item.monthly_usd:,.2f})".rjust(12)
         lines.append(
             f"  {shown}  {item.what} ({item.quantity:,.6g} {item.unit} at {item.unit_price_usd:,.6g})"
         )
-    lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  in all; what stands in brackets is not counted")
+    lines.append(f"  {plan.monthly_cost_usd:>12,.2f}  total; amounts in brackets are not counted")
     if plan.stress is not None and plan.stress.breaks_first is not None:
-        holds = "holds" if plan.stress.holds else "does not hold"
-        first = f"{plan.stress.breaks_first} breaks first, at {plan.stress.breaks_at:g} times"
-        lines += ["", f"at {plan.stress.factor:g} times the peak it {holds}: {first}"]
+        result = "passes" if plan.stress.holds else "fails"
+        bottleneck = f"{plan.stress.breaks_first}, at {plan.stress.breaks_at:g} times the peak"
+        lines += [
+            "",
+            f"stress test at {plan.stress.factor:g} times the peak: {result}; first bottleneck: {bottleneck}",
+        ]
         lines += [f"  - {each}" for each in plan.stress.needs]
     if plan.stress is not None and plan.stress.outgrown_first is not None:
         months = plan_page.counts(plan.stress.outgrown_in_months or 0, "month")
         lines.append(
-            f"by the growth that is stated {plan.stress.outgrown_first} is too small first, in {months}"
+            f"at the stated growth {plan.stress.outgrown_first} is the first to be too small, in {months}"
         )
     for other in plan.alternatives or []:
         cost = "" if other.monthly_cost_usd is None else f"{other.monthly_cost_usd:,.0f} USD a month; "
-        lines += ["", f"not by the blueprint {other.blueprint}: {cost}{'; '.join(other.rejected_because)}"]
+        lines += [
+            "",
+            f"blueprint {other.blueprint} was not chosen: {cost}{'; '.join(other.rejected_because)}",
+        ]
     lines += ["", *found.told, *(f"warning: {each}" for each in plan.warnings)]
     return lines

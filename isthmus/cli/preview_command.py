@@ -25,11 +25,11 @@ def preview(
     fail_on: FailOn = None,
     output: Output = None,
 ) -> None:
-    """Say what `isthmus up` would do to a stack, several, or an estate's: changes, findings, cost, data paths.
+    """Show what `isthmus up` would do to stacks or an estate: changes, findings, cost, data paths.
 
-    Live state is read, so what others changed is found too; nothing is changed. A preview that fails or is seen in
-    part says so, in every format, and never ends with 0. `--format json` gives one object for one stack, a list for
-    several. A Markdown comment of more than 60,000 characters is cut, and names the file with the rest.
+    Reads live state, so it also finds what others changed; changes nothing. A preview that fails or is incomplete
+    says so in every format, and its exit code is not 0. `--format json` gives one object for one stack, and a list for
+    several. A Markdown comment of more than 60,000 characters is cut and names the file with the rest.
     """
     from isthmus.cli import previews
     from isthmus.engine import project as projects

@@ -48,15 +48,15 @@ def render(
         str, typer.Option("--source", metavar="NAME", help="With --for flux: the GitRepository's name.")
     ] = "isthmus",
 ) -> None:
-    """Write every resource of a stack as files: no engine, no cluster, no cloud.
+    """Write every resource of a stack as a file, without engine, cluster or cloud.
 
     Manifests under kubernetes/, AWS inputs under aws/, and graph.json, outputs.json, platform.yaml; pictures of
-    the network and the identities as Mermaid (network.mmd, identities.mmd). What was rendered is held to the
-    policies (docs/policies.md), whose findings are listed: ends with 1 where a critical or a high one stands, or
-    one that cannot be decided.
+    the network and the identities as Mermaid (network.mmd, identities.mmd). The rendered
+    resources are checked against the policies (docs/policies.md) and findings are listed: the exit code is 1 if a
+    critical or high finding stands, or one that cannot be decided.
     A value that only a cloud knows is a placeholder such as ${bank-frankfurt-bucket.id}. The same input gives the same
-    bytes. A folder that an earlier render made is replaced whole. For an estate a folder is written for each of its
-    stacks, where what another stack makes is a placeholder, too.
+    bytes. The folder of an earlier render is replaced. An estate gets one folder for each of its stacks; resources of
+    other stacks are placeholders there.
     """  # fmt: skip
     from isthmus.engine import render as rendering
 

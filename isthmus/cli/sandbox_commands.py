@@ -54,8 +54,7 @@ def install(
         typer.Option(help="Only this tool or program; may be given again.", show_default=False),
     ] = None,
 ) -> None:
-    """Make the toolchain available: Pulumi's engine, the language host, the provider and the cluster's
-    programs."""
+    """Install the toolchain: Pulumi's engine, the language host, the provider and the cluster's programs."""
     from isthmus.cli import console
     from sandbox import toolchain
     from sandbox.toolchain.progress import for_terminal
@@ -84,8 +83,7 @@ def up(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Bring up a cluster for each on-prem site, and AWS; and make the requirements' stack in the sandbox's
-    backend, where they are those of a sandbox stack."""
+    """Start a cluster for each on-prem site, and AWS. Creates the requirements' stack in the sandbox's backend."""
     from isthmus.cli import console
     from sandbox import api
 
@@ -101,7 +99,7 @@ def status(
     tools: Annotated[bool, typer.Option("--tools", help="Each tool's source, version and path too.")] = False,
     format: Annotated[str, typer.Option(metavar="text|json", help="How to print it.")] = "text",
 ) -> None:
-    """Say what runs, and where. Changes nothing."""
+    """Show what runs, and where. Changes nothing."""
     from isthmus.cli import console
     from isthmus.contracts.errors import InputError
     from sandbox import api
@@ -129,7 +127,7 @@ def env(home: Home = None) -> None:
 
 @app.command()
 def down(home: Home = None) -> None:
-    """End every process of the sandbox; Pulumi's state stays."""
+    """End every process of the sandbox. Pulumi's state is kept."""
     from isthmus.cli import console
     from sandbox import api
 

@@ -99,10 +99,10 @@ def sanitise(
     credentials: Credentials = None,
     ca: Ca = None,
 ) -> None:
-    """Write the files of SOURCE to TARGET with placeholders for what the rules find, and a manifest of all of them.
+    """Write the files of SOURCE to TARGET with placeholders for what the rules find, and a manifest of all files.
 
-    What is refused is not in the target, and the exit code is 1 then. Interrupted, the same command goes on where it
-    was; a file that is as it was, under the same rules, is not done again.
+    A refused file is not written, and the exit code is then 1. After an interruption the same command continues;
+    unchanged files under unchanged rules are not processed again.
     """
     import os
 

@@ -44,15 +44,15 @@ def up(
     parallel: Parallel = 4,
     approved: Approved = None,
 ) -> None:
-    """Build a stack, or bring it back to what its plan says; several, or an estate's, side by side.
+    """Build stacks or an estate, or bring them back to their plans; several run side by side.
 
-    Live state is read first, so what others changed is found and mended. Progress goes to stderr, the
-    summary to stdout. What an earlier run that was cut off left open is decided first; --made and
-    --not-made answer what it could not decide. A plan that moves workloads where there is no room for both is
-    refused without --replace-in-place, and nothing is changed; --yes is no consent to that.
+    Reads live state first, and repairs what others changed. Progress goes to stderr, the summary to stdout. If an
+    earlier run was interrupted, its half-made resources are found first; --made and --not-made answer for those that it
+    cannot find. A plan that moves workloads without room for old and new replicas needs --replace-in-place; --yes does
+    not consent to that.
 
-    Of an estate, a layer is built when those below it are. Where a stack fails, those that need it are not started,
-    the others go on, and the exit code is the first failure's.
+    In an estate, a layer is built after the layers below it. If a stack fails, stacks that need it are not started and
+    the others continue; the exit code is that of the first failure.
     """
     from isthmus.cli import console, several
     from isthmus.cli.answering import answers

@@ -17,11 +17,10 @@ def verify(
     project: ProjectDir = None,
     everything: Annotated[bool, typer.Option("--all", help="Also list what is as it should be.")] = False,
 ) -> None:
-    """Look in each cluster for what the stack's GPU pools show when they are healthy: machines, labels, what kubelet
-    gives out, the operator's and the queues' conditions. Reads only.
+    """Check that the GPU pools of a stack are healthy: machines, labels, GPUs of the kubelet, operator and queues.
 
-    What to look for follows from the stack's files, so this also finds a pool that was changed and not brought up yet.
-    Ends with 1 where something is missing or different.
+    Reads only. The expected values come from the stack's files, so a pool that was changed and
+    not brought up yet is found too. The exit code is 1 if something is missing or different.
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo

@@ -1,6 +1,6 @@
 """One shape for every error a user can cause or meet: what, where, what to do.
 
-Exit codes are part of the command line's contract: 1 the answer is no, 2 the input is wrong,
+Exit codes are part of the command line's contract: 1 refused, 2 the input is wrong,
 3 the environment is.
 """
 
@@ -55,7 +55,7 @@ class AnswerIsNo(IsthmusError):
     """The input is understood and refused: a policy, a boundary, an infeasible plan."""
 
     exit_code = 1
-    verdict = "the answer is no"
+    verdict = "refused"
 
 
 class InputError(IsthmusError):

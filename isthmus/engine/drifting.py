@@ -1,4 +1,4 @@
-"""`isthmus drift`: what changed behind the code's back, from the engine's look at what stands and our own.
+"""`isthmus drift`: changes made outside Isthmus, from the engine's look at what stands and our own.
 
 The engine's providers read what the state has (a refresh that writes nothing). Of Kubernetes we ask the API server
 besides, for what a provider does not see; of AWS, what bears our tags or hangs on what is ours. Whatever goes wrong on

@@ -99,8 +99,8 @@ def test_an_infeasible_plan_is_exit_code_1_and_takes_no_feasible_one_s_place(ist
     bank.write_text(bank.read_text().replace("monthly_usd: 60000", "monthly_usd: 20000"))
     ran = isthmus("plan", bank, "-o", target, *AS_OF)
     assert ran.code == 1
-    assert ran.out.startswith("infeasible: these cannot hold together\n  - budget 20,000 USD a month\n")
-    assert "ways out, each solved again:" in ran.out
+    assert ran.out.startswith("infeasible: these requirements contradict each other\n  - budget 20,000 USD a month\n")
+    assert "ways out (each was solved again):" in ran.out
     assert target.read_bytes() == first
     assert "is left as it is" in ran.err
 
@@ -111,7 +111,7 @@ def test_text_tells_the_decision_first_and_what_moved_on_stderr(isthmus, bank):
     bank.write_text(bank.read_text().replace("mean_rps: 0.1", "mean_rps: 0.2"))
     ran = isthmus("plan", bank, *AS_OF)
     assert ran.out.splitlines()[0].startswith("regulated-hybrid: ")
-    assert "at 1.5 times the peak it holds" in ran.out
+    assert "stress test at 1.5 times the peak: passes" in ran.out
     assert "against the plan that is there: the requirements have changed" in ran.err
     assert "against the plan that is there: the month costs " in ran.err
 

@@ -37,6 +37,18 @@ UNKNOWN_FIELDS = [
 ]
 """Options of model servers, of LiteLLM and of the cloud, by which a caller could choose where a request goes."""
 
+DATA_MOVING_FIELDS = """
+    add_generation_prompt add_special_tokens allowed_openai_params api_version aws_access_key_id
+    aws_bedrock_runtime_endpoint aws_region_name azure_ad_token background caching callbacks container
+    continue_final_message conversation custom_llm_provider data_parallel_rank deployment_id documents echo file_ids
+    guardrails guided_choice guided_regex include input_audio instructions litellm_metadata logits_processors
+    lora_request mcp_servers media_io_kwargs mm_processor_kwargs mock_response model_list multi_modal_data num_retries
+    organization previous_response_id prompt prompt_embeds prompt_logprobs proxy request_id return_token_ids
+    success_callback timeout tool_resources user_config vector_store_ids vertex_project vllm_xargs
+    webhook_url
+""".split()  # noqa: SIM905  a list would take a line for each
+"""Fields of OpenAI, vLLM, LiteLLM and clouds that fetch, store, log or send data elsewhere, or choose who answers."""
+
 HARMLESS_FIELDS = [
     "metadata",
     "modalities",
@@ -80,6 +92,12 @@ LEADING_OUT: list[dict[str, Any]] = [
     {"functions": []},
     {"tools": [{"type": "function", "function": {"name": "a b"}}]},
     {"response_format": {"type": "json_schema", "json_schema": []}},
+    {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "x", "schema": {"$ref": "https://evil.example/schema.json"}},
+        }
+    },
 ]
 """Malformed, or something that a server would fetch."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
@@ -11,12 +12,22 @@ from typing import Any
 import httpx
 import pytest
 
+from edge.allowance import estimate
 from tests.edge.conftest import bearer, code_of
 from tests.edge.counted import Counted, counted
 from tests.edge.fake_model import FakeModel
 from tests.edge.postgres import Postgres
 
 DEAR = ("dear", "unserved", "last")
+BURST: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}], "stream": True, "max_tokens": 100}
+PROMPT, ANSWER = estimate(BURST)
+BURSTS: dict[str, tuple[dict[str, Any], str, int]] = {
+    "burst-requests": ({"requests_per_minute": 20}, "rate_limited", 20),
+    "burst-tokens": ({"tokens_per_minute": 2000}, "rate_limited", 2000 // (PROMPT + ANSWER)),
+    "burst-month": ({"tokens_per_month": 2000}, "budget_exhausted", 2000 // (PROMPT + ANSWER)),
+    "burst-usd": ({"usd_per_month": 20}, "budget_exhausted", int(20 // (PROMPT * 0.001 + ANSWER * 0.01))),
+}
+"""By workload: its limit, how more is refused, and for how many requests like `BURST` there is room."""
 TAKEN = 12
 """Tokens of each answer of the fake model: 7 of the prompt, 5 of the answer."""
 
@@ -38,6 +49,8 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {"name": "abroad", "allowance": {"tokens_per_month": 100_000}},
                 {"name": "strange"},
                 {"name": "free", "team": "insurance"},
+                {"name": "leaving", "allowance": {"requests_per_minute": 10}},
+                *({"name": name, "allowance": limit} for name, (limit, _, _) in BURSTS.items()),
             ],
             "routes": [
                 {**made.place(), "workload": "narratives"},
@@ -49,6 +62,8 @@ def running(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 {**made.place(**by_token), "workload": "aborting"},
                 {**made.place(**by_token, target="onprem-vllm"), "workload": "strange"},
                 {**made.place(), "workload": "abroad"},
+                {**made.place(), "workload": "leaving"},
+                *({**made.place(**by_token), "workload": name} for name in BURSTS),
             ],
         }
         for _ in range(2):
@@ -91,6 +106,68 @@ def test_a_teams_rate_is_kept_by_all_copies_together_for_all_its_workloads(site:
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert "team payments may take 60 requests a minute" in refused.json()["error"]["message"].lower()
     assert site.gateways[0].metric("isthmus_refusals_total", code="rate_limited", team="payments") > 0
+
+
+def ask_at_once(
+    site: Counted, key: str, model: str, count: int, timeout: float = 20, **fields: Any
+) -> list[str]:
+    """What becomes of requests that are all under way together, half of them at each copy: `200`, a code, or `left`."""
+    body = {**BURST, "model": model, **fields}
+
+    async def run() -> list[str]:
+        context = site.authority.client("app")
+        start = asyncio.Event()
+        limits = httpx.Limits(max_connections=count)
+        clients = [
+            httpx.AsyncClient(
+                base_url=each.url, verify=context, trust_env=False, timeout=timeout, limits=limits
+            )
+            for each in site.gateways[:2]
+        ]
+
+        async def one(number: int) -> str:
+            await start.wait()
+            try:
+                answer = await clients[number % 2].post(
+                    "/v1/chat/completions", json=body, headers=bearer(key)
+                )
+            except httpx.ReadTimeout:
+                return "left"
+            return "200" if answer.status_code == 200 else code_of(answer)
+
+        tasks = [asyncio.create_task(one(number)) for number in range(count)]
+        start.set()
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for client in clients:
+                await client.aclose()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("workload", BURSTS)
+def test_requests_that_all_run_at_once_at_two_copies_pass_no_limit(site: Counted, workload: str):
+    _, code, most = BURSTS[workload]
+    at_a_minutes_beginning(site)
+    site.models[0].reset("slow")  # nothing is settled before the last has asked
+    became = ask_at_once(site, site.issue(workload), workload, 60)
+    assert set(became) == {"200", code}
+    # Each copy may hold a twentieth of a minute, or a request's worth, that the other one lacks.
+    assert most - 2 <= became.count("200") <= most
+    assert len(site.models[0].received) == became.count("200")
+
+
+def test_who_leaves_before_the_answer_makes_no_room_for_others(site: Counted):
+    at_a_minutes_beginning(site)
+    key = site.issue("leaving")
+    site.models[0].reset("stall")
+    for _ in range(3):
+        became = ask_at_once(site, key, "leaving", 20, timeout=1, stream=False)
+        assert set(became) <= {"left", "rate_limited"}
+    assert 9 <= len(site.models[0].received) <= 10
+    site.models[0].reset()
+    assert code_of(site.chat(key, "leaving")) == "rate_limited"
 
 
 def test_tokens_are_reserved_before_and_counted_after(site: Counted):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -45,6 +46,53 @@ def test_another_model_than_the_keys_own_is_404(chain: Site, model: str):
 def test_a_key_whose_workload_has_no_route_here_gets_nothing(chain: Site):
     assert chain.ask(key=KEYS["unrouted"], model="unrouted").status_code == 404
     assert chain.client.get("/v1/models", headers=bearer(KEYS["unrouted"])).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("authorization", f"Token {KEYS[WORKLOAD]}")],
+        [("authorization", KEYS[WORKLOAD])],
+        [("authorization", f"Bearer {KEYS[WORKLOAD]}, Bearer {KEYS['claims']}")],
+        [("authorization", f"Bearer\t\t{KEYS['claims']} {KEYS[WORKLOAD]}")],
+        [("proxy-authorization", f"Bearer {KEYS[WORKLOAD]}")],
+        [("x-authorization", f"Bearer {KEYS[WORKLOAD]}")],
+        [("cookie", f"authorization=Bearer {KEYS[WORKLOAD]}")],
+        [("x-forwarded-client-cert", f'Subject="CN={WORKLOAD}";DNS={WORKLOAD}')],
+        [("ssl-client-verify", "SUCCESS"), ("ssl-client-subject-dn", f"CN={WORKLOAD}")],
+        [("x-isthmus-workload", WORKLOAD), ("x-forwarded-user", WORKLOAD), ("x-remote-user", WORKLOAD)],
+    ],
+)
+def test_nothing_but_one_bearer_key_is_an_identity(chain: Site, headers: list[tuple[str, str]]):
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    response = chain.client.post(CHAT, json=chat(), headers=raw)
+    assert (response.status_code, code_of(response)) == (401, "invalid_api_key")
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "header", ["x-isthmus-workload", "x-isthmus-class", "x-forwarded-user", "openai-project"]
+)
+def test_a_header_does_not_make_a_key_anothers(chain: Site, header: str):
+    own = {**bearer(KEYS["claims"]), header: WORKLOAD}
+    refused = chain.client.post(CHAT, json=chat(model=WORKLOAD), headers=own)
+    assert (refused.status_code, code_of(refused)) == (404, "model_not_found")
+    assert chain.model.received == []
+    assert chain.client.post(CHAT, json=chat(model="claims"), headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("field", asking.DATA_MOVING_FIELDS)
+def test_a_field_that_moves_data_is_refused_wherever_it_stands(chain: Site, field: str):
+    for value in ("https://evil.example", {"url": "https://evil.example"}, True):
+        variants: tuple[dict[str, Any], ...] = (
+            {field: value},
+            {"extra_body": {field: value}},
+            {"stream": True, field: value},
+        )
+        for fields in variants:
+            response = chain.ask(**fields)
+            assert (response.status_code, code_of(response)) == (400, "unknown_field"), fields
+    assert chain.model.received == []
 
 
 @pytest.mark.parametrize("field", asking.UNKNOWN_FIELDS)
@@ -145,6 +193,38 @@ def test_an_image_by_address_is_refused_and_an_inline_one_is_not(chain: Site, ur
         ("GET", "/docs", 404),
         ("GET", "/", 404),
         ("POST", "//v1/chat/completions", 404),
+        *(
+            (method, path, 404)
+            for method in ("GET", "POST")
+            for path in (
+                *(
+                    "/v1/responses",
+                    "/v1/messages",
+                    "/v1/files",
+                    "/v1/batches",
+                    "/v1/uploads",
+                    "/v1/vector_stores",
+                ),
+                *(
+                    "/v1/audio/transcriptions",
+                    "/v1/images/generations",
+                    "/v1/fine_tuning/jobs",
+                    "/v1/threads",
+                ),
+                *("/v1/score", "/v2/rerank", "/v1/unload_lora_adapter", "/v1/reviews/" + "0" * 32),
+                *("/tokenize", "/detokenize", "/pooling", "/classify", "/invocations", "/sleep", "/wake_up"),
+                *(
+                    "/reset_prefix_cache",
+                    "/collective_rpc",
+                    "/start_profile",
+                    "/server_info",
+                    "/version",
+                    "/load",
+                ),
+                *("/key/generate", "/config/update", "/spend/logs", "/openapi.json", "/debug", "/live"),
+                *("/v1/chat/completions%2f..%2fmetrics", "/V1/chat/completions", "/v1/chat/completions%00"),
+            )
+        ),
     ],
 )
 def test_any_other_route_is_refused(chain: Site, method: str, path: str, status: int):
@@ -191,6 +271,45 @@ def test_another_content_type_or_an_encoded_body_is_415(chain: Site):
     body = json.dumps(chat()).encode()
     assert post_raw(chain, body, **{"content-type": "text/plain"}).status_code == 415
     assert post_raw(chain, body, **{"content-encoding": "gzip"}).status_code == 415
+    assert chain.model.received == []
+
+
+TEXT_IN_JSON = json.dumps(chat())
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (TEXT_IN_JSON.encode("utf-16"), "application/json; charset=utf-16"),
+        (TEXT_IN_JSON.encode("utf-16-le"), "application/json"),
+        (TEXT_IN_JSON.encode("utf-32"), "application/json; charset=utf-32"),
+        (TEXT_IN_JSON.encode("utf-7").replace(b'"IBAN', b'"+AEk-BAN\xff'), "application/json; charset=utf-7"),
+        (TEXT_IN_JSON.encode("utf-8-sig"), "application/json"),
+        (TEXT_IN_JSON.replace("IBAN", "\xe9").encode("latin-1"), "application/json; charset=iso-8859-1"),
+        (TEXT_IN_JSON.encode().replace(b"IBAN", b"\xc1\x89BAN"), "application/json"),
+        (TEXT_IN_JSON.encode().replace(b"IBAN", b"\xed\xa0\x80"), "application/json"),
+        (TEXT_IN_JSON.encode() + b"\x00", "application/json"),
+        (TEXT_IN_JSON.encode() + TEXT_IN_JSON.encode(), "application/json"),
+    ],
+    ids=[
+        *("utf-16", "utf-16 unsaid", "utf-32", "utf-7", "a byte order mark", "latin-1", "an overlong letter"),
+        *("half a pair", "a NUL behind it", "two bodies"),
+    ],
+)
+def test_a_body_in_another_encoding_than_utf8_is_400(chain: Site, content: bytes, kind: str):
+    """No reader behind the gateway may see another text than the one that was screened."""
+    response = post_raw(chain, content, **{"content-type": kind})
+    assert (response.status_code, code_of(response)) == (400, "malformed_json")
+    assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZIP", "br", "deflate", "zstd", "identity, gzip", "gzip, identity", "x"]
+)
+def test_a_body_with_any_content_encoding_is_415(chain: Site, coding: str):
+    for content in (gzip.compress(TEXT_IN_JSON.encode()), TEXT_IN_JSON.encode()):
+        response = post_raw(chain, content, **{"content-encoding": coding})
+        assert (response.status_code, code_of(response)) == (415, "unsupported_encoding")
     assert chain.model.received == []
 
 

@@ -239,3 +239,44 @@ def test_nothing_is_smuggled_behind_a_request_whose_end_can_be_read_in_two_ways(
     assert b"200" not in statuses
     assert b"500" not in statuses
     assert chain.model.received == []
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        "transfer-encoding: gzip, chunked",
+        "transfer-encoding: deflate,chunked",
+        "transfer-encoding: chunked, chunked",
+        "transfer-encoding: gzip\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked;q=1",
+        "transfer-encoding: identity, chunked",
+    ],
+)
+def test_a_body_in_another_coding_than_chunked_is_refused_and_the_connection_closed(chain: Site, coding: str):
+    """The gateway decodes no other coding, and a server behind another reader could see another body."""
+    chain.model.reset()
+    body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
+    lines = [f"POST {CHAT} HTTP/1.1", "host: x", "content-type: application/json", coding]
+    head = "\r\n".join([*lines, f"authorization: Bearer {KEYS[WORKLOAD]}"]).encode() + b"\r\n\r\n"
+    request = head + b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    with ExitStack() as stack:
+        connection = open_connection(chain.gateway, chain.authority.client("app"), stack)
+        connection.sendall(request)
+        connection.settimeout(5)
+        answer = b""
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            while piece := connection.recv(65536):  # a connection that stays open is a timeout, and an error
+                answer += piece
+    assert answer.split(b" ")[1] in (b"400", b"501"), answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert chain.model.received == []
+
+
+def test_a_chunked_body_is_served_however_the_word_is_written(chain: Site):
+    for word in ("chunked", "Chunked"):
+        chain.model.reset()
+        headers = {"authorization": f"Bearer {KEYS[WORKLOAD]}", "content-type": "application/json"}
+        body = b'{"model":"%s","messages":[{"role":"user","content":"x"}]}' % WORKLOAD.encode()
+        answer = chain.client.post(CHAT, content=iter([body]), headers={**headers, "transfer-encoding": word})
+        assert answer.status_code == 200, answer.text

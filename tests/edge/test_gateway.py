@@ -42,6 +42,19 @@ def test_a_stream_passes_gateway_and_sidecar_event_by_event(chain: Site):
     assert all("usage" not in chunk for chunk in chunks), "the caller did not ask for usage"
 
 
+def test_an_answer_has_one_id_of_its_own_by_which_its_line_is_found(chain: Site):
+    """The model server's own id never passes: it could be anything that the server was made to say."""
+    ids = []
+    for stream in (False, True, False):
+        response = chain.ask(stream=stream)
+        heads = [json.loads(item) for item in stream_data(response.text)[:-1]] or [response.json()]
+        (id_,) = {head["id"] for head in heads}
+        chain.gateway.wait_for_line("request", request_id=id_.removeprefix("chatcmpl-"))
+        ids.append(id_)
+    assert len({*ids}) == 3
+    assert "chatcmpl-1" not in ids, "the id of the model server"
+
+
 def test_a_stream_gives_usage_when_asked_for(chain: Site):
     data = stream_data(chain.ask(stream=True, stream_options={"include_usage": True}).text)
     assert json.loads(data[-2])["usage"]["total_tokens"] == 12

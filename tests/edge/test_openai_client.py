@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -186,6 +187,10 @@ def test_it_completes_text_whole_and_as_a_stream(bank: Bank):
 def test_it_embeds(bank: Bank):
     answer = bank.client.embeddings.create(model="vectors", input=["one"], encoding_format="float")
     assert (answer.data[0].embedding, answer.model, answer.usage.prompt_tokens) == ([0.5, 0.25], "vectors", 3)
+    again = bank.client.embeddings.with_raw_response.create(
+        model="vectors", input="a", encoding_format="float"
+    )
+    assert json.loads(again.text)["id"] == f"embd-{again.headers['x-request-id']}"
 
 
 def test_its_certificate_may_be_its_identity(bank: Bank):

@@ -16,13 +16,17 @@ from ruamel.yaml import YAML
 
 from isthmus.cli import main
 from isthmus.contracts import yamlfile
-from isthmus.engine import project, render, rendered_files
+from isthmus.engine import gitops, project, render, rendered_files
+from isthmus.graph.resources import Graph
+from isthmus.report import pictures
 from tests.laying import lay
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = "2026-11-25"
 INFEASIBLE = frozenset({"bank-infeasible"})
 """Examples of which the planner says that they cannot be (tests/planning/test_planner.py)."""
+
+FORMS: tuple[gitops.Form, ...] = ("argocd", "flux")
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,18 @@ def write(target: Path) -> None:
 def one(name: str, root: Path, folder: Path) -> Rendering:
     """A project's stack, rendered into a folder."""
     chosen = project.find(root).stack(name)
-    platform = chosen.platform().model_dump(mode="json", by_alias=True, exclude_none=True)
-    rendered_files.write(rendered_files.files(render.render(chosen), platform), folder, name)
+    platform = chosen.platform()
+    resources = render.render(chosen)
+    files = rendered_files.files(
+        resources, platform.model_dump(mode="json", by_alias=True, exclude_none=True)
+    )
+    graph = Graph(resources.resources)
+    files |= {"network.mmd": pictures.network(graph, platform), "identities.mmd": pictures.identities(graph)}
+    # As `isthmus render --for` lays them out; in folders that no grader reads.
+    for form in FORMS if name in stacks() else ():
+        laid_out, _ = gitops.files(resources.resources, name, form, "isthmus")
+        files |= {f"for-{form}/{path}": text for path, text in laid_out.items()}
+    rendered_files.write(files, folder, name)
     return Rendering(name, folder)
 
 

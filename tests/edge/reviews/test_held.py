@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -131,6 +134,136 @@ def test_only_the_workload_that_asked_sees_its_held_answer(site: Reviewed):
     keyless = site.client(site.gateway).get(f"/v1/reviews/{held}")
     assert keyless.status_code == 401
     assert site.client(site.gateway).post(f"/v1/reviews/{held}/approve").status_code == 404
+
+
+@pytest.mark.parametrize("workload", ["claims", "bound"])
+def test_another_workload_has_no_way_to_a_held_answer(site: Reviewed, people: dict[str, str], workload: str):
+    waiting, approved = site.hold(), site.hold()
+    for name in ("anna", "bert"):
+        site.act(people[name], approved, "approve")
+    assert site.look(approved).status_code == 200
+    claims_to_be = {
+        "x-isthmus-workload": "credit",
+        "x-forwarded-user": "credit",
+        "x-http-method-override": "GET",
+    }
+    headers = {**claims_to_be, "authorization": f"Bearer {site.key(workload)}"}
+    client = site.client(site.gateway, "claims")
+    for held in (waiting, approved):
+        paths = (
+            *(f"/v1/reviews/{held}", f"/v1/reviews/{held}?workload=credit", f"/v1/reviews/{held.upper()}"),
+            *(
+                f"/v1/reviews/{held}%00",
+                f"/v1/reviews/{held}/",
+                f"/v1/reviews/x%2f..%2f{held}",
+                "/v1/reviews/",
+            ),
+            *(
+                f"/v1/reviews/{held}/claim",
+                f"/v1/reviews/{held}/approve",
+                f"/v1/models/{held}",
+                "/v1/reviews",
+            ),
+            f"/v1/models/..%2freviews%2f{held}",
+        )
+        for path in paths:
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
+                answer = client.request(method, path, headers=headers)
+                assert answer.status_code in (404, 405), (method, path)
+                assert SAID not in answer.text
+    assert site.records("review", waiting) == [], "nobody has done anything with it"
+    assert [each["act"] for each in site.records("review", approved)].count("give") == 1
+    assert site.look(waiting).json()["status"] == "held"
+
+
+def test_a_caller_does_not_choose_the_id_of_an_answer_and_takes_no_others_place(
+    site: Reviewed, people: dict[str, str]
+):
+    held = site.hold()
+    body = {"model": "claims", "messages": [{"role": "user", "content": SECRET}]}
+    for name in ("x-request-id", "x-correlation-id", "idempotency-key", "x-isthmus-review"):
+        headers = {"authorization": f"Bearer {site.key('claims')}", name: held}
+        answer = site.client(site.gateway).post("/v1/chat/completions", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (202, "held")
+        assert held not in (answer.json()["id"], answer.headers["x-request-id"])
+        site.act(people["anna"], answer.json()["id"], "reject")
+    (row,) = site.sql(f"SELECT workload, state FROM isthmus.held WHERE id = '{held}'")  # noqa: S608
+    assert (row["workload"], row["state"]) == ("credit", "held")
+
+
+def test_an_approval_of_one_answer_is_none_of_another(site: Reviewed, people: dict[str, str]):
+    one, other = site.hold(), site.hold()
+    of_one, of_other = (site.claim(people["anna"], held) for held in (one, other))
+    assert of_one["version"] == of_other["version"]
+    assert of_one["sha256"] != of_other["sha256"], "the same words, and yet not the same answer"
+    for claimed in (of_one, {**of_other, "sha256": of_one["sha256"]}, {**of_other, "sha256": ""}):
+        refused = site.act(people["anna"], other, "approve", claimed)
+        assert code_of(refused) in ("changed", "invalid_sha256"), refused.text
+    assert site.act(people["anna"], one, "approve", of_one).status_code == 200
+    stale = site.act(people["anna"], one, "approve", of_one)
+    assert (stale.status_code, code_of(stale)) in (
+        (409, "not_claimed"),
+        (409, "changed"),
+        (409, "already_approved"),
+    )
+    (row,) = site.sql(f"SELECT count(*)::int AS votes FROM isthmus.review_votes WHERE id = '{other}'")  # noqa: S608
+    assert row["votes"] == 0
+
+
+BESIDE: dict[str, dict[str, Any]] = {"correct": {"texts": ["Paid to nobody"]}}
+
+
+@pytest.mark.parametrize("acts", [("approve",) * 8, ("approve", "reject") * 4, ("reject", "correct") * 4])
+def test_of_acts_that_one_person_sends_at_once_with_two_keys_one_counts(
+    site: Reviewed, people: dict[str, str], acts: tuple[str, ...]
+):
+    keys = [people["anna"], site.reviewer("anna@bank", "--senior")]
+    for _ in range(3):
+        held = site.hold()
+        claimed = site.claim(people["anna"], held)
+        with ThreadPoolExecutor(len(acts)) as pool:
+            sent = [
+                pool.submit(site.act, keys[number % 2], held, act, claimed, **BESIDE.get(act, {}))
+                for number, act in enumerate(acts)
+            ]
+        answers = [each.result() for each in sent]
+        assert [answer.status_code for answer in answers].count(200) == 1
+        assert {answer.status_code for answer in answers} == {200, 409}
+        (row,) = site.sql(f"SELECT state, version FROM isthmus.held WHERE id = '{held}'")  # noqa: S608
+        assert row["version"] == claimed["version"] + 1
+        assert row["state"] in ("held", "rejected"), "one person approves nothing alone"
+        assert SAID not in site.look(held).text
+
+
+FORGED = (
+    '"}\r\n{"event":"request","kind":"review","act":"approve","id":"no-such-id"}\u2028\x85\x0b{"forged":"'
+)
+
+
+def test_what_people_write_makes_no_line_of_its_own_in_records_and_logs(
+    site: Reviewed, people: dict[str, str]
+):
+    held = site.hold(user=FORGED)
+    claimed = site.claim(people["anna"], held)
+    for field in ("reason", "sha256"):
+        refused = site.act(people["anna"], held, "approve", {**claimed, field: FORGED}, **{field: FORGED})
+        assert refused.status_code in (400, 409)
+    assert site.act(people["anna"], held, "approve", claimed, note=FORGED).status_code == 200
+    fixed = site.act(people["bert"], held, "correct", texts=[FORGED], note=FORGED)
+    assert fixed.status_code == 200
+    assert site.at_desk(people["anna"], "GET", "/" + quote(FORGED)).status_code == 404
+    assert site.at_desk(FORGED.encode().hex(), "GET", "").status_code == 401
+    assert site.act(people["anna"], held, "approve").json()["status"] == "approved"
+    assert site.look(held).json()["choices"][0]["message"]["content"] == FORGED
+    acts = [each["act"] for each in site.records("review", held)]
+    assert acts == ["claim", "approve", "claim", "correct", "claim", "approve", "give"]
+    assert site.records("review", "no-such-id") == []
+    written = b"".join(path.read_bytes() for path in site.place.records.rglob("*") if path.is_file())
+    said = site.gateway.output() + site.desk.output()
+    assert b"no-such-id" not in written
+    assert "no-such-id" not in said
+    assert all(isinstance(json.loads(line), dict) for line in said.splitlines())
+    assert site.place.verify(records=site.place.records).findings == []
 
 
 def test_a_stream_is_refused_where_an_answer_may_be_held(site: Reviewed):

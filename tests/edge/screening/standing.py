@@ -70,11 +70,17 @@ def text_of(answer: httpx.Response) -> str:
     return "".join(choice["delta"].get("content") or "" for choice in choices_of(answer))
 
 
+def heads_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    """The answer itself, or the events of a stream, in order."""
+    if not answer.headers["content-type"].startswith("text/event-stream"):
+        return [answer.json()]
+    lines = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
 def choices_of(answer: httpx.Response) -> list[dict[str, Any]]:
     """The choices of a stream's events, in order."""
-    lines = [line[6:] for line in answer.text.split("\n") if line.startswith("data: ")]
-    events = [json.loads(line) for line in lines if line != "[DONE]"]
-    return [choice for event in events for choice in event.get("choices", ())]
+    return [choice for event in heads_of(answer) for choice in event.get("choices", ())]
 
 
 def code_in(answer: httpx.Response) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
-from tests.edge.screening.standing import Screened, choices_of, code_in, text_of
+from tests.edge.screening.standing import Screened, choices_of, code_in, heads_of, text_of
 
 SECRET = "ghp_" + "a1B2" * 9
 SENTENCE = f"Das Token lautet {SECRET} und mehr war es am Ende nicht."
@@ -99,6 +100,35 @@ def test_fields_that_are_not_openais_stay_behind(screened: Screened):
     answer = screened.ask("own")
     assert SECRET not in answer.text
     assert set(answer.json()) == {"id", "object", "created", "model", "choices", "usage"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("value", [SECRET, f"chatcmpl-{SECRET}", "4111111111111111", None])
+def test_an_answers_id_is_the_gateways_own(screened: Screened, value: Any, stream: bool):
+    screened.own.changes = {"id": value, "created": 4111111111111111}
+    answer = screened.ask("own", stream=stream)
+    assert answer.status_code == 200
+    assert SECRET not in answer.text
+    assert "4111111111111111" not in answer.text
+    assert {head["id"] for head in heads_of(answer)} == {f"chatcmpl-{answer.headers['x-request-id']}"}
+    assert all(abs(head["created"] - time.time()) < 60 for head in heads_of(answer))
+
+
+@pytest.mark.parametrize(
+    ("workload", "path", "fields", "prefix"),
+    [
+        ("guarded", "/v1/completions", {"prompt": "Hallo"}, "cmpl-"),
+        ("guarded", "/v1/completions", {"prompt": "Hallo", "stream": True}, "cmpl-"),
+        ("ranked", "/v1/rerank", {"query": "Wer?", "documents": ["Hallo"]}, "rerank-"),
+    ],
+)
+def test_each_kind_of_answer_has_the_id_that_its_protocol_knows(
+    screened: Screened, workload: str, path: str, fields: dict[str, Any], prefix: str
+):
+    screened.own.changes = {"id": SECRET}
+    answer = screened.post(workload, path, **fields)
+    assert answer.status_code == 200, answer.text
+    assert {head["id"] for head in heads_of(answer)} == {prefix + answer.headers["x-request-id"]}
 
 
 @pytest.mark.parametrize(

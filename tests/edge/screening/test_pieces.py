@@ -129,3 +129,46 @@ def test_usage_passes_and_a_stream_that_is_none_does_not():
 def test_without_anything_looked_for_all_passes_as_it_is():
     odd = chunk({**delta(content="x", audio={"y": 1}), "logprobs": {"content": []}})
     assert through([odd], looks=False) == [odd]
+
+
+def words(chunks: list[Any]) -> str:
+    choices = [choice for each in chunks for choice in each["choices"]]
+    return "".join(
+        (choice.get("delta") or choice).get(name, "") for choice in choices for name in ("content", "text")
+    )
+
+
+@pytest.mark.parametrize("cut", range(4, len(SECRET) - 6))
+def test_what_comes_behind_a_finish_reason_does_not_go_on(cut: int):
+    """The text before it was screened as if it were whole: a secret could stand on both sides."""
+    chunks = [
+        chunk(delta(content=f"a {SECRET[:cut]}", finish="stop")),
+        chunk(delta(content=f"{SECRET[cut:]} b")),
+        chunk(delta(reasoning=SECRET)),
+        chunk(delta(content="c", finish="stop")),
+    ]
+    out = through(chunks)
+    assert words(out) in (f"a {SECRET[:cut]}", "a <SECRET>")
+    assert SECRET not in json.dumps(out)
+    finishes = [choice["finish_reason"] for each in out for choice in each["choices"]]
+    assert finishes == ["stop"]
+
+
+def test_a_choice_that_is_done_ends_no_other_one_and_no_count():
+    usage = {"total_tokens": 3}
+    chunks = [
+        chunk(delta(0, content="a", finish="stop"), delta(0, content="b"), delta(1, content="c")),
+        chunk({"index": 0, "text": "d", "finish_reason": None}, delta(1, content=" e", finish="stop")),
+        chunk(delta(0, content="f"), usage=usage),
+        chunk(usage=usage),
+    ]
+    for looks in (True, False):
+        out = through(chunks, looks=looks)
+        assert words(out) == "ac e"
+        assert [each["usage"] for each in out if "usage" in each] == [usage, usage]
+
+
+def test_a_call_that_comes_behind_a_finish_reason_does_not_go_on():
+    late = {"index": 0, "id": "x", "function": {"name": SECRET, "arguments": json.dumps({"a": SECRET})}}
+    out = through([chunk(delta(content="a", finish="stop")), chunk(delta(tool_calls=[late]))])
+    assert "tool_calls" not in json.dumps(out)

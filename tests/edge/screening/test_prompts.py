@@ -185,6 +185,23 @@ def test_a_seed_that_is_somebodys_number_does_not_leave(screened: Screened):
     assert screened.ask("cloud", TEXT, seed=42).status_code == 200
 
 
+def test_a_number_of_sampling_carries_no_identifier_out(screened: Screened):
+    digits = {
+        "temperature": 0.4111111111111111,
+        "top_p": 0.5500000000000004,
+        "frequency_penalty": -1.8937040044,
+    }
+    assert screened.ask("cloud", TEXT, **digits).status_code == 200
+    sent = screened.cloud.last_body()
+    assert {name: sent[name] for name in digits} == {
+        "temperature": 0.4111,
+        "top_p": 0.55,
+        "frequency_penalty": -1.8937,
+    }
+    assert screened.ask("own", TEXT, **digits).status_code == 200
+    assert {name: screened.own.last_body()[name] for name in digits} == digits, "on the site it stays exact"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_in_json_gets_its_values_back_as_json(screened: Screened, stream: bool):
     key = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\n-----END PRIVATE KEY-----"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, get_type_hints
 
 import pytest
 
+from edge.chat import ChatRequest
+from edge.request_fields import HARMLESS
 from edge.screening.texts import (
     answer_texts,
     replace_answer,
@@ -15,6 +18,7 @@ from edge.screening.texts import (
     unreadable,
     walk_arguments,
 )
+from edge.tasks import CompletionRequest, EmbeddingRequest, RerankRequest
 
 SECRET = "ghp_" + "a1B2" * 9
 ESCAPED = "\\u0067" + SECRET[1:]
@@ -116,6 +120,58 @@ def test_every_field_that_holds_text_is_screened(request_: dict[str, Any]):
 def test_a_long_seed_is_screened():
     assert CARD in texts_of(seed=int(CARD))
     assert texts_of(seed=42) == []
+
+
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+)
+
+
+@pytest.mark.parametrize("field", SAMPLING)
+@pytest.mark.parametrize(
+    ("number", "leaves"),
+    [
+        (0.4111111111111111, 0.4111),
+        (0.7000000001, 0.7),
+        (0.7, 0.7),
+        (1, 1),
+        (0, 0),
+        (1.0, 1.0),
+        (4.111111111111111e-7, 0.0001),
+        (4.111111111111111e-300, 0.0001),
+    ],
+)
+def test_a_number_of_sampling_leaves_with_four_decimals(field: str, number: float, leaves: float):
+    """It is rounded, not refused, and never to a 0 that was none: some bounds exclude it."""
+    made = replace_request({"model": "m", field: number}, ["m"])[field]
+    assert (made, type(made)) == (leaves, type(leaves))
+    assert texts_of(**{field: number}) == []
+
+
+def test_a_negative_penalty_and_a_bias_are_rounded_too():
+    request = {
+        "presence_penalty": -1.4111111111111111,
+        "frequency_penalty": -4.1e-9,
+        "logit_bias": {"17": -41.11111111111111, "18": 5, "19": 4.1e-9},
+    }
+    assert replace_request(request, []) == {
+        "presence_penalty": -1.4111,
+        "frequency_penalty": -0.0001,
+        "logit_bias": {"17": -41.111, "18": 5, "19": 0.001},
+    }
+
+
+def test_no_field_of_a_request_with_decimals_leaves_with_more_than_those():
+    """A new field of this kind is rounded too, or this test names it."""
+    for adapter in (ChatRequest, CompletionRequest, EmbeddingRequest, RerankRequest):
+        for name, hint in get_type_hints(adapter, include_extras=True).items():
+            decimal = re.search(r"\bfloat\b(?!')", str(hint))  # and not the word 'float'
+            assert not decimal or name in (*SAMPLING, "logit_bias", *HARMLESS), name
 
 
 @pytest.mark.parametrize(

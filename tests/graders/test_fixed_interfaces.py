@@ -1,0 +1,16 @@
+"""What is rendered is as the samples of the fixed interfaces say: bytes, URNs, commands, ConfigMaps, descriptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fixed_interfaces import tables
+from tests.fixed_interfaces.samples import RENDERED
+from tests.graders.examples import Rendering
+
+
+@pytest.mark.parametrize("name", RENDERED)
+def test_what_is_rendered_is_as_its_sample_says(name: str, rendered: dict[str, Rendering]):
+    folder = next(iter(rendered.values())).folder.parent
+    lines = tables.differences(tables.read(name), RENDERED[name](folder))
+    assert not lines, tables.complaint(name, lines)
