@@ -1,4 +1,4 @@
-"""Write `isthmus/engine/data/aws_replaces.json` from the table of the sandbox's AWS provider.
+"""Write `isthmus/engine/preview/data/aws_replaces.json` from the table of the sandbox's AWS provider.
 
 A comparison of two renderings asks no provider, and wants to know all the same what would be made anew.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parents[1] / "isthmus" / "engine" / "data" / "aws_replaces.json"
+FILE = Path(__file__).resolve().parents[1] / "isthmus/engine/preview/data/aws_replaces.json"
 
 
 def text() -> str:

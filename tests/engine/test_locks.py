@@ -97,7 +97,7 @@ def test_the_second_of_two_is_told_who_is_at_work(tmp_path):
 
 def test_a_turn_ends_with_the_process_that_had_it(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from isthmus.engine import locks\n"
+        "import sys, time; from pathlib import Path; from isthmus.engine.state import locks\n"
         "with locks.turn(sys.argv[1], Path('.'), 'isthmus', 'dev'):\n    print('mine', flush=True); time.sleep(60)"
     )
     child = subprocess.Popen(

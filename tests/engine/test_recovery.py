@@ -31,7 +31,7 @@ def entry(urn: str, **rest: Any) -> dict[str, Any]:
 
 
 class Engine:
-    """A stack's state, as `isthmus.engine.automation.Engine` holds it."""
+    """A stack's state, as `isthmus.engine.automation.stack_engine.Engine` holds it."""
 
     def __init__(self, *pending: dict[str, Any], resources: tuple[dict[str, Any], ...] = ()) -> None:
         born = entry(f"{PREFIX}pulumi:pulumi:Stack::isthmus-dev", created="2026-11-25T04:00:00Z")

@@ -2,9 +2,10 @@
 
 Under the stack's lock a fresh preview must come to the approved digest before anything is changed. Between it and the
 last change three things bind what is done: the files that are read stay the same
-(`isthmus.engine.project.input_digest`), the state is the one that was previewed, and the engine is given the fresh preview's own update plan, by which it refuses a step
-or a value that is not in it. A run of several steps (admission first; a move of workloads) has each step previewed,
-held to the resources and operations that were approved, and bound by a plan of its own.
+(`isthmus.engine.project.input_digest`), the state is the one that was previewed, and the engine is given the fresh
+preview's own update plan, by which it refuses a step or a value that is not in it. A run of several steps (admission
+first; a move of workloads) has each step previewed, held to the resources and operations that were approved, and bound
+by a plan of its own.
 """
 
 from __future__ import annotations
