@@ -222,19 +222,18 @@ class Rewriter:
 
     def _from(self, node: ast.ImportFrom) -> None:
         module = node.module or ""
-        names = [alias.name for alias in node.names]
-        if module in self.moves and not all(f"{module}.{name}" in self.moves.values() for name in names):
-            self._replace(node, [self._statement(self.moves[module], node.names)])
-            return
-        moved = [alias for alias in node.names if f"{module}.{alias.name}" in self.moves]
-        if not moved or (f"{module}.{moved[0].name}" in self.moves.values() and module in self.new_packages):
+        full = {alias: f"{module}.{alias.name}" for alias in node.names}
+        if module in self.new_packages and all(name in self.moves.values() for name in full.values()):
+            return  # rewritten before
+        moved = [alias for alias in node.names if full[alias] in self.moves]
+        if not moved and module not in self.moves:
             return
         statements = []
         rest = [alias for alias in node.names if alias not in moved]
         if rest:
-            statements.append(self._statement(module, rest))
+            statements.append(self._statement(self.moves.get(module, module), rest))
         for alias in moved:
-            new = self.moves[f"{module}.{alias.name}"]
+            new = self.moves[full[alias]]
             package, _, base = new.rpartition(".")
             name = alias.asname or self._bind(alias.name, new)
             statements.append(f"from {package} import {base}" + (f" as {name}" if name != base else ""))
@@ -287,6 +286,8 @@ class Rewriter:
 def rewrite_paths(text: str, moves: dict[str, str]) -> str:
     """Dotted names and paths of moved modules in strings, comments and documents."""
     for old, new in moves.items():
+        if old not in text and old.replace(".", "/") not in text:
+            continue
         path = re.escape(old.replace(".", "/"))
         text = re.sub(rf"(?<![\w/]){path}\.py\b", new.replace(".", "/") + ".py", text)
         text = re.sub(rf"(?<![\w.])(?<!from )(?<!import ){re.escape(old)}(?![\w])(?!\.[a-z_]+ import)", new, text) \

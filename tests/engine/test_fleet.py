@@ -174,7 +174,8 @@ def test_what_a_destroy_leaves_is_told_to_the_parent_as_sentences(monkeypatch: p
 
 def test_a_child_is_interrupted_when_its_parent_is_gone():
     code = (
-        "import signal, time; from isthmus.engine.run import stack_process; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        "import signal, time; from isthmus.engine.run import stack_process;"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN);"
         "stack_process.end_with_parent(); time.sleep(60)"
     )
     process = subprocess.Popen(
