@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from bench.replay import plans, played
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import speed
+from isthmus.planning.sizing import speed
 
 WANTED = 0.9
 FINE = 1.02

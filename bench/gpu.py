@@ -32,7 +32,9 @@ from components.onprem.vllm import ENVIRONMENT, arguments
 from isthmus.contracts.errors import EnvironmentFault, InputError
 from isthmus.contracts.gpus import GPUS
 from isthmus.contracts.vllm_flags import VERSION
-from isthmus.planning import gpus, models, question, sizing
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.sizing import question
+from isthmus.planning.sizing import size as sizing
 from sandbox.toolchain import cache
 
 MODELS = ("Qwen/Qwen3-0.6B", "meta-llama/Llama-3.2-1B-Instruct", "Qwen/Qwen3-8B")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from bench.replay import CLASSES, MODELS, TODAY, read
 from isthmus.cli.plan_command import offers
-from isthmus.planning import planner, solving, ways
-from isthmus.planning.options import Rules
+from isthmus.planning import planner
+from isthmus.planning.options import candidates as ways
+from isthmus.planning.options.option import Rules
+from isthmus.planning.solver import solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements
@@ -111,7 +113,7 @@ def measure(workloads: int, candidates: int, pools: int, seed: int = 1) -> tuple
     begin = time.perf_counter()
     found = ways.find(requirements, Rules(TODAY))
     listed = time.perf_counter() - begin
-    solved = solving.solve(requirements, found)
+    solved = solution.solve(requirements, found)
     base = time.perf_counter() - begin
     count = sum(len(each) for each in found.by_workload.values())
     told = "infeasible" if solved is None else f"{solved[0].cost:,.0f} USD a month, gap {solved[0].gap:.2%}"

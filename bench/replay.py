@@ -22,7 +22,9 @@ from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts import yamlfile
 from isthmus.contracts.plan import Plan, PlannedEndpoint
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import demand, gpus, models, planner, speed
+from isthmus.planning import planner
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.sizing import demand, speed
 
 BANK = Path(__file__).resolve().parents[1] / "stacks" / "bank-dev.requirements.yaml"
 CLASSES = ("public", "internal", "confidential", "restricted")

@@ -30,9 +30,13 @@ from typing import Any
 from bench.replay import TODAY, read
 from bench.simulate import Seen, Stream, replay
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import fits, gpus, load, models, promise, solving, speed, ways
-from isthmus.planning.demand import HOURS
-from isthmus.planning.options import Rules
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.options import candidates
+from isthmus.planning.options.option import Rules
+from isthmus.planning.sizing import fit as fits
+from isthmus.planning.sizing import load, rounding, speed
+from isthmus.planning.sizing.demand import HOURS
+from isthmus.planning.solver import solution
 
 VERSION = "0.3.3"
 GPUS = {"H100": "h100-sxm-80gb", "A100-80": "a100-sxm-80gb"}
@@ -214,7 +218,7 @@ def ours(case: Case, prices: Mapping[str, float]) -> Setup | None:
     goal = case.tpot_ms
     while True:
         wanted = requirements(case, prices, goal)
-        solved = solving.solve(wanted, ways.find(wanted, Rules(TODAY)))
+        solved = solution.solve(wanted, candidates.find(wanted, Rules(TODAY)))
         if solved is None:
             return None
         [(column, count)] = solved[0].replicas.items()
@@ -247,7 +251,7 @@ def sure(case: Case, setup: Setup) -> bool:
     if slow is None or middle is None or not within(case, slow):
         return False
     # What first tokens have besides the steps, as a promise of ours has it.
-    return promise.first_token(middle, middle, middle)[1] <= case.ttft_ms  # type: ignore[arg-type]
+    return rounding.first_token(middle, middle, middle)[1] <= case.ttft_ms  # type: ignore[arg-type]
 
 
 def _question(case: Case) -> tuple[str, str, int, float, tuple[float, float, float, float]]:

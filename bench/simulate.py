@@ -1,6 +1,6 @@
 """A second opinion on the planner's queueing model: an engine that batches continuously, step by step.
 
-It shares the step times with `isthmus.planning.load` and nothing else: no formula of waits or of shares, but a
+It shares the step times with `isthmus.planning.sizing.load` and nothing else: no formula of waits or of shares, but a
 scheduler as vLLM's V1 engine has it, with blocks, chunked prefill and preemption. Kept apart on purpose, so that an
 error of the one is not an error of the other.
 
@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from isthmus.planning.steps import StepTimes
+from isthmus.planning.sizing.step_time import StepTimes
 
 BLOCK = 16
 """Tokens of a block of the cache."""
@@ -368,7 +368,9 @@ def _percentile(values: list[float], part: float) -> float:
 def main(words: Sequence[str]) -> int:
     """Print what the planner predicts beside what simulated engines do."""
     # Here and not above: what is simulated may not depend on what it is compared with.
-    from isthmus.planning import gpus, load, models, sizing, speed
+    from isthmus.planning.catalogues import gpus, models
+    from isthmus.planning.sizing import load, speed
+    from isthmus.planning.sizing import size as sizing
 
     model, gpu, precision, degree = models.find(words[0]), gpus.find(words[1]), words[2], int(words[3])
     replicas, rate = int(words[4]), float(words[5])

@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, place
 from policies.pods import Pod, pods
 from policies.rule import Broken, Subject
 from policies.values import at, listed, unknown

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import Graph, Resource, place
+from isthmus.graph.resources.resources import Graph, Resource, place
 from policies import (
     audit,
     cost,

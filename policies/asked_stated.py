@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from isthmus.graph.reach import POLICY
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.network.reachability import POLICY
+from isthmus.graph.resources.resources import Resource, place
 from policies import audit_heard as heard
 from policies import (
     capacity,

@@ -7,7 +7,7 @@ from typing import Any
 
 from isthmus.contracts import handling
 from isthmus.contracts.platform import Platform
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.encryption import BUCKETS, attached
 from policies.links import referred

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.graph.permissions import covers
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.iam.permissions import covers
+from isthmus.graph.resources.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.documents import actions, conditions, containers, statements
 from policies.links import referred

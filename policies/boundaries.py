@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from isthmus.graph import keys, tags, tasks, trail
+from isthmus.graph.iam import access_keys, audit_trail
+from isthmus.graph.resources import tags
+from isthmus.graph.workloads import fargate_tasks
 from policies import frameworks as fw
 from policies.data_path import of_faults
 from policies.rule import Broken, Rule, Subject
@@ -14,22 +16,22 @@ _OF_IDENTITY = re.compile(r"has no permissions boundary$|^anybody may become|is 
 
 
 def _no_key(subject: Subject) -> Iterator[Broken]:
-    return of_faults(keys.no_access_key(subject.graph))
+    return of_faults(access_keys.no_access_key(subject.graph))
 
 
 def _out_of_reach(subject: Subject) -> Iterator[Broken]:
     # Roles without a boundary, that anybody may become, and users have rules of their own.
-    found = trail.nobody_switches_the_trail_off(subject.graph)
+    found = audit_trail.nobody_switches_the_trail_off(subject.graph)
     return of_faults(each for each in found if not _OF_IDENTITY.search(each.text))
 
 
 def _stands(subject: Subject) -> Iterator[Broken]:
     if subject.platform is not None:
-        yield from of_faults(trail.the_trail_stands(subject.graph, subject.platform))
+        yield from of_faults(audit_trail.the_trail_stands(subject.graph, subject.platform))
 
 
 def _bare(subject: Subject) -> Iterator[Broken]:
-    return of_faults(tasks.bare(subject.graph))
+    return of_faults(fargate_tasks.bare(subject.graph))
 
 
 def _tagged(subject: Subject) -> Iterator[Broken]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw
 from policies.pods import KINDS, Pod, pods
 from policies.rule import Broken, Rule, Subject

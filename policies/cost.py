@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.network.reachability import CLASS
+from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw
 from policies.documents import configurations
 from policies.pods import KINDS, Pod, not_known, of_box, pods

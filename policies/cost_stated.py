@@ -8,7 +8,7 @@ from typing import Any
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.platform_aws import TAG_KEYS
 from isthmus.contracts.platform_aws import Budget as Stated
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.capacity import number
 from policies.links import referred

@@ -1,6 +1,6 @@
 """The data path: from every workload, by its class, over gateway, network and identity, to where it is processed.
 
-The ways themselves are found by `isthmus.graph.paths`; here each kind of way that is not allowed is a rule's.
+The ways themselves are found by `isthmus.graph.data_path.paths`; here each kind of way that is not allowed is a rule's.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from weakref import WeakKeyDictionary
 from isthmus.contracts import jurisdictions
 from isthmus.contracts.errors import IsthmusError
 from isthmus.contracts.words import Sensitivity
-from isthmus.graph import calls, endpoints, hosted, internet, routes, tasks
-from isthmus.graph.paths import Finder, Found
-from isthmus.graph.places import Places
-from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Fault, Graph, Resource, place
-from isthmus.graph.verdicts import Judge
+from isthmus.graph.data_path.paths import Finder, Found
+from isthmus.graph.data_path.verdicts import Judge
+from isthmus.graph.network import private_endpoints, routes, sagemaker_isolation
+from isthmus.graph.network.reachability import CLASS
+from isthmus.graph.resources.resources import Fault, Graph, Resource, place
+from isthmus.graph.resources.sites import Places
+from isthmus.graph.workloads import bedrock_calls, fargate_tasks, internet_exposure
 from policies import frameworks as fw
 from policies.documents import configurations
 from policies.rule import Broken, Rule, Subject
@@ -84,24 +85,26 @@ def _endpoints_name(subject: Subject) -> Iterator[Broken]:
     networks = subject.platform.networks if subject.platform else []
     deployers = {role for network in networks for role in network.deployers}
     stated = subject.platform is not None
-    return of_faults(endpoints.loose(subject.graph, known, stated=stated, deployers=deployers))
+    return of_faults(private_endpoints.loose(subject.graph, known, stated=stated, deployers=deployers))
 
 
 def _calls(subject: Subject) -> Iterator[Broken]:
-    yield from of_faults(calls.called_through_our_endpoints(subject.graph, subject.platform))
-    yield from of_faults(tasks.identities(subject.graph))
+    yield from of_faults(bedrock_calls.called_through_our_endpoints(subject.graph, subject.platform))
+    yield from of_faults(fargate_tasks.identities(subject.graph))
 
 
 def _internet(subject: Subject) -> Iterator[Broken]:
-    return of_faults(internet.only_public_work_is_beside_the_internet(subject.graph, subject.platform))
+    return of_faults(
+        internet_exposure.only_public_work_is_beside_the_internet(subject.graph, subject.platform)
+    )
 
 
 def _fargate(subject: Subject) -> Iterator[Broken]:
-    return of_faults(tasks.gateways_keep_to_their_network(subject.graph, subject.platform))
+    return of_faults(fargate_tasks.gateways_keep_to_their_network(subject.graph, subject.platform))
 
 
 def _hosted(subject: Subject) -> Iterator[Broken]:
-    return of_faults(hosted.models_are_shut_in(subject.graph))
+    return of_faults(sagemaker_isolation.models_are_shut_in(subject.graph))
 
 
 _GUARDRAIL = "aws:bedrock/guardrail:Guardrail"

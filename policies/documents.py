@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.errors import InputError
-from isthmus.graph.resources import Graph, Resource, listed
-from isthmus.graph.texts import loaded
+from isthmus.graph.resources.resources import Graph, Resource, listed
+from isthmus.graph.resources.texts import loaded
 from policies.values import unknown
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 from policies import frameworks as fw
 from policies.links import referred
 from policies.rule import Broken, Rule, Subject

@@ -9,7 +9,7 @@ from isthmus.contracts.evidence import Result, Row
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.policy_settings import Off, Settings
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 from policies.asked import asked
 from policies.catalogue import RULES
 from policies.judging import judge

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.errors import InputError
-from isthmus.graph.resources import Resource
-from isthmus.graph.texts import loaded
+from isthmus.graph.resources.resources import Resource
+from isthmus.graph.resources.texts import loaded
 from policies import frameworks as fw
 from policies.documents import configurations
 from policies.links import referred

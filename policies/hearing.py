@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from isthmus.contracts.errors import InputError, IsthmusError
 from isthmus.contracts.findings import Finding
 from isthmus.contracts.policy_settings import joined
-from isthmus.graph.stated import named
+from isthmus.graph.resources.state import named
 from policies import reading, seen
 from policies.info import NAME, UNDECIDED, level, severity, supports
 from policies.judging import STOPS, judge

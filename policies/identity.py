@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from isthmus.contracts.aws_calls import UNSCOPED, any_resource
-from isthmus.graph.permissions import covers, roles
-from isthmus.graph.resources import Resource, listed
+from isthmus.graph.iam.permissions import covers, roles
+from isthmus.graph.resources.resources import Resource, listed
 from policies import frameworks as fw
 from policies.documents import actions, conditions, principals, resources, statements
 from policies.rule import Broken, Rule, Subject

@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 
 from isthmus.contracts import aws_calls
 from isthmus.contracts.platform import Platform
-from isthmus.graph.permissions import Role, covers, roles
-from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Graph, Resource, listed
+from isthmus.graph.iam.permissions import Role, covers, roles
+from isthmus.graph.network.reachability import CLASS
+from isthmus.graph.resources.resources import Graph, Resource, listed
 from policies import frameworks as fw
 from policies.documents import actions, conditions, principals, resources, statements
 from policies.identity import BY_RESOURCE

@@ -7,9 +7,9 @@ from typing import Any
 
 from isthmus.contracts import handling
 from isthmus.contracts.words import SENSITIVITIES
-from isthmus.graph.reach import CLASS, POLICY, chosen, namespaces
-from isthmus.graph.resources import Resource, place
-from isthmus.graph.servers import known
+from isthmus.graph.network.reachability import CLASS, POLICY, chosen, namespaces
+from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.workloads.servers import known
 from policies import frameworks as fw
 from policies.apart import peers
 from policies.pods import KINDS, Pod, pods

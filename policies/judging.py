@@ -11,7 +11,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.contracts.policy_settings import Settings
 from isthmus.contracts.preview import RuleChange
 from isthmus.contracts.words import Sensitivity
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 from policies import boundaries, data_path
 from policies.catalogue import RULES
 from policies.rule import Broken, Rule, Subject

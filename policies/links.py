@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 
 
 def referred(graph: Graph, resource: Resource, key: str, kind: str) -> list[Resource]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform, Pool
 from isthmus.contracts.platform_system_nodes import sized
-from isthmus.graph.resources import Resource
+from isthmus.graph.resources.resources import Resource
 from policies import frameworks as fw
 from policies.capacity import Sum, number, summed
 from policies.rule import Broken, Rule, Subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw
 from policies import operators
 from policies.encryption import BUCKETS, attached

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.graph.resources import Resource
+from isthmus.graph.resources.resources import Resource
 from policies.rule import Subject
 from policies.values import at
 
@@ -22,7 +22,7 @@ def stated(subject: Subject, release: Resource) -> bool:
     """Whether a Helm release is that operator's, its chart by digest: what it installs is settled by that.
 
     A chart in a registry bears its digest. Of a packed one the platform states it, and was not put together with a file
-    that has another (`isthmus.catalogue.charts`)."""
+    that has another (`isthmus.blueprints.operator_charts`)."""
     chart = str(release.inputs.get("chart"))
     return at(release.inputs, "namespace") in namespaces(subject) and (
         "@sha256:" in chart or chart in _packed(subject)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from isthmus.graph.resources import Graph, Resource, boxes, place
+from isthmus.graph.resources.resources import Graph, Resource, boxes, place
 from policies.rule import Broken
 from policies.values import unknown
 

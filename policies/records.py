@@ -10,9 +10,9 @@ from isthmus.contracts import handling
 from isthmus.contracts.platform import AuditStore
 from isthmus.contracts.platform_eks import AGENT
 from isthmus.contracts.words import SENSITIVITIES
-from isthmus.graph import sealers as sealing
-from isthmus.graph.reach import POLICY
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.network.reachability import POLICY
+from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.workloads import sealers as sealing
 from policies import frameworks as fw
 from policies.apart import IN_NAMESPACE, RBAC, intruders, of_role, one_of
 from policies.documents import configurations

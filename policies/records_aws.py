@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from isthmus.graph.permissions import Role, covers, roles
-from isthmus.graph.resources import Resource, listed
-from isthmus.graph.sealers import MOUNT, seal_alone, sealers
+from isthmus.graph.iam.permissions import Role, covers, roles
+from isthmus.graph.resources.resources import Resource, listed
+from isthmus.graph.workloads.sealers import MOUNT, seal_alone, sealers
 from policies import frameworks as fw
 from policies.data_path import of_faults
 from policies.documents import conditions, containers, principals, statements

@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.contracts.moving import claim_of
 from isthmus.contracts.platform import Endpoint, Platform, Workload
 from isthmus.contracts.words import CALLED_TARGETS, WHILE_LOADING
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw
 from policies.documents import configurations
 from policies.pods import Pod, not_known, of_box, pods, told

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import Resource, place
-from isthmus.graph.sealers import sealers
+from isthmus.graph.resources.resources import Resource, place
+from isthmus.graph.workloads.sealers import sealers
 from policies import frameworks as fw
 from policies.encryption import BUCKETS
 from policies.pods import Pod, of_box, pods

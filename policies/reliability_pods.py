@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.contracts.platform_pools import HOST_LABEL, ZONE_LABEL, failure_domain_label
 from isthmus.contracts.platform_serving import scaled
-from isthmus.graph.resources import place
+from isthmus.graph.resources.resources import place
 from policies import frameworks as fw
 from policies.pods import Pod, not_known, of_box, pods
 from policies.rule import Broken, Rule, Subject

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from isthmus.contracts.platform import Gateway, Workload
-from isthmus.graph.reach import CLASS, POLICY
-from isthmus.graph.resources import Resource, place
+from isthmus.graph.network.reachability import CLASS, POLICY
+from isthmus.graph.resources.resources import Resource, place
 from policies import frameworks as fw
 from policies.apart import IN_NAMESPACE, intruders, of_role, one_of, peers
 from policies.documents import configurations

@@ -14,7 +14,7 @@ from isthmus.contracts import handling
 from isthmus.contracts.platform import Gateway
 from isthmus.contracts.platform_screening import LEAVING, SECRETS, demanded
 from isthmus.contracts.words import SENSITIVITIES
-from isthmus.graph.resources import Resource
+from isthmus.graph.resources.resources import Resource
 from policies import frameworks as fw
 from policies.documents import configurations, containers
 from policies.rule import Broken, Rule, Subject

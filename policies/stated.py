@@ -11,9 +11,9 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from isthmus.contracts.platform import Endpoint, Identity, Platform
-from isthmus.graph.reach import CLASS
-from isthmus.graph.resources import Graph, Resource
-from isthmus.graph.servers import ENDPOINT, classes, known
+from isthmus.graph.network.reachability import CLASS
+from isthmus.graph.resources.resources import Graph, Resource
+from isthmus.graph.workloads.servers import ENDPOINT, classes, known
 from policies.pods import Pod
 from policies.rule import Subject
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import Resource
+from isthmus.graph.resources.resources import Resource
 from policies import frameworks as fw
 from policies.documents import actions, conditions, configurations, principals, resources, statements
 from policies.encryption import BUCKETS, attached

@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.contracts.findings import Verdict
 from isthmus.contracts.marks import MASK
-from isthmus.graph.resources import Resource
+from isthmus.graph.resources.resources import Resource
 from policies.rule import Broken
 
 _UNKNOWN = re.compile(r"\$\{[^{}]*\}")

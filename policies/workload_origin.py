@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from isthmus.graph.resources import place
+from isthmus.graph.resources.resources import place
 from policies import frameworks as fw
 from policies import operators
 from policies.capacity import class_spaces

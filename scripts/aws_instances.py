@@ -1,7 +1,7 @@
 """Write the table of AWS GPU instance types that the planner may choose from.
 
 Reads the tables of `describe-instance-types` and `describe-instance-type-offerings` that moto ships
-and writes `isthmus/planning/data/instances.json`, one row a line:
+and writes `isthmus/planning/catalogues/data/instances.json`, one row a line:
 
     python scripts/aws_instances.py
 
@@ -21,7 +21,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-OUT = Path(__file__).resolve().parent.parent / "isthmus/planning/data/instances.json"
+OUT = Path(__file__).resolve().parent.parent / "isthmus/planning/catalogues/data/instances.json"
 
 GPU_OF_FAMILY: dict[str, str] = {
     "g5": "a10g-24gb",

@@ -4,7 +4,7 @@
 
 Reads `step_times.jsonl` and `tests/planning/data/throughput_runs.jsonl` (1,058 runs of vLLM with a fixed number of
 callers, from aiconfigurator-core 0.12.0's `silicon_sample.csv`, Apache-2.0). Writes `calibration.json` and prints the
-roofline's constants for `isthmus/planning/roofline.py`. The same rules as the tests': runs that are faster
+roofline's constants for `isthmus/planning/sizing/roofline.py`. The same rules as the tests': runs that are faster
 than the card's data sheet allows are left out, and half of the configurations are kept aside.
 """
 
@@ -18,11 +18,12 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from isthmus.planning import gpus, grid, models, tables
-from isthmus.planning.grid import Calibrated, Calibration
-from isthmus.planning.roofline import Fit, Roofline
-from isthmus.planning.speed import EIGHTY
-from isthmus.planning.steps import BATCHES, CONTEXTS, PROMPTS, Grid, StepTimes
+from isthmus.planning.catalogues import gpus, models, tables
+from isthmus.planning.sizing import measured_steps
+from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
+from isthmus.planning.sizing.roofline import Fit, Roofline
+from isthmus.planning.sizing.speed import EIGHTY
+from isthmus.planning.sizing.step_time import BATCHES, CONTEXTS, PROMPTS, Grid, StepTimes
 from tests.planning.runs import Run, aside, kept, rate, usable
 
 DATA = Path(tables.DATA)
@@ -115,7 +116,7 @@ def roof_of(run: Run, fit: Fit | None = None) -> Roofline:
 
 def sample_of(skip_gpu: str = "", skip_kind: str = "") -> list[tuple[Grid, Roofline]]:
     """Every so many cases of the grid."""
-    cases = sorted(grid.everything().items())
+    cases = sorted(measured_steps.everything().items())
     found = []
     for (id, gpu, precision, degree), (known, _) in cases[::23]:
         model = models.find(id)
@@ -128,7 +129,7 @@ def main() -> int:
     runs, left_out = usable()
     for why, count in sorted(left_out.items()):
         print(f"left out {count}: {why}")
-    everything = grid.everything()
+    everything = measured_steps.everything()
     inside = [run for run in runs if run.case in everything]
     print(f"{len(runs)} runs, {len(inside)} of them in the grid\n")
 

@@ -1,4 +1,4 @@
-"""Make `isthmus/planning/data/step_times.jsonl`: times of an engine's steps, from NVIDIA's measured kernels.
+"""Make `isthmus/planning/catalogues/data/step_times.jsonl`: times of an engine's steps, from NVIDIA's measured kernels.
 
 Run by hand when models or measurements change, in an environment of its own (it is not among our dependencies:
 700 MB, slow to import):
@@ -22,9 +22,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from isthmus.planning import hub_config
-from isthmus.planning.precision import weight_bytes
-from isthmus.planning.steps import BATCHES, CONTEXTS, PROMPTS
+from isthmus.planning.catalogues import model_config
+from isthmus.planning.catalogues.precision import weight_bytes
+from isthmus.planning.sizing.step_time import BATCHES, CONTEXTS, PROMPTS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "isthmus" / "planning" / "data"
@@ -102,7 +102,7 @@ def main() -> int:
             version = perf.get_latest_database_version(system, "vllm")
             database = perf.get_database_view(system, "vllm", version)
             for at, model in enumerate(models):
-                known = hub_config.architecture(model["config"], model["id"])
+                known = model_config.architecture(model["config"], model["id"])
                 if known.encoder:
                     continue
                 path = config_for(model, Path(base) / f"{at}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.scope import Scope
-from isthmus.catalogue import estates, layered_moves
+from isthmus.blueprints import estate_migration, estates
 from isthmus.contracts import layers
 from isthmus.contracts.errors import EnvironmentFault
 from isthmus.contracts.layers import GIVEN, GIVES
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
-    from isthmus.catalogue import StackFiles
-    from isthmus.catalogue.estates import Estate, Member
+    from isthmus.blueprints import StackFiles
+    from isthmus.blueprints.estates import Estate, Member
     from isthmus.contracts.platform import Platform
 
 Outputs = Mapping[str, Mapping[str, Any]]
@@ -64,8 +64,8 @@ def nobody_is_cut_off(platform: Platform, member: Member, estate: Estate) -> Non
         return
     for each in estate.of("serving"):
         stands = [Standing.model_validate(one) for one in _outputs(each.stack).get(STANDING) or []]
-        for why in (layered_moves.twice, layered_moves.refusal):
-            if each != member and member.layer == "serving" and why is layered_moves.refusal:
+        for why in (estate_migration.twice, estate_migration.refusal):
+            if each != member and member.layer == "serving" and why is estate_migration.refusal:
                 continue  # what another serving stack does with its own is its own run's
             refused = why(stands, platform, estate, member, each)
             if refused is not None and not pulumi.runtime.is_dry_run():

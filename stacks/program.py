@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus import catalogue
-from isthmus.catalogue import break_glass, estates
+from isthmus import blueprints
+from isthmus.blueprints import emergency_access, estates
 from isthmus.contracts import layers
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import InputError
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pulumi
 
     from components import LlmPlatform
-    from isthmus.catalogue import StackFiles
-    from isthmus.catalogue.estates import Estate, Member
+    from isthmus.blueprints import StackFiles
+    from isthmus.blueprints.estates import Estate, Member
     from isthmus.contracts.plan import Plan
     from isthmus.contracts.platform import Platform
 
@@ -87,7 +87,7 @@ def program(*, live: bool = False, given: layering.Outputs | None = None) -> Non
         # Only now: nothing goes down for what the account refuses.
         moving.make_room(platform, made)
         return
-    accesses = break_glass.read(settings.folder, settings.stack, platform)
+    accesses = emergency_access.read(settings.folder, settings.stack, platform)
     for line in accesses.said:
         pulumi.log.warn(line)
     if step == "admission":
@@ -126,18 +126,19 @@ def layer_program(
     if step == "room":
         moving.make_room(platform, made)
         return
-    accesses = break_glass.Accesses()
-    mistaken = break_glass.file_of(settings.folder, settings.stack)
+    accesses = emergency_access.Accesses()
+    mistaken = emergency_access.file_of(settings.folder, settings.stack)
+    right = emergency_access.file_of(settings.folder, estate.name)
     if mistaken.is_file():
         # Who is in a hurry would wait for an access that nobody reads.
         raise InputError(
             "an emergency access of one stack of an estate, which nobody reads",
             where=f"{settings.folder.name}/{mistaken.name}",
-            todo=f"Write it into {break_glass.file_of(settings.folder, estate.name).name}, signed for {estate.name}",
+            todo=f"Write it into {right.name}, signed for {estate.name}",
         )
     if scope.owns("platform"):
         # Emergency access is to namespaces, and these are the platform's.
-        accesses = break_glass.read(settings.folder, estate.name, platform)
+        accesses = emergency_access.read(settings.folder, estate.name, platform)
     for line in accesses.said:
         pulumi.log.warn(line)
     built = LlmPlatform(
@@ -169,8 +170,8 @@ def read(
     settings: Settings, name: str, overrides: dict[str, Any], *, said_in: str = ""
 ) -> tuple[StackFiles, Platform]:
     """The files of a stack or an estate, and the platform that they make; its addresses are real ones."""
-    files = catalogue.read(settings.folder, name)
-    platform = catalogue.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
+    files = blueprints.read(settings.folder, name)
+    platform = blueprints.assemble(files, overrides, sandbox=settings.sandbox, said_in=said_in)
     if not settings.sandbox:
         surroundings.addresses_are_real(platform)
     return files, platform
@@ -224,7 +225,7 @@ def site_providers(
 
 
 def outputs(
-    built: LlmPlatform, platform: Platform, plan: Plan, accesses: break_glass.Accesses
+    built: LlmPlatform, platform: Platform, plan: Plan, accesses: emergency_access.Accesses
 ) -> dict[str, Any]:
     """What the stack says of itself, by the outputs' names."""
     said = [each.model_dump(mode="json", by_alias=True) for each in accesses.now]

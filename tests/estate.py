@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.catalogue.estates import OVERRIDES
+from isthmus.blueprints.estates import OVERRIDES
 from isthmus.contracts import overrides as overriding
 from isthmus.contracts import requirements, yamlfile
 from isthmus.engine.project.project import Project

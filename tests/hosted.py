@@ -74,16 +74,16 @@ OVERRIDES: dict[str, Any] = {
 
 @functools.cache
 def _rendered() -> dict[str, Any]:
-    from isthmus import catalogue
-    from isthmus.catalogue import locked
+    from isthmus import blueprints
+    from isthmus.blueprints import image_digests
     from isthmus.cli.plan_command import offers
     from isthmus.contracts import overrides, requirements
     from isthmus.planning import planner
 
     wanted = requirements.load(ROOT / "examples" / "hosted.requirements.yaml")
     plan = planner.plan(wanted, offers(), "2026-11-26").plan
-    merged = overrides.merge(catalogue.render(plan.blueprint, wanted, plan), OVERRIDES)
-    return locked.fill(merged, ROOT / "images.lock.yaml", "hosted", sandbox=True)
+    merged = overrides.merge(blueprints.render(plan.blueprint, wanted, plan), OVERRIDES)
+    return image_digests.fill(merged, ROOT / "images.lock.yaml", "hosted", sandbox=True)
 
 
 def platform() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.catalogue.estates import OVERRIDES
+from isthmus.blueprints.estates import OVERRIDES
 from isthmus.cli import main
 from isthmus.contracts import overrides as merging
 from isthmus.contracts import yamlfile

@@ -12,7 +12,7 @@ from isthmus.cli.options import complete_blueprint
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from isthmus.catalogue import Blueprint
+    from isthmus.blueprints import Blueprint
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -35,7 +35,7 @@ def blueprints(
     format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
 ) -> None:
     """List the blueprints, or show one: what it is for, what it holds, what it costs to leave."""
-    from isthmus import catalogue
+    from isthmus import blueprints as catalogue
     from isthmus.cli import console
 
     found = [catalogue.show(name)] if name else catalogue.blueprints()

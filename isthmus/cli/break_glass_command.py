@@ -19,7 +19,7 @@ def break_glass(
     project: ProjectDir = None,
 ) -> None:
     """Print what two people sign for emergency access, with `ssh-keygen -Y sign -n isthmus-break-glass`."""
-    from isthmus.catalogue import break_glass as records
+    from isthmus.blueprints import emergency_access as records
     from isthmus.contracts.errors import InputError
     from isthmus.engine.project import project as projects
 

@@ -54,11 +54,11 @@ def calibrate(
     """  # fmt: skip
     import datetime
 
-    from isthmus.calibration import calibrating, judged
+    from isthmus.calibration import calibration, judged_answers
     from isthmus.cli import console
     from isthmus.contracts import yamlfile
     from isthmus.contracts.errors import InputError
-    from isthmus.planning import age
+    from isthmus.planning.catalogues import price_age
     from isthmus.reports import calibration_page
 
     if max_error is not None and not 0 < max_error < 1:
@@ -67,9 +67,9 @@ def calibrate(
             where="--max-error",
             todo="Give more than 0 and less than 1",
         )
-    day = age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
-    made, found = calibrating.calibrate(judged.read(answers), str(answers), max_error, day)
-    refusal = calibrating.refusal(found, str(answers))
+    day = price_age.day(as_of) if as_of else datetime.datetime.now(datetime.UTC).date()
+    made, found = calibration.calibrate(judged_answers.read(answers), str(answers), max_error, day)
+    refusal = calibration.refusal(found, str(answers))
     if format is Format.json:
         console.print_json(_data(found, usable=refusal is None))
     elif format is Format.html:
@@ -81,7 +81,7 @@ def calibrate(
     if output is not None:
         yamlfile.write_text(output, made.model_dump_json(indent=2) + "\n")
         console.err().print(f"{output} is written", markup=False)
-    if made.model_digest is None or made.measure == judged.GIVEN:
+    if made.model_digest is None or made.measure == judged_answers.GIVEN:
         why = "which weights" if made.model_digest is None else "how its scores were made"
         console.err().print(f"warning: no gateway will use it: it does not say {why}", markup=False)
 

@@ -85,9 +85,9 @@ def evidence(
 def _day(text: str | None) -> date:
     import datetime
 
-    from isthmus.planning import age
+    from isthmus.planning.catalogues import price_age
 
-    return age.day(text) if text else datetime.datetime.now(datetime.UTC).date()
+    return price_age.day(text) if text else datetime.datetime.now(datetime.UTC).date()
 
 
 def _text(found: Evidence, format: Format) -> str:

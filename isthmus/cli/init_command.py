@@ -10,7 +10,7 @@ import typer
 from isthmus.cli.options import ProjectDir, complete_blueprint
 
 if TYPE_CHECKING:
-    from isthmus.catalogue.missing import Missing
+    from isthmus.blueprints.missing_values import Missing
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -43,18 +43,21 @@ def init(
     """
     import datetime
 
-    from isthmus import catalogue
-    from isthmus.catalogue import missing, starting
+    from isthmus import blueprints
+    from isthmus.blueprints import missing_values, settings_template
     from isthmus.cli import console, plan_command
     from isthmus.contracts import plan_checks, yamlfile
     from isthmus.contracts import requirements as requirements_of
     from isthmus.contracts.errors import InputError
     from isthmus.engine.project import project as projects
-    from isthmus.planning import age, planner
+    from isthmus.planning import planner
+    from isthmus.planning.catalogues import price_age
 
     chosen = projects.find(project)
     _free(stack, chosen.stacks_dir, requirements)
-    today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+    today = (
+        price_age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+    )
     wanted = requirements_of.load(requirements)
     try:
         found = planner.plan(wanted, plan_command.offers(), today, blueprint=blueprint)
@@ -64,13 +67,13 @@ def init(
     if not found.plan.feasible:
         raise typer.Exit(1)
     plan_checks.check(found.plan, wanted)
-    platform = catalogue.render(found.plan.blueprint, wanted, found.plan)
-    left = missing.wanted(platform)
+    platform = blueprints.render(found.plan.blueprint, wanted, found.plan)
+    left = missing_values.wanted(platform)
     tree = _tree(platform, left, sandbox=sandbox)
     files = {
         f"{stack}.requirements.yaml": requirements.read_text("utf-8"),
         f"{stack}.plan.yaml": plan_command.text(found.plan),
-        f"Pulumi.{stack}.yaml": starting.text(stack, tree, sandbox=sandbox),
+        f"Pulumi.{stack}.yaml": settings_template.text(stack, tree, sandbox=sandbox),
     }
     for name, content in files.items():
         yamlfile.write_text(chosen.stacks_dir / name, content)
@@ -90,13 +93,13 @@ def init(
 
 
 def _tree(platform: dict[str, Any], left: Missing, *, sandbox: bool) -> dict[str, Any]:
-    from isthmus.catalogue import starting
+    from isthmus.blueprints import settings_template
 
     if not sandbox:
-        return starting.overrides(left)
+        return settings_template.overrides(left)
     from sandbox import answers
 
-    return starting.overrides([*left, *answers.besides(platform)], answers.answer(platform))
+    return settings_template.overrides([*left, *answers.besides(platform)], answers.answer(platform))
 
 
 def _free(stack: str, folder: Path, requirements: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.platform import Platform
     from isthmus.contracts.policy_settings import Settings
     from isthmus.engine.project.project import Stack
-    from isthmus.graph.resources import Resource
+    from isthmus.graph.resources.resources import Resource
 
 
 def findings(

@@ -22,11 +22,11 @@ def complete_stack(incomplete: str) -> list[str]:
 
 def complete_blueprint(incomplete: str) -> list[str]:
     """Names of the blueprints of this checkout."""
-    from isthmus import catalogue
+    from isthmus import blueprints
     from isthmus.contracts.errors import IsthmusError
 
     try:
-        return [found.name for found in catalogue.blueprints() if found.name.startswith(incomplete)]
+        return [found.name for found in blueprints.blueprints() if found.name.startswith(incomplete)]
     except IsthmusError:
         return []
 

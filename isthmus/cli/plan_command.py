@@ -61,7 +61,9 @@ def plan(
     from isthmus.contracts import plan_checks
     from isthmus.contracts import requirements as requirements_of
     from isthmus.contracts.errors import InputError
-    from isthmus.planning import age, moved, planner
+    from isthmus.planning import planner
+    from isthmus.planning.catalogues import price_age as age
+    from isthmus.planning.output import differences as plan_differences
 
     today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
     wanted = requirements_of.load(requirements)
@@ -76,7 +78,9 @@ def plan(
     err = console.err()
     words, old = age.told(found.plan.prices_as_of, today)
     err.print(f"{'warning: ' if old else ''}{words}", markup=False)
-    for line in moved.differences(before, found.plan) if before is not None and found.plan.feasible else []:
+    for line in (
+        plan_differences.differences(before, found.plan) if before is not None and found.plan.feasible else []
+    ):
         err.print(f"against the plan that is there: {line}", markup=False)
     if output is not None:
         _write(output, found.plan, before)
@@ -87,7 +91,7 @@ def plan(
 
 def offers() -> list[Offer]:
     """The catalogue's blueprints, as the planner judges them."""
-    from isthmus import catalogue
+    from isthmus import blueprints
     from isthmus.planning.planner import Offer
 
     return [
@@ -99,7 +103,7 @@ def offers() -> list[Offer]:
             frozenset(each.header.builds),
             each.header.topology,
         )
-        for each in catalogue.blueprints()
+        for each in blueprints.blueprints()
     ]
 
 

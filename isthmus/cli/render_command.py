@@ -72,7 +72,7 @@ def _write(
     from isthmus.engine.project import project as projects
     from isthmus.engine.render import files as render_files
     from isthmus.engine.render import gitops, rendering
-    from isthmus.graph.resources import Graph, joined
+    from isthmus.graph.resources.resources import Graph, joined
     from isthmus.reports.stack import network_diagram
 
     found = projects.find(project)

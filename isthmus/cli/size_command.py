@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from isthmus.planning.sizing import Answer
+    from isthmus.planning.sizing.size import Answer
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -28,13 +28,13 @@ class CacheType(StrEnum):
 
 
 def complete_model(incomplete: str) -> list[str]:
-    from isthmus.planning import models
+    from isthmus.planning.catalogues import models
 
     return [each for each in models.ids() if incomplete.lower() in each.lower()]
 
 
 def complete_gpu(incomplete: str) -> list[str]:
-    from isthmus.planning import gpus
+    from isthmus.planning.catalogues import gpus
 
     return [each for each in gpus.ids() if each.startswith(incomplete)]
 
@@ -102,7 +102,9 @@ def size(
     from dataclasses import asdict
 
     from isthmus.cli import console
-    from isthmus.planning import gpus, models, question, sizing
+    from isthmus.planning.catalogues import gpus, models
+    from isthmus.planning.sizing import question
+    from isthmus.planning.sizing import size as sizing
 
     known, card = models.find(model), gpus.find(gpu)
     asked = question.asked(

@@ -143,11 +143,11 @@ def _fill(found: Seen, project: Project, rendered: dict[str, list[Resource]], ju
 def _judged(mine: Seen, other: Seen) -> list[Finding]:
     """What this commit's rules say of the other's resources, by this one's settings and word."""
     from isthmus.engine.policy import evaluation as policy_evaluation
-    from isthmus.graph import word
+    from isthmus.graph.data_path import declared_policy
 
     after = platform_of(other)
     before = platform_of(mine) if mine.platform is not None else after
-    by = word.of(before, after)
+    by = declared_policy.of(before, after)
     return policy_evaluation.of(other.stack, resources_of(other), by.platform, mine.settings, by.held)
 
 

@@ -16,24 +16,15 @@ from isthmus.contracts.instances import INSTANCES
 from isthmus.contracts.plan import Alternative, CostItem, Placement, Plan, PlannedEndpoint, PlannedGateway
 from isthmus.contracts.requirements import AwsSite, OnPremSite
 from isthmus.contracts.words import SENSITIVITIES, VLLM_TARGETS
-from isthmus.planning import (
-    endpoints,
-    gateways,
-    hardware,
-    infeasible,
-    items,
-    placing,
-    program,
-    quotas,
-    reasons,
-    scores,
-    solving,
-    stress,
-    ways,
-)
-from isthmus.planning.endpoints import Made
-from isthmus.planning.options import BUILDS, Column, OnGpus, Options, Rules
-from isthmus.planning.program import Solution
+from isthmus.planning.options import candidates, hardware
+from isthmus.planning.options import gateway_sites as gateways
+from isthmus.planning.options.option import BUILDS, Column, OnGpus, Options, Rules
+from isthmus.planning.output import cost_items as items
+from isthmus.planning.output import endpoints, quotas, reasons, score_warnings, stress
+from isthmus.planning.output.endpoints import Made
+from isthmus.planning.solver import infeasibility, node_placement, program
+from isthmus.planning.solver import solution as solving
+from isthmus.planning.solver.program import Solution
 
 if TYPE_CHECKING:
     from isthmus.contracts.requirements import Requirements, Workload
@@ -77,7 +68,7 @@ class Judged:
     found: Options | None = None
     """None where it is not made for the classes: nothing was tried."""
     solution: Solution | None = None
-    nodes: Mapping[Column, placing.Placed] = field(default_factory=dict)
+    nodes: Mapping[Column, node_placement.Placed] = field(default_factory=dict)
     costs: Sequence[CostItem] = ()
 
     @property
@@ -130,7 +121,7 @@ def plan(
     told = [
         *document.warnings,
         *quotas.warnings(document, requirements),
-        *scores.warnings(document, requirements, chosen.offer.builds),
+        *score_warnings.warnings(document, requirements, chosen.offer.builds),
     ]
     document = document.model_copy(update={"warnings": told})
     return Planned(document, found.rejected, reasons.basis(requirements, found, solution))
@@ -204,7 +195,7 @@ def _of_use(requirements: Requirements, builds: frozenset[str]) -> frozenset[str
 
 
 def _best(requirements: Requirements, offer: Offer, rules: Rules, before: Plan | None) -> Judged:
-    found = ways.find(requirements, rules)
+    found = candidates.find(requirements, rules)
     solved = solving.solve(requirements, found, before, offer.gpus_to)
     if solved is None:
         without = [name for name, options in found.by_workload.items() if not options]
@@ -378,7 +369,7 @@ def _oldest(costs: Sequence[CostItem]) -> str | None:
 
 def _none(requirements: Requirements, judged: Judged) -> Planned:
     """The answer no: what cannot hold together, and what would help."""
-    conflicts = infeasible.conflicts(requirements, judged.rules)
+    conflicts = infeasibility.conflicts(requirements, judged.rules)
     document = Plan(
         version=__version__,
         requirements_sha256=requirements.digest,
@@ -388,6 +379,6 @@ def _none(requirements: Requirements, judged: Judged) -> Planned:
         placements=[],
         gateways=[],
         conflicts=[each.words for each in conflicts],
-        ways_out=infeasible.ways_out(requirements, conflicts, judged.rules),
+        ways_out=infeasibility.ways_out(requirements, conflicts, judged.rules),
     )
     return Planned(document, judged.found.rejected if judged.found else {})

@@ -11,7 +11,9 @@ import pytest
 from bench import breaking, replay
 from bench.breaking import Compared
 from isthmus.contracts import yamlfile
-from isthmus.planning import demand, fits, planner, speed
+from isthmus.planning import planner
+from isthmus.planning.sizing import demand, speed
+from isthmus.planning.sizing import fit as fits
 
 CLASSES = ("internal", "confidential")
 

@@ -11,9 +11,10 @@ import pytest
 
 from bench import rival, rival_ask
 from bench.rival import Case, Judged, Setup
-from isthmus.planning import costs, solving, ways
-from isthmus.planning.demand import HOURS
-from isthmus.planning.options import Rules
+from isthmus.planning.options import candidates, monthly_costs
+from isthmus.planning.options.option import Rules
+from isthmus.planning.sizing.demand import HOURS
+from isthmus.planning.solver import solution
 
 PRICES = {"h100-sxm-80gb": 4.5, "a100-sxm-80gb": 3.5}
 ROW = {
@@ -82,11 +83,11 @@ def test_a_gpu_costs_both_the_same() -> None:
     requirements = rival.requirements(case(), PRICES, 30)
     [site] = requirements.sites
     for pool in site.pools:  # type: ignore[union-attr]
-        node = costs.node(site, pool, "allocated")  # type: ignore[arg-type]
+        node = monthly_costs.node(site, pool, "allocated")  # type: ignore[arg-type]
         assert not isinstance(node, str)
         assert node.of_gpu(pool, "allocated") == pytest.approx(PRICES[pool.gpu] * HOURS)
     mine = rival.ours(case(), PRICES)
-    solved = solving.solve(requirements, ways.find(requirements, Rules("2026-11-25")))
+    solved = solution.solve(requirements, candidates.find(requirements, Rules("2026-11-25")))
     assert mine is not None
     assert solved is not None
     assert solved[0].cost == pytest.approx(mine.usd(PRICES))

@@ -10,8 +10,8 @@ from functools import cache
 from random import Random
 
 from edge.confidence.measure import MEASURE
-from isthmus.calibration import calibrating
-from isthmus.calibration.judged import Answer, Judged, Of
+from isthmus.calibration import calibration
+from isthmus.calibration.judged_answers import Answer, Judged, Of
 from scripts.judged_answers import SHAPES, measure
 
 FOLLOWED = ("honest", "sure of itself", "too modest")
@@ -53,13 +53,13 @@ def people(count: int = 2000) -> tuple[float, ...]:
 def outcomes(shape: str, count: int, seeds: int) -> Iterator[Outcome]:
     truth, rate = SHAPES[shape], RATE[shape]
     for seed in range(seeds):
-        made, found = calibrating.calibrate(judged(seed, count, shape), "drawn", rate, AS_OF)
+        made, found = calibration.calibrate(judged(seed, count, shape), "drawn", rate, AS_OF)
         scores = [(made.curve.score(math.log(s)), truth(s)) for s in people()]
         passed = [right for score, right in scores if found.chosen and score >= found.chosen.below]
         yield Outcome(
             sum(abs(score - right) for score, right in scores) / len(scores),
             found.error,
-            found.error[0] > calibrating.MOST_CALIBRATION_ERROR,
+            found.error[0] > calibration.MOST_CALIBRATION_ERROR,
             1 - sum(passed) / len(passed) if passed else None,
         )
 

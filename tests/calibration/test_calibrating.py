@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.calibration import beta, calibrating
-from isthmus.calibration.bounds import tail, upper, wilson
-from isthmus.calibration.judged import Answer
+from isthmus.calibration import beta, calibration
+from isthmus.calibration.intervals import tail, upper, wilson
+from isthmus.calibration.judged_answers import Answer
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.calibration.simulating import AS_OF, judged
 
@@ -61,14 +61,14 @@ def test_judgements_that_a_threshold_parts_without_a_mistake_give_a_curve_all_th
 
 def test_the_same_answers_give_the_same_calibration_and_another_digest_other_halves():
     drawn = judged(1, 1500, "honest")
-    first, again = (calibrating.calibrate(drawn, "x", 0.2, AS_OF) for _ in range(2))
+    first, again = (calibration.calibrate(drawn, "x", 0.2, AS_OF) for _ in range(2))
     assert first == again
-    other, _ = calibrating.calibrate(replace(drawn, sha256="0" * 64), "x", 0.2, AS_OF)
+    other, _ = calibration.calibrate(replace(drawn, sha256="0" * 64), "x", 0.2, AS_OF)
     assert other.curve != first[0].curve
 
 
 def test_scores_and_thresholds_are_of_answers_that_the_curve_has_not_seen():
-    made, found = calibrating.calibrate(judged(1, 1501, "honest"), "x", 0.25, AS_OF)
+    made, found = calibration.calibrate(judged(1, 1501, "honest"), "x", 0.25, AS_OF)
     assert (made.answers, made.kept_aside) == (1501, 751)
     assert sum(each.count for each in found.bins) == found.judgements == 751
     assert found.chosen is not None
@@ -85,7 +85,7 @@ def test_a_structured_answer_passes_by_its_lowest_field_and_is_wrong_if_any_is()
             Answer((math.log(0.999), math.log(max(doubtful, 1e-3))), (True, random.random() < doubtful))
         )
     drawn = replace(judged(1, 1500, "honest"), answers=answers)
-    _, found = calibrating.calibrate(drawn, "x", None, AS_OF)
+    _, found = calibration.calibrate(drawn, "x", None, AS_OF)
     assert found.judgements == 2 * found.kept_aside == 800
     assert found.candidates[0].accepted == 400, "answers are let through, not fields"
     wrong = found.candidates[0].wrong / 400
@@ -99,29 +99,29 @@ def test_too_few_judgements_are_wrong_input(count: int, fields: int):
         drawn, answers=[Answer(each.measures * fields, each.rights * fields) for each in drawn.answers]
     )
     with pytest.raises(InputError, match="are too few: 1,500 of 200 are the least"):
-        calibrating.calibrate(drawn, "answers.jsonl", 0.1, AS_OF)
+        calibration.calibrate(drawn, "answers.jsonl", 0.1, AS_OF)
 
 
 @pytest.mark.parametrize(("rate", "word"), [(1, "wrong"), (0, "right"), (0.995, "wrong")])
 def test_judgements_of_one_side_are_wrong_input(rate: float, word: str):
     with pytest.raises(InputError, match=f"only \\d+ say {word}: 10 of each are the least"):
-        calibrating.calibrate(judged(1, 1500, "honest", rate=rate), "answers.jsonl", 0.1, AS_OF)
+        calibration.calibrate(judged(1, 1500, "honest", rate=rate), "answers.jsonl", 0.1, AS_OF)
 
 
 def test_a_measure_by_which_surer_answers_are_more_often_wrong_is_no():
     drawn = judged(1, 2000, "honest")
     turned = [Answer(each.measures, (not each.right,)) for each in drawn.answers]
     with pytest.raises(AnswerIsNo, match="does not tell right answers from wrong ones"):
-        calibrating.calibrate(replace(drawn, answers=turned), "x", 0.1, AS_OF)
+        calibration.calibrate(replace(drawn, answers=turned), "x", 0.1, AS_OF)
 
 
 def test_no_threshold_is_no_and_the_best_that_was_tried_is_said():
     drawn = judged(1, 1500, "honest")
-    _, found = calibrating.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
-    refusal = calibrating.refusal(found, "answers.jsonl")
+    _, found = calibration.calibrate(drawn, "answers.jsonl", 0.001, AS_OF)
+    refusal = calibration.refusal(found, "answers.jsonl")
     assert isinstance(refusal, AnswerIsNo)
     assert "no threshold keeps wrong answers under 0.001 with 95% confidence: the best" in str(refusal)
-    _, found = calibrating.calibrate(drawn, "answers.jsonl", None, AS_OF)
-    assert calibrating.refusal(found, "answers.jsonl") is None
+    _, found = calibration.calibrate(drawn, "answers.jsonl", None, AS_OF)
+    assert calibration.refusal(found, "answers.jsonl") is None
     low = replace(found, error=(0.06, 0.02, 0.1))
-    assert "and 0.05 is the most" in str(calibrating.refusal(low, "answers.jsonl"))
+    assert "and 0.05 is the most" in str(calibration.refusal(low, "answers.jsonl"))

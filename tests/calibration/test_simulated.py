@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from isthmus.calibration import calibrating
+from isthmus.calibration import calibration
 from isthmus.contracts.errors import AnswerIsNo
 from tests.calibration.simulating import AS_OF, FOLLOWED, RATE, Outcome, judged, outcomes
 
@@ -21,7 +21,7 @@ def found(shape: str) -> tuple[Outcome, ...]:
 @pytest.mark.parametrize("shape", FOLLOWED)
 def test_scores_lie_within_five_hundredths_of_the_truth(shape: str):
     errors = [each.true_error for each in found(shape)]
-    assert max(errors) <= calibrating.MOST_CALIBRATION_ERROR
+    assert max(errors) <= calibration.MOST_CALIBRATION_ERROR
     assert sum(errors) / SEEDS <= 0.025
 
 
@@ -51,7 +51,7 @@ def test_what_no_curve_follows_is_mostly_refused_and_what_one_follows_is_not():
 def test_a_measure_that_tells_nothing_gives_no_useful_score(seed: int):
     drawn = judged(seed, COUNT, "honest", rate=0.8)
     try:
-        _, said = calibrating.calibrate(drawn, "drawn", 0.1, AS_OF)
+        _, said = calibration.calibrate(drawn, "drawn", 0.1, AS_OF)
     except AnswerIsNo:
         return
     assert said.chosen is None, "a threshold was promised on nothing"

@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from isthmus import catalogue
+from isthmus import blueprints
 from isthmus.contracts import plan as plans
 from isthmus.contracts import requirements as wanted
 from isthmus.contracts import yamlfile
@@ -76,7 +76,7 @@ def platform(folder: Path = STACKS, **changes: Any) -> Platform:
 
 def assembled(given: dict[str, Any], folder: Path = STACKS) -> Platform:
     """The platform of these overrides alone, as a stack of the sandbox."""
-    return catalogue.platform(folder, STACK, given, sandbox=True, lock=LOCK)
+    return blueprints.platform(folder, STACK, given, sandbox=True, lock=LOCK)
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.catalogue import missing
+from isthmus.blueprints import missing_values
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.catalogue import by_hand
 from tests.catalogue.bank import (
@@ -98,9 +98,9 @@ def test_every_missing_override_is_named_at_once_with_an_example():
 def test_machines_whose_gpus_are_cut_must_be_named():
     pool = {"name": "h100", "mig": [{"class": "internal", "profile": "3g.40gb", "gpus": 1}]}
     with pytest.raises(InputError, match=r"`pools\[h100\]\.node_names`, e\.g\. `\[gpu-node-1"):
-        missing.require({"pools": [pool]}, "overrides")
+        missing_values.require({"pools": [pool]}, "overrides")
     with pytest.raises(InputError) as caught:
-        missing.require({"pools": [{**pool, "node_names": ["a"]}, {"name": "l40s"}]}, "overrides")
+        missing_values.require({"pools": [{**pool, "node_names": ["a"]}, {"name": "l40s"}]}, "overrides")
     assert "node_names" not in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.catalogue import break_glass
+from isthmus.blueprints import emergency_access
 from isthmus.contracts import ssh_signatures, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform import Platform
@@ -65,14 +65,14 @@ def record(keys: Path, folder: Path, by: tuple[str, str] = ("ann", "bob"), **cha
     text = Record.model_validate(given).text("bank")
     names = (given["requester"], given["approver"])
     given["signatures"] = {name: signed(keys, key, text) for name, key in zip(names, by, strict=True)}
-    yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", break_glass.file_of(folder, "bank"))
+    yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", emergency_access.file_of(folder, "bank"))
 
 
 def test_two_signed_and_it_is_in_force_with_the_names_that_the_cluster_knows(
     keys: Path, tmp_path: Path
 ) -> None:
     record(keys, tmp_path)
-    (one,) = break_glass.read(tmp_path, "bank", platform(keys), NOON).now
+    (one,) = emergency_access.read(tmp_path, "bank", platform(keys), NOON).now
     assert (one.requester, one.approver) == ("oidc:ann@bank.example", "oidc:bob@bank.example")
     assert one.until == datetime.datetime(2026, 11, 26, 14, tzinfo=datetime.UTC)
 
@@ -82,7 +82,7 @@ def test_before_and_after_it_grants_nothing_and_says_so(
     keys: Path, tmp_path: Path, hours: int, said: str
 ) -> None:
     record(keys, tmp_path)
-    found = break_glass.read(tmp_path, "bank", platform(keys), NOON + datetime.timedelta(hours=hours))
+    found = emergency_access.read(tmp_path, "bank", platform(keys), NOON + datetime.timedelta(hours=hours))
     assert found.now == []
     (line,) = found.said
     assert said in line
@@ -94,16 +94,16 @@ def test_two_signatures_of_one_person_or_of_a_stranger_are_none(
 ) -> None:
     record(keys, tmp_path, by)
     with pytest.raises(AnswerIsNo, match="another key has signed") as refused:
-        break_glass.read(tmp_path, "bank", platform(keys), NOON)
+        emergency_access.read(tmp_path, "bank", platform(keys), NOON)
     assert "ssh-keygen -Y sign" in refused.value.todo
 
 
 def test_what_was_changed_after_it_was_signed_is_refused(keys: Path, tmp_path: Path) -> None:
     record(keys, tmp_path)
-    file = break_glass.file_of(tmp_path, "bank")
+    file = emergency_access.file_of(tmp_path, "bank")
     file.write_text(file.read_text().replace("class: restricted", "class: internal"))
     with pytest.raises(AnswerIsNo, match="of another text"):
-        break_glass.read(tmp_path, "bank", platform(keys), NOON)
+        emergency_access.read(tmp_path, "bank", platform(keys), NOON)
 
 
 @pytest.mark.parametrize(
@@ -119,15 +119,15 @@ def test_an_access_by_strangers_or_to_what_is_not_there_is_refused(
 ) -> None:
     record(keys, tmp_path, **change)
     with pytest.raises(AnswerIsNo, match=says):
-        break_glass.read(tmp_path, "bank", platform(keys), NOON)
+        emergency_access.read(tmp_path, "bank", platform(keys), NOON)
 
 
 def test_a_platform_may_allow_less_and_one_without_keyholders_nothing(keys: Path, tmp_path: Path) -> None:
     record(keys, tmp_path)
     with pytest.raises(AnswerIsNo, match="an access here 1 h at most"):
-        break_glass.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)
+        emergency_access.read(tmp_path, "bank", platform(keys, max_hours=1), NOON)
     with pytest.raises(AnswerIsNo, match="the platform has no break-glass"):
-        break_glass.read(tmp_path, "bank", Platform.model_validate(bank()), NOON)
+        emergency_access.read(tmp_path, "bank", Platform.model_validate(bank()), NOON)
 
 
 def test_a_signature_for_anything_else_cut_off_or_none_at_all_is_refused(keys: Path) -> None:

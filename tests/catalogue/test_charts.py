@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from isthmus import catalogue
+from isthmus import blueprints
 from isthmus.contracts import images_lock
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_pools import GpuOperatorRelease
@@ -50,7 +50,7 @@ def release(
         "gpu_operator": "manage",
         **({"gpu_operator_release": given} if given else {}),
     }
-    platform = catalogue.platform(stacks, bank.STACK, overrides, sandbox=sandbox, lock=lock)
+    platform = blueprints.platform(stacks, bank.STACK, overrides, sandbox=sandbox, lock=lock)
     return platform.operators.gpu_operator_release
 
 

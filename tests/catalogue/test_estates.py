@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus.catalogue import estates
-from isthmus.catalogue.estates import Estate, Member
+from isthmus.blueprints import estates
+from isthmus.blueprints.estates import Estate, Member
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.platform import Platform

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import catalogue
-from isthmus.catalogue import missing
+from isthmus import blueprints
+from isthmus.blueprints import missing_values
 from isthmus.cli.plan_command import offers
 from isthmus.contracts import plan_checks
 from isthmus.contracts import requirements as requirements_of
@@ -37,7 +37,7 @@ def planned(name: str) -> tuple[Requirements, Plan]:
 
 
 def test_every_blueprint_of_the_catalogue_is_picked_for_an_example():
-    assert sorted(set(PICKED.values())) == [each.name for each in catalogue.blueprints()]
+    assert sorted(set(PICKED.values())) == [each.name for each in blueprints.blueprints()]
 
 
 @pytest.mark.parametrize(("name", "blueprint"), sorted(PICKED.items()))
@@ -45,13 +45,13 @@ def test_an_example_is_planned_for_its_blueprint_and_rendered_by_it(name: str, b
     requirements, plan = planned(name)
     assert (plan.feasible, plan.blueprint) == (True, blueprint)
     plan_checks.check(plan, requirements)
-    platform = catalogue.render(blueprint, requirements, plan)
+    platform = blueprints.render(blueprint, requirements, plan)
     assert [each["id"] for each in platform["endpoints"]] == [each.id for each in plan.endpoints]
     assert {each["class"] for each in platform["gateways"]} == {each.class_ for each in plan.gateways}
 
 
 def test_the_sovereign_platform_has_nothing_of_a_cloud():
-    platform = catalogue.render("sovereign", *planned("examples/sovereign"))
+    platform = blueprints.render("sovereign", *planned("examples/sovereign"))
     assert {each["kind"] for each in platform["sites"]} == {"on-prem"}
     assert not {"identities", "networks", "trust", "guardrails", "links"} & set(platform)
     assert not any(each.get("identity") for each in platform["gateways"])
@@ -60,7 +60,7 @@ def test_the_sovereign_platform_has_nothing_of_a_cloud():
 def test_a_model_on_sagemaker_brings_nothing_of_bedrock():
     requirements, plan = planned("examples/hosted")
     assert [each.target for each in plan.endpoints] == ["onprem-vllm", "sagemaker"]
-    platform = catalogue.render("regulated-hybrid", requirements, plan)
+    platform = blueprints.render("regulated-hybrid", requirements, plan)
     assert not {"guardrails", "invocation_logging"} & set(platform)
     assert platform["networks"][0]["services"] == ["rolesanywhere", "sagemaker.runtime", "s3"]
     assert platform["endpoints"][1]["sagemaker"] == {"instance_type": "ml.g6e.2xlarge"}
@@ -68,7 +68,7 @@ def test_a_model_on_sagemaker_brings_nothing_of_bedrock():
 
 
 def test_the_cloud_managed_platform_has_nothing_of_a_cluster():
-    platform = catalogue.render("cloud-managed", *planned("examples/cloud-managed"))
+    platform = blueprints.render("cloud-managed", *planned("examples/cloud-managed"))
     assert {each["kind"] for each in platform["sites"]} == {"aws"}
     assert not {"pools", "trust", "links"} & set(platform)
     assert {each["runs_on"] for each in platform["gateways"]} == {"fargate"}
@@ -78,7 +78,7 @@ def test_the_cloud_managed_platform_has_nothing_of_a_cluster():
 
 def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     requirements, plan = planned("examples/cloud-private")
-    platform = catalogue.render("cloud-private", requirements, plan)
+    platform = blueprints.render("cloud-private", requirements, plan)
     held = {each["class"]: each["reviews"] for each in platform["gateways"] if "reviews" in each}
     assert held == {
         "confidential": {
@@ -91,7 +91,7 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     }, "of what nobody asks to see, none; their records lie on the share that is made"
     (cluster,) = platform["clusters"]
     assert "system_nodes" not in cluster, "they are sized from what the platform runs there"
-    asked = dict(missing.wanted(platform))
+    asked = dict(missing_values.wanted(platform))
     gateway = "gateways[confidential-frankfurt]"
     assert {path for path in asked if path.startswith("gateways")} == {
         *(f"{gateway}.database.{key}" for key in ("host", "address")),
@@ -101,14 +101,16 @@ def test_the_cloud_private_platform_holds_the_answers_that_people_must_see():
     (mine,) = [each for each in platform["gateways"] if each["name"] == "confidential-frankfurt"]
     del mine["reviews"]
     path = f"{gateway}.workloads[claim-summaries].reviewed_by"
-    assert dict(missing.wanted(platform))[path] == "claims-desk", "taken out, somebody else must see to it"
+    assert dict(missing_values.wanted(platform))[path] == "claims-desk", (
+        "taken out, somebody else must see to it"
+    )
 
 
 def test_who_named_somebody_else_for_answers_is_not_asked_for_a_database_before_one_of_the_two_is_taken_out():
-    platform = catalogue.render("cloud-private", *planned("examples/cloud-private"))
+    platform = blueprints.render("cloud-private", *planned("examples/cloud-private"))
     (mine,) = [each for each in platform["gateways"] if each["name"] == "confidential-frankfurt"]
     mine["workloads"][0]["reviewed_by"] = "claims-desk"
-    assert not [path for path, _ in missing.wanted(platform) if path.startswith("gateways")]
+    assert not [path for path, _ in missing_values.wanted(platform) if path.startswith("gateways")]
 
 
 def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
@@ -118,9 +120,9 @@ def test_a_blueprint_of_aws_alone_is_for_requirements_without_an_on_prem_site():
 
 
 def test_what_only_the_organisation_knows_of_sagemaker_is_asked_for():
-    platform = catalogue.render("regulated-hybrid", *planned("examples/hosted"))
+    platform = blueprints.render("regulated-hybrid", *planned("examples/hosted"))
     with pytest.raises(InputError, match=r"`images\.sagemaker`, e\.g\. `<account>\.dkr\.ecr") as told:
-        missing.require(platform, "here")
+        missing_values.require(platform, "here")
     assert "`endpoints[confidential-qwen3-8b].weights.uri`, e.g. `s3://weights/qwen3-8b/`" in str(told.value)
 
 
@@ -131,8 +133,8 @@ def test_the_page_of_a_plan_counts_cut_gpus_as_gpus_in_use():
 
 def test_what_a_blueprint_does_not_build_it_does_not_render():
     with pytest.raises(AnswerIsNo, match="lets nothing overflow, and workload `policy-assistant` does"):
-        catalogue.render("regulated-hybrid", *planned("examples/bank-overflow"))
+        blueprints.render("regulated-hybrid", *planned("examples/bank-overflow"))
     with pytest.raises(AnswerIsNo, match="does not build `bedrock`"):
-        catalogue.render("sovereign", *planned("stacks/bank-dev"))
+        blueprints.render("sovereign", *planned("stacks/bank-dev"))
     with pytest.raises(AnswerIsNo, match="is not made for restricted data"):
-        catalogue.render("pilot", *planned("stacks/bank-dev"))
+        blueprints.render("pilot", *planned("stacks/bank-dev"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.catalogue import layered_moves
-from isthmus.catalogue.estates import Estate, Member
+from isthmus.blueprints import estate_migration
+from isthmus.blueprints.estates import Estate, Member
 from isthmus.contracts import moving
 from isthmus.contracts.moving import Standing
 from tests.contracts.bank import platform_data
@@ -29,13 +29,13 @@ def old(**more: object) -> Standing:
 def test_what_stands_as_planned_is_in_nobodys_way():
     for asked in (BELOW, ONE, OTHER):
         for holder in (ONE, OTHER):
-            assert layered_moves.refusal(stands(holder), PLATFORM, ESTATE, asked, holder) is None
-            assert layered_moves.twice(stands(holder), PLATFORM, ESTATE, asked, holder) is None
+            assert estate_migration.refusal(stands(holder), PLATFORM, ESTATE, asked, holder) is None
+            assert estate_migration.twice(stands(holder), PLATFORM, ESTATE, asked, holder) is None
 
 
 def test_a_model_that_goes_is_told_with_the_workloads_that_it_serves():
     for asked in (BELOW, ONE):
-        refused = layered_moves.refusal([old()], PLATFORM, ESTATE, asked, ONE)
+        refused = estate_migration.refusal([old()], PLATFORM, ESTATE, asked, ONE)
         assert "the plan takes restricted-old from one" in str(refused)
         assert "transaction-narratives would get no answers" in str(refused)
         assert "isthmus up bank --replace-in-place" in str(refused)
@@ -44,21 +44,21 @@ def test_a_model_that_goes_is_told_with_the_workloads_that_it_serves():
 def test_a_model_that_keeps_its_id_on_another_pool_goes_as_well():
     (one,) = stands(ONE)
     moved = one.model_copy(update={"pool": "elsewhere"})
-    assert layered_moves.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
+    assert estate_migration.gone([moved], PLATFORM, ESTATE.served_by(PLATFORM, ONE)) == (moved,)
 
 
 def test_what_has_no_replica_left_holds_up_nothing():
-    assert layered_moves.refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
+    assert estate_migration.refusal([old(replicas=0)], PLATFORM, ESTATE, BELOW, ONE) is None
 
 
 def test_the_foundation_cuts_nobody_off():
-    assert layered_moves.refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
+    assert estate_migration.refusal([old()], PLATFORM, ESTATE, ESTATE.members[0], ONE) is None
 
 
 def test_a_model_handed_from_one_stack_to_another_stands_in_the_first_until_it_has_let_go():
     handed = stands(ONE)
-    refused = layered_moves.twice(handed, PLATFORM, ESTATE, ONE, OTHER)
+    refused = estate_migration.twice(handed, PLATFORM, ESTATE, ONE, OTHER)
     assert f"{handed[0].id} stands in other, and one would make it a second time" in str(refused)
     assert "isthmus up other --replace-in-place" in str(refused)
-    assert layered_moves.refusal(handed, PLATFORM, ESTATE, OTHER, OTHER) is not None
-    assert layered_moves.twice(handed, PLATFORM, ESTATE, BELOW, OTHER) is None
+    assert estate_migration.refusal(handed, PLATFORM, ESTATE, OTHER, OTHER) is not None
+    assert estate_migration.twice(handed, PLATFORM, ESTATE, BELOW, OTHER) is None

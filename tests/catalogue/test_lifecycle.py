@@ -6,26 +6,26 @@ from typing import Any
 
 import pytest
 
-from isthmus.catalogue import lifecycle
+from isthmus.blueprints import retention
 from isthmus.contracts.errors import AnswerIsNo
 from isthmus.contracts.platform import Platform
 from tests.components.platforms import bank
 
 
 def test_a_sandbox_is_disposable_and_everything_else_durable_unless_it_says_so() -> None:
-    assert lifecycle.fill({}, sandbox=True)["lifecycle"] == "disposable"
-    assert lifecycle.fill({}, sandbox=False)["lifecycle"] == "durable"
-    assert lifecycle.fill({"lifecycle": "durable"}, sandbox=True)["lifecycle"] == "durable"
+    assert retention.fill({}, sandbox=True)["lifecycle"] == "disposable"
+    assert retention.fill({}, sandbox=False)["lifecycle"] == "durable"
+    assert retention.fill({"lifecycle": "durable"}, sandbox=True)["lifecycle"] == "durable"
 
 
 def test_a_store_whose_records_nobody_can_delete_is_not_disposable() -> None:
     given: dict[str, Any] = {**bank(), "lifecycle": "disposable"}
     with pytest.raises(AnswerIsNo, match="frankfurt-audit") as refused:
-        lifecycle.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
+        retention.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
     assert "isthmus:overrides.lifecycle" in str(refused.value)
-    lifecycle.check(Platform.model_validate(bank()), "stacks/Pulumi.bank.yaml")
+    retention.check(Platform.model_validate(bank()), "stacks/Pulumi.bank.yaml")
     given["audit"][1] |= {"mode": "existing", "bucket": "records"}
     with pytest.raises(AnswerIsNo, match="the trail of frankfurt"):
-        lifecycle.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
+        retention.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
     given["trails"][0]["mode"] = "existing"
-    lifecycle.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")
+    retention.check(Platform.model_validate(given), "stacks/Pulumi.bank.yaml")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from isthmus import catalogue
-from isthmus.catalogue import locked
+from isthmus import blueprints
+from isthmus.blueprints import image_digests
 from isthmus.contracts import images_lock
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from tests.catalogue import bank
@@ -28,7 +28,7 @@ def resolved(tmp_path: Path) -> Path:
 
 def images(given: dict[str, Any], lock: Path = bank.LOCK, *, sandbox: bool = False) -> Any:
     overrides = {**bank.overrides(), "images": given}
-    return catalogue.platform(bank.STACKS, bank.STACK, overrides, sandbox=sandbox, lock=lock).images
+    return blueprints.platform(bank.STACKS, bank.STACK, overrides, sandbox=sandbox, lock=lock).images
 
 
 def test_every_image_of_the_lock_is_taken_from_the_organisations_registry(resolved: Path):
@@ -75,7 +75,7 @@ def test_a_platform_without_an_aws_identity_needs_no_translator(tmp_path: Path):
     lock = images_lock.load(bank.LOCK).with_digests({"edge": DIGEST, "vllm": DIGEST}, {})
     (tmp_path / images_lock.FILE).write_text(images_lock.text(lock))
     merged = {"images": {"registry": "registry.bank.example"}, "identities": []}
-    filled = locked.fill(merged, tmp_path / images_lock.FILE, "sovereign", sandbox=False)["images"]
+    filled = image_digests.fill(merged, tmp_path / images_lock.FILE, "sovereign", sandbox=False)["images"]
     assert set(filled) == {"registry", "registries", "edge", "vllm"}
 
 
@@ -97,8 +97,10 @@ def test_a_lock_that_is_not_there_is_named(tmp_path: Path):
 def test_an_image_that_an_endpoint_runs_is_needed_and_else_it_is_not(
     endpoint: dict[str, Any], name: str
 ) -> None:
-    assert name in locked.needed({"endpoints": [endpoint]})
-    assert name not in locked.needed({"endpoints": [{"engine": "gpu", "weights": {"uri": "pvc://llama"}}]})
+    assert name in image_digests.needed({"endpoints": [endpoint]})
+    assert name not in image_digests.needed(
+        {"endpoints": [{"engine": "gpu", "weights": {"uri": "pvc://llama"}}]}
+    )
 
 
 def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_run(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_lock_that_lacks_an_image_for_cpus_is_asked_for_it_only_where_one_is_r
     file = tmp_path / images_lock.FILE
     file.write_text(images_lock.text(lock.model_copy(update={"images": images})))
     named: dict[str, Any] = {"images": {"registry": "registry.example"}, "endpoints": [{"engine": "gpu"}]}
-    assert "vllm_cpu" not in locked.fill(named, file, "dev", sandbox=True)["images"]
+    assert "vllm_cpu" not in image_digests.fill(named, file, "dev", sandbox=True)["images"]
     named["endpoints"] = [{"engine": "cpu"}]
     with pytest.raises(InputError, match="there is no image vllm_cpu"):
-        locked.fill(named, file, "dev", sandbox=True)
+        image_digests.fill(named, file, "dev", sandbox=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import catalogue
-from isthmus.catalogue import remembered, rendering
+from isthmus import blueprints
+from isthmus.blueprints import rendering
+from isthmus.core import file_cache
 from tests.catalogue import bank
 
 
@@ -24,7 +25,7 @@ def stacks(tmp_path: Path) -> Path:
 
 
 def assembled(stacks: Path, **more):
-    return catalogue.platform(stacks, bank.STACK, {**bank.overrides(), **more}, sandbox=True)
+    return blueprints.platform(stacks, bank.STACK, {**bank.overrides(), **more}, sandbox=True)
 
 
 def test_the_same_files_and_overrides_are_one_platform_read_once(stacks, monkeypatch):
@@ -45,9 +46,9 @@ def test_other_overrides_files_or_a_touched_lock_are_read_anew(stacks):
 
 def test_a_caller_that_changes_its_mapping_afterwards_is_not_answered_with_what_it_had(stacks):
     overrides = bank.overrides()
-    catalogue.platform(stacks, bank.STACK, overrides, sandbox=True)
+    blueprints.platform(stacks, bank.STACK, overrides, sandbox=True)
     overrides["tags"] = {"team": "llm"}
-    assert catalogue.platform(stacks, bank.STACK, overrides, sandbox=True).tags["team"] == "llm"
+    assert blueprints.platform(stacks, bank.STACK, overrides, sandbox=True).tags["team"] == "llm"
 
 
 def test_a_fault_is_never_remembered():
@@ -56,5 +57,5 @@ def test_a_fault_is_never_remembered():
 
     for _ in range(2):
         with pytest.raises(ValueError, match="no"):
-            remembered.once("tried", 1, fail)
-    assert remembered.once("tried", 1, lambda: 3) == 3
+            file_cache.once("tried", 1, fail)
+    assert file_cache.once("tried", 1, lambda: 3) == 3

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus import catalogue
-from isthmus.catalogue import filters, rendering
+from isthmus import blueprints
+from isthmus.blueprints import rendering, template_filters
 from isthmus.contracts import handling, yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
@@ -46,7 +46,7 @@ def test_an_error_in_a_part_names_the_part_and_its_line(tmp_path: Path):
         update={"endpoints": [each for each in plan.endpoints if each.class_ == "public"]}
     )
     with pytest.raises(InputError, match="'nothing' is undefined") as error:
-        catalogue.render("tiny", requirements, public, folder)
+        blueprints.render("tiny", requirements, public, folder)
     assert str(error.value.where) == f"{tmp_path / 'parts' / 'own.yaml.j2'}:2"
 
 
@@ -56,11 +56,11 @@ def test_a_blueprint_elsewhere_may_include_the_parts_of_ours(tmp_path: Path):
     public = plan.model_copy(
         update={"endpoints": [each for each in plan.endpoints if each.class_ == "public"]}
     )
-    assert catalogue.render("tiny", requirements, public, folder)["blueprint"] == "tiny"
+    assert blueprints.render("tiny", requirements, public, folder)["blueprint"] == "tiny"
 
 
 def test_the_same_input_renders_to_the_same_bytes():
-    blueprint = catalogue.show(NAME)
+    blueprint = blueprints.show(NAME)
     first, second = rendering.text(blueprint, *both()), rendering.text(blueprint, *both())
     assert first == second
 
@@ -68,7 +68,7 @@ def test_the_same_input_renders_to_the_same_bytes():
 @functools.cache
 def as_it_is() -> tuple[Requirements, Plan, dict[str, Any]]:
     """The bank's files, and what they render to."""
-    return *both(), catalogue.render(NAME, *both())
+    return *both(), blueprints.render(NAME, *both())
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -76,7 +76,7 @@ def test_no_text_of_the_requirements_can_break_the_platform(text: str):
     requirements, plan, before = copy.deepcopy(as_it_is())
     site = requirements.sites[0].model_copy(update={"kube_context": text})
     changed = requirements.model_copy(update={"sites": [site, *requirements.sites[1:]]})
-    rendered = catalogue.render(NAME, changed, plan)
+    rendered = blueprints.render(NAME, changed, plan)
     assert rendered["sites"][0].pop("kube_context") == text
     before["sites"][0].pop("kube_context")
     assert rendered == before, "the text changed more than the value that it is"
@@ -84,7 +84,10 @@ def test_no_text_of_the_requirements_can_break_the_platform(text: str):
 
 @given(st.recursive(st.text() | st.booleans() | st.integers(), lambda inner: st.lists(inner, max_size=3)))
 def test_whatever_a_template_emits_is_read_back_as_it_was(value: object):
-    assert yamlfile.loads(f"key: {filters.quoted(value)}\nother: 1\n").data == {"key": value, "other": 1}
+    assert yamlfile.loads(f"key: {template_filters.quoted(value)}\nother: 1\n").data == {
+        "key": value,
+        "other": 1,
+    }
 
 
 def test_a_name_that_a_template_does_not_have_is_an_error_with_its_line(tmp_path: Path):
@@ -94,20 +97,20 @@ def test_a_name_that_a_template_does_not_have_is_an_error_with_its_line(tmp_path
         + "a: 1\nb: {{ nobody }}\n",
     )
     with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:13: .*'nobody' is undefined"):
-        catalogue.render("tiny", *both(), tmp_path)
+        blueprints.render("tiny", *both(), tmp_path)
 
 
 def test_a_template_cannot_reach_beyond_its_values(tmp_path: Path):
     body = "a: {{ plan.__class__.__mro__ }}\n"
     shelf(tmp_path, HEADER.replace("[public]", "[public, internal, confidential, restricted]") + body)
     with pytest.raises(InputError, match="unsafe"):
-        catalogue.render("tiny", *both(), tmp_path)
+        blueprints.render("tiny", *both(), tmp_path)
 
 
 def test_a_blueprint_refuses_a_class_that_it_is_not_made_for(tmp_path: Path):
     shelf(tmp_path, HEADER + "a: 1\n")
     with pytest.raises(AnswerIsNo, match="not made for restricted data"):
-        catalogue.render("tiny", *both(), tmp_path)
+        blueprints.render("tiny", *both(), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_a_blueprint_refuses_what_it_does_not_build(tmp_path: Path, change: dict
     requirements, plan = both()
     changed = plan.endpoints[0].model_copy(update=change)
     with pytest.raises(AnswerIsNo, match=f"does not build `{needed}`.*`{changed.id}` needs it"):
-        catalogue.render(
+        blueprints.render(
             "tiny",
             requirements,
             plan.model_copy(update={"endpoints": [changed, *plan.endpoints[1:]]}),
@@ -132,7 +135,7 @@ def test_a_blueprint_refuses_what_it_does_not_build(tmp_path: Path, change: dict
 
 
 def test_a_class_has_an_identity_only_where_it_has_an_endpoint_in_aws():
-    rendered = catalogue.render(NAME, *both())
+    rendered = blueprints.render(NAME, *both())
     assert {each["class"] for each in rendered["identities"]} == {"public", "internal"}
     behind = {gateway["class"]: gateway.get("identity") for gateway in rendered["gateways"]}
     assert behind == {
@@ -148,20 +151,20 @@ def _screened(rendered: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_answers_are_looked_through_by_patterns_and_english_that_leaves_by_the_images_model(tmp_path: Path):
-    assert _screened(catalogue.render(NAME, *both())) == {"public": {}, "internal": {"models": [ENGLISH]}}
+    assert _screened(blueprints.render(NAME, *both())) == {"public": {}, "internal": {"models": [ENGLISH]}}
     data = requirements_data()
     data["handling"] = {
         "confidential": {"redacted": [*handling.of("confidential").redacted, "secrets-in-outputs"]}
     }
     write(tmp_path, data, plan_data())
-    assert {*_screened(catalogue.render(NAME, *both(tmp_path)))} == {"public", "internal", "confidential"}
+    assert {*_screened(blueprints.render(NAME, *both(tmp_path)))} == {"public", "internal", "confidential"}
     requirements, plan = both()
     away = {each.id for each in plan.endpoints if each.class_ == "internal" and each.site != "fra1"}
     assert away
     home = plan.model_copy(
         update={"placements": [each for each in plan.placements if each.endpoint not in away]}
     )
-    assert _screened(catalogue.render(NAME, requirements, home))["internal"] == {}, "nothing leaves"
+    assert _screened(blueprints.render(NAME, requirements, home))["internal"] == {}, "nothing leaves"
 
 
 def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
@@ -171,7 +174,7 @@ def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
         update={**on_slices, "replicas_by_domain": {"fra1-a": 2, "fra1-b": 2}}
     )
     changed = plan.model_copy(update={"endpoints": [sliced, *plan.endpoints[1:]]})
-    rendered = catalogue.render(NAME, requirements, changed)
+    rendered = blueprints.render(NAME, requirements, changed)
     assert [pool["mig"] for pool in rendered["pools"]] == [
         [{"class": "restricted", "profile": "3g.40gb", "gpus": 2}],
         [],
@@ -180,18 +183,18 @@ def test_a_pool_states_the_gpus_that_its_endpoints_on_slices_need_cut():
 
 
 def test_no_blueprint_asks_for_a_monitor_that_a_member_account_may_not_make():
-    assert catalogue.render(NAME, *both())["anomalies"] == {"mode": "off"}
+    assert blueprints.render(NAME, *both())["anomalies"] == {"mode": "off"}
 
 
 def test_a_translator_is_let_out_to_the_vpc_and_nowhere_else():
-    rendered = catalogue.render(NAME, *both())
+    rendered = blueprints.render(NAME, *both())
     ways = {gateway["class"]: gateway.get("destinations") for gateway in rendered["gateways"]}
     assert ways["internal"] == [{"name": "frankfurt", "cidr": "10.80.0.0/16", "port": 443}]
     assert ways["restricted"] is None
 
 
 def test_a_store_keeps_records_as_long_as_the_strictest_class_at_its_site():
-    stores = {store["site"]: store for store in catalogue.render(NAME, *both())["audit"]}
+    stores = {store["site"]: store for store in blueprints.render(NAME, *both())["audit"]}
     assert stores["fra1"]["retention_days"] == 1827, "restricted, amlr: five years with two leap days"
     assert stores["frankfurt"]["retention_days"] == 366, "internal: twelve months"
     assert (stores["fra1"]["mode"], stores["frankfurt"]["mode"]) == ("existing", "manage")
@@ -202,7 +205,7 @@ def test_records_that_must_be_kept_and_erased_in_one_store_are_refused(tmp_path:
     data["workloads"][1]["regimes"] = ["hipaa"]
     write(tmp_path, data, plan_data())
     with pytest.raises(AnswerIsNo, match=r"kept at least 72 months.*erased after 60"):
-        catalogue.render(NAME, *both(tmp_path))
+        blueprints.render(NAME, *both(tmp_path))
 
 
 def test_a_plan_with_everything_on_prem_needs_no_aws(tmp_path: Path):
@@ -211,7 +214,7 @@ def test_a_plan_with_everything_on_prem_needs_no_aws(tmp_path: Path):
     plan["endpoints"], plan["placements"] = plan["endpoints"][:2], plan["placements"][:2]
     plan["gateways"] = plan["gateways"][:2]
     write(tmp_path, data, plan)
-    rendered = catalogue.render(NAME, *both(tmp_path))
+    rendered = blueprints.render(NAME, *both(tmp_path))
     assert [site["name"] for site in rendered["sites"]] == ["fra1"]
     assert "identities" not in rendered
     assert all("destinations" not in gateway for gateway in rendered["gateways"])
@@ -229,7 +232,7 @@ def test_two_sites_have_pools_gateways_and_stores_of_their_own(tmp_path: Path):
     moved["replicas_by_domain"] = {"ber1-a": 3, "ber1-b": 3}
     next(each for each in plan["gateways"] if each["class"] == "confidential")["site"] = "ber1"
     write(tmp_path, data, plan)
-    rendered = catalogue.render(NAME, *both(tmp_path))
+    rendered = blueprints.render(NAME, *both(tmp_path))
     assert [pool["name"] for pool in rendered["pools"]] == [
         "fra1-h100-sxm-80gb",
         "fra1-l40s-48gb",
@@ -246,12 +249,12 @@ def test_a_site_without_a_vpc_cidr_gives_a_translator_no_way_out_by_name(tmp_pat
     del data["sites"][1]["vpc_cidr"]
     write(tmp_path, data, plan_data())
     with pytest.raises(InputError, match=r"frankfurt. has no vpc_cidr"):
-        catalogue.render(NAME, *both(tmp_path))
+        blueprints.render(NAME, *both(tmp_path))
 
 
 @pytest.mark.parametrize(("months", "days"), [(0, 0), (6, 184), (12, 366), (60, 1827), (72, 2192)])
 def test_months_are_counted_at_their_longest(months: int, days: int):
-    assert filters.days(months) == days
+    assert template_filters.days(months) == days
 
 
 def test_an_endpoints_task_is_that_of_the_workloads_it_serves():
@@ -266,6 +269,6 @@ def test_an_endpoints_task_is_that_of_the_workloads_it_serves():
             ]
         }
     )
-    tasks = {each["id"]: each.get("task") for each in catalogue.render(NAME, changed, plan)["endpoints"]}
+    tasks = {each["id"]: each.get("task") for each in blueprints.render(NAME, changed, plan)["endpoints"]}
     assert tasks.pop(endpoint.id) == "embedding"
     assert set(tasks.values()) == {None}, "chat is what an endpoint is asked for otherwise"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus import catalogue
+from isthmus import blueprints
 from isthmus.contracts.errors import InputError
 
 HEADER = """---
@@ -30,7 +30,7 @@ def shelf(folder: Path, text: str, name: str = "tiny") -> Path:
 
 
 def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
-    found = catalogue.blueprints()
+    found = blueprints.blueprints()
     assert [each.name for each in found] == [
         "burst-hybrid",
         "cloud-managed",
@@ -47,13 +47,13 @@ def test_every_blueprint_states_what_it_is_for_and_what_it_costs_to_leave():
 
 
 def test_every_readme_says_what_an_architect_asks():
-    for each in catalogue.blueprints():
+    for each in blueprints.blueprints():
         for heading in ("## For whom", "## Boundaries", "## What it costs to leave", "```mermaid"):
             assert heading in each.readme, f"{each.name}: no {heading}"
 
 
 def test_the_readme_and_the_header_name_the_same_costs():
-    for each in catalogue.blueprints():
+    for each in blueprints.blueprints():
         for cost in each.header.cost_to_leave:
             what = cost.split(":")[0]
             assert f"| {what} |" in each.readme, f"{each.name}: {what} is not in the README's table"
@@ -61,13 +61,13 @@ def test_the_readme_and_the_header_name_the_same_costs():
 
 def test_an_unknown_blueprint_is_answered_with_the_nearest_name():
     with pytest.raises(InputError, match="Did you mean `regulated-hybrid`"):
-        catalogue.show("regulated-hybrd")
+        blueprints.show("regulated-hybrd")
 
 
 def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
     shelf(tmp_path, HEADER.replace("summary:", "sumary:"))
     with pytest.raises(InputError, match=r"blueprint\.yaml\.j2:3 \(sumary\).*Did you mean `summary`"):
-        catalogue.show("tiny", tmp_path)
+        blueprints.show("tiny", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ def test_a_misspelt_key_in_a_header_is_named_with_its_line(tmp_path: Path):
 def test_what_a_header_says_that_it_builds_is_checked(tmp_path: Path, builds: str, says: str):
     shelf(tmp_path, HEADER.replace("[onprem-vllm, bedrock]", builds))
     with pytest.raises(InputError, match=says):
-        catalogue.show("tiny", tmp_path)
+        blueprints.show("tiny", tmp_path)
 
 
 def test_a_blueprint_without_a_header_is_refused(tmp_path: Path):
     shelf(tmp_path, "isthmus: v1\n")
     with pytest.raises(InputError, match="has no header"):
-        catalogue.show("tiny", tmp_path)
+        blueprints.show("tiny", tmp_path)
 
 
 def test_a_header_and_its_folder_bear_one_name(tmp_path: Path):
     shelf(tmp_path, HEADER, "other")
     with pytest.raises(InputError, match="names `tiny`, the folder `other`"):
-        catalogue.show("other", tmp_path)
+        blueprints.show("other", tmp_path)
 
 
 def test_a_folder_elsewhere_adds_blueprints_of_the_organisation_s_own(
@@ -103,12 +103,12 @@ def test_a_folder_elsewhere_adds_blueprints_of_the_organisation_s_own(
 ):
     shelf(tmp_path, HEADER + "isthmus: v1\n")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
-    names = [each.name for each in catalogue.blueprints()]
+    names = [each.name for each in blueprints.blueprints()]
     assert names == sorted(names)
     assert {"tiny", "regulated-hybrid"} <= set(names)
-    assert catalogue.show("tiny").folder == tmp_path / "tiny"
+    assert blueprints.show("tiny").folder == tmp_path / "tiny"
     with pytest.raises(InputError, match="Did you mean `tiny`"):
-        catalogue.show("tini")
+        blueprints.show("tini")
 
 
 def test_a_blueprint_of_one_s_own_takes_no_name_of_the_catalogue(
@@ -117,7 +117,7 @@ def test_a_blueprint_of_one_s_own_takes_no_name_of_the_catalogue(
     shelf(tmp_path, HEADER.replace("name: tiny", "name: pilot"), "pilot")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path))
     with pytest.raises(InputError, match="blueprint `pilot` stands in"):
-        catalogue.show("pilot")
+        blueprints.show("pilot")
     monkeypatch.setenv("ISTHMUS_BLUEPRINTS", str(tmp_path / "gone"))
     with pytest.raises(InputError, match="is no folder"):
-        catalogue.blueprints()
+        blueprints.blueprints()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus.catalogue import starting
+from isthmus.blueprints import settings_template
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import InputError
 
@@ -19,7 +19,7 @@ WANTED = [
 
 
 def test_paths_become_a_tree_whose_lists_go_by_id_or_name():
-    assert starting.overrides(WANTED) == {
+    assert settings_template.overrides(WANTED) == {
         "images": {"registry": "registry.example"},
         "endpoints": [
             {"id": "a", "weights": {"uri": "pvc://m", "digest": "sha256:<64 hex digits>"}},
@@ -31,21 +31,21 @@ def test_paths_become_a_tree_whose_lists_go_by_id_or_name():
 
 
 def test_an_answer_stands_in_place_of_the_example():
-    tree = starting.overrides(WANTED[:1], lambda path, example: f"{path} was {example}")
+    tree = settings_template.overrides(WANTED[:1], lambda path, example: f"{path} was {example}")
     assert tree == {"images": {"registry": "images.registry was registry.example"}}
 
 
 def test_a_path_that_is_none_is_refused():
     with pytest.raises(InputError, match="no path of an override"):
-        starting.overrides([("images..registry", "a")])
+        settings_template.overrides([("images..registry", "a")])
 
 
 def test_settings_of_the_sandbox_are_in_force_and_others_stand_as_lines_to_complete():
-    tree = starting.overrides(WANTED)
-    closed = yamlfile.loads(starting.text("s", tree, sandbox=True)).data["config"]
+    tree = settings_template.overrides(WANTED)
+    closed = yamlfile.loads(settings_template.text("s", tree, sandbox=True)).data["config"]
     assert closed["isthmus:overrides"] == tree
     assert closed["isthmus:sandbox"] == "true"
-    text = starting.text("s", tree, sandbox=False)
+    text = settings_template.text("s", tree, sandbox=False)
     assert set(yamlfile.loads(text).data["config"]) == {"pulumi:disable-default-providers"}
     body = text.partition("  # isthmus:overrides:\n")[2]
     assert yamlfile.loads("".join(f"{line[4:]}\n" for line in body.splitlines())).data == tree

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from isthmus import catalogue
+from isthmus import blueprints
 from tests.catalogue.bank import both
 from tests.components.conftest import Engine, build
 from tests.components.platforms import bank
@@ -136,7 +136,7 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     """The internal gateway, as a blueprint renders it, with the model of the detector's image."""
     (screening,) = [
         each["screening"]
-        for each in catalogue.render("regulated-hybrid", *both())["gateways"]
+        for each in blueprints.render("regulated-hybrid", *both())["gateways"]
         if each["class"] == "internal"
     ]
     platform = bank()

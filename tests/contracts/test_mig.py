@@ -25,7 +25,7 @@ def one(
 
 
 def test_the_table_is_the_catalogues():
-    rows = json.loads((Path(__file__).parents[2] / "isthmus/planning/data/gpus.json").read_text())
+    rows = json.loads((Path(__file__).parents[2] / "isthmus/planning/catalogues/data/gpus.json").read_text())
     for row in rows:
         wanted = tuple((each["profile"], each["instances"]) for each in row["mig"])
         assert GPUS[row["id"]].mig == wanted, row["id"]

@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.contracts import model_profiles, vllm_flags
 from isthmus.contracts.errors import At, InputError
-from isthmus.planning import models
+from isthmus.planning.catalogues import models
 from tests.contracts.bank import platform_data
 from tests.contracts.test_platform import parse, refused
 

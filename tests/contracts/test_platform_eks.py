@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts import instances, plan_machines
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_eks import kubernetes_sites, nodes_by_zone, provider_key, reached_sites
-from isthmus.planning import instances as priced
+from isthmus.planning.catalogues import aws_instances as priced
 from tests import private
 from tests.contracts import test_platform
 from tests.contracts.test_platform import parse

@@ -12,7 +12,7 @@ from edge.config.screening import SECRETS, Guard, Screening
 from edge.redaction.identifiers import IDENTIFIERS
 from edge.redaction.models import TRUSTED
 from edge.redaction.rules import ModelFile, OwnPattern, Topic
-from isthmus.catalogue import locked, missing
+from isthmus.blueprints import image_digests, missing_values
 from isthmus.contracts import overrides, platform_screening, platform_screening_checks
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_screening import Jurisdiction
@@ -106,8 +106,8 @@ def test_by_patterns_alone_one_process_looks_and_by_models_two() -> None:
 
 
 def test_an_empty_screening_wants_an_image_as_any_other() -> None:
-    assert "detector" in locked.needed({"gateways": [{"screening": {}}]})
-    assert "detector" not in locked.needed({"gateways": [{"class": "restricted"}]})
+    assert "detector" in image_digests.needed({"gateways": [{"screening": {}}]})
+    assert "detector" not in image_digests.needed({"gateways": [{"class": "restricted"}]})
 
 
 def test_a_class_whose_answers_are_not_redacted_needs_no_detector() -> None:
@@ -189,13 +189,13 @@ def test_fargate_cannot_redact_so_nothing_leaves_it() -> None:
 def test_a_missing_model_is_asked_for_with_one_that_the_edge_trusts() -> None:
     data = platform_data()
     internal(data).pop("screening")
-    asked = dict(missing.wanted(data))
+    asked = dict(missing_values.wanted(data))
     example = asked["gateways[internal-fra1].screening.models"]
     (wheel,) = [name for name in TRUSTED if name in example]
     assert TRUSTED[wheel].sha256 in example
     public = {**internal(data), "class": "public", "name": "public-fra1"}
     for gateway, wanted in ((public, 0), ({**public, "redacted": ["prompts-leaving-site"]}, 1)):
-        found = missing.wanted({**data, "gateways": [gateway]})
+        found = missing_values.wanted({**data, "gateways": [gateway]})
         assert len([path for path, _ in found if path.endswith("screening.models")]) == wanted
 
 

@@ -14,7 +14,7 @@ from isthmus.engine.drift import kubernetes_objects
 from isthmus.engine.kubernetes.client import Cluster, Refused
 from isthmus.engine.kubernetes.discovery import Live
 from isthmus.engine.preview.masking import Masker
-from isthmus.graph import stated
+from isthmus.graph.resources import state as graph_state
 
 SNAPSHOTS = Path(__file__).parents[1] / "upgrades" / "snapshots"
 BANK = "1398d34"
@@ -53,7 +53,7 @@ class Api(Cluster):
         """Path and what was accepted."""
         for each in resources:
             if each["type"].startswith("kubernetes:") and "kind" in (each.get("outputs") or {}):
-                self.add(stated.plain(each["outputs"]))
+                self.add(graph_state.plain(each["outputs"]))
         for version, kinds in MORE.items():
             for kind in kinds:
                 self.namespaced.setdefault((version, kind), True)
@@ -166,7 +166,7 @@ def taken(one: dict[str, Any], *path: str, manager: str = "kubectl-edit") -> Non
 def looked(api: Api, of: dict[str, Any] | None = None, *secrets: str) -> kubernetes_objects.Stands:
     """What the bank's cluster says of it."""
     one = of or state()
-    own = [each for each in stated.as_it_is({"deployment": one}) if each.custom]
+    own = [each for each in graph_state.as_it_is({"deployment": one}) if each.custom]
     return kubernetes_objects.Cluster(
         Live(api), own, own, drift_data_paths.managers([one]), Masker(secrets)
     ).look()

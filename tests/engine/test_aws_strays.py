@@ -10,7 +10,7 @@ from isthmus.contracts.drift import Drifted
 from isthmus.engine.drift import aws_foreign
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project.aws_account import Aws, Denied
-from isthmus.graph.stated import Stated
+from isthmus.graph.resources.state import Stated
 
 HEAD = "urn:pulumi:s::p::"
 ACCOUNT = "123456789012"

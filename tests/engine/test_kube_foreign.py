@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.engine.kubernetes import ownership as kubernetes_ownership
 from isthmus.engine.kubernetes.discovery import Kind
-from isthmus.graph.stated import Stated
+from isthmus.graph.resources.state import Stated
 
 SPACE = "isthmus-restricted"
 GROUPS = {

@@ -11,9 +11,9 @@ from isthmus.engine.project.project import Project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
 from isthmus.engine.run import preflight
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph, joined
-from isthmus.graph.stated import from_state
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph, joined
+from isthmus.graph.resources.state import from_state
 from tests.catalogue import bank
 from tests.estate import ESTATE, LAYERS, bank_estate, change_overrides, release
 from tests.graph.clouds import deployed

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from isthmus.catalogue.break_glass import file_of
+from isthmus.blueprints.emergency_access import file_of
 from isthmus.contracts import yamlfile
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.platform_break_glass import Record
 from isthmus.engine.render import rendering
 from isthmus.engine.run import preflight
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph, joined
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph, joined
 from tests import hosted
 from tests.catalogue.test_break_glass import signed
 from tests.estate import (

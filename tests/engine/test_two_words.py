@@ -13,9 +13,9 @@ from isthmus.contracts.findings import Finding, Silence
 from isthmus.contracts.platform import Platform
 from isthmus.engine.preview.assembly import Side
 from isthmus.engine.pull_request import base_and_head
-from isthmus.graph import word
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph
+from isthmus.graph.data_path import declared_policy
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph
 from policies.judging import PAST, judge
 from tests.catalogue import bank
 
@@ -81,7 +81,7 @@ def graph() -> Graph:
 
 
 def refused(before: Platform) -> dict[str, str]:
-    by = word.of(before, bank.platform())
+    by = declared_policy.of(before, bank.platform())
     ways = data_paths(graph(), by.platform, held=by.held)
     return {each.workload: each.why for each in ways if each.verdict == "refused"}
 
@@ -114,7 +114,7 @@ def test_a_residency_that_was_narrower_still_binds():
 
 
 def test_the_rules_draw_the_way_that_is_refused():
-    by = word.of(changed({"policy-assistant": "restricted"}), bank.platform())
+    by = declared_policy.of(changed({"policy-assistant": "restricted"}), bank.platform())
     found = judge(bank.rendered().resources, by.platform, stack=bank.STACK, held=by.held)
     (mine,) = [each for each in found if each.policy == "data-path/stays-where-it-may"]
     assert mine.severity == "critical"

@@ -19,7 +19,7 @@ from isthmus.contracts import yamlfile
 from isthmus.engine.project import project
 from isthmus.engine.render import files as render_files
 from isthmus.engine.render import gitops, rendering
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
 from tests.laying import lay
 

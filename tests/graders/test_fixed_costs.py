@@ -7,11 +7,11 @@ from collections import defaultdict
 
 import pytest
 
-from isthmus import catalogue
+from isthmus import blueprints
 from isthmus.contracts import plan as plans
 from isthmus.contracts import requirements as wanted
 from isthmus.contracts.system_nodes import vcpus as vcpus_of
-from isthmus.planning.fixed_costs import FARGATE_GIB, FARGATE_VCPUS, HOURS, FixedCosts
+from isthmus.planning.options.fixed_costs import FARGATE_GIB, FARGATE_VCPUS, HOURS, FixedCosts
 from tests.graders import examples
 from tests.graders.examples import Rendering
 
@@ -77,7 +77,7 @@ def planned_quantities(rendering: Rendering) -> dict[str, float]:
     stacks = rendering.folder.parent / ".project" / "stacks"
     plan = plans.load(stacks / f"{rendering.name}.plan.yaml")
     requirements = wanted.load(stacks / f"{rendering.name}.requirements.yaml")
-    fixed = FixedCosts(requirements, catalogue.show(plan.blueprint).header.builds)
+    fixed = FixedCosts(requirements, blueprints.show(plan.blueprint).header.builds)
     endpoints = {endpoint.id: endpoint for endpoint in plan.endpoints}
     places = [
         fixed.placed(placement.sensitivity, endpoint.site, endpoint.target)

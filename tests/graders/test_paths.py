@@ -6,9 +6,9 @@ import pytest
 
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph
-from isthmus.graph.stated import from_state
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph
+from isthmus.graph.resources.state import from_state
 from tests.graders import examples
 from tests.graph.clouds import deployed
 from tests.policies import holding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isthmus import catalogue
+from isthmus import blueprints
 from tests.graders import examples, manifests
 
 NAMES = examples.names()
@@ -12,7 +12,7 @@ NAMES = examples.names()
 
 def test_every_blueprint_of_the_catalogue_is_graded(rendered):
     graded = {each.blueprint for each in rendered.values()}
-    missing = {each.name for each in catalogue.blueprints()} - graded
+    missing = {each.name for each in blueprints.blueprints()} - graded
     assert not missing, f"no example in examples/ and no stack in stacks/ is planned for {sorted(missing)}"
 
 

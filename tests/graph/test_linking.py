@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 from isthmus.contracts.marks import UNKNOWN
-from isthmus.graph.linking import linked, undecided
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph, joined
-from isthmus.graph.stated import Stated
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.references import linked, undecided
+from isthmus.graph.resources.resources import Graph, joined
+from isthmus.graph.resources.state import Stated
 from policies.rule import Subject
 from tests.catalogue.bank import platform, rendered
 from tests.policies import holding

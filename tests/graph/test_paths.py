@@ -19,9 +19,9 @@ from isthmus.contracts.marks import UNKNOWN
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.preview import DataPath
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph
-from isthmus.graph.stated import from_state
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph
+from isthmus.graph.resources.state import from_state
 from tests.catalogue import bank
 from tests.catalogue.bank import serving
 from tests.graph.clouds import deployed

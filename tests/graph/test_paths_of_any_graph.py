@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from edge.config import CLOUD_DOMAINS
 from isthmus.contracts.marks import UNKNOWN
 from isthmus.contracts.platform import Platform
-from isthmus.graph.outward import CLOUDS
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph
-from isthmus.graph.stated import Stated
+from isthmus.graph.data_path.egress import CLOUDS
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph
+from isthmus.graph.resources.state import Stated
 from tests.catalogue import bank
 
 HOSTS = (

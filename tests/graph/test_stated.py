@@ -13,7 +13,7 @@ from isthmus.contracts.marks import SECRET as SECRET_KIND
 from isthmus.contracts.marks import SIGNATURE
 from isthmus.engine.render.recorder import MASK as ENGINES
 from isthmus.engine.render.recorder import Resource, placeholder
-from isthmus.graph import stated
+from isthmus.graph.resources import state as graph_state
 from tests.catalogue.bank import rendered
 from tests.graph.clouds import deployed
 
@@ -28,7 +28,7 @@ def entry(**more: Any) -> dict[str, Any]:
 def test_what_stands_says_what_the_rendering_said() -> None:
     """Every reference that the rendering has is there again, and nothing that a cloud gave is left."""
     asked = {each.urn: each for each in rendered().resources if each.made}
-    found = {each.urn: each for each in stated.from_state(deployed(rendered().resources)) if each.made}
+    found = {each.urn: each for each in graph_state.from_state(deployed(rendered().resources)) if each.made}
     assert set(found) == set(asked)
     for urn, each in found.items():
         assert _references(each.inputs) == _references(asked[urn].inputs), urn
@@ -42,30 +42,30 @@ def _references(inputs: dict[str, Any]) -> list[str]:
 
 
 def test_the_words_are_the_recorders() -> None:
-    assert stated.MASK == ENGINES
-    vpc = stated.Stated("urn:x", "aws:ec2/vpc:Vpc", "net", {}, id="vpc-0123456789abcdef0")
+    assert graph_state.MASK == ENGINES
+    vpc = graph_state.Stated("urn:x", "aws:ec2/vpc:Vpc", "net", {}, id="vpc-0123456789abcdef0")
     for prop in ("id", "arn", "roleArn"):
-        assert stated._name(vpc, prop) == placeholder(vpc.type, vpc.name, prop)
+        assert graph_state._name(vpc, prop) == placeholder(vpc.type, vpc.name, prop)
     assert set(vars(vpc)) >= set(Resource.__dataclass_fields__)
 
 
 def test_secrets_are_masked_wherever_they_stand() -> None:
     inputs = {"key": SECRET, "tags": [{"deep": SECRET}]}
-    (found,) = stated.from_state({"deployment": {"resources": [entry(inputs=inputs, outputs=inputs)]}})
-    assert found.inputs == {"key": stated.MASK, "tags": [{"deep": stated.MASK}]}
+    (found,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs, outputs=inputs)]}})
+    assert found.inputs == {"key": graph_state.MASK, "tags": [{"deep": graph_state.MASK}]}
     assert "hunter2" not in repr(found)
 
 
 def test_a_provider_s_defaults_are_not_what_was_asked_for() -> None:
     inputs = {"__defaults": ["region"], "region": "eu-central-1", "cidrBlock": "10.0.0.0/16"}
-    (found,) = stated.from_state({"deployment": {"resources": [entry(inputs=inputs)]}})
+    (found,) = graph_state.from_state({"deployment": {"resources": [entry(inputs=inputs)]}})
     assert found.inputs == {"cidrBlock": "10.0.0.0/16"}
 
 
 def test_what_waits_to_be_deleted_does_not_stand_and_what_others_own_is_only_read() -> None:
     gone, read = entry(delete=True), entry(external=True)
-    assert stated.from_state({"deployment": {"resources": [gone]}}) == []
-    (found,) = stated.from_state({"deployment": {"resources": [read]}})
+    assert graph_state.from_state({"deployment": {"resources": [gone]}}) == []
+    (found,) = graph_state.from_state({"deployment": {"resources": [read]}})
     assert not found.made
     assert found.options == {"read": "vpc-0123456789abcdef0"}
 
@@ -77,7 +77,7 @@ def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
     role = entry(
         urn="urn:pulumi:s::p::t::user", type="aws:x/y:Y", inputs=inputs, outputs={"roleArn": arn}, id="a"
     )
-    (found,) = stated.from_state({"deployment": {"resources": [role]}})
+    (found,) = graph_state.from_state({"deployment": {"resources": [role]}})
     assert found.inputs == inputs
 
 
@@ -86,11 +86,11 @@ def test_a_value_that_the_program_gave_stays_as_it_is() -> None:
 )
 def test_what_is_no_state_is_refused(export: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="no stack's state"):
-        stated.from_state(export)
+        graph_state.from_state(export)
 
 
 @pytest.mark.parametrize(
     "export", [{"deployment": {}}, {"checkpoint": {"latest": {"resources": []}}}, {"resources": []}]
 )
 def test_a_stack_that_has_nothing_yet(export: dict[str, Any]) -> None:
-    assert stated.from_state(export) == []
+    assert graph_state.from_state(export) == []

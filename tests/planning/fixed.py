@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning.fixed_costs import FixedCosts
-from isthmus.planning.options import BUILDS, Option
+from isthmus.planning.options.fixed_costs import FixedCosts
+from isthmus.planning.options.option import BUILDS, Option
 
 
 def fixed_usd(

@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.planning import gpus, load, memory, models
-from isthmus.planning.precision import active_bytes
-from isthmus.planning.steps import StepTimes
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.catalogues.precision import active_bytes
+from isthmus.planning.sizing import load, memory
+from isthmus.planning.sizing.step_time import StepTimes
 
 FILE = Path(__file__).with_name("data") / "throughput_runs.jsonl"
 

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from bench.replay import CLASSES, TODAY, read
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import hardware, planner, program, ways
-from isthmus.planning.options import Column, OnApi, OnGpus, Option, Rules
+from isthmus.planning import planner
+from isthmus.planning.options import candidates, hardware
+from isthmus.planning.options.option import Column, OnApi, OnGpus, Option, Rules
+from isthmus.planning.solver import program
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_hardware import ALL, SLOW, copy
 
@@ -116,7 +118,7 @@ def prices(requirements: Requirements, chosen: tuple[Option, ...]) -> Iterator[f
 @given(any_hardware())
 def test_the_cheapest_plan_on_any_hardware_is_that_of_exhaustive_search(data: dict[str, Any]) -> None:
     requirements = read(data)
-    found = ways.find(requirements, Rules(TODAY, ALL))
+    found = candidates.find(requirements, Rules(TODAY, ALL))
     wanted = min(
         (
             cost

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isthmus.contracts.errors import InputError
-from isthmus.planning import bedrock
+from isthmus.planning.catalogues import bedrock
 
 HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
 LITE = "amazon.nova-lite-v1:0"

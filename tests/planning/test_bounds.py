@@ -13,9 +13,12 @@ from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.contracts import bedrock_quotas, yamlfile
 from isthmus.contracts.errors import InputError
 from isthmus.contracts.plan import Plan
-from isthmus.planning import instances, planner, program, ways
-from isthmus.planning.options import Rules
+from isthmus.planning import planner
+from isthmus.planning.catalogues import aws_instances
+from isthmus.planning.options import candidates
+from isthmus.planning.options.option import Rules
 from isthmus.planning.planner import Offer
+from isthmus.planning.solver import program
 from tests.bench.test_breaking import _workload
 from tests.planning.test_hardware import cloud, copy, make, of, small
 from tests.planning.test_planner import ROOT, bank, workload
@@ -84,7 +87,7 @@ def test_what_an_account_may_run_of_instances_holds() -> None:
 
     free = of(under(), "confidential")
     assert free.instance_type is not None
-    vcpus = instances.find(free.instance_type).vcpus * (free.replicas or 0)
+    vcpus = aws_instances.find(free.instance_type).vcpus * (free.replicas or 0)
     assert of(under(g=vcpus), "confidential") == free
     bound = under(g=vcpus - 1)
     assert of(bound, "confidential") != free
@@ -130,7 +133,7 @@ def test_a_model_that_was_tuned_is_sized_as_what_it_was_tuned_from() -> None:
     assert (own.model, own.id) == ("bank/narratives-8b", "restricted-narratives-8b")
     assert (own.predicted, own.gpus, own.max_num_seqs) == (plain.predicted, plain.gpus, plain.max_num_seqs)
     candidate["base"] = "CohereLabs/c4ai-command-r-08-2024"
-    found = ways.find(read(data), Rules(TODAY))
+    found = candidates.find(read(data), Rules(TODAY))
     assert any("allows no commercial use" in why for why in found.rejected["transaction-narratives"])
 
 
@@ -195,7 +198,7 @@ def test_workloads_that_do_not_fit_together_are_a_conflict_of_the_gpus_that_ther
         _workload("long", "internal", 2, (2000, 5400), (124, 200), 60),
     ]
     requirements = read(data)
-    found = ways.find(requirements, Rules(TODAY))
+    found = candidates.find(requirements, Rules(TODAY))
     assert program.solve(program.Problem(requirements, found)) is not None
     plan = make(data, OFFERS)
     assert plan.conflicts == ["fra1: 1 x h100-sxm-80gb"]

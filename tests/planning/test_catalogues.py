@@ -11,7 +11,7 @@ import pytest
 
 from isthmus.contracts import gpus as contract
 from isthmus.contracts.errors import InputError
-from isthmus.planning import gpus, models
+from isthmus.planning.catalogues import gpus, models
 
 DATA = Path(models.__file__).with_name("data")
 DAY = re.compile(r"^20\d\d(-\d\d(-\d\d)?)?$")

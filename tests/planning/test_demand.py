@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.replay import read
-from isthmus.planning import demand
+from isthmus.planning.sizing import demand
 from tests.planning.test_planner import bank, workload
 
 FLAT = (1.0,) * 24

@@ -6,7 +6,8 @@ import pytest
 
 from bench.replay import TODAY
 from isthmus.contracts.errors import InputError
-from isthmus.planning import fixed_prices, planner
+from isthmus.planning import planner
+from isthmus.planning.catalogues import fixed_prices
 from isthmus.planning.planner import Offer
 from tests.planning.test_hardware import cloud, read
 

@@ -11,13 +11,16 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.replay import CLASSES, OFFERS, TODAY, read
-from isthmus.catalogue import render
+from isthmus.blueprints import render
 from isthmus.contracts import model_profiles, plan_checks
 from isthmus.contracts.errors import InputError, IsthmusError
 from isthmus.contracts.plan import Plan, PlannedEndpoint
-from isthmus.planning import hardware, instances, planner, solving, ways
-from isthmus.planning.options import OnGpus, Rules
+from isthmus.planning import planner
+from isthmus.planning.catalogues import aws_instances
+from isthmus.planning.options import candidates, hardware
+from isthmus.planning.options.option import OnGpus, Rules
 from isthmus.planning.planner import Offer
+from isthmus.planning.solver import solution as solving
 from tests.planning.test_planner import bank, recomputed, workload
 
 ALL = frozenset({"onprem-vllm", "bedrock", "eks-vllm", "sagemaker", "mig", "several-nodes"})
@@ -76,7 +79,7 @@ def test_confidential_work_runs_on_instances_of_aws_where_there_is_no_site_of_ou
     found = of(plan, "confidential")
     assert (found.target, found.region, found.purchase) == ("eks-vllm", "eu-central-1", "on-demand")
     assert found.instance_type is not None
-    kind = instances.find(found.instance_type)
+    kind = aws_instances.find(found.instance_type)
     assert "eu-central-1" in kind.regions
     assert kind.gpu == found.gpu
     [item] = [each for each in plan.cost_items or [] if found.instance_type in each.what]
@@ -97,7 +100,7 @@ def test_a_blueprint_that_builds_no_instances_is_given_none() -> None:
 def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
     data = copy(links=[])
     data["sites"] = [data["sites"][1]]
-    found = ways.find(read(data), Rules(TODAY, ALL))
+    found = candidates.find(read(data), Rules(TODAY, ALL))
     assert found.by_workload["transaction-narratives"] == []
     assert any(
         "restricted work may not run on eks-vllm" in why for why in found.rejected["transaction-narratives"]
@@ -106,10 +109,10 @@ def test_restricted_work_finds_no_instance_whatever_the_site_allows() -> None:
 
 def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
     data = copy(links=[])
-    found = ways.find(read(data), Rules(TODAY, ALL))
+    found = candidates.find(read(data), Rules(TODAY, ALL))
     assert {each.site for each in found.by_workload["kyc-extraction"]} == {"fra1"}
     assert any("over a private link only" in why for why in found.rejected["kyc-extraction"])
-    linked = ways.find(read(copy()), Rules(TODAY, ALL))
+    linked = candidates.find(read(copy()), Rules(TODAY, ALL))
     assert {each.site for each in linked.by_workload["kyc-extraction"]} == {"fra1", "frankfurt"}
     assert all(each.monthly > 0 for each in linked.by_workload["kyc-extraction"] if each.site == "frankfurt")
 
@@ -117,13 +120,13 @@ def test_confidential_work_reaches_instances_over_a_private_link_only() -> None:
 def test_a_price_of_another_region_or_service_is_never_borrowed() -> None:
     targets = {
         each.column.target
-        for options in ways.find(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
+        for options in candidates.find(read(cloud()), Rules(TODAY, ALL)).by_workload.values()
         for each in options
         if isinstance(each, OnGpus)
     }
     assert targets == {"eks-vllm"}, "no price of SageMaker in eu-central-1 is known"
     own = {"ml.g6e.12xlarge": {"usd_per_hour": 15.0, "as_of": "2026-11-01"}}
-    found = ways.find(read(cloud(prices=own)), Rules(TODAY, ALL))
+    found = candidates.find(read(cloud(prices=own)), Rules(TODAY, ALL))
     bought = {
         (each.column.instance, each.column.degree)
         for each in found.by_workload["kyc-extraction"]
@@ -196,7 +199,7 @@ def test_an_endpoint_that_shall_outlive_a_node_has_its_cut_gpus_for_itself() -> 
     data["sites"][0]["pools"][0]["gpus_per_node"] = 1
     data["sites"][0]["cost"]["capex_usd_per_node"]["h100-sxm-80gb"] = 40000
     requirements = read(data)
-    found = ways.find(requirements, Rules(TODAY, ALL))
+    found = candidates.find(requirements, Rules(TODAY, ALL))
     cut = [
         each
         for each in found.by_workload["transaction-narratives"]
@@ -234,7 +237,7 @@ def test_classes_share_no_gpu_that_is_cut() -> None:
 def test_a_model_larger_than_a_node_is_laid_over_several_each_replica_in_one_domain() -> None:
     data = small("domain", "deepseek-ai/DeepSeek-V3", nodes=6, failure_domains=2)
     requirements = read(data)
-    found = ways.find(requirements, Rules(TODAY, ALL))
+    found = candidates.find(requirements, Rules(TODAY, ALL))
     solved = solving.solve(requirements, found)
     assert solved is not None
     [(column, count)] = solved[0].replicas.items()

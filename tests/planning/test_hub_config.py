@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.contracts.errors import InputError
-from isthmus.planning import hub_config, models
+from isthmus.planning.catalogues import model_config, models
 
 LLAMA = next(row["config"] for row in models.rows() if row["id"] == "meta-llama/Llama-3.1-8B-Instruct")
 BEYOND = {
@@ -27,7 +27,7 @@ BEYOND = {
 
 @pytest.mark.parametrize("row", models.rows(), ids=lambda row: row["id"])
 def test_the_parameters_that_are_counted_are_those_that_are_published(row: dict[str, Any]) -> None:
-    counted = hub_config.architecture(row["config"], row["id"]).total
+    counted = model_config.architecture(row["config"], row["id"]).total
     published = row["parameters"]["total"]
     if row["id"] in BEYOND:
         assert abs(counted / published - 1) < 0.09, BEYOND[row["id"]]
@@ -94,7 +94,7 @@ def test_a_window_that_the_engine_does_not_use_is_none() -> None:
 
 def test_a_text_model_within_a_multimodal_one_is_found() -> None:
     whole = {"model_type": "gemma3", "text_config": LLAMA, "vision_config": {"hidden_size": 1}}
-    assert hub_config.architecture(whole) == hub_config.architecture(LLAMA)
+    assert model_config.architecture(whole) == model_config.architecture(LLAMA)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_text_model_within_a_multimodal_one_is_found() -> None:
 )
 def test_a_configuration_that_is_not_understood_is_named(change: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
-        hub_config.architecture({**LLAMA, **change}, "mine/config.json")
+        model_config.architecture({**LLAMA, **change}, "mine/config.json")
     assert str(caught.value).startswith("mine/config.json: ")
 
 
@@ -125,7 +125,7 @@ VALUES = st.one_of(
 @given(st.dictionaries(st.sampled_from(sorted(LLAMA)), VALUES))
 def test_a_wrong_configuration_is_an_input_error_and_nothing_else(change: dict[str, Any]) -> None:
     try:
-        found = hub_config.architecture({**LLAMA, **change})
+        found = model_config.architecture({**LLAMA, **change})
     except InputError:
         return
     assert found.total >= found.embedding > 0

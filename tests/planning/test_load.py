@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.planning import load
-from isthmus.planning.load import Lengths, Part
+from isthmus.planning.sizing import load
+from isthmus.planning.sizing.load import Lengths, Part
 
 
 class Plain:

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.planning import gpus, hub_config, memory, models
-from isthmus.planning.architecture import Architecture
-from isthmus.planning.memory import GIB, Memory, Settings
-from isthmus.planning.precision import BYTES, CACHE_BYTES
+from isthmus.planning.catalogues import gpus, model_config, models
+from isthmus.planning.catalogues.architecture import Architecture
+from isthmus.planning.catalogues.precision import BYTES, CACHE_BYTES
+from isthmus.planning.sizing import memory
+from isthmus.planning.sizing.memory import GIB, Memory, Settings
 
 DATA = Path(__file__).with_name("data")
 ROWS: list[dict[str, Any]] = json.loads((DATA / "memory_rows.json").read_text("utf-8"))
@@ -47,7 +48,7 @@ def known(row: dict[str, Any]) -> tuple[Architecture, float] | None:
     """The architecture, and bytes of weights beside the text model's."""
     precision = row["precision"].replace("fp16", "bf16")
     if row["model"] in OTHERS:
-        return hub_config.architecture(OTHERS[row["model"]]), 0.0
+        return model_config.architecture(OTHERS[row["model"]]), 0.0
     id = SAME.get(row["model"], row["model"])
     if id not in models.ids():
         return None

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.replay import read
-from isthmus.planning import hardware, placing
-from isthmus.planning.options import Column
-from isthmus.planning.placing import Placed
+from isthmus.planning.options import hardware
+from isthmus.planning.options.option import Column
+from isthmus.planning.solver import node_placement
+from isthmus.planning.solver.node_placement import Placed
 from tests.planning.test_planner import bank
 
 
@@ -31,7 +32,7 @@ def requirements(nodes: int, domains: int) -> Any:
 
 def test_replicas_of_a_domain_are_spread_over_both() -> None:
     one = column(2, "domain")
-    placed = placing.place(requirements(2, 2), {one: 3})[one]
+    placed = node_placement.place(requirements(2, 2), {one: 3})[one]
     assert isinstance(placed, Placed)
     assert placed.by_domain("fra1") == {"fra1-a": 2, "fra1-b": 1}
     assert (placed.lost("domain"), placed.lost("node"), placed.lost("replica"), placed.lost("none")) == (
@@ -44,7 +45,7 @@ def test_replicas_of_a_domain_are_spread_over_both() -> None:
 
 def test_what_may_stand_anywhere_fills_what_is_begun() -> None:
     one = column(1, "none")
-    placed = placing.place(requirements(3, 1), {one: 4})[one]
+    placed = node_placement.place(requirements(3, 1), {one: 4})[one]
     assert isinstance(placed, Placed)
     assert list(placed.by_node.values()) == [4]
 
@@ -52,7 +53,7 @@ def test_what_may_stand_anywhere_fills_what_is_begun() -> None:
 def test_numbers_that_do_not_fit_come_back_as_they_are() -> None:
     big, small = column(8, "none"), column(4, "none", "Qwen/Qwen3-14B")
     counts = {big: 2, small: 1}
-    assert placing.place(requirements(2, 1), counts) == counts
+    assert node_placement.place(requirements(2, 1), counts) == counts
 
 
 @given(
@@ -69,7 +70,7 @@ def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
     domains = data.draw(st.integers(1, nodes))
     columns = [column(degree, survive, f"m{at}") for at, (degree, survive) in enumerate(kinds)]
     counts = {each: data.draw(st.integers(1, 6)) for each in columns}
-    found = placing.place(requirements(nodes, domains), counts)
+    found = node_placement.place(requirements(nodes, domains), counts)
     used = [0] * nodes
     for each, placed in found.items():
         if not isinstance(placed, Placed):
@@ -84,8 +85,8 @@ def test_no_node_holds_more_than_it_has_and_losses_are_as_even_as_can_be(
 
 def test_the_order_of_columns_does_not_matter() -> None:
     one, other = column(4, "node"), column(1, "replica", "Qwen/Qwen3-14B")
-    first = placing.place(requirements(2, 2), {one: 2, other: 5})
-    assert first == placing.place(requirements(2, 2), {other: 5, one: 2})
+    first = node_placement.place(requirements(2, 2), {one: 2, other: 5})
+    assert first == node_placement.place(requirements(2, 2), {other: 5, one: 2})
     assert pytest.approx(sum(p.count for p in first.values() if isinstance(p, Placed))) == 7
 
 
@@ -99,9 +100,9 @@ def test_a_pool_that_is_full_is_packed_where_no_rule_of_thumb_finds_room() -> No
     needed = requirements(4, 2)
     site, pool = hardware.pool_named(needed, "fra1", "h100-sxm-80gb")
     assert sum(each.degree * count for each, count in counts.items()) == 32
-    for rule in (placing._largest, placing._spread):
-        assert placing._by_rule(site, pool, counts, rule) is None
-    found = placing.place(needed, counts)
+    for rule in (node_placement._largest, node_placement._spread):
+        assert node_placement._by_rule(site, pool, counts, rule) is None
+    found = node_placement.place(needed, counts)
     used = [0] * 4
     for each, placed in found.items():
         assert isinstance(placed, Placed)

@@ -15,9 +15,12 @@ from isthmus.contracts import plan_checks, yamlfile
 from isthmus.contracts import requirements as requirements_of
 from isthmus.contracts.errors import AnswerIsNo, InputError
 from isthmus.contracts.plan import Plan
-from isthmus.planning import infeasible, moved, planner, ways
-from isthmus.planning.options import OnApi, OnGpus, Rules
+from isthmus.planning import planner
+from isthmus.planning.options import candidates as ways
+from isthmus.planning.options.option import OnApi, OnGpus, Rules
+from isthmus.planning.output import differences as plan_differences
 from isthmus.planning.planner import Offer
+from isthmus.planning.solver import infeasibility
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,14 +113,14 @@ def test_the_same_requirements_give_the_same_bytes(bank_plan: planner.Planned) -
 def test_what_is_there_is_an_input_and_stays(bank_plan: planner.Planned) -> None:
     again = make(bank(), before=bank_plan.plan)
     assert again.plan.model_dump_json() == bank_plan.plan.model_dump_json()
-    assert moved.differences(bank_plan.plan, again.plan) == []
+    assert plan_differences.differences(bank_plan.plan, again.plan) == []
 
 
 def test_what_moves_is_said(bank_plan: planner.Planned) -> None:
     data = bank()
     workload(data, "campaign-copy")["traffic"]["mean_rps"] = 0.2
     data["workloads"] = [each for each in data["workloads"] if each["name"] != "policy-assistant"]
-    told = moved.differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
+    told = plan_differences.differences(bank_plan.plan, make(data, before=bank_plan.plan).plan)
     assert "the requirements have changed since the plan that is there was made" in told
     assert "policy-assistant is gone" in told
     assert any(each.startswith("the month costs ") for each in told)
@@ -172,13 +175,13 @@ def test_a_conflict_is_irreducible_and_each_way_out_is_priced() -> None:
     requirements = requirements_of.load(ROOT / "examples" / "bank-infeasible.requirements.yaml")
     found = planner.plan(requirements, OFFERS, TODAY).plan
     assert (found.feasible, found.endpoints, found.monthly_cost_usd) == (False, [], None)
-    conflicts = infeasible.conflicts(requirements, Rules(TODAY))
+    conflicts = infeasibility.conflicts(requirements, Rules(TODAY))
     assert [each.words for each in conflicts] == found.conflicts
-    every = frozenset(infeasible.demands(requirements, Rules(TODAY)))
+    every = frozenset(infeasibility.demands(requirements, Rules(TODAY)))
     others = every - frozenset(conflicts)
-    assert not infeasible.feasible(requirements, Rules(TODAY), others)
+    assert not infeasibility.feasible(requirements, Rules(TODAY), others)
     for each in conflicts:
-        assert infeasible.feasible(requirements, Rules(TODAY), others | {each}), each.words
+        assert infeasibility.feasible(requirements, Rules(TODAY), others | {each}), each.words
     assert 1 <= len(found.ways_out) <= 3
     assert all(way.monthly_cost_usd > 0 for way in found.ways_out)
 
@@ -288,8 +291,8 @@ def test_a_blueprint_that_does_not_fit_is_an_answer() -> None:
 
 def test_what_shall_outlive_a_node_is_not_packed_onto_the_one_that_others_left() -> None:
     """Seven replicas of two GPUs leave room for two small ones on one node of four only: those numbers do not pack."""
-    from isthmus.planning import placing
-    from isthmus.planning.options import Column
+    from isthmus.planning.options.option import Column
+    from isthmus.planning.solver import node_placement
 
     data = bank()
     pool = {"gpu": "l40s-48gb", "nodes": 4, "gpus_per_node": 4, "failure_domains": 1, "interconnect": "pcie"}
@@ -297,7 +300,7 @@ def test_what_shall_outlive_a_node_is_not_packed_onto_the_one_that_others_left()
     large = Column("public", "fra1", "l40s-48gb", "Qwen/Qwen3-8B", "bf16", 2, "node")
     small = Column("public", "fra1", "l40s-48gb", "meta-llama/Llama-3.1-8B-Instruct", "bf16", 1, "node")
     numbers = {large: 7, small: 2}
-    assert placing.place(read(data), numbers) == numbers
-    placed = placing.place(read(data), {large: 6, small: 2})[small]
-    assert isinstance(placed, placing.Placed)
+    assert node_placement.place(read(data), numbers) == numbers
+    placed = node_placement.place(read(data), {large: 6, small: 2})[small]
+    assert isinstance(placed, node_placement.Placed)
     assert placed.lost("node") == 1

@@ -15,8 +15,12 @@ from hypothesis import strategies as st
 from bench.replay import CLASSES, OFFERS, TODAY, read
 from isthmus.contracts import jurisdictions, plan_checks
 from isthmus.contracts.requirements import Requirements
-from isthmus.planning import hardware, planner, program, solving, ways
-from isthmus.planning.options import OnApi, OnGpus, Rules
+from isthmus.planning import planner
+from isthmus.planning.options import candidates as ways
+from isthmus.planning.options import hardware
+from isthmus.planning.options.option import OnApi, OnGpus, Rules
+from isthmus.planning.solver import program
+from isthmus.planning.solver import solution as solving
 from tests.planning.fixed import fixed_usd
 from tests.planning.test_planner import bank, recomputed
 

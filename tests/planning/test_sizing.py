@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.contracts.errors import InputError
-from isthmus.planning import gpus, models, question, sizing
-from isthmus.planning.sizing import Answer
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.sizing import question
+from isthmus.planning.sizing import size as sizing
+from isthmus.planning.sizing.size import Answer
 
 USUAL: dict[str, Any] = {
     "prompt": 2400,

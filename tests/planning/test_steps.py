@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.planning import gpus, grid, models
-from isthmus.planning.grid import Calibrated, Calibration
-from isthmus.planning.roofline import Roofline
-from isthmus.planning.steps import BATCHES, CONTEXTS, PROMPTS, Grid
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.sizing import measured_steps
+from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
+from isthmus.planning.sizing.roofline import Roofline
+from isthmus.planning.sizing.step_time import BATCHES, CONTEXTS, PROMPTS, Grid
 
 GRID = Grid(
     tuple(100 * tokens for tokens in PROMPTS),
@@ -42,15 +43,15 @@ def test_more_tokens_never_take_less_time(one: float, other: float) -> None:
     assert GRID.prefill(low) <= GRID.prefill(high) * (1 + 1e-9)
 
 
-CASES = sorted(grid.everything())[::97]
+CASES = sorted(measured_steps.everything())[::97]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(map(str, case)))
 def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
-    found = grid.find(*case)
+    found = measured_steps.find(*case)
     assert found is not None
     steps, source = found
-    assert (steps, source) == grid.everything()[case]
+    assert (steps, source) == measured_steps.everything()[case]
     assert "measured under vLLM 0." in source
     assert all(value > 0 for value in steps.prefill_us)
     assert len(steps.decode_us) == len(BATCHES)
@@ -60,17 +61,17 @@ def test_every_measured_case_is_sound(case: tuple[str, str, str, int]) -> None:
 
 
 def test_a_case_that_nobody_measured_is_not_found() -> None:
-    assert grid.find("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
+    assert measured_steps.find("meta-llama/Llama-3.1-8B-Instruct", "l4-24gb", "bf16", 1) is None
 
 
 def test_the_closest_calibration_is_taken() -> None:
-    exact = grid.calibration("llama", "h100-sxm-80gb", "fp8", sparse=False)
-    same_card = grid.calibration("llama", "h100-sxm-80gb", "bf16", sparse=False)
-    other_card = grid.calibration("llama", "l40s-48gb", "bf16", sparse=False)
+    exact = measured_steps.calibration("llama", "h100-sxm-80gb", "fp8", sparse=False)
+    same_card = measured_steps.calibration("llama", "h100-sxm-80gb", "bf16", sparse=False)
+    other_card = measured_steps.calibration("llama", "l40s-48gb", "bf16", sparse=False)
     assert exact.rows > 0
     assert exact.spread < same_card.spread
     assert (same_card.rows, other_card.rows) == (0, 0)
-    assert other_card != grid.calibration("mixtral", "l40s-48gb", "bf16", sparse=True)
+    assert other_card != measured_steps.calibration("mixtral", "l40s-48gb", "bf16", sparse=True)
 
 
 def test_a_calibration_stretches_and_adds() -> None:

@@ -12,11 +12,12 @@ from collections.abc import Callable
 
 import pytest
 
-from isthmus.planning import gpus, grid, load, models
-from isthmus.planning.grid import Calibrated, Calibration
-from isthmus.planning.roofline import Roofline
-from isthmus.planning.speed import EIGHTY
-from isthmus.planning.steps import StepTimes
+from isthmus.planning.catalogues import gpus, models
+from isthmus.planning.sizing import load, measured_steps
+from isthmus.planning.sizing.measured_steps import Calibrated, Calibration
+from isthmus.planning.sizing.roofline import Roofline
+from isthmus.planning.sizing.speed import EIGHTY
+from isthmus.planning.sizing.step_time import StepTimes
 from scripts.fit_throughput import fit_calibration, off
 from tests.planning.runs import Run, aside, everything, kept, most, usable
 
@@ -28,7 +29,7 @@ def key(run: Run) -> Key:
 
 
 def measured(run: Run) -> StepTimes:
-    return grid.everything()[run.case][0]
+    return measured_steps.everything()[run.case][0]
 
 
 @functools.cache
@@ -36,7 +37,7 @@ def inside() -> dict[Key, list[Run]]:
     """Runs of cases that the grid has, by what a calibration is of; only where enough are kept to fit one."""
     groups: dict[Key, list[Run]] = {}
     for run in usable()[0]:
-        if run.case in grid.everything():
+        if run.case in measured_steps.everything():
             groups.setdefault(key(run), []).append(run)
     return {name: runs for name, runs in groups.items() if len(kept(runs)) >= 8}
 
@@ -74,7 +75,7 @@ def test_nine_of_ten_runs_kept_aside_are_within_one_point_three(capsys: pytest.C
 
 def shipped(run: Run) -> Calibration:
     model = models.find(run.model).architecture
-    return grid.calibration(model.kind, run.gpu, run.precision, sparse=model.expert_count > 0)
+    return measured_steps.calibration(model.kind, run.gpu, run.precision, sparse=model.expert_count > 0)
 
 
 def test_the_intervals_hold_four_of_five_runs_and_promise_too_much_of_one_in_twenty() -> None:
@@ -109,7 +110,7 @@ def test_with_one_part_left_out_the_roofline_is_within_one_point_six(
 ) -> None:
     found = left_out(part)
     values = [value for _, value in found]
-    spread = grid.calibrations()[("roofline", "*", "*")].spread
+    spread = measured_steps.calibrations()[("roofline", "*", "*")].spread
     with capsys.disabled():
         print(f"\nroofline, left out by turns: {len(values)} runs, {within(values, 1.6):.1%} within 1.6")
     assert within(values, 1.6) >= 0.8

@@ -12,7 +12,7 @@ from isthmus.contracts.overrides import merge
 from isthmus.contracts.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from tests.catalogue.bank import STACK
 from tests.laying import lay
 

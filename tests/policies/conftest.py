@@ -12,7 +12,7 @@ import pytest
 from isthmus.contracts.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from tests.catalogue.bank import platform as bank
 from tests.catalogue.bank import rendered as bank_rendered
 from tests.policies import mutating

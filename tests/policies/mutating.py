@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 
 Change = Callable[[dict[str, Any]], Any]
 KINDS = [

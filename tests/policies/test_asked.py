@@ -8,7 +8,7 @@ import pytest
 
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.policy_settings import Settings
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.resources.resources import Graph, Resource
 from policies.asked import _ASKED, asked
 from policies.catalogue import RULES
 from policies.judging import judge

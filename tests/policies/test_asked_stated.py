@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from isthmus.graph.resources import Resource
+from isthmus.graph.resources.resources import Resource
 from policies.judging import judge
 from tests.policies.making import made
 from tests.policies.test_asked import BY_ID, about

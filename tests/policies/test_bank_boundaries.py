@@ -12,7 +12,7 @@ import pytest
 
 from isthmus.contracts.platform import Platform
 from isthmus.engine.render import rendering
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from tests.catalogue.bank import serving
 from tests.policies import holding
 from tests.policies.apart import apart

@@ -11,7 +11,7 @@ from isthmus.contracts.findings import Finding
 from isthmus.contracts.platform import Platform
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.tags import BARE, bears_tags
+from isthmus.graph.resources.tags import BARE, bears_tags
 from policies.judging import judge
 from policies.rule import Subject
 from tests.policies import holding
@@ -145,6 +145,6 @@ def test_the_types_that_are_said_to_bear_no_tags_bear_none() -> None:
 
 
 def _graph(resources: Any) -> Any:
-    from isthmus.graph.resources import Graph
+    from isthmus.graph.resources.resources import Graph
 
     return Graph(resources)

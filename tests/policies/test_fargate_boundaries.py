@@ -11,7 +11,7 @@ import pytest
 from isthmus.contracts.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
 from policies import screening
 from policies.rule import Subject

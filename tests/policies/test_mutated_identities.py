@@ -12,8 +12,8 @@ from components.aws import boundary
 from components.governance import trail_alarms
 from isthmus.contracts.platform import Platform
 from isthmus.engine.render import rendering
-from isthmus.graph import permissions
-from isthmus.graph.resources import Graph
+from isthmus.graph.iam import permissions
+from isthmus.graph.resources.resources import Graph
 from tests.policies import holding
 from tests.policies.mutating import KINDS, finds, plus, template, workload
 

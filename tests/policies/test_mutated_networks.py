@@ -10,8 +10,8 @@ import pytest
 
 from isthmus.contracts.platform import Platform
 from isthmus.engine.render import rendering
-from isthmus.graph import reach
-from isthmus.graph.resources import Graph
+from isthmus.graph.network import reachability
+from isthmus.graph.resources.resources import Graph
 from tests.catalogue.bank import serving
 from tests.policies import holding
 from tests.policies.mutating import KINDS, Change, document, finds, plus, template, workload
@@ -104,12 +104,12 @@ def test_peers_pinned_to_the_restricted_namespace_are_known(added: Any, platform
 
 
 def test_address_ranges_of_two_versions_hold_nothing_of_each_other():
-    assert not reach.within("::/0", ["10.0.0.0/8"])
-    assert not reach.within("10.0.0.0/8", ["::/0"])
-    assert not reach.overlaps("::/0", ["10.0.0.0/8"])
-    assert reach.within("2001:db8::/64", ["2001:db8::/32"])
-    assert not reach.within("${vpc.cidr}", ["0.0.0.0/0"])
-    assert reach.overlaps("${vpc.cidr}", ["10.0.0.0/8"])
+    assert not reachability.within("::/0", ["10.0.0.0/8"])
+    assert not reachability.within("10.0.0.0/8", ["::/0"])
+    assert not reachability.overlaps("::/0", ["10.0.0.0/8"])
+    assert reachability.within("2001:db8::/64", ["2001:db8::/32"])
+    assert not reachability.within("${vpc.cidr}", ["0.0.0.0/0"])
+    assert reachability.overlaps("${vpc.cidr}", ["10.0.0.0/8"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,8 +117,8 @@ def test_pods_of_every_kind_are_seen(added: Any, platform: Platform, kind: str):
     pod = template(**{"isthmus.dev/class": "internal", "isthmus.dev/role": "model"})
     inside = added(kind, workload(kind, "isthmus-internal", pod))
     assert (
-        reach.Pods("more", "isthmus-internal", tuple(sorted(pod["metadata"]["labels"].items())))
-        in reach.Network(inside).pods
+        reachability.Pods("more", "isthmus-internal", tuple(sorted(pod["metadata"]["labels"].items())))
+        in reachability.Network(inside).pods
     )
     # On its node's network, no policy holds it.
     pod["spec"]["hostNetwork"] = True

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.contracts.platform import Platform
-from isthmus.graph.resources import Graph
-from isthmus.graph.trail import nobody_switches_the_trail_off
-from isthmus.graph.translators import translators
+from isthmus.graph.iam.audit_trail import nobody_switches_the_trail_off
+from isthmus.graph.resources.resources import Graph
+from isthmus.graph.workloads.translators import translators
 from isthmus.reports.stack import network_diagram
 from tests.policies import holding
 

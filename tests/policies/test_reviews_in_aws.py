@@ -10,7 +10,7 @@ import pytest
 from isthmus.contracts import yamlfile
 from isthmus.contracts.platform import Platform
 from isthmus.engine.render import rendering
-from isthmus.graph import stated
+from isthmus.graph.resources import state as graph_state
 from policies.judging import judge
 from tests import private
 from tests.graph.clouds import deployed
@@ -43,7 +43,7 @@ def found(resources: Any) -> list[tuple[str, str, str]]:
 
 def test_nothing_is_found_as_it_is_rendered_nor_as_it_stands() -> None:
     assert found(rendered().resources) == []
-    assert found(stated.from_state(deployed(list(rendered().resources)))) == []
+    assert found(graph_state.from_state(deployed(list(rendered().resources)))) == []
 
 
 def _told(change: Any) -> Change:

@@ -32,8 +32,8 @@ from isthmus.engine.preview import comparison as preview_comparison
 from isthmus.engine.preview.assembly import Parts, Side
 from isthmus.engine.preview.changes import counts
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.paths import data_paths
-from isthmus.graph.resources import Graph
+from isthmus.graph.data_path.paths import data_paths
+from isthmus.graph.resources.resources import Graph
 from policies.judging import judge
 from tests.catalogue import bank
 

@@ -16,7 +16,7 @@ from isthmus.contracts.platform import Platform
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from isthmus.planning import planner
 from isthmus.reports.images import inventory as images_inventory
 from isthmus.reports.stack import summary as stack_summary

@@ -14,7 +14,7 @@ import pytest
 from isthmus.engine.project import project
 from isthmus.engine.render import rendering
 from isthmus.engine.render.recorder import Resource
-from isthmus.graph.resources import Graph
+from isthmus.graph.resources.resources import Graph
 from isthmus.reports.stack import network_diagram
 from tests.catalogue.bank import ROOT, STACK, platform, rendered
 from tests.policies.apart import apart

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from isthmus.catalogue import break_glass
+from isthmus.blueprints import emergency_access
 from isthmus.contracts import roles, yamlfile
 from isthmus.contracts.platform_break_glass import NAMESPACE, Record
 from tests.sandbox.projects import standing
@@ -53,7 +53,7 @@ def write_access(stack: Small, keys: Path, since: float, until: float) -> None:
         "since": (now + datetime.timedelta(hours=since)).isoformat(),
         "until": (now + datetime.timedelta(hours=until)).isoformat(),
     }
-    file = break_glass.file_of(stack.stacks, "small")
+    file = emergency_access.file_of(stack.stacks, "small")
     yamlfile.dump({"isthmus": "v1", "accesses": [given]}, "", file)
     shown = stack.isthmus("break-glass", "small", "inc-4711")
     assert shown.stdout == Record.model_validate(given).text("small"), shown.stderr

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from isthmus import catalogue
-from isthmus.catalogue import assembling, locked, missing, starting
+from isthmus import blueprints
+from isthmus.blueprints import assembly as blueprints_assembly
+from isthmus.blueprints import image_digests, missing_values, settings_template
 from isthmus.contracts import overrides as laying
 from isthmus.contracts import yamlfile
 from isthmus.contracts.handling import HANDLING
@@ -66,18 +67,22 @@ def answer(settings: Path, requirements: Path, plan: Path) -> None:
         if arn.startswith("arn:"):
             named = {key: arn.replace("callers", key) for key in ("secret", "sealer_secret")}
             gateway.setdefault("audit", {key: value.replace("_", "-") for key, value in named.items()})
-    files = assembling.read(requirements.parent, requirements.name.partition(".")[0])
-    rendered = catalogue.render(files.plan.blueprint, files.requirements, files.plan)
+    files = blueprints_assembly.read(requirements.parent, requirements.name.partition(".")[0])
+    rendered = blueprints.render(files.plan.blueprint, files.requirements, files.plan)
     if rendered.get("clusters") and not rendered.get("links") and given["images"].get("registry"):
         # Nodes there reach Amazon ECR only.
         given["images"]["registry"] = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/llm"
     for image, path in (("detector", "isthmus/detector"), ("resolver", "coredns/coredns")):
-        if image in locked.needed(laying.merge(rendered, given)):
+        if image in image_digests.needed(laying.merge(rendered, given)):
             # Its lock is of then, and knows none.
             registry = given["images"].get("registry") or given["images"]["registries"][0]
             given["images"].setdefault(image, f"{registry.rstrip('/')}/{path}@{DIGEST}")
-    left = [each for each in missing.wanted(laying.merge(rendered, given)) if each[0].startswith("gateways[")]
-    said["config"]["isthmus:overrides"] = laying.merge(given, starting.overrides(left))
+    left = [
+        each
+        for each in missing_values.wanted(laying.merge(rendered, given))
+        if each[0].startswith("gateways[")
+    ]
+    said["config"]["isthmus:overrides"] = laying.merge(given, settings_template.overrides(left))
     yamlfile.dump(said, "", settings)
 
 

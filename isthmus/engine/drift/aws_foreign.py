@@ -16,7 +16,7 @@ from isthmus.engine.drift import severity as drift_severity
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project.aws_account import Aws, Denied
 from isthmus.engine.recovery.aws.lookup import STACK_TAG, plain, search
-from isthmus.graph.stated import Stated
+from isthmus.graph.resources.state import Stated
 
 
 @dataclass(frozen=True)

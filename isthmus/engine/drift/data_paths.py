@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.contracts.preview import DataPaths
 from isthmus.engine.policy import evaluation as judged
-from isthmus.graph import paths, stated
-from isthmus.graph.resources import Graph
+from isthmus.graph.data_path import paths
+from isthmus.graph.resources import state as graph_state
+from isthmus.graph.resources.resources import Graph
 
 if TYPE_CHECKING:
     from isthmus.contracts.findings import Finding
     from isthmus.contracts.platform import Platform
     from isthmus.engine.drift.kubernetes_objects import Stands
     from isthmus.engine.project.project import Stack
-    from isthmus.graph.stated import Stated
+    from isthmus.graph.resources.state import Stated
 
 
 @dataclass
@@ -59,7 +60,7 @@ class Live:
         return ways, [each for each in found if _key(each) not in known]
 
     def _before(self) -> list[Stated]:
-        return stated.from_state(*({"deployment": each} for each in self.states))
+        return graph_state.from_state(*({"deployment": each} for each in self.states))
 
     def _after(self) -> list[Stated]:
         changed = [
@@ -72,7 +73,7 @@ class Live:
             }
             for one in self.states
         ]
-        found = stated.from_state(*({"deployment": each} for each in changed))
+        found = graph_state.from_state(*({"deployment": each} for each in changed))
         return sorted([*found, *self.foreign], key=lambda each: each.urn)
 
 

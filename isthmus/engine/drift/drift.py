@@ -32,8 +32,8 @@ from isthmus.engine.project.aws_account import Aws
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.recovery import kubernetes_lookup
 from isthmus.engine.run.up_and_destroy import at_work
-from isthmus.graph import stated
-from isthmus.graph.stated import Stated
+from isthmus.graph.resources import state as graph_state
+from isthmus.graph.resources.state import Stated
 from isthmus.reports.drift import wording as drift_wording
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _never(stack: Stack) -> InputError:
 
 def _stated(*states: Mapping[str, Any]) -> list[Stated]:
     """As they are in the state, with the values that AWS gave."""
-    found = stated.as_it_is(*({"deployment": each} for each in states if each.get("resources")))
+    found = graph_state.as_it_is(*({"deployment": each} for each in states if each.get("resources")))
     return [each for each in found if each.custom]
 
 
@@ -273,8 +273,8 @@ def _aws(
         str(each["urn"]): {
             "type": each["type"],
             "id": str(each.get("id") or ""),
-            "inputs": stated.plain(each.get("inputs") or {}),
-            "outputs": stated.plain(each.get("outputs") or {}),
+            "inputs": graph_state.plain(each.get("inputs") or {}),
+            "outputs": graph_state.plain(each.get("outputs") or {}),
         }
         for one in (state, *others)
         for each in one.get("resources") or []

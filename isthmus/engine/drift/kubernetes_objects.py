@@ -22,7 +22,7 @@ from isthmus.engine.kubernetes.discovery import Kind, Live
 from isthmus.engine.preview.masking import Masker
 from isthmus.engine.preview.noise import noise
 from isthmus.engine.preview.stateful_types import stateful
-from isthmus.graph.stated import Stated
+from isthmus.graph.resources.state import Stated
 
 _HIDDEN = ("Secret", "ConfigMap")
 """Kinds of which a foreign one is told by its keys alone: what stands in them may be anything."""

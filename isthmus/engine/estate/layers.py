@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import layered_moves
+from isthmus.blueprints import estate_migration as layered_moves
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import AnswerIsNo, EnvironmentFault
 from isthmus.contracts.moving import Move, Standing

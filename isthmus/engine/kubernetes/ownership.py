@@ -147,7 +147,7 @@ def _made_by_another(
 
 
 def known(resources: Iterable[Any]) -> Whose:
-    """What the states of an estate know of one cluster. `resources`: as `isthmus.graph.stated` has them."""
+    """What the states of an estate know of one cluster. `resources`: as `isthmus.graph.resources.state` has them."""
     found, releases, certificates, claims = (
         set[Known](),
         set[tuple[str, str]](),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.policy_settings import Settings
     from isthmus.contracts.words import Sensitivity
     from isthmus.engine.project.project import Stack
-    from isthmus.graph.resources import Resource
+    from isthmus.graph.resources.resources import Resource
 
 
 def findings(

@@ -59,7 +59,7 @@ def _standing(stack: Stack) -> Sequence[Any]:
     """What the states of the stack's estate say, in the words of a rendering."""
     from isthmus.engine.estate import layers as estate_layers
     from isthmus.engine.project.prerequisites import surroundings
-    from isthmus.graph import stated
+    from isthmus.graph.resources import state as graph_state
 
     names = [each.stack for each in stack.estate.members] if stack.estate else [stack.name]
     with surroundings(stack):
@@ -70,7 +70,9 @@ def _standing(stack: Stack) -> Sequence[Any]:
             where=f"stack {stack.name}",
             todo="Build it with `isthmus up`, or ask for what its program says with `--of rendering`",
         )
-    return stated.from_state(*({"deployment": each} for each in states.values() if each.get("resources")))
+    return graph_state.from_state(
+        *({"deployment": each} for each in states.values() if each.get("resources"))
+    )
 
 
 def _stated(resources: Sequence[Any], stack: Stack) -> Platform | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from isthmus import catalogue
+from isthmus import blueprints
 from isthmus.contracts import moving as moves
 from isthmus.contracts.errors import AnswerIsNo, InputError, IsthmusError
 from isthmus.contracts.moving import Standing
@@ -33,8 +33,9 @@ from isthmus.engine.preview.masking import Masker
 from isthmus.engine.project import commits
 from isthmus.engine.project.prerequisites import clusters
 from isthmus.engine.run.up_and_destroy import at_work
-from isthmus.graph import paths, stated
-from isthmus.graph.resources import Graph, Resource
+from isthmus.graph.data_path import paths
+from isthmus.graph.resources import state as graph_state
+from isthmus.graph.resources.resources import Graph, Resource
 from isthmus.reports.preview.cost_and_capacity import priced
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def refused(stack: Stack) -> Side:
 def after(stack: Stack, platform: Platform, resources: Iterable[Resource]) -> Side:
     """What the stack's files say, and where data may go in what they are rendered to."""
     # Read and held together already, for the platform.
-    files = catalogue.read(stack.project.stacks_dir, stack.family)
+    files = blueprints.read(stack.project.stacks_dir, stack.family)
     return Side(
         files.plan,
         files.requirements,
@@ -150,7 +151,9 @@ def before(
     states = [each for each in (state, *others) if each.get("resources")]
     if not states:
         return Side()
-    ways = paths.data_paths(Graph(stated.from_state(*({"deployment": each} for each in states))), platform)
+    ways = paths.data_paths(
+        Graph(graph_state.from_state(*({"deployment": each} for each in states))), platform
+    )
     plan = _deployed(said, diagnostics)
     same = (
         plan is not None and now.plan is not None and now.plan.requirements_sha256 == plan.requirements_sha256

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import estates
+from isthmus.blueprints import estates
 from isthmus.contracts import layers
 from isthmus.contracts.errors import InputError
 
 if TYPE_CHECKING:
-    from isthmus.catalogue.estates import Estate, Member
+    from isthmus.blueprints.estates import Estate, Member
     from isthmus.contracts.layers import Layer
     from isthmus.contracts.platform import Platform
 
@@ -216,13 +216,13 @@ class Stack:
 
         Raises `InputError` for what is not understood, `AnswerIsNo` for what must not be.
         """
-        from isthmus import catalogue
+        from isthmus import blueprints
 
         folder, lock = self.project.stacks_dir, self.project.images_lock
         if self.member is None or self.estate is None:
-            return catalogue.platform(folder, self.name, self.overrides, sandbox=self.sandbox, lock=lock)
+            return blueprints.platform(folder, self.name, self.overrides, sandbox=self.sandbox, lock=lock)
         name = self.estate.name
-        found = catalogue.platform(
+        found = blueprints.platform(
             folder,
             name,
             estates.overrides(folder, name),

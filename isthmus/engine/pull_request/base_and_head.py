@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from isthmus.contracts.words import SENSITIVITIES
-from isthmus.graph import paths as ways
-from isthmus.graph import word
-from isthmus.graph.resources import Graph
-from isthmus.graph.verdicts import WORDS
+from isthmus.graph.data_path import declared_policy
+from isthmus.graph.data_path import paths as ways
+from isthmus.graph.data_path.verdicts import WORDS
+from isthmus.graph.resources.resources import Graph
 
 if TYPE_CHECKING:
     from isthmus.contracts.findings import Finding
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from isthmus.contracts.preview import DataPath, RuleChange
     from isthmus.contracts.requirements import Requirements
     from isthmus.engine.preview.assembly import Side
-    from isthmus.graph.resources import Resource
+    from isthmus.graph.resources.resources import Resource
 
 
 def findings(base: Iterable[Finding], own: Iterable[Finding]) -> list[Finding]:
@@ -48,7 +48,7 @@ def paths(
     before: Platform, was: Side, after: Platform, will: Side, resources: Iterable[Resource]
 ) -> list[DataPath]:
     """The branch's data paths, each by the worse of two verdicts, and those that its plan would not have had before."""
-    by = word.of(before, after)
+    by = declared_policy.of(before, after)
     found = {each.id: each for each in will.data_paths or []}
     for each in ways.data_paths(Graph(resources), by.platform, held=by.held):
         mine = found.get(each.id)

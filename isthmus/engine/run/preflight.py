@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from isthmus.engine.kubernetes.client import Cluster
     from isthmus.engine.project.project import Stack
     from isthmus.engine.render.rendering import Rendered
-    from isthmus.graph.resources import Resource
+    from isthmus.graph.resources.resources import Resource
 
 
 def of_files(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from isthmus.catalogue import break_glass
+from isthmus.blueprints import emergency_access
 from isthmus.contracts.errors import EnvironmentFault, IsthmusError
 from isthmus.contracts.words import UP_STEP
 from isthmus.engine.automation.events import Run, Watcher
@@ -93,7 +93,7 @@ def up(
         rendered = preflight.of_files(stack, platform, say)[stack.name]
         say("the plan, the blueprint and the overrides are valid")
     if stack.layer in ("all", "platform"):
-        for line in break_glass.read(stack.project.stacks_dir, stack.family, platform).said:
+        for line in emergency_access.read(stack.project.stacks_dir, stack.family, platform).said:
             say(line)
     with at_work(stack):
         reached = clusters(stack.reached(platform), stack)

@@ -10,7 +10,7 @@ from typing import Any
 from isthmus.contracts import references
 from isthmus.contracts.images_lock import IMAGES, Image, ImagesLock
 from isthmus.contracts.platform import Images
-from isthmus.graph.resources import Resource, boxes, place, templates
+from isthmus.graph.resources.resources import Resource, boxes, place, templates
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from isthmus.graph.resources import Graph, Resource
-from isthmus.graph.tasks import BALANCER, SERVICE, rules
+from isthmus.graph.resources.resources import Graph, Resource
+from isthmus.graph.workloads.fargate_tasks import BALANCER, SERVICE, rules
 
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from isthmus.contracts.platform import Platform
 from isthmus.contracts.platform_eks import kubernetes_sites
-from isthmus.graph.permissions import roles
-from isthmus.graph.reach import Network, Pods, overlaps
-from isthmus.graph.resources import Graph, Resource, listed, statements
+from isthmus.graph.iam.permissions import roles
+from isthmus.graph.network.reachability import Network, Pods, overlaps
+from isthmus.graph.resources.resources import Graph, Resource, listed, statements
 from isthmus.reports.stack import fargate_diagram
 
 

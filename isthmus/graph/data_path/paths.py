@@ -1,0 +1,374 @@
+"""The data paths of a stack: every way that a class's data can take, from its workloads to where it is processed.
+
+Found on the resources alone, whoever wrote them, and judged by handling and residency. What the graph cannot show is
+undecided, never allowed (docs/data-paths.md says what is not seen).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from isthmus.contracts.platform import Platform
+from isthmus.contracts.preview import DataPath, Hop
+from isthmus.contracts.words import SENSITIVITIES, Sensitivity
+from isthmus.graph.data_path.egress import CLOUDS, Outside
+from isthmus.graph.data_path.model_services import PROFILE, Served, served
+from isthmus.graph.data_path.verdicts import ALLOWED, Judge, Verdict, refused, undecided
+from isthmus.graph.resources.references import undecided as not_known
+from isthmus.graph.resources.resources import Graph, Resource
+from isthmus.graph.resources.sites import Places
+from isthmus.graph.workloads.servers import Server, Servers
+
+_SERVICE = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.svc(\.cluster\.local)?\.?")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+Ways = Iterator[tuple[tuple[Hop, ...], Verdict]]
+
+
+def data_paths(
+    graph: Graph,
+    platform: Platform | None = None,
+    today: str | None = None,
+    held: Mapping[str, Sensitivity] | None = None,
+) -> list[DataPath]:
+    """Every way of every class, sorted by id; the same graph gives the same paths, in whatever order it stands.
+
+    `platform` says where sites are, what residencies bind and which workloads there are; without it what depends on
+    them is undecided for every class above public. `today` (ISO date) is the day on which exceptions must hold. `held`:
+    workloads that are judged by a stricter class than the one they are served in.
+    """
+    return Finder(graph, platform, today, held).paths()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A path, and by what it was found."""
+
+    origin: Literal["gateway", "network", "identity", "host"]
+    path: DataPath
+    why: tuple[str, ...]
+    resource: Resource | None = None
+    """What a finding is about."""
+
+
+class Finder:
+    """One graph's paths."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        platform: Platform | None = None,
+        today: str | None = None,
+        held: Mapping[str, Sensitivity] | None = None,
+    ) -> None:
+        self._graph = graph
+        self._judge = Judge(platform, today, held)
+        self._places = Places(graph, platform)
+        self._servers = Servers(graph, self._places)
+        self._outside = Outside(graph, self._places, self._servers, self._judge)
+
+    def paths(self) -> list[DataPath]:
+        """Each once, sorted by id; found twice, as the worse of the two."""
+        made: dict[str, DataPath] = {}
+        for each in self.found():
+            before = made.get(each.path.id)
+            made[each.path.id] = each.path if before is None else _worse(before, each.path)
+        return [made[key] for key in sorted(made)]
+
+    def spaces(self, class_: Sensitivity) -> list[str]:
+        """The namespaces of a class."""
+        return self._outside.spaces(class_)
+
+    def found(self) -> Iterator[Found]:
+        """All, class by class, with what they were found by."""
+        for class_ in SENSITIVITIES:
+            routed: set[tuple[str, str]] = set()
+            servers = self._servers.of(class_)
+            for gateway in (each for each in servers if each.role == "gateway"):
+                yield from self._by_gateway(class_, gateway, routed)
+            for translator in (each for each in servers if each.role == "translator"):
+                start = (self._space(translator), self._as(translator, "translator"))
+                for hops, verdict in self._translated(class_, translator, "", None, routed):
+                    yield _found(class_, "", (*start, *hops), verdict, translator.resource)
+            for way in self._outside.of(class_):
+                path = _path(class_, "", (way.start, *way.hops), way.verdict)
+                yield Found(way.origin, path, way.verdict.why, way.resource)
+
+    def _by_gateway(
+        self, class_: Sensitivity, gateway: Server, routed: set[tuple[str, str]]
+    ) -> Iterator[Found]:
+        own = self._as(gateway, "gateway")
+        told = [refused(f"{gateway.name} is told that it is of class {each}") for each in gateway.told]
+        for why in gateway.unread or ([] if gateway.configs else ["no configuration says where it leads"]):
+            unsure = self._judge.unsure(class_, why)
+            yield _found(class_, "", (self._space(gateway), own), unsure, gateway.resource)
+        for route in (each for config in gateway.configs for each in config.get("routes") or []):
+            if not isinstance(route, dict):
+                verdict = self._judge.unsure(class_, "a route that cannot be read")
+                yield _found(class_, "", (self._space(gateway), own), verdict, gateway.resource)
+                continue
+            workload = str(route.get("workload") or "")
+            start = (Hop(kind="workload", name=workload or "-", where=gateway.where.name), own)
+            known = self._judge.known(class_, workload).and_(*told)
+            also = route.get("also")
+            others = [route.get("canary"), route.get("overflow"), *(also if isinstance(also, list) else [])]
+            for way in (route, *(each for each in others if isinstance(each, dict))):
+                for hops, verdict in self._routed(class_, gateway, workload, way, routed):
+                    whole = verdict.and_(known)
+                    yield _found(class_, workload, (*start, *hops), whole, gateway.resource)
+
+    def _routed(
+        self,
+        class_: Sensitivity,
+        gateway: Server,
+        workload: str,
+        way: dict[str, Any],
+        routed: set[tuple[str, str]],
+    ) -> Ways:
+        """From a gateway on, by one route: to model servers, a translator's models, a router's backends."""
+        url, model = str(way.get("url") or ""), str(way.get("model") or "")
+        host, port = _address(url)
+        service = _SERVICE.fullmatch(host)
+        if not_known(url) or not host:
+            why = f"where {url or 'a route without an address'} leads is not known"
+            yield (Hop(kind="endpoint", name=url or "-"),), self._judge.unsure(class_, why)
+        elif service is not None:
+            name, space = service[1], service[2]
+            outside = self._servers.elsewhere(name, space, gateway)
+            behind = self._servers.called(name, space, gateway)
+            chosen = [] if outside or behind is not None else self._servers.routed(space, workload, gateway)
+            if outside:
+                yield self._out(self._judge.held(class_, workload), outside)
+            for backend, servers in chosen or [(name, behind)]:
+                if not outside:
+                    yield from self._at(class_, backend, servers, workload, model, routed)
+        else:
+            balancers = self._graph.referred(url, ":LoadBalancer")
+            for balancer in balancers:
+                behind = self._servers.behind(balancer, port)
+                yield from self._at(class_, balancer.name, behind or None, workload, model, routed)
+            if not balancers:
+                yield self._out(self._judge.held(class_, workload), host)
+
+    def _at(
+        self,
+        class_: Sensitivity,
+        name: str,
+        servers: Sequence[Server] | None,
+        workload: str,
+        model: str,
+        routed: set[tuple[str, str]],
+    ) -> Ways:
+        """The ways on from whoever answers under a name."""
+        if not servers:
+            why = (
+                f"nobody is known to answer as {name}" if servers is None else f"no pods stand behind {name}"
+            )
+            yield (Hop(kind="endpoint", name=name),), self._judge.unsure(class_, why)
+        for server in servers or []:
+            if server.class_ != class_:
+                other = f"of class {server.class_}" if server.class_ else "of no class that is known"
+                why = f"{server.name} is {other}, and classes share nothing"
+                verdict = refused(why) if server.class_ else self._judge.unsure(class_, why)
+                yield (Hop(kind="endpoint", name=server.name, where=server.where.name),), verdict
+            elif server.role == "translator":
+                own = self._as(server, "translator")
+                for hops, verdict in self._translated(class_, server, workload, model, routed):
+                    yield (own, *hops), verdict
+            else:
+                yield self._served_here(class_, server, workload)
+
+    def _served_here(
+        self, class_: Sensitivity, server: Server, workload: str
+    ) -> tuple[tuple[Hop, ...], Verdict]:
+        """A model server of ours, and where it stands."""
+        known = server.role in ("model", "sidecar")
+        name = server.labels.get("isthmus.dev/endpoint") or server.name
+        verdict = self._judge.server(class_, server.where, workload).and_(
+            *(refused(f"{server.name} is told that it is of class {each}") for each in server.told),
+            *_handed_on(server),
+            *self._let_in(class_, server),
+            *(
+                []
+                if known
+                else [self._judge.unsure(class_, f"{server.name} is no model server that is known")]
+            ),
+        )
+        site = server.where.name
+        hops = [Hop(kind="endpoint", name=name, where=site), *([Hop(kind="site", name=site)] if site else [])]
+        return tuple(hops), verdict
+
+    def _translated(
+        self,
+        class_: Sensitivity,
+        translator: Server,
+        workload: str,
+        model: str | None,
+        routed: set[tuple[str, str]],
+    ) -> Ways:
+        """A translator's calls by one name; with None those that no route asks for, which it makes all the same."""
+        role = self._outside.role_of(translator)
+        who = (self._outside.who(role),) if role else ()
+        told = [refused(f"{translator.name} is told that it is of class {each}") for each in translator.told]
+        strict = self._judge.held(class_, workload)
+        told += [*_by_proxy(strict, translator), *self._let_in(class_, translator)]
+        key = translator.resource.urn
+        entries = [each for config in translator.configs for each in config.get("models") or []]
+        if translator.unread and (model is not None or not routed & {(key, "")}):
+            routed.add((key, ""))
+            yield from self._by_dependencies(class_, translator, who)
+        found = False
+        for entry in entries:
+            named = str(entry.get("name")) if isinstance(entry, dict) else ""
+            if not isinstance(entry, dict):
+                if model is None:
+                    yield who, self._judge.unsure(class_, "a model that cannot be read")
+                continue
+            if model is None and (key, named) in routed:
+                continue
+            if model is None or named == model:
+                found = True
+                routed.add((key, named))
+                hops, verdict = self._called(class_, served(self._graph, entry), workload)
+                yield (*who, *hops), verdict.and_(*told)
+        if model is not None and not found and not translator.unread:
+            why = f"{translator.name} knows no model {model or 'without a name'}"
+            yield who, self._judge.unsure(class_, why)
+
+    def _called(self, class_: Sensitivity, called: Served, workload: str) -> tuple[tuple[Hop, ...], Verdict]:
+        """A model of AWS's: the network by which it is called, and the regions that may serve it."""
+        verdict = self._judge.model(class_, called, workload)
+        hops: list[Hop] = []
+        if called.endpoint is not None:
+            where = self._places.of(called.endpoint).name
+            hops.append(Hop(kind="network", name=called.endpoint.name, where=where))
+            if self._judge.held(class_, workload) != "public":
+                verdict = verdict.and_(*self._open(called.endpoint))
+        else:
+            hops.append(Hop(kind="network", name=_address(called.url)[0] or "the public names of AWS"))
+        hops.append(Hop(kind="endpoint", name=called.name, where=_products(called)))
+        if called.regions:
+            hops.append(Hop(kind="region", name=", ".join(called.regions)))
+        return tuple(hops), verdict
+
+    def _open(self, endpoint: Resource) -> Iterator[Verdict]:
+        """Ways to the internet of the network in which a private endpoint stands."""
+        vpcs = self._graph.referred(endpoint.inputs.get("vpcId"), ":Vpc")
+        for way in self._graph.of("aws:ec2/internetGateway:InternetGateway"):
+            if any(vpc in self._graph.referred(way.inputs.get("vpcId"), ":Vpc") for vpc in vpcs):
+                yield refused(f"{endpoint.name} stands in a network with a way to the internet, {way.name}")
+
+    def _by_dependencies(self, class_: Sensitivity, translator: Server, who: tuple[Hop, ...]) -> Ways:
+        """What a configuration that is not known yet is made of: shown, and decided only for public work."""
+        for why in translator.unread:
+            profiles = self._graph.referred(_given(translator), PROFILE)
+            for profile in profiles:
+                called = served(self._graph, {"model_id": f"${{{profile.name}.arn}}", **profile.inputs})
+                hops, verdict = self._called(class_, called, "")
+                over = Hop(kind="endpoint", name=profile.name, where=_products(called))
+                ways = tuple(
+                    over if each.kind == "endpoint" else each for each in hops if each.kind != "network"
+                )
+                worst = refused(called.anywhere) if verdict.word == "refused" and called.anywhere else ALLOWED
+                yield (*who, *ways), self._judge.unsure(class_, why).and_(worst)
+            if not profiles:
+                yield who, self._judge.unsure(class_, why)
+
+    def _let_in(self, class_: Sensitivity, server: Server) -> Iterator[Verdict]:
+        """Callers whose certificates a server in a cluster takes that are none of its class's."""
+        for config in server.configs if server.namespace else ():
+            for who in config.get("allowed_clients") or []:
+                named = _SERVICE.fullmatch(str(who))
+                of = self._servers.spaces.get(named[2]) if named else None
+                if of != class_:
+                    why = (
+                        f"{server.name} takes requests of {who}, which is of {of or 'no class that is known'}"
+                    )
+                    yield refused(why) if of else self._judge.unsure(class_, why)
+
+    def _out(self, class_: Sensitivity, host: str) -> tuple[tuple[Hop, ...], Verdict]:
+        """A gateway's route to a name or an address that is no Service of the cluster."""
+        hop = Hop(kind="network", name=host)
+        if any(host == each or host.endswith(f".{each}") for each in CLOUDS):
+            if class_ == "restricted":
+                return (hop,), refused(f"{host} is a cloud's, where no restricted work may go")
+            return (hop,), refused(f"a gateway leads to {host} by itself, past its translator")
+        if class_ == "public":
+            return (hop,), ALLOWED
+        return (hop,), undecided(f"who answers as {host} is not known")
+
+    def _space(self, server: Server) -> Hop:
+        name = server.namespace or server.name
+        return Hop(kind="workload", name=name, where=server.where.name)
+
+    def _as(self, server: Server, kind: Any) -> Hop:
+        return Hop(kind=kind, name=server.name, where=server.where.name)
+
+
+def _by_proxy(class_: Sensitivity, translator: Server) -> Iterator[Verdict]:
+    """Proxies by which a translator calls: for public work alone."""
+    for config in translator.configs:
+        outbound = config.get("outbound")
+        proxy = outbound.get("proxy") if isinstance(outbound, dict) else None
+        if proxy and class_ != "public":
+            yield refused(f"{translator.name} calls by way of the proxy {proxy}")
+
+
+def _handed_on(server: Server) -> Iterator[Verdict]:
+    """Where a model server's sidecar hands requests on to, if that is not its own pod."""
+    for config in server.configs:
+        upstream = str(config.get("upstream") or "")
+        if config.get("mode") == "sidecar" and _address(upstream)[0] not in _LOOPBACK:
+            yield refused(f"{server.name} hands requests on to {upstream or 'nobody that is named'}")
+
+
+def _given(server: Server) -> list[Any]:
+    """What a server's configuration is made of, by the resources that carry it."""
+    return [
+        *(each.inputs.get("data") for each in server.maps),
+        server.resource.inputs.get("containerDefinitions"),
+    ]
+
+
+def _address(url: str) -> tuple[str, str]:
+    """Host and port of an address, whose parts may be names that only a cloud knows."""
+    rest = url.partition("://")[2] or url
+    place = rest.partition("/")[0]
+    host, _, port = place.rpartition(":") if re.search(r":\d+$", place) else (place, "", "")
+    try:
+        return (urlsplit(url).hostname or host if "$" not in place else host), port
+    except ValueError:
+        return host, port
+
+
+def _products(called: Served) -> str:
+    return {"bedrock": "Amazon Bedrock", "sagemaker": "Amazon SageMaker"}[called.service]
+
+
+def _found(
+    class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Verdict, resource: Resource
+) -> Found:
+    return Found("gateway", _path(class_, workload, hops, verdict), verdict.why, resource)
+
+
+def _path(class_: Sensitivity, workload: str, hops: tuple[Hop, ...], verdict: Verdict) -> DataPath:
+    return DataPath.model_validate(
+        {
+            "id": " > ".join([class_, *(each.name for each in hops)]),
+            "workload": workload,
+            "class": class_,
+            "hops": list(hops),
+            "verdict": verdict.word,
+            "why": "; ".join(verdict.why),
+        }
+    )
+
+
+def _worse(one: DataPath, other: DataPath) -> DataPath:
+    """Two findings of one path: the worse of them, both reasons where they are of a kind."""
+    words = [Verdict(each.verdict, tuple(filter(None, each.why.split("; ")))) for each in (one, other)]
+    verdict = words[0].and_(words[1])
+    return one.model_copy(update={"verdict": verdict.word, "why": "; ".join(sorted(set(verdict.why)))})

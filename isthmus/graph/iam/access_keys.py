@@ -1,0 +1,78 @@
+"""Whether a key of AWS's is made, or stands where pods could read it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from isthmus.graph.resources.resources import Fault, Graph, Resource, boxes, place
+
+VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+_KEY = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}")
+_NAME = re.compile(
+    "|".join(("aws_?access_?key_?id", "aws_?secret_?access_?key", "aws_?session_?token")), re.I
+)
+
+
+def no_access_key(graph: Graph) -> list[Fault]:
+    """No AWS key is made, and none stands in a pod or in what pods read."""
+    made = graph.of("aws:iam/accessKey:AccessKey")
+    broken = [Fault(f"{key.name} is an access key", key) for key in made]
+    for resource in graph.resources:
+        if not resource.type.startswith("kubernetes:"):
+            continue
+        if _held(json.dumps(resource.inputs)) or any(map(_held, _opened(resource))):
+            broken.append(Fault(f"{resource.name} holds an access key", resource))
+        if resource.type.endswith(":Secret") and _NAME.search(" ".join(_entries(resource))):
+            broken.append(Fault(f"{resource.name} holds an access key by its names", resource))
+    for resource, template in graph.pods():
+        for box in boxes(template):
+            broken += [
+                Fault(f"{resource.name} {why} in {box['name']}", resource)
+                for why in _set(graph, resource, box)
+            ]
+    return broken
+
+
+def _held(text: str) -> bool:
+    # Words first: a pattern looks at each place of a text, and there are megabytes.
+    return ("AKIA" in text or "ASIA" in text) and _KEY.search(text) is not None
+
+
+def _set(graph: Graph, resource: Resource, box: Mapping[str, Any]) -> Iterator[str]:
+    for variable in box.get("env") or []:
+        if variable["name"] in VARIABLES:
+            yield f"sets {variable['name']}"
+    for source in box.get("envFrom") or []:
+        prefix = str(source.get("prefix") or "")
+        for part, kind in (("secretRef", ":Secret"), ("configMapRef", ":ConfigMap")):
+            if source.get(part):
+                wanted = (str(source[part].get("name")), place(resource)[1])
+                found = [each for each in graph.of(kind) if place(each) == wanted]
+                names = {prefix + name for each in found for name in _entries(each)}
+                yield from (f"sets {name}" for name in VARIABLES if name in names)
+                if not found:
+                    yield f"takes its environment from {wanted[0]}, whose words are not known,"
+
+
+def _entries(resource: Resource) -> list[str]:
+    return [
+        name
+        for part in ("data", "stringData")
+        for name in (resource.inputs.get(part) if isinstance(resource.inputs.get(part), dict) else None) or {}
+    ]
+
+
+def _opened(resource: Resource) -> Iterator[str]:
+    """A Secret's data as pods read it."""
+    data = resource.inputs.get("data")
+    if resource.type.endswith(":Secret") and isinstance(data, dict):
+        for value in data.values():
+            try:
+                yield base64.b64decode(str(value), validate=True).decode("utf-8", "replace")
+            except (binascii.Error, ValueError):
+                continue

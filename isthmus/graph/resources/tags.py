@@ -1,0 +1,61 @@
+"""Whether everything in AWS says whose it is."""
+
+from __future__ import annotations
+
+import functools
+
+from isthmus.graph.resources.resources import Fault, Graph
+
+BARE = frozenset(
+    (
+        "aws:bedrock/guardrailVersion:GuardrailVersion",
+        "aws:bedrockmodel/invocationLoggingConfiguration:InvocationLoggingConfiguration",
+        "aws:cloudwatch/eventTarget:EventTarget",
+        "aws:cloudwatch/logMetricFilter:LogMetricFilter",
+        "aws:costexplorer/costAllocationTag:CostAllocationTag",
+        "aws:ec2/route:Route",
+        "aws:ec2/routeTableAssociation:RouteTableAssociation",
+        "aws:ec2transitgateway/route:Route",
+        "aws:ec2transitgateway/routeTableAssociation:RouteTableAssociation",
+        "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
+        "aws:iam/rolePolicy:RolePolicy",
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "aws:route53/record:Record",
+        "aws:route53/resolverFirewallConfig:ResolverFirewallConfig",
+        "aws:route53/resolverFirewallRule:ResolverFirewallRule",
+        "aws:route53/resolverQueryLogConfigAssociation:ResolverQueryLogConfigAssociation",
+        "aws:route53/resolverRuleAssociation:ResolverRuleAssociation",
+        "aws:s3/bucketObjectLockConfiguration:BucketObjectLockConfiguration",
+        "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
+        "aws:s3/bucketPolicy:BucketPolicy",
+        "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketVersioning:BucketVersioning",
+        "aws:sns/topicPolicy:TopicPolicy",
+        "aws:sns/topicSubscription:TopicSubscription",
+    )
+)
+"""Types without tags that our stacks are made of: asking pulumi-aws takes a second, for it must be loaded first."""
+
+
+def everything_is_tagged(graph: Graph) -> list[Fault]:
+    """Every AWS resource whose type bears tags says whose it is: the stack, and its name in the stack."""
+    broken: list[Fault] = []
+    for each in graph.resources:
+        tags = each.inputs.get("tags") or {}
+        ours = tags.get("isthmus-resource") == each.name and tags.get("isthmus-stack")
+        if each.type.startswith("aws:") and not ours and each.type not in BARE and bears_tags(each.type):
+            broken.append(Fault(f"{each.type} {each.name} bears no tags of the stack's", each))
+    return broken
+
+
+@functools.cache
+def bears_tags(token: str) -> bool:
+    """Whether the type takes tags, as pulumi-aws declares it."""
+    import importlib
+    import inspect
+
+    package, path, name = token.split(":")
+    module = importlib.import_module(f"pulumi_{package}.{path.split('/')[0]}")
+    found = inspect.signature(getattr(module, name)._internal_init).parameters.get("tags")
+    return found is not None and "Mapping" in str(found.annotation)

@@ -1,0 +1,205 @@
+"""Gateways on Fargate in a rendered graph: what their tasks may do, and who reaches them or is reached.
+
+Each sentence that comes back breaks what must hold: tasks as bare as pods are, an identity for the translator alone,
+its calls at endpoints of ours, and security groups that open to named networks, to each other and to those endpoints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.contracts.platform import Platform
+from isthmus.graph.iam.access_keys import VARIABLES
+from isthmus.graph.network.private_endpoints import lets, own
+from isthmus.graph.network.reachability import within
+from isthmus.graph.resources.resources import Fault, Graph, Resource, not_known
+from isthmus.graph.resources.texts import loaded
+
+DEFINITION, SERVICE = "aws:ecs/taskDefinition:TaskDefinition", "aws:ecs/service:Service"
+BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+INVOKE = "bedrock:InvokeModel"
+_RULES = {way: f"aws:vpc/securityGroup{way}Rule:SecurityGroup{way}Rule" for way in ("Ingress", "Egress")}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task definition as the graph has it."""
+
+    resource: Resource
+    boxes: list[dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+    @property
+    def role(self) -> str:
+        return str(self.resource.inputs.get("taskRoleArn") or "")
+
+    @property
+    def class_(self) -> str:
+        return str((self.resource.inputs.get("tags") or {}).get("isthmus.dev/class", ""))
+
+    def configs(self) -> Iterator[dict[str, Any]]:
+        """The edge's configurations among its containers' variables."""
+        for box in self.boxes:
+            for variable in box.get("environment") or []:
+                if variable["name"] == "EDGE_CONFIG":
+                    yield loaded(variable["value"], self.name)
+
+
+def tasks(graph: Graph) -> list[Task]:
+    """Every task definition whose containers can be read, by name."""
+    found = [
+        Task(each, containers(each) or []) for each in graph.of(DEFINITION) if containers(each) is not None
+    ]
+    return sorted(found, key=lambda each: each.name)
+
+
+def containers(definition: Resource) -> list[dict[str, Any]] | None:
+    """A task definition's containers; None where they are not known before it is made."""
+    try:
+        return json.loads(definition.inputs.get("containerDefinitions") or "[]")
+    except ValueError:
+        return None
+
+
+def _hidden(graph: Graph) -> list[Fault]:
+    return [not_known(each, "task") for each in graph.of(DEFINITION) if containers(each) is None]
+
+
+def bare(graph: Graph) -> list[Fault]:
+    """Tasks that have what no pod of ours would: a root that can be written, capabilities, an image that can change."""
+    said = [Fault(f"{task.name} {why}", task.resource) for task in tasks(graph) for why in _bare(task)]
+    return [*said, *_hidden(graph)]
+
+
+def identities(graph: Graph) -> list[Fault]:
+    """Tasks with an identity that face callers, and translators without one or whose calls no endpoint lets in.
+
+    A gateway's mounts its share of records, and may nothing else; `isthmus.graph.workloads.sealers` judges a sealer's.
+    """
+    from isthmus.graph.workloads.sealers import mounts_only
+
+    said = [
+        Fault(why, task.resource)
+        for task in tasks(graph)
+        for why in _identity(graph, task, mounts=mounts_only(graph, task.role) if task.role else False)
+    ]
+    return [*said, *_hidden(graph)]
+
+
+def gateways_keep_to_their_network(graph: Graph, platform: Platform | None) -> list[Fault]:
+    """What of a stack's services and load balancers is open where it must not be.
+
+    Without a platform nobody says which networks and accounts may call: those that are let in are undecided.
+    """
+    broken: list[Fault] = []
+    for service in graph.of(SERVICE):
+        network = service.inputs.get("networkConfiguration") or {}
+        if network.get("assignPublicIp"):
+            broken.append(Fault(f"{service.name} has public addresses", service))
+        groups = graph.referred(network.get("securityGroups") or [], ":SecurityGroup")
+        if not groups:
+            broken.append(Fault(f"{service.name} has no security group of its own", service))
+        broken += [Fault(why, service) for why in _let_in(graph, service, groups, [])]
+        broken += [Fault(why, service) for why in _let_out(graph, service, groups)]
+    stated = [one.fargate for one in platform.gateways if one.fargate] if platform else []
+    clients = [cidr for one in stated for cidr in one.clients]
+    unnamed = "violated" if platform else "undecided"
+    for balancer in graph.of(BALANCER):
+        if not balancer.inputs.get("internal"):
+            broken.append(Fault(f"{balancer.name} can be reached from the internet", balancer))
+        groups = graph.referred(balancer.inputs.get("securityGroups") or [], ":SecurityGroup")
+        if not groups:
+            why = f"{balancer.name} has no security group, so AWS lets everybody in"
+            broken.append(Fault(why, balancer))
+        broken += [Fault(why, balancer, unnamed) for why in _let_in(graph, balancer, groups, clients)]
+        broken += [Fault(why, balancer) for why in _let_out(graph, balancer, groups)]
+    named = {who for one in stated for who in one.principals}
+    for link in graph.of("aws:ec2/vpcEndpointService:VpcEndpointService"):
+        for who in link.inputs.get("allowedPrincipals") or []:
+            if who not in named:
+                why = f"{link.name} lets {who} make endpoints, whom the platform does not name"
+                broken.append(Fault(why, link, "violated" if "*" in str(who) else unnamed))
+    return broken
+
+
+def _bare(task: Task) -> Iterator[str]:
+    """What a container has that no pod of ours would."""
+    for box in task.boxes:
+        name = box.get("name")
+        if not box.get("readonlyRootFilesystem"):
+            yield f"may write to the root of {name}"
+        if str(box.get("user", "0")).partition(":")[0] in ("", "0", "root"):
+            yield f"runs {name} as root"
+        capabilities = (box.get("linuxParameters") or {}).get("capabilities") or {}
+        if box.get("privileged") or capabilities.get("add") or "ALL" not in capabilities.get("drop", []):
+            yield f"runs {name} with capabilities"
+        for variable in box.get("environment") or []:
+            if variable["name"] in VARIABLES:
+                yield f"sets {variable['name']} in {name}"
+        if "@sha256:" not in str(box.get("image")):
+            yield f"runs {name} from an image that can change"
+
+
+def _identity(graph: Graph, task: Task, *, mounts: bool) -> Iterator[str]:
+    """Only a translator has a role to call by, and what it calls is let in by an endpoint of ours. `mounts`: the task's
+    role may mount shares and nothing else."""
+    configs = list(task.configs())
+    if not configs:
+        yield f"{task.name} has no configuration that says what it is"
+    for config in configs:
+        if config.get("mode") == "sealer":
+            continue
+        if config.get("mode") != "translator":
+            if task.role and not mounts:
+                yield f"{task.name} faces callers and has an AWS identity"
+            continue
+        if not task.role:
+            yield f"{task.name} has no AWS identity"
+        if config.get("class") != task.class_:
+            yield f"{task.name} of class {task.class_} is told that it is {config.get('class')}"
+        for model in config.get("models") or []:
+            endpoint = own(graph, model.get("endpoint_url"), "bedrock-runtime")
+            if endpoint is None:
+                yield f"{task.name} calls {model['name']} at {model.get('endpoint_url') or 'the public name'}"
+            elif not lets(graph, endpoint, "aws:PrincipalArn", task.role, INVOKE, model.get("model_id")):
+                yield f"the policy of {endpoint.name} does not let {task.name} call {model['name']}"
+
+
+def rules(graph: Graph, way: str, groups: list[Resource]) -> list[Resource]:
+    """The rules of one direction (`Ingress`, `Egress`) of these security groups."""
+    mine = {each.name for each in groups}
+    found = [
+        rule
+        for rule in graph.of(_RULES[way])
+        if mine & {each.name for each in graph.referred(rule.inputs.get("securityGroupId"), ":SecurityGroup")}
+    ]
+    return sorted(found, key=lambda each: each.name)
+
+
+def _let_in(graph: Graph, what: Resource, groups: list[Resource], clients: list[str]) -> Iterator[str]:
+    """Peers that are no security group of ours and none of the named networks."""
+    for rule in rules(graph, "Ingress", groups):
+        cidr = rule.inputs.get("cidrIpv4")
+        named = cidr is not None and within(str(cidr), clients)
+        if not named and not graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup"):
+            yield f"{what.name} lets {_peer(rule)} in by {rule.name}"
+
+
+def _let_out(graph: Graph, what: Resource, groups: list[Resource]) -> Iterator[str]:
+    """Ways out but to security groups of ours and, by its endpoint of ours, to S3."""
+    for rule in rules(graph, "Egress", groups):
+        to_s3 = graph.referred(rule.inputs.get("prefixListId"), ":VpcEndpoint")
+        ours = graph.referred(rule.inputs.get("referencedSecurityGroupId"), ":SecurityGroup")
+        if rule.inputs.get("cidrIpv4") or rule.inputs.get("cidrIpv6") or not (to_s3 or ours):
+            yield f"{what.name} reaches {_peer(rule)} by {rule.name}"
+
+
+def _peer(rule: Resource) -> str:
+    keys = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
+    return next((str(rule.inputs[key]) for key in keys if rule.inputs.get(key)), "nobody that is named")
