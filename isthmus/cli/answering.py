@@ -14,7 +14,7 @@ MadeIds = Annotated[
     typer.Option(
         "--made",
         metavar="NAME=ID",
-        help="What a cut-off run was making exists, with this id (docs/recovery.md).",
+        help="The interrupted run created this resource, with this id (docs/recovery.md).",
         show_default=False,
     ),
 ]
@@ -23,7 +23,7 @@ NotMade = Annotated[
     typer.Option(
         "--not-made",
         metavar="NAME",
-        help="What a cut-off run was making does not exist.",
+        help="The interrupted run did not create this resource.",
         show_default=False,
     ),
 ]

@@ -25,7 +25,8 @@ class Format(StrEnum):
 @app.command()
 def calibrate(
     answers: Annotated[
-        Path, typer.Argument(metavar="ANSWERS", help="Judged answers, JSON lines.", show_default=False)
+        Path,
+        typer.Argument(metavar="ANSWERS", help="File of judged answers, JSON lines.", show_default=False),
     ],
     max_error: Annotated[
         float | None,
@@ -37,11 +38,13 @@ def calibrate(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write the calibration.", show_default=False),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write the calibration to this file.", show_default=False
+        ),
     ] = None,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="DATE", help="The calibration's date; default: today.", show_default=False),
+        typer.Option(metavar="DATE", help="Date of the calibration. Default: today.", show_default=False),
     ] = None,
     format: Annotated[
         Format, typer.Option("--format", help="text, json, or html with the picture.")
@@ -49,8 +52,8 @@ def calibrate(
 ) -> None:
     """Fit how often a model's answers are right by their score, and test the fit on answers that were set aside.
 
-    The exit code is 1, and nothing is written, if no threshold keeps the error rate or the calibration error is above
-    0.05.
+    The exit code is 1, and nothing is written, if no threshold meets --max-error or the calibration error is
+    above 0.05.
     """  # fmt: skip
     import datetime
 

@@ -18,7 +18,7 @@ def destroy(
     stacks: StackNames,
     project: ProjectDir = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")
+        bool, typer.Option("--yes", "-y", help="Do not ask. Required without a terminal.")
     ] = False,
     made: MadeIds = None,
     not_made: NotMade = None,

@@ -41,7 +41,7 @@ def drift(
         typer.Option(
             "--fail-on",
             metavar="WHAT",
-            help="End with 1 where this is so: drift (any that the platform did not ask for), critical, high, medium,"
+            help="Exit with 1 on: drift (any change that the platform did not ask for), critical, high, medium,"
             " gone, foreign, undecided. May be said several times; default: drift, undecided.",
             show_default=False,
         ),

@@ -39,19 +39,22 @@ def evidence(
     stack: StackName,
     project: ProjectDir = None,
     of: Annotated[
-        Of, typer.Option("--of", help="rendering: what the program asks for; state: what stands.")
+        Of,
+        typer.Option(
+            "--of", help="rendering: what the program asks for; state: resources in the Pulumi state."
+        ),
     ] = Of.rendering,
     format: Annotated[Format, typer.Option("--format", help="text, json, markdown or csv.")] = Format.text,
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", metavar="DATE", help="The day that it is of; default: today (UTC).", show_default=False
+            "--as-of", metavar="DATE", help="Date of the report. Default: today (UTC).", show_default=False
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Write it here.", dir_okay=False, show_default=False
+            "-o", "--output", metavar="FILE", help="Write to this file.", dir_okay=False, show_default=False
         ),
     ] = None,
 ) -> None:

@@ -54,7 +54,7 @@ ProjectDir = Annotated[
     typer.Option(
         "--project",
         metavar="DIR",
-        help="The folder with Pulumi.yaml; default: the nearest one from here upward.",
+        help="Folder with Pulumi.yaml. Default: the nearest one from here upward.",
         file_okay=False,
         show_default=False,
     ),

@@ -36,14 +36,16 @@ FailOn = Annotated[
     typer.Option(
         "--fail-on",
         metavar="WHAT",
-        help="End with 1 where this is so: critical, high, medium, replace, delete-stateful, cost>10%, undecided."
+        help="Exit with 1 on: critical, high, medium, replace, delete-stateful, cost>10%, undecided."
         " May be said several times; default: critical, high, undecided.",
         show_default=False,
     ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write it here.", dir_okay=False, show_default=False),
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="Write to this file.", dir_okay=False, show_default=False
+    ),
 ]
 
 

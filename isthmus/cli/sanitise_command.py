@@ -30,7 +30,7 @@ class Format(StrEnum):
 
 
 class DataClass(StrEnum):
-    """Of what is in the files."""
+    """Class of the data in the files."""
 
     public = "public"
     internal = "internal"
@@ -57,13 +57,13 @@ def sanitise(
         ),
     ],
     data_class: Annotated[
-        DataClass, typer.Option("--class", help="Of what is in the files.")
+        DataClass, typer.Option("--class", help="Class of the data in the files.")
     ] = DataClass.restricted,
     languages: Annotated[
         str,
         typer.Option(
             metavar="de,en",
-            help="That the texts are in, the likeliest first; default: the rules'.",
+            help="Languages of the texts, the likeliest first. Default: those of the rules.",
             show_default=False,
         ),
     ] = "",
@@ -71,7 +71,7 @@ def sanitise(
         str,
         typer.Option(
             metavar="A,B",
-            help="Columns of Parquet to look at beside those of text; they are written as text.",
+            help="Parquet columns to look at besides text columns; they are written as text.",
             show_default=False,
         ),
     ] = "",
@@ -79,19 +79,17 @@ def sanitise(
         str,
         typer.Option(
             metavar="REASON",
-            help="Let texts through in whose language no model looks for names; for the manifest, why.",
+            help="Accept texts in languages without a model for names; the reason goes into the manifest.",
             show_default=False,
         ),
     ] = "",
-    keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Go on after a file that is refused.")
-    ] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Delete from the target what has no source any more.")
-    ] = False,
-    most: Annotated[int, typer.Option("--max-mib", min=1, help="Of a file: it is read whole.")] = 256,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Continue after a refused file.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Delete target files whose source is gone.")] = False,
+    most: Annotated[
+        int, typer.Option("--max-mib", min=1, help="Largest file; a file is read into memory.")
+    ] = 256,
     processes: Annotated[
-        int, typer.Option(min=0, max=256, help="That clean side by side; 0: one a processor, 8 at most.")
+        int, typer.Option(min=0, max=256, help="Number of processes. 0: one for each processor, up to 8.")
     ] = 0,
     format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
     endpoint: Endpoint = None,

@@ -44,58 +44,74 @@ def size(
     model: Annotated[
         str,
         typer.Option(
-            help="The hub's id, or the path of a config.json.",
+            help="Hugging Face id, or the path of a config.json.",
             autocompletion=complete_model,
             show_default=False,
         ),
     ],
     gpu: Annotated[
-        str, typer.Option(help="E.g. h100-sxm-80gb.", autocompletion=complete_gpu, show_default=False)
+        str, typer.Option(help="GPU, e.g. h100-sxm-80gb.", autocompletion=complete_gpu, show_default=False)
     ],
-    prompt_tokens: Annotated[
-        int, typer.Option(min=1, help="Tokens of a prompt, on average.", show_default=False)
-    ],
+    prompt_tokens: Annotated[int, typer.Option(min=1, help="Mean tokens of a prompt.", show_default=False)],
     output_tokens: Annotated[
-        int, typer.Option(min=0, help="Tokens of an answer; 0 for embeddings.", show_default=False)
+        int, typer.Option(min=0, help="Mean tokens of an answer; 0 for embeddings.", show_default=False)
     ],
     precision: Annotated[
-        str | None, typer.Option(help="Of the weights; default: the first published.", show_default=False)
+        str | None,
+        typer.Option(help="Precision of the weights. Default: the first published.", show_default=False),
     ] = None,
     tp: Annotated[
         int | None,
-        typer.Option(min=1, help="GPUs that share each layer; default: the best.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Tensor parallelism: GPUs that share each layer. Default: the best.",
+            show_default=False,
+        ),
     ] = None,
-    pp: Annotated[int, typer.Option(min=1, help="Stages of layers, each on GPUs of its own.")] = 1,
+    pp: Annotated[int, typer.Option(min=1, help="Pipeline stages, each on its own GPUs.")] = 1,
     mig: Annotated[str | None, typer.Option(help="A MIG profile, e.g. 3g.40gb.", show_default=False)] = None,
     rps: Annotated[
         float | None, typer.Option(help="Requests a second at the peak.", show_default=False)
     ] = None,
     concurrency: Annotated[
-        float | None, typer.Option(help="Callers who ask again once answered.", show_default=False)
+        float | None,
+        typer.Option(
+            help="Closed loop: callers that send the next request after each answer.", show_default=False
+        ),
     ] = None,
     ttft_ms: Annotated[
-        float | None, typer.Option(help="First token within, at the 95th percentile.", show_default=False)
+        float | None,
+        typer.Option(help="Goal for the time to first token, 95th percentile.", show_default=False),
     ] = None,
     tpot_ms: Annotated[
         float | None,
-        typer.Option(help="Each further token within, at the 95th percentile.", show_default=False),
+        typer.Option(help="Goal for the time of each further token, 95th percentile.", show_default=False),
     ] = None,
     prompt_p95: Annotated[
-        int | None, typer.Option(min=1, help="95th percentile of the prompt.", show_default=False)
+        int | None, typer.Option(min=1, help="95th percentile of prompt tokens.", show_default=False)
     ] = None,
     output_p95: Annotated[
-        int | None, typer.Option(min=0, help="95th percentile of the answer.", show_default=False)
+        int | None, typer.Option(min=0, help="95th percentile of answer tokens.", show_default=False)
     ] = None,
-    prefix_hit: Annotated[float, typer.Option(help="Part of the prompt that is cached already.")] = 0.0,
-    arrival_cv: Annotated[float, typer.Option(help="Variation of the times between arrivals.")] = 1.0,
+    prefix_hit: Annotated[float, typer.Option(help="Share of the prompt that the prefix cache holds.")] = 0.0,
+    arrival_cv: Annotated[
+        float, typer.Option(help="Coefficient of variation of the times between arrivals.")
+    ] = 1.0,
     max_model_len: Annotated[
-        int | None, typer.Option(min=1, help="Longest sequence; default: the p95s.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1,
+            help="Longest sequence. Default: 95th percentile of prompt plus answer.",
+            show_default=False,
+        ),
     ] = None,
     max_num_seqs: Annotated[
-        int | None, typer.Option(min=1, help="Most sequences at once; default: vLLM's.", show_default=False)
+        int | None, typer.Option(min=1, help="Most sequences at once. Default: vLLM's.", show_default=False)
     ] = None,
-    kv_cache_dtype: Annotated[CacheType, typer.Option(help="Elements of the cache.")] = CacheType.auto,
-    gpu_memory_utilization: Annotated[float, typer.Option(help="Part of the memory for the engine.")] = 0.9,
+    kv_cache_dtype: Annotated[
+        CacheType, typer.Option(help="Data type of the key-value cache.")
+    ] = CacheType.auto,
+    gpu_memory_utilization: Annotated[float, typer.Option(help="Share of GPU memory for vLLM.")] = 0.9,
     format: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.text,
 ) -> None:
     """Say whether a model fits a GPU, how many GPUs a load needs, and how sure that is (80 % intervals)."""

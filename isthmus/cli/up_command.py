@@ -12,13 +12,13 @@ from isthmus.cli.several import Parallel
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed where nobody can be asked.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Required without a terminal.")]
 InPlace = Annotated[
     bool,
     typer.Option(
         "--replace-in-place",
-        help="Where the plan moves workloads and the GPUs do not hold old and new side by side: take the old"
-        " endpoints down first. Their workloads get no answers until the new ones serve.",
+        help="If the plan moves workloads and the GPUs cannot hold old and new endpoints side by side: remove the old"
+        " endpoints first. Their workloads get no answers until the new ones serve.",
     ),
 ]
 Approved = Annotated[
@@ -26,8 +26,8 @@ Approved = Annotated[
     typer.Option(
         "--approved",
         metavar="DIGEST_OR_FILE",
-        help="Do what was approved and nothing else: the digest of a preview, or the file of `isthmus preview --format"
-        " json`. Where a fresh preview is another, nothing is changed and the exit code is 1.",
+        help="Apply only the approved change: the digest of a preview, or the file of `isthmus preview --format json`."
+        " If a fresh preview differs, nothing is changed and the exit code is 1.",
         show_default=False,
     ),
 ]
@@ -47,9 +47,9 @@ def up(
     """Build stacks or an estate, or bring them back to their plans; several run side by side.
 
     Reads live state first, and repairs what others changed. Progress goes to stderr, the summary to stdout. If an
-    earlier run was interrupted, its half-made resources are found first; --made and --not-made answer for those that it
-    cannot find. A plan that moves workloads without room for old and new replicas needs --replace-in-place; --yes does
-    not consent to that.
+    earlier run was interrupted, it first looks for resources that were created but not recorded; --made and --not-made
+    answer for those that it cannot find. A plan that moves workloads without room for old and new replicas needs
+    --replace-in-place; --yes does not consent to that.
 
     In an estate, a layer is built after the layers below it. If a stack fails, stacks that need it are not started and
     the others continue; the exit code is that of the first failure.

@@ -15,12 +15,12 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 def verify(
     stack: StackName,
     project: ProjectDir = None,
-    everything: Annotated[bool, typer.Option("--all", help="Also list what is as it should be.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also list what is healthy.")] = False,
 ) -> None:
     """Check that the GPU pools of a stack are healthy: machines, labels, GPUs of the kubelet, operator and queues.
 
-    Reads only. The expected values come from the stack's files, so a pool that was changed and
-    not brought up yet is found too. The exit code is 1 if something is missing or different.
+    Reads only. The expected values come from the stack's files, so pools whose files changed after the last `up` are
+    reported too. The exit code is 1 if something is missing or different.
     """  # fmt: skip
     from isthmus.cli import console
     from isthmus.contracts.errors import AnswerIsNo
