@@ -50,7 +50,9 @@ def _command(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     yield called, " ".join(re.findall(r"^Usage: isthmus(.*)$", help_text, re.M)).strip()
     sections = re.split(r"^(\w+):$", help_text, flags=re.M)
     for title, text in zip(sections[1::2], sections[2::2], strict=True):
-        rows = re.findall(r"^  (\S.*?)(?:  +(\S.*))?$", text, re.M)
+        # A help text is wrapped at 80 columns, whatever the terminal has.
+        unwrapped = re.sub(r"\n {4,}(?=\S)", "  ", text)
+        rows = re.findall(r"^  (\S.*?)(?:  +(\S.*))?$", unwrapped, re.M)
         for left, right in rows:
             if title == "Commands":
                 yield from _command((*words, left))
@@ -58,7 +60,11 @@ def _command(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
                 limits = re.search(r"\[([^\[\]]*(?:default|required|[<>]=?)[^\[\]]*)\]\s*$", right)
                 names, value = re.fullmatch(r"((?:-\S+, )*\S+)(.*)", left).groups()  # type: ignore[union-attr]
                 name = names.rpartition(", ")[2]
-                words_of = [names.rpartition(", ")[0], value.strip(), limits[1] if limits else ""]
+                words_of = [
+                    names.rpartition(", ")[0],
+                    value.strip(),
+                    " ".join(limits[1].split()) if limits else "",
+                ]
                 yield f"{called} {name}", "; ".join(filter(None, words_of))
 
 
