@@ -112,7 +112,7 @@ class Recogniser:
     def undecided(self, text: Text) -> int:
         """From which character of the original text on a match may be in progress, which later text would end."""
         raw = text.raw
-        start = text.after(max(0, len(raw) - 4 * self.width) - 1)
+        start = text.begin_of_last(self.width + 2)
         if self._beginnings is not None:
             match = self._beginnings.search(raw, start)
             start = match.start() if match else len(raw)
@@ -285,6 +285,12 @@ class Text:
             self._counted.append(self._counted[-1] + _begun(self.raw[begin : begin + _STRIDE]))
         begin = byte // _STRIDE * _STRIDE
         return self._counted[byte // _STRIDE] + _begun(self.raw[begin:byte])
+
+    def begin_of_last(self, characters: int) -> int:
+        """The byte at which so many last characters begin."""
+        if self._ascii:
+            return max(0, len(self.raw) - characters)
+        return len(self.form.text[: max(0, len(self.form.text) - characters)].encode("utf-8", "replace"))
 
     def after(self, byte: int) -> int:
         """The byte at which the next character begins."""
