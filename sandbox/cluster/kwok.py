@@ -267,8 +267,8 @@ _given: deque[int] = deque(maxlen=400)
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback that are free now, below the range the system gives to outgoing connections.
 
-    A port is free until the program that it is for has started. So that two callers do not get the same one meanwhile, a
-    process takes ports of its own part of the range first, and no port that it gave a short time ago.
+    A port is free until the program that it is for has started. So that two callers do not get the same one meanwhile,
+    a process takes ports of its own part of the range first, and no port that it gave a short time ago.
     """
     first = range(_FREE_RANGE.start + os.getpid() % _PARTS, _FREE_RANGE.stop, _PARTS)
     found: list[int] = []
