@@ -68,10 +68,11 @@ class Screen:
         if not (entities or self._sought or any(guard.model for guard in self._on_prompt)):
             return
         self._refuse_unreadable()
-        texts = self._request_texts(self._asked)
+        pieces = request_texts(self._asked)
+        texts = self._guarded_texts(pieces)
         read: list[str] = []
         if entities:
-            separate = [text for text, _ in request_texts(self._asked)]
+            separate = [text for text, _ in pieces]
             seams = build_seams(separate, adjacent_texts(self._asked))
             read = [*texts, *(seam.text for seam in seams)]
         looked = await self._detector.look(read, entities, self._sought)
@@ -243,7 +244,7 @@ class Screen:
         for guard in self._on_answer:
             if guard.model is not None:
                 said = [
-                    ("user", "\n".join(self._request_texts(self._asked))),
+                    ("user", "\n".join(self._guarded_texts(request_texts(self._asked)))),
                     ("assistant", "\n".join(texts)),
                 ]
                 await self._judges[guard.name].judge(guard, said, self._exchange)
@@ -262,10 +263,10 @@ class Screen:
         return self._placeholders.restore(text, in_json=_JSON_BEGINS.match(text) is not None)
 
     @staticmethod
-    def _request_texts(request: dict[str, Any]) -> list[str]:
+    def _guarded_texts(pieces: list[tuple[str, Kind]]) -> list[str]:
         """What guards of prompts see: every text once, and names also as the words that they are made of."""
         texts: dict[str, None] = {}
-        for text, kind in request_texts(request):
+        for text, kind in pieces:
             texts[text] = None
             if kind == "name":
                 texts[_BETWEEN_WORDS.sub(" ", text)] = None

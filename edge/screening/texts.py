@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from typing import Any, Literal
 
 from edge.confidence.listening import FIELD
@@ -41,6 +42,8 @@ def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
 
     These are the content parts of a message, and of the next messages of the same role. Runs of one text are left out.
     """
+    if not _has_neighbours(request.get("messages") or []):
+        return []
     count = 0
 
     def put(text: str, kind: Kind) -> str:
@@ -64,6 +67,13 @@ def adjacent_texts(request: Mapping[str, Any]) -> list[list[int]]:
                 if name == "content":
                     runs[-1].extend(range(begin, count))
     return [run for run in runs if len(run) > 1]
+
+
+def _has_neighbours(messages: list[dict[str, Any]]) -> bool:
+    """Whether two texts of messages can follow each other: content parts, or two messages of one role in turn."""
+    parts = any(not isinstance(message.get("content"), str | None) for message in messages)
+    roles = [message.get("role") for message in messages]
+    return parts or any(role == following for role, following in pairwise(roles))
 
 
 def answer_texts(choices: Any) -> list[str]:
