@@ -88,8 +88,8 @@ def _wrong(way: Way, lane: Lane, standing: Standing, answers: Sequence[Answer], 
         if answer.request_id is not None and not answer.says.endswith(" ok"):
             yield from _unhelpful(answer, lane, marker)
     yield from _astray(reaches, lane, standing, marker)
-    # A request that the cloud answers is sent once. One that it refuses with 503 is offered again (`limits.attempts`).
-    most = sum(1 if answer.says.endswith(" ok") else ATTEMPTS for answer in answers)
+    # A request is sent once. One that the cloud refuses with 503 is offered again (`limits.attempts`).
+    most = sum(ATTEMPTS if answer.says.startswith("503 ") else 1 for answer in answers)
     if reaches == CLOUD and not len(answers) <= len(standing.cloud.requests) <= most:
         yield f"{len(answers)} requests were sent to the cloud {len(standing.cloud.requests)} times"
     yield from _unrecorded(lane, answers, marker)
