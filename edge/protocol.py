@@ -127,15 +127,10 @@ def protocol_class(
             self.header_bytes += len(name) + len(value)
             if self.header_bytes > MAX_HEADER_BYTES:
                 raise ValueError("headers too large")  # the parser turns it into a 400
-            if (
-                self.in_headers
-                and name.lower() == b"transfer-encoding"
-                and value.strip().lower() != b"chunked"
-            ):
+            if not self.in_headers:
+                return  # a trailer, which uvicorn would take for a header: of who asks, among others
+            if name.lower() == b"transfer-encoding" and value.strip().lower() != b"chunked":
                 raise ValueError("the body is in another coding than chunked, which nobody here decodes")
-            if (
-                self.in_headers
-            ):  # else a trailer, which uvicorn would take for a header: of who asks, among others
-                super().on_header(name, value)
+            super().on_header(name, value)
 
     return EdgeProtocol

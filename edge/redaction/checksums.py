@@ -32,7 +32,12 @@ def digits(text: str) -> str:
 
 def compact(text: str) -> str:
     """Letters and digits alone, in upper case."""
-    return "".join(each for each in text if each.isascii() and each.isalnum()).upper()
+    return _alphanumeric(text).upper()
+
+
+def _alphanumeric(text: str) -> str:
+    """The ASCII letters and digits of a text."""
+    return "".join(character for character in text if character.isascii() and character.isalnum())
 
 
 _IBAN_COUNTRIES = {
@@ -77,7 +82,7 @@ _WITH_COUNTRY = 8
 
 def iban(text: str) -> bool:
     """ISO 13616: the country's structure, and the remainder of 97. A letter may stand for the digit it looks like."""
-    number = "".join(character for character in text if character.isascii() and character.isalnum())
+    number = _alphanumeric(text)
     kinds = _iban_kinds(number)
     if not kinds or len(number) != len(kinds):
         return False
@@ -124,7 +129,7 @@ def _first_word(text: str) -> str:
 def card_counts_between(before: str, text: str, after: str) -> bool:
     """Whether a card counts between these neighbours: within no longer number, no digest, and no longer list."""
     glued_before, glued_after = before[-1:].isalnum(), after[:1].isalnum()
-    if (glued_before and before[-1:].isdigit()) or (glued_after and after[:1].isdigit()):
+    if before[-1:].isdigit() or after[:1].isdigit():
         return False
     if (glued_before or glued_after) and (
         _HEX_AROUND.fullmatch(_last_word(before).lower() + _first_word(after).lower()) is not None

@@ -108,15 +108,20 @@ _MAIL_FOLLOWS = (
 )
 
 
+def _mailbox(text: str) -> str:
+    """The word before `at` or `@`."""
+    return re.split(r"[ @]", text, maxsplit=1)[0]
+
+
 def _is_mailbox(text: str) -> bool:
     """Whether the word before `at` or `@` can be a mailbox's name; in `Speaker @ example.com` it is none."""
-    name = re.split(r"[ @]", text, maxsplit=1)[0]
+    name = _mailbox(text)
     return _has_sign(text) or (name[:1].islower() and name not in _NO_MAILBOXES)
 
 
 def _has_sign(text: str) -> bool:
     """Whether a digit or a sign within the word before `at` tells it from a word: `ann.smith`, `ann85`."""
-    name = re.split(r"[ @]", text, maxsplit=1)[0]
+    name = _mailbox(text)
     return len(name) > 4 and re.search(r"[0-9]|[A-Za-z0-9]{2}[._+-][A-Za-z0-9]", name) is not None
 
 

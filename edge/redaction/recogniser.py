@@ -288,9 +288,7 @@ class Text:
 
     def begin_of_last(self, characters: int) -> int:
         """The byte at which so many last characters begin."""
-        if self._ascii:
-            return max(0, len(self.raw) - characters)
-        return len(self.form.text[: max(0, len(self.form.text) - characters)].encode("utf-8", "replace"))
+        return len(self.raw) - len(self.form.text[-characters:].encode("utf-8", "replace"))
 
     def after(self, byte: int) -> int:
         """The byte at which the next character begins."""

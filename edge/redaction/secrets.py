@@ -62,9 +62,14 @@ def _behind_letter(before: str, text: str, after: str) -> bool:
 
 
 def _random_behind_letter(before: str, text: str, after: str) -> bool:
-    """The same of a format whose first letters end words too (`risk-averse`, `task_test_…`): by its longest part."""
-    if after[:1].isalnum() or not before[-1:].isalnum():
-        return not after[:1].isalnum()
+    """Whether a token counts whose first letters also end words (`risk-averse`, `task_test_…`).
+
+    Behind a letter its longest part must look random.
+    """
+    if not _behind_letter(before, text, after):
+        return False
+    if not before[-1:].isalnum():
+        return True
     longest = max(re.split("[-_.]", text), key=len)
     kinds = ["a" if each.islower() else "A" if each.isupper() else "0" for each in longest]
     changes = sum(kind != following for kind, following in itertools.pairwise(kinds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -272,7 +273,8 @@ def free_ports(count: int) -> list[int]:
     """
     first = range(_FREE_RANGE.start + os.getpid() % _PARTS, _FREE_RANGE.stop, _PARTS)
     found: list[int] = []
-    for port in (*random.sample(first, len(first)), *random.sample(_FREE_RANGE, len(_FREE_RANGE))):
+    shuffled = (random.sample(part, len(part)) for part in (first, _FREE_RANGE))
+    for port in itertools.chain.from_iterable(shuffled):
         if port in _given:
             continue
         with socket.socket() as probe:

@@ -253,4 +253,6 @@ def test_a_percentile_that_no_log_normal_length_has_is_refused() -> None:
 def test_the_simulation_shares_nothing_with_the_model_that_it_checks() -> None:
     tree = ast.parse(Path(simulate.__file__).read_text("utf-8"))
     top = [ast.unparse(each) for each in tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
-    assert [each for each in top if "isthmus" in each] == ["from isthmus.planning.sizing.step_time import StepTimes"]
+    assert [each for each in top if "isthmus" in each] == [
+        "from isthmus.planning.sizing.step_time import StepTimes"
+    ]

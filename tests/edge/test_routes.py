@@ -205,7 +205,9 @@ def test_embeddings_pass_by_their_list(ways: Ways) -> None:
     assert answer.status_code == 200, answer.text
     given = answer.json()
     assert given.pop("id") == f"embd-{answer.headers['x-request-id']}"
-    assert given == {k: v for k, v in VECTORS.items() if k not in ("id", "created", "secret")} | {"model": EMBED}
+    assert given == {k: v for k, v in VECTORS.items() if k not in ("id", "created", "secret")} | {
+        "model": EMBED
+    }
     assert ways.first.last_body() == {"model": "bge", "input": ["one", "two"], "encoding_format": "float"}
     line = ways.gateway.wait_for_line("request", path="/v1/embeddings", status=200)
     assert line["prompt_tokens"] == 3

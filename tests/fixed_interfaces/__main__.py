@@ -13,8 +13,7 @@ from pathlib import Path
 
 from tests.fixed_interfaces import checkouts, tables
 from tests.fixed_interfaces.samples import RENDERED, SAMPLES
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.fixed_interfaces.sources import ROOT
 
 
 def main(arguments: list[str] | None = None) -> int:

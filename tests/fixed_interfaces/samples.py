@@ -12,17 +12,18 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixed_interfaces import internals, sources
-from tests.fixed_interfaces.shapes import keys_of, keys_of_schema, without_prose
+from tests.fixed_interfaces.checkouts import AS_OF
+from tests.fixed_interfaces.shapes import compact, keys_of, keys_of_schema, without_prose
+from tests.fixed_interfaces.sources import ROOT
 
 Table = dict[str, str]
-ROOT = Path(__file__).resolve().parents[2]
-AS_OF = "2026-11-25"
 WIDE = "400"
-"""Columns of a terminal in which no help text is wrapped."""
+"""Columns of the terminal; help texts are wrapped at 80 of them."""
 _FLOW = "2 1 eni-1 10.20.4.7 203.0.113.9 40000 443 6 5 500 1795608000 1795608060 ACCEPT OK\n"
 """A line of a VPC flow log: a pod of the class reached an address outside on 2026-11-25."""
 _EVERY_COMMAND = ("--help", "--install-completion", "--show-completion")
@@ -33,15 +34,8 @@ _EVERY_COMMAND = ("--help", "--install-completion", "--show-completion")
 
 def commands() -> Table:
     """Options and arguments of each command: `isthmus plan --output` → its short name, its value, its default."""
-    before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = WIDE
-    try:
+    with mock.patch.dict(os.environ, COLUMNS=WIDE):
         return dict(_command(()))
-    finally:
-        if before is None:
-            del os.environ["COLUMNS"]
-        else:
-            os.environ["COLUMNS"] = before
 
 
 def _command(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
@@ -50,7 +44,6 @@ def _command(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     yield called, " ".join(re.findall(r"^Usage: isthmus(.*)$", help_text, re.M)).strip()
     sections = re.split(r"^(\w+):$", help_text, flags=re.M)
     for title, text in zip(sections[1::2], sections[2::2], strict=True):
-        # A help text is wrapped at 80 columns, whatever the terminal has.
         unwrapped = re.sub(r"\n {4,}(?=\S)", "  ", text)
         rows = re.findall(r"^  (\S.*?)(?:  +(\S.*))?$", unwrapped, re.M)
         for left, right in rows:
@@ -193,7 +186,7 @@ def hosted_components() -> Table:
 
 def _properties(owner: str, properties: dict[str, Any], required: list[str]) -> Table:
     return {
-        f"{owner} {name}": f"{_line(without_prose(of))}{' required' if name in required else ''}"
+        f"{owner} {name}": f"{compact(without_prose(of))}{' required' if name in required else ''}"
         for name, of in properties.items()
     }
 
@@ -254,7 +247,7 @@ def journal() -> Table:
     for name, line in zip(("full", "least"), internals.journal_lines(), strict=True):
         for number, (key, value) in enumerate(line.items()):
             chance = key in ("time", "request_id") or (key.endswith("_ms") and value is not None)
-            table[f"{name} {number:02d} {key}"] = type(value).__name__ if chance else _line(value)
+            table[f"{name} {number:02d} {key}"] = type(value).__name__ if chance else compact(value)
     return table
 
 
@@ -294,7 +287,7 @@ def rendered_files(folder: Path) -> Table:
 def rendered_resources(folder: Path) -> Table:
     """Each resource by its URN, with the digest of its entry in `graph.json`: inputs, options, dependencies."""
     return {
-        resource["urn"]: digest(_line(resource).encode())
+        resource["urn"]: digest(compact(resource).encode())
         for stack in _stacks(folder)
         for resource in _graph(stack)
     }
@@ -323,7 +316,7 @@ def rendered_commands(folder: Path) -> Table:
 def rendered_config_maps(folder: Path) -> Table:
     """Each ConfigMap and the digest of its data; the name of the edge's bears a hash of that data."""
     return {
-        f"{stack.name} {_name(resource)}": digest(_line(resource["inputs"].get("data")).encode())
+        f"{stack.name} {_name(resource)}": digest(compact(resource["inputs"].get("data")).encode())
         for stack in _stacks(folder)
         for resource in _graph(stack)
         if resource["type"] == "kubernetes:core/v1:ConfigMap"
@@ -398,7 +391,3 @@ def _descriptions(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, item in enumerate(value):
             yield from _descriptions(item, f"{path}{number}.")
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -62,7 +62,7 @@ def _note_schema(
         if key not in _PROSE and key not in _STRUCTURE and key != "type"
     }
     words = [str(schema["type"])] if "type" in schema else []
-    words += [f"{key}={_compact(value)}" for key, value in sorted(own.items())]
+    words += [f"{key}={compact(value)}" for key, value in sorted(own.items())]
     if schema.get("additionalProperties") is False:
         words.append("no other keys")
     if required:
@@ -98,5 +98,6 @@ def without_prose(value: Any) -> Any:
     return [without_prose(item) for item in value] if isinstance(value, list) else value
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
+    """JSON on one line, with sorted keys."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
