@@ -6,9 +6,9 @@
 It can be run again, for example after a merge of a branch that uses old names. Run `ruff check --fix` and `ruff format`
 afterwards: a rewritten import statement may be split into several.
 
-A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module. Without NAME
-it is the new module's own name, or with its package in front where that name alone says little (`kubernetes_client`).
-Where the name is already used for something else in a file, the old one is kept by `as`.
+A line of the map is `OLD NEW [NAME]`: dotted module names, and the name under which code uses the module, where the
+new module's own says little alone (`kubernetes_client` of `kubernetes.client`). Where the name is already used for
+something else in a file, the old one is kept by `as`.
 """
 
 from __future__ import annotations
@@ -24,70 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MAP = Path(__file__).with_name("module_moves.txt")
-CODE = (
-    "isthmus",
-    "components",
-    "policies",
-    "stacks",
-    "sandbox",
-    "edge",
-    "tests",
-    "bench",
-    "scripts",
-    "templates",
-)
 TEXTS = (".py", ".md", ".toml", ".yaml", ".yml", ".txt", ".json", "Makefile", ".j2", ".in")
 FROZEN = ("tests/upgrades/snapshots/", "scripts/module_moves.txt", "scripts/move_modules.py", ".git/")
-GENERIC = frozenset(
-    [
-        "client",
-        "discovery",
-        "ownership",
-        "types",
-        "lookup",
-        "files",
-        "text",
-        "markdown",
-        "sarif",
-        "html",
-        "page",
-        "picture",
-        "totals",
-        "values",
-        "verdict",
-        "wording",
-        "report",
-        "reviews",
-        "data_paths",
-        "evaluation",
-        "evidence",
-        "changes",
-        "noise",
-        "comparison",
-        "migration",
-        "layers",
-        "refresh",
-        "severity",
-        "backup",
-        "locks",
-        "backend",
-        "words",
-        "nodes",
-        "monitors",
-        "assembly",
-        "events",
-        "registry",
-        "inventory",
-        "summary",
-        "escaping",
-        "numbers",
-        "thresholds",
-        "markdown_details",
-        "markdown_sections",
-        "picture_boxes",
-    ]
-)
-"""Names that say little without their package."""
 LOCAL_NAMES: dict[str, str] = {}
 """New module → the name that the map states."""
 
@@ -110,10 +48,7 @@ def path_of(module: str) -> Path:
 
 def local_name(module: str) -> str:
     """The name under which code uses a module."""
-    package, _, name = module.rpartition(".")
-    if module in LOCAL_NAMES:
-        return LOCAL_NAMES[module]
-    return f"{package.rpartition('.')[2]}_{name}" if name in GENERIC else name
+    return LOCAL_NAMES.get(module, module.rpartition(".")[2])
 
 
 def tracked() -> list[str]:
@@ -302,7 +237,8 @@ def _is_package(name: str, moves: dict[str, str]) -> bool:
 
 def main() -> int:
     moves = read_map()
-    if "--check" not in sys.argv:
+    check = "--check" in sys.argv
+    if not check:
         move(moves)
     changed = []
     for name in tracked():
@@ -311,15 +247,15 @@ def main() -> int:
             continue
         text = file.read_text(errors="surrogateescape")
         new = text
-        if name.endswith(".py") and name.partition("/")[0] in CODE:
+        if name.endswith(".py"):
             new = Rewriter(text, moves).rewrite()
         new = rewrite_paths(new, moves)
         if new != text:
             changed.append(name)
-            if "--check" not in sys.argv:
+            if not check:
                 file.write_text(new, errors="surrogateescape")
-    print(f"{len(changed)} files {'use old names' if '--check' in sys.argv else 'changed'}")
-    if "--check" in sys.argv:
+    print(f"{len(changed)} files {'use old names' if check else 'changed'}")
+    if check:
         print("\n".join(changed))
         return int(bool(changed))
     return 0

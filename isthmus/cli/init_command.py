@@ -41,28 +41,18 @@ def init(
     settings hold placeholders for the values that only you know; with --sandbox they hold made-up values that build in
     `isthmus sandbox up`. Overwrites nothing. Writes nothing if no plan is feasible.
     """
-    import datetime
-
     from isthmus import blueprints
     from isthmus.blueprints import missing_values, settings_template
     from isthmus.cli import console, plan_command
     from isthmus.contracts import plan_checks, yamlfile
     from isthmus.contracts import requirements as requirements_of
-    from isthmus.contracts.errors import InputError
     from isthmus.engine.project import project as projects
-    from isthmus.planning import planner
-    from isthmus.planning.catalogues import price_age
 
     chosen = projects.find(project)
     _free(stack, chosen.stacks_dir, requirements)
-    today = (
-        price_age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
-    )
+    today = plan_command.planning_day(as_of)
     wanted = requirements_of.load(requirements)
-    try:
-        found = planner.plan(wanted, plan_command.offers(), today, blueprint=blueprint)
-    except InputError as error:
-        raise requirements_of.locate(error, requirements) from None
+    found = plan_command.make_plan(requirements, wanted, today, blueprint=blueprint)
     plan_command.show_text(found)
     if not found.plan.feasible:
         raise typer.Exit(1)

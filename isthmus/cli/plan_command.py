@@ -55,23 +55,16 @@ def plan(
     The plan is a lock file: an existing plan (PLAN, or the one beside the requirements) is an input, and at equal cost
     its placements stay. Without `-o` nothing is written. An infeasible plan never overwrites a feasible one.
     """
-    import datetime
-
     from isthmus.cli import console
     from isthmus.contracts import plan_checks
     from isthmus.contracts import requirements as requirements_of
-    from isthmus.contracts.errors import InputError
-    from isthmus.planning import planner
     from isthmus.planning.catalogues import price_age as age
     from isthmus.planning.output import differences as plan_differences
 
-    today = age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+    today = planning_day(as_of)
     wanted = requirements_of.load(requirements)
     before = _before(requirements, output)
-    try:
-        found = planner.plan(wanted, offers(), today, blueprint=blueprint, before=before)
-    except InputError as error:
-        raise requirements_of.locate(error, requirements) from None
+    found = make_plan(requirements, wanted, today, blueprint=blueprint, before=before)
     if found.plan.feasible:
         # What was made must hold to what every plan is held to, or it is not shown.
         plan_checks.check(found.plan, wanted)
@@ -87,6 +80,36 @@ def plan(
     _show(found, wanted, format, words)
     if not found.plan.feasible:
         raise typer.Exit(1)
+
+
+def planning_day(as_of: str | None) -> str:
+    """The day of `--as-of`, or today (UTC). Raises `InputError`."""
+    import datetime
+
+    from isthmus.planning.catalogues import price_age
+
+    return (
+        price_age.day(as_of).isoformat() if as_of else datetime.datetime.now(datetime.UTC).date().isoformat()
+    )
+
+
+def make_plan(
+    path: Path,
+    requirements: Requirements,
+    today: str,
+    *,
+    blueprint: str | None = None,
+    before: Plan | None = None,
+) -> Planned:
+    """The planner's answer for the requirements of a file. Raises `InputError` with the file's line."""
+    from isthmus.contracts import requirements as requirements_of
+    from isthmus.contracts.errors import InputError
+    from isthmus.planning import planner
+
+    try:
+        return planner.plan(requirements, offers(), today, blueprint=blueprint, before=before)
+    except InputError as error:
+        raise requirements_of.locate(error, path) from None
 
 
 def offers() -> list[Offer]:
